@@ -1,0 +1,147 @@
+import type { Duplex } from 'node:stream';
+import type { AllocatedDevice, AllocatedPort } from '../../structs/resources.js';
+import type { TaskResourceUsage } from '../../structs/rpc.js';
+
+/** What a driver offers beyond starting and stopping. */
+export interface DriverCapabilities {
+  /** Can deliver signals to the task. */
+  sendSignals: boolean;
+  /** Can run a command inside the task's environment. */
+  exec: boolean;
+  /** 'none': the task sees the host's files; 'image': its own root; 'chroot': a tree built in the task directory. */
+  fsIsolation: 'none' | 'chroot' | 'image';
+}
+
+export interface DriverFingerprint {
+  /** 'undetected': its engine is not there at all; 'unhealthy': there, but not usable now. */
+  health: 'healthy' | 'unhealthy' | 'undetected';
+  healthDescription: string;
+  /** Node attributes such as `driver.docker.version`; `driver.NAME = "1"` is added when healthy. */
+  attributes: Record<string, string>;
+}
+
+/** A bind into the task's file system. */
+export interface TaskMount {
+  hostPath: string;
+  taskPath: string;
+  readOnly: boolean;
+  propagation: 'private' | 'host-to-task' | 'bidirectional';
+}
+
+/** Everything a driver needs to start a task: the config is already interpolated and decoded by `decodeConfig`. */
+export interface TaskConfig<C = unknown> {
+  /** `allocId/taskName/8 random hex`: unique for each start. */
+  id: string;
+  allocId: string;
+  jobId: string;
+  jobName: string;
+  namespace: string;
+  nodeId: string;
+  nodeName: string;
+  taskGroup: string;
+  name: string;
+  user: string;
+  config: C;
+  env: Record<string, string>;
+  resources: { cpuMhz: number; cpuPercent: number; memoryMb: number; memoryMaxMb: number; cores: number[] };
+  ports: AllocatedPort[];
+  devices: AllocatedDevice[];
+  mounts: TaskMount[];
+  dns: { servers: string[]; searches: string[]; options: string[] } | null;
+  /** Host paths of the allocation directory's parts. */
+  allocDir: string;
+  /** `<alloc>/alloc`: shared by the tasks of the group. */
+  sharedDir: string;
+  /** `<alloc>/<task>`. */
+  taskDir: string;
+  localDir: string;
+  secretsDir: string;
+  /** Where output goes: `<logDir>/<task>.stdout.N` and `.stderr.N`, the highest N being written. */
+  logDir: string;
+  logMaxFiles: number;
+  logMaxFileSizeBytes: number;
+  logsDisabled: boolean;
+}
+
+/** What lets a restarted agent find a running task again: JSON-serialisable, stored in the client's state. */
+export interface TaskHandle {
+  driver: string;
+  version: number;
+  taskId: string;
+  state: Record<string, unknown>;
+}
+
+export interface ExitResult {
+  exitCode: number;
+  signal: number;
+  oomKilled: boolean;
+  /** Set when the driver cannot say how the task ended (the engine lost it, the machine rebooted). */
+  error?: string;
+}
+
+/** A message for the task's event list (pull progress and the like). */
+export interface DriverEvent {
+  taskId: string;
+  message: string;
+  annotations: Record<string, string>;
+}
+
+/** Raised by a driver: `recoverable` failures (a registry that timed out) count as a restart attempt, others fail the task. */
+export class DriverError extends Error {
+  readonly recoverable: boolean;
+
+  constructor(message: string, options: { recoverable: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.name = 'DriverError';
+    this.recoverable = options.recoverable;
+  }
+}
+
+/** A problem in a task's `config` block: path is like `ports[0]`, hint what to write instead. */
+export interface ConfigProblem {
+  path: string;
+  message: string;
+}
+
+/** A running driver. All methods but `decodeConfig` may be called at the same time for different tasks. */
+export interface Driver<C = unknown> {
+  readonly name: string;
+  readonly capabilities: DriverCapabilities;
+  /** Checks and decodes a task's `config` block (JSON values as the job file gave them); unknown keys are problems. Pure. */
+  decodeConfig(config: Record<string, unknown>): { config: C } | { problems: ConfigProblem[] };
+  fingerprint(): Promise<DriverFingerprint>;
+  /** Starts the task; the promise settles when it runs. `onEvent` hears progress. `signal` aborts a start under way. */
+  startTask(
+    task: TaskConfig<C>,
+    options: { onEvent: (event: DriverEvent) => void; signal: AbortSignal },
+  ): Promise<TaskHandle>;
+  /** Takes a task up again after a restart of the agent. Throws DriverError when it is not to be found. Log collection goes on without a gap. */
+  recoverTask(handle: TaskHandle, task: TaskConfig<C>): Promise<void>;
+  /** Settles when the task has ended, also when it had ended before the call or while no agent ran. */
+  waitTask(taskId: string): Promise<ExitResult>;
+  /** Asks it to end (`signal`, default the driver's own), kills it after `timeoutMs`. Settles when it has ended. */
+  stopTask(taskId: string, options: { timeoutMs: number; signal: string }): Promise<void>;
+  /** Removes what is left of an ended task (container, cgroup, supervisor files); with `force` a running one too. Idempotent. */
+  destroyTask(taskId: string, options: { force: boolean }): Promise<void>;
+  signalTask(taskId: string, signal: string): Promise<void>;
+  taskStats(taskId: string): Promise<TaskResourceUsage>;
+  /** Runs a command inside: an object-mode Duplex of ExecInput in and ExecOutput out (structs/rpc). Ends after 'exited'. */
+  execTask(taskId: string, options: { command: string[]; tty: boolean }): Duplex;
+  /** Lets go of connections and timers; tasks go on running. */
+  close(): Promise<void>;
+}
+
+/** A driver package's default export. `options` is the agent's `plugin "name" { config {} }`. */
+export interface DriverPlugin {
+  readonly name: string;
+  /** Checks the agent's plugin config; returns the problems. Pure. */
+  configProblems(config: Record<string, unknown>): ConfigProblem[];
+  create(options: DriverOptions): Driver;
+}
+
+export interface DriverOptions {
+  config: Record<string, unknown>;
+  /** A directory the driver may keep small state in; survives restarts of the agent. */
+  stateDir: string;
+  log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+}

@@ -1,0 +1,34 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Job } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { Plan, PlanResult } from '../structs/plan.js';
+import type { SchedulerConfiguration } from '../structs/rpc.js';
+
+/** The whole world a scheduler sees: an immutable snapshot of the state. Nothing it returns may be changed. */
+export interface StateReader {
+  /** Raft index of the snapshot. */
+  readonly index: number;
+  nodes(): Iterable<Node>;
+  nodeById(id: string): Node | undefined;
+  jobById(namespace: string, id: string): Job | undefined;
+  jobByVersion(namespace: string, id: string, version: number): Job | undefined;
+  allocById(id: string): Allocation | undefined;
+  allocsByJob(namespace: string, jobId: string): readonly Allocation[];
+  allocsByNode(nodeId: string): readonly Allocation[];
+  latestDeploymentByJob(namespace: string, jobId: string): Deployment | undefined;
+  schedulerConfig(): SchedulerConfiguration;
+}
+
+/** What a scheduler may ask for. */
+export interface Planner {
+  /** Hands in a plan; `state` is a fresher snapshot when part of it was refused. */
+  submitPlan(plan: Plan): Promise<{ result: PlanResult; state: StateReader | null }>;
+  /** Records the outcome of the evaluation at hand. */
+  updateEval(evaluation: Evaluation): Promise<void>;
+  /** Adds a follow-up: a blocked evaluation, or one with WaitUntil. */
+  createEval(evaluation: Evaluation): Promise<void>;
+  /** Puts the evaluation at hand, already blocked, back among the blocked ones with its new eligibility. */
+  reblockEval(evaluation: Evaluation): Promise<void>;
+}

@@ -1,0 +1,2 @@
+/** Every entry of the replicated log. */
+export type Command = { readonly type: 'noop' };

@@ -1,0 +1,422 @@
+import type { Allocation, AllocMetric, DesiredTransition } from './allocation.js';
+import type { Deployment } from './deployment.js';
+import type { Evaluation, PlanAnnotations } from './evaluation.js';
+import type { Job, JobSubmission } from './job.js';
+import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
+
+// The words agents say to each other, and the HTTP API to the server: one table of methods, named as Nomad names them.
+// HTTP routes, the client and (over the mesh) other agents all come through here, so that authorisation, forwarding and
+// blocking exist once. Every reply to a query carries QueryMeta, every reply to a write its Index.
+
+/** What every query may say. */
+export interface QueryOptions {
+  Region?: string;
+  /** '*' = all the caller may see; absent = "default". */
+  Namespace?: string;
+  AuthToken?: string;
+  AllowStale?: boolean;
+  /** Block until the answer's index is above this (0 or absent: answer at once)… */
+  MinQueryIndex?: number;
+  /** …but no longer than this; 0 or absent = 5 minutes; capped at 10; a jitter of up to a sixteenth is added. */
+  MaxQueryTimeMs?: number;
+  Prefix?: string;
+  Filter?: string;
+  PerPage?: number;
+  NextToken?: string;
+  Reverse?: boolean;
+}
+
+export interface QueryMeta {
+  Index: number;
+  LastContactMs: number;
+  KnownLeader: boolean;
+  NextToken?: string;
+}
+
+export interface WriteOptions {
+  Region?: string;
+  Namespace?: string;
+  AuthToken?: string;
+}
+
+export interface JobListStub {
+  ID: string;
+  ParentID: string;
+  Name: string;
+  Namespace: string;
+  Datacenters: string[];
+  NodePool: string;
+  Multiregion: unknown;
+  Type: string;
+  Priority: number;
+  Periodic: boolean;
+  ParameterizedJob: boolean;
+  Stop: boolean;
+  Status: string;
+  StatusDescription: string;
+  JobSummary: JobSummary | null;
+  CreateIndex: number;
+  ModifyIndex: number;
+  JobModifyIndex: number;
+  SubmitTime: number;
+  Meta?: Record<string, string> | null;
+  Version: number;
+}
+
+export interface JobSummary {
+  JobID: string;
+  Namespace: string;
+  Summary: Record<string, TaskGroupSummary>;
+  Children: { Pending: number; Running: number; Dead: number } | null;
+  CreateIndex: number;
+  ModifyIndex: number;
+}
+
+export interface TaskGroupSummary {
+  Queued: number;
+  Complete: number;
+  Failed: number;
+  Running: number;
+  Starting: number;
+  Lost: number;
+  Unknown: number;
+}
+
+/** An allocation without its job, as lists show it. */
+export type AllocListStub = Omit<
+  Allocation,
+  'Job' | 'Metrics' | 'AllocatedResources' | 'AllocStates' | 'NetworkStatus'
+> & {
+  JobType: string;
+  JobVersion: number;
+  AllocatedResources?: Allocation['AllocatedResources'] | null;
+};
+
+export interface NodeListStub {
+  ID: string;
+  Name: string;
+  Address: string;
+  Datacenter: string;
+  NodeClass: string;
+  NodePool: string;
+  Version: string;
+  Drain: boolean;
+  SchedulingEligibility: NodeEligibility;
+  Status: NodeStatus;
+  StatusDescription: string;
+  Drivers: Node['Drivers'];
+  HostVolumes: Node['HostVolumes'];
+  Attributes?: Node['Attributes'];
+  NodeResources?: Node['NodeResources'];
+  ReservedResources?: Node['ReservedResources'];
+  LastDrain: unknown;
+  CreateIndex: number;
+  ModifyIndex: number;
+}
+
+export interface JobRegisterRequest extends WriteOptions {
+  /** As parsed or as sent: may lack what canonicalisation fills in. */
+  Job: Partial<Job>;
+  Submission?: JobSubmission | null;
+  EnforceIndex?: boolean;
+  JobModifyIndex?: number;
+  PreserveCounts?: boolean;
+  PolicyOverride?: boolean;
+  EvalPriority?: number;
+}
+
+export interface JobRegisterResponse {
+  EvalID: string;
+  EvalCreateIndex: number;
+  JobModifyIndex: number;
+  Warnings: string;
+  Index: number;
+}
+
+export interface JobValidateResponse {
+  DriverConfigValidated: boolean;
+  ValidationErrors: string[] | null;
+  Error: string;
+  Warnings: string;
+}
+
+export interface JobPlanResponse {
+  Annotations: PlanAnnotations | null;
+  FailedTGAllocs: Record<string, AllocMetric> | null;
+  JobModifyIndex: number;
+  CreatedEvals: Evaluation[] | null;
+  Diff: unknown;
+  NextPeriodicLaunch: string | null;
+  Warnings: string;
+}
+
+/** What a client knows of an allocation it should run: enough to decide whether to pull it whole. */
+export interface NodeClientAllocsReply extends QueryMeta {
+  /** Allocation id → AllocModifyIndex. */
+  Allocs: Record<string, number>;
+}
+
+export interface NodeUpdateReply {
+  HeartbeatTTLMs: number;
+  NodeModifyIndex: number;
+  EvalIDs: string[];
+  /** `host:port` or mesh keys of servers a client may ask next. */
+  Servers: string[];
+  Index: number;
+}
+
+export interface HostStats {
+  Memory: { Total: number; Available: number; Used: number; Free: number };
+  CPU: { CPU: string; User: number; System: number; Idle: number; TotalPercent: number; TotalTicks: number }[];
+  DiskStats: {
+    Device: string;
+    Mountpoint: string;
+    Size: number;
+    Used: number;
+    Available: number;
+    UsedPercent: number;
+    InodesUsedPercent: number;
+  }[];
+  AllocDirStats: {
+    Device: string;
+    Mountpoint: string;
+    Size: number;
+    Used: number;
+    Available: number;
+    UsedPercent: number;
+    InodesUsedPercent: number;
+  } | null;
+  DeviceStats: unknown[];
+  Uptime: number;
+  CPUTicksConsumed: number;
+  /** Nanoseconds. */
+  Timestamp: number;
+}
+
+export interface ResourceUsage {
+  MemoryStats: {
+    RSS: number;
+    Cache: number;
+    Swap: number;
+    Usage: number;
+    MaxUsage: number;
+    KernelUsage: number;
+    KernelMaxUsage: number;
+    Measured: string[];
+  };
+  CpuStats: {
+    SystemMode: number;
+    UserMode: number;
+    TotalTicks: number;
+    ThrottledPeriods: number;
+    ThrottledTime: number;
+    Percent: number;
+    Measured: string[];
+  };
+  DeviceStats: unknown[];
+}
+
+export interface TaskResourceUsage {
+  ResourceUsage: ResourceUsage;
+  /** Nanoseconds. */
+  Timestamp: number;
+  Pids: Record<string, ResourceUsage> | null;
+}
+
+export interface AllocResourceUsage {
+  ResourceUsage: ResourceUsage;
+  Tasks: Record<string, TaskResourceUsage>;
+  Timestamp: number;
+}
+
+export interface FileInfo {
+  Name: string;
+  IsDir: boolean;
+  Size: number;
+  FileMode: string;
+  ModTime: string;
+  ContentType?: string;
+}
+
+type Query<A, R> = { args: QueryOptions & A; reply: QueryMeta & R };
+type Write<A, R> = { args: WriteOptions & A; reply: { Index: number } & R };
+
+/** Call and answer. */
+export interface RpcMethods {
+  'Status.Ping': { args: object; reply: object };
+  /** `ip:port` of the leader, '' when there is none. */
+  'Status.Leader': { args: object; reply: { Leader: string } };
+  'Status.Peers': { args: object; reply: { Peers: string[] } };
+
+  'Job.Register': { args: JobRegisterRequest; reply: JobRegisterResponse };
+  'Job.Validate': { args: WriteOptions & { Job: Partial<Job> }; reply: JobValidateResponse };
+  'Job.Plan': { args: JobRegisterRequest & { Diff?: boolean }; reply: JobPlanResponse & { Index: number } };
+  'Job.Deregister': Write<
+    { JobID: string; Purge?: boolean; EvalPriority?: number; NoShutdownDelay?: boolean },
+    { EvalID: string; EvalCreateIndex: number; JobModifyIndex: number }
+  >;
+  'Job.Evaluate': Write<
+    { JobID: string; ForceReschedule?: boolean },
+    { EvalID: string; EvalCreateIndex: number; JobModifyIndex: number }
+  >;
+  'Job.Revert': Write<
+    { JobID: string; JobVersion: number; EnforcePriorVersion?: number | null },
+    { EvalID: string; EvalCreateIndex: number; JobModifyIndex: number }
+  >;
+  'Job.Stable': Write<{ JobID: string; JobVersion: number; Stable: boolean }, object>;
+  'Job.List': Query<{ Meta?: boolean }, { Jobs: JobListStub[] }>;
+  'Job.GetJob': Query<{ JobID: string }, { Job: Job | null }>;
+  'Job.GetSubmission': Query<{ JobID: string; Version: number }, { Submission: JobSubmission | null }>;
+  'Job.Versions': Query<{ JobID: string; Diffs?: boolean }, { Versions: Job[]; Diffs: unknown[] | null }>;
+  'Job.Allocations': Query<{ JobID: string; All?: boolean }, { Allocations: AllocListStub[] }>;
+  'Job.Evaluations': Query<{ JobID: string }, { Evaluations: Evaluation[] }>;
+  'Job.Deployments': Query<{ JobID: string; All?: boolean }, { Deployments: Deployment[] }>;
+  'Job.LatestDeployment': Query<{ JobID: string }, { Deployment: Deployment | null }>;
+  'Job.Summary': Query<{ JobID: string }, { JobSummary: JobSummary | null }>;
+
+  'Alloc.List': Query<{ Resources?: boolean; TaskStates?: boolean }, { Allocations: AllocListStub[] }>;
+  'Alloc.GetAlloc': Query<{ AllocID: string }, { Alloc: Allocation | null }>;
+  'Alloc.Stop': Write<{ AllocID: string; NoShutdownDelay?: boolean }, { EvalID: string }>;
+  'Alloc.UpdateDesiredTransition': Write<{ Allocs: Record<string, DesiredTransition> }, { EvalIDs: string[] }>;
+
+  'Eval.List': Query<{ FilterJobID?: string; FilterEvalStatus?: string }, { Evaluations: Evaluation[] }>;
+  'Eval.Count': Query<object, { Count: number }>;
+  'Eval.GetEval': Query<{ EvalID: string }, { Eval: Evaluation | null }>;
+  'Eval.Allocations': Query<{ EvalID: string }, { Allocations: AllocListStub[] }>;
+
+  'Deployment.List': Query<object, { Deployments: Deployment[] }>;
+  'Deployment.GetDeployment': Query<{ DeploymentID: string }, { Deployment: Deployment | null }>;
+  'Deployment.Allocations': Query<{ DeploymentID: string }, { Allocations: AllocListStub[] }>;
+  'Deployment.Fail': Write<
+    { DeploymentID: string },
+    { EvalID: string; DeploymentModifyIndex: number; RevertedJobVersion: number | null }
+  >;
+  'Deployment.Pause': Write<
+    { DeploymentID: string; Pause: boolean },
+    { EvalID: string; DeploymentModifyIndex: number }
+  >;
+  'Deployment.Promote': Write<
+    { DeploymentID: string; All?: boolean; Groups?: string[] },
+    { EvalID: string; DeploymentModifyIndex: number }
+  >;
+  'Deployment.SetAllocHealth': Write<
+    { DeploymentID: string; HealthyAllocationIDs?: string[]; UnhealthyAllocationIDs?: string[] },
+    { EvalID: string; DeploymentModifyIndex: number; RevertedJobVersion: number | null }
+  >;
+
+  'Node.List': Query<{ Resources?: boolean; Os?: boolean }, { Nodes: NodeListStub[] }>;
+  'Node.GetNode': Query<{ NodeID: string }, { Node: Node | null }>;
+  'Node.GetAllocs': Query<{ NodeID: string }, { Allocs: Allocation[] }>;
+  'Node.UpdateDrain': Write<
+    { NodeID: string; DrainStrategy: DrainStrategy | null; MarkEligible?: boolean; Meta?: Record<string, string> },
+    { EvalIDs: string[]; NodeModifyIndex: number }
+  >;
+  'Node.UpdateEligibility': Write<
+    { NodeID: string; Eligibility: NodeEligibility },
+    { EvalIDs: string[]; NodeModifyIndex: number }
+  >;
+  'Node.Evaluate': Write<{ NodeID: string }, { EvalIDs: string[]; NodeModifyIndex: number; HeartbeatTTLMs: number }>;
+  'Node.Purge': Write<{ NodeID: string }, { EvalIDs: string[] }>;
+  // What a client says; all carry the node's SecretID, which must match the registered one.
+  'Node.Register': { args: { Node: Node }; reply: NodeUpdateReply };
+  'Node.UpdateStatus': { args: { NodeID: string; SecretID: string; Status: NodeStatus }; reply: NodeUpdateReply };
+  'Node.GetClientAllocs': Query<{ NodeID: string; SecretID: string }, { Allocs: Record<string, number> }>;
+  'Node.UpdateAlloc': {
+    args: { NodeID: string; SecretID: string; Alloc: ClientAllocUpdate[] };
+    reply: { Index: number };
+  };
+  'Alloc.GetAllocs': Query<{ AllocIDs: string[]; NodeID: string; SecretID: string }, { Allocs: Allocation[] }>;
+
+  'System.GarbageCollect': Write<object, object>;
+  'Operator.SchedulerGetConfiguration': Query<object, { SchedulerConfig: SchedulerConfiguration }>;
+  'Operator.SchedulerSetConfiguration': Write<
+    { Config: SchedulerConfiguration; Cas?: boolean; ModifyIndex?: number },
+    { Updated: boolean }
+  >;
+
+  // Answered by the client that has the allocation (or is the node); servers pass them on.
+  'ClientStats.Stats': { args: { NodeID: string } & QueryOptions; reply: HostStats };
+  'Allocations.Stats': { args: { AllocID: string; Task?: string } & QueryOptions; reply: AllocResourceUsage };
+  'Allocations.Restart': {
+    args: { AllocID: string; TaskName?: string; AllTasks?: boolean } & QueryOptions;
+    reply: object;
+  };
+  'Allocations.Signal': { args: { AllocID: string; Task?: string; Signal: string } & QueryOptions; reply: object };
+  'Allocations.GarbageCollect': { args: { AllocID: string } & QueryOptions; reply: object };
+  'Allocations.GarbageCollectAll': { args: { NodeID: string } & QueryOptions; reply: object };
+  'FileSystem.List': { args: { AllocID: string; Path: string } & QueryOptions; reply: { Files: FileInfo[] } };
+  'FileSystem.Stat': { args: { AllocID: string; Path: string } & QueryOptions; reply: { Info: FileInfo } };
+}
+
+/** The part of an allocation a client reports. */
+export type ClientAllocUpdate = Pick<
+  Allocation,
+  'ID' | 'ClientStatus' | 'ClientDescription' | 'TaskStates' | 'AllocStates' | 'NetworkStatus' | 'DeploymentStatus'
+>;
+
+export interface SchedulerConfiguration {
+  SchedulerAlgorithm: 'binpack' | 'spread';
+  PreemptionConfig: {
+    SystemSchedulerEnabled: boolean;
+    SysBatchSchedulerEnabled: boolean;
+    BatchSchedulerEnabled: boolean;
+    ServiceSchedulerEnabled: boolean;
+  };
+  MemoryOversubscriptionEnabled: boolean;
+  RejectJobRegistration: boolean;
+  PauseEvalBroker: boolean;
+  CreateIndex: number;
+  ModifyIndex: number;
+}
+
+/** One piece of a file that is being streamed; Data absent marks an event ("file deleted", "file truncated") or a heartbeat. */
+export interface StreamFrame {
+  File?: string;
+  Offset?: number;
+  Data?: Uint8Array;
+  FileEvent?: string;
+}
+
+export type ExecInput =
+  | { Type: 'stdin'; Data: Uint8Array }
+  | { Type: 'stdin-close' }
+  | { Type: 'resize'; Height: number; Width: number };
+
+export type ExecOutput =
+  | { Type: 'stdout' | 'stderr'; Data: Uint8Array }
+  | { Type: 'stdout-close' | 'stderr-close' }
+  | { Type: 'exited'; ExitCode: number; Signal?: number };
+
+/** Methods answered with a stream of messages; `input` flows the other way. */
+export interface RpcStreams {
+  /** Path inside the allocation's directory; Offset from Origin ("start" or "end"); Follow keeps it open at the end. */
+  'FileSystem.Stream': {
+    args: {
+      AllocID: string;
+      Path: string;
+      Offset: number;
+      Origin: 'start' | 'end';
+      Limit?: number;
+      Follow: boolean;
+    } & QueryOptions;
+    input: never;
+    output: StreamFrame;
+  };
+  'FileSystem.Logs': {
+    args: {
+      AllocID: string;
+      Task: string;
+      LogType: 'stdout' | 'stderr';
+      Offset: number;
+      Origin: 'start' | 'end';
+      Follow: boolean;
+    } & QueryOptions;
+    input: never;
+    output: StreamFrame;
+  };
+  'Allocations.Exec': {
+    args: { AllocID: string; Task: string; Cmd: string[]; Tty: boolean } & QueryOptions;
+    input: ExecInput;
+    output: ExecOutput;
+  };
+}

@@ -1,0 +1,167 @@
+import type { Evaluation } from '../structs/evaluation.js';
+
+// Evaluations that found no room wait here until capacity appears that could help them:
+//   captured  the scheduler judged every node class it met: only a class it found eligible, or never met, wakes it
+//   escaped   its constraints look past the class (unique attributes): any capacity wakes it
+//   system    blocked for one node (system jobs): only that node wakes it
+// One evaluation a job (system: a job and node) waits; the newest wins, the others are duplicates to be cancelled.
+
+/** How long the index of an unblocking is remembered: longer than any evaluation is on its way. */
+const UNBLOCK_MEMORY_MS = 15 * 60_000;
+
+interface UnblockMark {
+  index: number;
+  atMs: number;
+}
+
+/** The machine. `block` and the unblock calls return what must go back to the broker. */
+export class BlockedEvals {
+  readonly #captured = new Map<string, Evaluation>();
+  readonly #escaped = new Map<string, Evaluation>();
+  /** Node id → job key → evaluation. */
+  readonly #system = new Map<string, Map<string, Evaluation>>();
+  /** Job key → the evaluation that waits for it (system evaluations apart). */
+  readonly #byJob = new Map<string, Evaluation>();
+  /** When capacity last appeared, by class and by node: an evaluation with an older snapshot has not seen it. */
+  readonly #classMarks = new Map<string, UnblockMark>();
+  readonly #nodeMarks = new Map<string, UnblockMark>();
+  #duplicates: Evaluation[] = [];
+
+  /** Lets an evaluation wait. Returns it when capacity appeared after its snapshot: it must be tried again at once. */
+  block(evaluation: Evaluation): Evaluation | undefined {
+    if (evaluation.NodeID !== '' && evaluation.Type === 'system') return this.#blockSystem(evaluation);
+    const key = jobKey(evaluation.Namespace, evaluation.JobID);
+    const other = this.#byJob.get(key);
+    if (other && other.ID !== evaluation.ID) {
+      if (isNewer(other, evaluation)) {
+        this.#duplicates.push(evaluation);
+        return undefined;
+      }
+      this.#forget(other);
+      this.#duplicates.push(other);
+    } else if (other) this.#forget(other);
+    if (this.#missedUnblock(evaluation)) return evaluation;
+    this.#byJob.set(key, evaluation);
+    (evaluation.EscapedComputedClass ? this.#escaped : this.#captured).set(evaluation.ID, evaluation);
+    return undefined;
+  }
+
+  /** Capacity appeared on nodes of this class at this index: who could use it. */
+  unblockClass(computedClass: string, index: number, nowMs: number): Evaluation[] {
+    this.#mark(this.#classMarks, computedClass, index, nowMs);
+    const woken = [...this.#escaped.values()];
+    for (const evaluation of this.#captured.values()) {
+      // A class the scheduler never met may fit.
+      if (evaluation.ClassEligibility?.[computedClass] !== false) woken.push(evaluation);
+    }
+    for (const evaluation of woken) this.#forget(evaluation);
+    return woken;
+  }
+
+  /** This node has changed at this index: the system evaluations that wait for it. */
+  unblockNode(nodeId: string, index: number, nowMs: number): Evaluation[] {
+    this.#mark(this.#nodeMarks, nodeId, index, nowMs);
+    const waiting = this.#system.get(nodeId);
+    if (!waiting) return [];
+    this.#system.delete(nodeId);
+    return [...waiting.values()];
+  }
+
+  /** Those that gave up after too many refused plans: they are tried again from time to time. */
+  unblockFailed(): Evaluation[] {
+    const woken = [...this.#captured.values(), ...this.#escaped.values()].filter(
+      ({ TriggeredBy }) => TriggeredBy === 'max-plan-attempts',
+    );
+    for (const evaluation of woken) this.#forget(evaluation);
+    return woken;
+  }
+
+  /** Stops waiting for a job: it is stopped, purged, or fully placed. */
+  untrack(namespace: string, jobId: string): void {
+    const key = jobKey(namespace, jobId);
+    const waiting = this.#byJob.get(key);
+    if (waiting) this.#forget(waiting);
+    for (const [nodeId, jobs] of this.#system) {
+      if (jobs.delete(key) && jobs.size === 0) this.#system.delete(nodeId);
+    }
+  }
+
+  /** Evaluations replaced by a newer one of their job since the last call: to be recorded as canceled. */
+  takeDuplicates(): Evaluation[] {
+    const duplicates = this.#duplicates;
+    this.#duplicates = [];
+    return duplicates;
+  }
+
+  /** Forgets marks that no evaluation under way can miss any more. */
+  prune(nowMs: number): void {
+    for (const marks of [this.#classMarks, this.#nodeMarks]) {
+      for (const [key, mark] of marks) if (mark.atMs < nowMs - UNBLOCK_MEMORY_MS) marks.delete(key);
+    }
+  }
+
+  counts(): { captured: number; escaped: number; system: number } {
+    let system = 0;
+    for (const jobs of this.#system.values()) system += jobs.size;
+    return { captured: this.#captured.size, escaped: this.#escaped.size, system };
+  }
+
+  /** Forgets everything: leadership is lost. */
+  clear(): void {
+    for (const map of [
+      this.#captured,
+      this.#escaped,
+      this.#system,
+      this.#byJob,
+      this.#classMarks,
+      this.#nodeMarks,
+    ] as Map<string, unknown>[]) {
+      map.clear();
+    }
+    this.#duplicates = [];
+  }
+
+  #blockSystem(evaluation: Evaluation): Evaluation | undefined {
+    const mark = this.#nodeMarks.get(evaluation.NodeID);
+    if (mark && mark.index > evaluation.SnapshotIndex) return evaluation;
+    let jobs = this.#system.get(evaluation.NodeID);
+    if (!jobs) {
+      jobs = new Map();
+      this.#system.set(evaluation.NodeID, jobs);
+    }
+    const key = jobKey(evaluation.Namespace, evaluation.JobID);
+    const other = jobs.get(key);
+    if (other && other.ID !== evaluation.ID) {
+      const [older, newer] = isNewer(other, evaluation) ? [evaluation, other] : [other, evaluation];
+      this.#duplicates.push(older);
+      jobs.set(key, newer);
+    } else jobs.set(key, evaluation);
+    return undefined;
+  }
+
+  #missedUnblock(evaluation: Evaluation): boolean {
+    for (const [computedClass, { index }] of this.#classMarks) {
+      if (index <= evaluation.SnapshotIndex) continue;
+      if (evaluation.EscapedComputedClass) return true;
+      if (evaluation.ClassEligibility?.[computedClass] !== false) return true;
+    }
+    return false;
+  }
+
+  #mark(marks: Map<string, UnblockMark>, key: string, index: number, atMs: number): void {
+    marks.set(key, { index: Math.max(index, marks.get(key)?.index ?? 0), atMs });
+  }
+
+  #forget(evaluation: Evaluation): void {
+    this.#captured.delete(evaluation.ID);
+    this.#escaped.delete(evaluation.ID);
+    const key = jobKey(evaluation.Namespace, evaluation.JobID);
+    if (this.#byJob.get(key)?.ID === evaluation.ID) this.#byJob.delete(key);
+  }
+}
+
+const jobKey = (namespace: string, jobId: string): string => `${namespace}\0${jobId}`;
+
+/** Whether `a` was made later than `b`. */
+const isNewer = (a: Evaluation, b: Evaluation): boolean =>
+  a.CreateIndex !== b.CreateIndex ? a.CreateIndex > b.CreateIndex : a.ModifyIndex > b.ModifyIndex;

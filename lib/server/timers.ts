@@ -1,0 +1,43 @@
+/** Where the server's watchers get their timers from: the system in an agent, simulated time in tests. */
+export interface Timers {
+  /** Calls `fn` once after `ms` milliseconds; the returned function cancels it and may be called at any time. */
+  setTimeout(ms: number, fn: () => void): () => void;
+}
+
+/** The longest delay a Node timer takes; a longer one would fire at once. Who waits longer looks again then. */
+const DELAY_MAX_MS = 2 ** 31 - 1;
+
+/** Timers of the system. They do not keep the process alive. */
+export const systemTimers: Timers = {
+  setTimeout(ms, fn) {
+    const timer = setTimeout(fn, Math.min(Math.max(0, ms), DELAY_MAX_MS));
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** One timer that is always set to the earliest time asked for: the shell around a machine that says when it is due. */
+export interface Alarm {
+  /** Rings at `dueMs` (epoch), or never when undefined; replaces what was set before. */
+  set(dueMs: number | undefined): void;
+}
+
+/** An alarm that calls `ring`, which is expected to set it again. */
+export function createAlarm(options: { timers: Timers; now: () => number; ring: () => void }): Alarm {
+  let cancel: (() => void) | undefined;
+  let setFor: number | undefined;
+  return {
+    set(dueMs) {
+      if (dueMs === setFor) return;
+      cancel?.();
+      cancel = undefined;
+      setFor = dueMs;
+      if (dueMs === undefined) return;
+      cancel = options.timers.setTimeout(Math.max(0, dueMs - options.now()), () => {
+        cancel = undefined;
+        setFor = undefined;
+        options.ring();
+      });
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import t from 'tap';
+import { HEARTBEAT_LIMITS, Heartbeats, heartbeatTtlMs } from '../../lib/server/heartbeat.js';
+import { seededRandom } from '../../lib/util/random.js';
+
+const half = { next: () => 0.5 };
+
+t.test('the time between heartbeats grows with the number of nodes', async (t) => {
+  const ttl = (nodes: number) =>
+    heartbeatTtlMs({ nodes, ttlMinMs: 10_000, perSecondMax: 50, random: { next: () => 0 } });
+  t.equal(ttl(1), 10_000);
+  t.equal(ttl(500), 10_000);
+  t.equal(ttl(5_000), 100_000);
+});
+
+t.test('chance adds up to as much again', async (t) => {
+  const random = seededRandom(3);
+  for (let i = 0; i < 200; i++) {
+    const ttlMs = heartbeatTtlMs({ nodes: 1, ttlMinMs: 10_000, perSecondMax: 50, random });
+    t.ok(ttlMs >= 10_000 && ttlMs <= 20_000);
+  }
+});
+
+t.test('a node is missed after its time and the grace, and only once', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  const ttlMs = heartbeats.beat('n1', 0);
+  t.equal(ttlMs, 15_000);
+  t.equal(heartbeats.dueMs(), 25_000);
+  t.same(heartbeats.takeMissed(24_999), []);
+  t.same(heartbeats.takeMissed(25_000), ['n1']);
+  t.equal(heartbeats.dueMs(), undefined);
+});
+
+t.test('each beat starts the time anew', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.beat('n1', 0);
+  heartbeats.beat('n2', 1_000);
+  heartbeats.beat('n1', 20_000);
+  t.same(heartbeats.takeMissed(44_999), ['n2']);
+  t.same(heartbeats.takeMissed(45_000), ['n1']);
+});
+
+t.test('a forgotten node is not missed', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.beat('n1', 0);
+  heartbeats.forget('n1');
+  t.same(heartbeats.takeMissed(1e9), []);
+});
+
+t.test('when leadership begins every node gets time to find the leader', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.begin(['n1', 'n2'], 0);
+  heartbeats.beat('n1', 0);
+  t.same(heartbeats.takeMissed(25_000), ['n1']);
+  t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs - 1), []);
+  t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs), ['n2']);
+});

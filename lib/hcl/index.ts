@@ -1,0 +1,22 @@
+// HCL2, the language of job files and agent configuration: comes from a source text, goes to jobspec and agent/config.
+export type * from './ast.js';
+export { attributesOf, blocksOf } from './ast.js';
+export type { CallFailure, CallResult, EvalContext, FunctionTable, HclFunction, Parameter } from './context.js';
+export { convert, convertible, unify } from './convert.js';
+export {
+  type Diagnostic,
+  diagnosticLine,
+  errorAt,
+  formatDiagnostic,
+  formatRange,
+  hasErrors,
+  type Position,
+  rangeBetween,
+  type SourceRange,
+} from './diagnostics.js';
+export { type Evaluated, evaluate } from './evaluate.js';
+export { bigFloatToString, isInteger, toDouble, truncate } from './number.js';
+export { type ParsedBody, type ParsedExpression, parseExpression, parseHcl } from './parser.js';
+export { type Reference, references } from './references.js';
+export * from './types.js';
+export * from './values.js';

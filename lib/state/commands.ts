@@ -290,10 +290,15 @@ export type Command =
   | DeploymentDeleteCommand
   | SchedulerConfigCommand;
 
+/** The outcome of each command of a batch. */
+export interface BatchResults {
+  readonly results: readonly CommandResult[];
+}
+
 /** What applying a command of each type answers when it is accepted. */
 export interface CommandValues {
   noop: null;
-  batch: readonly CommandResult[];
+  batch: BatchResults;
   /** The job as stored, and whether it became a new version. */
   'job-register': { readonly job: Job; readonly changed: boolean };
   /** JobModifyIndex after the stop; the command's own index after a purge. */

@@ -93,11 +93,9 @@ export class Watch {
 
   /** Calls whoever waits for what was touched since the last time. A listener may unsubscribe itself and others. */
   fire(index: number): void {
-    if (this.#due.size === 0) return;
-    const due = this.#due;
-    this.#due = new Set();
-    for (const listener of due) {
-      if (!this.#due.has(listener)) listener(index);
+    for (const listener of this.#due) {
+      this.#due.delete(listener);
+      listener(index);
     }
   }
 

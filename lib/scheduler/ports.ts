@@ -10,6 +10,11 @@ import type { SchedulerConfiguration } from '../structs/rpc.js';
 export interface StateReader {
   /** Raft index of the snapshot. */
   readonly index: number;
+  /**
+   * Any object that is the same one as long as no node has changed (the nodes' table itself, say): what is derived from all
+   * nodes is then kept from one evaluation to the next. Without it, it is derived anew.
+   */
+  readonly nodesVersion?: object;
   nodes(): Iterable<Node>;
   nodeById(id: string): Node | undefined;
   jobById(namespace: string, id: string): Job | undefined;

@@ -1,0 +1,119 @@
+import type { AllocatedPort, NetworkResource, Port } from '../../structs/resources.js';
+import { type Random, randomInt } from '../../util/random.js';
+import type { Result } from '../../util/result.js';
+import { err, ok } from '../../util/result.js';
+import { DEFAULT_NETWORK, type HostAddress, isReservedPort, type NodeAddresses, PORT_MAX } from './addresses.js';
+
+/** Random picks of a dynamic port before the range is searched from its beginning. */
+const DYNAMIC_PORT_TRIES = 20;
+
+/** Which ports of one node are in use, address by address. */
+export class PortUse {
+  readonly addresses: NodeAddresses;
+  /** slot × 65,536 + port. A set, not a bitmap: 8 KiB a node would outweigh all else the scheduler remembers. */
+  readonly #used = new Set<number>();
+  /** Addresses that allocations hold but the node no longer has. */
+  #gone: string[] = [];
+
+  constructor(addresses: NodeAddresses) {
+    this.addresses = addresses;
+  }
+
+  /** Marks the ports of an allocation; false when one was taken already (and may not be shared). */
+  add(ports: readonly AllocatedPort[] | null): boolean {
+    let free = true;
+    for (const port of ports ?? []) {
+      if (port.IgnoreCollision) continue;
+      const key = this.#slot(port.HostIP) * (PORT_MAX + 1) + port.Value;
+      if (this.#used.has(key)) free = false;
+      this.#used.add(key);
+    }
+    return free;
+  }
+
+  isUsed(slot: number, port: number): boolean {
+    return this.#used.has(slot * (PORT_MAX + 1) + port) || isReservedPort(this.addresses, slot, port);
+  }
+
+  #slot(ip: string): number {
+    const slot = this.addresses.ips.indexOf(ip);
+    if (slot >= 0) return slot;
+    let gone = this.#gone.indexOf(ip);
+    if (gone < 0) gone = this.#gone.push(ip) - 1;
+    return this.addresses.ips.length + gone;
+  }
+}
+
+/**
+ * Gives every asked port a number and an address, or says why not in the words of DimensionExhausted. Nothing is marked
+ * as used: the caller adds the ports once the node is chosen.
+ */
+export function offerPorts(ask: NetworkResource, use: PortUse, random: Random): Result<AllocatedPort[], string> {
+  const offer: AllocatedPort[] = [];
+  for (const port of ask.ReservedPorts ?? []) {
+    const address = findAddress(use.addresses, port);
+    if (!address) return err(noAddress(port));
+    if (port.Value < 0 || port.Value > PORT_MAX) return err(`invalid port ${port.Value} (out of range)`);
+    if (!port.IgnoreCollision && (use.isUsed(address.slot, port.Value) || isOffered(offer, address.ip, port.Value))) {
+      return err(`reserved port collision ${port.Label}=${port.Value}`);
+    }
+    offer.push(allocated(port, port.Value, address.ip));
+  }
+  for (const port of ask.DynamicPorts ?? []) {
+    let found = false;
+    let known = false;
+    for (const address of use.addresses.addresses) {
+      if (address.network !== networkOf(port)) continue;
+      known = true;
+      const value = pickDynamicPort(address, use, offer, random);
+      if (value === 0) continue;
+      offer.push(allocated(port, value, address.ip));
+      found = true;
+      break;
+    }
+    if (!found) return err(known ? 'dynamic port selection failed' : noAddress(port));
+  }
+  return ok(offer);
+}
+
+/** A free port of the node's dynamic range: a few at random, then the first free one; 0 when there is none. */
+function pickDynamicPort(address: HostAddress, use: PortUse, offer: readonly AllocatedPort[], random: Random): number {
+  const { dynamicMin, dynamicMax } = use.addresses;
+  const free = (port: number): boolean => !use.isUsed(address.slot, port) && !isOffered(offer, address.ip, port);
+  if (dynamicMax < dynamicMin) return 0;
+  for (let i = 0; i < DYNAMIC_PORT_TRIES; i++) {
+    const port = dynamicMin + randomInt(random, dynamicMax - dynamicMin + 1);
+    if (free(port)) return port;
+  }
+  for (let port = dynamicMin; port <= dynamicMax; port++) if (free(port)) return port;
+  return 0;
+}
+
+function isOffered(offer: readonly AllocatedPort[], ip: string, value: number): boolean {
+  for (const port of offer) if (port.Value === value && port.HostIP === ip && !port.IgnoreCollision) return true;
+  return false;
+}
+
+function allocated(port: Port, value: number, ip: string): AllocatedPort {
+  return {
+    Label: port.Label,
+    Value: value,
+    To: port.To === -1 ? value : port.To,
+    HostIP: ip,
+    IgnoreCollision: port.IgnoreCollision,
+  };
+}
+
+function findAddress(addresses: NodeAddresses, port: Port): HostAddress | undefined {
+  const network = networkOf(port);
+  for (const address of addresses.addresses) if (address.network === network) return address;
+  return undefined;
+}
+
+function networkOf(port: Port): string {
+  return port.HostNetwork === '' ? DEFAULT_NETWORK : port.HostNetwork;
+}
+
+function noAddress(port: Port): string {
+  return `no addresses available for "${networkOf(port)}" network`;
+}

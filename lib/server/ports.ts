@@ -17,3 +17,13 @@ export interface Consensus {
   /** Called with true when this server has become leader and applied everything before its term, with false when it steps down. */
   onLeadership(listener: (leads: boolean) => void): void;
 }
+
+/** What agreement is reached about: the host of raft applies to it. lib/state's store has this shape. */
+export interface StateMachine {
+  /** Applies a committed command; total and deterministic. What it returns goes to the proposer. */
+  apply(index: number, command: Command): unknown;
+  /** Captures the state as it is now (copy on write, at once); the returned function streams what was captured, later. */
+  snapshot(): () => AsyncIterable<Uint8Array>;
+  /** Replaces the whole state by what a snapshot taken at `index` holds. */
+  restore(stream: AsyncIterable<Uint8Array>, index: number): Promise<void>;
+}

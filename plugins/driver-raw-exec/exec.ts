@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { DriverError } from '../../lib/plugin/sdk/driver.js';
+import { type ExecHandlers, type ExecSession, openExecSession } from '../../lib/plugin/sdk/exec-session.js';
+import type { TaskUser } from './lookup.js';
+
+/** A command to run beside a task, as the task would run it. */
+export interface ExecCommand {
+  program: string;
+  args: string[];
+  cwd: string;
+  env: Record<string, string>;
+  user: TaskUser | null;
+}
+
+/** Runs a command in a session; `onStart` hears how to kill it with its children, `onEnd` that this is no longer needed. */
+export function runExec(
+  command: Promise<ExecCommand>,
+  options: { tty: boolean; onStart: (kill: () => void) => void; onEnd: () => void },
+): Duplex {
+  const ready = command.then((found) =>
+    options.tty ? withTerminal(found, () => session, options) : withPipes(found, () => session, options),
+  );
+  const session: ExecSession = openExecSession(ready);
+  return session.stream;
+}
+
+type Hooks = Parameters<typeof runExec>[1];
+
+function withPipes(command: ExecCommand, session: () => ExecSession, hooks: Hooks): ExecHandlers {
+  const child = spawn(command.program, command.args, {
+    cwd: command.cwd,
+    env: command.env,
+    detached: true,
+    stdio: 'pipe',
+    ...(command.user ? { uid: command.user.uid, gid: command.user.gid } : {}),
+  });
+  const kill = (): void => killGroup(child);
+  hooks.onStart(kill);
+  child.stdout.on('data', (Data: Buffer) => session().say({ Type: 'stdout', Data }));
+  child.stderr.on('data', (Data: Buffer) => session().say({ Type: 'stderr', Data }));
+  child.stdin.on('error', () => {});
+  child.once('error', (cause) => {
+    hooks.onEnd();
+    session().fail(new DriverError(`${command.program} cannot start: ${cause.message}`, { recoverable: false, cause }));
+  });
+  child.once('close', (code, signal) => {
+    hooks.onEnd();
+    const number = signal ? constants.signals[signal] : 0;
+    session().exited(code ?? 128 + number, number);
+  });
+  return {
+    onInput(input) {
+      if (input.Type === 'stdin') child.stdin.write(input.Data);
+      if (input.Type === 'stdin-close') child.stdin.end();
+    },
+    onAbandoned: kill,
+  };
+}
+
+/** The control characters that mean end of input on a terminal. */
+const END_OF_TRANSMISSION = '\x04';
+
+async function withTerminal(command: ExecCommand, session: () => ExecSession, hooks: Hooks): Promise<ExecHandlers> {
+  const pty = await import('@lydell/node-pty').catch((cause) => {
+    const message = 'a terminal needs the optional package @lydell/node-pty, which is not installed; try without -t';
+    throw new DriverError(message, { recoverable: false, cause });
+  });
+  const terminal = pty.spawn(command.program, command.args, {
+    cwd: command.cwd,
+    env: { TERM: 'xterm-256color', ...command.env },
+    cols: 80,
+    rows: 24,
+    // Bytes, not text: a character may be cut between two reads.
+    encoding: null,
+    ...(command.user ? { uid: command.user.uid, gid: command.user.gid } : {}),
+  });
+  hooks.onStart(() => terminal.kill('SIGKILL'));
+  terminal.onData((data: string | Uint8Array) => {
+    session().say({ Type: 'stdout', Data: typeof data === 'string' ? Buffer.from(data) : data });
+  });
+  terminal.onExit(({ exitCode, signal }) => {
+    hooks.onEnd();
+    session().exited(signal ? 128 + signal : exitCode, signal);
+  });
+  return {
+    onInput(input) {
+      // Its types know text only, its code takes bytes as they are.
+      if (input.Type === 'stdin') terminal.write(Buffer.from(input.Data) as unknown as string);
+      if (input.Type === 'stdin-close') terminal.write(END_OF_TRANSMISSION);
+      if (input.Type === 'resize') terminal.resize(Math.max(1, input.Width), Math.max(1, input.Height));
+    },
+    onAbandoned: () => terminal.kill('SIGKILL'),
+  };
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It ended by itself meanwhile.
+  }
+}

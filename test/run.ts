@@ -53,9 +53,8 @@ function runGroup(files: string[], timeoutMs: number): Promise<Outcome> {
   const compiled = files.map((file) => new URL(`../../dist/${file.replace(/\.ts$/, '.js')}`, import.meta.url).href);
   const name = files.length === 1 ? (files[0] as string) : `${files[0]} … ${files.at(-1)}`;
   const outcome: Outcome = { name, passed: 0, failed: 0, skipped: [], report: [] };
-  const source = compiled.map((url) => `await import(${JSON.stringify(url)});`).join('\n');
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--enable-source-maps', '--input-type=module', '-e', source], {
+    const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, 'dist/test/group.js'), ...compiled], {
       cwd: ROOT,
       env: { ...process.env, TAP: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],

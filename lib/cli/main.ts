@@ -1,5 +1,128 @@
+import { nearest } from '../util/nearest.js';
+import { type Command, type Context, type Output, UsageError } from './command.js';
+import { COMMANDS } from './commands.js';
+import { COMMON_FLAGS, CONNECTION_FLAGS, flagHelp, parseFlags } from './flags.js';
+
 /** Finds the command that argv names and runs it; resolves to the exit code. */
-export async function main(argv: string[]): Promise<number> {
-  process.stderr.write(`meshnomad: unknown command ${JSON.stringify(argv[0] ?? '')}\n`);
+export async function main(argv: string[], env: Record<string, string | undefined> = process.env): Promise<number> {
+  const first = argv[0];
+  if (first === '-v' || first === '-version' || first === '--version') return main(['version'], env);
+  if (first === undefined || /^--?(h|help|\?)$/.test(first)) {
+    (first === undefined ? process.stderr : process.stdout).write(overview(''));
+    return first === undefined ? 127 : 0;
+  }
+  const found = find(argv);
+  if (!found) return unknownCommand(argv);
+  const { command } = await found.load();
+  return runCommand(command, found.name, argv.slice(found.words), env);
+}
+
+async function runCommand(command: Command, name: string, argv: string[], env: Context['env']): Promise<number> {
+  const specs = { ...command.flags, ...(command.local ? {} : CONNECTION_FLAGS), ...COMMON_FLAGS };
+  let output = createOutput(env, {});
+  try {
+    const { args, flags } = parseFlags(argv, specs, command.passThrough);
+    if (flags.bool('help')) {
+      output.out(helpText(command));
+      return 0;
+    }
+    output = createOutput(env, { plain: flags.bool('no-color'), color: flags.bool('force-color') });
+    const api: Context['api'] = async () => {
+      const { connect } = await import('./api.js');
+      return connect(flags, env);
+    };
+    return await command.run({ args, flags, output, env, api });
+  } catch (error) {
+    return explain(error, name, output);
+  }
+}
+
+async function explain(error: unknown, name: string, output: Output): Promise<number> {
+  if (error instanceof UsageError) {
+    output.error(`${error.message}\nFor additional help try 'meshnomad ${name} -help'`);
+    return 1;
+  }
+  if (error instanceof Error && error.name === 'ApiError') {
+    output.error(error.message);
+    return 1;
+  }
+  // EPIPE: the reader (head, less) has seen enough.
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
+  output.error(
+    `meshnomad ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nThis is a defect of meshnomad.`,
+  );
+  return 1;
+}
+
+function find(argv: string[]): { name: string; words: number; load: () => Promise<{ command: Command }> } | undefined {
+  for (let words = Math.min(3, argv.length); words > 0; words--) {
+    const name = argv.slice(0, words).join(' ');
+    const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (entry) return { name, words, load: entry.load };
+  }
+  return undefined;
+}
+
+function unknownCommand(argv: string[]): number {
+  const group = argv[0] as string;
+  const members = Object.keys(COMMANDS).filter((name) => name.startsWith(`${group} `));
+  if (members.length > 0 && (argv[1] === undefined || /^--?(h|help|\?)$/.test(argv[1]))) {
+    process.stdout.write(overview(group));
+    return argv[1] === undefined ? 127 : 0;
+  }
+  const typed = members.length > 0 ? `${group} ${argv[1]}` : group;
+  const near = nearest(typed, members.length > 0 ? members : topLevel());
+  process.stderr.write(
+    `meshnomad: unknown command ${JSON.stringify(typed)}${near ? `; did you mean "${near}"?` : ''}\nRun 'meshnomad -help' for the list of commands.\n`,
+  );
   return 127;
+}
+
+function topLevel(): string[] {
+  return [...new Set(Object.keys(COMMANDS).map((name) => name.split(' ')[0] as string))];
+}
+
+function overview(group: string): string {
+  const names = Object.keys(COMMANDS).filter(
+    (name) => !COMMANDS[name]?.alias && (group === '' || name.startsWith(`${group} `)),
+  );
+  const width = Math.max(...names.map((name) => name.length)) + 2;
+  const lines = names.map((name) => `    ${name.padEnd(width)}${COMMANDS[name]?.summary ?? ''}`);
+  return [
+    `Usage: meshnomad ${group === '' ? '' : `${group} `}<command> [options] [args]`,
+    '',
+    'Commands:',
+    ...lines,
+    '',
+    "'meshnomad <command> -help' tells more about one.",
+    '',
+  ].join('\n');
+}
+
+function helpText(command: Command): string {
+  const parts = [
+    `Usage: ${command.usage}`,
+    '',
+    ...command.about.split('\n').map((line) => (line === '' ? '' : `  ${line}`)),
+  ];
+  if (Object.keys(command.flags).length > 0) parts.push('', 'Options:', '', flagHelp(command.flags));
+  if (!command.local) parts.push('', 'Connection options:', '', flagHelp(CONNECTION_FLAGS));
+  parts.push('', 'General options:', '', flagHelp(COMMON_FLAGS));
+  return parts
+    .join('\n')
+    .replace(/\n{3,}/g, '\n\n')
+    .trimEnd();
+}
+
+function createOutput(env: Context['env'], wish: { plain?: boolean; color?: boolean }): Output {
+  const tty = process.stdout.isTTY === true;
+  const plain = wish.plain || !!env['NOMAD_CLI_NO_COLOR'] || !!env['NO_COLOR'];
+  const color = !plain && (wish.color || !!env['NOMAD_CLI_FORCE_COLOR'] || tty);
+  return {
+    tty,
+    columns: process.stdout.columns ?? 80,
+    color,
+    out: (text) => void process.stdout.write(`${text}\n`),
+    error: (text) => void process.stderr.write(`${text}\n`),
+  };
 }

@@ -40,11 +40,6 @@ export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {
   return diagnostics.some(({ severity }) => severity === 'error');
 }
 
-/** The range from the start of one to the end of another range of the same file. */
-export function rangeBetween(first: SourceRange, last: SourceRange): SourceRange {
-  return { filename: first.filename, start: first.start, end: last.end };
-}
-
 /** `job.hcl:3,13-20`, or `job.hcl:3,13-4,1` over several lines: how HashiCorp's tools write a range. */
 export function formatRange({ filename, start, end }: SourceRange): string {
   const to = end.line === start.line ? String(end.column) : `${end.line},${end.column}`;

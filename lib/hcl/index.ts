@@ -11,12 +11,17 @@ export {
   formatRange,
   hasErrors,
   type Position,
-  rangeBetween,
   type SourceRange,
 } from './diagnostics.js';
 export { type Evaluated, evaluate } from './evaluate.js';
+export { typeOfConstraint } from './functions/convert.js';
+export { jsonEncode } from './functions/encoding.js';
+export { STANDARD_FUNCTIONS } from './functions/index.js';
+export { parseJson } from './json.js';
 export { bigFloatToString, isInteger, toDouble, truncate } from './number.js';
 export { type ParsedBody, type ParsedExpression, parseExpression, parseHcl } from './parser.js';
-export { type Reference, references } from './references.js';
+export { printBody, printExpression, printValue } from './print.js';
+export { bodyReferences, children, type Reference, references } from './references.js';
+export { endOf, span, startOf } from './source-map.js';
 export * from './types.js';
 export * from './values.js';

@@ -203,3 +203,29 @@ export function fromJs(value: unknown): Value {
   if (Array.isArray(value)) return tupleValue(value.map(fromJs));
   return objectValue(Object.entries(value as object).map(([key, item]) => [key, fromJs(item)] as const));
 }
+
+/** How large a value is: values at all depths (a shared part counts each time it occurs), and levels. */
+export interface Extent {
+  readonly size: number;
+  readonly depth: number;
+}
+
+const LEAF: Extent = { size: 1, depth: 1 };
+const extents = new WeakMap<Value, Extent>();
+
+/** The extent of a value. Shared parts are walked through once only. */
+export function extentOf(value: Value): Extent {
+  if ('value' in value || value.kind === 'null' || value.kind === 'unknown') return LEAF;
+  const known = extents.get(value);
+  if (known) return known;
+  let size = 1;
+  let depth = 0;
+  for (const item of 'items' in value ? value.items : value.entries.values()) {
+    const extent = extentOf(item);
+    size += extent.size;
+    depth = Math.max(depth, extent.depth);
+  }
+  const extent = { size, depth: depth + 1 };
+  extents.set(value, extent);
+  return extent;
+}

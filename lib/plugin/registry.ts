@@ -10,6 +10,7 @@ interface Bundled {
 
 // The one place where lib/ knows of plugins/: by import() alone, so that a driver nobody uses is never loaded.
 const BUNDLED: Record<string, Bundled> = {
+  docker: { load: async () => (await import('../../plugins/driver-docker/index.js')).default, unlessSaid: 'on' },
   mock_driver: { load: async () => (await import('../../plugins/driver-mock/index.js')).default, unlessSaid: 'off' },
   raw_exec: { load: async () => (await import('../../plugins/driver-raw-exec/index.js')).default, unlessSaid: 'off' },
 };
@@ -48,7 +49,7 @@ export async function pluginConfigProblems(pluginConfig: PluginConfigs): Promise
     const bundled = BUNDLED[name];
     if (!bundled) {
       const near = nearest(name, DRIVER_NAMES);
-      problems.push({ path: name, message: `there is no plugin "${name}"${near ? `; did you mean "${near}"?` : ''}` });
+      problems.push({ path: name, message: `is no plugin that exists${near ? `; did you mean "${near}"?` : ''}` });
       continue;
     }
     const found = (await bundled.load()).configProblems(config);

@@ -6,9 +6,9 @@ import type { RaftState } from './state.js';
 /** Why a server campaigns: its patience ended (it asks first whether it would win), or the leader told it to take over. */
 export type CampaignReason = 'timeout' | 'transfer';
 
-/** Begins an election, unless this server may not lead: it does not vote, or is still installing a snapshot. */
+/** Begins an election, unless this server may not lead: it has no vote, or is still installing a snapshot. */
 export function campaign(state: RaftState, reason: CampaignReason): void {
-  if (state.role === 'leader' || !state.isVoter || state.log.installing !== null) return;
+  if (state.role === 'leader' || !state.mayStand || state.log.installing !== null) return;
   // Alone there is nobody to disturb and nobody to wait for.
   if (reason === 'timeout' && !state.isSoleVoter) {
     state.becomePreCandidate();
@@ -93,6 +93,9 @@ export function stepVoteResponse(state: RaftState, message: VoteResponseMessage)
 export function tickElection(state: RaftState): void {
   state.electionElapsed++;
   if (state.electionElapsed < state.electionTimeout && !state.isSoleVoter) return;
+  // Silence ends the lease, also for a learner: else it would go on refusing the candidate who needs its vote.
+  state.leader = '';
+  if (!state.mayStand) return;
   state.electionElapsed = 0;
   campaign(state, 'timeout');
 }

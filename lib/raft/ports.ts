@@ -46,18 +46,16 @@ export interface LogReader {
 export interface LogStore extends LogReader {
   /**
    * Writes entries; those with indexes already taken are replaced, with all that followed. The promise resolves once all
-   * is durable. It rejects with MeshError E_STORAGE when the disk refuses: then the log is as before the call, and every
-   * further write is refused until repair() has succeeded.
+   * is durable. It rejects with MeshError E_STORAGE when the disk refuses: then the log is as before the call (entries that
+   * were to be replaced may be gone), and every further write is refused until repair() has succeeded.
    */
   append(entries: readonly Entry[]): Promise<void>;
-  /** Forgets entries up to and including `index`; the store may keep more of them. */
+  /** Forgets entries up to and including `index`; after a restart some may be back. May be called while a write is under way. */
   compact(index: number): Promise<void>;
   /** Forgets everything: the log now begins after a snapshot. */
   reset(boundary: { index: number; term: number }): Promise<void>;
   /** After a refused write: makes the log writable again without trusting what the failed write left behind. Rejects with E_STORAGE. */
   repair(): Promise<void>;
-  /** Payload bytes of the kept entries above `index`: decides when to take a snapshot. */
-  bytesAfter(index: number): number;
   close(): Promise<void>;
 }
 

@@ -318,8 +318,9 @@ export class Raft {
       hardState: voteChanged || now.commit !== before.commit ? now : null,
       snapshot: state.log.installing,
       entries,
-      messages: state.outbox,
-      messagesAfterPersist: state.outboxAfterPersist,
+      // A sole voter leads before its term is on disk: a crash would forget the term, so nobody may hear of it yet.
+      messages: voteChanged ? [] : state.outbox,
+      messagesAfterPersist: voteChanged ? [...state.outbox, ...state.outboxAfterPersist] : state.outboxAfterPersist,
       committed: state.log.nextCommitted(COMMITTED_BYTES_MAX),
       reads: state.reads,
       mustSync: voteChanged || entries.length > 0 || state.log.installing !== null,

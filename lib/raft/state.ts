@@ -126,6 +126,14 @@ export class RaftState {
     return this.membership.voters.includes(this.id);
   }
 
+  /**
+   * May this server campaign? A voter may; so may one whose removal is in its log but not known to be committed: the
+   * others may still need its vote and its longer log to get on (thesis §4.2.2). It does not count itself then.
+   */
+  get mayStand(): boolean {
+    return this.isVoter || this.members.at(this.log.committed).voters.includes(this.id);
+  }
+
   /** Has this leader committed an entry of its own term? Before that it may know less than is committed (Raft §8). */
   get hasCommittedInTerm(): boolean {
     return this.role === 'leader' && this.log.committed >= this.termStart;

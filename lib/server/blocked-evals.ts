@@ -76,7 +76,17 @@ export class BlockedEvals {
     return woken;
   }
 
-  /** Stops waiting for a job: it is stopped, purged, or fully placed. */
+  /** This evaluation no longer waits: it was cancelled. */
+  forget(evaluation: Evaluation): void {
+    this.#forget(evaluation);
+    const jobs = this.#system.get(evaluation.NodeID);
+    const key = jobKey(evaluation.Namespace, evaluation.JobID);
+    if (jobs?.get(key)?.ID !== evaluation.ID) return;
+    jobs.delete(key);
+    if (jobs.size === 0) this.#system.delete(evaluation.NodeID);
+  }
+
+  /** Stops waiting for a job: it is gone. */
   untrack(namespace: string, jobId: string): void {
     const key = jobKey(namespace, jobId);
     const waiting = this.#byJob.get(key);

@@ -147,11 +147,13 @@ export class EvalBroker {
     const held = this.#release(evalId, token);
     if (!held) return false;
     const count = this.#deliveries.get(evalId) ?? 0;
-    if (count >= this.#limits.deliveryLimit) {
+    // One that could not even be closed (a full disk) is tried again like any other, not at once and for ever.
+    if (count >= this.#limits.deliveryLimit && held.queue !== FAILED_QUEUE) {
       this.#makeReady(held.evaluation, FAILED_QUEUE);
       return true;
     }
-    const delayMs = count <= 1 ? this.#limits.firstNackDelayMs : (count - 1) * this.#limits.laterNackDelayMs;
+    const { firstNackDelayMs, laterNackDelayMs, deliveryLimit } = this.#limits;
+    const delayMs = count <= 1 ? firstNackDelayMs : Math.min(count - 1, deliveryLimit) * laterNackDelayMs;
     this.#delayed.push({ due: now + delayMs, evaluation: held.evaluation });
     return true;
   }

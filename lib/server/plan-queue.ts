@@ -1,24 +1,19 @@
-import type { Plan, PlanResult } from '../structs/plan.js';
+import type { Plan } from '../structs/plan.js';
 import { Heap } from '../util/heap.js';
 
 /** A plan whose submitter waits for the answer. */
-export interface QueuedPlan {
+export interface QueuedPlan<A> {
   readonly plan: Plan;
-  answer(result: PlanResult): void;
-  refuse(error: Error): void;
-}
-
-interface Entry {
-  queued: QueuedPlan;
-  order: number;
+  /** Whether the submitter still owns the plan's evaluation. */
+  readonly holds: () => boolean;
+  readonly answer: (value: A) => void;
+  readonly refuse: (error: Error) => void;
 }
 
 /** Plans in the order in which the leader looks at them: higher priority first, then first come. */
-export class PlanQueue {
-  readonly #heap = new Heap<Entry>((a, b) =>
-    a.queued.plan.Priority !== b.queued.plan.Priority
-      ? a.queued.plan.Priority > b.queued.plan.Priority
-      : a.order < b.order,
+export class PlanQueue<A> {
+  readonly #heap = new Heap<QueuedPlan<A> & { order: number }>((a, b) =>
+    a.plan.Priority !== b.plan.Priority ? a.plan.Priority > b.plan.Priority : a.order < b.order,
   );
   #order = 0;
 
@@ -26,18 +21,18 @@ export class PlanQueue {
     return this.#heap.size;
   }
 
-  push(plan: Plan): Promise<PlanResult> {
-    return new Promise((resolve, reject) => {
-      this.#heap.push({ queued: { plan, answer: resolve, refuse: reject }, order: this.#order++ });
+  push(plan: Plan, holds: () => boolean): Promise<A> {
+    return new Promise((answer, refuse) => {
+      this.#heap.push({ plan, holds, answer, refuse, order: this.#order++ });
     });
   }
 
-  take(): QueuedPlan | undefined {
-    return this.#heap.pop()?.queued;
+  take(): QueuedPlan<A> | undefined {
+    return this.#heap.pop();
   }
 
-  /** Refuses all that wait: leadership is lost. */
+  /** Refuses all that wait. */
   refuseAll(error: Error): void {
-    for (let entry = this.#heap.pop(); entry; entry = this.#heap.pop()) entry.queued.refuse(error);
+    for (let entry = this.#heap.pop(); entry; entry = this.#heap.pop()) entry.refuse(error);
   }
 }

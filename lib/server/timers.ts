@@ -2,6 +2,8 @@
 export interface Timers {
   /** Calls `fn` once after `ms` milliseconds; the returned function cancels it and may be called at any time. */
   setTimeout(ms: number, fn: () => void): () => void;
+  /** Calls `fn` once the present turn is over: answers that are ready go out first. */
+  soon(fn: () => void): void;
 }
 
 /** The longest delay a Node timer takes; a longer one would fire at once. Who waits longer looks again then. */
@@ -13,6 +15,9 @@ export const systemTimers: Timers = {
     const timer = setTimeout(fn, Math.min(Math.max(0, ms), DELAY_MAX_MS));
     timer.unref();
     return () => clearTimeout(timer);
+  },
+  soon(fn) {
+    setImmediate(fn);
   },
 };
 

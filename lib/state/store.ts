@@ -5,20 +5,16 @@ import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import { assert } from '../util/assert.js';
 import type { Command, CommandResult } from './commands.js';
-import type { WatchKey } from './watch.js';
+import { applyCommand } from './fsm.js';
+import { emptyTables, type TableName, viewTables } from './schema.js';
+import { TablesSnapshot } from './snapshot.js';
+import { decodeSnapshot } from './snapshot-codec.js';
+import { type Recent, Transaction } from './transaction.js';
+import { Watch, type WatchKey } from './watch.js';
 
-/** The tables, by the name under which their last index is kept. */
-export type TableName =
-  | 'jobs'
-  | 'job_versions'
-  | 'job_summaries'
-  | 'job_submissions'
-  | 'evals'
-  | 'allocs'
-  | 'nodes'
-  | 'deployments'
-  | 'scheduler_config';
+export type { TableName } from './schema.js';
 
 /** Narrows a list. Lists are in the order of namespace and id for jobs, of id for everything else. */
 export interface ListOptions {
@@ -53,6 +49,8 @@ export interface StateSnapshot extends StateReader {
   deploymentsByJob(namespace: string, jobId: string): readonly Deployment[];
   /** How many rows a table has. */
   count(table: TableName): number;
+  /** Everything as bytes, for Store.restore; equal histories give equal bytes. */
+  stream(): AsyncIterable<Uint8Array>;
 }
 
 /** One row that an apply wrote: `before` undefined = new, `after` undefined = gone. */
@@ -86,6 +84,80 @@ export interface Store {
   apply<C extends Command>(index: number, command: C): CommandResult<C['type']>;
   /** Calls `listener` once after each apply that touched one of the keys, until the returned function is called. */
   subscribe(keys: readonly WatchKey[], listener: (index: number) => void): () => void;
+  /** Replaces the whole state. Rejects with E_STORAGE, leaving everything as it was, when the stream is broken. */
+  restore(stream: AsyncIterable<Uint8Array>, index: number): Promise<void>;
   /** Tells every change, right after it was applied: for the eval broker, blocked evaluations, events. Not after a restore. */
   onCommit(listener: (commit: Commit) => void): () => void;
+}
+
+/** An empty state. */
+export function createStore(): Store {
+  return new MemoryStore();
+}
+
+class MemoryStore implements Store {
+  #index = 0;
+  #tables = emptyTables();
+  /** Rises with every snapshot: what was made before it is then shared and no longer changed in place. */
+  #epoch = 1;
+  /** The latest snapshot, while nothing was applied since. */
+  #current: TablesSnapshot | null = null;
+  readonly #watch = new Watch();
+  readonly #listeners = new Set<(commit: Commit) => void>();
+  #recent: Recent = { job: null, taskStates: null };
+
+  get index(): number {
+    return this.#index;
+  }
+
+  snapshot(): TablesSnapshot {
+    if (this.#current !== null) return this.#current;
+    const snapshot = new TablesSnapshot(this.#index, viewTables(this.#tables));
+    this.#epoch++;
+    this.#current = snapshot;
+    return snapshot;
+  }
+
+  apply<C extends Command>(index: number, command: C): CommandResult<C['type']> {
+    assert(index > this.#index, `log entries are applied in order: ${index} after ${this.#index}`);
+    this.#current = null;
+    const txn = new Transaction({
+      index,
+      tables: this.#tables,
+      epoch: this.#epoch,
+      watch: this.#watch,
+      recent: this.#recent,
+    });
+    const result = applyCommand(txn, command) as CommandResult<C['type']>;
+    this.#index = index;
+    if (txn.changes.length > 0) {
+      const commit = { index, changes: txn.changes };
+      for (const listener of this.#listeners) listener(commit);
+    }
+    this.#watch.fire(index);
+    return result;
+  }
+
+  subscribe(keys: readonly WatchKey[], listener: (index: number) => void): () => void {
+    return this.#watch.subscribe(keys, listener);
+  }
+
+  onCommit(listener: (commit: Commit) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  async restore(stream: AsyncIterable<Uint8Array>, index: number): Promise<void> {
+    const restored = await decodeSnapshot(stream, this.#epoch + 1);
+    this.#tables = restored.tables;
+    // The log knows best how far the snapshot reaches: entries without effect may follow the last one applied.
+    this.#index = Math.max(index, restored.index);
+    this.#epoch += 2;
+    this.#current = null;
+    this.#recent = { job: null, taskStates: null };
+    this.#watch.touchAll();
+    this.#watch.fire(this.#index);
+  }
 }

@@ -45,7 +45,7 @@ export function pluginProblems(config: Record<string, unknown>): ConfigProblem[]
   return (['denied_host_uids', 'denied_host_gids'] as const).flatMap((path) =>
     parseRanges(decoded.config[path])
       ? []
-      : [{ path, message: `${path} must be numbers and ranges such as "0,10-99", not "${decoded.config[path]}"` }],
+      : [{ path, message: `must be numbers and ranges such as "0,10-99", not "${decoded.config[path]}"` }],
   );
 }
 
@@ -55,7 +55,7 @@ export function decodeTask(config: Record<string, unknown>): { config: RawExecCo
   if ('problems' in decoded) return decoded;
   const { cgroup_v1_override, cgroup_v2_override } = decoded.config;
   if (cgroup_v2_override !== '' && Object.keys(cgroup_v1_override).length > 0) {
-    const message = 'cgroup_v1_override and cgroup_v2_override exclude each other; keep the one for this machine';
+    const message = 'and cgroup_v1_override exclude each other; keep the one for this machine';
     return { problems: [{ path: 'cgroup_v2_override', message }] };
   }
   return decoded;

@@ -70,6 +70,8 @@ class RawExecDriver implements Driver<RawExecConfig> {
   readonly #stateDir: string;
   readonly #log: DriverOptions['log'];
   readonly #tasks = new Map<string, RunningTask>();
+  /** The directories of the tasks that are known here or being started. */
+  readonly #dirs = new Set<string>();
   #binary: Promise<SupervisorBinary> | undefined;
   #isClosed = false;
 
@@ -102,8 +104,9 @@ class RawExecDriver implements Driver<RawExecConfig> {
     const user = await this.#userOf(task);
     const program = await findProgram(task.config.command, { ...task, path: env['PATH'] });
     const cwd = workDir(task);
-    await this.#killForgotten(task);
+    await this.#killForgotten(dirPrefix(task));
     const dir = join(this.#stateDir, 'tasks', dirName(task));
+    this.#dirs.add(dir);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     try {
       const { link, supervisorPid } = await SupervisorLink.start(binary.path, {
@@ -126,6 +129,7 @@ class RawExecDriver implements Driver<RawExecConfig> {
       return { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state: { ...state } };
     } catch (error) {
       await rm(dir, { recursive: true, force: true });
+      this.#dirs.delete(dir);
       if (error instanceof StartFailure) throw startFailure(error.stage, error.code, program, cwd);
       if (error instanceof DriverError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
@@ -140,7 +144,7 @@ class RawExecDriver implements Driver<RawExecConfig> {
       const message = `task ${handle.taskId}: its handle (version ${handle.version}) is not one of raw_exec's`;
       throw new DriverError(message, { recoverable: false });
     }
-    const link = await SupervisorLink.connect(state.dir).catch(() => null);
+    const link = await connectIfThere(state.dir);
     // Without a supervisor there must be its record; it is written before the connection can be refused.
     if (!link && !(await readExit(state.dir))) {
       await this.#killRest(state);
@@ -180,6 +184,7 @@ class RawExecDriver implements Driver<RawExecConfig> {
       await found.exit;
     }
     await rm(found.state.dir, { recursive: true, force: true });
+    this.#dirs.delete(found.state.dir);
     this.#tasks.delete(taskId);
   }
 
@@ -219,6 +224,10 @@ class RawExecDriver implements Driver<RawExecConfig> {
         if (kill) found.execs.delete(kill);
       },
     });
+  }
+
+  reapUnknown(): Promise<string[]> {
+    return this.#killForgotten('');
   }
 
   async close(): Promise<void> {
@@ -281,6 +290,7 @@ class RawExecDriver implements Driver<RawExecConfig> {
         void (link?.closed ?? Promise.resolve()).then(settle);
       }),
     };
+    this.#dirs.add(state.dir);
     this.#tasks.set(task.id, found);
   }
 
@@ -296,19 +306,33 @@ class RawExecDriver implements Driver<RawExecConfig> {
   }
 
   /** A crash between a start and the record of its handle leaves a task that nobody knows: it must not run twice. */
-  async #killForgotten(task: TaskConfig<RawExecConfig>): Promise<void> {
+  async #killForgotten(prefix: string): Promise<string[]> {
     const tasksDir = join(this.#stateDir, 'tasks');
-    const known = new Set([...this.#tasks.values()].map(({ state }) => state.dir));
-    const prefix = dirPrefix(task);
+    const killed: string[] = [];
     for (const name of await readdir(tasksDir).catch(() => [])) {
       const dir = join(tasksDir, name);
-      if (!name.startsWith(prefix) || known.has(dir)) continue;
-      this.#log('warn', 'an unknown earlier start of the task is killed', { task: task.id, dir });
-      const link = await SupervisorLink.connect(dir).catch(() => null);
+      if (!name.startsWith(prefix) || this.#dirs.has(dir)) continue;
+      const link = await connectIfThere(dir);
       link?.kill();
       await link?.closed;
       await rm(dir, { recursive: true, force: true });
+      if (!link) continue;
+      this.#log('warn', 'a task whose start was never recorded is killed', { dir, pid: link.taskPid });
+      killed.push(`process ${link.taskPid} (${name})`);
     }
+    return killed;
+  }
+}
+
+/** Null when no supervisor listens there. Throws a recoverable DriverError when that cannot be said, which is no reason to kill. */
+async function connectIfThere(dir: string): Promise<SupervisorLink | null> {
+  try {
+    return await SupervisorLink.connect(dir);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    // EPIPE: it was just about to end; its record tells.
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || (code === 'EPIPE' && (await readExit(dir)))) return null;
+    throw new DriverError(`the supervisor in ${dir} cannot be reached: ${code}`, { recoverable: true, cause: error });
   }
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { Driver, DriverPlugin } from '../../lib/plugin/sdk/driver.js';
-import { type DriverPlace, decoded, makePlace, quietStart, readExec, until } from '../support/driver-task.js';
+import { type DriverPlace, decoded, endTasks, makePlace, quietStart, readExec, until } from '../support/driver-task.js';
 
 /** What the suite needs to know of a driver: configs of tasks that do this or that. */
 export interface DriverUnderTest {
@@ -39,7 +39,7 @@ export function driverConformance(name: string, under: DriverUnderTest): void {
       const driver = open(place);
       t.teardown(async () => {
         await driver.close();
-        place.remove();
+        await endTasks(under.plugin, under.config, place);
       });
       await check(t, place, driver);
     });

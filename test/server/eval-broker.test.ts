@@ -114,6 +114,18 @@ t.test('a nacked evaluation comes back after 1 s, then after 20 s, then fails', 
   t.equal(broker.dequeue([FAILED_QUEUE], now)?.evaluation.ID, evaluation.ID);
 });
 
+t.test('what cannot even be closed as failed is tried again after a delay', async (t) => {
+  const broker = new EvalBroker({ random, limits: { ...BROKER_LIMITS, deliveryLimit: 1 } });
+  const evaluation = evalOf('a');
+  broker.enqueue(evaluation, 0);
+  broker.nack(evaluation.ID, broker.dequeue(service, 0)?.token ?? '', 0);
+  broker.nack(evaluation.ID, broker.dequeue([FAILED_QUEUE], 0)?.token ?? '', 0);
+  t.equal(broker.dequeue([FAILED_QUEUE, ...service], 0), undefined);
+  t.equal(broker.dueMs(), 20_000);
+  broker.advance(20_000);
+  t.equal(broker.dequeue(service, 20_000)?.evaluation.ID, evaluation.ID);
+});
+
 t.test('a silent worker loses its evaluation after the nack timeout', async (t) => {
   const broker = new EvalBroker({ random });
   const evaluation = evalOf('a');

@@ -26,6 +26,7 @@ export function createSimulatedTime(startMs = Date.UTC(2026, 0, 1)): SimulatedTi
         waiting.add(timer);
         return () => waiting.delete(timer);
       },
+      soon: queueMicrotask,
     },
     async advance(ms) {
       const end = nowMs + ms;

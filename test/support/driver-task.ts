@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { Driver, TaskConfig } from '../../lib/plugin/sdk/driver.js';
+import type { Driver, DriverPlugin, TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import type { ExecOutput } from '../../lib/structs/rpc.js';
 
 /** A temporary directory with the places a driver and its tasks need; `remove` takes it away. */
@@ -77,6 +77,18 @@ export function makePlace(): DriverPlace {
         .join(''),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
+}
+
+/** Ends whatever tasks a test has left, and removes its place. */
+export async function endTasks(
+  plugin: DriverPlugin,
+  config: Record<string, unknown>,
+  place: DriverPlace,
+): Promise<void> {
+  const last = plugin.create({ config, stateDir: place.stateDir, log: () => {} });
+  await last.reapUnknown?.();
+  await last.close();
+  place.remove();
 }
 
 /** Decodes a config that must be right. */

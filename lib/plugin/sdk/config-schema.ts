@@ -120,8 +120,7 @@ export function block<F extends Fields>(fields: F): Field<Decoded<F> | null> {
     read(value, path, problems) {
       const blocks = blocksOf(value);
       if (!blocks) return wrong(problems, { path, wanted: 'a block', value }, null);
-      if (blocks.length > 1)
-        problems.push({ path, message: `${path} may be written once, not ${blocks.length} times` });
+      if (blocks.length > 1) problems.push({ path, message: `may be written once, not ${blocks.length} times` });
       return blocks[0] ? readFields(fields, blocks[0], path, problems) : null;
     },
   };
@@ -143,11 +142,11 @@ export function blocks<F extends Fields>(fields: F): Field<Decoded<F>[]> {
 export function required<T>(field: Field<T>, why: string): Field<T> {
   return {
     absent(path, problems) {
-      problems.push({ path, message: `${path} is missing: ${why}` });
+      problems.push({ path, message: `is missing: ${why}` });
       return field.absent(path, []);
     },
     read(value, path, problems) {
-      if (value === '') problems.push({ path, message: `${path} is empty: ${why}` });
+      if (value === '') problems.push({ path, message: `is empty: ${why}` });
       return field.read(value, path, problems);
     },
   };
@@ -159,7 +158,7 @@ export function refused(message = 'is not supported yet'): Field<undefined> {
     absent: () => undefined,
     read(value, path, problems) {
       const empty = Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
-      if (value && !empty) problems.push({ path, message: `${path} ${message}` });
+      if (value && !empty) problems.push({ path, message });
       return undefined;
     },
   };
@@ -183,14 +182,15 @@ function readFields<F extends Fields>(
 ): Decoded<F> {
   const result: Record<string, unknown> = {};
   const at = (key: string): string => (prefix === '' ? key : `${prefix}.${key}`);
-  for (const [key, field] of Object.entries(fields)) {
-    const value = config[key];
-    result[key] = value == null ? field.absent(at(key), problems) : field.read(value, at(key), problems);
-  }
+  // First what is misspelt: it explains what is missing.
   for (const key of Object.keys(config)) {
     if (Object.hasOwn(fields, key)) continue;
     const near = nearest(key, Object.keys(fields));
-    problems.push({ path: at(key), message: `unknown key "${key}"${near ? `; did you mean "${near}"?` : ''}` });
+    problems.push({ path: at(key), message: `is not a known key${near ? `; did you mean "${near}"?` : ''}` });
+  }
+  for (const [key, field] of Object.entries(fields)) {
+    const value = config[key];
+    result[key] = value == null ? field.absent(at(key), problems) : field.read(value, at(key), problems);
   }
   return result as Decoded<F>;
 }
@@ -207,7 +207,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function wrong<T>(problems: ConfigProblem[], found: { path: string; wanted: string; value: unknown }, fallback: T): T {
   problems.push({
     path: found.path,
-    message: `${found.path} must be ${found.wanted}, not ${JSON.stringify(found.value)}`,
+    message: `must be ${found.wanted}, not ${JSON.stringify(found.value)}`,
   });
   return fallback;
 }

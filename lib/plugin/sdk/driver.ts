@@ -97,7 +97,7 @@ export class DriverError extends Error {
   }
 }
 
-/** A problem in a task's `config` block: path is like `ports[0]`, hint what to write instead. */
+/** A problem in a config: `path` is like `ports[0]`; `message` goes on behind it ("must be a list, not 5"). */
 export interface ConfigProblem {
   path: string;
   message: string;
@@ -127,6 +127,11 @@ export interface Driver<C = unknown> {
   taskStats(taskId: string): Promise<TaskResourceUsage>;
   /** Runs a command inside: an object-mode Duplex of ExecInput in and ExecOutput out (structs/rpc). Ends after 'exited'. */
   execTask(taskId: string, options: { command: string[]; tty: boolean }): Duplex;
+  /**
+   * Ends the tasks that an earlier agent with this state directory started and did not live to record: nobody knows
+   * their handles. To be called once, after every known task was taken up again. Gives what was ended, in words.
+   */
+  reapUnknown?(): Promise<string[]>;
   /** Lets go of connections and timers; tasks go on running. */
   close(): Promise<void>;
 }

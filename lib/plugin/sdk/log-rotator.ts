@@ -34,20 +34,15 @@ export class LogRotator {
   /** Opens the newest file, or the one to resume at. */
   static async open(options: LogRotatorOptions): Promise<LogRotator> {
     const present = await indexesOf(options.dir, options.name);
-    const resumeAt = options.resumeAt;
-    if (resumeAt && present.includes(resumeAt.index)) {
+    const { resumeAt } = options;
+    if (resumeAt)
       for (const index of present.filter((index) => index > resumeAt.index)) await rm(pathOf(options, index));
-      const file = await open(pathOf(options, resumeAt.index), 'a');
-      const { size } = await file.stat();
-      if (size > resumeAt.sizeBytes) await file.truncate(resumeAt.sizeBytes);
-      return new LogRotator(options, file, {
-        index: resumeAt.index,
-        sizeBytes: Math.min(size, resumeAt.sizeBytes),
-      });
-    }
-    const index = present.at(-1) ?? 0;
+    const index = resumeAt?.index ?? present.at(-1) ?? 0;
     const file = await open(pathOf(options, index), 'a');
-    return new LogRotator(options, file, { index, sizeBytes: (await file.stat()).size });
+    const { size } = await file.stat();
+    const sizeBytes = Math.min(size, resumeAt?.sizeBytes ?? size);
+    if (size > sizeBytes) await file.truncate(sizeBytes);
+    return new LogRotator(options, file, { index, sizeBytes });
   }
 
   get position(): LogPosition {

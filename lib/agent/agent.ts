@@ -1,0 +1,301 @@
+import { mkdirSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from '../client/client.js';
+import type { HttpServer } from '../http/server.js';
+import { createHttpServer } from '../http/server.js';
+import { createDrivers, DRIVER_NAMES, type DriverSet } from '../plugin/registry.js';
+import type { Driver } from '../plugin/sdk/driver.js';
+import type { RunningConsensus } from '../server/consensus.js';
+import type { Server } from '../server/server.js';
+import { ensureIdentity } from '../transport/identity.js';
+import type { Link } from '../transport/link.js';
+import { localCaller } from '../transport/local.js';
+import type { RpcCaller, RpcHandlers } from '../transport/rpc.js';
+import { isLoopback, type Listener, listenLinks } from '../transport/tcp.js';
+import type { Log } from '../util/log.js';
+import type { Random } from '../util/random.js';
+import type { Result } from '../util/result.js';
+import { createDispatcher, type Roles } from './dispatch.js';
+import { agentFacts } from './facts.js';
+import { createMetrics } from './metrics.js';
+import { type RemoteServer, remoteServer } from './remote-server.js';
+import { clientMetrics, serverMetrics } from './role-metrics.js';
+import type { AgentSettings } from './settings.js';
+
+export interface AgentOptions {
+  settings: AgentSettings;
+  log: Log;
+  random: Random;
+  /** Reads the configuration again and applies what can be applied; says what was, or what is wrong. */
+  reload: (agent: Agent) => Promise<Result<string[], string>>;
+}
+
+/** A running agent: a server, a client, or both, and the HTTP API over them. */
+export interface Agent {
+  /** The port the HTTP API got. */
+  readonly httpPort: number;
+  readonly client: Client | undefined;
+  /** Ends in order; tasks go on running, unless the agent keeps no state. */
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Starts an agent. The port of the HTTP API is taken first: nothing has begun when it is in use. Rejects with a message for
+ * the user, and leaves nothing behind.
+ */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const agent = new RunningAgent(options);
+  try {
+    await agent.start();
+    return agent;
+  } catch (error) {
+    await agent.shutdown();
+    throw error;
+  }
+}
+
+class RunningAgent implements Agent {
+  readonly #options: AgentOptions;
+  readonly #roles: Roles = {};
+  readonly #metrics = createMetrics();
+  httpPort = 0;
+  #http: HttpServer | undefined;
+  #consensus: RunningConsensus | undefined;
+  #server: Server | undefined;
+  #client: Client | undefined;
+  #drivers: DriverSet | undefined;
+  #listener: Listener | undefined;
+  #remote: RemoteServer | undefined;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  get client(): Client | undefined {
+    return this.#client;
+  }
+
+  async start(): Promise<void> {
+    const { settings, log } = this.#options;
+    if (settings.dataDir !== null) mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
+    await this.#startHttp();
+    if (settings.server) await this.#startServer();
+    if (settings.client) await this.#startClient();
+    log.info('agent started', {
+      version: settings.version,
+      api: `http://${settings.http.host}:${this.httpPort}`,
+      server: settings.server !== null,
+      client: settings.client !== null,
+    });
+  }
+
+  async #startHttp(): Promise<void> {
+    const { settings, log } = this.#options;
+    const http = createHttpServer({
+      rpc: createDispatcher(this.#roles),
+      agent: agentFacts({
+        settings,
+        metrics: this.#metrics,
+        httpPort: () => this.httpPort,
+        consensus: () => this.#consensus,
+        server: () => this.#server,
+        client: () => this.#client,
+        remote: () => this.#remote,
+        reload: () => this.#options.reload(this),
+      }),
+      log: log.child('http'),
+      connectionsPerAddressMax: settings.httpConnectionsMax,
+    });
+    this.httpPort = await http.listen(settings.http);
+    this.#http = http;
+  }
+
+  async #startServer(): Promise<void> {
+    const { settings, log, random } = this.#options;
+    const [
+      { openConsensus },
+      { createServer },
+      { systemTimers },
+      { createStore },
+      { createStateMachine },
+      { schedule },
+    ] = await Promise.all([
+      import('../server/consensus.js'),
+      import('../server/server.js'),
+      import('../server/timers.js'),
+      import('../state/store.js'),
+      import('../state/fsm.js'),
+      import('../scheduler/index.js'),
+    ]);
+    const identity = ensureIdentity(settings.dataDir);
+    const store = createStore();
+    const serverDir = settings.dataDir === null ? null : join(settings.dataDir, 'server');
+    this.#consensus = await openConsensus({
+      dataDir: serverDir,
+      id: identity.publicKey,
+      fsm: createStateMachine(store),
+      timers: systemTimers,
+      now: () => performance.now(),
+      random,
+      log: log.child('raft'),
+    });
+    const address = `${advertised(settings.rpc.host)}:${settings.rpc.port}`;
+    this.#server = createServer({
+      consensus: this.#consensus,
+      store,
+      schedule,
+      now: () => Date.now(),
+      random,
+      log: log.child('server'),
+      config: {
+        region: settings.region,
+        knownDrivers: DRIVER_NAMES,
+        servers: () => [address],
+        addressOf: () => address,
+        ...(settings.server?.heartbeatGraceMs ? { heartbeat: { graceMs: settings.server.heartbeatGraceMs } } : {}),
+      },
+    });
+    this.#server.start();
+    this.#consensus.start();
+    this.#roles.server = this.#server;
+    this.#metrics.add(serverMetrics(this.#server, this.#consensus, store));
+    await this.#listen(this.#server);
+  }
+
+  /** Takes links of clients elsewhere; without a secret only of this machine. */
+  async #listen(server: Server): Promise<void> {
+    const { settings, log } = this.#options;
+    if (settings.secret === '' && !isLoopback(settings.rpc.host)) {
+      log.info('no links by plain address are taken: that needs mesh { secret_file = … }', {
+        address: settings.rpc.host,
+      });
+      return;
+    }
+    this.#listener = await listenLinks({
+      ...settings.rpc,
+      secret: settings.secret,
+      accept: () => {
+        let link: Link;
+        const forget: (() => void)[] = [];
+        return {
+          options: {
+            handlers: linkHandlers(server, (nodeId) => forget.push(server.registerNodeLink(nodeId, link))),
+            streamHandlers: server.streamHandlers,
+            onClose: () => {
+              for (const drop of forget) drop();
+            },
+          },
+          opened: (opened) => {
+            link = opened;
+          },
+        };
+      },
+    });
+  }
+
+  async #startClient(): Promise<void> {
+    const { settings, log, random } = this.#options;
+    if (!settings.client) return;
+    const { createClient } = await import('../client/client.js');
+    this.#drivers = createDrivers({
+      pluginConfig: settings.plugins,
+      enable: settings.enabledDrivers,
+      stateDir: join(settings.client.stateDir ?? settings.client.allocDir, 'drivers'),
+      log: (driver) => {
+        const target = log.child(`driver.${driver}`);
+        return (level, message, fields) => target[level](message, fields as Parameters<Log['info']>[1]);
+      },
+    });
+    const drivers: Record<string, Driver> = {};
+    for (const name of this.#drivers.names) {
+      const driver = await this.#drivers.get(name);
+      if (driver) drivers[name] = driver;
+    }
+    this.#client = await createClient({
+      rpc: this.#rpcOfClient(),
+      drivers,
+      config: settings.client,
+      httpAddr: `${advertised(settings.http.host)}:${this.httpPort}`,
+      version: settings.version,
+      log: log.child('client'),
+      now: () => Date.now(),
+      random,
+    });
+    this.#roles.client = this.#client;
+    this.#server?.registerNodeLink(
+      this.#client.nodeId,
+      localCaller(this.#client.handlers, this.#client.streamHandlers),
+    );
+    this.#metrics.add(clientMetrics(this.#client));
+    await this.#client.start();
+  }
+
+  /** The server in this process, or those that the configuration names. */
+  #rpcOfClient(): RpcCaller {
+    const { settings, log, random } = this.#options;
+    if (this.#server) return localCaller(this.#server.handlers, this.#server.streamHandlers);
+    // What servers may ask over the link is this client, which does not exist yet: it is looked up when they ask.
+    const roles = this.#roles;
+    this.#remote = remoteServer({
+      servers: settings.servers,
+      secret: settings.secret,
+      served: {
+        get handlers() {
+          return roles.client?.handlers ?? {};
+        },
+        get streamHandlers() {
+          return roles.client?.streamHandlers ?? {};
+        },
+      },
+      log: log.child('servers'),
+      random,
+    });
+    roles.remote = this.#remote;
+    return this.#remote;
+  }
+
+  async shutdown(): Promise<void> {
+    await this.#client?.shutdown();
+    this.#remote?.close();
+    await this.#listener?.close();
+    this.#server?.stop();
+    await this.#consensus?.close();
+    await this.#drivers?.close();
+    await this.#http?.close();
+  }
+}
+
+/** A node that spoke over a link can be reached over it: the server learns so when it registers or sends a heartbeat. */
+function linkHandlers(server: Server, linked: (nodeId: string) => void): RpcHandlers {
+  const seen = new Set<string>();
+  const learn = (nodeId: string): void => {
+    if (seen.has(nodeId)) return;
+    seen.add(nodeId);
+    linked(nodeId);
+  };
+  const { 'Node.Register': register, 'Node.UpdateStatus': update } = server.handlers;
+  return {
+    ...server.handlers,
+    'Node.Register': async (args, context) => {
+      const reply = await (register as NonNullable<typeof register>)(args, context);
+      learn(args.Node.ID);
+      return reply;
+    },
+    'Node.UpdateStatus': async (args, context) => {
+      const reply = await (update as NonNullable<typeof update>)(args, context);
+      learn(args.NodeID);
+      return reply;
+    },
+  };
+}
+
+/** The address others would use: a listener on all interfaces is named by the first real one. */
+function advertised(host: string): string {
+  if (host !== '0.0.0.0' && host !== '::') return host;
+  for (const addresses of Object.values(networkInterfaces())) {
+    const found = addresses?.find((address) => !address.internal && address.family === 'IPv4');
+    if (found) return found.address;
+  }
+  return '127.0.0.1';
+}

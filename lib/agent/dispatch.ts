@@ -1,0 +1,76 @@
+import type { Duplex } from 'node:stream';
+import type { Client } from '../client/client.js';
+import type { Server } from '../server/server.js';
+import { MeshError } from '../structs/errors.js';
+import type { RpcMethods, RpcStreams } from '../structs/rpc.js';
+import { messagePair } from '../transport/local.js';
+import type { RpcCaller, RpcHandlers, RpcMethod, RpcStreamHandlers, RpcStreamMethod } from '../transport/rpc.js';
+
+/** Who can answer in this agent, as far as it has started. */
+export interface Roles {
+  server?: Server;
+  client?: Client;
+  /** The server of another agent, for one that is a client only. */
+  remote?: RpcCaller;
+}
+
+type AnyCall = (args: object, context: { signal: AbortSignal }) => Promise<never>;
+type AnyStream = (args: object, stream: Duplex) => void;
+
+/**
+ * Finds who answers a request of this agent's HTTP API: its own client for what lies on this machine, its own server, or a
+ * server elsewhere. It may be asked before the roles have started: then it answers that there is no leader yet.
+ */
+export function createDispatcher(roles: Roles): RpcCaller {
+  return {
+    call(method, args, options) {
+      const own = ownHandler(roles, method, args);
+      const signal = options?.signal ?? new AbortController().signal;
+      if (own) return own(withOwnNode(roles, args), { signal });
+      if (roles.remote) return roles.remote.call(method, args, options);
+      return Promise.reject(starting());
+    },
+    stream(method, args) {
+      const own = ownStream(roles, method, args);
+      if (!own && roles.remote) return roles.remote.stream(method, args);
+      const [near, far] = messagePair();
+      far.on('error', () => {});
+      if (own) own(args, far);
+      else far.destroy(starting());
+      return near;
+    },
+  };
+}
+
+function starting(): MeshError {
+  return new MeshError('E_NO_LEADER', 'No cluster leader: the agent is starting');
+}
+
+/** A request about "this node" names none: it is the one whose API was asked. */
+function withOwnNode<A extends object>({ client }: Roles, args: A): A {
+  if (!client || !('NodeID' in args) || args.NodeID !== '') return args;
+  return { ...args, NodeID: client.nodeId };
+}
+
+function isHere({ client }: Roles, args: object): boolean {
+  if (!client) return false;
+  if ('AllocID' in args) return client.hasAlloc(String(args.AllocID));
+  return 'NodeID' in args && (args.NodeID === '' || args.NodeID === client.nodeId);
+}
+
+function ownHandler<M extends RpcMethod>(roles: Roles, method: M, args: RpcMethods[M]['args']): AnyCall | undefined {
+  const pick = (handlers: RpcHandlers | undefined): AnyCall | undefined => handlers?.[method] as AnyCall | undefined;
+  const mine = pick(roles.client?.handlers);
+  return mine && isHere(roles, args) ? mine : pick(roles.server?.handlers);
+}
+
+function ownStream<M extends RpcStreamMethod>(
+  roles: Roles,
+  method: M,
+  args: RpcStreams[M]['args'],
+): AnyStream | undefined {
+  const pick = (handlers: RpcStreamHandlers | undefined): AnyStream | undefined =>
+    handlers?.[method] as AnyStream | undefined;
+  const mine = pick(roles.client?.streamHandlers);
+  return mine && isHere(roles, args) ? mine : pick(roles.server?.streamHandlers);
+}

@@ -1,0 +1,198 @@
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import type { Flags } from './command.js';
+
+/** Nothing answered, or the answer was a refusal: the message is for the user as it is. */
+export class ApiError extends Error {
+  /** HTTP status, 0 when there was no answer. */
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+  }
+}
+
+export interface ApiReply<T> {
+  value: T;
+  index: number;
+}
+
+export interface Connection {
+  address: URL;
+  region: string;
+  namespace: string;
+  token: string;
+  tls: { ca?: string[]; cert?: string; key?: string; servername?: string; rejectUnauthorized?: boolean };
+}
+
+type Query = Record<string, string | number | boolean | undefined>;
+
+/** A typed client of the HTTP API: every path below /v1, JSON both ways. */
+export class ApiClient {
+  readonly connection: Connection;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+  }
+
+  get<T>(path: string, query: Query = {}): Promise<ApiReply<T>> {
+    return this.#json<T>('GET', path, query);
+  }
+
+  put<T>(path: string, body: unknown, query: Query = {}): Promise<ApiReply<T>> {
+    return this.#json<T>('PUT', path, query, JSON.stringify(body));
+  }
+
+  delete<T>(path: string, query: Query = {}): Promise<ApiReply<T>> {
+    return this.#json<T>('DELETE', path, query);
+  }
+
+  /** The answer as it comes, for logs and files; destroy it to stop. */
+  async stream(path: string, query: Query = {}): Promise<IncomingMessage> {
+    const response = await this.#request('GET', path, query);
+    if (response.statusCode === 200) return response;
+    throw await refusal(response);
+  }
+
+  /** The address of a websocket, and the headers it needs. */
+  websocket(path: string, query: Query): { url: string; headers: Record<string, string> } {
+    const url = this.#url(path, query);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    return { url: url.href, headers: this.#headers() };
+  }
+
+  async #json<T>(method: string, path: string, query: Query, body?: string): Promise<ApiReply<T>> {
+    const response = await this.#request(method, path, query, body);
+    if (response.statusCode !== 200) throw await refusal(response);
+    const text = await readText(response);
+    const index = Number(response.headers['x-nomad-index'] ?? 0);
+    try {
+      return { value: (text === '' ? null : JSON.parse(text)) as T, index };
+    } catch {
+      throw new ApiError(
+        200,
+        `${this.connection.address.host} answered, but not with JSON: is it really an agent's HTTP API?`,
+      );
+    }
+  }
+
+  #url(path: string, query: Query): URL {
+    const url = new URL(path, this.connection.address);
+    const { region, namespace } = this.connection;
+    for (const [key, value] of Object.entries({ region, namespace, ...query })) {
+      if (value !== undefined && value !== '') url.searchParams.set(key, String(value));
+    }
+    return url;
+  }
+
+  #headers(): Record<string, string> {
+    return this.connection.token === '' ? {} : { 'X-Nomad-Token': this.connection.token };
+  }
+
+  async #request(method: string, path: string, query: Query, body?: string): Promise<IncomingMessage> {
+    const url = this.#url(path, query);
+    const options: RequestOptions = { method, headers: { ...this.#headers(), 'User-Agent': 'meshnomad' } };
+    if (body !== undefined) {
+      options.headers = {
+        ...options.headers,
+        'Content-Type': 'application/json',
+        'Content-Length': Buffer.byteLength(body),
+      };
+    }
+    const { request } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
+    return new Promise((resolve, reject) => {
+      const call = request(url, { ...options, ...this.connection.tls }, resolve);
+      call.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(error, this.connection.address)));
+      call.end(body);
+    });
+  }
+}
+
+async function refusal(response: IncomingMessage): Promise<ApiError> {
+  const text = (await readText(response)).trim();
+  return new ApiError(response.statusCode ?? 0, `Unexpected response code: ${response.statusCode} (${text})`);
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function unreachable(error: NodeJS.ErrnoException, address: URL): ApiError {
+  const at = address.host;
+  switch (error.code) {
+    case 'ECONNREFUSED':
+      return new ApiError(
+        0,
+        `no agent answers at ${at}: start one ("meshnomad agent -dev" to try), or name another with -address or NOMAD_ADDR`,
+      );
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new ApiError(0, `the name in ${at} is not known: check -address or NOMAD_ADDR`);
+    case 'ECONNRESET':
+      return new ApiError(0, `${at} closed the connection before it answered`);
+    default:
+      return new ApiError(0, `${at} cannot be reached: ${error.message || error.code}`);
+  }
+}
+
+/** A client for the agent that flags and environment name. */
+export async function connect(flags: Flags, env: Record<string, string | undefined>): Promise<ApiClient> {
+  const pick = (flag: string, ...names: string[]): string => {
+    const given = flags.string(flag);
+    if (given !== undefined) return given;
+    return names.map((name) => env[name]).find((value) => value !== undefined && value !== '') ?? '';
+  };
+  return new ApiClient({
+    address: parseAddress(pick('address', 'MESHNOMAD_ADDR', 'NOMAD_ADDR') || 'http://127.0.0.1:4646'),
+    region: pick('region', 'NOMAD_REGION'),
+    namespace: pick('namespace', 'NOMAD_NAMESPACE'),
+    token: pick('token', 'NOMAD_TOKEN'),
+    tls: await tlsOptions(pick, flags.bool('tls-skip-verify') || /^(1|true)$/i.test(env['NOMAD_SKIP_VERIFY'] ?? '')),
+  });
+}
+
+function parseAddress(text: string): URL {
+  let url: URL | undefined;
+  try {
+    url = new URL(text);
+  } catch {
+    url = undefined;
+  }
+  if (url && (url.protocol === 'http:' || url.protocol === 'https:')) return url;
+  throw new ApiError(0, `${JSON.stringify(text)} is no address of an agent: write it as http://127.0.0.1:4646`);
+}
+
+async function tlsOptions(
+  pick: (flag: string, ...names: string[]) => string,
+  skipVerify: boolean,
+): Promise<Connection['tls']> {
+  const caCert = pick('ca-cert', 'NOMAD_CACERT');
+  const caPath = pick('ca-path', 'NOMAD_CAPATH');
+  const cert = pick('client-cert', 'NOMAD_CLIENT_CERT');
+  const key = pick('client-key', 'NOMAD_CLIENT_KEY');
+  const servername = pick('tls-server-name', 'NOMAD_TLS_SERVER_NAME');
+  const tls: Connection['tls'] = {};
+  if (caCert || caPath || cert || key) {
+    const { readdirSync, readFileSync } = await import('node:fs');
+    const read = (file: string): string => {
+      try {
+        return readFileSync(file, 'utf8');
+      } catch (error) {
+        throw new ApiError(0, `cannot read ${file}: ${(error as Error).message}`);
+      }
+    };
+    const files = [
+      ...(caCert ? [caCert] : []),
+      ...(caPath ? readdirSync(caPath).map((name) => `${caPath}/${name}`) : []),
+    ];
+    if (files.length > 0) tls.ca = files.map(read);
+    if (cert) tls.cert = read(cert);
+    if (key) tls.key = read(key);
+  }
+  if (servername) tls.servername = servername;
+  if (skipVerify) tls.rejectUnauthorized = false;
+  return tls;
+}

@@ -1,0 +1,51 @@
+import type { Command } from '../command.js';
+import { UsageError } from '../command.js';
+import { randomAllocation } from '../pick.js';
+import { takeArgs } from '../print.js';
+import { findAllocation, pickTask } from '../resolve.js';
+import { copyFrames } from '../stream.js';
+
+/** What a line is taken for when -n asks for lines: the API counts bytes. */
+const BYTES_PER_LINE = 120;
+
+export const command: Command = {
+  usage: 'meshnomad alloc logs [options] <allocation> [task]',
+  about: 'Shows the output of a task. The task need not be named when the allocation has one only.',
+  flags: {
+    f: { type: 'bool', help: 'Follow: go on as it writes.' },
+    stderr: { type: 'bool', help: 'Only the error output.' },
+    stdout: { type: 'bool', help: 'Only the standard output (what is shown without -stderr).' },
+    tail: { type: 'bool', help: 'From the end: the last lines.' },
+    n: { type: 'int', value: 'lines', help: 'How many lines -tail shows, default 10.' },
+    c: { type: 'int', value: 'bytes', help: 'How many bytes -tail shows.' },
+    job: { type: 'bool', help: 'The argument is a job: take one of its allocations at random.' },
+    task: { type: 'string', value: 'task', help: 'The task.' },
+    verbose: { type: 'bool', help: 'Show whole ids.' },
+  },
+  async run(context) {
+    const { args, flags } = context;
+    takeArgs(args, 1, 2, '<allocation> [task]');
+    if (flags.bool('stderr') && flags.bool('stdout')) throw new UsageError('-stderr and -stdout exclude each other');
+    const api = await context.api();
+    const alloc = flags.bool('job')
+      ? await randomAllocation(api, args[0] as string)
+      : await findAllocation(api, args[0] as string);
+    const lines = flags.int('n');
+    const bytes = flags.int('c');
+    const tail = flags.bool('tail') || lines !== undefined || bytes !== undefined;
+    const keep = lines ?? (bytes === undefined ? 10 : undefined);
+    const body = await api.stream(`/v1/client/fs/logs/${alloc.ID}`, {
+      task: pickTask(alloc, flags.string('task') ?? args[1]),
+      type: flags.bool('stderr') ? 'stderr' : 'stdout',
+      follow: flags.bool('f'),
+      origin: tail ? 'end' : 'start',
+      offset: tail ? (bytes ?? (keep ?? 10) * BYTES_PER_LINE) : 0,
+    });
+    await copyFrames(body, {
+      to: process.stdout,
+      lastLines: tail && bytes === undefined ? keep : undefined,
+      follow: flags.bool('f'),
+    });
+    return 0;
+  },
+};

@@ -1,0 +1,200 @@
+import type { Allocation, TaskEvent, TaskState } from '../../structs/allocation.js';
+import type { Task } from '../../structs/job.js';
+import type { AllocResourceUsage } from '../../structs/rpc.js';
+import type { ApiClient } from '../api.js';
+import type { Command, Context } from '../command.js';
+import {
+  formatAgo,
+  formatBytes,
+  formatMegabytes,
+  formatPairs,
+  formatTable,
+  formatTime,
+  formatTimeText,
+  paint,
+  shortId,
+} from '../format.js';
+import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { findAllocation } from '../resolve.js';
+import { metricText } from '../tables.js';
+
+export const command: Command = {
+  usage: 'meshnomad alloc status [options] <allocation>',
+  about: 'Shows an allocation: where it is, what its tasks do and what happened to them. A prefix of the id is enough.',
+  flags: {
+    ...DATA_FLAGS,
+    short: { type: 'bool', help: 'A line for each task.' },
+    stats: { type: 'bool', help: 'What it uses in detail.' },
+    verbose: { type: 'bool', help: 'Whole ids, and how the node was chosen.' },
+  },
+  async run(context) {
+    const { args, flags, output } = context;
+    takeArgs(args, 1, 1, '<allocation>');
+    const api = await context.api();
+    const alloc = await findAllocation(api, args[0] as string);
+    if (await printData(context, alloc)) return 0;
+    output.out(formatPairs(facts(alloc, flags.bool('verbose'), Date.now())));
+    const ports = portTable(alloc);
+    if (ports !== '') output.out(`\n${title(context, 'Allocation Addresses:')}\n${ports}`);
+    if (flags.bool('short')) {
+      output.out(`\n${title(context, 'Tasks')}\n${shortTable(alloc)}`);
+      return 0;
+    }
+    const usage = await readUsage(api, alloc);
+    for (const task of tasksOf(alloc)) output.out(`\n${taskText(context, alloc, task, usage)}`);
+    if (flags.bool('verbose') && alloc.Metrics)
+      output.out(`\n${title(context, 'Placement Metrics')}\n${placement(alloc)}`);
+    return 0;
+  },
+};
+
+function title({ output }: Context, text: string): string {
+  return paint(output.color, 'bold', text);
+}
+
+function facts(alloc: Allocation, verbose: boolean, nowMs: number): [string, string | number | boolean][] {
+  const time = (ns: number): string => (verbose ? formatTime(ns) : formatAgo(ns, nowMs));
+  const health = alloc.DeploymentStatus?.Healthy;
+  return [
+    ['ID', alloc.ID],
+    ['Eval ID', shortId(alloc.EvalID, verbose)],
+    ['Name', alloc.Name],
+    ['Node ID', shortId(alloc.NodeID, verbose)],
+    ['Node Name', alloc.NodeName],
+    ['Job ID', alloc.JobID],
+    ['Job Version', alloc.Job?.Version ?? 0],
+    ['Client Status', alloc.ClientStatus],
+    ['Client Description', alloc.ClientDescription],
+    ['Desired Status', alloc.DesiredStatus],
+    ['Desired Description', alloc.DesiredDescription],
+    ['Created', time(alloc.CreateTime)],
+    ['Modified', time(alloc.ModifyTime)],
+    ...(alloc.DeploymentID === ''
+      ? []
+      : ([
+          ['Deployment ID', shortId(alloc.DeploymentID, verbose)],
+          ['Deployment Health', health === undefined || health === null ? 'unset' : health ? 'healthy' : 'unhealthy'],
+          ...(alloc.DeploymentStatus?.Canary ? [['Canary', true]] : []),
+        ] as [string, string | boolean][])),
+    ...(alloc.NextAllocation === ''
+      ? []
+      : ([['Replacement Alloc ID', shortId(alloc.NextAllocation, verbose)]] as [string, string][])),
+    ...(alloc.PreviousAllocation === ''
+      ? []
+      : ([['Previous Alloc ID', shortId(alloc.PreviousAllocation, verbose)]] as [string, string][])),
+  ];
+}
+
+function portTable(alloc: Allocation): string {
+  const ports = alloc.AllocatedResources?.Shared.Ports ?? [];
+  if (ports.length === 0) return '';
+  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const fixed = new Set(group?.Networks?.flatMap((network) => network.ReservedPorts ?? []).map(({ Label }) => Label));
+  const rows = ports.map((port) => [
+    `*${port.Label}`,
+    fixed.has(port.Label) ? '' : 'yes',
+    `${port.HostIP.includes(':') ? `[${port.HostIP}]` : port.HostIP}:${port.Value}${port.To > 0 ? ` -> ${port.To}` : ''}`,
+  ]);
+  return formatTable([
+    ['Label', 'Dynamic', 'Address'],
+    ...rows.map(([label = '', dynamic = '', address = '']) => [label, dynamic || 'no', address]),
+  ]);
+}
+
+function tasksOf(alloc: Allocation): Task[] {
+  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Tasks ?? [];
+}
+
+function shortTable(alloc: Allocation): string {
+  const rows = tasksOf(alloc).map(({ Name }) => {
+    const state = alloc.TaskStates?.[Name];
+    const last = state?.Events.at(-1);
+    return [Name, state?.State ?? 'pending', last?.Type ?? '', last ? formatTime(last.Time) : ''];
+  });
+  return formatTable([['Name', 'State', 'Last Event', 'Time'], ...rows]);
+}
+
+/** Undefined when the client cannot be asked: the rest is worth showing all the same. */
+async function readUsage(api: ApiClient, alloc: Allocation): Promise<AllocResourceUsage | undefined> {
+  if (alloc.ClientStatus !== 'running') return undefined;
+  try {
+    return (await api.get<AllocResourceUsage>(`/v1/client/allocation/${alloc.ID}/stats`)).value;
+  } catch {
+    return undefined;
+  }
+}
+
+function taskText(context: Context, alloc: Allocation, task: Task, usage: AllocResourceUsage | undefined): string {
+  const state = alloc.TaskStates?.[task.Name];
+  const lifecycle = task.Lifecycle ? ` (${task.Lifecycle.Hook}${task.Lifecycle.Sidecar ? ' sidecar' : ''})` : '';
+  const parts = [
+    title(
+      context,
+      `Task ${JSON.stringify(task.Name)}${lifecycle} is ${JSON.stringify(state?.State ?? 'pending')}${state?.State === 'dead' && state.Failed ? ' (failed)' : ''}`,
+    ),
+    resourceTable(alloc, task, usage),
+  ];
+  const detail = usage?.Tasks[task.Name];
+  if (context.flags.bool('stats') && detail) {
+    const { MemoryStats: memory, CpuStats: cpu } = detail.ResourceUsage;
+    parts.push(
+      '',
+      formatTable([
+        ['Memory RSS', 'Memory Usage', 'CPU Percent', 'CPU Ticks'],
+        [
+          formatBytes(memory.RSS),
+          formatBytes(memory.Usage),
+          `${cpu.Percent.toFixed(2)}%`,
+          String(Math.round(cpu.TotalTicks)),
+        ],
+      ]),
+    );
+  }
+  if (state) parts.push('', eventText(context, state));
+  return parts.join('\n');
+}
+
+function resourceTable(alloc: Allocation, task: Task, usage: AllocResourceUsage | undefined): string {
+  const given = alloc.AllocatedResources?.Tasks[task.Name];
+  const used = usage?.Tasks[task.Name]?.ResourceUsage;
+  const mhz = given?.Cpu.CpuShares ?? task.Resources.CPU;
+  const mb = given?.Memory.MemoryMB ?? task.Resources.MemoryMB;
+  const max = given?.Memory.MemoryMaxMB ?? 0;
+  const cpu = used ? `${Math.round(used.CpuStats.TotalTicks)}/${mhz} MHz` : `${mhz} MHz`;
+  const bytes = used ? used.MemoryStats.RSS || used.MemoryStats.Usage : 0;
+  const memory = used ? `${formatBytes(bytes)}/${formatMegabytes(mb)}` : formatMegabytes(mb);
+  const disk = formatMegabytes(alloc.AllocatedResources?.Shared.DiskMB ?? 0);
+  const rows = [
+    ['CPU', 'Memory', 'Disk', 'Addresses'],
+    [cpu, memory, disk, ' '],
+  ];
+  return `Task Resources:\n${formatTable(rows)}${max > mb ? `\nMax: ${formatMegabytes(max)}` : ''}`;
+}
+
+function eventText(context: Context, state: TaskState): string {
+  const head = formatPairs([
+    ['Started At', formatTimeText(state.StartedAt)],
+    ['Finished At', formatTimeText(state.FinishedAt)],
+    ['Total Restarts', state.Restarts],
+    ['Last Restart', formatTimeText(state.LastRestart)],
+  ]);
+  const rows = [...state.Events]
+    .reverse()
+    .map((event: TaskEvent) => [formatTime(event.Time), event.Type, event.DisplayMessage || event.Message]);
+  const events = formatTable([['Time', 'Type', 'Description'], ...rows]);
+  return `${title(context, 'Task Events:')}\n${head}\n\nRecent Events:\n${events}`;
+}
+
+function placement(alloc: Allocation): string {
+  const metrics = alloc.Metrics;
+  if (!metrics) return '';
+  const why = metricText(metrics, '');
+  const scores = metrics.ScoreMetaData ?? [];
+  const names = [...new Set(scores.flatMap(({ Scores }) => Object.keys(Scores)))].sort();
+  const rows = scores.map((score) => [
+    score.NodeID,
+    ...names.map((name) => (score.Scores[name] ?? 0).toPrecision(3)),
+    score.NormScore.toPrecision(3),
+  ]);
+  return `${why === '' ? '' : `${why}\n`}${formatTable([['Node', ...names, 'final score'], ...rows])}`;
+}

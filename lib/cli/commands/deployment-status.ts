@@ -1,0 +1,54 @@
+import type { Deployment } from '../../structs/deployment.js';
+import type { AllocListStub } from '../../structs/rpc.js';
+import type { Command } from '../command.js';
+import { formatTable, paint, shortId } from '../format.js';
+import { Monitor } from '../monitor.js';
+import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { findDeployment } from '../resolve.js';
+import { allocTable, deploymentText } from '../tables.js';
+
+export const command: Command = {
+  usage: 'meshnomad deployment status [options] [deployment]',
+  about: 'Shows how far the roll-out of a job version is; without an id, the deployments that are known.',
+  flags: {
+    ...DATA_FLAGS,
+    monitor: { type: 'bool', help: 'Watch it until it ends.' },
+    verbose: { type: 'bool', help: 'Whole ids, and the allocations.' },
+  },
+  async run(context) {
+    const { args, flags, output } = context;
+    takeArgs(args, 0, 1, '[deployment]');
+    const api = await context.api();
+    const verbose = flags.bool('verbose');
+    if (args[0] === undefined) {
+      const deployments = (await api.get<Deployment[] | null>('/v1/deployments')).value ?? [];
+      if (await printData(context, deployments)) return 0;
+      output.out(deployments.length === 0 ? 'No deployments found' : table(deployments, verbose));
+      return 0;
+    }
+    const deployment = await findDeployment(api, args[0]);
+    if (flags.bool('monitor')) return new Monitor({ api, output, verbose }).deployment(deployment.ID);
+    if (await printData(context, deployment)) return 0;
+    output.out(deploymentText(deployment, { verbose, withJob: true }));
+    if (verbose) {
+      const { value } = await api.get<AllocListStub[] | null>(`/v1/deployment/allocations/${deployment.ID}`);
+      output.out(
+        `\n${paint(output.color, 'bold', 'Allocations')}\n${allocTable(value ?? [], { verbose, nowMs: Date.now() })}`,
+      );
+    }
+    return 0;
+  },
+};
+
+function table(deployments: readonly Deployment[], verbose: boolean): string {
+  const rows = [...deployments]
+    .sort((a, b) => b.CreateIndex - a.CreateIndex)
+    .map((deployment) => [
+      shortId(deployment.ID, verbose),
+      deployment.JobID,
+      String(deployment.JobVersion),
+      deployment.Status,
+      deployment.StatusDescription,
+    ]);
+  return formatTable([['ID', 'Job ID', 'Job Version', 'Status', 'Description'], ...rows]);
+}

@@ -1,0 +1,115 @@
+import type { Deployment } from '../../structs/deployment.js';
+import type { Evaluation } from '../../structs/evaluation.js';
+import type { Job } from '../../structs/job.js';
+import type { AllocListStub, JobListStub, JobSummary } from '../../structs/rpc.js';
+import type { ApiClient } from '../api.js';
+import type { Command, Context } from '../command.js';
+import { formatPairs, formatTable, formatTime, paint, shortId } from '../format.js';
+import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { findJobId, jobTable } from '../resolve.js';
+import { allocTable, deploymentText, failedGroupsText } from '../tables.js';
+
+export const command: Command = {
+  usage: 'meshnomad job status [options] [job]',
+  about: 'Lists the jobs, or shows one: its groups, its deployment and its allocations. A prefix of the id is enough.',
+  flags: {
+    ...DATA_FLAGS,
+    'all-allocs': { type: 'bool', help: 'Also allocations of an earlier job of this name.' },
+    evals: { type: 'bool', help: 'Also the evaluations.' },
+    short: { type: 'bool', help: 'Only the job itself.' },
+    verbose: { type: 'bool', help: 'Whole ids, and more columns.' },
+  },
+  async run(context) {
+    takeArgs(context.args, 0, 1, '[job]');
+    const api = await context.api();
+    const [name] = context.args;
+    if (name === undefined) return list(context, api);
+    return show(context, api, await findJobId(api, name));
+  },
+};
+
+async function list(context: Context, api: ApiClient): Promise<number> {
+  const jobs = (await api.get<JobListStub[] | null>('/v1/jobs')).value ?? [];
+  if (await printData(context, jobs)) return 0;
+  context.output.out(jobs.length === 0 ? 'No running jobs' : jobTable(jobs));
+  return 0;
+}
+
+async function show(context: Context, api: ApiClient, id: string): Promise<number> {
+  const { flags, output } = context;
+  const path = `/v1/job/${encodeURIComponent(id)}`;
+  const verbose = flags.bool('verbose');
+  const job = (await api.get<Job>(path)).value;
+  if (await printData(context, job)) return 0;
+  output.out(formatPairs(facts(job)));
+  if (flags.bool('short')) return 0;
+
+  const [summary, evaluations, deployment, allocs] = await Promise.all([
+    api.get<JobSummary>(`${path}/summary`),
+    api.get<Evaluation[] | null>(`${path}/evaluations`),
+    api.get<Deployment | null>(`${path}/deployment`),
+    api.get<AllocListStub[] | null>(`${path}/allocations`, { all: flags.bool('all-allocs') || undefined }),
+  ]);
+  const title = (text: string): string => paint(output.color, 'bold', text);
+  output.out(`\n${title('Summary')}\n${summaryTable(summary.value)}`);
+  const evals = [...(evaluations.value ?? [])].sort((a, b) => b.CreateIndex - a.CreateIndex);
+  if (flags.bool('evals') || verbose) output.out(`\n${title('Evaluations')}\n${evalTable(evals, verbose)}`);
+  const blocked = evals.find(
+    ({ Status, FailedTGAllocs }) => Status === 'blocked' || (FailedTGAllocs && Object.keys(FailedTGAllocs).length > 0),
+  );
+  const open = evals.some(({ Status }) => Status === 'blocked');
+  if (open && blocked?.FailedTGAllocs)
+    output.out(`\n${title('Placement Failure')}\n${failedGroupsText(blocked.FailedTGAllocs, '')}`);
+  if (deployment.value) {
+    output.out(`\n${title('Latest Deployment')}\n${deploymentText(deployment.value, { verbose, withJob: false })}`);
+  }
+  output.out(`\n${title('Allocations')}\n${allocTable(allocs.value ?? [], { verbose, nowMs: Date.now() })}`);
+  return 0;
+}
+
+function facts(job: Job): [string, string | number | boolean][] {
+  return [
+    ['ID', job.ID],
+    ['Name', job.Name],
+    ['Submit Date', formatTime(job.SubmitTime)],
+    ['Type', job.Type],
+    ['Priority', job.Priority],
+    ['Datacenters', job.Datacenters.join(',')],
+    ['Namespace', job.Namespace],
+    ['Node Pool', job.NodePool],
+    ['Status', job.Stop ? `${job.Status} (stopped)` : job.Status],
+    ['Periodic', job.Periodic !== null],
+    ['Parameterized', job.ParameterizedJob !== null],
+    ...(job.StatusDescription === '' ? [] : ([['Description', job.StatusDescription]] as [string, string][])),
+  ];
+}
+
+function summaryTable(summary: JobSummary): string {
+  const rows = Object.entries(summary.Summary)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([group, count]) => [
+      group,
+      ...[count.Queued, count.Starting, count.Running, count.Failed, count.Complete, count.Lost, count.Unknown].map(
+        String,
+      ),
+    ]);
+  return formatTable([
+    ['Task Group', 'Queued', 'Starting', 'Running', 'Failed', 'Complete', 'Lost', 'Unknown'],
+    ...rows,
+  ]);
+}
+
+function evalTable(evals: readonly Evaluation[], verbose: boolean): string {
+  const rows = evals.map((evaluation) => [
+    shortId(evaluation.ID, verbose),
+    String(evaluation.Priority),
+    evaluation.TriggeredBy,
+    evaluation.Status,
+    Object.keys(evaluation.FailedTGAllocs ?? {}).length > 0
+      ? 'true'
+      : evaluation.Status === 'blocked'
+        ? 'N/A - In Progress'
+        : 'false',
+  ]);
+  return formatTable([['ID', 'Priority', 'Triggered By', 'Status', 'Placement Failures'], ...rows]);
+}

@@ -1,0 +1,52 @@
+import { ApiError } from '../api.js';
+import type { Command, Context } from '../command.js';
+import { Monitor } from '../monitor.js';
+import { takeArgs } from '../print.js';
+import { findJobId } from '../resolve.js';
+
+export const command: Command = {
+  usage: 'meshnomad job stop [options] <job>',
+  about: 'Stops a job. It stays listed, and can be run again, until it is purged or collected as garbage.',
+  flags: {
+    detach: { type: 'bool', help: "Do not watch: print the evaluation's id and end." },
+    'eval-priority': { type: 'int', value: 'n', help: "Priority of the evaluation, 1 to 100; default the job's." },
+    global: { type: 'bool', help: 'Accepted for compatibility: there is one region.' },
+    'no-shutdown-delay': { type: 'bool', help: 'Stop at once, whatever shutdown_delay says.' },
+    purge: { type: 'bool', help: 'Forget the job as well.' },
+    yes: { type: 'bool', help: 'Do not ask when only a prefix of the id was given.' },
+    verbose: { type: 'bool', help: 'Show whole ids.' },
+  },
+  async run(context) {
+    const { args, flags, output } = context;
+    takeArgs(args, 1, 1, '<job>');
+    const api = await context.api();
+    const id = await findJobId(api, args[0] as string);
+    if (id !== args[0] && !(await confirmed(context, id))) {
+      output.out('Cancelling job stop');
+      return 0;
+    }
+    const { value } = await api.delete<{ EvalID: string }>(`/v1/job/${encodeURIComponent(id)}`, {
+      purge: flags.bool('purge') || undefined,
+      no_shutdown_delay: flags.bool('no-shutdown-delay') || undefined,
+      eval_priority: flags.int('eval-priority'),
+    });
+    if (value.EvalID === '') return 0;
+    if (flags.bool('detach')) {
+      output.out(value.EvalID);
+      return 0;
+    }
+    return new Monitor({ api, output, verbose: flags.bool('verbose') }).evaluation(value.EvalID);
+  },
+};
+
+/** A prefix may name another job than was meant: on a terminal the user is asked, elsewhere -yes is needed. */
+async function confirmed({ flags }: Context, id: string): Promise<boolean> {
+  if (flags.bool('yes')) return true;
+  if (!process.stdin.isTTY)
+    throw new ApiError(0, `the id given is a prefix of job ${JSON.stringify(id)}: write it whole, or add -yes`);
+  const { createInterface } = await import('node:readline/promises');
+  const reader = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await reader.question(`Are you sure you want to stop job ${JSON.stringify(id)}? [y/N] `);
+  reader.close();
+  return /^y(es)?$/i.test(answer.trim());
+}

@@ -1,0 +1,55 @@
+import type { JobValidateResponse } from '../../structs/rpc.js';
+import { ApiError } from '../api.js';
+import type { Command, Context } from '../command.js';
+import { describeIssues, type JobSource, loadJob, SOURCE_FLAGS } from '../job-source.js';
+import { takeArgs } from '../print.js';
+
+export const command: Command = {
+  usage: 'meshnomad job validate [options] <path>',
+  about: `Checks a job file: its syntax (read twice, by two parsers), its blocks and values, and, where an agent answers, what the
+agent would say. Without an agent the checks that need none are done.`,
+  flags: SOURCE_FLAGS,
+  async run(context) {
+    takeArgs(context.args, 1, 1, '<path>');
+    const source = loadJob(context, context.args[0] as string);
+    const second = await readTwice(context, source);
+    if (!source || !second) return 1;
+    const { output } = context;
+    const issues = describeIssues(source);
+    if (issues !== '') {
+      output.error(`Job validation errors:\n\n${issues}`);
+      return 1;
+    }
+    const outcome = await askAgent(context, source);
+    if (outcome.errors.length > 0) {
+      output.error(`Job validation errors:\n${outcome.errors.map((error) => `* ${error}`).join('\n')}`);
+      return 1;
+    }
+    if (outcome.warnings) output.out(`Job Warnings:\n${outcome.warnings}\n`);
+    output.out('Job validation successful');
+    return 0;
+  },
+};
+
+/** False when the two parsers disagree: a defect of one of them, of which the user is told with both readings. */
+async function readTwice({ args, output }: Context, source: JobSource | null): Promise<boolean> {
+  if (!source || source.format === 'json') return true;
+  const { readAgain } = await import('../second-reading.js');
+  const disagreement = await readAgain(source.source, args[0] as string);
+  if (disagreement) output.error(disagreement);
+  return disagreement === null;
+}
+
+/** What only an agent knows (its drivers, its region); without one, that much is said. */
+async function askAgent(context: Context, source: JobSource): Promise<{ errors: string[]; warnings: string }> {
+  try {
+    const api = await context.api();
+    const { value } = await api.put<JobValidateResponse>('/v1/validate/job', { Job: source.job });
+    return { errors: value.ValidationErrors ?? (value.Error ? [value.Error] : []), warnings: value.Warnings };
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status !== 0) return { errors: [error.message], warnings: '' };
+    context.output.error(`(${error.message}; checked without an agent)`);
+    return { errors: [], warnings: '' };
+  }
+}

@@ -1,0 +1,230 @@
+import type { Allocation } from '../../structs/allocation.js';
+import type { Node } from '../../structs/node.js';
+import type { AllocListStub, HostStats, NodeListStub } from '../../structs/rpc.js';
+import type { ApiClient } from '../api.js';
+import type { Command, Context } from '../command.js';
+import { formatBytes, formatMegabytes, formatPairs, formatTable, formatTimeText, paint, shortId } from '../format.js';
+import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { findNode } from '../resolve.js';
+import { allocTable } from '../tables.js';
+
+export const command: Command = {
+  usage: 'meshnomad node status [options] [node]',
+  about: 'Lists the nodes, or shows one: its drivers, what it has and what runs on it. A prefix of the id is enough.',
+  flags: {
+    ...DATA_FLAGS,
+    allocs: { type: 'bool', help: 'In the list: how many allocations run on each.' },
+    self: { type: 'bool', help: 'The node of the agent that is asked.' },
+    short: { type: 'bool', help: 'Only the node itself and its allocations.' },
+    stats: { type: 'bool', help: 'What each processor does.' },
+    verbose: { type: 'bool', help: 'Whole ids, drivers in detail, all attributes.' },
+  },
+  async run(context) {
+    const { args, flags } = context;
+    takeArgs(args, 0, 1, '[node]');
+    const api = await context.api();
+    if (flags.bool('self')) return show(context, api, await findNode(api, await ownNode(api)));
+    if (args[0] === undefined) return list(context, api);
+    return show(context, api, await findNode(api, args[0]));
+  },
+};
+
+async function ownNode(api: ApiClient): Promise<string> {
+  const { value } = await api.get<{ stats?: { client?: { node_id?: string } } }>('/v1/agent/self');
+  return value.stats?.client?.node_id ?? '';
+}
+
+async function list(context: Context, api: ApiClient): Promise<number> {
+  const { flags, output } = context;
+  const nodes = (await api.get<NodeListStub[] | null>('/v1/nodes')).value ?? [];
+  if (await printData(context, nodes)) return 0;
+  if (nodes.length === 0) {
+    output.out('No nodes registered');
+    return 0;
+  }
+  const verbose = flags.bool('verbose');
+  const running = flags.bool('allocs') ? await countRunning(api, nodes) : undefined;
+  const head = [
+    'ID',
+    'Node Pool',
+    'DC',
+    'Name',
+    'Class',
+    ...(verbose ? ['Address', 'Version'] : []),
+    'Drain',
+    'Eligibility',
+    'Status',
+    ...(running ? ['Running Allocs'] : []),
+  ];
+  const rows = nodes.map((node) => [
+    shortId(node.ID, verbose),
+    node.NodePool,
+    node.Datacenter,
+    node.Name,
+    node.NodeClass,
+    ...(verbose ? [node.Address, node.Version] : []),
+    String(node.Drain),
+    node.SchedulingEligibility,
+    node.Status,
+    ...(running ? [String(running.get(node.ID) ?? 0)] : []),
+  ]);
+  output.out(formatTable([head, ...rows]));
+  return 0;
+}
+
+async function countRunning(api: ApiClient, nodes: readonly NodeListStub[]): Promise<Map<string, number>> {
+  const counts = new Map(nodes.map((node) => [node.ID, 0]));
+  const { value } = await api.get<AllocListStub[] | null>('/v1/allocations', { namespace: '*' });
+  for (const alloc of value ?? [])
+    if (alloc.ClientStatus === 'running') counts.set(alloc.NodeID, (counts.get(alloc.NodeID) ?? 0) + 1);
+  return counts;
+}
+
+async function show(context: Context, api: ApiClient, node: Node): Promise<number> {
+  const { flags, output } = context;
+  if (await printData(context, node)) return 0;
+  const verbose = flags.bool('verbose');
+  const stats = await readStats(api, node);
+  const title = (text: string): string => paint(output.color, 'bold', text);
+  output.out(formatPairs(facts(node, stats)));
+  const allocs = (await api.get<Allocation[] | null>(`/v1/node/${node.ID}/allocations`)).value ?? [];
+  if (!flags.bool('short')) {
+    if (verbose) output.out(`\n${title('Drivers')}\n${driverTable(node)}`);
+    output.out(`\n${title('Node Events')}\n${eventTable(node)}`);
+    output.out(`\n${title('Allocated Resources')}\n${allocatedTable(node, allocs)}`);
+    if (stats) output.out(`\n${title('Host Resource Utilization')}\n${hostTable(node, stats)}`);
+    if (stats && flags.bool('stats')) output.out(`\n${title('CPU Stats')}\n${cpuTable(stats)}`);
+  }
+  const stubs = allocs.map((alloc) => ({
+    ...alloc,
+    JobType: alloc.Job?.Type ?? '',
+    JobVersion: alloc.Job?.Version ?? 0,
+  }));
+  output.out(`\n${title('Allocations')}\n${allocTable(stubs, { verbose, nowMs: Date.now() })}`);
+  if (verbose)
+    output.out(
+      `\n${title('Attributes')}\n${formatPairs(Object.entries(node.Attributes).sort(([a], [b]) => (a < b ? -1 : 1)))}`,
+    );
+  if (verbose && Object.keys(node.Meta ?? {}).length > 0)
+    output.out(`\n${title('Meta')}\n${formatPairs(Object.entries(node.Meta ?? {}))}`);
+  return 0;
+}
+
+/** Undefined when the node cannot be asked: the rest is worth showing all the same. */
+async function readStats(api: ApiClient, node: Node): Promise<HostStats | undefined> {
+  if (node.Status !== 'ready') return undefined;
+  try {
+    return (await api.get<HostStats>('/v1/client/stats', { node_id: node.ID })).value;
+  } catch {
+    return undefined;
+  }
+}
+
+function facts(node: Node, stats: HostStats | undefined): [string, string | boolean][] {
+  const uptime = stats ? formatUptime(stats.Uptime) : '<unknown>';
+  return [
+    ['ID', node.ID],
+    ['Name', node.Name],
+    ['Node Pool', node.NodePool],
+    ['Class', node.NodeClass],
+    ['DC', node.Datacenter],
+    ['Drain', node.DrainStrategy ? 'true; drain in progress' : 'false'],
+    ['Eligibility', node.SchedulingEligibility],
+    [
+      'Status',
+      node.StatusDescription && node.Status !== 'ready' ? `${node.Status} (${node.StatusDescription})` : node.Status,
+    ],
+    ['CSI Controllers', Object.keys(node.CSIControllerPlugins ?? {}).join(',')],
+    ['CSI Drivers', Object.keys(node.CSINodePlugins ?? {}).join(',')],
+    ['Uptime', uptime],
+    [
+      'Host Volumes',
+      Object.keys(node.HostVolumes ?? {})
+        .sort()
+        .join(','),
+    ],
+    [
+      'Host Networks',
+      Object.keys(node.HostNetworks ?? {})
+        .sort()
+        .join(','),
+    ],
+    ['Driver Status', driverSummary(node)],
+  ];
+}
+
+function formatUptime(seconds: number): string {
+  const hours = Math.floor(seconds / 3600);
+  return `${hours}h${Math.floor((seconds % 3600) / 60)}m${Math.floor(seconds % 60)}s`;
+}
+
+function driverSummary(node: Node): string {
+  return Object.entries(node.Drivers)
+    .filter(([, driver]) => driver.Detected)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, driver]) => (driver.Healthy ? name : `${name} (unhealthy)`))
+    .join(',');
+}
+
+function driverTable(node: Node): string {
+  const rows = Object.entries(node.Drivers)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, driver]) => [
+      name,
+      String(driver.Detected),
+      String(driver.Healthy),
+      driver.HealthDescription,
+      formatTimeText(driver.UpdateTime),
+    ]);
+  return formatTable([['Driver', 'Detected', 'Healthy', 'Message', 'Time'], ...rows]);
+}
+
+function eventTable(node: Node): string {
+  const rows = [...(node.Events ?? [])]
+    .reverse()
+    .map((event) => [formatTimeText(event.Timestamp), event.Subsystem, event.Message]);
+  return formatTable([['Time', 'Subsystem', 'Message'], ...rows]);
+}
+
+function allocatedTable(node: Node, allocs: readonly Allocation[]): string {
+  let cpu = 0;
+  let memory = 0;
+  let disk = 0;
+  for (const alloc of allocs) {
+    if (alloc.ClientStatus !== 'running' && alloc.ClientStatus !== 'pending') continue;
+    for (const task of Object.values(alloc.AllocatedResources.Tasks)) {
+      cpu += task.Cpu.CpuShares;
+      memory += task.Memory.MemoryMB;
+    }
+    disk += alloc.AllocatedResources.Shared.DiskMB;
+  }
+  const { NodeResources: total, ReservedResources: reserved } = node;
+  return formatTable([
+    ['CPU', 'Memory', 'Disk'],
+    [
+      `${cpu}/${total.Cpu.CpuShares - reserved.Cpu.CpuShares} MHz`,
+      `${formatMegabytes(memory)}/${formatMegabytes(total.Memory.MemoryMB - reserved.Memory.MemoryMB)}`,
+      `${formatMegabytes(disk)}/${formatMegabytes(total.Disk.DiskMB - reserved.Disk.DiskMB)}`,
+    ],
+  ]);
+}
+
+function hostTable(node: Node, stats: HostStats): string {
+  const { Memory: memory, AllocDirStats: disk } = stats;
+  return formatTable([
+    ['CPU', 'Memory', 'Disk'],
+    [
+      `${Math.round(stats.CPUTicksConsumed)}/${node.NodeResources.Cpu.CpuShares} MHz`,
+      `${formatBytes(memory.Used)}/${formatBytes(memory.Total)}`,
+      disk ? `${formatBytes(disk.Used)}/${formatBytes(disk.Size)}` : 'N/A',
+    ],
+  ]);
+}
+
+function cpuTable(stats: HostStats): string {
+  const rows = stats.CPU.map((cpu) => [
+    cpu.CPU,
+    ...[cpu.User, cpu.System, cpu.Idle].map((percent) => `${percent.toFixed(2)}%`),
+  ]);
+  return formatTable([['CPU', 'User', 'System', 'Idle'], ...rows]);
+}

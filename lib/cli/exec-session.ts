@@ -1,0 +1,105 @@
+import type { ApiClient } from './api.js';
+import { ApiError } from './api.js';
+
+export interface ExecOptions {
+  allocId: string;
+  task: string;
+  command: string[];
+  tty: boolean;
+  stdin: boolean;
+  escape: string | undefined;
+}
+
+interface OutputFrame {
+  stdout?: { data?: string; close?: boolean };
+  stderr?: { data?: string; close?: boolean };
+  exited?: boolean;
+  result?: { exit_code: number };
+}
+
+/** Joins this terminal (or these pipes) and a command in a task; resolves to the command's exit code. */
+export async function execSession(api: ApiClient, options: ExecOptions): Promise<number> {
+  const { WebSocket } = await import('ws');
+  const { url, headers } = api.websocket(`/v1/client/allocation/${options.allocId}/exec`, {
+    task: options.task,
+    tty: options.tty,
+    command: JSON.stringify(options.command),
+  });
+  const socket = new WebSocket(url, { headers, ...api.connection.tls });
+  const send = (frame: object): void => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+  };
+  const restore = options.tty ? rawTerminal(send) : (): void => {};
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      let code: number | undefined;
+      socket.on('open', () => {
+        if (options.tty) send(size());
+        if (options.stdin) feedInput(options, send, () => socket.close());
+        else send({ stdin: { close: true } });
+      });
+      socket.on('message', (data) => {
+        const frame = JSON.parse(String(data)) as OutputFrame;
+        if (frame.stdout?.data) process.stdout.write(Buffer.from(frame.stdout.data, 'base64'));
+        if (frame.stderr?.data) process.stderr.write(Buffer.from(frame.stderr.data, 'base64'));
+        if (frame.exited) code = frame.result?.exit_code ?? 0;
+      });
+      socket.on('unexpected-response', (_request, response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () =>
+          reject(
+            new ApiError(response.statusCode ?? 0, `failed to exec into task: ${Buffer.concat(chunks).toString()}`),
+          ),
+        );
+      });
+      socket.on('error', (error) => reject(new ApiError(0, `failed to exec into task: ${error.message}`)));
+      socket.on('close', (_code, reason) => {
+        if (code !== undefined) resolve(code);
+        else
+          reject(
+            new ApiError(
+              0,
+              `the session ended before the command did${reason.length > 0 ? `: ${reason.toString()}` : ''}`,
+            ),
+          );
+      });
+    });
+  } finally {
+    restore();
+    process.stdin.pause();
+  }
+}
+
+function size(): object {
+  return { tty_size: { height: process.stdout.rows ?? 24, width: process.stdout.columns ?? 80 } };
+}
+
+function rawTerminal(send: (frame: object) => void): () => void {
+  const onResize = (): void => send(size());
+  process.stdin.setRawMode?.(true);
+  process.stdout.on('resize', onResize);
+  return () => {
+    process.stdin.setRawMode?.(false);
+    process.stdout.off('resize', onResize);
+  };
+}
+
+function feedInput(options: ExecOptions, send: (frame: object) => void, hangUp: () => void): void {
+  let lineStart = true;
+  let escaped = false;
+  process.stdin.on('data', (data: Buffer) => {
+    if (options.tty && options.escape !== undefined && data.length === 1) {
+      const key = data.toString('latin1');
+      if (escaped && key === '.') return hangUp();
+      const held = escaped;
+      escaped = lineStart && !escaped && key === options.escape;
+      lineStart = key === '\r' || key === '\n';
+      if (escaped) return undefined;
+      if (held && key !== options.escape) send({ stdin: { data: Buffer.from(options.escape).toString('base64') } });
+    }
+    send({ stdin: { data: data.toString('base64') } });
+    return undefined;
+  });
+  process.stdin.on('end', () => send({ stdin: { close: true } }));
+}

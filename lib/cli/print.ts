@@ -1,0 +1,38 @@
+import type { Context, FlagSpec } from './command.js';
+import { UsageError } from './command.js';
+
+/** `-json` and `-t`, for commands that show data. */
+export const DATA_FLAGS: Record<string, FlagSpec> = {
+  json: { type: 'bool', help: "Print the API's JSON." },
+  t: { type: 'string', value: 'template', help: "Print the data through a Go template, such as '{{.ID}}'." },
+};
+
+/** Prints `value` as -json or -t ask; false when neither was given. */
+export async function printData({ flags, output }: Context, value: unknown): Promise<boolean> {
+  const template = flags.string('t');
+  if (flags.bool('json') && template !== undefined) throw new UsageError('-json and -t exclude each other');
+  if (flags.bool('json')) {
+    output.out(JSON.stringify(value, null, 4));
+    return true;
+  }
+  if (template === undefined) return false;
+  const { renderTemplate } = await import('../template/index.js');
+  const rendered = renderTemplate(template, value);
+  if (!rendered.ok) throw new UsageError(`-t: ${rendered.error}`);
+  output.out(rendered.value);
+  return true;
+}
+
+/** Refuses a wrong number of arguments, with the usage. */
+export function takeArgs(args: string[], min: number, max: number, names: string): void {
+  if (args.length >= min && args.length <= max) return;
+  const count =
+    min === max
+      ? min === 0
+        ? 'no arguments'
+        : min === 1
+          ? 'one argument'
+          : `${min} arguments`
+      : `${min} to ${max} arguments`;
+  throw new UsageError(`This command takes ${count}${names === '' ? '' : `: ${names}`}`);
+}

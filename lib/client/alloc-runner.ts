@@ -1,0 +1,340 @@
+import type { AllocRecord } from '../storage/client-db.js';
+import type { Allocation, AllocDeploymentStatus, TaskState } from '../structs/allocation.js';
+import type { Task, TaskGroup } from '../structs/job.js';
+import type { ClientAllocUpdate } from '../structs/rpc.js';
+import { type Millis, toMillis } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import { removeAllocDir } from './alloc-dir.js';
+import { type ClientContext, persist } from './context.js';
+import { type HealthStrategy, judgeHealth } from './health.js';
+import { clientStatus, mayStart, type StopReason, stopOrder, stopReason, taskRole } from './lifecycle.js';
+import { type TimelessEvent, taskEvents } from './task-events.js';
+import { TaskRunner } from './task-runner.js';
+import { messageOf } from './task-start.js';
+import { sleep, toRfc3339 } from './timers.js';
+
+/** What an allocation runner needs of its client. */
+export interface AllocRunnerOptions extends ClientContext {
+  alloc: Allocation;
+  /** What the client's memory has of it, null for a new one. */
+  record: AllocRecord | null;
+  /** The allocation that this one replaces, if it is on this node too. */
+  previous: () => AllocRunner | undefined;
+  /** Hears that there is something new to report. `urgent`: a person waits for it. */
+  onChange: (runner: AllocRunner, urgent: boolean) => void;
+}
+
+/** Runs the tasks of one allocation in their order (lifecycle.ts) and says how it fares. */
+export class AllocRunner {
+  readonly id: string;
+  /** Settles when every task is dead for good. */
+  readonly done: Promise<void>;
+  private readonly options: AllocRunnerOptions;
+  private readonly log: Log;
+  private readonly tasks = new Map<string, TaskRunner>();
+  private readonly states: Record<string, TaskState> = {};
+  /** Those who wait for their turn. */
+  private readonly waiting = new Set<() => void>();
+  private current: Allocation;
+  private health: AllocDeploymentStatus | null;
+  private healthSinceMs: Millis;
+  private cancelHealthTimer: () => void = () => {};
+  private stopping: Promise<void> | null = null;
+  private stoppedFor: StopReason | null = null;
+  private released = false;
+  private cleared = false;
+  private lastStatus = '';
+  private finishedMs: Millis | null = null;
+  private finish: () => void = () => {};
+
+  constructor(options: AllocRunnerOptions) {
+    const { alloc, record, timers } = options;
+    this.options = options;
+    this.id = alloc.ID;
+    this.current = alloc;
+    this.health = record?.health ?? null;
+    this.healthSinceMs = timers.now();
+    this.log = options.log.child('alloc_runner');
+    this.done = new Promise((resolve) => {
+      this.finish = resolve;
+    });
+    for (const task of this.group?.Tasks ?? []) this.addTask(task);
+  }
+
+  get alloc(): Allocation {
+    return this.current;
+  }
+
+  /** Null when the allocation came without its job. */
+  private get group(): TaskGroup | null {
+    return this.current.Job?.TaskGroups.find(({ Name }) => Name === this.current.TaskGroup) ?? null;
+  }
+
+  /** When its last task ended; null while one lives. */
+  get finishedAtMs(): Millis | null {
+    return this.finishedMs;
+  }
+
+  get isRunning(): boolean {
+    return [...this.tasks.values()].some((task) => task.isRunning);
+  }
+
+  task(name: string): TaskRunner | undefined {
+    return this.tasks.get(name);
+  }
+
+  get taskRunners(): readonly TaskRunner[] {
+    return [...this.tasks.values()];
+  }
+
+  /** Takes running tasks up again, before anything else happens. Never throws. */
+  async restore(): Promise<void> {
+    await Promise.all(this.taskRunners.map((task) => task.restore()));
+    for (const task of this.taskRunners) this.states[task.name] = task.state;
+  }
+
+  /** Begins or goes on. */
+  start(): void {
+    this.run().catch((error: unknown) => {
+      if (!this.released) this.log.error('allocation failed', { alloc: this.id, error: messageOf(error) });
+      this.failAll(messageOf(error));
+    });
+  }
+
+  /** Takes over the server's newer wish. */
+  update(alloc: Allocation): void {
+    if (alloc.AllocModifyIndex <= this.current.AllocModifyIndex) return;
+    const newDeployment = alloc.DeploymentID !== this.current.DeploymentID;
+    // What a reply leaves out is kept: only a change of the version brings another job.
+    this.current = alloc.Job ? alloc : { ...alloc, Job: this.current.Job };
+    persist(this.options, (db) => db.putAlloc(this.current));
+    if (newDeployment) {
+      this.health = null;
+      this.healthSinceMs = this.options.timers.now();
+      persist(this.options, (db) => db.putHealth(this.id, null));
+    }
+    if (alloc.DesiredStatus !== 'run') void this.stop();
+    this.watchHealth();
+  }
+
+  /** Ends all tasks in their order, then lets poststop tasks run; settles when all are dead. */
+  async stop(): Promise<void> {
+    this.stopping ??= this.stopTasks().catch((error: unknown) => {
+      this.log.error('stopping failed', { alloc: this.id, error: messageOf(error) });
+    });
+    await this.done;
+  }
+
+  /** Stops what still runs, also poststop tasks, and removes everything the allocation has left on this node. */
+  async destroy(): Promise<void> {
+    const afterwards = this.taskRunners.filter((task) => taskRole(task.task) === 'poststop');
+    const ended = afterwards.map((task) => task.kill({ noShutdownDelay: true }));
+    await Promise.all([this.stop(), ...ended]);
+    this.release();
+    persist(this.options, (db) => db.removeAlloc(this.id));
+    await removeAllocDir(this.options.config().allocDir, this.id);
+  }
+
+  /** Removes an ended allocation's files; what is known of it stays until the servers forget it too. */
+  async clearFiles(): Promise<void> {
+    if (this.finishedMs === null || this.cleared) return;
+    this.cleared = true;
+    await removeAllocDir(this.options.config().allocDir, this.id);
+  }
+
+  /** True while it takes up room: it has not ended, or its files are still here. */
+  get hasFiles(): boolean {
+    return !this.cleared;
+  }
+
+  /** Lets go: tasks run on, nothing more is written or told. */
+  release(): void {
+    this.released = true;
+    this.cancelHealthTimer();
+    for (const task of this.tasks.values()) task.release();
+  }
+
+  /** What to report to the servers, as of now. */
+  report(): ClientAllocUpdate {
+    const { status, description } = this.status();
+    return {
+      ID: this.id,
+      ClientStatus: status,
+      ClientDescription: description,
+      TaskStates: { ...this.states },
+      AllocStates: null,
+      NetworkStatus: this.current.NetworkStatus,
+      DeploymentStatus: this.health ?? this.current.DeploymentStatus,
+    };
+  }
+
+  private status(): ReturnType<typeof clientStatus> {
+    if (!this.group) return { status: 'failed', description: 'the allocation came without its job' };
+    return clientStatus(this.group, this.states);
+  }
+
+  private addTask(task: Task): void {
+    const { options } = this;
+    const name = task.Name;
+    const runner = new TaskRunner({
+      name,
+      alloc: () => this.current,
+      node: options.node,
+      config: options.config(),
+      driver: options.drivers[task.Driver],
+      hooks: options.hooks,
+      record: options.record?.tasks[name] ?? null,
+      timers: options.timers,
+      random: options.random,
+      log: this.log.child('task_runner'),
+      turn: (signal) => this.turn(name, signal),
+      onChange: (record) => {
+        if (this.released) return;
+        this.states[name] = record.state;
+        persist(options, (db) => db.putTask(this.id, name, record));
+        this.onTaskChange();
+      },
+    });
+    this.tasks.set(name, runner);
+    this.states[name] = runner.state;
+  }
+
+  private async run(): Promise<void> {
+    for (const task of this.taskRunners) task.receive();
+    const alive = this.taskRunners.filter((task) => task.state.State !== 'dead');
+    // A task that runs already must be waited for at once: its exit is not to be missed behind what others wait for.
+    for (const task of alive.filter((task) => task.isRunning)) task.start();
+    const fresh = alive.filter((task) => !task.isRunning);
+    // The allocation that this one replaces must first let go of its ports and files.
+    if (fresh.length > 0) await this.options.previous()?.done;
+    if (this.released) return;
+    // Before the tasks begin: one that is to end must not get a turn.
+    if (this.current.DesiredStatus !== 'run') void this.stop();
+    for (const task of fresh) task.start();
+    this.onTaskChange();
+    await Promise.all(this.taskRunners.map((task) => task.done));
+    if (this.released) return;
+    this.finishedMs = this.options.timers.now();
+    this.cancelHealthTimer();
+    this.finish();
+  }
+
+  private failAll(message: string): void {
+    if (this.released) return;
+    for (const task of this.taskRunners) {
+      if (task.state.State === 'dead') continue;
+      task.abandon(taskEvents.setupFailure(message, true));
+    }
+    this.finishedMs = this.options.timers.now();
+    this.finish();
+  }
+
+  /** Settles when the task may start; false when `signal` was aborted before. */
+  private turn(name: string, signal: AbortSignal): Promise<boolean> {
+    const mayStartNow = (): boolean => {
+      const tasks = this.group?.Tasks ?? [];
+      const task = tasks.find(({ Name }) => Name === name);
+      const stopping = this.stopping !== null || this.stoppedFor !== null;
+      return task !== undefined && mayStart(task, { tasks, states: this.states, stopping });
+    };
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (!signal.aborted && !mayStartNow()) return;
+        this.waiting.delete(check);
+        signal.removeEventListener('abort', check);
+        resolve(!signal.aborted);
+      };
+      this.waiting.add(check);
+      signal.addEventListener('abort', check);
+      check();
+    });
+  }
+
+  private onTaskChange(): void {
+    if (this.released) return;
+    const reason = this.group && stopReason(this.group.Tasks, this.states);
+    if (reason && !this.stoppedFor) {
+      this.stoppedFor = reason;
+      void this.killTasks(eventOf(reason), true).catch((error: unknown) => {
+        this.log.error('stopping siblings failed', { alloc: this.id, error: messageOf(error) });
+      });
+    }
+    for (const check of [...this.waiting]) check();
+    this.watchHealth();
+    const { status } = this.status();
+    const urgent = status !== this.lastStatus;
+    this.lastStatus = status;
+    this.options.onChange(this, urgent);
+  }
+
+  private async stopTasks(): Promise<void> {
+    const noShutdownDelay = this.current.DesiredTransition?.NoShutdownDelay === true;
+    const delayMs = toMillis(this.group?.ShutdownDelay ?? 0);
+    if (delayMs > 0 && !noShutdownDelay && this.isRunning) {
+      const over = new AbortController();
+      void this.done.then(() => over.abort());
+      await sleep(this.options.timers, delayMs, over.signal);
+    }
+    await this.killTasks(undefined, noShutdownDelay);
+  }
+
+  private async killTasks(event: TimelessEvent | undefined, noShutdownDelay: boolean): Promise<void> {
+    for (const names of stopOrder(this.group?.Tasks ?? [])) {
+      const kills = names.map((name) => this.tasks.get(name)?.kill({ noShutdownDelay, ...(event ? { event } : {}) }));
+      await Promise.all(kills);
+    }
+  }
+
+  /** Judges the health for the deployment, now and when time alone would change the verdict. */
+  private watchHealth(): void {
+    this.cancelHealthTimer();
+    const { current, group, options } = this;
+    const strategy = group && healthStrategy(current, group);
+    if (this.released || !group || !strategy || this.stopping) return;
+    if ((this.health?.Healthy ?? current.DeploymentStatus?.Healthy ?? null) !== null) return;
+    const nowMs = options.timers.now();
+    const verdict = judgeHealth({
+      strategy,
+      tasks: group.Tasks,
+      states: this.states,
+      sinceMs: this.healthSinceMs,
+      nowMs,
+    });
+    if (verdict.kind === 'waiting') {
+      this.cancelHealthTimer = options.timers.after(verdict.untilMs - nowMs, () => this.watchHealth());
+      return;
+    }
+    this.health = {
+      Healthy: verdict.kind === 'healthy',
+      Timestamp: toRfc3339(nowMs),
+      Canary: current.DeploymentStatus?.Canary ?? false,
+      ModifyIndex: 0,
+    };
+    persist(options, (db) => db.putHealth(this.id, this.health));
+    if (verdict.kind === 'unhealthy' && current.DeploymentID !== '') {
+      const event = taskEvents.unhealthy(verdict.reason);
+      for (const task of this.taskRunners) if (taskRole(task.task) === 'main') task.tell(event);
+    }
+    options.onChange(this, true);
+  }
+}
+
+/** What health means for this allocation: for its deployment, else, for a service, for the drains and moves of its group. */
+function healthStrategy(alloc: Allocation, group: TaskGroup): HealthStrategy | null {
+  if (alloc.DeploymentID === '') return alloc.Job?.Type === 'service' ? (group.Migrate ?? MIGRATE_DEFAULT) : null;
+  if (group.Update?.HealthCheck === 'manual') return null;
+  return group.Update ?? MIGRATE_DEFAULT;
+}
+
+const MIGRATE_DEFAULT: HealthStrategy = { MinHealthyTime: 10e9, HealthyDeadline: 300e9 };
+
+function eventOf(reason: StopReason): TimelessEvent {
+  switch (reason.kind) {
+    case 'sibling-failed':
+      return taskEvents.siblingFailed(reason.task);
+    case 'leader-dead':
+      return taskEvents.leaderDead();
+    case 'main-dead':
+      return taskEvents.mainDead();
+  }
+}

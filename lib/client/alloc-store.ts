@@ -1,0 +1,152 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { ClientAllocUpdate } from '../structs/rpc.js';
+import { AllocRunner } from './alloc-runner.js';
+import { type ClientContext, persist } from './context.js';
+import { selectToCollect } from './gc.js';
+import { diskUse } from './host-stats.js';
+import type { StatusSync } from './status-sync.js';
+import { messageOf } from './task-start.js';
+import { sleep } from './timers.js';
+
+/** Ended allocations removed at the same time: deleting files must not starve the tasks of the disk. */
+const COLLECT_PARALLEL = 2;
+
+/** The allocations of this node: starts, changes, removes them. */
+export class AllocStore {
+  private readonly context: ClientContext;
+  private readonly status: StatusSync;
+  private readonly runners = new Map<string, AllocRunner>();
+  private readonly leaving = new Map<string, Promise<void>>();
+
+  constructor(context: ClientContext, status: StatusSync) {
+    this.context = context;
+    this.status = status;
+  }
+
+  runner(id: string): AllocRunner | undefined {
+    return this.runners.get(id);
+  }
+
+  get all(): readonly AllocRunner[] {
+    return [...this.runners.values()];
+  }
+
+  /** What the node knows, as alloc-diff wants it. */
+  known(): ReadonlyMap<string, { allocModifyIndex: number }> {
+    const known = new Map<string, { allocModifyIndex: number }>();
+    for (const [id, { alloc }] of this.runners) known.set(id, { allocModifyIndex: alloc.AllocModifyIndex });
+    return known;
+  }
+
+  /** Takes up everything that the client's memory has; settles when all drivers have answered. */
+  async restore(): Promise<void> {
+    for (const record of this.context.db.allocs.values()) this.add(record.alloc, true);
+    await Promise.all(this.all.map((runner) => runner.restore()));
+    for (const runner of this.all) {
+      this.status.put(runner.id, () => runner.report(), true);
+      runner.start();
+    }
+  }
+
+  /** Does what an answer of the servers asks for, and remembers its index. */
+  act(change: { changed: readonly Allocation[]; remove: readonly string[]; index: number }): void {
+    for (const alloc of change.changed) this.accept(alloc);
+    for (const id of change.remove) void this.remove(id);
+    persist(this.context, (db) => db.putLastIndex(change.index));
+    // The wish is worth a disk access: after a power cut the node starts its work without asking anybody.
+    void this.syncMemory();
+  }
+
+  private async syncMemory(): Promise<void> {
+    await this.context.db.sync().catch((error: unknown) => {
+      this.context.log.error('client state is not on disk', { error: messageOf(error) });
+    });
+  }
+
+  /** Stops an allocation and removes all that it has left here. Never throws. */
+  async remove(id: string): Promise<void> {
+    const runner = this.runners.get(id);
+    if (!runner) return;
+    const leaving = this.leaving.get(id) ?? this.destroy(runner);
+    this.leaving.set(id, leaving);
+    await leaving;
+  }
+
+  /** Removes one ended allocation's files, or those of all; running ones stay. */
+  async collect(id: string | null): Promise<void> {
+    const chosen = this.all.filter((runner) => runner.finishedAtMs !== null && (id === null || runner.id === id));
+    await this.collectAll(chosen.map((runner) => runner.id));
+  }
+
+  /** Keeps the number of ended allocations and their disk within the limits until `signal` is aborted. */
+  async watchGarbage(signal: AbortSignal): Promise<void> {
+    while (await sleep(this.context.timers, this.context.config().gc.intervalMs, signal)) {
+      // Makes up for what a full disk has refused, should it have room again.
+      await this.syncMemory();
+      await this.collectGarbage().catch((error: unknown) => {
+        this.context.log.warn('garbage collection failed', { error: messageOf(error) });
+      });
+    }
+  }
+
+  private async collectGarbage(): Promise<void> {
+    const { gc, allocDir } = this.context.config();
+    const present = this.all.filter((runner) => runner.hasFiles);
+    const ended = present.flatMap(({ id, finishedAtMs }) => (finishedAtMs === null ? [] : [{ id, finishedAtMs }]));
+    if (ended.length === 0) return;
+    const disk = await diskUse(allocDir, '');
+    const diskOverLimit = disk.UsedPercent > gc.diskUsagePercent || disk.InodesUsedPercent > gc.inodeUsagePercent;
+    const chosen = selectToCollect({ ended, total: present.length, maxAllocs: gc.maxAllocs, diskOverLimit });
+    if (chosen.length > 0) this.context.log.info('removing ended allocations', { count: chosen.length, diskOverLimit });
+    await this.collectAll(chosen);
+  }
+
+  private async collectAll(ids: string[]): Promise<void> {
+    const queue = [...ids];
+    await Promise.all(
+      Array.from({ length: COLLECT_PARALLEL }, async () => {
+        for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
+          await this.runners.get(id)?.clearFiles();
+        }
+      }),
+    );
+  }
+
+  private accept(alloc: Allocation): void {
+    const runner = this.runners.get(alloc.ID);
+    if (runner) {
+      runner.update(alloc);
+      return;
+    }
+    // Ended long ago and forgotten here: nothing is left to be done for it.
+    if (TERMINAL.has(alloc.ClientStatus)) return;
+    persist(this.context, (db) => db.putAlloc(alloc));
+    this.add(this.context.db.allocs.get(alloc.ID)?.alloc ?? alloc, false).start();
+  }
+
+  private add(alloc: Allocation, restored: boolean): AllocRunner {
+    const runner = new AllocRunner({
+      ...this.context,
+      alloc,
+      record: restored ? (this.context.db.allocs.get(alloc.ID) ?? null) : null,
+      previous: () => this.runners.get(alloc.PreviousAllocation),
+      onChange: (changed, urgent) => this.status.put(changed.id, (): ClientAllocUpdate => changed.report(), urgent),
+    });
+    this.runners.set(alloc.ID, runner);
+    return runner;
+  }
+
+  private async destroy(runner: AllocRunner): Promise<void> {
+    try {
+      await runner.destroy();
+    } catch (error) {
+      this.context.log.error('allocation could not be removed', { alloc: runner.id, error: messageOf(error) });
+    } finally {
+      this.status.drop(runner.id);
+      this.runners.delete(runner.id);
+      this.leaving.delete(runner.id);
+    }
+  }
+}
+
+const TERMINAL: ReadonlySet<string> = new Set(['complete', 'failed', 'lost']);

@@ -1,0 +1,230 @@
+import { rm } from 'node:fs/promises';
+import type { Driver } from '../plugin/sdk/driver.js';
+import { type ClientDb, createMemoryClientDb, openClientDb } from '../storage/client-db.js';
+import type { Node } from '../structs/node.js';
+import type { RpcCaller, RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
+import type { Millis } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import type { Random } from '../util/random.js';
+import { AllocStore } from './alloc-store.js';
+import { AllocWatcher } from './alloc-watcher.js';
+import type { ClientConfig } from './config.js';
+import type { ClientContext } from './context.js';
+import type { Fingerprint } from './fingerprint/fact.js';
+import { FINGERPRINTS } from './fingerprint/index.js';
+import { Fingerprinter } from './fingerprinter.js';
+import { createHandlers, createStreamHandlers } from './handlers.js';
+import { TASK_HOOKS } from './hooks/index.js';
+import { HostSampler } from './host-stats.js';
+import { ensureIdentity, type NodeIdentity } from './identity.js';
+import { Registration } from './registration.js';
+import { StatusSync } from './status-sync.js';
+import { systemTimers, type Timers } from './timers.js';
+
+export interface ClientOptions {
+  /** The only way to the servers. */
+  rpc: RpcCaller;
+  /** By name, as job files say them. The client does not close them. */
+  drivers: Readonly<Record<string, Driver>>;
+  config: ClientConfig;
+  /** `host:port` of this agent's HTTP API. */
+  httpAddr: string;
+  version: string;
+  log: Log;
+  now: () => Millis;
+  random: Random;
+  /** Hears whom a client may ask next, each time a server says it. */
+  onServers?: (servers: string[]) => void;
+  /** For tests: real timers over `now` otherwise. */
+  timers?: Timers;
+  /** For tests: what is found out about the machine. */
+  fingerprints?: readonly Fingerprint[];
+}
+
+/** For metrics and `agent-info`. */
+export interface ClientStats {
+  nodeId: string;
+  registered: boolean;
+  lastHeartbeatMs: Millis | null;
+  heartbeatTtlMs: Millis;
+  /** Allocations by client status. */
+  allocs: Record<string, number>;
+  /** Allocations with a state that no server has acknowledged yet. */
+  unacknowledged: number;
+}
+
+/** The role that runs allocations on this machine. */
+export interface Client {
+  readonly nodeId: string;
+  readonly handlers: RpcHandlers;
+  readonly streamHandlers: RpcStreamHandlers;
+  /** The node as it is told to the servers (with its SecretID: not for others). */
+  node(): Node;
+  /** Settles when running tasks are attached again and the node is about to be registered. */
+  start(): Promise<void>;
+  /** Leaves tasks running; without a stateDir it stops them all and removes their directories. */
+  shutdown(): Promise<void>;
+  /** Whether the allocation lies on this machine. */
+  hasAlloc(allocId: string): boolean;
+  /** Takes over what may change while the agent runs. */
+  reload(change: Partial<Pick<ClientConfig, 'hostVolumes' | 'meta' | 'reserved' | 'gc'>>): void;
+  stats(): ClientStats;
+}
+
+/**
+ * Makes the client. Opens its memory, so it throws MeshError E_STORAGE when the data directory belongs to another
+ * version or cannot be written.
+ */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const { stateDir } = options.config;
+  const identity = await ensureIdentity(stateDir, options.random);
+  const db = stateDir === null ? createMemoryClientDb() : openClientDb(stateDir);
+  for (const problem of db.problems) options.log.error(problem);
+  return new RunningClient(options, identity, db);
+}
+
+class RunningClient implements Client {
+  readonly nodeId: string;
+  readonly handlers: RpcHandlers;
+  readonly streamHandlers: RpcStreamHandlers;
+  private readonly db: ClientDb;
+  private readonly log: Log;
+  private readonly fingerprinter: Fingerprinter;
+  private readonly allocs: AllocStore;
+  private readonly status: StatusSync;
+  private readonly registration: Registration;
+  private readonly watcher: AllocWatcher;
+  private readonly ending = new AbortController();
+  private config: ClientConfig;
+  private loops: Promise<unknown>[] = [];
+  private registered = false;
+
+  constructor(options: ClientOptions, identity: NodeIdentity, db: ClientDb) {
+    const { rpc, drivers, now, random } = options;
+    const timers = options.timers ?? systemTimers(now);
+    const log = options.log;
+    this.config = options.config;
+    this.db = db;
+    this.log = log;
+    this.nodeId = identity.nodeId;
+    const { nodeId: NodeID, secretId: SecretID } = identity;
+    const config = (): ClientConfig => this.config;
+    const shared = { timers, random };
+    this.fingerprinter = new Fingerprinter({
+      identity,
+      config,
+      httpAddr: options.httpAddr,
+      version: options.version,
+      fingerprints: options.fingerprints ?? FINGERPRINTS,
+      drivers,
+      timers,
+      log: log.child('fingerprint'),
+      onChange: () => this.registration.refresh(),
+    });
+    const node = (): Node => this.fingerprinter.node;
+    this.status = new StatusSync({
+      ...shared,
+      log: log.child('status'),
+      send: async (Alloc) => {
+        await rpc.call(
+          'Node.UpdateAlloc',
+          { NodeID, SecretID, Alloc },
+          { signal: this.ending.signal, timeoutMs: 30_000 },
+        );
+      },
+    });
+    const context: ClientContext = { ...shared, config, node, drivers, hooks: TASK_HOOKS, db, log };
+    this.allocs = new AllocStore(context, this.status);
+    this.registration = new Registration({
+      ...shared,
+      rpc,
+      node,
+      log: log.child('registration'),
+      onRegistered: () => this.onRegistered(),
+      onServers: options.onServers ?? (() => {}),
+    });
+    this.watcher = new AllocWatcher({
+      ...shared,
+      rpc,
+      identity,
+      known: () => this.allocs.known(),
+      lastIndex: () => db.lastIndex,
+      act: (change) => this.allocs.act(change),
+      log: log.child('allocs'),
+    });
+    const sampler = new HostSampler();
+    const handled = {
+      allocDir: options.config.allocDir,
+      runner: (id: string) => this.allocs.runner(id),
+      hostStats: () =>
+        sampler.sample({
+          allocDir: options.config.allocDir,
+          totalMhz: node().NodeResources.Cpu.CpuShares,
+          nowMs: timers.now(),
+        }),
+      collect: (id: string | null) => this.allocs.collect(id),
+      timers,
+    };
+    this.handlers = createHandlers(handled);
+    this.streamHandlers = createStreamHandlers(handled);
+  }
+
+  node(): Node {
+    return this.fingerprinter.node;
+  }
+
+  async start(): Promise<void> {
+    const { signal } = this.ending;
+    await this.fingerprinter.first(signal);
+    // Before any server is asked: whatever it answers, the tasks are already in our hands.
+    await this.allocs.restore();
+    this.loops = [this.registration.run(signal), this.fingerprinter.watch(signal), this.allocs.watchGarbage(signal)];
+  }
+
+  async shutdown(): Promise<void> {
+    if (this.ending.signal.aborted) return;
+    if (this.config.stateDir === null) {
+      await Promise.all(this.allocs.all.map((runner) => this.allocs.remove(runner.id)));
+    }
+    this.status.close();
+    this.ending.abort();
+    for (const runner of this.allocs.all) runner.release();
+    await Promise.allSettled(this.loops);
+    await this.db.close();
+    if (this.config.stateDir === null) await rm(this.config.allocDir, { recursive: true, force: true });
+  }
+
+  hasAlloc(allocId: string): boolean {
+    return this.allocs.runner(allocId) !== undefined;
+  }
+
+  reload(change: Partial<Pick<ClientConfig, 'hostVolumes' | 'meta' | 'reserved' | 'gc'>>): void {
+    this.config = { ...this.config, ...change };
+    this.fingerprinter.rebuild();
+  }
+
+  stats(): ClientStats {
+    const allocs: Record<string, number> = { pending: 0, running: 0, complete: 0, failed: 0 };
+    for (const runner of this.allocs.all) {
+      const { ClientStatus } = runner.report();
+      allocs[ClientStatus] = (allocs[ClientStatus] ?? 0) + 1;
+    }
+    return {
+      nodeId: this.nodeId,
+      registered: this.registered,
+      lastHeartbeatMs: this.registration.lastContactMs,
+      heartbeatTtlMs: this.registration.heartbeatTtlMs,
+      allocs,
+      unacknowledged: this.status.pending,
+    };
+  }
+
+  /** The first time the servers know this node, it begins to ask what to run and to report. */
+  private onRegistered(): void {
+    if (this.registered) return;
+    this.registered = true;
+    this.status.open();
+    this.loops.push(this.watcher.run(this.ending.signal));
+    this.log.info('client is ready', { node: this.nodeId });
+  }
+}

@@ -1,0 +1,74 @@
+import type { HostVolumeInfo } from '../structs/node.js';
+import type { Millis } from '../util/clock.js';
+
+/** How this client is set up. All directories are absolute. */
+export interface ClientConfig {
+  /** Where identity and state are kept; null = keep nothing, and stop all tasks on shutdown (`agent -dev`). */
+  stateDir: string | null;
+  /** Parent of the allocation directories. */
+  allocDir: string;
+  nodeName: string;
+  datacenter: string;
+  region: string;
+  nodeClass: string;
+  nodePool: string;
+  meta: Record<string, string>;
+  /** What is kept from the scheduler; ReservedHostPorts as Nomad writes them ("22,80,8500-8600"). */
+  reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string };
+  hostVolumes: Record<string, HostVolumeInfo>;
+  /** The interface whose address tasks' ports are bound to; null = the one of the default route. */
+  networkInterface: string | null;
+  /** Says the link's speed where the kernel does not know it, MBit/s; null = ask the kernel, else 1000. */
+  networkSpeedMbits: number | null;
+  /** Overrides of what the fingerprint finds; null = as found. */
+  cpuTotalMhz: number | null;
+  memoryTotalMb: number | null;
+  diskTotalMb: number | null;
+  /** Upper limit of a task's kill_timeout. */
+  maxKillTimeoutMs: Millis;
+  minDynamicPort: number;
+  maxDynamicPort: number;
+  /** Names of the agent's environment variables that tasks without a root of their own do not inherit. */
+  envDenylist: readonly string[];
+  gc: { intervalMs: Millis; maxAllocs: number; diskUsagePercent: number; inodeUsagePercent: number };
+}
+
+/** Nomad's defaults for everything but the directories and the names. */
+export function defaultClientConfig(
+  needed: Pick<ClientConfig, 'stateDir' | 'allocDir' | 'nodeName'> & Partial<ClientConfig>,
+): ClientConfig {
+  return {
+    datacenter: 'dc1',
+    region: 'global',
+    nodeClass: '',
+    nodePool: 'default',
+    meta: {},
+    reserved: { cpuMhz: 0, memoryMb: 0, diskMb: 0, ports: '' },
+    hostVolumes: {},
+    networkInterface: null,
+    networkSpeedMbits: null,
+    cpuTotalMhz: null,
+    memoryTotalMb: null,
+    diskTotalMb: null,
+    maxKillTimeoutMs: 30_000,
+    minDynamicPort: 20_000,
+    maxDynamicPort: 32_000,
+    envDenylist: DEFAULT_ENV_DENYLIST,
+    gc: { intervalMs: 60_000, maxAllocs: 50, diskUsagePercent: 80, inodeUsagePercent: 70 },
+    ...needed,
+  };
+}
+
+/** Credentials of the agent that no task should see (Nomad's `env.denylist` default, and this agent's own). */
+export const DEFAULT_ENV_DENYLIST: readonly string[] = [
+  'CONSUL_TOKEN',
+  'CONSUL_HTTP_TOKEN',
+  'CONSUL_HTTP_TOKEN_FILE',
+  'NOMAD_TOKEN',
+  'NOMAD_LICENSE',
+  'VAULT_TOKEN',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'GOOGLE_APPLICATION_CREDENTIALS',
+];

@@ -1,0 +1,26 @@
+import type { NodeNetworkResource } from '../../structs/node.js';
+import type { NetworkResource } from '../../structs/resources.js';
+import type { ClientConfig } from '../config.js';
+
+/** What a fingerprint has found out about this machine; attributes under Nomad's names. */
+export interface Facts {
+  attributes: Record<string, string>;
+  cpu?: { totalMhz: number; cores: number };
+  memoryMb?: number;
+  diskMb?: number;
+  networks?: NetworkResource[];
+  nodeNetworks?: NodeNetworkResource[];
+}
+
+export interface FingerprintInput {
+  config: ClientConfig;
+  httpAddr: string;
+  version: string;
+}
+
+/** One kind of fact. `periodMs` null: it does not change while the agent runs. */
+export interface Fingerprint {
+  readonly name: string;
+  readonly periodMs: number | null;
+  run(input: FingerprintInput): Promise<Facts>;
+}

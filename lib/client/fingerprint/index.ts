@@ -1,0 +1,19 @@
+import { cgroupFingerprint } from './cgroup.js';
+import { cpuFingerprint } from './cpu.js';
+import type { Fingerprint } from './fact.js';
+import { hostFingerprint } from './host.js';
+import { memoryFingerprint } from './memory.js';
+import { networkFingerprint } from './network.js';
+import { storageFingerprint } from './storage.js';
+import { versionFingerprint } from './version.js';
+
+/** Everything a client finds out about its machine, apart from the drivers. */
+export const FINGERPRINTS: readonly Fingerprint[] = [
+  versionFingerprint,
+  hostFingerprint,
+  cpuFingerprint,
+  memoryFingerprint,
+  storageFingerprint,
+  networkFingerprint,
+  cgroupFingerprint,
+];

@@ -1,0 +1,15 @@
+import { totalmem } from 'node:os';
+import type { Facts, Fingerprint } from './fact.js';
+
+/** The machine's memory. */
+export const memoryFingerprint: Fingerprint = {
+  name: 'memory',
+  periodMs: null,
+  async run({ config }): Promise<Facts> {
+    const bytes = config.memoryTotalMb === null ? totalmem() : config.memoryTotalMb * 1024 * 1024;
+    return {
+      memoryMb: Math.floor(bytes / 1024 / 1024),
+      attributes: { 'memory.totalbytes': String(bytes) },
+    };
+  },
+};

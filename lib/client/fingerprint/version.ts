@@ -1,0 +1,19 @@
+import type { Facts, Fingerprint } from './fact.js';
+
+/** The Nomad whose behaviour this client has: job files constrain on it. */
+export const NOMAD_COMPAT_VERSION = '1.10.5';
+
+export const versionFingerprint: Fingerprint = {
+  name: 'version',
+  periodMs: null,
+  async run({ version, httpAddr }): Promise<Facts> {
+    return {
+      attributes: {
+        'nomad.version': NOMAD_COMPAT_VERSION,
+        'nomad.revision': '',
+        'nomad.advertise.address': httpAddr,
+        'meshnomad.version': version,
+      },
+    };
+  },
+};

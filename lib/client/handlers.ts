@@ -1,0 +1,167 @@
+import type { Duplex } from 'node:stream';
+import { MeshError } from '../structs/errors.js';
+import type { AllocResourceUsage, HostStats, ResourceUsage, TaskResourceUsage } from '../structs/rpc.js';
+import type { RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
+import { type Millis, toNanos } from '../util/clock.js';
+import { allocPaths } from './alloc-dir.js';
+import type { AllocRunner } from './alloc-runner.js';
+import { listFiles, statFile } from './fs/list.js';
+import { streamLogs } from './fs/logs.js';
+import { serveFrames } from './fs/output.js';
+import { streamFile } from './fs/stream.js';
+import type { TaskRunner } from './task-runner.js';
+import { type Timers, ZERO_TIME } from './timers.js';
+
+/** What the answers of a client are made from. */
+export interface HandlerOptions {
+  allocDir: string;
+  runner: (allocId: string) => AllocRunner | undefined;
+  hostStats: () => Promise<HostStats>;
+  /** Removes an ended allocation, or all of them. */
+  collect: (allocId: string | null) => Promise<void>;
+  timers: Timers;
+}
+
+/** The methods that the client which has an allocation, or is the node, answers. */
+export function createHandlers(options: HandlerOptions): RpcHandlers {
+  const find = finder(options);
+  return {
+    'ClientStats.Stats': () => options.hostStats(),
+    'Allocations.Stats': async ({ AllocID, Task }) =>
+      await allocStats(find(AllocID), Task === undefined || Task === '' ? null : Task, options.timers.now()),
+    'Allocations.Restart': async ({ AllocID, TaskName, AllTasks }) => {
+      const runner = find(AllocID);
+      const reason = 'User requested task to restart';
+      if (TaskName !== undefined && TaskName !== '') {
+        await findTask(runner, TaskName).restart(reason);
+        return {};
+      }
+      const live = runner.taskRunners.filter((task) => task.isRunning || (AllTasks && task.state.State !== 'dead'));
+      if (live.length === 0) throw new MeshError('E_BAD_REQUEST', 'Task not running');
+      await Promise.all(live.map((task) => task.restart(reason)));
+      return {};
+    },
+    'Allocations.Signal': async ({ AllocID, Task, Signal }) => {
+      const runner = find(AllocID);
+      const named = Task !== undefined && Task !== '';
+      const tasks = named ? [findTask(runner, Task)] : runner.taskRunners.filter((task) => task.isRunning);
+      if (tasks.length === 0) throw new MeshError('E_BAD_REQUEST', `no task of allocation "${AllocID}" is running`);
+      await Promise.all(tasks.map((task) => task.signal(Signal === '' ? 'SIGKILL' : Signal, 'User requested signal')));
+      return {};
+    },
+    'Allocations.GarbageCollect': async ({ AllocID }) => {
+      find(AllocID);
+      await options.collect(AllocID);
+      return {};
+    },
+    'Allocations.GarbageCollectAll': async () => {
+      await options.collect(null);
+      return {};
+    },
+    'FileSystem.List': async ({ AllocID, Path }) => {
+      const { allocDir } = allocPaths(options.allocDir, find(AllocID).id);
+      return { Files: await listFiles(allocDir, Path) };
+    },
+    'FileSystem.Stat': async ({ AllocID, Path }) => {
+      const { allocDir } = allocPaths(options.allocDir, find(AllocID).id);
+      return { Info: await statFile(allocDir, Path) };
+    },
+  };
+}
+
+/** The methods answered with a stream. */
+export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers {
+  const find = finder(options);
+  return {
+    'FileSystem.Stream': (args, stream) =>
+      serveFrames(stream, async (output) => {
+        const { allocDir } = allocPaths(options.allocDir, find(args.AllocID).id);
+        const limit = args.Limit === undefined ? {} : { limit: args.Limit };
+        const where = { path: args.Path, offset: args.Offset, origin: args.Origin, follow: args.Follow, ...limit };
+        await streamFile({ allocDir, timers: options.timers, ...where }, output);
+      }),
+    'FileSystem.Logs': (args, stream) =>
+      serveFrames(stream, async (output) => {
+        const runner = find(args.AllocID);
+        const task = findTask(runner, args.Task);
+        if (task.state.State === 'pending' && task.state.StartedAt === ZERO_TIME) {
+          throw new MeshError('E_NOT_FOUND', `task "${args.Task}" not started yet. No logs available`);
+        }
+        const { logDir } = allocPaths(options.allocDir, runner.id);
+        const where = { task: args.Task, type: args.LogType, offset: args.Offset, origin: args.Origin };
+        const isOver = (): boolean => task.state.State === 'dead';
+        await streamLogs({ logDir, ...where, follow: args.Follow, isOver, timers: options.timers }, output);
+      }),
+    'Allocations.Exec': (args, stream) => {
+      try {
+        join(stream, findTask(find(args.AllocID), args.Task).exec({ command: args.Cmd, tty: args.Tty }));
+      } catch (error) {
+        stream.destroy(error instanceof Error ? error : new Error(String(error)));
+      }
+    },
+  };
+}
+
+function finder({ runner }: HandlerOptions): (allocId: string) => AllocRunner {
+  return (allocId) => {
+    const found = runner(allocId);
+    if (!found) throw new MeshError('E_NOT_FOUND', `Unknown allocation "${allocId}"`);
+    return found;
+  };
+}
+
+function findTask(runner: AllocRunner, name: string): TaskRunner {
+  const task = runner.task(name);
+  if (!task) throw new MeshError('E_BAD_REQUEST', `unknown task name "${name}"`);
+  return task;
+}
+
+/** Lets two object streams talk; the end or failure of one is that of the other. */
+function join(caller: Duplex, command: Duplex): void {
+  command.on('error', (error) => caller.destroy(error));
+  caller.on('error', () => command.destroy());
+  caller.on('close', () => command.destroy());
+  command.pipe(caller);
+  caller.pipe(command);
+}
+
+async function allocStats(runner: AllocRunner, name: string | null, nowMs: Millis): Promise<AllocResourceUsage> {
+  const tasks = name === null ? runner.taskRunners.filter((task) => task.isRunning) : [findTask(runner, name)];
+  const usages = await Promise.all(
+    tasks.map(async (task): Promise<[string, TaskResourceUsage]> => [task.name, await task.stats()]),
+  );
+  return {
+    ResourceUsage: sumUsage(usages.map(([, usage]) => usage.ResourceUsage)),
+    Tasks: Object.fromEntries(usages),
+    Timestamp: toNanos(nowMs),
+  };
+}
+
+function sumUsage(usages: readonly ResourceUsage[]): ResourceUsage {
+  const memory = (key: Exclude<keyof ResourceUsage['MemoryStats'], 'Measured'>): number =>
+    usages.reduce((sum, usage) => sum + usage.MemoryStats[key], 0);
+  const cpu = (key: Exclude<keyof ResourceUsage['CpuStats'], 'Measured'>): number =>
+    usages.reduce((sum, usage) => sum + usage.CpuStats[key], 0);
+  return {
+    MemoryStats: {
+      RSS: memory('RSS'),
+      Cache: memory('Cache'),
+      Swap: memory('Swap'),
+      Usage: memory('Usage'),
+      MaxUsage: memory('MaxUsage'),
+      KernelUsage: memory('KernelUsage'),
+      KernelMaxUsage: memory('KernelMaxUsage'),
+      Measured: usages[0]?.MemoryStats.Measured ?? [],
+    },
+    CpuStats: {
+      SystemMode: cpu('SystemMode'),
+      UserMode: cpu('UserMode'),
+      TotalTicks: cpu('TotalTicks'),
+      ThrottledPeriods: cpu('ThrottledPeriods'),
+      ThrottledTime: cpu('ThrottledTime'),
+      Percent: cpu('Percent'),
+      Measured: usages[0]?.CpuStats.Measured ?? [],
+    },
+    DeviceStats: [],
+  };
+}

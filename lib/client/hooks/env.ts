@@ -1,0 +1,29 @@
+import { buildTaskEnv } from '../task-env.js';
+import { taskHook } from './hook.js';
+
+/** The environment. A task with a root of its own sees its directories at fixed paths and nothing of the host. */
+export const envHook = taskHook('env', {
+  async prestart({ alloc, job, group, task, node, driver, config, paths, draft }) {
+    const ownRoot = driver.capabilities.fsIsolation !== 'none';
+    draft.values = buildTaskEnv({
+      alloc,
+      job,
+      group,
+      task,
+      node,
+      region: config.region,
+      paths: ownRoot
+        ? { allocDir: '/alloc', taskDir: '/local', secretsDir: '/secrets' }
+        : { allocDir: paths.sharedDir, taskDir: paths.localDir, secretsDir: paths.secretsDir },
+      hostEnv: driver.capabilities.fsIsolation === 'image' ? {} : inheritedEnv(config.envDenylist),
+    });
+  },
+});
+
+function inheritedEnv(denylist: readonly string[]): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [key, value] of Object.entries(process.env)) {
+    if (value !== undefined && !denylist.includes(key)) env[key] = value;
+  }
+  return env;
+}

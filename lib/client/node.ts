@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto';
+import type { Node } from '../structs/node.js';
+import type { ClientConfig } from './config.js';
+import type { Facts } from './fingerprint/fact.js';
+import type { NodeIdentity } from './identity.js';
+
+/** Puts the node together from what is configured and what was found. Pure. */
+export function buildNode(input: {
+  identity: NodeIdentity;
+  config: ClientConfig;
+  httpAddr: string;
+  facts: readonly Facts[];
+  drivers: Node['Drivers'];
+}): Node {
+  const { identity, config, facts, drivers } = input;
+  const merged = mergeFacts(facts);
+  const attributes = { ...merged.attributes };
+  for (const { Attributes } of Object.values(drivers)) Object.assign(attributes, Attributes ?? {});
+  const cores = merged.cpu?.cores ?? 1;
+  const node: Node = {
+    ID: identity.nodeId,
+    SecretID: identity.secretId,
+    Name: config.nodeName,
+    Datacenter: config.datacenter,
+    NodeClass: config.nodeClass,
+    NodePool: config.nodePool,
+    ComputedClass: '',
+    HTTPAddr: input.httpAddr,
+    TLSEnabled: false,
+    Attributes: attributes,
+    Meta: config.meta,
+    Links: {},
+    NodeResources: {
+      Cpu: {
+        CpuShares: merged.cpu?.totalMhz ?? 0,
+        TotalCpuCores: cores,
+        ReservableCpuCores: Array.from({ length: cores }, (_, core) => core),
+      },
+      Memory: { MemoryMB: merged.memoryMb ?? 0 },
+      Disk: { DiskMB: merged.diskMb ?? 0 },
+      Networks: merged.networks ?? null,
+      NodeNetworks: merged.nodeNetworks ?? null,
+      Devices: null,
+      MinDynamicPort: config.minDynamicPort,
+      MaxDynamicPort: config.maxDynamicPort,
+    },
+    ReservedResources: {
+      Cpu: { CpuShares: config.reserved.cpuMhz },
+      Memory: { MemoryMB: config.reserved.memoryMb },
+      Disk: { DiskMB: config.reserved.diskMb },
+      Networks: { ReservedHostPorts: config.reserved.ports },
+    },
+    Drivers: drivers,
+    HostVolumes: config.hostVolumes,
+    HostNetworks: null,
+    CSIControllerPlugins: null,
+    CSINodePlugins: null,
+    Status: 'ready',
+    StatusDescription: '',
+    StatusUpdatedAt: 0,
+    SchedulingEligibility: 'eligible',
+    DrainStrategy: null,
+    Drain: false,
+    LastDrain: null,
+    Events: null,
+    CreateIndex: 0,
+    ModifyIndex: 0,
+  };
+  return { ...node, ComputedClass: computedClass(node) };
+}
+
+/** Later facts over earlier ones. */
+function mergeFacts(facts: readonly Facts[]): Facts {
+  const merged: Facts = { attributes: {} };
+  for (const fact of facts) {
+    Object.assign(merged, { ...fact, attributes: Object.assign(merged.attributes, fact.attributes) });
+  }
+  return merged;
+}
+
+/** A hash of all that placement can see and that is not unique to the node: nodes that share it are judged once. */
+function computedClass(node: Node): string {
+  const shared = (values: Record<string, string> | null): [string, string][] =>
+    Object.entries(values ?? {})
+      .filter(([key]) => !key.startsWith('unique.') && !key.includes('.unique.'))
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+  const drivers = Object.entries(node.Drivers).map(([name, { Detected, Healthy }]) => [name, Detected && Healthy]);
+  const visible = [
+    node.Datacenter,
+    node.NodeClass,
+    node.NodePool,
+    shared(node.Attributes),
+    shared(node.Meta),
+    drivers.sort(),
+    Object.values(node.HostVolumes ?? {})
+      .map(({ Name, ReadOnly }) => [Name, ReadOnly])
+      .sort(),
+  ];
+  return `v1:${createHash('sha256').update(JSON.stringify(visible)).digest('hex').slice(0, 16)}`;
+}

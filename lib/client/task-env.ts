@@ -1,0 +1,145 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { Job, Task, TaskGroup } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { AllocatedPort } from '../structs/resources.js';
+import { type Interpolation, interpolateText } from './interpolate.js';
+
+// The environment a task sees, and what `${…}` can name: Nomad's names and values. Pure.
+
+/** What the environment is made from. The paths are those which the task itself sees. */
+export interface TaskEnvInput {
+  alloc: Allocation;
+  job: Job;
+  group: TaskGroup;
+  task: Task;
+  node: Node;
+  region: string;
+  paths: { allocDir: string; taskDir: string; secretsDir: string };
+  /** The agent's own environment as far as this task inherits it. */
+  hostEnv: Readonly<Record<string, string>>;
+}
+
+/** The task's environment, with the job's own `env` on top, and the lookup for everything else of the task. */
+export function buildTaskEnv(input: TaskEnvInput): Interpolation & { env: Record<string, string> } {
+  const node = nodeValues(input.node, input.region);
+  const given = { ...nomadEnv(input), ...portEnv(allocatedPorts(input.alloc, input.task.Name)), ...metaEnv(input) };
+  const env: Record<string, string> = { ...input.hostEnv };
+  for (const [key, value] of Object.entries(given)) env[cleanName(key)] = value;
+  // The job's variables may name each other only through what stood before them, so one pass is enough.
+  const lookup: Interpolation = { env: { ...input.hostEnv, ...given }, node };
+  for (const [key, value] of Object.entries(input.task.Env ?? {})) {
+    env[cleanName(interpolateText(key, lookup))] = interpolateText(value, lookup);
+  }
+  return { env, node };
+}
+
+/** `attr.…`, `meta.…` and `node.…`, by full name. */
+export function nodeValues(node: Node, region: string): Record<string, string> {
+  const values: Record<string, string> = {
+    'node.unique.id': node.ID,
+    'node.unique.name': node.Name,
+    'node.datacenter': node.Datacenter,
+    'node.region': region,
+    'node.class': node.NodeClass,
+    'node.pool': node.NodePool,
+  };
+  for (const [key, value] of Object.entries(node.Attributes)) values[`attr.${key}`] = value;
+  for (const [key, value] of Object.entries(node.Meta ?? {})) values[`meta.${key}`] = value;
+  return values;
+}
+
+/** The ports of the group, and of the task's own legacy network. */
+export function allocatedPorts(alloc: Allocation, task: string): AllocatedPort[] {
+  const shared = alloc.AllocatedResources.Shared.Ports ?? [];
+  const own = (alloc.AllocatedResources.Tasks[task]?.Networks ?? []).flatMap((network) =>
+    [...(network.ReservedPorts ?? []), ...(network.DynamicPorts ?? [])].map((port) => ({
+      Label: port.Label,
+      Value: port.Value,
+      To: port.To,
+      HostIP: network.IP,
+      IgnoreCollision: port.IgnoreCollision,
+    })),
+  );
+  return [...shared, ...own];
+}
+
+function nomadEnv({ alloc, job, group, task, region, node, paths }: TaskEnvInput): Record<string, string> {
+  const resources = alloc.AllocatedResources.Tasks[task.Name];
+  const cores = resources?.Cpu.ReservedCores ?? [];
+  const memoryMax = resources?.Memory.MemoryMaxMB ?? 0;
+  const env: Record<string, string> = {
+    NOMAD_ALLOC_DIR: paths.allocDir,
+    NOMAD_TASK_DIR: paths.taskDir,
+    NOMAD_SECRETS_DIR: paths.secretsDir,
+    NOMAD_ALLOC_ID: alloc.ID,
+    NOMAD_SHORT_ALLOC_ID: alloc.ID.slice(0, 8),
+    NOMAD_ALLOC_NAME: alloc.Name,
+    NOMAD_ALLOC_INDEX: allocIndex(alloc.Name),
+    NOMAD_TASK_NAME: task.Name,
+    NOMAD_GROUP_NAME: group.Name,
+    NOMAD_JOB_ID: job.ID,
+    NOMAD_JOB_NAME: job.Name,
+    NOMAD_DC: node.Datacenter,
+    NOMAD_REGION: region,
+    NOMAD_NAMESPACE: alloc.Namespace,
+  };
+  if (resources) {
+    env['NOMAD_CPU_LIMIT'] = String(resources.Cpu.CpuShares);
+    env['NOMAD_MEMORY_LIMIT'] = String(resources.Memory.MemoryMB);
+  }
+  if (memoryMax > 0) env['NOMAD_MEMORY_MAX_LIMIT'] = String(memoryMax);
+  if (cores.length > 0) env['NOMAD_CPU_CORES'] = coreList(cores);
+  if (job.ParentID !== '') env['NOMAD_JOB_PARENT_ID'] = job.ParentID;
+  return env;
+}
+
+function portEnv(ports: readonly AllocatedPort[]): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const port of ports) {
+    const inside = String(port.To > 0 ? port.To : port.Value);
+    const host = port.HostIP.includes(':') ? `[${port.HostIP}]` : port.HostIP;
+    const values = {
+      ADDR: `${host}:${port.Value}`,
+      IP: port.HostIP,
+      PORT: inside,
+      HOST_ADDR: `${host}:${port.Value}`,
+      HOST_IP: port.HostIP,
+      HOST_PORT: String(port.Value),
+      ALLOC_PORT: inside,
+    };
+    for (const [name, value] of Object.entries(values)) env[`NOMAD_${name}_${port.Label}`] = value;
+  }
+  return env;
+}
+
+/** The metadata of job, group and task, the inner over the outer, under the name as given and in upper case. */
+function metaEnv({ job, group, task }: TaskEnvInput): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [key, value] of Object.entries({ ...job.Meta, ...group.Meta, ...task.Meta })) {
+    env[`NOMAD_META_${key}`] = value;
+    env[`NOMAD_META_${key.toUpperCase()}`] = value;
+  }
+  return env;
+}
+
+/** The index in `job.group[3]`. */
+function allocIndex(name: string): string {
+  return /\[(\d+)\]$/.exec(name)?.[1] ?? '';
+}
+
+/** `0-2,5`, as the kernel writes lists of processors. */
+function coreList(cores: readonly number[]): string {
+  const sorted = [...cores].sort((a, b) => a - b);
+  const ranges: [number, number][] = [];
+  for (const core of sorted) {
+    const last = ranges.at(-1);
+    if (last && core === last[1] + 1) last[1] = core;
+    else ranges.push([core, core]);
+  }
+  return ranges.map(([from, to]) => (from === to ? String(from) : `${from}-${to}`)).join(',');
+}
+
+/** A name that every shell accepts: other characters become underscores. */
+function cleanName(name: string): string {
+  return name.replace(/[^A-Za-z0-9_]/g, '_');
+}

@@ -1,0 +1,165 @@
+import type { TaskEvent } from '../structs/allocation.js';
+import { type Millis, toNanos } from '../util/clock.js';
+import { formatDuration } from '../util/duration.js';
+import { REASON_WITHIN_POLICY } from './restart-tracker.js';
+
+// The story of a task in Nomad's words: its users, scripts and CLI know the types and the display messages.
+
+/** Newest events kept per task. */
+export const TASK_EVENTS_MAX = 10;
+
+/** Builds an event of a type from the fields that matter to it. */
+function event(
+  type: string,
+  displayMessage: string,
+  details: Record<string, string | number | boolean>,
+  fields: Partial<TaskEvent> = {},
+): (atMs: Millis) => TaskEvent {
+  const text = Object.fromEntries(Object.entries(details).map(([key, value]) => [key, String(value)]));
+  return (atMs) => ({
+    Type: type,
+    Time: toNanos(atMs),
+    Message: '',
+    DisplayMessage: displayMessage,
+    Details: text,
+    FailsTask: false,
+    RestartReason: '',
+    SetupError: '',
+    DriverError: '',
+    DriverMessage: '',
+    ExitCode: 0,
+    Signal: 0,
+    KillTimeout: 0,
+    KillError: '',
+    KillReason: '',
+    StartDelay: 0,
+    DownloadError: '',
+    ValidationError: '',
+    DiskLimit: 0,
+    FailedSibling: '',
+    VaultError: '',
+    TaskSignalReason: '',
+    TaskSignal: '',
+    GenericSource: '',
+    ...fields,
+  });
+}
+
+/** An event that lacks only its time. */
+export type TimelessEvent = (atMs: Millis) => TaskEvent;
+
+export const taskEvents = {
+  received: (): TimelessEvent => event('Received', 'Task received by client', {}),
+  setup: (message: string): TimelessEvent => event('Task Setup', message, { message }, { Message: message }),
+  driver: (message: string, annotations: Record<string, string>): TimelessEvent =>
+    event('Driver', message, { ...annotations, driver_message: message }, { DriverMessage: message }),
+  started: (): TimelessEvent => event('Started', 'Task started by client', {}),
+  terminated: (exit: { exitCode: number; signal: number; oomKilled: boolean; error?: string }): TimelessEvent => {
+    const parts = [`Exit Code: ${exit.exitCode}`];
+    if (exit.signal !== 0) parts.push(`Signal: ${exit.signal}`);
+    const message = exit.error ?? (exit.oomKilled ? 'OOM Killed' : '');
+    if (message !== '') parts.push(`Exit Message: ${JSON.stringify(message)}`);
+    const details = {
+      exit_code: exit.exitCode,
+      signal: exit.signal,
+      oom_killed: exit.oomKilled,
+      ...(message === '' ? {} : { exit_message: message }),
+    };
+    return event('Terminated', parts.join(', '), details, {
+      ExitCode: exit.exitCode,
+      Signal: exit.signal,
+      Message: message,
+    });
+  },
+  restarting: (reason: string, delayMs: Millis): TimelessEvent => {
+    const delay = toNanos(Math.round(delayMs));
+    const when = `Task restarting in ${formatDuration(delay)}`;
+    const message = reason === '' || reason === REASON_WITHIN_POLICY ? when : `${reason} - ${when}`;
+    return event(
+      'Restarting',
+      message,
+      { restart_reason: reason, start_delay: delay },
+      { RestartReason: reason, StartDelay: delay },
+    );
+  },
+  notRestarting: (reason: string, failsTask: boolean): TimelessEvent =>
+    event(
+      'Not Restarting',
+      reason === '' ? 'Task exceeded restart policy' : reason,
+      { restart_reason: reason, fails_task: failsTask },
+      { RestartReason: reason, FailsTask: failsTask },
+    ),
+  killing: (killTimeoutMs: Millis, reason = ''): TimelessEvent => {
+    const timeout = toNanos(killTimeoutMs);
+    const interrupt =
+      timeout > 0 ? `Sent interrupt. Waiting ${formatDuration(timeout)} before force killing` : 'Sent interrupt';
+    return event(
+      'Killing',
+      reason === '' ? interrupt : reason,
+      { kill_timeout: formatDuration(timeout), ...(reason === '' ? {} : { kill_reason: reason }) },
+      { KillTimeout: timeout, KillReason: reason },
+    );
+  },
+  killed: (error = ''): TimelessEvent =>
+    event('Killed', error === '' ? 'Task successfully killed' : error, error === '' ? {} : { kill_error: error }, {
+      KillError: error,
+    }),
+  shutdownDelay: (delayMs: Millis): TimelessEvent => {
+    const message = `Waiting for shutdown_delay of ${formatDuration(toNanos(delayMs))} before killing the task.`;
+    return event('Waiting for shutdown delay', message, {}, { Message: message });
+  },
+  driverFailure: (error: string): TimelessEvent =>
+    event(
+      'Driver Failure',
+      error === '' ? 'Failed to start task' : error,
+      { driver_error: error },
+      {
+        DriverError: error,
+      },
+    ),
+  setupFailure: (error: string, failsTask: boolean): TimelessEvent =>
+    event(
+      'Setup Failure',
+      error,
+      { setup_error: error, fails_task: failsTask },
+      { SetupError: error, FailsTask: failsTask },
+    ),
+  failedValidation: (error: string): TimelessEvent =>
+    event(
+      'Failed Validation',
+      error,
+      { validation_error: error, fails_task: true },
+      {
+        ValidationError: error,
+        FailsTask: true,
+      },
+    ),
+  siblingFailed: (sibling: string): TimelessEvent =>
+    event(
+      'Sibling Task Failed',
+      `Task's sibling "${sibling}" failed`,
+      { failed_sibling: sibling },
+      {
+        FailedSibling: sibling,
+      },
+    ),
+  leaderDead: (): TimelessEvent => event('Leader Task Dead', 'Leader Task in Group dead', {}),
+  mainDead: (): TimelessEvent => event('Main Tasks Dead', 'Main tasks in the group died', {}),
+  restartSignaled: (reason: string): TimelessEvent =>
+    event(
+      'Restart Signaled',
+      reason === '' ? 'Task signaled to restart' : reason,
+      { restart_reason: reason },
+      {
+        RestartReason: reason,
+      },
+    ),
+  signaling: (signal: string, reason: string): TimelessEvent =>
+    event(
+      'Signaling',
+      reason === '' ? `Task being sent signal ${signal}` : `Task being sent signal ${signal}: ${reason}`,
+      { signal, task_signal_reason: reason },
+      { TaskSignal: signal, TaskSignalReason: reason },
+    ),
+  unhealthy: (message: string): TimelessEvent => event('Alloc Unhealthy', message, { message }, { Message: message }),
+} as const;

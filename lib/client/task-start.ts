@@ -1,0 +1,108 @@
+import { type Driver, DriverError, type DriverEvent, type TaskConfig, type TaskHandle } from '../plugin/sdk/driver.js';
+import type { Allocation } from '../structs/allocation.js';
+import type { Job, Task, TaskGroup } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { Log } from '../util/log.js';
+import { allocPaths, taskPaths } from './alloc-dir.js';
+import type { ClientConfig } from './config.js';
+import { type HookContext, HookError, type TaskHook } from './hooks/hook.js';
+import { buildTaskConfig, TaskConfigError } from './task-config.js';
+import { type TimelessEvent, taskEvents } from './task-events.js';
+
+/** What preparing a task needs. */
+export interface TaskStartOptions {
+  name: string;
+  /** The allocation as it is now, with its job: an in-place update replaces it. */
+  alloc: () => Allocation;
+  node: () => Node;
+  config: ClientConfig;
+  hooks: readonly TaskHook[];
+  log: Log;
+}
+
+/** A start that did not work: what to tell, and whether trying again may help. */
+export interface StartFailure {
+  event: TimelessEvent;
+  recoverable: boolean;
+}
+
+/** Runs the hooks around a task and hands it to its driver. */
+export class TaskStart {
+  private readonly options: TaskStartOptions;
+  private context: HookContext | null = null;
+
+  constructor(options: TaskStartOptions) {
+    this.options = options;
+  }
+
+  /** Runs the prestart hooks and builds what the driver is given. */
+  async prepare(driver: Driver, taskId: string): Promise<TaskConfig | StartFailure> {
+    try {
+      this.context = this.newContext(driver);
+      for (const hook of this.options.hooks) await hook.prestart(this.context);
+      return buildTaskConfig(this.context, taskId);
+    } catch (error) {
+      if (error instanceof TaskConfigError) {
+        return { event: taskEvents.failedValidation(error.message), recoverable: false };
+      }
+      const recoverable = error instanceof HookError && error.recoverable;
+      return { event: taskEvents.setupFailure(messageOf(error), !recoverable), recoverable };
+    }
+  }
+
+  /** Starts the task; what is left of a failed start is removed. */
+  async start(
+    driver: Driver,
+    config: TaskConfig,
+    options: { onEvent: (event: DriverEvent) => void; signal: AbortSignal },
+  ): Promise<TaskHandle | StartFailure> {
+    try {
+      return await driver.startTask(config, options);
+    } catch (error) {
+      await this.remove(driver, config.id, true);
+      const expected = error instanceof DriverError;
+      if (!expected) this.warn('driver failed unexpectedly', error);
+      return { event: taskEvents.driverFailure(messageOf(error)), recoverable: expected && error.recoverable };
+    }
+  }
+
+  /** Removes what the driver has left of a task; a failure is logged, since nothing more can be done. */
+  async remove(driver: Driver, taskId: string, force: boolean): Promise<void> {
+    await driver.destroyTask(taskId, { force }).catch((error: unknown) => this.warn('clean-up failed', error));
+  }
+
+  /** Runs one of the steps whose failure is only logged. */
+  async runHooks(step: 'poststart' | 'exited' | 'stop'): Promise<void> {
+    if (!this.context) return;
+    for (const hook of this.options.hooks) {
+      await hook[step](this.context).catch((error: unknown) => this.warn(`hook ${hook.name} failed`, error));
+    }
+  }
+
+  private newContext(driver: Driver): HookContext {
+    const { name, config, log } = this.options;
+    const alloc = this.options.alloc();
+    const found = findTask(alloc, name);
+    if (!found) throw new HookError('the allocation came without its job', { recoverable: false });
+    const { job, group, task } = found;
+    const paths = { ...allocPaths(config.allocDir, alloc.ID), ...taskPaths(config.allocDir, alloc.ID, task.Name) };
+    const draft = { mounts: [], values: { env: {}, node: {} } };
+    return { alloc, job, group, task, node: this.options.node(), driver, config, paths, log, draft };
+  }
+
+  private warn(message: string, error: unknown): void {
+    this.options.log.warn(message, { task: this.options.name, error: messageOf(error) });
+  }
+}
+
+/** A task and what it is in, by the job as the allocation has it now; null when the allocation came without its job. */
+export function findTask(alloc: Allocation, name: string): { job: Job; group: TaskGroup; task: Task } | null {
+  const job = alloc.Job;
+  const group = job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const task = group?.Tasks.find(({ Name }) => Name === name);
+  return job && group && task ? { job, group, task } : null;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

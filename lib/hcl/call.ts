@@ -1,0 +1,123 @@
+import type { CallExpression, Expression } from './ast.js';
+import type { CallFailure, EvalContext, HclFunction, Parameter } from './context.js';
+import { convert } from './convert.js';
+import type { SourceRange } from './diagnostics.js';
+import type { Evaluator } from './evaluate.js';
+import { lookUpFunction } from './scope.js';
+import { startRange } from './start-range.js';
+import { isWhollyKnown, UNKNOWN, unknownValue, type Value } from './values.js';
+
+type ValuesFunction = HclFunction & { readonly kind: 'values' };
+
+/** An argument, and where to point when it is refused. */
+interface Argument {
+  readonly value: Value;
+  readonly at: SourceRange;
+}
+
+/** `name(arguments…)` */
+export function evaluateCall(evaluator: Evaluator, call: CallExpression, context: EvalContext): Value {
+  const found = lookUpFunction(call.name, { name: call.nameRange, call: call.range }, context);
+  if ('severity' in found) return evaluator.error(found.subject, found.summary, found.detail, found.context);
+  if (found.kind === 'expressions') {
+    const result = found.call(call.arguments, context);
+    return result.ok ? result.value : refused(evaluator, call, result.error, []);
+  }
+  const given = argumentsOf(evaluator, call, context);
+  if (!given || !countFits(evaluator, call, found, given)) return UNKNOWN;
+  return callWith(evaluator, call, found, given);
+}
+
+function argumentsOf(evaluator: Evaluator, call: CallExpression, context: EvalContext): Argument[] | null {
+  const errorsBefore = evaluator.errors;
+  const plain = call.expandLast ? call.arguments.slice(0, -1) : call.arguments;
+  const given = plain.map((argument) => ({ value: evaluator.value(argument, context), at: startRange(argument) }));
+  const last = call.expandLast ? call.arguments[call.arguments.length - 1] : undefined;
+  const expanded = last ? expand(evaluator, call, last, context) : [];
+  return expanded && evaluator.errors === errorsBefore ? [...given, ...expanded] : null;
+}
+
+function expand(evaluator: Evaluator, call: CallExpression, last: Expression, context: EvalContext): Argument[] | null {
+  const errorsBefore = evaluator.errors;
+  const value = evaluator.value(last, context);
+  if (evaluator.errors > errorsBefore || value.kind === 'unknown') return null;
+  const at = startRange(last);
+  if (value.kind === 'list' || value.kind === 'set' || value.kind === 'tuple') {
+    return value.items.map((item) => ({ value: item, at }));
+  }
+  const must = value.kind === 'null' ? 'not be null' : 'be of a tuple, list, or set type';
+  const detail = `The expanding argument (indicated by ...) must ${must}.`;
+  evaluator.error(last.range, 'Invalid expanding argument value', detail, call.range);
+  return null;
+}
+
+function countFits(
+  evaluator: Evaluator,
+  call: CallExpression,
+  fn: ValuesFunction,
+  given: readonly Argument[],
+): boolean {
+  const { parameters, variadic } = fn;
+  const missing = parameters[given.length];
+  if (missing) {
+    const least = variadic ? ' at least' : '';
+    const detail = `Function "${call.name}" expects${least} ${parameters.length} argument(s). Missing value for "${missing.name}".`;
+    evaluator.error(call.closeRange, 'Not enough function arguments', detail, call.range);
+    return false;
+  }
+  const surplus = given[parameters.length];
+  if (!surplus || variadic) return true;
+  const detail = `Function "${call.name}" expects only ${parameters.length} argument(s).`;
+  evaluator.error(surplus.at, 'Too many function arguments', detail, call.range);
+  return false;
+}
+
+function parameterAt({ parameters, variadic }: ValuesFunction, i: number): Parameter | undefined {
+  return parameters[i] ?? variadic;
+}
+
+function callWith(evaluator: Evaluator, call: CallExpression, fn: ValuesFunction, given: readonly Argument[]): Value {
+  const values: Value[] = [];
+  const errorsBefore = evaluator.errors;
+  let known = true;
+  for (const [i, { value, at }] of given.entries()) {
+    const parameter = parameterAt(fn, i) as Parameter;
+    const converted = convert(value, parameter.type);
+    const failure = !converted.ok
+      ? converted.error.message
+      : value.kind === 'null' && !parameter.allowNull
+        ? 'argument must not be null'
+        : null;
+    if (failure !== null) {
+      const detail = `Invalid value for "${parameter.name}" parameter: ${failure}.`;
+      evaluator.error(at, 'Invalid function argument', detail, call.range);
+      continue;
+    }
+    if (!converted.ok) continue;
+    if (!parameter.allowUnknown && !isWhollyKnown(converted.value)) known = false;
+    values.push(converted.value);
+  }
+  if (evaluator.errors > errorsBefore) return UNKNOWN;
+  if (!known) return unknownValue(fn.returns);
+  const result = fn.call(values);
+  if (result.ok) return result.value;
+  const { argument } = result.error;
+  const named = argument === undefined ? undefined : parameterAt(fn, argument);
+  return refused(evaluator, call, result.error, given, named);
+}
+
+function refused(
+  evaluator: Evaluator,
+  call: CallExpression,
+  { message, argument }: CallFailure,
+  given: readonly Argument[],
+  parameter?: Parameter,
+): Value {
+  const at = argument === undefined ? undefined : given[argument]?.at;
+  if (parameter && at) {
+    const detail = `Invalid value for "${parameter.name}" parameter: ${message}.`;
+    return evaluator.error(at, 'Invalid function argument', detail, call.range);
+  }
+  const detail = `Call to function "${call.name}" failed: ${message}.`;
+  return evaluator.error(call.nameRange, 'Error in function call', detail, call.range);
+}

@@ -1,0 +1,70 @@
+import { assert } from '../../util/assert.js';
+import { err, ok } from '../../util/result.js';
+import type { CallResult, HclFunction, Parameter } from '../context.js';
+import { unify } from '../convert.js';
+import { isInteger, toDouble } from '../number.js';
+import { BOOL, DYNAMIC, listOf, NUMBER, STRING, type Type } from '../types.js';
+import { listValue, tupleValue, typeOf, type Value } from '../values.js';
+
+type ValuesFunction = HclFunction & { readonly kind: 'values' };
+
+/** A function over values. */
+export function define(
+  parameters: readonly Parameter[],
+  returns: Type,
+  call: (args: readonly Value[]) => CallResult,
+  variadic?: Parameter,
+): ValuesFunction {
+  return { kind: 'values', parameters, returns, call, ...(variadic && { variadic }) };
+}
+
+export const text = (name: string): Parameter => ({ name, type: STRING });
+export const number = (name: string): Parameter => ({ name, type: NUMBER });
+export const bool = (name: string): Parameter => ({ name, type: BOOL });
+export const texts = (name: string): Parameter => ({ name, type: listOf(STRING) });
+/** Any value; null too when it is said so. */
+export const any = (name: string, allowNull = false): Parameter => ({ name, type: DYNAMIC, allowNull });
+
+/** Refuses a call, because of one argument when it is given. */
+export function refuse(message: string, argument?: number): CallResult {
+  return err(argument === undefined ? { message } : { message, argument });
+}
+
+/** The text of an argument that its parameter has made a string. */
+export function textOf(value: Value | undefined): string {
+  assert(value?.kind === 'string', 'hcl function: a string parameter holds a string');
+  return value.value;
+}
+
+/** The texts of an argument that its parameter has made a list of strings; nulls are left out. */
+export function textsOf(value: Value | undefined): string[] {
+  assert(value && 'items' in value, 'hcl function: a list parameter holds a list');
+  return value.items.filter((item) => item.kind !== 'null').map(textOf);
+}
+
+/** The whole number of an argument, or null when it is a fraction. */
+export function integerOf(value: Value | undefined): number | null {
+  assert(value?.kind === 'number', 'hcl function: a number parameter holds a number');
+  return isInteger(value.value) ? toDouble(value.value) : null;
+}
+
+/** The items of a list, set or tuple; null for anything else. */
+export function itemsOf(value: Value | undefined): readonly Value[] | null {
+  return value && 'items' in value ? value.items : null;
+}
+
+/** The entries of a map or object; null for anything else. */
+export function entriesOf(value: Value | undefined): ReadonlyMap<string, Value> | null {
+  return value && 'entries' in value ? value.entries : null;
+}
+
+/** A list where all items have one type already, else a tuple. */
+export function sequence(items: readonly Value[], asList: boolean): Value {
+  const element = asList ? unify(items.map(typeOf)) : null;
+  return element ? listValue(element, items) : tupleValue(items);
+}
+
+/** A list of strings. */
+export function listOfTexts(items: readonly Value[]): CallResult {
+  return ok(listValue(STRING, items));
+}

@@ -1,0 +1,42 @@
+import type { Expression } from './ast.js';
+import type { SourceRange } from './diagnostics.js';
+
+/** The first thing of an expression: at which a message points when the whole would be too much to underline. */
+export function startRange(expression: Expression): SourceRange {
+  let node = expression;
+  for (;;) {
+    switch (node.kind) {
+      case 'traversal':
+        return node.rootRange;
+      case 'call':
+        return node.nameRange;
+      case 'tuple':
+      case 'object':
+      case 'for':
+        return node.openRange;
+      case 'unary':
+        return node.operatorRange;
+      case 'template': {
+        const first = node.parts[0];
+        if (!first) return node.range;
+        node = first;
+        break;
+      }
+      case 'relative-traversal':
+      case 'splat':
+        node = node.source;
+        break;
+      case 'index':
+        node = node.collection;
+        break;
+      case 'conditional':
+        node = node.condition;
+        break;
+      case 'binary':
+        node = node.left;
+        break;
+      default:
+        return node.range;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import type { Result } from '../util/result.js';
+
+/** A figure the agent keeps about itself, as Nomad names them: `nomad.client.allocs.running`. */
+export interface MetricPoint {
+  name: string;
+  kind: 'gauge' | 'counter';
+  value: number;
+  labels: Record<string, string>;
+}
+
+/** What the HTTP API tells about the agent itself; the agent implements it. */
+export interface AgentFacts {
+  readonly version: string;
+  /** `/v1/agent/self`: `{config, member, stats}`. */
+  self(): object;
+  /** `/v1/agent/members`. */
+  members(): object;
+  /** Whether its server and its client are fit for work. */
+  health(): { server: { ok: boolean; message: string } | null; client: { ok: boolean; message: string } | null };
+  /** `host:port` of the servers it knows. */
+  servers(): string[];
+  metrics(): MetricPoint[];
+  /** Reads its configuration files again; the error says what is wrong with them. */
+  reload(): Promise<Result<string[], string>>;
+}

@@ -1,0 +1,69 @@
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+
+const compress = promisify(gzip);
+
+/** The bytes of one answer, made when first asked for: as they are, and packed. */
+export interface Body {
+  plain(): Buffer;
+  packed(): Promise<Buffer>;
+}
+
+// What a server answers with is shared and never changed (lib/transport/local.ts), so its text may be kept for as long as
+// the object itself lives: rows of a list for as long as they are in the state, a whole list while it is the newest.
+const rows = new WeakMap<object, Buffer>();
+const bodies = new WeakMap<object, Body>();
+
+const OPEN = Buffer.from('[');
+const COMMA = Buffer.from(',');
+const CLOSE = Buffer.from(']');
+
+/** The body of an answer. `shared`: the value comes from the state as it is, and will never change. */
+export function bodyOf(value: unknown, options: { shared: boolean; pretty: boolean }): Body {
+  if (options.pretty) return lazyBody(() => Buffer.from(`${JSON.stringify(value, null, 4)}\n`));
+  if (!options.shared || !Array.isArray(value)) return lazyBody(() => Buffer.from(JSON.stringify(value)));
+  let body = bodies.get(value);
+  if (!body) {
+    body = lazyBody(() => listBytes(value));
+    bodies.set(value, body);
+  }
+  return body;
+}
+
+// Bytes rather than strings: joining 10,000 rows is then a copy, with nothing to encode (15 ms against 49).
+function listBytes(list: readonly unknown[]): Buffer {
+  const parts: Buffer[] = [OPEN];
+  for (const row of list) {
+    if (parts.length > 1) parts.push(COMMA);
+    parts.push(rowBytes(row));
+  }
+  parts.push(CLOSE);
+  return Buffer.concat(parts);
+}
+
+function rowBytes(row: unknown): Buffer {
+  if (typeof row !== 'object' || row === null) return Buffer.from(JSON.stringify(row) ?? 'null');
+  let bytes = rows.get(row);
+  if (!bytes) {
+    bytes = Buffer.from(JSON.stringify(row));
+    rows.set(row, bytes);
+  }
+  return bytes;
+}
+
+function lazyBody(make: () => Buffer): Body {
+  let plain: Buffer | undefined;
+  let packed: Promise<Buffer> | undefined;
+  const body: Body = {
+    plain: () => {
+      plain ??= make();
+      return plain;
+    },
+    packed: () => {
+      // Level 1: on a Pi the time matters more than the last tenth of the bytes.
+      packed ??= compress(body.plain(), { level: 1 });
+      return packed;
+    },
+  };
+  return body;
+}

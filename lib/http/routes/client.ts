@@ -1,0 +1,93 @@
+import { badRequest } from '../errors.js';
+import { booleanField, stringField } from '../fields.js';
+import { wholeNumber } from '../query.js';
+import type { Exchange, Routes } from '../router.js';
+import { catFile, readAt, streamFile, streamLogs } from '../stream.js';
+
+export const clientRoutes: Routes = {
+  '/v1/client/stats': { GET: stats },
+  '/v1/client/gc': { GET: collectAll, PUT: collectAll },
+  '/v1/client/allocation/:id/stats': { GET: allocStats },
+  '/v1/client/allocation/:id/restart': { PUT: restart },
+  '/v1/client/allocation/:id/signal': { PUT: signal },
+  '/v1/client/allocation/:id/gc': { GET: collect, PUT: collect },
+  '/v1/client/fs/ls/:id': { GET: ls },
+  '/v1/client/fs/stat/:id': { GET: stat },
+  '/v1/client/fs/cat/:id': { GET: catFile },
+  '/v1/client/fs/readat/:id': { GET: readAt },
+  '/v1/client/fs/stream/:id': { GET: streamFile },
+  '/v1/client/fs/logs/:id': { GET: streamLogs },
+};
+
+function allocId(exchange: Exchange): string {
+  return exchange.params['id'] ?? '';
+}
+
+async function stats(exchange: Exchange) {
+  const node = exchange.query.get('node_id') ?? '';
+  return { value: await exchange.rpc.call('ClientStats.Stats', { ...exchange.reading(), NodeID: node }, exchange) };
+}
+
+async function collectAll(exchange: Exchange) {
+  const node = exchange.query.get('node_id') ?? '';
+  await exchange.rpc.call('Allocations.GarbageCollectAll', { ...exchange.reading(), NodeID: node }, exchange);
+  return { value: null };
+}
+
+async function allocStats(exchange: Exchange) {
+  const task = exchange.query.get('task');
+  const args = { ...exchange.reading(), AllocID: allocId(exchange), ...(task ? { Task: task } : {}) };
+  return { value: await exchange.rpc.call('Allocations.Stats', args, exchange) };
+}
+
+async function restart(exchange: Exchange) {
+  const body = await exchange.body();
+  await exchange.rpc.call(
+    'Allocations.Restart',
+    {
+      ...exchange.reading(),
+      AllocID: allocId(exchange),
+      TaskName: stringField(body, 'TaskName'),
+      AllTasks: booleanField(body, 'AllTasks'),
+    },
+    exchange,
+  );
+  return { value: {} };
+}
+
+async function signal(exchange: Exchange) {
+  const body = await exchange.body();
+  const name = stringField(body, 'Signal');
+  if (name === '') throw badRequest('Signal is missing: name one, such as "SIGHUP"');
+  await exchange.rpc.call(
+    'Allocations.Signal',
+    { ...exchange.reading(), AllocID: allocId(exchange), Task: stringField(body, 'Task'), Signal: name },
+    exchange,
+  );
+  return { value: {} };
+}
+
+async function collect(exchange: Exchange) {
+  await exchange.rpc.call(
+    'Allocations.GarbageCollect',
+    { ...exchange.reading(), AllocID: allocId(exchange) },
+    exchange,
+  );
+  return { value: {} };
+}
+
+function path(exchange: Exchange): string {
+  return exchange.query.get('path') ?? '/';
+}
+
+async function ls(exchange: Exchange) {
+  const args = { ...exchange.reading(), AllocID: allocId(exchange), Path: path(exchange) };
+  return { value: (await exchange.rpc.call('FileSystem.List', args, exchange)).Files };
+}
+
+async function stat(exchange: Exchange) {
+  if (wholeNumber(exchange.query, 'offset') !== undefined) throw badRequest('stat takes no offset');
+  if (!exchange.query.has('path')) throw badRequest('must provide a file path');
+  const args = { ...exchange.reading(), AllocID: allocId(exchange), Path: path(exchange) };
+  return { value: (await exchange.rpc.call('FileSystem.Stat', args, exchange)).Info };
+}

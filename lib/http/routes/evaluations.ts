@@ -1,0 +1,40 @@
+import { read } from '../answer.js';
+import { notFound } from '../errors.js';
+import type { Exchange, Routes } from '../router.js';
+
+export const evaluationRoutes: Routes = {
+  '/v1/evaluations': { GET: list },
+  '/v1/evaluations/count': { GET: count },
+  '/v1/evaluation/:id': { GET: get },
+  '/v1/evaluation/:id/allocations': { GET: allocations },
+};
+
+async function list(exchange: Exchange) {
+  const job = exchange.query.get('job');
+  const status = exchange.query.get('status');
+  const args = {
+    ...exchange.reading(),
+    ...(job ? { FilterJobID: job } : {}),
+    ...(status ? { FilterEvalStatus: status } : {}),
+  };
+  const reply = await exchange.rpc.call('Eval.List', args, exchange);
+  return read(reply.Evaluations, reply);
+}
+
+async function count(exchange: Exchange) {
+  const reply = await exchange.rpc.call('Eval.Count', exchange.reading(), exchange);
+  return read({ Count: reply.Count }, reply);
+}
+
+async function get(exchange: Exchange) {
+  const args = { ...exchange.reading(), EvalID: exchange.params['id'] ?? '' };
+  const reply = await exchange.rpc.call('Eval.GetEval', args, exchange);
+  if (!reply.Eval) throw notFound('eval not found');
+  return read(reply.Eval, reply);
+}
+
+async function allocations(exchange: Exchange) {
+  const args = { ...exchange.reading(), EvalID: exchange.params['id'] ?? '' };
+  const reply = await exchange.rpc.call('Eval.Allocations', args, exchange);
+  return read(reply.Allocations, reply);
+}

@@ -1,0 +1,25 @@
+import type { Routes } from '../router.js';
+import { agentRoutes } from './agent.js';
+import { allocationRoutes } from './allocations.js';
+import { clientRoutes } from './client.js';
+import { deploymentRoutes } from './deployments.js';
+import { evaluationRoutes } from './evaluations.js';
+import { jobRoutes } from './jobs.js';
+import { laterRoutes } from './later.js';
+import { nodeRoutes } from './nodes.js';
+import { operatorRoutes } from './operator.js';
+import { searchRoutes } from './search.js';
+
+/** Every route of the API. Within one table the first pattern that fits wins. */
+export const ROUTES: readonly Routes[] = [
+  jobRoutes,
+  allocationRoutes,
+  evaluationRoutes,
+  deploymentRoutes,
+  nodeRoutes,
+  clientRoutes,
+  agentRoutes,
+  operatorRoutes,
+  searchRoutes,
+  laterRoutes,
+];

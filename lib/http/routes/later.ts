@@ -1,0 +1,44 @@
+import { MeshError } from '../../structs/errors.js';
+import type { RouteHandler, Routes } from '../router.js';
+
+/** Paths of Nomad's API that a later version answers: said clearly, so that nobody looks for a mistake of their own. */
+const PATHS = [
+  '/v1/jobs/statuses',
+  '/v1/volumes',
+  '/v1/volumes/*rest',
+  '/v1/volume/*rest',
+  '/v1/plugins',
+  '/v1/plugin/*rest',
+  '/v1/services',
+  '/v1/service/*rest',
+  '/v1/vars',
+  '/v1/var/*rest',
+  '/v1/scaling/*rest',
+  '/v1/acl/*rest',
+  '/v1/event/stream',
+  '/v1/node/pools',
+  '/v1/node/pool/*rest',
+  '/v1/namespace/*rest',
+  '/v1/search/fuzzy',
+  '/v1/allocation/:id/checks',
+  '/v1/allocation/:id/services',
+  '/v1/client/metadata',
+  '/v1/operator/raft/*rest',
+  '/v1/operator/autopilot/*rest',
+  '/v1/operator/snapshot',
+  '/v1/operator/keyring/*rest',
+  '/v1/agent/monitor',
+  '/v1/agent/join',
+  '/v1/agent/force-leave',
+];
+
+const refuse: RouteHandler = async ({ request }) => {
+  throw new MeshError(
+    'E_NOT_SUPPORTED',
+    `${request.url?.split('?')[0]} is not supported yet: it comes with a later version of meshnomad`,
+  );
+};
+
+export const laterRoutes: Routes = Object.fromEntries(
+  PATHS.map((path) => [path, { GET: refuse, PUT: refuse, DELETE: refuse }]),
+);

@@ -1,0 +1,58 @@
+import type { NetworkResource, Port, Resources } from '../structs/resources.js';
+import { CPU_MHZ, MEMORY_MB } from './defaults.js';
+import { canonicalAffinity, canonicalConstraint, eachOrNull, listOrNull, oneOrNull, or, orNull } from './loose.js';
+import type { Raw } from './schema/field.js';
+
+function canonicalPort(raw: Raw): Port {
+  return {
+    Label: or(raw['Label'], ''),
+    Value: or(raw['Value'], 0),
+    To: or(raw['To'], 0),
+    HostNetwork: (raw['HostNetwork'] as string) || 'default',
+    IgnoreCollision: or(raw['IgnoreCollision'], false),
+  };
+}
+
+export function canonicalNetwork(raw: Raw): NetworkResource {
+  return {
+    Mode: or(raw['Mode'], ''),
+    Device: or(raw['Device'], ''),
+    CIDR: or(raw['CIDR'], ''),
+    IP: or(raw['IP'], ''),
+    Hostname: or(raw['Hostname'], ''),
+    MBits: orNull(raw['MBits']),
+    DNS: oneOrNull(raw['DNS'], (dns) => ({
+      Servers: listOrNull(dns['Servers']),
+      Searches: listOrNull(dns['Searches']),
+      Options: listOrNull(dns['Options']),
+    })),
+    ReservedPorts: eachOrNull(raw['ReservedPorts'], canonicalPort),
+    DynamicPorts: eachOrNull(raw['DynamicPorts'], canonicalPort),
+    CNI: oneOrNull(raw['CNI'], (cni) => ({ Args: or<Record<string, string>>(cni['Args'], {}) })),
+  };
+}
+
+/** 100 MHz unless cores are asked for, 300 MB. */
+export function canonicalResources(raw: Raw): Resources {
+  const asksForCores = raw['Cores'] !== null && raw['Cores'] !== undefined;
+  return {
+    CPU: or(raw['CPU'], asksForCores ? 0 : CPU_MHZ),
+    Cores: or(raw['Cores'], 0),
+    MemoryMB: or(raw['MemoryMB'], MEMORY_MB),
+    MemoryMaxMB: or(raw['MemoryMaxMB'], 0),
+    DiskMB: or(raw['DiskMB'], 0),
+    IOPS: or(raw['IOPS'], 0),
+    SecretsMB: or(raw['SecretsMB'], 0),
+    Networks: eachOrNull(raw['Networks'], canonicalNetwork),
+    Devices: eachOrNull(raw['Devices'], (device) => ({
+      Name: or(device['Name'], ''),
+      Count: or(device['Count'], 1),
+      Constraints: eachOrNull(device['Constraints'], canonicalConstraint),
+      Affinities: eachOrNull(device['Affinities'], canonicalAffinity),
+    })),
+    NUMA: oneOrNull(raw['NUMA'], (numa) => ({
+      Affinity: (numa['Affinity'] as string) || 'none',
+      Devices: listOrNull(numa['Devices']),
+    })),
+  };
+}

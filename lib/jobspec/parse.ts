@@ -1,0 +1,109 @@
+import type { Block, Body, Diagnostic, FunctionTable } from '../hcl/index.js';
+import { blocksOf, errorAt, hasErrors, parseHcl } from '../hcl/index.js';
+import type { Job } from '../structs/job.js';
+import { err, ok, type Result } from '../util/result.js';
+import { decodeBlock, unknownAttribute, unknownBlock } from './decode.js';
+import { FUNCTIONS } from './functions.js';
+import { parseJson } from './json-source.js';
+import { localValues } from './locals.js';
+import { type JobRanges, type Places, rangesOf } from './places.js';
+import { readJobJson } from './read-json.js';
+import { job as jobSchema } from './schema/job.js';
+import type { Declaration } from './variable-declaration.js';
+import { declarations, type VariableSources, variableValues } from './variables.js';
+
+/** What a job is read from. */
+export interface JobSource {
+  readonly source: string;
+  /** As it is to be named in messages. */
+  readonly filename: string;
+  readonly variables?: VariableSources;
+  /** Whether a value for an undeclared variable is an error; otherwise it is a warning. Default true. */
+  readonly strict?: boolean;
+  /** In place of the functions that need no file system. */
+  readonly functions?: FunctionTable;
+}
+
+/** A job as `job run -output` prints it: before any default is filled in. */
+export interface ParsedJob {
+  readonly job: Partial<Job>;
+  readonly warnings: readonly Diagnostic[];
+  /** Where each part was written; empty for JSON. */
+  readonly ranges: JobRanges;
+  readonly format: 'hcl2' | 'json';
+  readonly variables: ReadonlyMap<string, Declaration>;
+}
+
+const TOP_BLOCKS = ['job', 'variable', 'variables', 'locals'];
+
+/** Reads a job file: HCL2, or the API's JSON (with or without the `Job` around it). Never throws. */
+export function parseJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
+  return /^\s*\{/.test(input.source) ? parseJsonJob(input) : parseHclJob(input);
+}
+
+function parseHclJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
+  const { source, filename } = input;
+  const functions = input.functions ?? FUNCTIONS;
+  const { body, diagnostics: syntax } = parseHcl(source, filename);
+  if (hasErrors(syntax)) return err([...syntax]);
+  const diagnostics: Diagnostic[] = [...syntax];
+  const block = findJob(body, diagnostics);
+  const declared = declarations(body, functions, diagnostics);
+  if (hasErrors(diagnostics)) return err(diagnostics);
+  const variables = variableValues(declared, input.variables ?? {}, input.strict ?? true, functions, diagnostics);
+  const outer = { variables: new Map([['var', variables]]), functions };
+  const locals = hasErrors(diagnostics) ? undefined : localValues(body, outer, source, diagnostics);
+  if (!block || !locals || hasErrors(diagnostics)) return err(diagnostics);
+
+  const places: Places = new Map();
+  const context = { variables: new Map([['local', locals]]), parent: outer };
+  const scope = { context, names: new Set(['var', 'local']), source };
+  const raw = decodeBlock(jobSchema, block, scope, { diagnostics, places });
+  if (hasErrors(diagnostics)) return err(inOrder(diagnostics));
+  const job = raw as Partial<Job>;
+  return ok({ job, warnings: diagnostics, ranges: rangesOf(raw, places), format: 'hcl2', variables: declared });
+}
+
+/** As a reader meets them: decoding goes by the schema, not by the file. */
+function inOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return diagnostics.toSorted((a, b) => a.subject.start.index - b.subject.start.index);
+}
+
+function findJob(body: Body, diagnostics: Diagnostic[]): Block | undefined {
+  for (const item of body.items) {
+    if (item.kind === 'attribute') diagnostics.push(unknownAttribute(item, [], TOP_BLOCKS));
+    else if (!TOP_BLOCKS.includes(item.type)) diagnostics.push(unknownBlock(item, [], TOP_BLOCKS));
+  }
+  const [first, second] = blocksOf(body, 'job');
+  if (!first) diagnostics.push(errorAt(body.endRange, 'Missing job block', 'A job block is required.'));
+  if (first && second) {
+    const at = `${first.headerRange.filename}:${first.headerRange.start.line},${first.headerRange.start.column}`;
+    const detail = `Only one block of type "job" is allowed. Previous definition was at ${at}.`;
+    diagnostics.push(errorAt(second.headerRange, 'Duplicate job block', detail));
+  }
+  return first;
+}
+
+function parseJsonJob({ source, filename }: JobSource): Result<ParsedJob, Diagnostic[]> {
+  const parsed = parseJson(source, filename);
+  if (!parsed.ok) return err([parsed.error]);
+  const { value, start } = parsed.value;
+  const body = unwrap(value);
+  if (body === undefined) {
+    const detail = 'This is HCL written as JSON. Write it in HCL, or give the JSON that `job run -output` prints.';
+    return err([errorAt(start, 'HCL in JSON syntax is not supported', detail)]);
+  }
+  const read = readJobJson(body);
+  if (!read.ok) return err(read.error.map((problem) => errorAt(start, 'Invalid job', problem)));
+  return ok({ job: read.value, warnings: [], ranges: new Map(), format: 'json', variables: new Map() });
+}
+
+/** The job in `{"Job": {…}}`, or the object itself; undefined for HCL's JSON syntax, `{"job": {"name": {…}}}`. */
+function unwrap(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const [key, inner] = Object.entries(value).find(([name]) => name.toLowerCase() === 'job') ?? [];
+  if (key === undefined) return value;
+  const isObject = typeof inner === 'object' && inner !== null;
+  if (key === 'job' && isObject && !Object.keys(inner).some((name) => name.toLowerCase() === 'id')) return undefined;
+  return inner;
+}

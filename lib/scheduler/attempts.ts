@@ -1,0 +1,210 @@
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Plan, PlanResult } from '../structs/plan.js';
+import { type Millis, toNanos } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import { type Random, randomUuid } from '../util/random.js';
+import type { Draft, DraftInput } from './draft.js';
+import type { Planner, StateReader } from './ports.js';
+import { nextEvaluation } from './reconcile/followup.js';
+
+/** The world of one scheduling run. */
+export interface ScheduleOptions {
+  readonly state: StateReader;
+  readonly planner: Planner;
+  readonly now: Millis;
+  readonly random: Random;
+  readonly log?: Log;
+}
+
+/** How a type of job is scheduled. */
+export interface Method {
+  /** Plans without progress before the evaluation fails. */
+  readonly attemptsMax: number;
+  draft(input: DraftInput): Draft & { nextEval?: Evaluation };
+  /** Evaluations that wait for room, made from a draft that could not place all. */
+  blocked(evaluation: Evaluation, draft: Draft, options: ScheduleOptions): Evaluation[];
+}
+
+/** Why an evaluation may have been made; any other reason is a bug of whoever made it, and fails it. */
+const TRIGGERS: ReadonlySet<string> = new Set([
+  'job-register',
+  'job-deregister',
+  'periodic-job',
+  'node-drain',
+  'node-update',
+  'alloc-stop',
+  'scheduled',
+  'rolling-update',
+  'deployment-watcher',
+  'failed-follow-up',
+  'max-plan-attempts',
+  'alloc-failure',
+  'queued-allocs',
+  'preemption',
+  'job-scaling',
+  'max-disconnect-timeout',
+  'reconnect',
+  'alloc-reschedule',
+]);
+
+interface Progress {
+  readonly draft: Draft & { nextEval?: Evaluation };
+  readonly queued: Record<string, number>;
+  readonly blockedId: string;
+}
+
+/**
+ * Plans, submits, and plans again on a fresher snapshot while part of a plan is refused; then says how the evaluation ended.
+ * Whatever is left to place becomes a blocked evaluation.
+ */
+export async function runAttempts(evaluation: Evaluation, method: Method, options: ScheduleOptions): Promise<void> {
+  const { planner } = options;
+  if (!TRIGGERS.has(evaluation.TriggeredBy)) {
+    const why = `scheduler cannot handle '${evaluation.TriggeredBy}' evaluation reason`;
+    await planner.updateEval({ ...evaluation, Status: 'failed', StatusDescription: why });
+    return;
+  }
+  let state = options.state;
+  let blockedId = '';
+  for (let left = method.attemptsMax; left > 0; left--) {
+    const draft = method.draft({ evaluation, state, now: options.now, random: options.random });
+    blockedId = await holdBack({ evaluation, method, draft, blockedId, options: { ...options, state } });
+    if (draft.isNoop && !evaluation.AnnotatePlan) {
+      await finish(evaluation, { draft, queued: draft.queued, blockedId }, options);
+      return;
+    }
+    for (const followup of draft.followups) await planner.createEval({ ...followup, SnapshotIndex: state.index });
+    const { result, state: fresher } = await planner.submitPlan(draft.plan);
+    if (isFull(draft.plan, result) && !fresher) {
+      const queued = remaining(draft.queued, placedByGroup(draft.plan, result));
+      await finish(evaluation, { draft, queued, blockedId }, options);
+      return;
+    }
+    options.log?.debug('plan refused in part', { eval: evaluation.ID, refresh: result.RefreshIndex });
+    // A plan that brought the job forward earns the evaluation all its attempts again.
+    if (hasProgress(result)) left = method.attemptsMax + 1;
+    state = fresher ?? state;
+  }
+  await giveUp(evaluation, blockedId, { ...options, state }, method.attemptsMax);
+}
+
+/** Creates the blocked evaluation once; returns its id. */
+async function holdBack(context: {
+  evaluation: Evaluation;
+  method: Method;
+  draft: Draft;
+  blockedId: string;
+  options: ScheduleOptions;
+}): Promise<string> {
+  const { evaluation, method, draft, blockedId, options } = context;
+  if (evaluation.Status === 'blocked' || evaluation.AnnotatePlan || blockedId !== '') return blockedId;
+  if (isEmpty(draft.failed)) return '';
+  // A follow-up will look again anyway.
+  if (draft.followups.length > 0 && evaluation.WaitUntil === null) return '';
+  const blocked = method.blocked(evaluation, draft, options);
+  for (const one of blocked) await options.planner.createEval(one);
+  return blocked[0]?.ID ?? '';
+}
+
+async function finish(evaluation: Evaluation, progress: Progress, { planner, state }: ScheduleOptions): Promise<void> {
+  const { draft, queued, blockedId } = progress;
+  const failed = isEmpty(draft.failed) ? null : draft.failed;
+  if (evaluation.Status === 'blocked' && failed) {
+    await planner.reblockEval({
+      ...evaluation,
+      EscapedComputedClass: draft.escaped,
+      ClassEligibility: draft.escaped ? null : draft.eligibility,
+      FailedTGAllocs: failed,
+      QueuedAllocations: queued,
+      SnapshotIndex: state.index,
+    });
+    return;
+  }
+  if (draft.nextEval) await planner.createEval(draft.nextEval);
+  await planner.updateEval({
+    ...evaluation,
+    Status: 'complete',
+    StatusDescription: '',
+    DeploymentID: draft.deploymentId === '' ? evaluation.DeploymentID : draft.deploymentId,
+    FailedTGAllocs: failed,
+    BlockedEval: blockedId === '' ? evaluation.BlockedEval : blockedId,
+    NextEval: draft.nextEval?.ID ?? evaluation.NextEval,
+    QueuedAllocations: queued,
+  });
+}
+
+/** No plan was accepted in time: fail, and try again when anything changes. */
+async function giveUp(
+  evaluation: Evaluation,
+  blockedId: string,
+  options: ScheduleOptions,
+  attemptsMax: number,
+): Promise<void> {
+  let retryId = blockedId;
+  if (retryId === '') {
+    retryId = randomUuid(options.random);
+    await options.planner.createEval(
+      nextEvaluation(
+        evaluation,
+        {
+          ID: retryId,
+          TriggeredBy: 'max-plan-attempts',
+          Status: 'blocked',
+          StatusDescription: 'created due to placement conflicts',
+          // Nothing is known about where it would fit: any change may help.
+          EscapedComputedClass: true,
+          SnapshotIndex: options.state.index,
+        },
+        options.now,
+      ),
+    );
+  }
+  await options.planner.updateEval({
+    ...evaluation,
+    Status: 'failed',
+    StatusDescription: `maximum attempts reached (${attemptsMax})`,
+    BlockedEval: retryId,
+    ModifyTime: toNanos(options.now),
+  });
+}
+
+/** How many allocations of each group a plan made anew, as far as they were accepted. */
+function placedByGroup(plan: Plan, result: PlanResult): Map<string, number> {
+  const placed = new Map<string, number>();
+  for (const nodeId in plan.NodeAllocation) {
+    if (!result.NodeAllocation[nodeId]) continue;
+    for (const alloc of plan.NodeAllocation[nodeId] ?? []) {
+      // Only what has never been in the state has no index yet.
+      if (alloc.CreateIndex === 0) placed.set(alloc.TaskGroup, (placed.get(alloc.TaskGroup) ?? 0) + 1);
+    }
+  }
+  return placed;
+}
+
+/** Whether everything of a plan was accepted. */
+function isFull(plan: Plan, result: PlanResult): boolean {
+  for (const nodeId in plan.NodeAllocation) {
+    if ((plan.NodeAllocation[nodeId]?.length ?? 0) !== (result.NodeAllocation[nodeId]?.length ?? 0)) return false;
+  }
+  return true;
+}
+
+function hasProgress(result: PlanResult): boolean {
+  return (
+    !isEmpty(result.NodeUpdate) ||
+    !isEmpty(result.NodeAllocation) ||
+    result.Deployment !== null ||
+    result.DeploymentUpdates.length > 0
+  );
+}
+
+function remaining(queued: Record<string, number>, placed: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(queued).map(([group, count]) => [group, Math.max(0, count - (placed.get(group) ?? 0))]),
+  );
+}
+
+function isEmpty(record: Record<string, unknown>): boolean {
+  for (const _ in record) return false;
+  return true;
+}

@@ -1,0 +1,184 @@
+import type { Allocation, AllocMetric } from '../structs/allocation.js';
+import type { Job, TaskGroup } from '../structs/job.js';
+import { toNanos } from '../util/clock.js';
+import { randomUuid } from '../util/random.js';
+import { buildAlloc } from './build-alloc.js';
+import { atDesk, type Desk, type Draft, type DraftInput } from './draft.js';
+import { reconcileJob } from './reconcile/job.js';
+import { trackReschedule } from './reconcile/reschedule.js';
+import type { Placement, Reconciliation } from './reconcile/result.js';
+import type { SelectRequest, Stack } from './stack.js';
+import { UpdateKinds } from './update-kinds.js';
+import { isTerminal } from './usage.js';
+
+/** Options that a batch job looks at for one placement: finding a good node fast beats finding the best. */
+const BATCH_LIMIT = 2;
+/** How many older versions are asked for a stable one. */
+const VERSIONS_BACK_MAX = 6;
+
+/** Reconciles a service or batch job and finds nodes for what it lacks. Synchronous, and changes nothing but its draft. */
+export function draftGeneric(input: DraftInput): Draft {
+  return atDesk(input, draftAt);
+}
+
+function draftAt(desk: Desk): Draft {
+  const kinds = new UpdateKinds(desk);
+  const result = reconcileJob({
+    job: desk.job,
+    evaluation: desk.evaluation,
+    allocs: desk.allocs,
+    deployment: desk.job?.Type === 'batch' ? null : desk.deployment,
+    nodeFate: desk.nodeFate,
+    updateKind: kinds.kindOf,
+    now: desk.now,
+    newId: () => randomUuid(desk.random),
+  });
+  desk.loseStopped();
+  applyChanges(desk, result, kinds);
+  const failed: Record<string, AllocMetric> = {};
+  const queued = Object.fromEntries((desk.job?.TaskGroups ?? []).map(({ Name }) => [Name, 0]));
+  for (const { group } of result.place) queued[group.Name] = (queued[group.Name] ?? 0) + 1;
+  const { stack, job } = desk;
+  // What replaces a running one goes first: it needs the room that the old one leaves.
+  const order = [
+    ...result.place.filter(({ replaces }) => replaces),
+    ...result.place.filter(({ replaces }) => !replaces),
+  ];
+  if (stack && job) for (const placement of order) findPlace(desk, { stack, job, placement, result, failed });
+  return {
+    plan: desk.builder.plan,
+    isNoop: desk.builder.isNoop,
+    followups: result.followups,
+    failed,
+    queued,
+    escaped: stack?.escaped ?? false,
+    eligibility: stack?.eligibility() ?? {},
+    deploymentId: result.deploymentId,
+  };
+}
+
+function applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): void {
+  const { builder, evaluation, now } = desk;
+  const { plan } = builder;
+  plan.Deployment = result.deployment;
+  plan.DeploymentUpdates = result.deploymentUpdates;
+  if (evaluation.AnnotatePlan) plan.Annotations = { DesiredTGUpdates: result.desired, PreemptedAllocs: null };
+  for (const { alloc, description, clientStatus } of result.stop) {
+    desk.lift(alloc);
+    builder.stop(alloc, description, clientStatus);
+  }
+  const touched = new Map(result.attributeUpdates.map((alloc) => [alloc.ID, alloc]));
+  for (const old of result.inPlace) {
+    const alloc = touched.get(old.ID) ?? old;
+    touched.delete(old.ID);
+    builder.place(kinds.updated(alloc, result.deploymentId));
+  }
+  for (const alloc of touched.values()) builder.place({ ...alloc, ModifyTime: toNanos(now) });
+}
+
+function findPlace(
+  desk: Desk,
+  options: {
+    stack: Stack;
+    job: Job;
+    placement: Placement;
+    result: Reconciliation;
+    failed: Record<string, AllocMetric>;
+  },
+): void {
+  const { stack, placement, result, failed } = options;
+  const known = failed[placement.group.Name];
+  if (known) {
+    known.CoalescedFailures++;
+    return;
+  }
+  const { job, group } = versionFor(desk, options.job, placement);
+  const { replaces, previous, name } = placement;
+  if (replaces) {
+    desk.lift(replaces.alloc);
+    desk.builder.stop(replaces.alloc, replaces.description, replaces.clientStatus);
+  }
+  const request: SelectRequest = {
+    job,
+    group,
+    name,
+    penalties: placement.reschedule && previous ? penaltyRows(desk, previous) : null,
+    preferredRow: preferredRow(desk, placement),
+  };
+  const limit = job.Type === 'batch' && !hasPreferences(job, group) ? BATCH_LIMIT : stack.serviceLimit(request);
+  const selection = stack.select(request, limit);
+  if (!selection.place) {
+    failed[placement.group.Name] = selection.metrics;
+    if (replaces) {
+      desk.putBack(replaces.alloc);
+      desk.builder.unstop(replaces.alloc);
+    }
+    return;
+  }
+  const { row, resources } = selection.place;
+  const own = job === options.job;
+  desk.place(
+    row,
+    buildAlloc({
+      evaluation: desk.evaluation,
+      job,
+      group,
+      name,
+      node: desk.node(row),
+      resources,
+      metrics: selection.metrics,
+      deploymentId: own ? result.deploymentId : '',
+      canary: placement.canary && own && result.deploymentId !== '',
+      previous,
+      tracker: placement.reschedule && previous ? trackReschedule(previous, desk.now) : null,
+      now: desk.now,
+      random: desk.random,
+    }),
+  );
+}
+
+/** The job a placement runs: while canaries are on trial, the rest keeps running what ran before. */
+function versionFor(desk: Desk, job: Job, { downgrade, previous, group }: Placement): { job: Job; group: TaskGroup } {
+  if (!downgrade) return { job, group };
+  const older = previous?.Job ?? olderVersion(desk, job, group);
+  const olderGroup = older?.TaskGroups.find(({ Name }) => Name === group.Name);
+  return older && olderGroup ? { job: older, group: olderGroup } : { job, group };
+}
+
+function olderVersion(desk: Desk, job: Job, group: TaskGroup): Job | null {
+  for (let back = 1; back <= VERSIONS_BACK_MAX && job.Version - back >= 0; back++) {
+    const older = desk.state.jobByVersion(job.Namespace, job.ID, job.Version - back);
+    if (older?.Stable) return older;
+  }
+  const running = desk.allocs.find(
+    (alloc) => alloc.TaskGroup === group.Name && !isTerminal(alloc) && alloc.Job && alloc.Job.Version < job.Version,
+  );
+  return running?.Job ?? null;
+}
+
+/** Nodes on which this name has failed before. */
+function penaltyRows(desk: Desk, previous: Allocation): Set<number> {
+  const rows = new Set<number>([desk.rowOf(previous)]);
+  for (const { PrevNodeID } of previous.RescheduleTracker?.Events ?? []) {
+    rows.add(desk.fleet.rowOf.get(PrevNodeID) ?? -1);
+  }
+  return rows;
+}
+
+/** A sticky disk wants the node it lies on, as long as that may be used. */
+function preferredRow(desk: Desk, { previous, group, reschedule }: Placement): number {
+  if (!previous || reschedule || !group.EphemeralDisk.Sticky) return -1;
+  const row = desk.rowOf(previous);
+  return row >= 0 && desk.candidates.includes[row] === 1 ? row : -1;
+}
+
+function hasPreferences(job: Job, group: TaskGroup): boolean {
+  const any = (list: readonly unknown[] | null): boolean => (list ?? []).length > 0;
+  return (
+    any(job.Affinities) ||
+    any(job.Spreads) ||
+    any(group.Affinities) ||
+    any(group.Spreads) ||
+    group.Tasks.some((task) => any(task.Affinities))
+  );
+}

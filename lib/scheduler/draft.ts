@@ -1,0 +1,155 @@
+import type { Allocation, AllocMetric } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Job } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { Plan } from '../structs/plan.js';
+import { type Millis, toNanos } from '../util/clock.js';
+import type { Random } from '../util/random.js';
+import type { Columns } from './columns.js';
+import { type Candidates, candidatesOf, type Fleet, fleetOf, withColumns } from './fleet.js';
+import { Ledger } from './ledger.js';
+import { Occupancy } from './occupancy.js';
+import { PlanBuilder } from './plan-builder.js';
+import type { StateReader } from './ports.js';
+import { type NodeFate, nodeFateOf } from './reconcile/filters.js';
+import { STOP_REASON } from './reconcile/result.js';
+import { Stack } from './stack.js';
+import { isClientTerminal, isServerTerminal, isTerminal } from './usage.js';
+
+/** What one look at the world makes of an evaluation. */
+export interface Draft {
+  readonly plan: Plan;
+  readonly isNoop: boolean;
+  readonly followups: Evaluation[];
+  /** Groups that could not be placed whole, and why. */
+  readonly failed: Record<string, AllocMetric>;
+  /** Allocations wanted by group, placed or not. */
+  readonly queued: Record<string, number>;
+  readonly escaped: boolean;
+  readonly eligibility: Record<string, boolean>;
+  readonly deploymentId: string;
+}
+
+/** What a draft is made from. */
+export interface DraftInput {
+  readonly evaluation: Evaluation;
+  readonly state: StateReader;
+  readonly now: Millis;
+  readonly random: Random;
+}
+
+/** Lays a desk, and clears it when the draft is made. */
+export function atDesk<T>(input: DraftInput, draft: (desk: Desk) => T): T {
+  const fleet = fleetOf(input.state);
+  return withColumns(fleet, (columns) => draft(new Desk(input, fleet, columns)));
+}
+
+/** The desk at which a draft is made: the world as columns, and the plan so far. Lives for one synchronous attempt. */
+export class Desk {
+  readonly evaluation: Evaluation;
+  readonly state: StateReader;
+  readonly now: Millis;
+  readonly random: Random;
+  readonly job: Job | null;
+  readonly deployment: Deployment | null;
+  readonly allocs: readonly Allocation[];
+  readonly fleet: Fleet;
+  readonly columns: Columns;
+  readonly candidates: Candidates;
+  readonly ledger: Ledger;
+  readonly occupancy: Occupancy;
+  readonly builder: PlanBuilder;
+  readonly #fates = new Map<string, NodeFate>();
+  #stack: Stack | null = null;
+
+  constructor(input: DraftInput, fleet: Fleet, columns: Columns) {
+    const { evaluation, state } = input;
+    this.evaluation = evaluation;
+    this.state = state;
+    this.now = input.now;
+    this.random = input.random;
+    this.job = state.jobById(evaluation.Namespace, evaluation.JobID) ?? null;
+    this.deployment = state.latestDeploymentByJob(evaluation.Namespace, evaluation.JobID) ?? null;
+    this.allocs = state.allocsByJob(evaluation.Namespace, evaluation.JobID);
+    this.fleet = fleet;
+    this.columns = columns;
+    this.candidates = candidatesOf(this.fleet, this.job?.Datacenters ?? [], this.job?.NodePool ?? '');
+    this.ledger = new Ledger(fleet, state, columns);
+    this.occupancy = new Occupancy(
+      fleet,
+      columns,
+      this.allocs.filter((alloc) => !isTerminal(alloc)),
+    );
+    this.builder = new PlanBuilder({
+      evaluation,
+      job: this.job,
+      snapshotIndex: state.index,
+      now: toNanos(input.now),
+    });
+  }
+
+  /** The chain that picks nodes; there is none without a job. */
+  get stack(): Stack | null {
+    if (this.#stack || !this.job) return this.#stack;
+    const config = this.state.schedulerConfig();
+    this.#stack = new Stack({
+      job: this.job,
+      fleet: this.fleet,
+      columns: this.columns,
+      candidates: this.candidates,
+      ledger: this.ledger,
+      occupancy: this.occupancy,
+      algorithm: config.SchedulerAlgorithm,
+      memoryOversubscription: config.MemoryOversubscriptionEnabled,
+      random: this.random,
+    });
+    return this.#stack;
+  }
+
+  readonly nodeFate = (nodeId: string): NodeFate => {
+    let fate = this.#fates.get(nodeId);
+    if (fate === undefined) {
+      fate = nodeFateOf(this.state.nodeById(nodeId));
+      this.#fates.set(nodeId, fate);
+    }
+    return fate;
+  };
+
+  node(row: number): Node {
+    return this.fleet.nodes[row] as Node;
+  }
+
+  rowOf(alloc: Allocation): number {
+    return this.fleet.rowOf.get(alloc.NodeID) ?? -1;
+  }
+
+  /** Takes an allocation out of the counts, as if it were stopped. */
+  lift(alloc: Allocation): void {
+    this.ledger.remove(alloc);
+    const row = this.rowOf(alloc);
+    if (row >= 0 && !isTerminal(alloc)) this.occupancy.change(row, alloc.TaskGroup, -1);
+  }
+
+  /** Undoes lift(). */
+  putBack(alloc: Allocation): void {
+    this.ledger.restore(alloc);
+    const row = this.rowOf(alloc);
+    if (row >= 0 && !isTerminal(alloc)) this.occupancy.change(row, alloc.TaskGroup, 1);
+  }
+
+  /** Counts and plans a new allocation. */
+  place(row: number, alloc: Allocation): void {
+    this.ledger.place(row, alloc.AllocatedResources);
+    this.occupancy.change(row, alloc.TaskGroup, 1);
+    this.builder.place(alloc);
+  }
+
+  /** Those that were told to stop on a node that will never say they have. */
+  loseStopped(): void {
+    for (const alloc of this.allocs) {
+      if (!isServerTerminal(alloc) || isClientTerminal(alloc) || this.nodeFate(alloc.NodeID) === 'well') continue;
+      this.builder.stop(alloc, STOP_REASON.lost, 'lost');
+    }
+  }
+}

@@ -1,0 +1,193 @@
+import type { Job, TaskGroup } from '../structs/job.js';
+import type {
+  AllocatedPort,
+  AllocatedResources,
+  AllocatedTaskResources,
+  NetworkResource,
+  Port,
+  Resources,
+} from '../structs/resources.js';
+import type { Columns } from './columns.js';
+import { addressesOf } from './feasible/addresses.js';
+import { groupChecks } from './feasible/checks.js';
+import { ClassMemo } from './feasible/class-memo.js';
+import { type DistinctCheck, distinctChecks } from './feasible/distinct.js';
+import type { Fleet } from './fleet.js';
+import type { Ledger } from './ledger.js';
+import type { Occupancy } from './occupancy.js';
+import { AffinityScorer } from './rank/affinity.js';
+import { SpreadScorer } from './rank/spread.js';
+import { addResources, emptyUsage } from './usage.js';
+
+/** A group compiled for one evaluation: what it asks for, and what refuses and ranks its nodes. */
+export interface GroupProgram {
+  readonly job: Job;
+  readonly group: TaskGroup;
+  readonly memo: ClassMemo;
+  readonly availability: ReturnType<typeof groupChecks>['availability'];
+  readonly distinct: readonly DistinctCheck[];
+  readonly affinity: AffinityScorer | null;
+  readonly spreads: readonly SpreadScorer[];
+  readonly cpuMhz: number;
+  readonly memoryMb: number;
+  readonly diskMb: number;
+  /** Whole CPU cores; their MHz, which depend on the node, come on top of cpuMhz. */
+  readonly cores: number;
+  readonly network: NetworkResource | null;
+  readonly hasStaticPorts: boolean;
+  /** By row: 1 where no condition on the node itself refuses it. Only conditions that hold for good are remembered. */
+  readonly admitted: Uint8Array;
+  /** Score of the fit by row; NaN where unknown, −∞ where it does not fit. */
+  readonly fitScores: Float64Array;
+  /** Allocations of the group by row. */
+  readonly collisions: Int32Array;
+  /** Shared by all allocations of the group, for it is the same for all when no cores are given out. */
+  readonly tasks: Record<string, AllocatedTaskResources>;
+  readonly lifecycles: AllocatedResources['TaskLifecycles'];
+}
+
+/** What compiling needs to know of the world. */
+export interface ProgramWorld {
+  readonly fleet: Fleet;
+  readonly columns: Columns;
+  readonly occupancy: Occupancy;
+  readonly ledger: Ledger;
+  readonly memoryOversubscription: boolean;
+}
+
+/** Compiles a group of a job. */
+export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): GroupProgram {
+  const { fleet, columns, occupancy, ledger } = world;
+  const checks = groupChecks(group);
+  const tasks = Object.fromEntries(
+    group.Tasks.map(({ Name, Resources }) => [Name, taskResources(Resources, world.memoryOversubscription)]),
+  );
+  const lifecycles = Object.fromEntries(group.Tasks.map((task) => [task.Name, task.Lifecycle]));
+  const ask = emptyUsage();
+  addResources(ask, {
+    Tasks: tasks,
+    TaskLifecycles: lifecycles,
+    Shared: { DiskMB: group.EphemeralDisk.SizeMB, Networks: null, Ports: null },
+  });
+  const network = group.Networks?.[0] ?? null;
+  const affinities = [
+    ...(job.Affinities ?? []),
+    ...(group.Affinities ?? []),
+    ...group.Tasks.flatMap((task) => task.Affinities ?? []),
+  ];
+  const fitScores = columns.float64(Number.NaN);
+  ledger.onChange((row) => {
+    fitScores[row] = Number.NaN;
+  });
+  return {
+    job,
+    group,
+    memo: new ClassMemo(checks.group, fleet.classes.length),
+    availability: checks.availability,
+    distinct: distinctChecks(job, group, world),
+    affinity: affinities.length > 0 ? new AffinityScorer(fleet, columns, affinities) : null,
+    spreads: compileSpreads(job, group, world),
+    cpuMhz: ask.cpuMhz,
+    memoryMb: ask.memoryMb,
+    diskMb: ask.diskMb,
+    cores: group.Tasks.reduce((sum, task) => sum + task.Resources.Cores, 0),
+    network,
+    hasStaticPorts: (network?.ReservedPorts ?? []).length > 0,
+    admitted: columns.uint8(0),
+    fitScores,
+    collisions: occupancy.column(group.Name),
+    tasks,
+    lifecycles,
+  };
+}
+
+function compileSpreads(job: Job, group: TaskGroup, { fleet, columns, occupancy }: ProgramWorld): SpreadScorer[] {
+  const spreads = [...(group.Spreads ?? []), ...(job.Spreads ?? [])];
+  const weights = spreads.reduce((sum, { Weight }) => sum + Weight, 0);
+  return spreads.map((spread) => {
+    const scorer = new SpreadScorer(fleet, columns, spread, { count: group.Count, weights });
+    occupancy.follow((row, name, change) => {
+      if (name === group.Name) scorer.counts.add(row, change);
+    });
+    return scorer;
+  });
+}
+
+function taskResources(resources: Resources, memoryOversubscription: boolean): AllocatedTaskResources {
+  return {
+    Cpu: { CpuShares: resources.Cores > 0 ? 0 : resources.CPU, ReservedCores: null },
+    Memory: {
+      // The tmpfs for secrets is memory too.
+      MemoryMB: resources.MemoryMB + (resources.SecretsMB ?? 0),
+      MemoryMaxMB: memoryOversubscription ? resources.MemoryMaxMB : 0,
+    },
+    Networks: null,
+    Devices: null,
+  };
+}
+
+/** MHz of one core of a node. */
+export function mhzPerCore(fleet: Fleet, row: number): number {
+  const cpu = fleet.nodes[row]?.NodeResources.Cpu;
+  return cpu && cpu.TotalCpuCores > 0 ? Math.floor(cpu.CpuShares / cpu.TotalCpuCores) : 0;
+}
+
+/** What an allocation of the group gets on a node; `cores` are the free ones there, of which the first are taken. */
+export function resourcesOn(
+  program: GroupProgram,
+  place: { fleet: Fleet; row: number; ports: AllocatedPort[]; cores: number[] },
+): AllocatedResources {
+  return {
+    Tasks: program.cores > 0 ? tasksWithCores(program, place) : program.tasks,
+    TaskLifecycles: program.lifecycles,
+    Shared: {
+      DiskMB: program.diskMb,
+      Networks: program.network ? [networkOn(program.network, place)] : null,
+      Ports: place.ports.length > 0 ? place.ports : null,
+    },
+  };
+}
+
+function tasksWithCores(
+  program: GroupProgram,
+  { fleet, row, cores }: { fleet: Fleet; row: number; cores: number[] },
+): Record<string, AllocatedTaskResources> {
+  let next = 0;
+  const mhz = mhzPerCore(fleet, row);
+  return Object.fromEntries(
+    program.group.Tasks.map((task) => {
+      const plain = program.tasks[task.Name] as AllocatedTaskResources;
+      const count = task.Resources.Cores;
+      if (count === 0) return [task.Name, plain];
+      const own = cores.slice(next, next + count);
+      next += count;
+      return [task.Name, { ...plain, Cpu: { CpuShares: count * mhz, ReservedCores: own } }];
+    }),
+  );
+}
+
+/** The asked network with its numbers filled in, and the node's own address. */
+function networkOn(
+  ask: NetworkResource,
+  { fleet, row, ports }: { fleet: Fleet; row: number; ports: readonly AllocatedPort[] },
+): NetworkResource {
+  const node = fleet.nodes[row];
+  const own = node ? addressesOf(node).addresses[0] : undefined;
+  const filled = (asked: Port[] | null): Port[] | null =>
+    asked?.map((port) => {
+      const given = ports.find(({ Label }) => Label === port.Label);
+      return given ? { ...port, Value: given.Value, To: given.To } : port;
+    }) ?? null;
+  return {
+    Mode: ask.Mode,
+    Device: own?.device ?? ask.Device,
+    CIDR: ask.CIDR,
+    IP: own?.ip ?? ask.IP,
+    Hostname: ask.Hostname,
+    MBits: ask.MBits,
+    DNS: ask.DNS,
+    ReservedPorts: filled(ask.ReservedPorts),
+    DynamicPorts: filled(ask.DynamicPorts),
+    CNI: ask.CNI,
+  };
+}

@@ -1,0 +1,132 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { Node } from '../structs/node.js';
+import type { AllocatedResources } from '../structs/resources.js';
+import type { Columns } from './columns.js';
+import { addressesOf } from './feasible/addresses.js';
+import { PortUse } from './feasible/port-use.js';
+import type { Fleet } from './fleet.js';
+import type { StateReader } from './ports.js';
+import { addResources, emptyUsage, isClientTerminal, type Usage } from './usage.js';
+
+/**
+ * What each node would hold if the plan so far were applied. A node is added up when it is first looked at and kept up to
+ * date from then on, so an evaluation costs as much as the nodes it looks at, not as many as there are.
+ */
+export class Ledger {
+  readonly cpuMhz: Float64Array;
+  readonly memoryMb: Float64Array;
+  readonly diskMb: Float64Array;
+  readonly #fleet: Fleet;
+  readonly #state: StateReader;
+  readonly #known: Uint8Array;
+  readonly #ports = new Map<number, PortUse>();
+  /** Allocations of the snapshot that the plan stops or replaces. */
+  readonly #removed = new Set<string>();
+  /** What the plan has put on a node, for what is added up late: ports and cores. */
+  readonly #placed = new Map<number, AllocatedResources[]>();
+  readonly #listeners: ((row: number) => void)[] = [];
+  readonly #scratch: Usage = emptyUsage();
+
+  constructor(fleet: Fleet, state: StateReader, columns: Columns) {
+    this.#fleet = fleet;
+    this.#state = state;
+    this.cpuMhz = columns.float64(0);
+    this.memoryMb = columns.float64(0);
+    this.diskMb = columns.float64(0);
+    this.#known = columns.uint8(0);
+  }
+
+  /** Calls back with each row whose usage has changed. */
+  onChange(listener: (row: number) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Makes the columns right for a row; must come before they are read. */
+  look(row: number): void {
+    if (this.#known[row] === 1) return;
+    this.#known[row] = 1;
+    const existing = this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID);
+    for (let i = 0; i < existing.length; i++) {
+      const alloc = existing[i] as Allocation;
+      if (isClientTerminal(alloc) || this.#removed.has(alloc.ID)) continue;
+      this.#add(row, alloc.AllocatedResources, 1);
+    }
+  }
+
+  /** The plan stops or replaces an allocation of the snapshot. */
+  remove(alloc: Allocation): void {
+    if (this.#removed.has(alloc.ID)) return;
+    this.#removed.add(alloc.ID);
+    this.#turn(alloc, -1);
+  }
+
+  /** Takes a remove() back. */
+  restore(alloc: Allocation): void {
+    if (this.#removed.delete(alloc.ID)) this.#turn(alloc, 1);
+  }
+
+  /** The plan places something on a node. */
+  place(row: number, resources: AllocatedResources): void {
+    this.look(row);
+    this.#add(row, resources, 1);
+    const placed = this.#placed.get(row);
+    if (placed) placed.push(resources);
+    else this.#placed.set(row, [resources]);
+    this.#ports.get(row)?.add(resources.Shared.Ports);
+    this.#changed(row);
+  }
+
+  /** The ports in use on a node. */
+  ports(row: number): PortUse {
+    let use = this.#ports.get(row);
+    if (!use) {
+      use = new PortUse(addressesOf(this.#fleet.nodes[row] as Node));
+      this.#ports.set(row, use);
+      for (const resources of this.#holders(row)) use.add(resources.Shared.Ports);
+    }
+    return use;
+  }
+
+  /** The cores of a node that nothing holds whole, lowest first. */
+  freeCores(row: number): number[] {
+    const taken = new Set<number>();
+    for (const resources of this.#holders(row)) {
+      for (const task of Object.values(resources.Tasks))
+        for (const core of task.Cpu.ReservedCores ?? []) taken.add(core);
+    }
+    const all = (this.#fleet.nodes[row] as Node).NodeResources.Cpu.ReservableCpuCores ?? [];
+    return all.filter((core) => !taken.has(core)).sort((a, b) => a - b);
+  }
+
+  *#holders(row: number): Iterable<AllocatedResources> {
+    for (const alloc of this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID)) {
+      if (!isClientTerminal(alloc) && !this.#removed.has(alloc.ID)) yield alloc.AllocatedResources;
+    }
+    yield* this.#placed.get(row) ?? [];
+  }
+
+  #turn(alloc: Allocation, sign: 1 | -1): void {
+    const row = this.#fleet.rowOf.get(alloc.NodeID);
+    if (row === undefined || isClientTerminal(alloc)) return;
+    if (this.#known[row] === 1) this.#add(row, alloc.AllocatedResources, sign);
+    // Ports cannot be taken out one by one, for two holders may share one: add them up anew when next asked for.
+    this.#ports.delete(row);
+    this.#changed(row);
+  }
+
+  #add(row: number, resources: AllocatedResources, sign: 1 | -1): void {
+    const sum = this.#scratch;
+    sum.cpuMhz = 0;
+    sum.memoryMb = 0;
+    sum.diskMb = 0;
+    sum.cores.length = 0;
+    addResources(sum, resources, sign);
+    this.cpuMhz[row] = (this.cpuMhz[row] as number) + sum.cpuMhz;
+    this.memoryMb[row] = (this.memoryMb[row] as number) + sum.memoryMb;
+    this.diskMb[row] = (this.diskMb[row] as number) + sum.diskMb;
+  }
+
+  #changed(row: number): void {
+    for (const listener of this.#listeners) listener(row);
+  }
+}

@@ -1,0 +1,76 @@
+import type { Allocation } from '../../structs/allocation.js';
+
+/** `job.group[index]`. */
+export function allocName(jobId: string, group: string, index: number): string {
+  return `${jobId}.${group}[${index}]`;
+}
+
+/** The index in an allocation's name; −1 when it has none. */
+export function allocIndex(name: string): number {
+  const match = /\[(\d+)\]$/.exec(name);
+  return match ? Number(match[1]) : -1;
+}
+
+/** Which indexes of a group are taken. */
+export class NameIndex {
+  readonly #jobId: string;
+  readonly #group: string;
+  readonly #count: number;
+  readonly #taken = new Set<number>();
+  #lowestFree = 0;
+
+  constructor(jobId: string, group: string, count: number, allocs: Iterable<Allocation>) {
+    this.#jobId = jobId;
+    this.#group = group;
+    this.#count = count;
+    for (const alloc of allocs) this.#taken.add(allocIndex(alloc.Name));
+  }
+
+  /** The n highest names that are taken. */
+  highest(n: number): Set<string> {
+    const indexes = [...this.#taken].sort((a, b) => b - a).slice(0, n);
+    return new Set(indexes.map((index) => this.#name(index)));
+  }
+
+  /** Frees a name. */
+  release(name: string): void {
+    const index = allocIndex(name);
+    if (this.#taken.delete(index) && index < this.#lowestFree) this.#lowestFree = index;
+  }
+
+  /** Takes the n lowest free names. */
+  next(n: number): string[] {
+    const names: string[] = [];
+    while (names.length < n) {
+      const index = this.#lowestFree++;
+      if (this.#taken.has(index)) continue;
+      this.#taken.add(index);
+      names.push(this.#name(index));
+    }
+    return names;
+  }
+
+  /**
+   * Names for n canaries. They take the names of the allocations that they may replace, so that nothing is renamed when they
+   * are promoted; then free ones, then ones past the count.
+   */
+  nextCanaries(n: number, canaries: readonly Allocation[], destructive: readonly Allocation[]): string[] {
+    const used = new Set(canaries.map(({ Name }) => allocIndex(Name)));
+    const candidates = destructive.map(({ Name }) => allocIndex(Name)).sort((a, b) => a - b);
+    for (let index = 0; index < this.#count; index++) if (!this.#taken.has(index)) candidates.push(index);
+    for (let index = this.#count; candidates.length < n + used.size + this.#count; index++) candidates.push(index);
+    const names: string[] = [];
+    for (const index of candidates) {
+      if (names.length === n) break;
+      if (index < 0 || used.has(index)) continue;
+      used.add(index);
+      this.#taken.add(index);
+      names.push(this.#name(index));
+    }
+    return names;
+  }
+
+  #name(index: number): string {
+    return allocName(this.#jobId, this.#group, index);
+  }
+}

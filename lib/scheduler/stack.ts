@@ -1,0 +1,359 @@
+import type { AllocMetric } from '../structs/allocation.js';
+import type { Job, TaskGroup } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { AllocatedPort, AllocatedResources } from '../structs/resources.js';
+import type { Random } from '../util/random.js';
+import { randomInt } from '../util/random.js';
+import type { Columns } from './columns.js';
+import { jobChecks } from './feasible/checks.js';
+import { ClassMemo, classEligibility } from './feasible/class-memo.js';
+import { offerPorts } from './feasible/port-use.js';
+import type { Candidates, Fleet } from './fleet.js';
+import { compileGroup, type GroupProgram, mhzPerCore, resourcesOn } from './group-program.js';
+import type { Ledger } from './ledger.js';
+import { MetricCounter, type ScoreParts } from './metrics.js';
+import type { Occupancy } from './occupancy.js';
+import { antiAffinityScore, binpackScore, freeShare, spreadScore } from './rank/fit-score.js';
+
+/** Options scored 0 or less that are put aside while others remain. */
+const SKIPPED_MAX = 3;
+/** Least number of options that affinities and spreads choose from. */
+const SCORED_MIN = 100;
+const PENALTY_SCORE = -1;
+const NO_DYNAMIC_PORT = 'network: dynamic port selection failed';
+
+/** The nodes to choose from and everything known about them, for one attempt at a plan. */
+export interface StackWorld {
+  readonly job: Job;
+  readonly fleet: Fleet;
+  readonly columns: Columns;
+  readonly candidates: Candidates;
+  readonly ledger: Ledger;
+  readonly occupancy: Occupancy;
+  readonly algorithm: 'binpack' | 'spread';
+  readonly memoryOversubscription: boolean;
+  readonly random: Random;
+}
+
+/** What looks for a node. */
+export interface SelectRequest {
+  readonly job: Job;
+  readonly group: TaskGroup;
+  readonly name: string;
+  /** Rows on which an earlier allocation of this name has failed. */
+  readonly penalties: ReadonlySet<number> | null;
+  /** Tried alone before all others (sticky disk). */
+  readonly preferredRow: number;
+}
+
+/** Where it goes and what it gets there; `place` null: nowhere, and the metrics say why. */
+export interface Selection {
+  readonly place: { readonly row: number; readonly resources: AllocatedResources } | null;
+  readonly metrics: AllocMetric;
+}
+
+/** The chain that refuses, ranks and picks nodes for the groups of one job. */
+export class Stack {
+  readonly #world: StackWorld;
+  readonly #jobMemo: ClassMemo;
+  readonly #programs = new Map<TaskGroup, GroupProgram>();
+  /** Candidate rows, shuffled as far as they have been looked at: few of many are. */
+  readonly #order: Uint32Array;
+  #shuffled = 0;
+  /** Where the next search starts, so that searches share the nodes out among them. */
+  #offset = 0;
+  readonly #skippedRows = new Int32Array(SKIPPED_MAX);
+  readonly #skippedScores = new Float64Array(SKIPPED_MAX);
+  /** Rows that have run out of dynamic ports during this attempt. */
+  readonly #portless = new Set<number>();
+  readonly #counter = new MetricCounter();
+  /** Inputs and outcome of the last fit that was scored: nodes are often alike. */
+  readonly #lastFit = new Float64Array(5).fill(Number.NaN);
+
+  constructor(world: StackWorld) {
+    this.#world = world;
+    this.#jobMemo = new ClassMemo(jobChecks(world.job), world.fleet.classes.length);
+    this.#order = world.candidates.rows.slice();
+  }
+
+  /** The best node for an allocation among as many as are looked at. */
+  select(request: SelectRequest, limit: number): Selection {
+    const program = this.#program(request.job, request.group);
+    for (;;) {
+      this.#counter.reset();
+      const row = this.#search(request, program, limit);
+      if (row < 0) return { place: null, metrics: this.#metrics(program, request) };
+      const ports = this.#ports(program, row);
+      if (ports) return { place: this.#place(program, row, ports), metrics: this.#metrics(program, request) };
+      // Seldom: only the chosen node's dynamic ports are looked at, and a node may have none left.
+      this.#portless.add(row);
+      program.fitScores[row] = Number.NEGATIVE_INFINITY;
+    }
+  }
+
+  /** Places on this very node if it will do. */
+  selectOn(request: SelectRequest, row: number): Selection {
+    const program = this.#program(request.job, request.group);
+    this.#counter.reset();
+    const fits = this.#rate(request, program, row);
+    const ports = fits ? this.#ports(program, row) : null;
+    if (fits && !ports) this.#counter.exhaust(this.#node(row), NO_DYNAMIC_PORT);
+    const place = ports ? this.#place(program, row, ports) : null;
+    return { place, metrics: this.#metrics(program, request) };
+  }
+
+  /** Whether an allocation may stay on its node with the ports it has; null when not. */
+  staysOn(request: SelectRequest, row: number): AllocMetric | null {
+    const program = this.#program(request.job, request.group);
+    this.#counter.reset();
+    this.#counter.evaluated++;
+    if (this.#refusal(request, program, row) !== '' || this.#shortage(program, row, false) !== '') return null;
+    this.#fit(program, row, false);
+    this.#counter.score(row, this.#score(request, program, row));
+    return this.#metrics(program, request);
+  }
+
+  /** Options that a service looks at for one placement. */
+  serviceLimit({ job, group }: SelectRequest): number {
+    const program = this.#program(job, group);
+    if (program.affinity || program.spreads.length > 0) return Math.max(group.Count, SCORED_MIN);
+    return Math.max(2, Math.ceil(Math.log2(this.#order.length)));
+  }
+
+  /** Whether what is unique to a node decides, so that a blocked evaluation must be tried on any change. */
+  get escaped(): boolean {
+    return this.#jobMemo.escaped || [...this.#programs.values()].some(({ memo }) => memo.escaped);
+  }
+
+  eligibility(): Record<string, boolean> {
+    const memos = [...this.#programs.values()].map(({ memo }) => memo);
+    return classEligibility(this.#world.fleet.classes, this.#jobMemo, memos);
+  }
+
+  #program(job: Job, group: TaskGroup): GroupProgram {
+    let program = this.#programs.get(group);
+    if (!program) {
+      program = compileGroup(job, group, this.#world);
+      this.#programs.set(group, program);
+    }
+    return program;
+  }
+
+  /** Looks at up to `limit` options; −1 when there is none. The hot loop: it allocates nothing and calls little. */
+  #search(request: SelectRequest, program: GroupProgram, limit: number): number {
+    if (request.preferredRow >= 0 && this.#rate(request, program, request.preferredRow)) return request.preferredRow;
+    const counter = this.#counter;
+    const { fitScores, admitted } = program;
+    let best = -1;
+    let bestScore = Number.NEGATIVE_INFINITY;
+    let seen = 0;
+    let skipped = 0;
+    const count = this.#order.length;
+    for (let visited = 0; visited < count && seen < limit; visited++) {
+      const row = this.#nextRow(count);
+      counter.evaluated++;
+      if (admitted[row] === 0 && !this.#admit(request, program, row)) continue;
+      if (Number.isNaN(fitScores[row] as number)) this.#fit(program, row, true);
+      if (fitScores[row] === Number.NEGATIVE_INFINITY) {
+        counter.exhaust(this.#node(row), this.#shortage(program, row, true));
+        continue;
+      }
+      const score = this.#score(request, program, row);
+      if (score > counter.threshold) counter.score(row, score);
+      if (score <= 0 && skipped < SKIPPED_MAX) {
+        this.#skippedRows[skipped] = row;
+        this.#skippedScores[skipped] = score;
+        skipped++;
+        continue;
+      }
+      seen++;
+      if (score > bestScore) {
+        best = row;
+        bestScore = score;
+      }
+    }
+    for (let i = 0; i < skipped && seen < limit; i++, seen++) {
+      const score = this.#skippedScores[i] as number;
+      if (score <= bestScore) continue;
+      best = this.#skippedRows[i] as number;
+      bestScore = score;
+    }
+    return best;
+  }
+
+  #nextRow(count: number): number {
+    const order = this.#order;
+    const at = this.#offset;
+    if (at === this.#shuffled && this.#shuffled < count) {
+      const other = at + randomInt(this.#world.random, count - at);
+      const row = order[other] as number;
+      order[other] = order[at] as number;
+      order[at] = row;
+      this.#shuffled++;
+    }
+    this.#offset = at + 1 === count ? 0 : at + 1;
+    return order[at] as number;
+  }
+
+  /** Judges one node apart from a search: whether it will do, with the reason or the score counted. */
+  #rate(request: SelectRequest, program: GroupProgram, row: number): boolean {
+    this.#counter.evaluated++;
+    if (!this.#admit(request, program, row)) return false;
+    this.#fit(program, row, true);
+    if (program.fitScores[row] === Number.NEGATIVE_INFINITY) {
+      this.#counter.exhaust(this.#node(row), this.#shortage(program, row, true));
+      return false;
+    }
+    this.#counter.score(row, this.#score(request, program, row));
+    return true;
+  }
+
+  /** Whether no condition refuses a node; a refusal is counted. */
+  #admit(request: SelectRequest, program: GroupProgram, row: number): boolean {
+    const refusal = this.#refusal(request, program, row);
+    if (refusal !== '') {
+      this.#counter.filter(this.#node(row), refusal);
+      return false;
+    }
+    if (program.distinct.length === 0 && program.availability.length === 0) program.admitted[row] = 1;
+    return true;
+  }
+
+  #refusal(request: SelectRequest, program: GroupProgram, row: number): string {
+    const { fleet } = this.#world;
+    const node = fleet.nodes[row] as Node;
+    const classIndex = fleet.classOf[row] as number;
+    const byClass = this.#jobMemo.refusal(node, classIndex) || program.memo.refusal(node, classIndex);
+    if (byClass !== '') return byClass;
+    for (const check of program.availability) if (!check.holds(node, request.name)) return check.reason;
+    for (const check of program.distinct) {
+      const refusal = check.refusal(row);
+      if (refusal !== '') return refusal;
+    }
+    return '';
+  }
+
+  /** '' when there is enough left, else the dimension that is short. */
+  #shortage(program: GroupProgram, row: number, needsPorts: boolean): string {
+    const { fleet, ledger } = this.#world;
+    ledger.look(row);
+    if (needsPorts && program.network) {
+      const clash = this.#portClash(program, row);
+      if (clash !== '') return clash;
+    }
+    const cores = program.cores > 0 ? program.cores * mhzPerCore(fleet, row) : 0;
+    if (program.cores > 0 && ledger.freeCores(row).length < program.cores) return 'cores';
+    if ((ledger.cpuMhz[row] as number) + program.cpuMhz + cores > (fleet.cpuMhz[row] as number)) return 'cpu';
+    if ((ledger.memoryMb[row] as number) + program.memoryMb > (fleet.memoryMb[row] as number)) return 'memory';
+    if ((ledger.diskMb[row] as number) + program.diskMb > (fleet.diskMb[row] as number)) return 'disk';
+    return '';
+  }
+
+  #portClash(program: GroupProgram, row: number): string {
+    if (this.#portless.has(row)) return NO_DYNAMIC_PORT;
+    if (!program.hasStaticPorts || !program.network) return '';
+    const statics = { ...program.network, DynamicPorts: null };
+    const offer = offerPorts(statics, this.#world.ledger.ports(row), this.#world.random);
+    return offer.ok ? '' : `network: ${offer.error}`;
+  }
+
+  /** The mean of the parts that have a say. */
+  #score(request: SelectRequest, program: GroupProgram, row: number): number {
+    let sum = program.fitScores[row] as number;
+    let parts = 1;
+    const collisions = program.collisions[row] as number;
+    if (collisions > 0) {
+      sum += antiAffinityScore(collisions, program.group.Count);
+      parts++;
+    }
+    if (request.penalties?.has(row)) {
+      sum += PENALTY_SCORE;
+      parts++;
+    }
+    if (program.affinity) {
+      const { scores } = program.affinity;
+      if (Number.isNaN(scores[row] as number)) program.affinity.ask(row);
+      const affinity = scores[row] as number;
+      if (affinity !== 0) {
+        sum += affinity;
+        parts++;
+      }
+    }
+    if (program.spreads.length > 0) {
+      const spread = spreadBoost(program, row);
+      if (spread !== 0) {
+        sum += spread;
+        parts++;
+      }
+    }
+    return sum / parts;
+  }
+
+  /** Fills in how well the ask fits a node. */
+  #fit(program: GroupProgram, row: number, needsPorts: boolean): void {
+    if (this.#shortage(program, row, needsPorts) !== '') {
+      program.fitScores[row] = Number.NEGATIVE_INFINITY;
+      return;
+    }
+    const { fleet, ledger, algorithm } = this.#world;
+    const cores = program.cores > 0 ? program.cores * mhzPerCore(fleet, row) : 0;
+    const cpuUsed = (ledger.cpuMhz[row] as number) + program.cpuMhz + cores;
+    const memoryUsed = (ledger.memoryMb[row] as number) + program.memoryMb;
+    const cpu = fleet.cpuMhz[row] as number;
+    const memory = fleet.memoryMb[row] as number;
+    const last = this.#lastFit;
+    if (last[0] !== cpuUsed || last[1] !== cpu || last[2] !== memoryUsed || last[3] !== memory) {
+      const free = { cpu: freeShare(cpuUsed, cpu), memory: freeShare(memoryUsed, memory) };
+      last[0] = cpuUsed;
+      last[1] = cpu;
+      last[2] = memoryUsed;
+      last[3] = memory;
+      last[4] = algorithm === 'spread' ? spreadScore(free) : binpackScore(free);
+    }
+    program.fitScores[row] = last[4] as number;
+  }
+
+  #parts(request: SelectRequest, program: GroupProgram, row: number): ScoreParts {
+    const parts: ScoreParts = {
+      binpack: program.fitScores[row] as number,
+      'job-anti-affinity': antiAffinityScore(program.collisions[row] as number, program.group.Count),
+      'node-reschedule-penalty': request.penalties?.has(row) ? PENALTY_SCORE : 0,
+      'node-affinity': program.affinity?.scores[row] ?? 0,
+    };
+    if (program.spreads.length > 0) parts['allocation-spread'] = spreadBoost(program, row);
+    return parts;
+  }
+
+  #ports(program: GroupProgram, row: number): AllocatedPort[] | null {
+    if (!program.network) return [];
+    const offer = offerPorts(program.network, this.#world.ledger.ports(row), this.#world.random);
+    return offer.ok ? offer.value : null;
+  }
+
+  #place(program: GroupProgram, row: number, ports: AllocatedPort[]): Selection['place'] {
+    const { fleet, ledger } = this.#world;
+    const cores = program.cores > 0 ? ledger.freeCores(row) : [];
+    return { row, resources: resourcesOn(program, { fleet, row, ports, cores }) };
+  }
+
+  #node(row: number): Node {
+    return this.#world.fleet.nodes[row] as Node;
+  }
+
+  #metrics(program: GroupProgram, request: SelectRequest): AllocMetric {
+    const { candidates, job } = this.#world;
+    return this.#counter.result({
+      pool: job.NodePool,
+      inPool: candidates.rows.length,
+      available: candidates.available,
+      nodeId: (row) => this.#node(row).ID,
+      parts: (row) => this.#parts(request, program, row),
+    });
+  }
+}
+
+function spreadBoost(program: GroupProgram, row: number): number {
+  let boost = 0;
+  for (const spread of program.spreads) boost += spread.boost(row);
+  return boost;
+}

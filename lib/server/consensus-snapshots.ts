@@ -1,0 +1,82 @@
+import type { Raft, SnapshotMeta } from '../raft/index.js';
+import type { Log } from '../util/log.js';
+import type { Stores } from './consensus-stores.js';
+import type { StateMachine } from './ports.js';
+
+/** After a snapshot could not be written, so much more log is waited for before the next attempt. */
+const RETRY_BYTES = 1024 * 1024;
+
+/**
+ * Takes a snapshot each time the log has grown by a certain size, or by the size of the last snapshot if that is more:
+ * so a large state is not rewritten more often than its log is long, which matters on a memory card.
+ */
+export class Snapshotter {
+  readonly #stores: Stores;
+  readonly #fsm: StateMachine;
+  readonly #log: Log;
+  readonly #everyBytes: number;
+  #latest: SnapshotMeta | null;
+  /** Bytes of applied entries that the latest snapshot lacks. */
+  #bytes: number;
+  #dueBytes: number;
+  /** The one being written, or one that is done. */
+  #work: Promise<void> = Promise.resolve();
+  #busy = false;
+
+  constructor(parts: { stores: Stores; fsm: StateMachine; log: Log; everyBytes: number; latest: SnapshotMeta | null }) {
+    this.#stores = parts.stores;
+    this.#fsm = parts.fsm;
+    this.#log = parts.log;
+    this.#everyBytes = parts.everyBytes;
+    this.#latest = parts.latest;
+    this.#bytes = 0;
+    this.#dueBytes = this.#nextDue();
+  }
+
+  get latest(): SnapshotMeta | null {
+    return this.#latest;
+  }
+
+  #nextDue(): number {
+    return Math.max(this.#everyBytes, this.#latest === null ? 0 : this.#stores.snapshots.bytes(this.#latest));
+  }
+
+  /** Entries of so many bytes were applied, up to `index`. Captures the state at once and writes it in the background. */
+  applied(raft: Raft, position: { index: number; bytes: number }): void {
+    this.#bytes += position.bytes;
+    if (this.#bytes < this.#dueBytes || this.#busy) return;
+    const term = this.#stores.log.term(position.index);
+    if (term === undefined) return;
+    const meta = { index: position.index, term, membership: raft.membershipAt(position.index) };
+    const stream = this.#fsm.snapshot();
+    this.#busy = true;
+    this.#bytes = 0;
+    this.#work = this.#take(raft, meta, stream());
+  }
+
+  async #take(raft: Raft, meta: SnapshotMeta, stream: AsyncIterable<Uint8Array>): Promise<void> {
+    const { snapshots, log } = this.#stores;
+    try {
+      await snapshots.save(meta, stream);
+      const before = this.#latest;
+      this.#latest = meta;
+      this.#dueBytes = this.#nextDue();
+      // The log still reaches back to the snapshot before: should this one turn out damaged, nothing is lost.
+      if (before !== null) {
+        await log.compact(before.index);
+        raft.compacted(before.index);
+      }
+      this.#log.info('took a snapshot', { index: meta.index, bytes: snapshots.bytes(meta) });
+    } catch (error) {
+      this.#dueBytes = this.#bytes + RETRY_BYTES;
+      this.#log.warn('no snapshot could be written, the log is kept', { error: (error as Error).message });
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Resolves when no snapshot is being written. */
+  async idle(): Promise<void> {
+    await this.#work;
+  }
+}

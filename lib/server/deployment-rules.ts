@@ -1,0 +1,117 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { Deployment, DeploymentState } from '../structs/deployment.js';
+import type { Job, ReschedulePolicy } from '../structs/job.js';
+import { type Millis, toNanos } from '../util/clock.js';
+
+// What the leader makes of a running deployment: pure, so that its rules can be read and tested in one place.
+
+export type DeploymentVerdict =
+  /** Nothing to do; look again at `dueMs` (undefined: when something changes). */
+  | { kind: 'wait'; dueMs: Millis | undefined; retry: string[] }
+  /** All canaries are healthy and may take over by themselves. */
+  | { kind: 'promote' }
+  /** It has failed; `revert` says whether a group wants to go back to the last stable version. */
+  | { kind: 'fail'; reason: string; revert: boolean };
+
+export const DEPLOYMENT_REASONS = {
+  unhealthy: 'Failed due to unhealthy allocations',
+  deadline: 'Failed due to progress deadline',
+  byUser: 'Deployment marked as failed',
+  paused: 'Deployment is paused',
+  resumed: 'Deployment is running',
+} as const;
+
+/**
+ * Judges a running deployment. `retry` names unhealthy, failed allocations whose replacement the deployment still allows:
+ * the scheduler leaves them alone until they are marked.
+ */
+export function judgeDeployment(
+  deployment: Deployment,
+  job: Job | undefined,
+  allocs: readonly Allocation[],
+  now: Millis,
+): DeploymentVerdict {
+  if (deployment.Status !== 'running') return { kind: 'wait', dueMs: undefined, retry: [] };
+  const retry: string[] = [];
+  for (const alloc of allocs) {
+    if (alloc.DeploymentStatus?.Healthy !== false) continue;
+    const group = deployment.TaskGroups[alloc.TaskGroup];
+    if (!group) continue;
+    if (group.ProgressDeadline === 0 || isExhausted(alloc, job, now)) {
+      return { kind: 'fail', reason: DEPLOYMENT_REASONS.unhealthy, revert: group.AutoRevert };
+    }
+    if (mayRetry(alloc)) retry.push(alloc.ID);
+  }
+  if (mayPromote(deployment, allocs)) return { kind: 'promote' };
+  let dueMs: Millis | undefined;
+  for (const group of Object.values(deployment.TaskGroups)) {
+    const deadline = deadlineMs(group, allocs);
+    if (deadline === undefined) continue;
+    if (deadline <= now) {
+      const revert = Object.values(deployment.TaskGroups).some(
+        (other) => other.AutoRevert && (deadlineMs(other, allocs) ?? Number.POSITIVE_INFINITY) <= now,
+      );
+      return { kind: 'fail', reason: DEPLOYMENT_REASONS.deadline, revert };
+    }
+    dueMs = Math.min(dueMs ?? deadline, deadline);
+  }
+  return { kind: 'wait', dueMs, retry };
+}
+
+/** The version to go back to: the newest stable one before the deployment's. */
+export function revertTarget(versions: readonly Job[], deployment: Deployment): Job | undefined {
+  return versions.find((job) => job.Stable && job.Version < deployment.JobVersion);
+}
+
+/** The description of a failed deployment, with what becomes of the job. */
+export function failureDescription(reason: string, revert: boolean, target: Job | undefined): string {
+  if (!revert) return reason;
+  return target
+    ? `${reason} - rolling back to job version ${target.Version}`
+    : `${reason} - no stable job version to auto revert to`;
+}
+
+/** When the group must have made progress, or undefined when it need not any more, or has not begun. */
+function deadlineMs(group: DeploymentState, allocs: readonly Allocation[]): Millis | undefined {
+  if (group.ProgressDeadline === 0 || group.HealthyAllocs >= group.DesiredTotal) return undefined;
+  if (awaitsPromotion(group) && healthyCanaries(group, allocs) >= group.DesiredCanaries) return undefined;
+  const at = Date.parse(group.RequireProgressBy);
+  return at > 0 ? at : undefined;
+}
+
+const awaitsPromotion = (group: DeploymentState): boolean => group.DesiredCanaries > 0 && !group.Promoted;
+
+/** Healthy canaries of a group. */
+export function healthyCanaries(group: DeploymentState, allocs: readonly Allocation[]): number {
+  const canaries = new Set(group.PlacedCanaries ?? []);
+  return allocs.filter(({ ID, DeploymentStatus }) => canaries.has(ID) && DeploymentStatus?.Healthy === true).length;
+}
+
+function mayPromote(deployment: Deployment, allocs: readonly Allocation[]): boolean {
+  const waiting = Object.values(deployment.TaskGroups).filter(awaitsPromotion);
+  if (waiting.length === 0) return false;
+  return waiting.every((group) => group.AutoPromote && healthyCanaries(group, allocs) >= group.DesiredCanaries);
+}
+
+function mayRetry(alloc: Allocation): boolean {
+  return (
+    alloc.DesiredStatus === 'run' &&
+    alloc.ClientStatus === 'failed' &&
+    alloc.NextAllocation === '' &&
+    alloc.DesiredTransition.Reschedule !== true
+  );
+}
+
+/** Whether a failed allocation has no attempt left. */
+function isExhausted(alloc: Allocation, job: Job | undefined, now: Millis): boolean {
+  if (alloc.ClientStatus !== 'failed' || alloc.DesiredStatus !== 'run' || alloc.NextAllocation !== '') return false;
+  const group = (alloc.Job ?? job)?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const policy = group?.ReschedulePolicy;
+  if (!policy) return false;
+  return !policy.Unlimited && recentAttempts(alloc, policy, now) >= policy.Attempts;
+}
+
+function recentAttempts(alloc: Allocation, policy: ReschedulePolicy, now: Millis): number {
+  const since = toNanos(now) - policy.Interval;
+  return (alloc.RescheduleTracker?.Events ?? []).filter(({ RescheduleTime }) => RescheduleTime > since).length;
+}

@@ -1,0 +1,91 @@
+import type { StateSnapshot } from '../state/store.js';
+import type { Allocation } from '../structs/allocation.js';
+import type { Node } from '../structs/node.js';
+import type { Millis } from '../util/clock.js';
+import { isTerminal } from './node-evals.js';
+
+/** What a draining node needs next. */
+export interface DrainStep {
+  /** Allocations that must leave now. */
+  migrate: string[];
+  /** Nothing that the drain waits for is left. */
+  done: boolean;
+  /** When its patience ends; undefined: it has no deadline, or it is over. */
+  dueMs: Millis | undefined;
+}
+
+/**
+ * One look at a draining node. Services leave as fast as their group's migrate.max_parallel allows, so that enough healthy
+ * ones remain elsewhere; batch work may finish until the deadline; system jobs leave last, or stay if the drain says so.
+ */
+export function drainStep(node: Node, state: StateSnapshot, now: Millis): DrainStep {
+  const strategy = node.DrainStrategy;
+  if (!strategy) return { migrate: [], done: false, dueMs: undefined };
+  const deadline = deadlineMs(strategy);
+  const forced = deadline !== undefined && deadline <= now;
+  const live = state.allocsByNode(node.ID).filter((alloc) => !isTerminal(alloc));
+  // Those asked to leave count until the client has stopped them: a node is not done while tasks still end on it.
+  const leaving = state
+    .allocsByNode(node.ID)
+    .filter((alloc) => alloc.DesiredStatus !== 'run' && ['pending', 'running'].includes(alloc.ClientStatus));
+  const isSystem = (alloc: Allocation): boolean => {
+    const type = jobType(alloc, state);
+    return type === 'system' || type === 'sysbatch';
+  };
+  const others = live.filter((alloc) => !isSystem(alloc));
+  const system = strategy.IgnoreSystemJobs ? [] : live.filter(isSystem);
+  const waiting = (alloc: Allocation): boolean => alloc.DesiredTransition.Migrate !== true;
+  if (forced)
+    return {
+      migrate: ids([...others, ...system].filter(waiting)),
+      done: others.length + system.length === 0,
+      dueMs: undefined,
+    };
+  if (others.length > 0) return { migrate: ids(nextServices(others, state)), done: false, dueMs: deadline };
+  if (leaving.some((alloc) => !isSystem(alloc))) return { migrate: [], done: false, dueMs: deadline };
+  if (system.length > 0) return { migrate: ids(system.filter(waiting)), done: false, dueMs: deadline };
+  return { migrate: [], done: !leaving.length || strategy.IgnoreSystemJobs, dueMs: deadline };
+}
+
+/** Undefined = as long as it takes; a negative deadline is over from the start. */
+function deadlineMs(strategy: { Deadline: number; ForceDeadline: string }): Millis | undefined {
+  if (strategy.Deadline < 0) return 0;
+  if (strategy.Deadline === 0) return undefined;
+  return Date.parse(strategy.ForceDeadline);
+}
+
+/** The service allocations of one node that may leave now, group by group. */
+function nextServices(allocs: readonly Allocation[], state: StateSnapshot): Allocation[] {
+  const groups = new Map<string, Allocation[]>();
+  for (const alloc of allocs) {
+    if (jobType(alloc, state) !== 'service') continue;
+    const key = `${alloc.Namespace}\0${alloc.JobID}\0${alloc.TaskGroup}`;
+    groups.set(key, [...(groups.get(key) ?? []), alloc]);
+  }
+  return [...groups.values()].flatMap((group) => {
+    const candidates = group.filter(({ DesiredTransition }) => DesiredTransition.Migrate !== true);
+    return candidates.slice(0, Math.max(0, allowance(group, state)));
+  });
+}
+
+/** How many of a group may leave: what is healthy beyond count − max_parallel. */
+function allowance(allocs: readonly Allocation[], state: StateSnapshot): number {
+  const [first] = allocs;
+  if (!first) return 0;
+  const job = state.jobById(first.Namespace, first.JobID);
+  const group = job?.TaskGroups.find(({ Name }) => Name === first.TaskGroup);
+  if (!group || job?.Stop) return allocs.length;
+  const healthy = state.allocsByJob(first.Namespace, first.JobID).filter((alloc) => {
+    if (alloc.TaskGroup !== first.TaskGroup || isTerminal(alloc)) return false;
+    return alloc.DesiredTransition.Migrate !== true && isHealthy(alloc);
+  });
+  return healthy.length - (group.Count - (group.Migrate?.MaxParallel ?? 1));
+}
+
+/** Reported healthy, or, without a deployment that asks for it, running. */
+const isHealthy = (alloc: Allocation): boolean => alloc.DeploymentStatus?.Healthy ?? alloc.ClientStatus === 'running';
+
+const jobType = (alloc: Allocation, state: StateSnapshot): string =>
+  alloc.Job?.Type ?? state.jobById(alloc.Namespace, alloc.JobID)?.Type ?? 'service';
+
+const ids = (allocs: readonly Allocation[]): string[] => allocs.map(({ ID }) => ID);

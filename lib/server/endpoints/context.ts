@@ -1,0 +1,44 @@
+import type { ListOptions } from '../../state/store.js';
+import { MeshError } from '../../structs/errors.js';
+import type { QueryOptions } from '../../structs/rpc.js';
+import type { RpcCaller } from '../../transport/rpc.js';
+import type { CoreGc } from '../core-gc.js';
+import type { NodeWatch } from '../node-watch.js';
+import type { Schedule } from '../worker.js';
+import type { ServerWorld } from '../world.js';
+
+// Every endpoint file has the same shape: a function from this context to the handlers of one noun, each of which guards
+// its arguments, then reads (through answerQuery) or proposes.
+
+export interface EndpointContext extends ServerWorld {
+  readonly schedule: Schedule;
+  readonly nodeWatch: NodeWatch;
+  readonly coreGc: CoreGc;
+  /** Links to clients that can be asked right now, by node id. */
+  readonly nodeLinks: ReadonlyMap<string, RpcCaller>;
+}
+
+/** The namespace of a request that concerns one object. */
+export function namespaceOf(args: { Namespace?: string }): string {
+  return args.Namespace === undefined || args.Namespace === '' ? 'default' : args.Namespace;
+}
+
+/** What a list query narrows down to. */
+export function listOptions(args: QueryOptions): ListOptions {
+  return { namespace: namespaceOf(args), ...(args.Prefix ? { prefix: args.Prefix } : {}) };
+}
+
+/** Refuses a missing or wrong-typed text argument with E_BAD_REQUEST; `name` is what the user calls it. */
+export function requireText(value: unknown, name: string): string {
+  if (typeof value === 'string' && value !== '') return value;
+  throw new MeshError('E_BAD_REQUEST', `missing ${name}`);
+}
+
+/** The thing, or E_NOT_FOUND: "job not found". */
+export function requireFound<T>(value: T | undefined, name: string): T {
+  if (value !== undefined) return value;
+  throw new MeshError('E_NOT_FOUND', `${name} not found`);
+}
+
+/** Prints a time as Go's JSON does. */
+export const rfc3339 = (ms: number): string => new Date(ms).toISOString();

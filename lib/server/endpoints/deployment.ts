@@ -1,0 +1,155 @@
+import { watchKeys } from '../../state/watch.js';
+import type { Deployment } from '../../structs/deployment.js';
+import { MeshError } from '../../structs/errors.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { toNanos } from '../../util/clock.js';
+import { answerQuery } from '../blocking.js';
+import { DEPLOYMENT_REASONS, healthyCanaries } from '../deployment-rules.js';
+import { deploymentEval, failCommand } from '../deployment-watcher.js';
+import { byCreation, inOrder, page, pageOptions } from '../page.js';
+import { propose } from '../propose.js';
+import { allocStub } from '../stubs.js';
+import { type EndpointContext, listOptions, requireFound, requireText, rfc3339 } from './context.js';
+
+/** Deployments: what is asked about them, and what a person decides of them. */
+export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
+  const { consensus, store, now } = context;
+
+  /** The deployment, if it has not ended. */
+  const requireActive = (deploymentId: string): Deployment => {
+    const deployment = requireFound(
+      store.snapshot().deploymentById(requireText(deploymentId, 'deployment ID')),
+      'deployment',
+    );
+    if (deployment.Status === 'running' || deployment.Status === 'paused') return deployment;
+    throw new MeshError('E_BAD_REQUEST', `can't change terminal deployment: ${deployment.ID} is ${deployment.Status}`);
+  };
+  const evalFor = (deployment: Deployment) =>
+    deploymentEval(deployment, store.snapshot().jobById(deployment.Namespace, deployment.JobID), context);
+
+  return {
+    async 'Deployment.List'(args, call) {
+      const options = pageOptions(args);
+      return answerQuery(context, args, call, [watchKeys.deployments()], (state) => {
+        const deployments = [...state.deployments(listOptions(args))].sort((a, b) => a.CreateIndex - b.CreateIndex);
+        const order = inOrder(deployments, byCreation, args.Reverse ?? false);
+        const { items, nextToken } = page(order.items, { ...options, ...order, show: (deployment) => deployment });
+        return {
+          index: state.tableIndex('deployments'),
+          reply: { Deployments: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) },
+        };
+      });
+    },
+
+    async 'Deployment.GetDeployment'(args, call) {
+      const id = requireText(args.DeploymentID, 'deployment ID');
+      return answerQuery(context, args, call, [watchKeys.deployment(id)], (state) => {
+        const deployment = state.deploymentById(id) ?? null;
+        return {
+          index: deployment?.ModifyIndex ?? state.tableIndex('deployments'),
+          reply: { Deployment: deployment },
+        };
+      });
+    },
+
+    async 'Deployment.Allocations'(args, call) {
+      const id = requireText(args.DeploymentID, 'deployment ID');
+      return answerQuery(context, args, call, [watchKeys.allocsByDeployment(id)], (state) => ({
+        index: state.tableIndex('allocs'),
+        reply: { Allocations: state.allocsByDeployment(id).map((alloc) => allocStub(alloc)) },
+      }));
+    },
+
+    async 'Deployment.Fail'(args) {
+      const deployment = requireActive(args.DeploymentID);
+      const revert = Object.values(deployment.TaskGroups).some(({ AutoRevert }) => AutoRevert);
+      const command = failCommand(context, store.snapshot(), deployment, DEPLOYMENT_REASONS.byUser, revert);
+      const { index } = await propose(consensus, command);
+      return {
+        EvalID: command.eval.ID,
+        DeploymentModifyIndex: index,
+        RevertedJobVersion: command.job?.Version ?? null,
+        Index: index,
+      };
+    },
+
+    async 'Deployment.Pause'(args) {
+      const deployment = requireActive(args.DeploymentID);
+      const evaluation = args.Pause ? null : evalFor(deployment);
+      const { index } = await propose(consensus, {
+        type: 'deployment-status',
+        update: {
+          DeploymentID: deployment.ID,
+          Status: args.Pause ? 'paused' : 'running',
+          StatusDescription: args.Pause ? DEPLOYMENT_REASONS.paused : DEPLOYMENT_REASONS.resumed,
+        },
+        job: null,
+        eval: evaluation,
+        time: toNanos(now()),
+      });
+      return { EvalID: evaluation?.ID ?? '', DeploymentModifyIndex: index, Index: index };
+    },
+
+    async 'Deployment.Promote'(args) {
+      const deployment = requireActive(args.DeploymentID);
+      const groups = args.All || !args.Groups?.length ? null : args.Groups;
+      checkCanaries(deployment, groups, store.snapshot().allocsByDeployment(deployment.ID));
+      const evaluation = evalFor(deployment);
+      const { index } = await propose(consensus, {
+        type: 'deployment-promote',
+        deploymentId: deployment.ID,
+        groups,
+        eval: evaluation,
+        time: toNanos(now()),
+      });
+      return { EvalID: evaluation.ID, DeploymentModifyIndex: index, Index: index };
+    },
+
+    async 'Deployment.SetAllocHealth'(args) {
+      const deployment = requireActive(args.DeploymentID);
+      const [healthy, unhealthy] = [args.HealthyAllocationIDs ?? [], args.UnhealthyAllocationIDs ?? []];
+      if (healthy.length + unhealthy.length === 0) {
+        throw new MeshError('E_BAD_REQUEST', 'must specify at least one healthy or unhealthy allocation ID');
+      }
+      const evaluation = evalFor(deployment);
+      const { index } = await propose(consensus, {
+        type: 'deployment-alloc-health',
+        deploymentId: deployment.ID,
+        healthy,
+        unhealthy,
+        timestamp: rfc3339(now()),
+        update: null,
+        job: null,
+        eval: evaluation,
+        time: toNanos(now()),
+      });
+      return { EvalID: evaluation.ID, DeploymentModifyIndex: index, RevertedJobVersion: null, Index: index };
+    },
+  };
+}
+
+/** Refuses a promotion that has nothing to promote, or whose canaries are not all healthy, group by group. */
+function checkCanaries(
+  deployment: Deployment,
+  groups: readonly string[] | null,
+  allocs: Parameters<typeof healthyCanaries>[1],
+): void {
+  const names = groups ?? Object.keys(deployment.TaskGroups);
+  const problems: string[] = [];
+  let waiting = 0;
+  for (const name of names) {
+    const group = deployment.TaskGroups[name];
+    if (!group) {
+      problems.push(`deployment has no task group "${name}"`);
+      continue;
+    }
+    if (group.DesiredCanaries === 0 || group.Promoted) continue;
+    waiting++;
+    const healthy = healthyCanaries(group, allocs);
+    if (healthy < group.DesiredCanaries) {
+      problems.push(`Task group "${name}" has ${healthy}/${group.DesiredCanaries} healthy allocations`);
+    }
+  }
+  if (problems.length === 0 && waiting === 0) problems.push('no canaries to promote');
+  if (problems.length > 0) throw new MeshError('E_BAD_REQUEST', problems.join('\n'));
+}

@@ -1,0 +1,126 @@
+import type { Planner, StateReader } from '../../scheduler/ports.js';
+import type { StateSnapshot } from '../../state/store.js';
+import type { Evaluation } from '../../structs/evaluation.js';
+import type { Job } from '../../structs/job.js';
+import type { Plan } from '../../structs/plan.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { isEqual } from '../../util/equal.js';
+import { admitJob, requireAdmitted } from '../job-admission.js';
+import { newEval } from '../new-eval.js';
+import { checkPlan } from '../plan-check.js';
+import { type EndpointContext, namespaceOf } from './context.js';
+import { checkIndex, withCountsOf } from './job-write.js';
+
+/** What would happen if the job were registered: a scheduler runs on a state in which it is; nothing is stored. */
+export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
+  return {
+    async 'Job.Plan'(args, { signal }) {
+      const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, context.config));
+      await context.consensus.readIndex();
+      signal.throwIfAborted();
+      const state = context.store.snapshot();
+      const existing = state.jobById(namespaceOf({ Namespace: admitted.Namespace }), admitted.ID);
+      checkIndex(args, existing);
+      const job = asRegistered(args.PreserveCounts && existing ? withCountsOf(admitted, existing) : admitted, existing);
+      const evaluation = newEval(
+        {
+          Namespace: job.Namespace,
+          JobID: job.ID,
+          Priority: job.Priority,
+          Type: job.Type,
+          TriggeredBy: 'job-register',
+          JobModifyIndex: job.JobModifyIndex,
+          AnnotatePlan: true,
+        },
+        { random: context.random, now: context.now() },
+      );
+      const { planner, plans, evals } = recordingPlanner(state);
+      await context.schedule(evaluation, {
+        state: withJob(state, job),
+        planner,
+        now: context.now(),
+        random: context.random,
+        log: context.log.child('plan'),
+      });
+      const outcome = evals.findLast(({ ID }) => ID === evaluation.ID);
+      const created = evals.filter(({ ID }) => ID !== evaluation.ID);
+      return {
+        Annotations: plans[0]?.Annotations ?? null,
+        FailedTGAllocs: outcome?.FailedTGAllocs ?? null,
+        JobModifyIndex: existing?.JobModifyIndex ?? 0,
+        CreatedEvals: created.length > 0 ? created : null,
+        Diff: null,
+        NextPeriodicLaunch: null,
+        Warnings: warnings,
+        Index: state.index,
+      };
+    },
+  };
+}
+
+/** The job with the version and indexes it would have: an unchanged one keeps those it has. */
+function asRegistered(job: Job, existing: Job | undefined): Job {
+  if (!existing) return job;
+  const {
+    Status,
+    StatusDescription,
+    Stable,
+    Version,
+    VersionTag,
+    SubmitTime,
+    CreateIndex,
+    ModifyIndex,
+    JobModifyIndex,
+  } = existing;
+  const server = {
+    Status,
+    StatusDescription,
+    Stable,
+    VersionTag,
+    SubmitTime,
+    CreateIndex,
+    ModifyIndex,
+    JobModifyIndex,
+  };
+  const same = isEqual(existing, { ...job, ...server, Version });
+  return same ? existing : { ...job, ...server, Version: Version + 1 };
+}
+
+/** The state as if the job were stored. */
+function withJob(state: StateSnapshot, job: Job): StateReader {
+  const isIt = (namespace: string, id: string): boolean => namespace === job.Namespace && id === job.ID;
+  return {
+    index: state.index,
+    ...(state.nodesVersion ? { nodesVersion: state.nodesVersion } : {}),
+    nodes: () => state.nodes(),
+    nodeById: (id) => state.nodeById(id),
+    jobById: (namespace, id) => (isIt(namespace, id) ? job : state.jobById(namespace, id)),
+    jobByVersion: (namespace, id, version) =>
+      isIt(namespace, id) && version === job.Version ? job : state.jobByVersion(namespace, id, version),
+    allocById: (id) => state.allocById(id),
+    allocsByJob: (namespace, id) => state.allocsByJob(namespace, id),
+    allocsByNode: (nodeId) => state.allocsByNode(nodeId),
+    latestDeploymentByJob: (namespace, id) => state.latestDeploymentByJob(namespace, id),
+    schedulerConfig: () => state.schedulerConfig(),
+  };
+}
+
+/** A planner that writes down what it is told, and accepts plans as the leader would at this moment. */
+function recordingPlanner(state: StateSnapshot): { planner: Planner; plans: Plan[]; evals: Evaluation[] } {
+  const plans: Plan[] = [];
+  const evals: Evaluation[] = [];
+  const record = async (evaluation: Evaluation): Promise<void> => {
+    evals.push(evaluation);
+  };
+  const planner: Planner = {
+    async submitPlan(plan) {
+      plans.push(plan);
+      // Nothing is in flight and the state is the scheduler's own: what it found fits.
+      return { result: { ...checkPlan(plan, state, []), RefreshIndex: 0 }, state: null };
+    },
+    updateEval: record,
+    createEval: record,
+    reblockEval: record,
+  };
+  return { planner, plans, evals };
+}

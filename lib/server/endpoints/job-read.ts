@@ -1,0 +1,139 @@
+import type { StateSnapshot, TableName } from '../../state/store.js';
+import { watchKeys } from '../../state/watch.js';
+import type { Job } from '../../structs/job.js';
+import type { JobListStub, QueryOptions } from '../../structs/rpc.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { answerQuery, type Reading } from '../blocking.js';
+import { byNamespacedId, inOrder, type PageOptions, page, pageOptions } from '../page.js';
+import { allocStub, jobStub } from '../stubs.js';
+import { type EndpointContext, listOptions, namespaceOf, requireText } from './context.js';
+
+type OfJob = QueryOptions & { JobID: string };
+
+/** What is asked about jobs. */
+export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
+  const lists = createListCache();
+  /** Namespace and id of the job asked about. */
+  const target = (args: OfJob): [string, string] => [namespaceOf(args), requireText(args.JobID, 'job ID')];
+
+  return {
+    async 'Job.List'(args, call) {
+      const options = pageOptions(args);
+      return answerQuery(context, args, call, [watchKeys.jobs()], (state) => lists(state, args, options));
+    },
+
+    async 'Job.GetJob'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.job(namespace, id)], (state) => {
+        const job = state.jobById(namespace, id) ?? null;
+        return { index: job?.ModifyIndex ?? state.tableIndex('jobs'), reply: { Job: job } };
+      });
+    },
+
+    async 'Job.GetSubmission'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.job(namespace, id)], (state) => ({
+        index: state.tableIndex('job_submissions'),
+        reply: { Submission: state.jobSubmission(namespace, id, args.Version) ?? null },
+      }));
+    },
+
+    async 'Job.Versions'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.job(namespace, id)], (state) => {
+        const versions = [...state.jobVersions(namespace, id)];
+        return { index: newest(versions, state, 'job_versions'), reply: { Versions: versions, Diffs: null } };
+      });
+    },
+
+    async 'Job.Allocations'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.allocsByJob(namespace, id)], (state) => {
+        const job = state.jobById(namespace, id);
+        const allocs = state
+          .allocsByJob(namespace, id)
+          .filter((alloc) => args.All || !job || alloc.Job?.CreateIndex === job.CreateIndex);
+        return {
+          index: state.tableIndex('allocs'),
+          reply: { Allocations: allocs.map((alloc) => allocStub(alloc)) },
+        };
+      });
+    },
+
+    async 'Job.Evaluations'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.evalsByJob(namespace, id)], (state) => {
+        const evals = state.evalsByJob(namespace, id).toSorted((a, b) => b.CreateIndex - a.CreateIndex);
+        return { index: newest(evals, state, 'evals'), reply: { Evaluations: evals } };
+      });
+    },
+
+    async 'Job.Deployments'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.deploymentsByJob(namespace, id)], (state) => {
+        const job = state.jobById(namespace, id);
+        const deployments = state
+          .deploymentsByJob(namespace, id)
+          .filter(({ JobCreateIndex }) => args.All || !job || JobCreateIndex === job.CreateIndex);
+        return { index: newest(deployments, state, 'deployments'), reply: { Deployments: deployments } };
+      });
+    },
+
+    async 'Job.LatestDeployment'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.deploymentsByJob(namespace, id)], (state) => {
+        const deployment = state.latestDeploymentByJob(namespace, id) ?? null;
+        return {
+          index: deployment?.ModifyIndex ?? state.tableIndex('deployments'),
+          reply: { Deployment: deployment },
+        };
+      });
+    },
+
+    async 'Job.Summary'(args, call) {
+      const [namespace, id] = target(args);
+      return answerQuery(context, args, call, [watchKeys.jobSummary(namespace, id)], (state) => {
+        const summary = state.jobSummary(namespace, id) ?? null;
+        return { index: summary?.ModifyIndex ?? state.tableIndex('job_summaries'), reply: { JobSummary: summary } };
+      });
+    },
+  };
+}
+
+type JobListArgs = QueryOptions & { Meta?: boolean };
+type JobListReading = Reading<{ Jobs: JobListStub[]; NextToken?: string }>;
+
+/**
+ * Lists of jobs, the latest one kept: while nothing changes, the same question gets the very same array, so that whoever
+ * prints it may keep the text.
+ */
+function createListCache() {
+  let kept: { key: string; seen: number; reading: JobListReading } | undefined;
+  return (state: StateSnapshot, args: JobListArgs, options: PageOptions): JobListReading => {
+    const seen = state.tableIndex('jobs', 'job_summaries');
+    const { Prefix, Filter, PerPage, NextToken, Reverse, Meta } = args;
+    const key = JSON.stringify([namespaceOf(args), Prefix, Filter, PerPage, NextToken, Reverse, Meta]);
+    if (kept?.key === key && kept.seen === seen) return kept.reading;
+    // As in Nomad, whoever waits for the list wakes when a job changes, not with every count in a summary.
+    const reading = readJobs(state, state.tableIndex('jobs'), args, options);
+    kept = { key, seen, reading };
+    return reading;
+  };
+}
+
+function readJobs(state: StateSnapshot, index: number, args: JobListArgs, options: PageOptions): JobListReading {
+  const show = (job: Job): JobListStub => {
+    const stub = jobStub(job, state);
+    return args.Meta ? { ...stub, Meta: job.Meta } : stub;
+  };
+  const order = inOrder([...state.jobs(listOptions(args))], byNamespacedId, args.Reverse ?? false);
+  const { items, nextToken } = page(order.items, { ...options, ...order, show });
+  return { index, reply: { Jobs: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) } };
+}
+
+/** The index at which one of the items last changed; of the table when there is none. */
+export function newest(items: readonly { ModifyIndex: number }[], state: StateSnapshot, table: TableName): number {
+  let index = 0;
+  for (const { ModifyIndex } of items) index = Math.max(index, ModifyIndex);
+  return index || state.tableIndex(table);
+}

@@ -1,0 +1,217 @@
+import type { StateSnapshot } from '../../state/store.js';
+import { MeshError } from '../../structs/errors.js';
+import type { Job } from '../../structs/job.js';
+import type { JobRegisterRequest, JobRegisterResponse } from '../../structs/rpc.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { toNanos } from '../../util/clock.js';
+import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
+import { newEval } from '../new-eval.js';
+import { propose } from '../propose.js';
+import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
+
+/** What changes jobs. */
+export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
+  const { consensus, store, now, random, config } = context;
+  const time = (): number => toNanos(now());
+
+  const jobEval = (job: Job, triggeredBy: string, priority = job.Priority) =>
+    newEval(
+      {
+        Namespace: job.Namespace,
+        JobID: job.ID,
+        Priority: priority,
+        Type: job.Type,
+        TriggeredBy: triggeredBy,
+        JobModifyIndex: job.JobModifyIndex,
+      },
+      { random, now: now() },
+    );
+
+  const requireJob = (args: { Namespace?: string; JobID: string }): Job => {
+    const id = requireText(args.JobID, 'job ID');
+    return requireFound(store.snapshot().jobById(namespaceOf(args), id), 'job');
+  };
+
+  const register = async (args: JobRegisterRequest): Promise<JobRegisterResponse> => {
+    const submission = checkSubmission(args.Submission);
+    const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, config));
+    const state = store.snapshot();
+    checkEvalPriority(args.EvalPriority);
+    checkMayRegister(state);
+    const existing = state.jobById(admitted.Namespace, admitted.ID);
+    checkIndex(args, existing);
+    checkUpdate(admitted, existing);
+    const job: Job = {
+      ...(args.PreserveCounts && existing ? withCountsOf(admitted, existing) : admitted),
+      SubmitTime: time(),
+    };
+    const runs = job.Periodic === null && job.ParameterizedJob === null;
+    const evaluation = runs ? jobEval(job, 'job-register', args.EvalPriority || job.Priority) : null;
+    const { index, value } = await propose(consensus, {
+      type: 'job-register',
+      job,
+      eval: evaluation,
+      submission,
+      ...(args.EnforceIndex ? { enforceJobModifyIndex: args.JobModifyIndex ?? 0 } : {}),
+    });
+    return {
+      EvalID: evaluation?.ID ?? '',
+      EvalCreateIndex: evaluation ? index : 0,
+      JobModifyIndex: value.job.JobModifyIndex,
+      Warnings: warnings,
+      Index: index,
+    };
+  };
+
+  return {
+    'Job.Register': register,
+
+    async 'Job.Validate'(args) {
+      const { errors, warnings } = admitJob(args.Job, config);
+      return {
+        DriverConfigValidated: true,
+        ValidationErrors: errors.length > 0 ? errors : null,
+        Error: listed(errors, 'error'),
+        Warnings: listed(warnings, 'warning'),
+      };
+    },
+
+    async 'Job.Deregister'(args) {
+      const job = requireJob(args);
+      checkEvalPriority(args.EvalPriority);
+      const runs = job.Periodic === null && job.ParameterizedJob === null;
+      const evaluation = runs ? jobEval(job, 'job-deregister', args.EvalPriority || job.Priority) : null;
+      const { index, value } = await propose(consensus, {
+        type: 'job-deregister',
+        namespace: job.Namespace,
+        id: job.ID,
+        purge: args.Purge ?? false,
+        eval: evaluation,
+        noShutdownDelay: args.NoShutdownDelay ?? false,
+        time: time(),
+      });
+      return {
+        EvalID: evaluation?.ID ?? '',
+        EvalCreateIndex: evaluation ? index : 0,
+        JobModifyIndex: value.jobModifyIndex,
+        Index: index,
+      };
+    },
+
+    async 'Job.Evaluate'(args) {
+      const job = requireJob(args);
+      if (job.Periodic !== null) throw new MeshError('E_BAD_REQUEST', "can't evaluate periodic job");
+      if (job.ParameterizedJob !== null) throw new MeshError('E_BAD_REQUEST', "can't evaluate parameterized job");
+      const evaluation = jobEval(job, 'job-register');
+      const failed = args.ForceReschedule
+        ? store.snapshot().allocsByJob(job.Namespace, job.ID).filter(mayBeForced)
+        : [];
+      const { index } = await propose(consensus, {
+        type: 'allocs-desired-transition',
+        transitions: Object.fromEntries(failed.map(({ ID }) => [ID, { ForceReschedule: true }])),
+        evals: [evaluation],
+        time: time(),
+      });
+      return { EvalID: evaluation.ID, EvalCreateIndex: index, JobModifyIndex: job.JobModifyIndex, Index: index };
+    },
+
+    async 'Job.Revert'(args) {
+      const current = requireJob(args);
+      const { JobVersion: version, EnforcePriorVersion: prior } = args;
+      if (typeof prior === 'number' && prior !== current.Version) {
+        throw new MeshError('E_CONFLICT', `Current job has version ${current.Version}; enforcing version ${prior}`);
+      }
+      if (version === current.Version) {
+        throw new MeshError('E_BAD_REQUEST', `can't revert to current version: job "${current.ID}" is at ${version}`);
+      }
+      const state = store.snapshot();
+      const old = state.jobByVersion(current.Namespace, current.ID, version);
+      if (!old) {
+        throw new MeshError(
+          'E_NOT_FOUND',
+          `job "${current.ID}" in namespace "${current.Namespace}" at version ${version} not found`,
+        );
+      }
+      const submission = state.jobSubmission(current.Namespace, current.ID, version);
+      const job: Job = { ...old, Stop: false, VersionTag: null, SubmitTime: time() };
+      const evaluation = jobEval(job, 'job-register');
+      const { index, value } = await propose(consensus, {
+        type: 'job-register',
+        job,
+        eval: evaluation,
+        submission: submission ?? null,
+        enforceJobModifyIndex: current.JobModifyIndex,
+      });
+      return {
+        EvalID: evaluation.ID,
+        EvalCreateIndex: index,
+        JobModifyIndex: value.job.JobModifyIndex,
+        Index: index,
+      };
+    },
+
+    async 'Job.Stable'(args) {
+      const job = requireJob(args);
+      const { index } = await propose(consensus, {
+        type: 'job-stability',
+        namespace: job.Namespace,
+        id: job.ID,
+        version: args.JobVersion,
+        stable: args.Stable,
+      });
+      return { Index: index };
+    },
+  };
+}
+
+/** Counts that someone (an autoscaler, `job scale`) has set are kept, group by group. */
+export function withCountsOf(job: Job, existing: Job): Job {
+  if (existing.Stop) return job;
+  const counts = new Map(existing.TaskGroups.map(({ Name, Count }) => [Name, Count]));
+  return {
+    ...job,
+    TaskGroups: job.TaskGroups.map((group) => ({ ...group, Count: counts.get(group.Name) ?? group.Count })),
+  };
+}
+
+/** Refuses when somebody changed the job since the caller looked. The text's beginning is what clients look for. */
+export function checkIndex(args: JobRegisterRequest, existing: Job | undefined): void {
+  if (!args.EnforceIndex) return;
+  const wanted = args.JobModifyIndex ?? 0;
+  const refuse = (why: string): never => {
+    throw new MeshError('E_CONFLICT', `Enforcing job modify index ${wanted}: ${why}`);
+  };
+  if (!existing) {
+    if (wanted !== 0) refuse('job does not exist');
+    return;
+  }
+  if (wanted === 0) refuse('job already exists');
+  if (wanted !== existing.JobModifyIndex) {
+    refuse(`job exists with conflicting job modify index: ${existing.JobModifyIndex}`);
+  }
+}
+
+function checkMayRegister(state: StateSnapshot): void {
+  if (!state.schedulerConfig().RejectJobRegistration) return;
+  throw new MeshError(
+    'E_PERMISSION_DENIED',
+    'job registration, dispatch and scale are disabled by the scheduler configuration',
+  );
+}
+
+/** A job may not become another kind of job while it runs: its allocations would follow two sets of rules. */
+function checkUpdate(job: Job, existing: Job | undefined): void {
+  if (!existing || existing.Stop || existing.Type === job.Type) return;
+  throw new MeshError(
+    'E_BAD_REQUEST',
+    `cannot change the type of job "${job.ID}" from "${existing.Type}" to "${job.Type}": stop it first, or choose another ID`,
+  );
+}
+
+function checkEvalPriority(priority: number | undefined): void {
+  if (priority === undefined || priority === 0 || (priority >= 1 && priority <= 100)) return;
+  throw new MeshError('E_BAD_REQUEST', `eval priority must be between 1 and 100, not ${priority}`);
+}
+
+const mayBeForced = (alloc: { ClientStatus: string; NextAllocation: string }): boolean =>
+  (alloc.ClientStatus === 'failed' || alloc.ClientStatus === 'lost') && alloc.NextAllocation === '';

@@ -1,0 +1,206 @@
+import type { StateSnapshot } from '../../state/store.js';
+import { watchKeys } from '../../state/watch.js';
+import { MeshError } from '../../structs/errors.js';
+import type { Evaluation } from '../../structs/evaluation.js';
+import type { Node, NodeEvent, NodeStatus } from '../../structs/node.js';
+import type { ClientAllocUpdate, NodeUpdateReply } from '../../structs/rpc.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { toNanos } from '../../util/clock.js';
+import { answerQuery } from '../blocking.js';
+import { newEval } from '../new-eval.js';
+import { isClientTerminal, nodeEvals } from '../node-evals.js';
+import { propose } from '../propose.js';
+import { type EndpointContext, requireText, rfc3339 } from './context.js';
+
+const STATUSES: readonly NodeStatus[] = ['initializing', 'ready', 'down', 'disconnected'];
+
+/** What a client says about itself and its allocations, and asks about its work. Each proves it is the node it names. */
+export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
+  const { consensus, store, now, random } = context;
+  const removals = watchRemovals(context);
+
+  /** The node, if the caller is it. */
+  const requireSelf = (args: { NodeID: string; SecretID: string }): Node => {
+    const node = store.snapshot().nodeById(requireText(args.NodeID, 'node ID'));
+    if (!node) throw new MeshError('E_NOT_FOUND', `node not found: ${args.NodeID} must register first`);
+    checkSecret(node, args.SecretID);
+    return node;
+  };
+
+  /** A heartbeat only counts with the leader: another would forget it. */
+  const requireLeader = (): void => {
+    if (!consensus.isLeader) throw new MeshError('E_NO_LEADER', 'No cluster leader here: ask another server');
+  };
+
+  const reply = (node: Node, index: number, evals: readonly Evaluation[]): NodeUpdateReply => ({
+    HeartbeatTTLMs: node.Status === 'down' ? 0 : context.nodeWatch.beat(node.ID),
+    NodeModifyIndex: node.ModifyIndex,
+    EvalIDs: evals.map(({ ID }) => ID),
+    Servers: context.config.servers?.() ?? [],
+    Index: index,
+  });
+
+  return {
+    async 'Node.Register'({ Node: handedIn }) {
+      requireLeader();
+      const node = admitNode(handedIn);
+      const state = store.snapshot();
+      const existing = state.nodeById(node.ID);
+      if (existing) checkSecret(existing, node.SecretID);
+      const evals = changesWork(existing?.Status, node.Status)
+        ? nodeEvals(state, node, 'node-update', { random, now: now() })
+        : [];
+      const { index, value } = await propose(consensus, {
+        type: 'node-register',
+        node: { ...node, StatusUpdatedAt: Math.floor(now() / 1_000) },
+        event: nodeEvent(existing ? 'Node re-registered' : 'Node registered', now()),
+        evals,
+      });
+      return reply(value.node, index, evals);
+    },
+
+    async 'Node.UpdateStatus'(args) {
+      requireLeader();
+      const node = requireSelf(args);
+      const { Status: status } = args;
+      if (!STATUSES.includes(status)) {
+        throw new MeshError('E_BAD_REQUEST', `invalid status "${String(status)}" for node`);
+      }
+      if (node.Status === status) return reply(node, store.index, []);
+      const evals = changesWork(node.Status, status)
+        ? nodeEvals(store.snapshot(), { ...node, Status: status }, 'node-update', { random, now: now() })
+        : [];
+      const { index, value } = await propose(consensus, {
+        type: 'node-status',
+        id: node.ID,
+        status,
+        updatedAt: Math.floor(now() / 1_000),
+        event: node.Status === 'initializing' ? null : nodeEvent(`Node is ${status} again`, now()),
+        evals,
+      });
+      return reply(value.node, index, evals);
+    },
+
+    async 'Node.GetClientAllocs'(args, call) {
+      requireSelf(args);
+      const nodeId = args.NodeID;
+      const keys = [watchKeys.allocsByNode(nodeId)];
+      const answer = await answerQuery(context, args, call, keys, (state) => {
+        const allocs: Record<string, number> = {};
+        let index = Math.max(1, removals.lastOf(nodeId));
+        for (const alloc of state.allocsByNode(nodeId)) {
+          allocs[alloc.ID] = alloc.AllocModifyIndex;
+          index = Math.max(index, alloc.ModifyIndex);
+        }
+        return { index, reply: { Allocs: allocs, seenAt: state.index } };
+      });
+      const { seenAt, ...rest } = answer;
+      // The index of what was looked at, not of the last change: it never goes back, so a client can tell an older view.
+      return { ...rest, Index: seenAt };
+    },
+
+    async 'Node.UpdateAlloc'(args) {
+      const node = requireSelf(args);
+      const state = store.snapshot();
+      const updates = args.Alloc.filter(({ ID }) => state.allocById(ID)?.NodeID === node.ID);
+      if (updates.length === 0) return { Index: store.index };
+      const { index } = await propose(consensus, {
+        type: 'allocs-client-update',
+        allocs: updates,
+        evals: updateEvals(updates, state, context),
+        time: toNanos(now()),
+      });
+      return { Index: index };
+    },
+
+    async 'Alloc.GetAllocs'(args, call) {
+      requireSelf(args);
+      const keys = args.AllocIDs.map((id) => watchKeys.alloc(id));
+      return answerQuery(context, args, call, keys, (state) => {
+        const allocs = args.AllocIDs.flatMap((id) => {
+          const alloc = state.allocById(id);
+          return alloc?.NodeID === args.NodeID ? [alloc] : [];
+        });
+        return { index: state.index, reply: { Allocs: allocs } };
+      });
+    },
+  };
+}
+
+/** The index at which an allocation of a node was last forgotten: nothing that is left shows it. */
+function watchRemovals({ store }: EndpointContext): { lastOf(nodeId: string): number } {
+  const last = new Map<string, number>();
+  store.onCommit(({ index, changes }) => {
+    for (const change of changes) {
+      if (change.table === 'allocs' && change.before && !change.after) last.set(change.before.NodeID, index);
+      if (change.table === 'nodes' && change.before && !change.after) last.delete(change.before.ID);
+    }
+  });
+  return { lastOf: (nodeId) => last.get(nodeId) ?? 0 };
+}
+
+function checkSecret(node: Node, secretId: string): void {
+  if (node.SecretID === secretId) return;
+  throw new MeshError(
+    'E_PERMISSION_DENIED',
+    `node secret ID does not match: ${node.ID} is registered by another client; give this one another data_dir, or purge the node`,
+  );
+}
+
+function admitNode(node: Node | undefined): Node {
+  if (!node) throw new MeshError('E_BAD_REQUEST', 'missing node for client registration');
+  requireText(node.ID, 'node ID for client registration');
+  requireText(node.SecretID, 'node secret ID for client registration');
+  requireText(node.Name, 'node name for client registration');
+  requireText(node.Datacenter, 'datacenter for client registration');
+  if (!node.Attributes || Object.keys(node.Attributes).length === 0) {
+    throw new MeshError('E_BAD_REQUEST', 'missing attributes for client registration');
+  }
+  const status = node.Status ?? 'initializing';
+  if (!STATUSES.includes(status)) throw new MeshError('E_BAD_REQUEST', `invalid status "${String(status)}" for node`);
+  return { ...node, Status: status, NodePool: node.NodePool || 'default' };
+}
+
+/** Whether a change of status changes what should run where. */
+function changesWork(before: NodeStatus | undefined, after: NodeStatus): boolean {
+  if (before === after || after === 'initializing') return false;
+  return after === 'ready' || before !== undefined;
+}
+
+const nodeEvent = (Message: string, nowMs: number): NodeEvent => ({
+  Message,
+  Subsystem: 'Cluster',
+  Details: null,
+  Timestamp: rfc3339(nowMs),
+  CreateIndex: 0,
+});
+
+/** Jobs to look at because an allocation failed, or came back from the unknown. */
+function updateEvals(
+  updates: readonly ClientAllocUpdate[],
+  state: StateSnapshot,
+  { random, now }: EndpointContext,
+): Evaluation[] {
+  const evals = new Map<string, Evaluation>();
+  for (const update of updates) {
+    const alloc = state.allocById(update.ID);
+    const job = alloc && state.jobById(alloc.Namespace, alloc.JobID);
+    if (!alloc || !job || isClientTerminal(alloc.ClientStatus)) continue;
+    const failed = update.ClientStatus === 'failed' && alloc.DesiredStatus === 'run' && alloc.FollowupEvalID === '';
+    const back = alloc.ClientStatus === 'unknown' && update.ClientStatus !== 'unknown';
+    if (!failed && !back) continue;
+    const { Namespace, ID: JobID, Priority, Type, JobModifyIndex } = job;
+    const key = `${Namespace}\0${JobID}`;
+    if (evals.has(key)) continue;
+    const seed = {
+      Namespace,
+      JobID,
+      Priority,
+      Type,
+      JobModifyIndex,
+      TriggeredBy: back ? 'reconnect' : 'alloc-failure',
+    };
+    evals.set(key, newEval(seed, { random, now: now() }));
+  }
+  return [...evals.values()];
+}

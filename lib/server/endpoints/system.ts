@@ -1,0 +1,51 @@
+import { watchKeys } from '../../state/watch.js';
+import { MeshError } from '../../structs/errors.js';
+import type { SchedulerConfiguration } from '../../structs/rpc.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { answerQuery } from '../blocking.js';
+import { propose } from '../propose.js';
+import type { EndpointContext } from './context.js';
+
+/** What an operator does to the whole mesh. */
+export function systemEndpoints(context: EndpointContext): RpcHandlers {
+  return {
+    async 'System.GarbageCollect'() {
+      return { Index: await context.coreGc.collect({ force: true }) };
+    },
+
+    async 'Operator.SchedulerGetConfiguration'(args, call) {
+      return answerQuery(context, args, call, [watchKeys.schedulerConfig()], (state) => {
+        const config = state.schedulerConfig();
+        return { index: config.ModifyIndex, reply: { SchedulerConfig: config } };
+      });
+    },
+
+    async 'Operator.SchedulerSetConfiguration'(args) {
+      const config = completeConfig(args.Config, context.store.snapshot().schedulerConfig());
+      const { index, value } = await propose(context.consensus, {
+        type: 'scheduler-config',
+        config,
+        ...(args.Cas ? { casModifyIndex: args.ModifyIndex ?? 0 } : {}),
+      });
+      return { Updated: value.updated, Index: index };
+    },
+  };
+}
+
+/** What is not given stays as it is. */
+function completeConfig(
+  given: Partial<SchedulerConfiguration> | undefined,
+  present: SchedulerConfiguration,
+): SchedulerConfiguration {
+  if (!given) throw new MeshError('E_BAD_REQUEST', 'missing scheduler configuration');
+  const algorithm = given.SchedulerAlgorithm || present.SchedulerAlgorithm;
+  if (algorithm !== 'binpack' && algorithm !== 'spread') {
+    throw new MeshError('E_BAD_REQUEST', `invalid scheduler algorithm: "${algorithm}"; use "binpack" or "spread"`);
+  }
+  return {
+    ...present,
+    ...given,
+    SchedulerAlgorithm: algorithm,
+    PreemptionConfig: { ...present.PreemptionConfig, ...given.PreemptionConfig },
+  };
+}

@@ -1,0 +1,74 @@
+import { canonicalizeJob } from '../jobspec/canonicalize.js';
+import { readJobJson } from '../jobspec/read-json.js';
+import { MeshError } from '../structs/errors.js';
+import type { Job, JobSubmission } from '../structs/job.js';
+import { JOB_SOURCE_BYTES_MAX, validateJob } from '../structs/validate/job.js';
+import { nearest } from '../util/nearest.js';
+
+/** A job as it may be stored, or what is wrong with it. */
+export interface Admission {
+  job: Job | null;
+  errors: string[];
+  warnings: string[];
+}
+
+/** Reads, completes and checks a job that was handed in. */
+export function admitJob(handedIn: unknown, options: { region: string; knownDrivers?: readonly string[] }): Admission {
+  const read = readJobJson(handedIn);
+  if (!read.ok) return { job: null, errors: read.error, warnings: [] };
+  const job = canonicalizeJob(inRegion(read.value, options.region));
+  const { errors, warnings } = validateJob(job);
+  const more = [...regionErrors(job, options.region), ...driverErrors(job, options.knownDrivers)];
+  return { job, errors: [...errors, ...more], warnings };
+}
+
+/** The job, or one E_BAD_REQUEST that lists everything wrong with it. */
+export function requireAdmitted({ job, errors, warnings }: Admission): { job: Job; warnings: string } {
+  if (job && errors.length === 0) return { job, warnings: listed(warnings, 'warning') };
+  throw new MeshError('E_BAD_REQUEST', listed(errors, 'error'));
+}
+
+/** "2 errors occurred:\n\t* …\n\t* …", as users of Nomad know lists of errors; '' when there is none. */
+export function listed(messages: readonly string[], noun: string): string {
+  if (messages.length === 0) return '';
+  const head = messages.length === 1 ? `1 ${noun}:` : `${messages.length} ${noun}s:`;
+  return `${head}\n\n${messages.map((message) => `* ${message}`).join('\n')}`;
+}
+
+/** Refuses a source too large to be kept with the job. */
+export function checkSubmission(submission: JobSubmission | null | undefined): JobSubmission | null {
+  if (!submission || typeof submission.Source !== 'string' || submission.Source === '') return null;
+  const { Source, Format = '', VariableFlags = null, Variables = '' } = submission;
+  const size = Source.length + Variables.length;
+  if (size > JOB_SOURCE_BYTES_MAX) {
+    throw new MeshError(
+      'E_TOO_LARGE',
+      `job source size of ${size} bytes exceeds maximum of ${JOB_SOURCE_BYTES_MAX} bytes: move large files out of the job`,
+    );
+  }
+  return { Source, Format, VariableFlags, Variables };
+}
+
+/** A job that names no region, or "global", which is what tools fill in, is for the region it is handed to. */
+function inRegion(job: Partial<Job>, region: string): Partial<Job> {
+  return !job.Region || job.Region === 'global' ? { ...job, Region: region } : job;
+}
+
+function regionErrors(job: Job, region: string): string[] {
+  if (job.Region === region) return [];
+  return [`region "${job.Region}" is not served here: this mesh is region "${region}"`];
+}
+
+function driverErrors(job: Job, known: readonly string[] | undefined): string[] {
+  if (!known) return [];
+  const errors: string[] = [];
+  for (const group of job.TaskGroups) {
+    for (const { Name, Driver } of group.Tasks) {
+      if (Driver === '' || known.includes(Driver)) continue;
+      const near = nearest(Driver, known);
+      const hint = near ? `did you mean "${near}"?` : `known drivers: ${known.join(', ')}`;
+      errors.push(`Task group ${group.Name}, task ${Name}: unknown driver "${Driver}"; ${hint}`);
+    }
+  }
+  return errors;
+}

@@ -1,0 +1,106 @@
+import type { StateSnapshot } from '../state/store.js';
+import type { Node, NodeStatus } from '../structs/node.js';
+import type { Millis } from '../util/clock.js';
+import { Heartbeats } from './heartbeat.js';
+import type { LeaderPart } from './leader.js';
+import { isTerminal, nodeEvals } from './node-evals.js';
+import { propose } from './propose.js';
+import { createAlarm } from './timers.js';
+import type { ServerWorld } from './world.js';
+
+/** A node whose status could not be written is looked at again after this. */
+const RETRY_MS = 1_000;
+
+/** The leader's ear: who sends no heartbeat in time is down, or disconnected when its work may outlast that. */
+export interface NodeWatch extends LeaderPart {
+  /** The node was heard of; returns the time until its next heartbeat. */
+  beat(nodeId: string): Millis;
+}
+
+export function createNodeWatch(world: ServerWorld): NodeWatch {
+  const { now, store } = world;
+  const log = world.log.child('heartbeat');
+  const heartbeats = new Heartbeats({
+    random: world.random,
+    ...(world.config.heartbeat && { limits: world.config.heartbeat }),
+  });
+  const alarm = createAlarm({ timers: world.timers, now, ring: () => look() });
+  const retries = new Set<() => void>();
+  let leads = false;
+
+  const look = (): void => {
+    for (const nodeId of heartbeats.takeMissed(now())) void missed(nodeId);
+    alarm.set(heartbeats.dueMs());
+  };
+
+  const missed = async (nodeId: string): Promise<void> => {
+    const state = store.snapshot();
+    const node = state.nodeById(nodeId);
+    if (!leads || !node || node.Status === 'down') return;
+    const status = statusAfterSilence(node, state);
+    log.warn('node missed its heartbeat', { node: nodeId, name: node.Name, status });
+    try {
+      await propose(world.consensus, {
+        type: 'node-status',
+        id: nodeId,
+        status,
+        updatedAt: Math.floor(now() / 1_000),
+        event: {
+          Message: 'Node heartbeat missed',
+          Subsystem: 'Cluster',
+          Details: null,
+          Timestamp: new Date(now()).toISOString(),
+          CreateIndex: 0,
+        },
+        evals: nodeEvals(state, { ...node, Status: status }, 'node-update', { random: world.random, now: now() }),
+      });
+    } catch (error) {
+      log.warn('could not record that a node is down', { node: nodeId, reason: String(error) });
+      const cancel = world.timers.setTimeout(RETRY_MS, () => {
+        retries.delete(cancel);
+        void missed(nodeId);
+      });
+      retries.add(cancel);
+    }
+  };
+
+  return {
+    name: 'node watch',
+    begin(state) {
+      leads = true;
+      const alive: string[] = [];
+      for (const node of state.nodes()) if (node.Status !== 'down') alive.push(node.ID);
+      heartbeats.begin(alive, now());
+      alarm.set(heartbeats.dueMs());
+    },
+    end() {
+      leads = false;
+      for (const cancel of retries) cancel();
+      retries.clear();
+      heartbeats.clear();
+      alarm.set(undefined);
+    },
+    saw({ changes }) {
+      for (const change of changes) {
+        if (change.table !== 'nodes' || !change.before) continue;
+        if (!change.after || change.after.Status === 'down') heartbeats.forget(change.before.ID);
+      }
+    },
+    beat(nodeId) {
+      const ttlMs = heartbeats.beat(nodeId, now());
+      alarm.set(heartbeats.dueMs());
+      return ttlMs;
+    },
+  };
+}
+
+/** A silent node is disconnected when some allocation on it may outlast that (disconnect.lost_after), else down. */
+function statusAfterSilence(node: Node, state: StateSnapshot): NodeStatus {
+  if (node.Status === 'disconnected') return 'disconnected';
+  const outlasts = state.allocsByNode(node.ID).some((alloc) => {
+    if (isTerminal(alloc)) return false;
+    const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+    return (group?.Disconnect?.LostAfter ?? 0) > 0;
+  });
+  return outlasts ? 'disconnected' : 'down';
+}

@@ -1,0 +1,86 @@
+import { MeshError } from '../structs/errors.js';
+import type { QueryOptions } from '../structs/rpc.js';
+import { type Filter, parseFilter } from './filter.js';
+
+/** What a list may be asked to leave out, read from a query. */
+export interface PageOptions {
+  filter: Filter | null;
+  perPage: number;
+  nextToken: string;
+}
+
+/** Reads the paging options. Throws E_BAD_REQUEST for a filter that cannot be read or a negative page size. */
+export function pageOptions(query: QueryOptions): PageOptions {
+  const perPage = query.PerPage ?? 0;
+  if (!Number.isInteger(perPage) || perPage < 0) {
+    throw new MeshError('E_BAD_REQUEST', `per_page must be a whole number from 0, not ${perPage}`);
+  }
+  const source = query.Filter ?? '';
+  if (source === '') return { filter: null, perPage, nextToken: query.NextToken ?? '' };
+  const filter = parseFilter(source);
+  if (!filter.ok) throw new MeshError('E_BAD_REQUEST', `failed to read filter expression: ${filter.error}`);
+  return { filter: filter.value, perPage, nextToken: query.NextToken ?? '' };
+}
+
+/**
+ * One page of a sorted list: those whose token is not before `nextToken` (in the list's own order, given by `compare`),
+ * filtered as the caller sees them, and the token of the first one after the page ('' at the end).
+ */
+export function page<T, S>(
+  items: Iterable<T>,
+  options: PageOptions & {
+    token: (item: T) => string;
+    /** Negative when the first token comes before the second. */
+    compare: (a: string, b: string) => number;
+    show: (item: T) => S;
+  },
+): { items: S[]; nextToken: string } {
+  const shown: S[] = [];
+  for (const item of items) {
+    if (options.nextToken !== '' && options.compare(options.token(item), options.nextToken) < 0) continue;
+    const stub = options.show(item);
+    if (options.filter && !options.filter(stub)) continue;
+    if (options.perPage > 0 && shown.length === options.perPage) {
+      return { items: shown, nextToken: options.token(item) };
+    }
+    shown.push(stub);
+  }
+  return { items: shown, nextToken: '' };
+}
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Order of lists by creation: tokens are `<create index>.<id>`. */
+export const byCreation = {
+  token: (item: { CreateIndex: number; ID: string }): string => `${item.CreateIndex}.${item.ID}`,
+  compare(a: string, b: string): number {
+    const [indexA, indexB] = [Number.parseInt(a, 10), Number.parseInt(b, 10)];
+    if (indexA !== indexB) return indexA - indexB;
+    return compareText(a.slice(a.indexOf('.')), b.slice(b.indexOf('.')));
+  },
+};
+
+/** Order of lists by id. */
+export const byId = {
+  token: (item: { ID: string }): string => item.ID,
+  compare: compareText,
+};
+
+/** Order of jobs: by namespace, then id. Namespaces hold no dot, so the first one in a token ends the namespace. */
+export const byNamespacedId = {
+  token: (item: { Namespace: string; ID: string }): string => `${item.Namespace}.${item.ID}`,
+  compare(a: string, b: string): number {
+    const [dotA, dotB] = [a.indexOf('.'), b.indexOf('.')];
+    return compareText(a.slice(0, dotA), b.slice(0, dotB)) || compareText(a.slice(dotA), b.slice(dotB));
+  },
+};
+
+/** The same items from the end, with the order of tokens turned round. */
+export function inOrder<T>(
+  items: readonly T[],
+  order: { token: (item: T) => string; compare: (a: string, b: string) => number },
+  reverse: boolean,
+): { items: readonly T[]; token: (item: T) => string; compare: (a: string, b: string) => number } {
+  if (!reverse) return { items, ...order };
+  return { items: items.toReversed(), token: order.token, compare: (a, b) => order.compare(b, a) };
+}

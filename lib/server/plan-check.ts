@@ -1,0 +1,135 @@
+import { allocsFit } from '../scheduler/fit.js';
+import type { StateReader } from '../scheduler/ports.js';
+import type { Allocation } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
+import type { Node } from '../structs/node.js';
+import type { Plan, PlanResult } from '../structs/plan.js';
+
+/** What a plan check sees of the world: the newest state. */
+export type CheckState = Pick<StateReader, 'index' | 'nodeById' | 'allocById' | 'allocsByNode'>;
+
+/**
+ * Looks at a plan again, node by node, on the newest state and with the plans that are accepted but not yet applied.
+ * Schedulers work on snapshots, several at a time: two of them may have given away the same room. What does not fit is
+ * left out; RefreshIndex then tells the scheduler how new a state it must look at. AllAtOnce: all or nothing.
+ */
+export function checkPlan(plan: Plan, state: CheckState, inFlight: Iterable<PlanResult>): PlanResult {
+  const flying = [...inFlight];
+  const rejected: string[] = [];
+  const nodeIds = new Set([
+    ...Object.keys(plan.NodeUpdate),
+    ...Object.keys(plan.NodeAllocation),
+    ...Object.keys(plan.NodePreemptions),
+  ]);
+  for (const nodeId of nodeIds) {
+    const places = plan.NodeAllocation[nodeId] ?? [];
+    if (places.length > 0 && !nodeTakes(nodeId, places, plan, state, flying)) rejected.push(nodeId);
+  }
+  const result: PlanResult = {
+    NodeUpdate: plan.NodeUpdate,
+    NodeAllocation: plan.NodeAllocation,
+    NodePreemptions: plan.NodePreemptions,
+    Deployment: plan.Deployment,
+    DeploymentUpdates: plan.DeploymentUpdates,
+    RejectedNodes: rejected,
+    RefreshIndex: 0,
+    AllocIndex: 0,
+  };
+  if (rejected.length === 0) return result;
+  result.RefreshIndex = state.index;
+  if (plan.AllAtOnce) {
+    return {
+      ...result,
+      NodeUpdate: {},
+      NodeAllocation: {},
+      NodePreemptions: {},
+      Deployment: null,
+      DeploymentUpdates: [],
+    };
+  }
+  // A stop that made room for a refused placement stays undone as well: the old allocation goes on serving.
+  result.NodeUpdate = without(plan.NodeUpdate, rejected);
+  result.NodeAllocation = without(plan.NodeAllocation, rejected);
+  result.NodePreemptions = without(plan.NodePreemptions, rejected);
+  if (result.Deployment) result.Deployment = withPlacedCanaries(result.Deployment, result.NodeAllocation, state);
+  return result;
+}
+
+/** Whether applying it would change nothing: not worth a log entry. */
+export function isNoop(result: PlanResult): boolean {
+  return (
+    isEmpty(result.NodeUpdate) &&
+    isEmpty(result.NodeAllocation) &&
+    isEmpty(result.NodePreemptions) &&
+    result.Deployment === null &&
+    result.DeploymentUpdates.length === 0
+  );
+}
+
+function nodeTakes(
+  nodeId: string,
+  places: readonly Allocation[],
+  plan: Plan,
+  state: CheckState,
+  flying: readonly PlanResult[],
+): boolean {
+  const node = state.nodeById(nodeId);
+  if (!node) return false;
+  if (!mayBeGiven(node, places, state)) return false;
+  // Marking what is out of reach asks for no room.
+  if (node.Status === 'disconnected') return true;
+  return allocsFit(node, allocsAfter(nodeId, plan, state, flying)).fits;
+}
+
+/** Whether the node's status allows these placements. */
+function mayBeGiven(node: Node, places: readonly Allocation[], state: CheckState): boolean {
+  if (node.Status === 'disconnected') return places.every(({ ClientStatus }) => ClientStatus === 'unknown');
+  if (node.Status !== 'ready') return false;
+  if (node.SchedulingEligibility === 'eligible') return true;
+  return places.every(({ ID }) => state.allocById(ID)?.NodeID === node.ID);
+}
+
+/** What would run on the node once the plan and those in flight are applied. */
+function allocsAfter(
+  nodeId: string,
+  plan: Plan,
+  state: CheckState,
+  flying: readonly PlanResult[],
+): Iterable<Allocation> {
+  const after = new Map<string, Allocation>();
+  for (const alloc of state.allocsByNode(nodeId)) after.set(alloc.ID, alloc);
+  for (const change of [...flying, plan]) {
+    for (const { ID } of change.NodeUpdate[nodeId] ?? []) after.delete(ID);
+    for (const { ID } of change.NodePreemptions[nodeId] ?? []) after.delete(ID);
+    for (const alloc of change.NodeAllocation[nodeId] ?? []) after.set(alloc.ID, alloc);
+  }
+  return after.values();
+}
+
+/** Canaries that were refused must not be waited for. */
+function withPlacedCanaries(
+  deployment: Deployment,
+  accepted: Record<string, Allocation[]>,
+  state: CheckState,
+): Deployment {
+  const placed = new Set(Object.values(accepted).flatMap((allocs) => allocs.map(({ ID }) => ID)));
+  const groups = Object.entries(deployment.TaskGroups).map(([name, group]) => [
+    name,
+    {
+      ...group,
+      PlacedCanaries: group.PlacedCanaries?.filter((id) => placed.has(id) || state.allocById(id) !== undefined) ?? null,
+    },
+  ]);
+  return { ...deployment, TaskGroups: Object.fromEntries(groups) };
+}
+
+function without<T>(map: Record<string, T>, keys: readonly string[]): Record<string, T> {
+  const rest = { ...map };
+  for (const key of keys) delete rest[key];
+  return rest;
+}
+
+function isEmpty(map: Record<string, unknown[]>): boolean {
+  for (const list of Object.values(map)) if (list.length > 0) return false;
+  return true;
+}

@@ -1,0 +1,256 @@
+import type { Change, Commit } from '../state/store.js';
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Node } from '../structs/node.js';
+import { BlockedEvals } from './blocked-evals.js';
+import { type BrokerLimits, type Delivery, EvalBroker, FAILED_QUEUE } from './eval-broker.js';
+import { createEvalWriter } from './eval-writer.js';
+import type { LeaderPart } from './leader.js';
+import { newEval } from './new-eval.js';
+import { createPlanApplier } from './plan-apply.js';
+import { createAlarm } from './timers.js';
+import { type Schedule, work } from './worker.js';
+import type { ServerWorld } from './world.js';
+
+// Brings evaluations from the state to a scheduler and back: stored pending → broker → worker → plan → stored complete;
+// stored blocked → waits for capacity → broker. Everything is driven by what the state says changed; nothing is polled.
+
+const SCHEDULERS = ['service', 'batch', 'system', 'sysbatch'];
+/** Evaluations at work at the same time: while one waits for the disk, others are scheduled, and share its write. */
+const AT_WORK_MAX = 16;
+/** Plans on their way, beyond which no evaluation is begun: its snapshot would lack too much of what was given away. */
+const PLANS_IN_FLIGHT_MAX = 4;
+/** Evaluations that gave up on refused plans are tried again this often. */
+const RETRY_FAILED_MS = 60_000;
+const PRUNE_MS = 5 * 60_000;
+/** After too many deliveries a job is looked at again after this, plus up to five times as much at random. */
+const FAILED_FOLLOW_UP_MS = 60_000;
+const FAILED_FOLLOW_UP_SPREAD_MS = 300_000;
+
+export interface SchedulingCounts {
+  broker: ReturnType<EvalBroker['counts']>;
+  blocked: ReturnType<BlockedEvals['counts']>;
+  plansInFlight: number;
+}
+
+export interface Scheduling extends LeaderPart {
+  /** For metrics. */
+  counts(): SchedulingCounts;
+}
+
+export function createScheduling(world: ServerWorld, schedule: Schedule, limits?: BrokerLimits): Scheduling {
+  const { store, timers, now } = world;
+  const log = world.log.child('worker');
+  const broker = new EvalBroker({ random: world.random, ...(limits && { limits }) });
+  const blocked = new BlockedEvals();
+  const applier = createPlanApplier(world);
+  const writer = createEvalWriter(world.consensus);
+  const alarm = createAlarm({ timers, now, ring: () => look() });
+  const cancels: (() => void)[] = [];
+  /** Rises with each leadership: what an earlier one began must not touch this one's queues. */
+  let reign = 0;
+  let leads = false;
+  let paused = false;
+  let atWork = 0;
+  let lookIsDue = false;
+
+  const parts = {
+    schedule,
+    applier,
+    writer,
+    holds: (delivery: Delivery) => broker.outstandingToken(delivery.evaluation.ID) === delivery.token,
+  };
+
+  const wake = (evaluations: readonly Evaluation[]): void => {
+    for (const evaluation of evaluations) {
+      broker.enqueue(evaluation, now(), broker.outstandingToken(evaluation.ID) ?? '');
+    }
+  };
+
+  const block = (evaluation: Evaluation): void => {
+    const missed = blocked.block(evaluation);
+    if (missed) wake([missed]);
+  };
+
+  const lookSoon = (): void => {
+    if (lookIsDue) return;
+    lookIsDue = true;
+    timers.soon(() => {
+      lookIsDue = false;
+      look();
+    });
+  };
+
+  /** Hands out what is ready, as far as there are hands. */
+  const look = (): void => {
+    if (!leads) return;
+    broker.advance(now());
+    recordNeedless();
+    if (!paused) {
+      while (atWork < AT_WORK_MAX && applier.inFlight < PLANS_IN_FLIGHT_MAX) {
+        const delivery = broker.dequeue(SCHEDULERS, now());
+        if (!delivery) break;
+        void handle(delivery, (given) => work(world, parts, given));
+      }
+      for (let next = broker.dequeue([FAILED_QUEUE], now()); next; next = broker.dequeue([FAILED_QUEUE], now())) {
+        void handle(next, closeFailed);
+      }
+    }
+    alarm.set(broker.dueMs());
+  };
+
+  const handle = async (delivery: Delivery, doIt: (delivery: Delivery) => Promise<void>): Promise<void> => {
+    const mine = reign;
+    const { evaluation, token } = delivery;
+    atWork++;
+    try {
+      await doIt(delivery);
+      if (mine === reign) broker.ack(evaluation.ID, token, now());
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log.warn('evaluation could not be done', { eval: evaluation.ID, job: evaluation.JobID, reason });
+      if (mine === reign) broker.nack(evaluation.ID, token, now());
+    } finally {
+      atWork--;
+      lookSoon();
+    }
+  };
+
+  /** Gives up on an evaluation that no worker could do, but not on its job. */
+  const closeFailed = async ({ evaluation }: Delivery): Promise<void> => {
+    const waitMs = FAILED_FOLLOW_UP_MS + Math.floor(world.random.next() * FAILED_FOLLOW_UP_SPREAD_MS);
+    const { Namespace, JobID, Priority, Type, JobModifyIndex, NodeID, NodeModifyIndex } = evaluation;
+    const followUp = newEval(
+      {
+        ...{ Namespace, JobID, Priority, Type, JobModifyIndex, NodeID, NodeModifyIndex },
+        TriggeredBy: 'failed-follow-up',
+        WaitUntil: new Date(now() + waitMs).toISOString(),
+        PreviousEval: evaluation.ID,
+      },
+      { random: world.random, now: now() },
+    );
+    const failed: Evaluation = {
+      ...evaluation,
+      Status: 'failed',
+      StatusDescription: 'too many deliveries without an answer; the job is looked at again later',
+      NextEval: followUp.ID,
+    };
+    await writer.write([failed, followUp]);
+  };
+
+  /** Evaluations that a newer one of their job made needless are recorded as canceled. */
+  const recordNeedless = (): void => {
+    const cancelled = [
+      ...broker
+        .takeCancelled()
+        .map((evaluation) => needless(evaluation, 'a newer evaluation of the job was processed')),
+      ...blocked.takeDuplicates().map((evaluation) => needless(evaluation, 'a newer evaluation of the job is blocked')),
+    ];
+    if (cancelled.length === 0) return;
+    writer.write(cancelled).catch((error: unknown) => {
+      log.debug('could not cancel evaluations', { count: cancelled.length, reason: String(error) });
+    });
+  };
+
+  const sawEval = (before: Evaluation | undefined, after: Evaluation | undefined): void => {
+    if (!after) {
+      if (before) blocked.forget(before);
+      return;
+    }
+    if (after.Status === 'pending') broker.enqueue(after, now());
+    else if (after.Status === 'blocked') {
+      // A plan touches its evaluation; only a worker's word puts it back among the blocked.
+      if (before?.Status !== 'blocked' || !isSameWord(before, after)) block(after);
+    } else if (before?.Status === 'blocked') blocked.forget(before);
+  };
+
+  const unblock = (node: Node, index: number): void => {
+    wake(blocked.unblockClass(node.ComputedClass, index, now()));
+    wake(blocked.unblockNode(node.ID, index, now()));
+  };
+
+  const sawChange = (change: Change, index: number): void => {
+    switch (change.table) {
+      case 'evals':
+        sawEval(change.before, change.after);
+        return;
+      case 'nodes':
+        if (change.after && takesPlacements(change.after)) unblock(change.after, index);
+        return;
+      case 'allocs': {
+        const { before, after } = change;
+        if (!before || isOver(before.ClientStatus) || (after && !isOver(after.ClientStatus))) return;
+        const node = store.snapshot().nodeById(before.NodeID);
+        if (node) unblock(node, index);
+        return;
+      }
+      case 'jobs':
+        if (change.before && !change.after) blocked.untrack(change.before.Namespace, change.before.ID);
+        return;
+      case 'scheduler_config':
+        paused = change.after.PauseEvalBroker;
+        return;
+      case 'deployments':
+        return;
+    }
+  };
+
+  const repeat = (ms: number, fn: () => void): void => {
+    let cancel = (): void => {};
+    const again = (): void => {
+      cancel = timers.setTimeout(ms, () => {
+        fn();
+        again();
+      });
+    };
+    again();
+    cancels.push(() => cancel());
+  };
+
+  return {
+    name: 'scheduling',
+    begin(state) {
+      leads = true;
+      reign++;
+      paused = state.schedulerConfig().PauseEvalBroker;
+      for (const evaluation of state.evalsByStatus('pending')) broker.enqueue(evaluation, now());
+      for (const evaluation of state.evalsByStatus('blocked')) block(evaluation);
+      repeat(RETRY_FAILED_MS, () => {
+        wake(blocked.unblockFailed());
+        lookSoon();
+      });
+      repeat(PRUNE_MS, () => blocked.prune(now()));
+      lookSoon();
+    },
+    end() {
+      leads = false;
+      reign++;
+      for (const cancel of cancels.splice(0)) cancel();
+      alarm.set(undefined);
+      applier.stop();
+      broker.clear();
+      blocked.clear();
+    },
+    saw({ index, changes }: Commit) {
+      for (const change of changes) sawChange(change, index);
+      lookSoon();
+    },
+    counts: () => ({ broker: broker.counts(), blocked: blocked.counts(), plansInFlight: applier.inFlight }),
+  };
+}
+
+const needless = (evaluation: Evaluation, why: string): Evaluation => ({
+  ...evaluation,
+  Status: 'canceled',
+  StatusDescription: why,
+});
+
+/** Whether a worker said both, at one look. */
+const isSameWord = (a: Evaluation, b: Evaluation): boolean =>
+  a.SnapshotIndex === b.SnapshotIndex && a.ModifyTime === b.ModifyTime;
+
+/** Whether new allocations may be put on the node. */
+const takesPlacements = (node: Node): boolean =>
+  node.Status === 'ready' && node.SchedulingEligibility === 'eligible' && node.DrainStrategy === null;
+
+/** Whether the client has reported the end: only then is the room free. */
+const isOver = (status: string): boolean => status === 'complete' || status === 'failed' || status === 'lost';

@@ -1,0 +1,128 @@
+import { schedule as scheduleByType } from '../scheduler/index.js';
+import type { Store } from '../state/store.js';
+import { MeshError } from '../structs/errors.js';
+import type { RpcCaller, RpcContext, RpcHandlers, RpcMethod, RpcStreamHandlers } from '../transport/rpc.js';
+import type { Millis } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import type { Random } from '../util/random.js';
+import { createCoreGc } from './core-gc.js';
+import { createDeploymentWatcher } from './deployment-watcher.js';
+import { createDrainer } from './drainer.js';
+import { allocEndpoints } from './endpoints/alloc.js';
+import type { EndpointContext } from './endpoints/context.js';
+import { deploymentEndpoints } from './endpoints/deployment.js';
+import { evalEndpoints } from './endpoints/eval.js';
+import { forwardEndpoints, forwardStreams } from './endpoints/forward.js';
+import { jobPlanEndpoints } from './endpoints/job-plan.js';
+import { jobReadEndpoints } from './endpoints/job-read.js';
+import { jobWriteEndpoints } from './endpoints/job-write.js';
+import { nodeEndpoints } from './endpoints/node.js';
+import { nodeClientEndpoints } from './endpoints/node-client.js';
+import { statusEndpoints } from './endpoints/status.js';
+import { systemEndpoints } from './endpoints/system.js';
+import { createLeader, type Leader } from './leader.js';
+import { createNodeWatch } from './node-watch.js';
+import type { Consensus } from './ports.js';
+import { createScheduling, type SchedulingCounts } from './scheduling.js';
+import { systemTimers, type Timers } from './timers.js';
+import type { Schedule } from './worker.js';
+import type { ServerConfig, ServerWorld } from './world.js';
+
+// The server role. Requests come from lib/http and from clients as RPC; what they change goes through Consensus into
+// lib/state; what follows from a change is the leader's machinery: evaluations → lib/scheduler → plans → allocations,
+// which clients pull.
+
+export interface ServerOptions {
+  consensus: Consensus;
+  store: Store;
+  /** The schedulers of lib/scheduler unless given. */
+  schedule?: Schedule;
+  now: () => Millis;
+  random: Random;
+  log: Log;
+  config: ServerConfig;
+  /** Timers of the system unless given. */
+  timers?: Timers;
+}
+
+export interface Server {
+  readonly handlers: RpcHandlers;
+  readonly streamHandlers: RpcStreamHandlers;
+  /** Begins to act as leader whenever consensus says so. Call it before consensus starts. */
+  start(): void;
+  stop(): void;
+  /** A client can be asked over this link; the returned function takes the link away, unless a newer one has replaced it. */
+  registerNodeLink(nodeId: string, caller: RpcCaller): () => void;
+  /** For metrics. */
+  counts(): SchedulingCounts;
+}
+
+export function createServer(options: ServerOptions): Server {
+  const world: ServerWorld = { ...options, timers: options.timers ?? systemTimers };
+  const schedule = options.schedule ?? scheduleByType;
+  const nodeLinks = new Map<string, RpcCaller>();
+  const nodeWatch = createNodeWatch(world);
+  const coreGc = createCoreGc(world);
+  const scheduling = createScheduling(world, schedule);
+  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, nodeLinks };
+  let leader: Leader | undefined;
+  return {
+    handlers: answeringWell(world, {
+      ...statusEndpoints(context),
+      ...jobReadEndpoints(context),
+      ...jobWriteEndpoints(context),
+      ...jobPlanEndpoints(context),
+      ...allocEndpoints(context),
+      ...evalEndpoints(context),
+      ...deploymentEndpoints(context),
+      ...nodeEndpoints(context),
+      ...nodeClientEndpoints(context),
+      ...systemEndpoints(context),
+      ...forwardEndpoints(context),
+    }),
+    streamHandlers: forwardStreams(context),
+    start() {
+      leader ??= createLeader(world, [
+        scheduling,
+        nodeWatch,
+        createDeploymentWatcher(world),
+        createDrainer(world),
+        coreGc,
+      ]);
+    },
+    stop() {
+      leader?.stop();
+    },
+    registerNodeLink(nodeId, caller) {
+      nodeLinks.set(nodeId, caller);
+      return () => {
+        if (nodeLinks.get(nodeId) === caller) nodeLinks.delete(nodeId);
+      };
+    },
+    counts: () => scheduling.counts(),
+  };
+}
+
+type AnyHandler = (args: { Region?: string }, context: RpcContext) => Promise<unknown>;
+
+/** Refuses other regions, and turns a defect into E_INTERNAL with its details in the log only. */
+function answeringWell(world: ServerWorld, handlers: RpcHandlers): RpcHandlers {
+  const log = world.log.child('rpc');
+  const wrap = (method: RpcMethod, handler: AnyHandler): AnyHandler => {
+    return async (args, context) => {
+      if (args.Region && args.Region !== world.config.region) {
+        throw new MeshError('E_BAD_REQUEST', `No path to region "${args.Region}": this is "${world.config.region}"`);
+      }
+      try {
+        return await handler(args, context);
+      } catch (error) {
+        if (error instanceof MeshError) throw error;
+        log.error('request failed', { method, reason: error instanceof Error ? (error.stack ?? '') : String(error) });
+        throw new MeshError('E_INTERNAL', `${method} failed; the log of the server has the details`, { cause: error });
+      }
+    };
+  };
+  return Object.fromEntries(
+    Object.entries(handlers).map(([method, handler]) => [method, wrap(method as RpcMethod, handler as AnyHandler)]),
+  );
+}

@@ -1,0 +1,107 @@
+import type { StateSnapshot } from '../state/store.js';
+import type { Allocation } from '../structs/allocation.js';
+import type { Job } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { AllocListStub, JobListStub, JobSummary, NodeListStub } from '../structs/rpc.js';
+
+// The short forms that lists show. A stub of an unchanged object is the same object each time, so that whoever prints
+// lists may keep its text.
+
+const jobStubs = new WeakMap<Job, { summary: JobSummary | undefined; stub: JobListStub }>();
+
+export function jobStub(job: Job, state: StateSnapshot): JobListStub {
+  const summary = state.jobSummary(job.Namespace, job.ID);
+  const known = jobStubs.get(job);
+  if (known && known.summary === summary) return known.stub;
+  const stub: JobListStub = {
+    ID: job.ID,
+    ParentID: job.ParentID,
+    Name: job.Name,
+    Namespace: job.Namespace,
+    Datacenters: job.Datacenters,
+    NodePool: job.NodePool,
+    Multiregion: job.Multiregion,
+    Type: job.Type,
+    Priority: job.Priority,
+    Periodic: job.Periodic !== null,
+    ParameterizedJob: job.ParameterizedJob !== null,
+    Stop: job.Stop,
+    Status: job.Status,
+    StatusDescription: job.StatusDescription,
+    JobSummary: summary ?? null,
+    CreateIndex: job.CreateIndex,
+    ModifyIndex: job.ModifyIndex,
+    JobModifyIndex: job.JobModifyIndex,
+    SubmitTime: job.SubmitTime,
+    Version: job.Version,
+  };
+  jobStubs.set(job, { summary, stub });
+  return stub;
+}
+
+const allocStubs = new WeakMap<Allocation, AllocListStub>();
+
+export function allocStub(
+  alloc: Allocation,
+  options: { resources?: boolean; taskStates?: boolean } = {},
+): AllocListStub {
+  let stub = allocStubs.get(alloc);
+  if (!stub) {
+    const { Job: job, Metrics, AllocatedResources, AllocStates, NetworkStatus, ...rest } = alloc;
+    stub = { ...rest, JobType: job?.Type ?? '', JobVersion: job?.Version ?? 0 };
+    allocStubs.set(alloc, stub);
+  }
+  if (!options.resources && options.taskStates !== false) return stub;
+  return {
+    ...stub,
+    ...(options.resources ? { AllocatedResources: alloc.AllocatedResources } : {}),
+    ...(options.taskStates === false ? { TaskStates: null } : {}),
+  };
+}
+
+const nodeStubs = new WeakMap<Node, NodeListStub>();
+
+export function nodeStub(node: Node, options: { resources?: boolean; os?: boolean } = {}): NodeListStub {
+  let stub = nodeStubs.get(node);
+  if (!stub) {
+    stub = {
+      ID: node.ID,
+      Name: node.Name,
+      // Lists show where the node is, not the port of its API.
+      Address: node.HTTPAddr.replace(/:\d+$/, ''),
+      Datacenter: node.Datacenter,
+      NodeClass: node.NodeClass,
+      NodePool: node.NodePool,
+      Version: node.Attributes['nomad.version'] ?? '',
+      Drain: node.DrainStrategy !== null,
+      SchedulingEligibility: node.SchedulingEligibility,
+      Status: node.Status,
+      StatusDescription: node.StatusDescription,
+      Drivers: node.Drivers,
+      HostVolumes: node.HostVolumes,
+      LastDrain: node.LastDrain,
+      CreateIndex: node.CreateIndex,
+      ModifyIndex: node.ModifyIndex,
+    };
+    nodeStubs.set(node, stub);
+  }
+  if (!options.resources && !options.os) return stub;
+  const os = node.Attributes['os.name'];
+  return {
+    ...stub,
+    ...(options.resources ? { NodeResources: node.NodeResources, ReservedResources: node.ReservedResources } : {}),
+    ...(options.os && os !== undefined ? { Attributes: { 'os.name': os } } : {}),
+  };
+}
+
+const publicNodes = new WeakMap<Node, Node>();
+
+/** A node without what proves its identity. */
+export function publicNode(node: Node): Node {
+  let shown = publicNodes.get(node);
+  if (!shown) {
+    shown = { ...node, SecretID: '' };
+    publicNodes.set(node, shown);
+  }
+  return shown;
+}

@@ -1,0 +1,82 @@
+import type { Planner, StateReader } from '../scheduler/ports.js';
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Plan } from '../structs/plan.js';
+import { type Millis, toNanos } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import type { Random } from '../util/random.js';
+import type { Delivery } from './eval-broker.js';
+import type { EvalWriter } from './eval-writer.js';
+import type { CheckedPlan, PlanApplier } from './plan-apply.js';
+import { isNoop } from './plan-check.js';
+import type { ServerWorld } from './world.js';
+
+/** A scheduler: looks at one evaluation and hands what it decides to the planner. */
+export type Schedule = (
+  evaluation: Evaluation,
+  world: { state: StateReader; planner: Planner; now: Millis; random: Random; log: Log },
+) => Promise<void>;
+
+export interface WorkerParts {
+  schedule: Schedule;
+  applier: PlanApplier;
+  writer: EvalWriter;
+  /** Whether the delivery is still this worker's. */
+  holds(delivery: Delivery): boolean;
+}
+
+/**
+ * Works on one evaluation. Resolves once all it decided is stored; rejects when something could not be, and the evaluation
+ * must be done again. A plan, the evaluations that follow from it and the outcome are one log entry: were they several, a
+ * crash could leave an evaluation complete whose plan was lost, and nobody would look at the job again.
+ */
+export async function work(world: ServerWorld, parts: WorkerParts, delivery: Delivery): Promise<void> {
+  const state = world.store.snapshot();
+  let snapshotIndex = state.index;
+  let plan: CheckedPlan | null = null;
+  let evaluations: Evaluation[] = [];
+
+  const store = async (): Promise<void> => {
+    const [landing, riding] = [plan, evaluations];
+    plan = null;
+    evaluations = [];
+    if (landing && !isNoop(landing.result)) {
+      await landing.land(riding);
+      return;
+    }
+    landing?.abandon();
+    // Without a plan the outcome may share an entry with those of other evaluations.
+    if (riding.length > 0) await parts.writer.write(riding);
+  };
+  const record = async (evaluation: Evaluation): Promise<void> => {
+    evaluations.push({ ...evaluation, SnapshotIndex: snapshotIndex, ModifyTime: toNanos(world.now()) });
+  };
+  const planner: Planner = {
+    async submitPlan(handedIn: Plan) {
+      if (plan) await store();
+      const own = { ...handedIn, EvalToken: delivery.token, SnapshotIndex: snapshotIndex };
+      plan = await parts.applier.submit(own, () => parts.holds(delivery));
+      const { result, settled } = plan;
+      if (result.RefreshIndex === 0) return { result, state: null };
+      await store();
+      await settled();
+      const fresh = world.store.snapshot();
+      snapshotIndex = fresh.index;
+      return { result, state: fresh };
+    },
+    updateEval: record,
+    createEval: record,
+    reblockEval: record,
+  };
+  try {
+    await parts.schedule(delivery.evaluation, {
+      state,
+      planner,
+      now: world.now(),
+      random: world.random,
+      log: world.log.child('scheduler'),
+    });
+    await store();
+  } finally {
+    (plan as CheckedPlan | null)?.abandon();
+  }
+}

@@ -1,0 +1,31 @@
+import type { Store } from '../state/store.js';
+import type { Millis } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import type { Random } from '../util/random.js';
+import type { GcThresholds } from './garbage.js';
+import type { HeartbeatLimits } from './heartbeat.js';
+import type { Consensus } from './ports.js';
+import type { Timers } from './timers.js';
+
+export interface ServerConfig {
+  region: string;
+  heartbeat?: Partial<HeartbeatLimits>;
+  gc?: Partial<GcThresholds>;
+  /** Names of the drivers some node of this version could have; absent = any name is taken. */
+  knownDrivers?: readonly string[];
+  /** Addresses (`host:port`) that a client may ask next, and that Status.Peers names. */
+  servers?: () => string[];
+  /** The address (`ip:port`) of a server, by its id in the raft group; absent = the id is shown. */
+  addressOf?: (serverId: string) => string;
+}
+
+/** All that the parts of a server know of the world. */
+export interface ServerWorld {
+  readonly consensus: Consensus;
+  readonly store: Store;
+  readonly now: () => Millis;
+  readonly random: Random;
+  readonly log: Log;
+  readonly timers: Timers;
+  readonly config: ServerConfig;
+}

@@ -1,0 +1,174 @@
+import type { Allocation } from '../../structs/allocation.js';
+import type { Deployment } from '../../structs/deployment.js';
+import { MeshError } from '../../structs/errors.js';
+import type { Job } from '../../structs/job.js';
+import type { Nanos } from '../../util/clock.js';
+import { err, ok, type Result } from '../../util/result.js';
+import type { CommandResult, Placement, PlanPreemption, PlanResultsCommand, PlanStop } from '../commands.js';
+import { isActive } from '../deployment-progress.js';
+import { internAlloc } from '../intern.js';
+import { versionKey } from '../schema.js';
+import type { Transaction } from '../transaction.js';
+import { storeAlloc } from './allocs.js';
+import { setDeploymentStatus } from './deployments.js';
+import { storeEvals } from './evals.js';
+
+export function applyPlanResults(txn: Transaction, command: PlanResultsCommand): CommandResult<'plan-results'> {
+  const jobs = placementJobs(txn, command);
+  if (!jobs.ok) return jobs;
+  if (command.deployment !== null) storeDeployment(txn, command.deployment);
+  for (const update of command.deploymentUpdates) {
+    const deployment = txn.deployments.peek(update.DeploymentID);
+    if (deployment !== undefined && isActive(deployment)) setDeploymentStatus(txn, update, command.time);
+  }
+  for (const stop of command.stops) applyStop(txn, stop, command);
+  for (const preemption of command.preemptions) applyPreemption(txn, preemption, command);
+  placeAll(txn, command, jobs.value);
+  touchEval(txn, command.evalId);
+  storeEvals(txn, command.preemptionEvals);
+  return ok(null);
+}
+
+/** The job of each placement, by version; looked up before anything is written, so that a refusal changes nothing. */
+function placementJobs(txn: Transaction, command: PlanResultsCommand): Result<ReadonlyMap<Placement, Job>, MeshError> {
+  const jobs = new Map<Placement, Job>();
+  for (const placement of command.placements) {
+    const job = placementJob(txn, command, placement);
+    if (job === undefined) {
+      const { ID, JobID, Namespace, JobVersion } = placement;
+      const what = `version ${JobVersion} of job "${JobID}" in namespace "${Namespace}"`;
+      return err(new MeshError('E_NOT_FOUND', `allocation ${ID} cannot be placed: ${what} is gone`));
+    }
+    jobs.set(placement, job);
+  }
+  return ok(jobs);
+}
+
+function placementJob(txn: Transaction, command: PlanResultsCommand, placement: Placement): Job | undefined {
+  if (command.job === null) return undefined;
+  const { namespace, id, createIndex } = command.job;
+  // An old allocation may run a version that is no longer kept: it brings its job along.
+  const own = txn.tables.allocs.get(placement.ID)?.Job;
+  if (own && own.CreateIndex === createIndex && own.Version === placement.JobVersion) return own;
+  const job = txn.tables.job_versions.get(versionKey(namespace, id, placement.JobVersion));
+  return job?.CreateIndex === createIndex ? job : undefined;
+}
+
+/** Takes over a new deployment; of one that is known, the counters and canaries stay what the state has counted. */
+function storeDeployment(txn: Transaction, deployment: Deployment): void {
+  const existing = txn.deployments.peek(deployment.ID);
+  if (existing === undefined) {
+    txn.deployments.set(deployment.ID, { ...deployment, CreateIndex: txn.index, ModifyIndex: txn.index });
+    return;
+  }
+  const groups = Object.entries(deployment.TaskGroups).map(([name, group]) => {
+    const known = existing.TaskGroups[name];
+    if (known === undefined) return [name, group];
+    const { PlacedAllocs, HealthyAllocs, UnhealthyAllocs, PlacedCanaries, RequireProgressBy, Promoted } = known;
+    const counted = { PlacedAllocs, HealthyAllocs, UnhealthyAllocs, PlacedCanaries, RequireProgressBy, Promoted };
+    return [name, { ...group, ...counted }];
+  });
+  txn.deployments.set(deployment.ID, {
+    ...deployment,
+    TaskGroups: Object.fromEntries(groups),
+    CreateIndex: existing.CreateIndex,
+    CreateTime: existing.CreateTime,
+    ModifyIndex: txn.index,
+  });
+}
+
+function applyStop(txn: Transaction, stop: PlanStop, { time }: PlanResultsCommand): void {
+  const existing = txn.tables.allocs.get(stop.ID);
+  if (existing === undefined) return;
+  storeAlloc(txn, existing, {
+    ...existing,
+    DesiredStatus: stop.DesiredStatus,
+    DesiredDescription: stop.DesiredDescription === '' ? existing.DesiredDescription : stop.DesiredDescription,
+    ClientStatus: stop.ClientStatus === '' ? existing.ClientStatus : stop.ClientStatus,
+    FollowupEvalID: stop.FollowupEvalID === '' ? existing.FollowupEvalID : stop.FollowupEvalID,
+    RescheduleTracker: stop.RescheduleTracker ?? existing.RescheduleTracker,
+    ModifyIndex: txn.index,
+    AllocModifyIndex: txn.index,
+    ModifyTime: time,
+  });
+}
+
+function applyPreemption(txn: Transaction, preemption: PlanPreemption, { time }: PlanResultsCommand): void {
+  const existing = txn.tables.allocs.get(preemption.ID);
+  if (existing === undefined) return;
+  storeAlloc(txn, existing, {
+    ...existing,
+    DesiredStatus: 'evict',
+    DesiredDescription: `Preempted by alloc ID ${preemption.PreemptedByAllocation}`,
+    PreemptedByAllocation: preemption.PreemptedByAllocation,
+    ModifyIndex: txn.index,
+    AllocModifyIndex: txn.index,
+    ModifyTime: time,
+  });
+}
+
+function placeAll(txn: Transaction, command: PlanResultsCommand, jobs: ReadonlyMap<Placement, Job>): void {
+  const siblings = new Map<string, Allocation>();
+  for (const placement of command.placements) {
+    const job = jobs.get(placement);
+    if (job === undefined) continue;
+    const existing = txn.tables.allocs.get(placement.ID);
+    const whole = placed(txn, { placement, job, existing, time: command.time });
+    const alloc = internAlloc(txn.tables, whole, siblings.get(placement.TaskGroup) ?? existing);
+    siblings.set(placement.TaskGroup, alloc);
+    storeAlloc(txn, existing, alloc);
+    linkPrevious(txn, existing, alloc);
+  }
+}
+
+/** The allocation that a placement becomes: the scheduler's wish, and what the client has reported so far. */
+function placed(
+  txn: Transaction,
+  from: { placement: Placement; job: Job; existing: Allocation | undefined; time: Nanos },
+): Allocation {
+  const { placement, job, existing, time } = from;
+  const { JobVersion: _, ...wish } = placement;
+  // Only of what is lost or out of reach does the server speak on the client's behalf.
+  const speaks = placement.ClientStatus === 'lost' || placement.ClientStatus === 'unknown';
+  const report = existing === undefined || speaks ? placement : existing;
+  return {
+    ...wish,
+    ID: existing?.ID ?? wish.ID,
+    Job: job,
+    ClientStatus: report.ClientStatus,
+    ClientDescription: report.ClientDescription,
+    TaskStates: existing?.TaskStates ?? null,
+    NetworkStatus: existing?.NetworkStatus ?? null,
+    DeploymentStatus: stampedHealth(txn, existing, placement),
+    NextAllocation: existing?.NextAllocation ?? '',
+    CreateIndex: existing?.CreateIndex ?? txn.index,
+    ModifyIndex: txn.index,
+    AllocModifyIndex: txn.index,
+    CreateTime: existing?.CreateTime ?? time,
+    ModifyTime: time,
+  };
+}
+
+/** The scheduler may have seen less than the client has said since: within one deployment, known health stays. */
+function stampedHealth(
+  txn: Transaction,
+  existing: Allocation | undefined,
+  placement: Placement,
+): Allocation['DeploymentStatus'] {
+  const known = existing?.DeploymentID === placement.DeploymentID ? existing.DeploymentStatus : null;
+  if (known !== null) return known;
+  return placement.DeploymentStatus === null ? null : { ...placement.DeploymentStatus, ModifyIndex: txn.index };
+}
+
+function linkPrevious(txn: Transaction, existing: Allocation | undefined, alloc: Allocation): void {
+  if (existing !== undefined || alloc.PreviousAllocation === '') return;
+  const previous = txn.tables.allocs.get(alloc.PreviousAllocation);
+  if (previous === undefined) return;
+  txn.putAlloc({ ...previous, NextAllocation: alloc.ID, ModifyIndex: txn.index });
+}
+
+/** The evaluation's ModifyIndex tells a worker that continues it which state it must have seen. */
+function touchEval(txn: Transaction, id: string): void {
+  const evaluation = txn.tables.evals.get(id);
+  if (evaluation !== undefined) txn.putEval({ ...evaluation, ModifyIndex: txn.index });
+}

@@ -1,0 +1,122 @@
+import { MeshError } from '../structs/errors.js';
+import { ok } from '../util/result.js';
+import { applyAllocsClientUpdate, applyAllocsDesiredTransition } from './apply/allocs.js';
+import {
+  applyDeploymentAllocHealth,
+  applyDeploymentDelete,
+  applyDeploymentPromote,
+  applyDeploymentStatus,
+} from './apply/deployments.js';
+import { applyEvalsDelete, applyEvalsUpsert } from './apply/evals.js';
+import {
+  applyJobBatchDeregister,
+  applyJobDeregister,
+  applyJobRegister,
+  applyJobStability,
+  applyJobVersionTag,
+} from './apply/jobs.js';
+import {
+  applyNodeDeregister,
+  applyNodeDrain,
+  applyNodeEligibility,
+  applyNodeRegister,
+  applyNodeStatus,
+} from './apply/nodes.js';
+import { applyPlanResults } from './apply/plan.js';
+import { applySchedulerConfig } from './apply/scheduler-config.js';
+import type { Command, CommandResult } from './commands.js';
+import { settleJobs } from './job-status.js';
+import type { Store } from './store.js';
+import type { Transaction } from './transaction.js';
+
+/** Applies one command and brings everything derived from it up to date. */
+export function applyCommand(txn: Transaction, command: Command): CommandResult {
+  if (command.type === 'batch') {
+    return ok({ results: command.commands.map((one) => applyCommand(txn, one)) });
+  }
+  const result = applyOne(txn, command);
+  // Deployments before jobs and summaries last: each may still write to what comes after it.
+  txn.flushDeployments();
+  settleJobs(txn);
+  txn.flushSummaries();
+  return result;
+}
+
+function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>): CommandResult {
+  switch (command.type) {
+    case 'noop':
+      return ok(null);
+    case 'job-register':
+      return applyJobRegister(txn, command);
+    case 'job-deregister':
+      return applyJobDeregister(txn, command);
+    case 'job-batch-deregister':
+      return applyJobBatchDeregister(txn, command);
+    case 'job-stability':
+      return applyJobStability(txn, command);
+    case 'job-version-tag':
+      return applyJobVersionTag(txn, command);
+    case 'evals-upsert':
+      return applyEvalsUpsert(txn, command);
+    case 'evals-delete':
+      return applyEvalsDelete(txn, command);
+    case 'node-register':
+      return applyNodeRegister(txn, command);
+    case 'node-deregister':
+      return applyNodeDeregister(txn, command);
+    case 'node-status':
+      return applyNodeStatus(txn, command);
+    case 'node-eligibility':
+      return applyNodeEligibility(txn, command);
+    case 'node-drain':
+      return applyNodeDrain(txn, command);
+    case 'allocs-client-update':
+      return applyAllocsClientUpdate(txn, command);
+    case 'allocs-desired-transition':
+      return applyAllocsDesiredTransition(txn, command);
+    case 'plan-results':
+      return applyPlanResults(txn, command);
+    case 'deployment-status':
+      return applyDeploymentStatus(txn, command);
+    case 'deployment-promote':
+      return applyDeploymentPromote(txn, command);
+    case 'deployment-alloc-health':
+      return applyDeploymentAllocHealth(txn, command);
+    case 'deployment-delete':
+      return applyDeploymentDelete(txn, command);
+    case 'scheduler-config':
+      return applySchedulerConfig(txn, command);
+    default:
+      return refuseUnknown(command);
+  }
+}
+
+/** A newer version wrote this entry. Passing over it would make this server's state differ from the others' for good. */
+function refuseUnknown(command: never): never {
+  const { type } = command as { type: unknown };
+  throw new MeshError(
+    'E_NOT_SUPPORTED',
+    `the log holds a command of type ${JSON.stringify(type)}, which this version does not know: run the version that wrote it, or a newer one`,
+  );
+}
+
+/** The store as the consensus host drives it. */
+export interface StateMachine {
+  /** Applies a log entry and returns a CommandResult. */
+  apply(index: number, command: Command): unknown;
+  /** Holds the state as it is now; the returned function streams it, while later entries are applied. */
+  snapshot(): () => AsyncIterable<Uint8Array>;
+  /** Replaces the whole state. Rejects with E_STORAGE, leaving the state as it was, when the stream is broken. */
+  restore(stream: AsyncIterable<Uint8Array>, index: number): Promise<void>;
+}
+
+export function createStateMachine(store: Store): StateMachine {
+  return {
+    apply: (index, command) => store.apply(index, command),
+    snapshot: () => {
+      const held = store.snapshot();
+      return () => held.stream();
+    },
+    restore: (stream, index) => store.restore(stream, index),
+  };
+}

@@ -1,0 +1,145 @@
+import { isTerminal } from '../scheduler/usage.js';
+import type { Allocation } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Job, JobSubmission } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import { Table, type TableSpec } from './table.js';
+import { jobKey } from './watch.js';
+
+/** What a person handed in for one version of a job. */
+export interface StoredSubmission {
+  readonly Namespace: string;
+  readonly JobID: string;
+  readonly Version: number;
+  readonly Submission: JobSubmission;
+}
+
+/** Ten digits keep versions in the order of their numbers. */
+const VERSION_DIGITS = 10;
+
+/** Key of one version of a job; without a version, the prefix that all of them have. */
+export function versionKey(namespace: string, id: string, version?: number): string {
+  const suffix = version === undefined ? '' : String(version).padStart(VERSION_DIGITS, '0');
+  return `${namespace}\0${id}\0${suffix}`;
+}
+
+const JOBS: TableSpec<Job, 'parent'> = {
+  key: (job) => jobKey(job.Namespace, job.ID),
+  indexes: { parent: (job) => (job.ParentID === '' ? undefined : jobKey(job.Namespace, job.ParentID)) },
+};
+
+const JOB_VERSIONS: TableSpec<Job, never> = {
+  key: (job) => versionKey(job.Namespace, job.ID, job.Version),
+  indexes: {},
+};
+
+const JOB_SUMMARIES: TableSpec<JobSummary, never> = {
+  key: (summary) => jobKey(summary.Namespace, summary.JobID),
+  indexes: {},
+};
+
+const JOB_SUBMISSIONS: TableSpec<StoredSubmission, never> = {
+  key: (row) => versionKey(row.Namespace, row.JobID, row.Version),
+  indexes: {},
+};
+
+/** Whether an evaluation still waits for something. */
+export function isOpen(evaluation: Evaluation): boolean {
+  return evaluation.Status === 'pending' || evaluation.Status === 'blocked';
+}
+
+const EVALS: TableSpec<Evaluation, 'job' | 'openOfJob' | 'status'> = {
+  key: (evaluation) => evaluation.ID,
+  indexes: {
+    job: (evaluation) => jobKey(evaluation.Namespace, evaluation.JobID),
+    openOfJob: (evaluation) => (isOpen(evaluation) ? jobKey(evaluation.Namespace, evaluation.JobID) : undefined),
+    status: (evaluation) => evaluation.Status,
+  },
+};
+
+const ALLOCS: TableSpec<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'deployment'> = {
+  key: (alloc) => alloc.ID,
+  indexes: {
+    job: (alloc) => jobKey(alloc.Namespace, alloc.JobID),
+    liveOfJob: (alloc) => (isTerminal(alloc) ? undefined : jobKey(alloc.Namespace, alloc.JobID)),
+    node: (alloc) => alloc.NodeID,
+    eval: (alloc) => alloc.EvalID,
+    deployment: (alloc) => (alloc.DeploymentID === '' ? undefined : alloc.DeploymentID),
+  },
+};
+
+const NODES: TableSpec<Node, never> = { key: (node) => node.ID, indexes: {} };
+
+const DEPLOYMENTS: TableSpec<Deployment, 'job'> = {
+  key: (deployment) => deployment.ID,
+  indexes: { job: (deployment) => jobKey(deployment.Namespace, deployment.JobID) },
+};
+
+/** The configuration until somebody sets one: Nomad's defaults. */
+export const DEFAULT_SCHEDULER_CONFIG: SchedulerConfiguration = {
+  SchedulerAlgorithm: 'binpack',
+  PreemptionConfig: {
+    SystemSchedulerEnabled: true,
+    SysBatchSchedulerEnabled: false,
+    BatchSchedulerEnabled: false,
+    ServiceSchedulerEnabled: false,
+  },
+  MemoryOversubscriptionEnabled: false,
+  RejectJobRegistration: false,
+  PauseEvalBroker: false,
+  CreateIndex: 0,
+  ModifyIndex: 0,
+};
+
+/** A table of one row. */
+export interface Cell<T> {
+  value: T;
+  lastIndex: number;
+}
+
+/** Every table there is. */
+export interface Tables {
+  readonly jobs: Table<Job, 'parent'>;
+  readonly job_versions: Table<Job>;
+  readonly job_summaries: Table<JobSummary>;
+  readonly job_submissions: Table<StoredSubmission>;
+  readonly evals: Table<Evaluation, 'job' | 'openOfJob' | 'status'>;
+  readonly allocs: Table<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'deployment'>;
+  readonly nodes: Table<Node>;
+  readonly deployments: Table<Deployment, 'job'>;
+  readonly scheduler_config: Cell<SchedulerConfiguration>;
+}
+
+/** The tables, by the name under which their last index is kept. */
+export type TableName = keyof Tables;
+
+export function emptyTables(): Tables {
+  return {
+    jobs: new Table(JOBS),
+    job_versions: new Table(JOB_VERSIONS),
+    job_summaries: new Table(JOB_SUMMARIES),
+    job_submissions: new Table(JOB_SUBMISSIONS),
+    evals: new Table(EVALS),
+    allocs: new Table(ALLOCS),
+    nodes: new Table(NODES),
+    deployments: new Table(DEPLOYMENTS),
+    scheduler_config: { value: DEFAULT_SCHEDULER_CONFIG, lastIndex: 0 },
+  };
+}
+
+/** The tables as they are now; the caller begins a new epoch. */
+export function viewTables(tables: Tables): Tables {
+  return {
+    jobs: tables.jobs.view(),
+    job_versions: tables.job_versions.view(),
+    job_summaries: tables.job_summaries.view(),
+    job_submissions: tables.job_submissions.view(),
+    evals: tables.evals.view(),
+    allocs: tables.allocs.view(),
+    nodes: tables.nodes.view(),
+    deployments: tables.deployments.view(),
+    scheduler_config: { ...tables.scheduler_config },
+  };
+}

@@ -1,0 +1,222 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
+import { MeshError } from '../structs/errors.js';
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Job } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import { assertNever } from '../util/assert.js';
+import { frame, frames } from './frames.js';
+import { internAlloc } from './intern.js';
+import { emptyTables, type StoredSubmission, type TableName, type Tables } from './schema.js';
+import { jobKey } from './watch.js';
+
+// The whole state as a stream: a header, frames of rows, and an end that counts them. Rows are JSON. A job, which its
+// current row, its version and its allocations share, is written once and then meant by its number; of a job that
+// differs from an earlier one of the same name only in what the server sets, only the difference is written.
+
+const FORMAT = 'meshnomad-state';
+/** Raised when older versions could not read what is written. */
+const FORMAT_VERSION = 1;
+/** UTF-16 units of JSON after which a frame is closed. */
+const FRAME_TARGET = 64 * 1024;
+
+type TableRow =
+  | ['node', Node]
+  | ['job', number]
+  | ['version', number]
+  | ['summary', JobSummary]
+  | ['submission', StoredSubmission]
+  | ['eval', Evaluation]
+  | ['deployment', Deployment]
+  | ['alloc', Omit<Allocation, 'Job'> & { Job: number | null }];
+
+/** A job of the next number: whole, or as what differs from the job with number `base`. */
+type Row = TableRow | ['body', base: number | null, fields: Partial<Job>];
+
+interface Header {
+  Format: string;
+  Version: number;
+  Index: number;
+  TableIndexes: Record<TableName, number>;
+  SchedulerConfig: SchedulerConfiguration;
+}
+
+/** Streams tables that nobody writes to any more; equal histories give equal bytes. */
+export async function* encodeSnapshot(index: number, tables: Tables): AsyncGenerator<Uint8Array, void, undefined> {
+  const names = Object.keys(tables) as TableName[];
+  const header: Header = {
+    Format: FORMAT,
+    Version: FORMAT_VERSION,
+    Index: index,
+    TableIndexes: Object.fromEntries(names.map((name) => [name, tables[name].lastIndex])) as Header['TableIndexes'],
+    SchedulerConfig: tables.scheduler_config.value,
+  };
+  yield frame(JSON.stringify(header));
+  let pending: string[] = [];
+  let size = 0;
+  let count = 0;
+  for (const row of rows(tables)) {
+    const text = JSON.stringify(row);
+    pending.push(text);
+    size += text.length;
+    count++;
+    if (size < FRAME_TARGET) continue;
+    yield frame(`[${pending.join(',')}]`);
+    pending = [];
+    size = 0;
+  }
+  if (pending.length > 0) yield frame(`[${pending.join(',')}]`);
+  yield frame(JSON.stringify({ Rows: count }));
+}
+
+/** What is referred to comes before what refers to it. */
+function* rows(tables: Tables): Generator<Row, void, undefined> {
+  const bodies = new JobBodies();
+  for (const node of tables.nodes.values()) yield ['node', node];
+  for (const job of tables.job_versions.values()) {
+    const { number, body } = bodies.refer(job);
+    if (body !== null) yield body;
+    yield ['version', number];
+  }
+  for (const job of tables.jobs.values()) {
+    const { number, body } = bodies.refer(job);
+    if (body !== null) yield body;
+    yield ['job', number];
+  }
+  for (const row of tables.job_submissions.values()) yield ['submission', row];
+  for (const summary of tables.job_summaries.values()) yield ['summary', summary];
+  for (const evaluation of tables.evals.values()) yield ['eval', evaluation];
+  for (const deployment of tables.deployments.values()) yield ['deployment', deployment];
+  for (const alloc of tables.allocs.values()) {
+    if (alloc.Job === null) {
+      yield ['alloc', { ...alloc, Job: null }];
+      continue;
+    }
+    const { number, body } = bodies.refer(alloc.Job);
+    if (body !== null) yield body;
+    yield ['alloc', { ...alloc, Job: number }];
+  }
+}
+
+/** Numbers the jobs that were written. */
+class JobBodies {
+  #numbers = new Map<Job, number>();
+  /** The first job that was written with these groups, by name. */
+  #bases = new Map<Job['TaskGroups'], Map<string, Job>>();
+
+  refer(job: Job): { number: number; body: Row | null } {
+    const known = this.#numbers.get(job);
+    if (known !== undefined) return { number: known, body: null };
+    const number = this.#numbers.size;
+    this.#numbers.set(job, number);
+    const name = jobKey(job.Namespace, job.ID);
+    const byName = this.#bases.get(job.TaskGroups) ?? new Map<string, Job>();
+    this.#bases.set(job.TaskGroups, byName);
+    const base = byName.get(name);
+    if (base === undefined || Object.keys(base).length !== Object.keys(job).length) {
+      byName.set(name, job);
+      return { number, body: ['body', null, job] };
+    }
+    const keys = Object.keys(base) as (keyof Job)[];
+    const fields = Object.fromEntries(keys.filter((key) => base[key] !== job[key]).map((key) => [key, job[key]]));
+    return { number, body: ['body', this.#numbers.get(base) ?? null, fields] };
+  }
+}
+
+/**
+ * Reads a stream into new tables. Rejects with E_STORAGE when it is damaged, cut short or of a newer format.
+ * `epoch` is the one the tables are then written in.
+ */
+export async function decodeSnapshot(
+  stream: AsyncIterable<Uint8Array>,
+  epoch: number,
+): Promise<{ index: number; tables: Tables }> {
+  const tables = emptyTables();
+  const bodies: Job[] = [];
+  const siblings = new Map<string, Allocation>();
+  let header: Header | null = null;
+  let count = 0;
+  let complete = false;
+  for await (const text of frames(stream)) {
+    const value = JSON.parse(text) as Row[] | Header | { Rows: number };
+    if (complete) throw broken('something follows its end');
+    if (header === null) {
+      header = checkHeader(value as Header);
+    } else if (Array.isArray(value)) {
+      for (const row of value) restoreRow(row, { tables, bodies, siblings, epoch });
+      count += value.length;
+    } else {
+      const { Rows } = value as { Rows: number };
+      if (Rows !== count) throw broken(`it has ${count} rows, and should have ${Rows}`);
+      complete = true;
+    }
+  }
+  if (header === null || !complete) throw broken('it is cut short');
+  tables.scheduler_config.value = header.SchedulerConfig;
+  for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = header.TableIndexes[name] ?? 0;
+  return { index: header.Index, tables };
+}
+
+function checkHeader(header: Header): Header {
+  if (header.Format !== FORMAT) throw broken('it is not a snapshot of the state');
+  if (header.Version > FORMAT_VERSION) {
+    throw broken(`its format ${header.Version} is newer than ${FORMAT_VERSION}, the newest this version reads`);
+  }
+  return header;
+}
+
+interface Restoring {
+  readonly tables: Tables;
+  readonly bodies: Job[];
+  readonly siblings: Map<string, Allocation>;
+  readonly epoch: number;
+}
+
+function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): void {
+  const body = (number: number): Job => {
+    const job = bodies[number];
+    if (job === undefined) throw broken(`job number ${number} comes before its definition`);
+    return job;
+  };
+  switch (row[0]) {
+    case 'body':
+      bodies.push(row[1] === null ? (row[2] as Job) : { ...body(row[1]), ...row[2] });
+      return;
+    case 'node':
+      tables.nodes.put(row[1], epoch);
+      return;
+    case 'version':
+      tables.job_versions.put(body(row[1]), epoch);
+      return;
+    case 'job':
+      tables.jobs.put(body(row[1]), epoch);
+      return;
+    case 'submission':
+      tables.job_submissions.put(row[1], epoch);
+      return;
+    case 'summary':
+      tables.job_summaries.put(row[1], epoch);
+      return;
+    case 'eval':
+      tables.evals.put(row[1], epoch);
+      return;
+    case 'deployment':
+      tables.deployments.put(row[1], epoch);
+      return;
+    case 'alloc': {
+      const whole: Allocation = { ...row[1], Job: row[1].Job === null ? null : body(row[1].Job) };
+      const group = `${jobKey(whole.Namespace, whole.JobID)}\0${whole.TaskGroup}`;
+      const alloc = internAlloc(tables, whole, siblings.get(group));
+      siblings.set(group, alloc);
+      tables.allocs.put(alloc, epoch);
+      return;
+    }
+    default:
+      assertNever(row);
+  }
+}
+
+function broken(why: string): MeshError {
+  return new MeshError('E_STORAGE', `the snapshot cannot be read: ${why}`);
+}

@@ -1,0 +1,142 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
+import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
+import type { Job, JobSubmission } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import { type TableName, type Tables, versionKey } from './schema.js';
+import { encodeSnapshot } from './snapshot-codec.js';
+import type { ListOptions, StateSnapshot } from './store.js';
+import { jobKey } from './watch.js';
+
+/** Reads tables that nobody writes to any more. */
+export class TablesSnapshot implements StateSnapshot {
+  readonly index: number;
+  readonly #tables: Tables;
+
+  constructor(index: number, tables: Tables) {
+    this.index = index;
+    this.#tables = tables;
+  }
+
+  tableIndex(...tables: TableName[]): number {
+    return Math.max(1, ...tables.map((name) => this.#tables[name].lastIndex));
+  }
+
+  count(table: TableName): number {
+    const rows = this.#tables[table];
+    return 'count' in rows ? rows.count : 1;
+  }
+
+  jobs({ namespace, prefix = '' }: ListOptions = {}): Iterable<Job> {
+    const { jobs } = this.#tables;
+    if (namespace !== undefined && namespace !== '*') return jobs.values(jobKey(namespace, prefix));
+    return prefix === '' ? jobs.values() : where(jobs.values(), ({ ID }) => ID.startsWith(prefix));
+  }
+
+  jobById(namespace: string, id: string): Job | undefined {
+    return this.#tables.jobs.get(jobKey(namespace, id));
+  }
+
+  jobByVersion(namespace: string, id: string, version: number): Job | undefined {
+    return this.#tables.job_versions.get(versionKey(namespace, id, version));
+  }
+
+  jobVersions(namespace: string, id: string): readonly Job[] {
+    return [...this.#tables.job_versions.values(versionKey(namespace, id))].reverse();
+  }
+
+  jobChildren(namespace: string, parentId: string): readonly Job[] {
+    return this.#tables.jobs.under('parent', jobKey(namespace, parentId));
+  }
+
+  jobSubmission(namespace: string, id: string, version: number): JobSubmission | undefined {
+    return this.#tables.job_submissions.get(versionKey(namespace, id, version))?.Submission;
+  }
+
+  jobSummary(namespace: string, id: string): JobSummary | undefined {
+    return this.#tables.job_summaries.get(jobKey(namespace, id));
+  }
+
+  evals(options: ListOptions = {}): Iterable<Evaluation> {
+    return inNamespace(this.#tables.evals.values(options.prefix), options.namespace);
+  }
+
+  evalById(id: string): Evaluation | undefined {
+    return this.#tables.evals.get(id);
+  }
+
+  evalsByJob(namespace: string, jobId: string): readonly Evaluation[] {
+    return this.#tables.evals.under('job', jobKey(namespace, jobId));
+  }
+
+  evalsByStatus(status: EvalStatus): readonly Evaluation[] {
+    return this.#tables.evals.under('status', status);
+  }
+
+  allocs(options: ListOptions = {}): Iterable<Allocation> {
+    return inNamespace(this.#tables.allocs.values(options.prefix), options.namespace);
+  }
+
+  allocById(id: string): Allocation | undefined {
+    return this.#tables.allocs.get(id);
+  }
+
+  allocsByJob(namespace: string, jobId: string): readonly Allocation[] {
+    return this.#tables.allocs.under('job', jobKey(namespace, jobId));
+  }
+
+  allocsByNode(nodeId: string): readonly Allocation[] {
+    return this.#tables.allocs.under('node', nodeId);
+  }
+
+  allocsByEval(evalId: string): readonly Allocation[] {
+    return this.#tables.allocs.under('eval', evalId);
+  }
+
+  allocsByDeployment(deploymentId: string): readonly Allocation[] {
+    return this.#tables.allocs.under('deployment', deploymentId);
+  }
+
+  nodes({ prefix }: { readonly prefix?: string } = {}): Iterable<Node> {
+    return this.#tables.nodes.values(prefix);
+  }
+
+  nodeById(id: string): Node | undefined {
+    return this.#tables.nodes.get(id);
+  }
+
+  deployments(options: ListOptions = {}): Iterable<Deployment> {
+    return inNamespace(this.#tables.deployments.values(options.prefix), options.namespace);
+  }
+
+  deploymentById(id: string): Deployment | undefined {
+    return this.#tables.deployments.get(id);
+  }
+
+  deploymentsByJob(namespace: string, jobId: string): readonly Deployment[] {
+    const rows = this.#tables.deployments.under('job', jobKey(namespace, jobId));
+    return [...rows].sort((a, b) => b.CreateIndex - a.CreateIndex);
+  }
+
+  latestDeploymentByJob(namespace: string, jobId: string): Deployment | undefined {
+    return this.deploymentsByJob(namespace, jobId)[0];
+  }
+
+  stream(): AsyncIterable<Uint8Array> {
+    return encodeSnapshot(this.index, this.#tables);
+  }
+
+  schedulerConfig(): SchedulerConfiguration {
+    return this.#tables.scheduler_config.value;
+  }
+}
+
+function inNamespace<T extends { Namespace: string }>(rows: Iterable<T>, namespace: string | undefined): Iterable<T> {
+  if (namespace === undefined || namespace === '*') return rows;
+  return where(rows, (row) => row.Namespace === namespace);
+}
+
+function* where<T>(rows: Iterable<T>, wanted: (row: T) => boolean): Generator<T, void, undefined> {
+  for (const row of rows) if (wanted(row)) yield row;
+}

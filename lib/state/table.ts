@@ -1,0 +1,98 @@
+import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeValues } from './tree.js';
+
+/** Says how a row is found: by its own key, and under which key of each index (undefined = not in that index). */
+export interface TableSpec<T, I extends string> {
+  readonly key: (row: T) => string;
+  readonly indexes: Readonly<Record<I, (row: T) => string | undefined>>;
+}
+
+/**
+ * Rows in the order of their keys, with secondary indexes. An index holds the rows themselves, so reading through it
+ * looks nothing up a second time; the price is that each write of a row goes to every index the row is in.
+ */
+export class Table<T, I extends string = never> {
+  readonly #spec: TableSpec<T, I>;
+  readonly #indexes: Record<I, Tree<NonNullable<Tree<T>>>>;
+  #rows: Tree<T>;
+  #count = 0;
+  /** Index of the last command that wrote here. */
+  lastIndex = 0;
+
+  constructor(spec: TableSpec<T, I>) {
+    this.#spec = spec;
+    this.#indexes = {} as Record<I, Tree<NonNullable<Tree<T>>>>;
+    for (const name in spec.indexes) this.#indexes[name] = undefined;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The table as it is now. The caller begins a new epoch, or the view would see later writes. */
+  view(): Table<T, I> {
+    const view = new Table(this.#spec);
+    for (const name in this.#spec.indexes) view.#indexes[name] = this.#indexes[name];
+    view.#rows = this.#rows;
+    view.#count = this.#count;
+    view.lastIndex = this.lastIndex;
+    return view;
+  }
+
+  get(key: string): T | undefined {
+    return treeGet(this.#rows, key);
+  }
+
+  /** Rows whose key has the prefix, in order. */
+  values(prefix = ''): Iterable<T> {
+    return treeValues(this.#rows, prefix);
+  }
+
+  /** Rows under one key of an index, in the order of their own keys. */
+  under(index: I, key: string): readonly T[] {
+    return treeArray(treeGet(this.#indexes[index], key));
+  }
+
+  /** Whether an index has rows under the key. */
+  has(index: I, key: string): boolean {
+    return treeGet(this.#indexes[index], key) !== undefined;
+  }
+
+  /** Inserts or replaces a row and returns what was there. */
+  put(row: T, epoch: number): T | undefined {
+    const key = this.#spec.key(row);
+    const before = treeGet(this.#rows, key);
+    this.#rows = treeSet(this.#rows, key, row, epoch);
+    if (before === undefined) this.#count++;
+    for (const name in this.#spec.indexes) {
+      const keyOf = this.#spec.indexes[name];
+      const to = keyOf(row);
+      const from = before === undefined ? undefined : keyOf(before);
+      if (from !== undefined && from !== to) this.#drop(name, from, key, epoch);
+      if (to === undefined) continue;
+      const bucket = treeGet(this.#indexes[name], to);
+      const next = treeSet(bucket, key, row, epoch);
+      if (next !== bucket && next !== undefined) this.#indexes[name] = treeSet(this.#indexes[name], to, next, epoch);
+    }
+    return before;
+  }
+
+  /** Removes a row and returns it. */
+  delete(key: string, epoch: number): T | undefined {
+    const before = treeGet(this.#rows, key);
+    if (before === undefined) return undefined;
+    this.#rows = treeDelete(this.#rows, key, epoch);
+    this.#count--;
+    for (const name in this.#spec.indexes) {
+      const from = this.#spec.indexes[name](before);
+      if (from !== undefined) this.#drop(name, from, key, epoch);
+    }
+    return before;
+  }
+
+  #drop(name: I, from: string, key: string, epoch: number): void {
+    const bucket = treeGet(this.#indexes[name], from);
+    const next = treeDelete(bucket, key, epoch);
+    if (next === undefined) this.#indexes[name] = treeDelete(this.#indexes[name], from, epoch);
+    else if (next !== bucket) this.#indexes[name] = treeSet(this.#indexes[name], from, next, epoch);
+  }
+}

@@ -1,0 +1,220 @@
+import type { Allocation } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
+import type { Evaluation } from '../structs/evaluation.js';
+import type { Job } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
+import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import { Drafts } from './drafts.js';
+import type { StoredSubmission, Tables } from './schema.js';
+import { versionKey } from './schema.js';
+import type { Change } from './store.js';
+import { jobKey, type Watch } from './watch.js';
+
+/** What was stored last, of whatever name: rows that look alike share their equal parts with it. No part of the state. */
+export interface Recent {
+  job: Job | null;
+  taskStates: Allocation['TaskStates'];
+}
+
+/**
+ * The tables while one command is applied: every write goes through here, so that last indexes, watchers and listeners
+ * hear of it. Counters that many writes of one command touch (job summaries, deployments) are drafts, written once at
+ * the end by `settle`.
+ */
+export class Transaction {
+  readonly index: number;
+  readonly tables: Tables;
+  readonly changes: Change[] = [];
+  readonly summaries: Drafts<JobSummary>;
+  readonly deployments: Drafts<Deployment>;
+  /** Jobs whose status may be another now; true when evaluations or allocations of it were collected as garbage. */
+  readonly unsettledJobs = new Map<string, boolean>();
+  readonly recent: Recent;
+  readonly #epoch: number;
+  readonly #watch: Watch;
+
+  constructor(options: { index: number; tables: Tables; epoch: number; watch: Watch; recent: Recent }) {
+    this.index = options.index;
+    this.tables = options.tables;
+    this.recent = options.recent;
+    this.#epoch = options.epoch;
+    this.#watch = options.watch;
+    this.summaries = new Drafts(
+      (key) => this.tables.job_summaries.get(key),
+      (summary) => ({
+        ...summary,
+        Summary: Object.fromEntries(Object.entries(summary.Summary).map(([name, group]) => [name, { ...group }])),
+        Children: summary.Children === null ? null : { ...summary.Children },
+      }),
+    );
+    this.deployments = new Drafts(
+      (id) => this.tables.deployments.get(id),
+      (deployment) => ({
+        ...deployment,
+        TaskGroups: Object.fromEntries(Object.entries(deployment.TaskGroups).map(([name, g]) => [name, { ...g }])),
+      }),
+    );
+  }
+
+  /** Has the job's status looked at again at the end. */
+  unsettle(namespace: string, id: string, garbage = false): void {
+    const key = jobKey(namespace, id);
+    this.unsettledJobs.set(key, garbage || (this.unsettledJobs.get(key) ?? false));
+  }
+
+  /** Stores the job as current and as its version. */
+  putJob(job: Job): void {
+    const before = this.tables.jobs.put(job, this.#epoch);
+    this.tables.jobs.lastIndex = this.index;
+    this.changes.push({ table: 'jobs', before, after: job });
+    this.#touchJob(job.Namespace, job.ID);
+    this.putJobVersion(job);
+  }
+
+  putJobVersion(job: Job): void {
+    this.tables.job_versions.put(job, this.#epoch);
+    this.tables.job_versions.lastIndex = this.index;
+    this.#touchJob(job.Namespace, job.ID);
+  }
+
+  deleteJobVersion(job: Job): void {
+    this.tables.job_versions.delete(versionKey(job.Namespace, job.ID, job.Version), this.#epoch);
+    this.tables.job_versions.lastIndex = this.index;
+    this.deleteSubmission(job.Namespace, job.ID, job.Version);
+  }
+
+  deleteJob(job: Job): void {
+    const key = jobKey(job.Namespace, job.ID);
+    this.tables.jobs.delete(key, this.#epoch);
+    this.tables.jobs.lastIndex = this.index;
+    this.changes.push({ table: 'jobs', before: job, after: undefined });
+    this.#touchJob(job.Namespace, job.ID);
+    this.summaries.forget(key);
+    if (this.tables.job_summaries.delete(key, this.#epoch) !== undefined) {
+      this.tables.job_summaries.lastIndex = this.index;
+      this.#watch.touch('job-summary', key);
+    }
+  }
+
+  putSubmission(row: StoredSubmission): void {
+    this.tables.job_submissions.put(row, this.#epoch);
+    this.tables.job_submissions.lastIndex = this.index;
+  }
+
+  deleteSubmission(namespace: string, id: string, version: number): void {
+    const gone = this.tables.job_submissions.delete(versionKey(namespace, id, version), this.#epoch);
+    if (gone !== undefined) this.tables.job_submissions.lastIndex = this.index;
+  }
+
+  putEval(evaluation: Evaluation): void {
+    const before = this.tables.evals.put(evaluation, this.#epoch);
+    this.changes.push({ table: 'evals', before, after: evaluation });
+    this.#touchEval(evaluation);
+  }
+
+  deleteEval(evaluation: Evaluation): void {
+    this.tables.evals.delete(evaluation.ID, this.#epoch);
+    this.changes.push({ table: 'evals', before: evaluation, after: undefined });
+    this.#touchEval(evaluation);
+  }
+
+  putAlloc(alloc: Allocation): void {
+    const before = this.tables.allocs.put(alloc, this.#epoch);
+    this.changes.push({ table: 'allocs', before, after: alloc });
+    if (before !== undefined) this.#touchAllocLists(before);
+    this.#touchAllocLists(alloc);
+    this.#touchAlloc(alloc.ID);
+  }
+
+  deleteAlloc(alloc: Allocation): void {
+    this.tables.allocs.delete(alloc.ID, this.#epoch);
+    this.changes.push({ table: 'allocs', before: alloc, after: undefined });
+    this.#touchAllocLists(alloc);
+    this.#touchAlloc(alloc.ID);
+  }
+
+  putNode(node: Node): void {
+    const before = this.tables.nodes.put(node, this.#epoch);
+    this.changes.push({ table: 'nodes', before, after: node });
+    this.#touchNode(node.ID);
+  }
+
+  deleteNode(node: Node): void {
+    this.tables.nodes.delete(node.ID, this.#epoch);
+    this.changes.push({ table: 'nodes', before: node, after: undefined });
+    this.#touchNode(node.ID);
+  }
+
+  deleteDeployment(deployment: Deployment): void {
+    this.deployments.forget(deployment.ID);
+    this.tables.deployments.delete(deployment.ID, this.#epoch);
+    this.changes.push({ table: 'deployments', before: deployment, after: undefined });
+    this.#touchDeployment(deployment);
+  }
+
+  setSchedulerConfig(config: SchedulerConfiguration): void {
+    const cell = this.tables.scheduler_config;
+    this.changes.push({ table: 'scheduler_config', before: cell.value, after: config });
+    cell.value = config;
+    cell.lastIndex = this.index;
+    this.#watch.touch('scheduler-config', '');
+  }
+
+  /** Writes the drafts of deployments. */
+  flushDeployments(): void {
+    for (const draft of this.deployments.take()) {
+      const after = { ...draft, ModifyIndex: this.index };
+      const before = this.tables.deployments.put(after, this.#epoch);
+      this.changes.push({ table: 'deployments', before, after });
+      this.#touchDeployment(after);
+    }
+  }
+
+  /** Writes the drafts of summaries. */
+  flushSummaries(): void {
+    for (const draft of this.summaries.take()) {
+      const key = jobKey(draft.Namespace, draft.JobID);
+      this.tables.job_summaries.put({ ...draft, ModifyIndex: this.index }, this.#epoch);
+      this.tables.job_summaries.lastIndex = this.index;
+      this.#watch.touch('job-summary', key);
+    }
+  }
+
+  #touchJob(namespace: string, id: string): void {
+    this.#watch.touch('jobs', '');
+    this.#watch.touch('job', jobKey(namespace, id));
+  }
+
+  #touchEval(evaluation: Evaluation): void {
+    this.tables.evals.lastIndex = this.index;
+    this.#watch.touch('evals', '');
+    this.#watch.touch('eval', evaluation.ID);
+    this.#watch.touch('evals-by-job', jobKey(evaluation.Namespace, evaluation.JobID));
+  }
+
+  #touchAlloc(id: string): void {
+    this.tables.allocs.lastIndex = this.index;
+    this.#watch.touch('allocs', '');
+    this.#watch.touch('alloc', id);
+  }
+
+  #touchAllocLists(alloc: Allocation): void {
+    this.#watch.touch('allocs-by-job', jobKey(alloc.Namespace, alloc.JobID));
+    this.#watch.touch('allocs-by-node', alloc.NodeID);
+    this.#watch.touch('allocs-by-eval', alloc.EvalID);
+    if (alloc.DeploymentID !== '') this.#watch.touch('allocs-by-deployment', alloc.DeploymentID);
+  }
+
+  #touchNode(id: string): void {
+    this.tables.nodes.lastIndex = this.index;
+    this.#watch.touch('nodes', '');
+    this.#watch.touch('node', id);
+  }
+
+  #touchDeployment(deployment: Deployment): void {
+    this.tables.deployments.lastIndex = this.index;
+    this.#watch.touch('deployments', '');
+    this.#watch.touch('deployment', deployment.ID);
+    this.#watch.touch('deployments-by-job', jobKey(deployment.Namespace, deployment.JobID));
+  }
+}

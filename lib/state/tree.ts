@@ -1,0 +1,247 @@
+// A persistent B+ tree from strings to values: the shape of every table and index of the state.
+//
+// Nodes carry the epoch in which they were made. A write in the same epoch changes a node in place, a write in a later
+// one copies it first; so taking a snapshot is remembering the roots and beginning a new epoch, and a run of writes
+// between two snapshots copies each node at most once. The arrays in a node are never changed, only replaced: they have
+// no slack (half the memory of grown arrays), and a leaf's values can be handed to readers as they are.
+
+const NODE_MAX = 32;
+const NODE_MIN = 10;
+
+class Leaf<V> {
+  readonly epoch: number;
+  keys: readonly string[];
+  values: readonly V[];
+
+  constructor(epoch: number, keys: readonly string[], values: readonly V[]) {
+    this.epoch = epoch;
+    this.keys = keys;
+    this.values = values;
+  }
+}
+
+class Branch<V> {
+  readonly epoch: number;
+  /** keys[i] is not above any key of kids[i] and above every key of kids[i − 1]; keys[0] means nothing. */
+  keys: readonly string[];
+  kids: readonly TreeNode<V>[];
+  /** All values below, once somebody asked for them as an array. */
+  flat: readonly V[] | undefined;
+
+  constructor(epoch: number, keys: readonly string[], kids: readonly TreeNode<V>[]) {
+    this.epoch = epoch;
+    this.keys = keys;
+    this.kids = kids;
+    this.flat = undefined;
+  }
+}
+
+type TreeNode<V> = Leaf<V> | Branch<V>;
+
+/** The root of a tree; undefined when it is empty. */
+export type Tree<V> = TreeNode<V> | undefined;
+
+export function treeGet<V>(tree: Tree<V>, key: string): V | undefined {
+  let node = tree;
+  while (node instanceof Branch) node = node.kids[childOf(node.keys, key)];
+  if (node === undefined) return undefined;
+  const i = lowerBound(node.keys, key);
+  return node.keys[i] === key ? node.values[i] : undefined;
+}
+
+/** The tree with the key set. The old root stays as it was if it was made in an earlier epoch. */
+export function treeSet<V>(tree: Tree<V>, key: string, value: V, epoch: number): Tree<V> {
+  if (tree === undefined) return new Leaf(epoch, [key], [value]);
+  let root = owned(tree, epoch);
+  if (root.keys.length >= NODE_MAX) {
+    const right = split(root, epoch);
+    root = new Branch(epoch, ['', right.separator], [root, right.node]);
+  }
+  let node = root;
+  while (node instanceof Branch) node = descend(node, key, epoch);
+  const i = lowerBound(node.keys, key);
+  if (node.keys[i] === key) {
+    node.values = replaced(node.values, i, value);
+  } else {
+    node.keys = inserted(node.keys, i, key);
+    node.values = inserted(node.values, i, value);
+  }
+  return root;
+}
+
+/** The tree without the key. */
+export function treeDelete<V>(tree: Tree<V>, key: string, epoch: number): Tree<V> {
+  if (treeGet(tree, key) === undefined || tree === undefined) return tree;
+  let root: Tree<V> = without(tree, key, epoch);
+  while (root instanceof Branch && root.kids.length === 1) root = root.kids[0];
+  return root;
+}
+
+/** Values in the order of their keys, from the first key that has the prefix to the last. */
+export function* treeValues<V>(tree: Tree<V>, prefix = ''): Generator<V, void, undefined> {
+  const branches: { node: Branch<V>; next: number }[] = [];
+  let node = tree;
+  while (node !== undefined) {
+    while (node instanceof Branch) {
+      const i: number = prefix === '' ? 0 : childOf(node.keys, prefix);
+      branches.push({ node, next: i + 1 });
+      node = node.kids[i];
+    }
+    while (node instanceof Leaf) {
+      for (let i = prefix === '' ? 0 : lowerBound(node.keys, prefix); i < node.keys.length; i++) {
+        if (!(node.keys[i] as string).startsWith(prefix)) return;
+        yield node.values[i] as V;
+      }
+      node = following(branches);
+    }
+  }
+}
+
+/** All values in the order of their keys: for a small tree its own array, for a larger one an array made once. */
+export function treeArray<V>(tree: Tree<V>): readonly V[] {
+  if (tree === undefined) return [];
+  if (tree instanceof Leaf) return tree.values;
+  if (tree.flat !== undefined) return tree.flat;
+  const all: V[] = [];
+  collect(tree, all);
+  tree.flat = all;
+  return all;
+}
+
+function collect<V>(node: TreeNode<V>, into: V[]): void {
+  if (node instanceof Leaf) for (const value of node.values) into.push(value);
+  else for (const kid of node.kids) collect(kid, into);
+}
+
+/** The next leaf to the right of the path, or undefined at the end. */
+function following<V>(branches: { node: Branch<V>; next: number }[]): Leaf<V> | undefined {
+  for (let top = branches.at(-1); top !== undefined; top = branches.at(-1)) {
+    const kid: TreeNode<V> | undefined = top.node.kids[top.next++];
+    if (kid === undefined) branches.pop();
+    else if (kid instanceof Leaf) return kid;
+    else branches.push({ node: kid, next: 0 });
+  }
+  return undefined;
+}
+
+/** The kid for the key, made writable, and split beforehand if it could not take one more. */
+function descend<V>(node: Branch<V>, key: string, epoch: number): TreeNode<V> {
+  const i = childOf(node.keys, key);
+  const kid = node.kids[i] as TreeNode<V>;
+  const own = owned(kid, epoch);
+  if (own !== kid) node.kids = replaced(node.kids, i, own);
+  if (own.keys.length < NODE_MAX) return own;
+  const right = split(own, epoch);
+  node.keys = inserted(node.keys, i + 1, right.separator);
+  node.kids = inserted(node.kids, i + 1, right.node);
+  return key < right.separator ? own : right.node;
+}
+
+/** Cuts the right half off a node of this epoch. */
+function split<V>(node: TreeNode<V>, epoch: number): { separator: string; node: TreeNode<V> } {
+  const middle = node.keys.length >> 1;
+  const keys = node.keys.slice(middle);
+  const separator = keys[0] as string;
+  node.keys = node.keys.slice(0, middle);
+  if (node instanceof Leaf) {
+    const right = new Leaf(epoch, keys, node.values.slice(middle));
+    node.values = node.values.slice(0, middle);
+    return { separator, node: right };
+  }
+  const right = new Branch(epoch, keys, node.kids.slice(middle));
+  node.kids = node.kids.slice(0, middle);
+  return { separator, node: right };
+}
+
+function without<V>(tree: TreeNode<V>, key: string, epoch: number): Tree<V> {
+  const node = owned(tree, epoch);
+  if (node instanceof Leaf) {
+    if (node.keys.length === 1) return undefined;
+    const i = lowerBound(node.keys, key);
+    node.keys = removed(node.keys, i);
+    node.values = removed(node.values, i);
+    return node;
+  }
+  const i = childOf(node.keys, key);
+  const kid = without(node.kids[i] as TreeNode<V>, key, epoch);
+  if (kid === undefined) {
+    if (node.kids.length === 1) return undefined;
+    node.keys = removed(node.keys, i);
+    node.kids = removed(node.kids, i);
+    return node;
+  }
+  if (kid !== node.kids[i]) node.kids = replaced(node.kids, i, kid);
+  if (kid.keys.length < NODE_MIN) mergeAt(node, i > 0 ? i - 1 : i, epoch);
+  return node;
+}
+
+/** Joins kid i and i + 1 if they fit into one node. */
+function mergeAt<V>(node: Branch<V>, i: number, epoch: number): void {
+  const left = node.kids[i];
+  const right = node.kids[i + 1];
+  if (left === undefined || right === undefined || left.keys.length + right.keys.length > NODE_MAX) return;
+  let merged: TreeNode<V> | undefined;
+  if (left instanceof Leaf && right instanceof Leaf) {
+    merged = new Leaf(epoch, [...left.keys, ...right.keys], [...left.values, ...right.values]);
+  } else if (left instanceof Branch && right instanceof Branch) {
+    // The right branch's first key means nothing there, but becomes a separator here: take the one that held so far.
+    const keys = [...left.keys, node.keys[i + 1] as string, ...right.keys.slice(1)];
+    merged = new Branch(epoch, keys, [...left.kids, ...right.kids]);
+  }
+  if (merged === undefined) return;
+  node.keys = removed(node.keys, i + 1);
+  node.kids = replaced(removed(node.kids, i + 1), i, merged);
+}
+
+function owned<V>(node: TreeNode<V>, epoch: number): TreeNode<V> {
+  if (node.epoch !== epoch) {
+    return node instanceof Leaf ? new Leaf(epoch, node.keys, node.values) : new Branch(epoch, node.keys, node.kids);
+  }
+  if (node instanceof Branch) node.flat = undefined;
+  return node;
+}
+
+/** Index of the first key that is not below `key`. */
+function lowerBound(keys: readonly string[], key: string): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((keys[middle] as string) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Index of the kid whose range the key falls into. */
+function childOf(keys: readonly string[], key: string): number {
+  let low = 1;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((keys[middle] as string) <= key) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+function inserted<T>(items: readonly T[], at: number, item: T): readonly T[] {
+  const result = new Array<T>(items.length + 1);
+  for (let i = 0; i < at; i++) result[i] = items[i] as T;
+  result[at] = item;
+  for (let i = at; i < items.length; i++) result[i + 1] = items[i] as T;
+  return result;
+}
+
+function replaced<T>(items: readonly T[], at: number, item: T): readonly T[] {
+  const result = items.slice();
+  result[at] = item;
+  return result;
+}
+
+function removed<T>(items: readonly T[], at: number): readonly T[] {
+  const result = new Array<T>(items.length - 1);
+  for (let i = 0; i < at; i++) result[i] = items[i] as T;
+  for (let i = at + 1; i < items.length; i++) result[i - 1] = items[i] as T;
+  return result;
+}

@@ -1,0 +1,12 @@
+/**
+ * What lies on disk. Comes from server/consensus.ts (log, term and vote, snapshots); goes to files in the data
+ * directory, or to memory for an agent that keeps no state. It decides nothing: the ports are the cores'.
+ */
+export type { Disk, DiskFile } from './disk.js';
+export { nodeDisk, storageError } from './disk.js';
+export type { Lock } from './lock.js';
+export { acquireLock } from './lock.js';
+export { openRaftLog } from './raft-log.js';
+export { memoryRaftLog } from './raft-log-memory.js';
+export { memorySnapshots, openSnapshots } from './snapshots.js';
+export { memoryStable, openStable } from './stable.js';

@@ -1,0 +1,141 @@
+import type { Affinity, Constraint, Spread } from '../constraint.js';
+import type { Report } from './issue.js';
+
+const COMPARISONS = ['=', '==', 'is', '!=', 'not', '<', '<=', '>', '>='];
+const SETS = ['set_contains', 'set_contains_all', 'set_contains_any'];
+
+const VERSION = String.raw`v?\d+(\.\d+)*(-[0-9A-Za-z.-]+|[-~]?[A-Za-z][0-9A-Za-z.~-]*)?(\+[0-9A-Za-z.~-]+)?`;
+const VERSION_CONSTRAINT = new RegExp(String.raw`^\s*(=|!=|>|<|>=|<=|~>)?\s*${VERSION}\s*$`);
+
+/** The operators that constraints and affinities share. */
+function validateOperand({ LTarget, RTarget, Operand }: Constraint, report: Report): boolean {
+  if (COMPARISONS.includes(Operand)) {
+    if (RTarget === '') report.error('RTarget', `Operator ${JSON.stringify(Operand)} requires a value`);
+    return true;
+  }
+  if (SETS.includes(Operand)) {
+    if (RTarget === '') report.error('RTarget', `Operator ${JSON.stringify(Operand)} requires a value`);
+    return true;
+  }
+  if (Operand === 'regexp') {
+    const why = regexProblem(RTarget);
+    if (why !== undefined) report.error('RTarget', `The value is no regular expression: ${why}`);
+    return true;
+  }
+  if (Operand === 'version' || Operand === 'semver') {
+    const parts = RTarget.split(',');
+    if (!parts.every((part) => VERSION_CONSTRAINT.test(part))) {
+      report.error(
+        'RTarget',
+        `${JSON.stringify(RTarget)} is no ${Operand} constraint; write for example ">= 1.2, < 2.0"`,
+      );
+    }
+    return true;
+  }
+  if (Operand === '') {
+    report.error('Operand', `Missing operator${LTarget === '' ? '' : ` for attribute ${JSON.stringify(LTarget)}`}`);
+    return true;
+  }
+  return false;
+}
+
+/** What Go's regular expressions have and JavaScript's have not is put aside: flags, and the P of named groups. */
+function regexProblem(source: string): string | undefined {
+  const body = source
+    .replace(/\(\?[imsU-]+\)/g, '')
+    .replace(/\(\?[imsU-]+:/g, '(?:')
+    .replace(/\(\?P</g, '(?<');
+  try {
+    new RegExp(body, 'u');
+    return undefined;
+  } catch {
+    // RE2 allows escapes which the strict mode refuses.
+  }
+  try {
+    new RegExp(body);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function validateConstraint(constraint: Constraint, report: Report, level: 'job' | 'group' | 'task'): void {
+  const { LTarget, RTarget, Operand } = constraint;
+  let needsAttribute = true;
+  if (Operand === 'distinct_hosts') {
+    needsAttribute = false;
+  } else if (Operand === 'distinct_property') {
+    if (RTarget !== '' && !/^0*[1-9]\d*$/.test(RTarget)) {
+      report.error(
+        'RTarget',
+        `The value of distinct_property is how often a property may occur: 1 or more, not ${JSON.stringify(RTarget)}`,
+      );
+    }
+  } else if (Operand === 'is_set' || Operand === 'is_not_set') {
+    if (RTarget !== '') report.error('RTarget', `Operator ${JSON.stringify(Operand)} takes no value`);
+  } else if (!validateOperand(constraint, report)) {
+    report.error('Operand', `Unknown operator ${JSON.stringify(Operand)}`);
+  }
+  if (level === 'task' && (Operand === 'distinct_hosts' || Operand === 'distinct_property')) {
+    report.error('Operand', `Operator ${JSON.stringify(Operand)} is allowed in jobs and groups only`);
+  }
+  if (needsAttribute && LTarget === '')
+    report.error('LTarget', `Operator ${JSON.stringify(Operand)} requires an attribute`);
+}
+
+function validateAffinity(affinity: Affinity, report: Report): void {
+  if (!validateOperand(affinity, report)) {
+    report.error('Operand', `Unknown operator ${JSON.stringify(affinity.Operand)}`);
+  }
+  if (affinity.LTarget === '') report.error('LTarget', 'Missing affinity attribute');
+  if (affinity.Weight === 0) report.error('Weight', 'A weight of zero has no effect: leave the affinity out');
+  if (Math.abs(affinity.Weight) > 100) {
+    report.error('Weight', `The weight must lie between -100 and 100, not ${affinity.Weight}`);
+  }
+}
+
+function validateSpread(spread: Spread, report: Report): void {
+  if (spread.Attribute === '') report.error('Attribute', 'Missing spread attribute');
+  if (spread.Weight <= 0 || spread.Weight > 100) {
+    report.error('Weight', `The weight must lie between 1 and 100, not ${spread.Weight}`);
+  }
+  const seen = new Set<string>();
+  let sum = 0;
+  for (const [i, { Value, Percent }] of (spread.SpreadTarget ?? []).entries()) {
+    const at = report.at('SpreadTarget').at(i);
+    if (seen.has(Value)) at.error('Value', `There are two targets ${JSON.stringify(Value)}`);
+    seen.add(Value);
+    if (Percent < 0 || Percent > 100) {
+      at.error('Percent', `The percent of target ${JSON.stringify(Value)} must lie between 0 and 100, not ${Percent}`);
+    }
+    sum += Percent;
+  }
+  if (sum > 100) {
+    report.error('SpreadTarget', `The targets together take ${sum} percent of 100`);
+  }
+}
+
+interface Placed {
+  Constraints: Constraint[] | null;
+  Affinities: Affinity[] | null;
+  Spreads?: Spread[] | null;
+}
+
+/** Constraints, affinities and spreads of one level. System jobs run everywhere: nothing is there to prefer. */
+export function validatePlacement(placed: Placed, type: string, report: Report, level: 'job' | 'group' | 'task'): void {
+  for (const [i, constraint] of (placed.Constraints ?? []).entries()) {
+    validateConstraint(constraint, report.at('Constraints').at(i, `Constraint ${i + 1} validation failed: `), level);
+  }
+  if (type === 'system') {
+    if (placed.Affinities)
+      report.error('Affinities', 'A system job runs on every node: `affinity` has no meaning for it');
+    if (placed.Spreads) report.error('Spreads', 'A system job runs on every node: `spread` has no meaning for it');
+    return;
+  }
+  for (const [i, affinity] of (placed.Affinities ?? []).entries()) {
+    validateAffinity(affinity, report.at('Affinities').at(i, `Affinity ${i + 1} validation failed: `));
+  }
+  for (const [i, spread] of (placed.Spreads ?? []).entries()) {
+    validateSpread(spread, report.at('Spreads').at(i, `Spread ${i + 1} validation failed: `));
+  }
+}

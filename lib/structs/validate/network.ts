@@ -1,0 +1,78 @@
+import type { TaskGroup } from '../job.js';
+import type { NetworkResource, Port } from '../resources.js';
+import type { Report } from './issue.js';
+
+const PORT_MAX = 65_535;
+
+interface Seen {
+  labels: Map<string, string>;
+  /** Host network → static port → who has it. */
+  ports: Map<string, Map<number, string>>;
+}
+
+/** Ports of the group and of its tasks: their labels become variables, and a number is there once on a node. */
+export function validateNetworks(group: TaskGroup, report: Report): void {
+  const seen: Seen = { labels: new Map(), ports: new Map() };
+  const networks = group.Networks ?? [];
+  if (networks.length > 1) report.error('Networks', 'A group may have one network block only');
+  for (const [i, network] of networks.entries()) {
+    validateNetwork(
+      network,
+      'group network',
+      seen,
+      report.at('Networks').at(i, 'Task group network validation failed: '),
+    );
+  }
+  for (const [t, task] of group.Tasks.entries()) {
+    for (const [i, network] of (task.Resources.Networks ?? []).entries()) {
+      const at = report.at('Tasks').at(t).at('Resources').at('Networks');
+      validateNetwork(network, `task ${task.Name}`, seen, at.at(i, 'Task group network validation failed: '));
+    }
+  }
+}
+
+function validateNetwork(network: NetworkResource, owner: string, seen: Seen, report: Report): void {
+  for (const list of ['ReservedPorts', 'DynamicPorts'] as const) {
+    for (const [i, port] of (network[list] ?? []).entries()) {
+      validatePort(port, list, owner, seen, report.at(list).at(i));
+    }
+  }
+  if (network.MBits !== null && network.MBits > 0) {
+    report.warning('MBits', 'mbits has no effect: please remove it from the network block');
+  }
+  if (network.Hostname !== '' && !network.Hostname.includes('${') && !isDnsName(network.Hostname)) {
+    report.error('Hostname', `Hostname ${JSON.stringify(network.Hostname)} is no DNS name`);
+  }
+}
+
+function isDnsName(name: string): boolean {
+  return name.length <= 253 && /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?$/.test(name);
+}
+
+function validatePort(port: Port, list: string, owner: string, seen: Seen, report: Report): void {
+  const { Label, Value, To, HostNetwork, IgnoreCollision } = port;
+  // The label stands in NOMAD_PORT_<label>: what would break such a name is refused.
+  if (Label === '') report.error('Label', 'Port label must not be empty');
+  else if (/[\s=\0]/.test(Label))
+    report.error('Label', `Port label ${JSON.stringify(Label)} contains a blank, = or null`);
+  const other = seen.labels.get(Label);
+  if (other !== undefined) report.error('Label', `Port label ${Label} is taken by the ${other}`);
+  seen.labels.set(Label, owner);
+
+  if (Value < 0 || Value > PORT_MAX) {
+    report.error('Value', `Port ${JSON.stringify(Label)} is ${Value}: it must lie between 1 and ${PORT_MAX}`);
+  } else if (list === 'ReservedPorts' && Value === 0) {
+    report.error('Value', `Port ${Label} is reserved but has no number`);
+  } else if (Value !== 0) {
+    const taken = seen.ports.get(HostNetwork) ?? new Map<number, string>();
+    seen.ports.set(HostNetwork, taken);
+    const holder = taken.get(Value);
+    if (holder !== undefined && !IgnoreCollision) {
+      report.error('Value', `Static port ${Value} is taken by ${holder}`);
+    }
+    taken.set(Value, `${owner}:${Label}`);
+  }
+  if (To < -1 || To > PORT_MAX) {
+    report.error('To', `Port ${JSON.stringify(Label)} leads to ${To}: it must lie between 1 and ${PORT_MAX}, or be -1`);
+  }
+}

@@ -1,0 +1,52 @@
+import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { MeshError } from '../structs/errors.js';
+
+/** An agent's key pair (ed25519): its public half is its name among servers, whatever its address is. */
+export interface Identity {
+  /** 64 hexadecimal digits. */
+  readonly publicKey: string;
+  /** The 32 bytes everything is derived from; never leaves this machine. */
+  readonly seed: Buffer;
+}
+
+const NAME = 'identity.key';
+// The fixed head of an ed25519 private key in PKCS #8 (RFC 8410, section 7): Node takes keys in this form only.
+const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+/** The identity kept in `folder`, made the first time; null = a new one that is kept nowhere. */
+export function ensureIdentity(folder: string | null): Identity {
+  if (folder === null) return fromSeed(randomBytes(32));
+  const path = join(folder, NAME);
+  const known = read(path);
+  if (known) return fromSeed(known);
+  const seed = randomBytes(32);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const draft = `${path}.new`;
+  const file = openSync(draft, 'w', 0o600);
+  writeSync(file, `${seed.toString('hex')}\n`);
+  fsyncSync(file);
+  closeSync(file);
+  renameSync(draft, path);
+  return fromSeed(seed);
+}
+
+function read(path: string): Buffer | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new MeshError('E_STORAGE', `cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  // A new identity in its stead would be another server: the old one's log would be refused.
+  if (!/^[0-9a-f]{64}\s*$/.test(text)) throw new MeshError('E_STORAGE', `${path} is damaged: restore it from a backup`);
+  return Buffer.from(text.trim(), 'hex');
+}
+
+function fromSeed(seed: Buffer): Identity {
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: 'der', type: 'pkcs8' });
+  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
+  return { publicKey: spki.subarray(-32).toString('hex'), seed };
+}

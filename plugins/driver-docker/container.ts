@@ -1,0 +1,302 @@
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import type { ContainerCreateOptions, HostConfig, MountSettings, PortMap } from 'dockerode';
+import { DriverError, type TaskConfig, type TaskMount } from '../../lib/plugin/sdk/driver.js';
+import { type DockerConfig, type DockerOptions, parseUlimit, parseVolume } from './config.js';
+
+const MIB = 1 << 20;
+/** The engine's least share of the processor. */
+const CPU_SHARES_MIN = 2;
+const CFS_PERIOD_US = 100_000;
+/** What the engine grants by itself and a job must be allowed: lets a container forge packets. */
+const DEFAULT_CAPS = [
+  'audit_write',
+  'chown',
+  'dac_override',
+  'fowner',
+  'fsetid',
+  'kill',
+  'mknod',
+  'net_bind_service',
+  'net_raw',
+  'setfcap',
+  'setgid',
+  'setpcap',
+  'setuid',
+  'sys_chroot',
+];
+
+/** `<task>-<allocation>`, as people look for it in `docker ps`; what a container's name may not hold becomes "_". */
+export function containerName(task: TaskConfig): string {
+  return `${task.name}-${task.allocId}`.replace(/[^a-zA-Z0-9_.-]/g, '_');
+}
+
+/** The label by which a container is known to be ours. */
+export const ALLOC_LABEL = 'com.hashicorp.nomad.alloc_id';
+
+/** The label that tells which agent made a container: the engine may serve several. Its value is the driver's state directory. */
+export const OWNER_LABEL = 'meshnomad.state_dir';
+
+/** What the engine is asked to create for a task. Throws a DriverError on what the agent's config does not allow. */
+export function containerOptions(
+  task: TaskConfig<DockerConfig>,
+  options: DockerOptions,
+  machine: { cores: number; stateDir: string },
+): ContainerCreateOptions {
+  const { config } = task;
+  const published = config.network_mode === 'host' ? {} : publishedPorts(task);
+  const command = [...(config.command === '' ? [] : [config.command]), ...config.args];
+  const networkMode = config.network_mode === '' ? 'default' : config.network_mode;
+  return {
+    name: containerName(task),
+    Image: config.image,
+    Env: Object.entries(task.env).map(([name, value]) => `${name}=${value}`),
+    Labels: { ...labelsOf(task, options), [OWNER_LABEL]: machine.stateDir },
+    ...(command.length > 0 ? { Cmd: command } : {}),
+    ...(config.entrypoint.length > 0 ? { Entrypoint: config.entrypoint } : {}),
+    ...(config.hostname === '' ? {} : { Hostname: config.hostname }),
+    ...(task.user === '' ? {} : { User: task.user }),
+    ...(config.work_dir === '' ? {} : { WorkingDir: config.work_dir }),
+    ...(config.mac_address === '' ? {} : { MacAddress: config.mac_address }),
+    ...(config.healthchecks?.disable ? { Healthcheck: { Test: ['NONE'] } } : {}),
+    Tty: config.tty,
+    OpenStdin: config.interactive,
+    ExposedPorts: Object.fromEntries(Object.keys(published).map((port) => [port, {}])),
+    HostConfig: {
+      ...resourceLimits(task, options, machine),
+      ...isolation(task, options),
+      Binds: binds(task, options),
+      Mounts: [...config.mount, ...config.mounts].map((mount) => mountSettings(task, options, mount)),
+      PortBindings: published,
+      NetworkMode: networkMode,
+      Dns: config.dns_servers.length > 0 ? config.dns_servers : (task.dns?.servers ?? []),
+      DnsSearch: config.dns_search_domains.length > 0 ? config.dns_search_domains : (task.dns?.searches ?? []),
+      DnsOptions: config.dns_options.length > 0 ? config.dns_options : (task.dns?.options ?? []),
+      ExtraHosts: config.extra_hosts,
+      LogConfig: logConfig(config, options),
+      // The agent alone decides about restarts: it knows the job.
+      RestartPolicy: { Name: '' },
+    },
+    ...endpoint(config, networkMode),
+  };
+}
+
+function labelsOf(task: TaskConfig<DockerConfig>, options: DockerOptions): Record<string, string> {
+  const facts: Record<string, string> = {
+    job_name: task.jobName,
+    job_id: task.jobId,
+    task_group_name: task.taskGroup,
+    task_name: task.name,
+    namespace: task.namespace,
+    node_name: task.nodeName,
+    node_id: task.nodeId,
+  };
+  const wanted = Object.entries(facts).filter(([fact]) =>
+    options.extra_labels.some((word) => (word.endsWith('*') ? fact.startsWith(word.slice(0, -1)) : word === fact)),
+  );
+  return {
+    ...task.config.labels,
+    ...Object.fromEntries(wanted.map(([fact, value]) => [`com.hashicorp.nomad.${fact}`, value])),
+    [ALLOC_LABEL]: task.allocId,
+  };
+}
+
+function publishedPorts(task: TaskConfig<DockerConfig>): PortMap {
+  const result: PortMap = {};
+  for (const label of task.config.ports) {
+    const port = task.ports.find((port) => port.Label === label);
+    if (!port) {
+      const known = task.ports.map((port) => port.Label).join(', ') || 'none';
+      throw refused(`ports: the group's network has no port "${label}" (it has: ${known})`);
+    }
+    const inside = port.To > 0 ? port.To : port.Value;
+    for (const protocol of ['tcp', 'udp']) {
+      const bindings = result[`${inside}/${protocol}`] ?? [];
+      result[`${inside}/${protocol}`] = [...bindings, { HostIp: port.HostIP, HostPort: String(port.Value) }];
+    }
+  }
+  return result;
+}
+
+function resourceLimits(
+  task: TaskConfig<DockerConfig>,
+  options: DockerOptions,
+  machine: { cores: number },
+): HostConfig {
+  const { config, resources } = task;
+  const softMb = resources.memoryMb;
+  const hardMb = config.memory_hard_limit || resources.memoryMaxMb;
+  const limitMb = hardMb > 0 ? hardMb : hardMb < 0 ? 0 : softMb;
+  const period = config.cpu_cfs_period || CFS_PERIOD_US;
+  const cpus = config.cpuset_cpus || resources.cores.join(',');
+  const pidsLimit = config.pids_limit || options.pids_limit;
+  if (options.pids_limit > 0 && pidsLimit > options.pids_limit) {
+    throw refused(`pids_limit ${pidsLimit} is above what the agent's docker plugin allows: ${options.pids_limit}`);
+  }
+  return {
+    Memory: limitMb * MIB,
+    // Without swap: a task that outgrows its memory is to be ended, not to slow the whole node down.
+    MemorySwap: limitMb * MIB,
+    ...(limitMb !== softMb ? { MemoryReservation: softMb * MIB } : {}),
+    CpuShares: Math.max(CPU_SHARES_MIN, Math.round(resources.cpuMhz)),
+    ...(cpus === '' ? {} : { CpusetCpus: cpus }),
+    ...(config.cpu_hard_limit
+      ? {
+          CpuPeriod: period,
+          CpuQuota: Math.max(1000, Math.round((resources.cpuPercent / 100) * period * machine.cores)),
+        }
+      : {}),
+    ...(pidsLimit > 0 ? { PidsLimit: pidsLimit } : {}),
+    ...(config.shm_size > 0 ? { ShmSize: config.shm_size } : {}),
+    OomScoreAdj: config.oom_score_adj || options.oom_score_adj,
+    Ulimits: Object.entries(config.ulimit).map(([Name, value]) => {
+      const limit = parseUlimit(value);
+      return { Name, Soft: limit?.soft ?? 0, Hard: limit?.hard ?? 0 };
+    }),
+  };
+}
+
+function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions): HostConfig {
+  const { config } = task;
+  if (config.privileged && !options.allow_privileged) {
+    throw refused('privileged containers are not allowed on this node (allow_privileged of the docker plugin)');
+  }
+  if (config.runtime !== '' && !options.allow_runtimes.includes(config.runtime)) {
+    throw refused(`runtime "${config.runtime}" is not allowed on this node (allow_runtimes of the docker plugin)`);
+  }
+  if (config.volume_driver !== '' && !options.volumes?.enabled) throw volumesDisabled('volume_driver');
+  return {
+    Privileged: config.privileged,
+    ...capabilities(config, options),
+    ReadonlyRootfs: config.readonly_rootfs,
+    SecurityOpt: config.security_opt,
+    GroupAdd: config.group_add,
+    Sysctls: config.sysctl,
+    StorageOpt: config.storage_opt,
+    ...(config.init ? { Init: true } : {}),
+    ...(config.runtime === '' ? {} : { Runtime: config.runtime }),
+    ...(config.ipc_mode === '' ? {} : { IpcMode: config.ipc_mode }),
+    ...(config.pid_mode === '' ? {} : { PidMode: config.pid_mode }),
+    ...(config.uts_mode === '' ? {} : { UTSMode: config.uts_mode }),
+    ...(config.userns_mode === '' ? {} : { UsernsMode: config.userns_mode }),
+    ...(config.cgroupns === '' ? {} : { CgroupnsMode: config.cgroupns }),
+    ...(config.volume_driver === '' ? {} : { VolumeDriver: config.volume_driver }),
+    Devices: config.devices.map((device) => ({
+      PathOnHost: device.host_path,
+      PathInContainer: device.container_path || device.host_path,
+      CgroupPermissions: device.cgroup_permissions,
+    })),
+  };
+}
+
+function capabilities(config: DockerConfig, options: DockerOptions): { CapAdd: string[]; CapDrop: string[] } {
+  const plain = (name: string): string => name.toLowerCase().replace(/^cap_/, '');
+  const allowed = options.allow_caps.map(plain);
+  const added = config.cap_add.map(plain);
+  const forbidden = allowed.includes('all') ? [] : added.filter((name) => !allowed.includes(name));
+  if (forbidden.length > 0) {
+    throw refused(`cap_add: ${forbidden.join(', ')} not allowed on this node (allow_caps of the docker plugin)`);
+  }
+  const denied = allowed.includes('all') ? [] : DEFAULT_CAPS.filter((name) => !allowed.includes(name));
+  const dropped = new Set([...config.cap_drop.map(plain), ...denied]);
+  const words = (names: Iterable<string>): string[] => [...names].map((name) => name.toUpperCase());
+  return { CapAdd: words(added), CapDrop: words(dropped) };
+}
+
+function binds(task: TaskConfig<DockerConfig>, options: DockerOptions): string[] {
+  const label = options.volumes?.selinuxlabel ? `:${options.volumes.selinuxlabel}` : '';
+  const own = [
+    `${task.sharedDir}:/alloc${label}`,
+    `${task.localDir}:/local${label}`,
+    `${task.secretsDir}:/secrets${label}`,
+  ];
+  const volumes = task.config.volumes.map((volume) => {
+    const { source, target, mode } = parseVolume(volume) ?? { source: '', target: '', mode: '' };
+    const isName = /^[a-zA-Z0-9][\w.-]*$/.test(source) && task.config.volume_driver !== '';
+    const from = isName ? source : hostPath(task, options, { key: 'volumes', source });
+    return [from, target, ...(mode === '' ? [] : [mode])].join(':');
+  });
+  return [...own, ...volumes, ...task.mounts.map(mountBind)];
+}
+
+const PROPAGATION: Record<TaskMount['propagation'], string> = {
+  private: 'rprivate',
+  'host-to-task': 'rslave',
+  bidirectional: 'rshared',
+};
+
+function mountBind(mount: TaskMount): string {
+  return `${mount.hostPath}:${mount.taskPath}:${mount.readOnly ? 'ro' : 'rw'},${PROPAGATION[mount.propagation]}`;
+}
+
+function mountSettings(
+  task: TaskConfig<DockerConfig>,
+  options: DockerOptions,
+  mount: DockerConfig['mounts'][number],
+): MountSettings {
+  const common = { Target: mount.target, Type: mount.type, ReadOnly: mount.readonly };
+  if (mount.type === 'tmpfs') {
+    const { size, mode } = mount.tmpfs_options ?? { size: 0, mode: 0 };
+    return { ...common, Source: '', TmpfsOptions: { SizeBytes: size, Mode: mode } };
+  }
+  if (mount.type === 'bind') {
+    const propagation = mount.bind_options?.propagation || 'rprivate';
+    return {
+      ...common,
+      Source: hostPath(task, options, { key: 'mount', source: mount.source }),
+      BindOptions: { Propagation: propagation as 'rprivate' },
+    };
+  }
+  const given = mount.volume_options;
+  const driver = given?.driver_config;
+  if (driver && driver.name !== '' && !options.volumes?.enabled) throw volumesDisabled('mount');
+  return {
+    ...common,
+    Source: mount.source,
+    VolumeOptions: {
+      NoCopy: given?.no_copy ?? false,
+      Labels: given?.labels ?? {},
+      DriverConfig: { Name: driver?.name ?? '', Options: driver?.options ?? {} },
+    },
+  };
+}
+
+/** A path of the node for a bind: relative ones lie in the task's directory; others need the agent's consent. */
+function hostPath(task: TaskConfig, options: DockerOptions, from: { key: string; source: string }): string {
+  const path = isAbsolute(from.source) ? from.source : resolve(task.taskDir, from.source);
+  const isInside = !relative(task.allocDir, path).startsWith('..');
+  if (!isInside && !options.volumes?.enabled) throw volumesDisabled(`${from.key}: ${from.source}`);
+  return isAbsolute(from.source) ? path : join(task.taskDir, from.source);
+}
+
+/** Output is read from the engine, so that it survives the agent: the engine keeps enough of it for a long restart. */
+function logConfig(config: DockerConfig, options: DockerOptions): { Type: string; Config: Record<string, string> } {
+  const given = config.logging ?? options.logging;
+  const type = config.logging?.driver || given?.type || '';
+  if (type !== '' || Object.keys(given?.config ?? {}).length > 0) {
+    return { Type: type || 'json-file', Config: given?.config ?? {} };
+  }
+  return { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } };
+}
+
+function endpoint(config: DockerConfig, network: string): Pick<ContainerCreateOptions, 'NetworkingConfig'> {
+  const { ipv4_address, ipv6_address, network_aliases } = config;
+  if (ipv4_address === '' && ipv6_address === '' && network_aliases.length === 0) return {};
+  if (['default', 'bridge', 'host', 'none'].includes(network)) {
+    throw refused('ipv4_address, ipv6_address and network_aliases need network_mode to name a network of your own');
+  }
+  const settings = {
+    Aliases: network_aliases,
+    IPAMConfig: { IPv4Address: ipv4_address, IPv6Address: ipv6_address },
+  };
+  return { NetworkingConfig: { EndpointsConfig: { [network]: settings } } };
+}
+
+function volumesDisabled(what: string): DriverError {
+  return refused(
+    `${what}: paths outside of the allocation's directory are not allowed on this node; write volumes { enabled = true } in the config of its docker plugin, or use a volume block`,
+  );
+}
+
+function refused(message: string): DriverError {
+  return new DriverError(message, { recoverable: false });
+}

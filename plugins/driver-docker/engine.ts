@@ -1,0 +1,99 @@
+import type Docker from 'dockerode';
+import { DriverError } from '../../lib/plugin/sdk/driver.js';
+import type { DockerOptions } from './config.js';
+
+const DEFAULT_ENDPOINT = 'unix:///var/run/docker.sock';
+
+/** Where the engine listens: the plugin's config, else DOCKER_HOST, else the usual socket. */
+export function endpointOf(options: DockerOptions): string {
+  return options.endpoint || process.env['DOCKER_HOST'] || DEFAULT_ENDPOINT;
+}
+
+/** A client of the engine; the package is loaded here, when a docker task or fingerprint first needs it. */
+export async function connectEngine(options: DockerOptions): Promise<Docker> {
+  const { default: Engine } = await import('dockerode');
+  const endpoint = endpointOf(options);
+  if (endpoint.startsWith('unix://')) return new Engine({ socketPath: endpoint.slice('unix://'.length) });
+  if (endpoint.startsWith('/')) return new Engine({ socketPath: endpoint });
+  const url = new URL(endpoint.replace(/^tcp:/, options.tls ? 'https:' : 'http:'));
+  const protocol = url.protocol === 'https:' ? 'https' : 'http';
+  const port = url.port === '' ? (protocol === 'https' ? 2376 : 2375) : Number(url.port);
+  return new Engine({ host: url.hostname, port, protocol, ...(await tlsFiles(options)) });
+}
+
+async function tlsFiles(options: DockerOptions): Promise<{ ca?: Buffer; cert?: Buffer; key?: Buffer }> {
+  if (!options.tls) return {};
+  const { readFile } = await import('node:fs/promises');
+  const { ca, cert, key } = options.tls;
+  return {
+    ...(ca === '' ? {} : { ca: await readFile(ca) }),
+    ...(cert === '' ? {} : { cert: await readFile(cert) }),
+    ...(key === '' ? {} : { key: await readFile(key) }),
+  };
+}
+
+/** The status of an answer that refused, undefined when none came at all. */
+export function statusOf(error: unknown): number | undefined {
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof status === 'number' ? status : undefined;
+}
+
+/** What the engine said, without the wrapping. */
+export function reasonOf(error: unknown): string {
+  const found = error as { json?: { message?: unknown }; message?: unknown } | null;
+  const said = found?.json?.message ?? found?.message ?? error;
+  return String(said).trim();
+}
+
+/** No answer came: the engine is down, starting, or not ours to talk to. */
+export function isUnreachable(error: unknown): boolean {
+  if (statusOf(error) !== undefined) return false;
+  const code = (error as { code?: unknown } | null)?.code;
+  return ['ECONNREFUSED', 'ENOENT', 'EACCES', 'EPERM', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND'].includes(
+    String(code),
+  );
+}
+
+/** Says why there is no engine, and what to do. */
+export function unreachableText(error: unknown, endpoint: string): string {
+  const code = String((error as { code?: unknown } | null)?.code ?? '');
+  if (code === 'ENOENT') return `no Docker Engine at ${endpoint}: there is no such socket; install or start docker`;
+  if (code === 'ECONNREFUSED') return `no Docker Engine listens at ${endpoint}; start it (systemctl start docker)`;
+  if (code === 'EACCES' || code === 'EPERM') {
+    return `no permission to use the Docker Engine at ${endpoint}; add the agent's user to the group docker`;
+  }
+  return `the Docker Engine at ${endpoint} does not answer: ${reasonOf(error)}`;
+}
+
+/** Turns what a call to the engine threw into an error of the task. */
+export function engineError(error: unknown, what: string, endpoint: string): DriverError {
+  if (error instanceof DriverError) return error;
+  if (isUnreachable(error)) {
+    return new DriverError(`${what}: ${unreachableText(error, endpoint)}`, { recoverable: true, cause: error });
+  }
+  // The engine answers 4xx to what is wrong with the request, which does not get better by itself.
+  const status = statusOf(error) ?? 500;
+  const isOurs = status >= 400 && status < 500 && status !== 409;
+  return new DriverError(`${what}: ${reasonOf(error)}`, { recoverable: !isOurs, cause: error });
+}
+
+/**
+ * Waits for a container's end. Rejects when the connection is cut: the package's own wait() then never settles, since it
+ * does not watch an answer that has begun.
+ */
+export async function waitForEnd(engine: Docker, containerId: string, signal: AbortSignal): Promise<void> {
+  const answer = await new Promise<AsyncIterable<unknown>>((resolve, reject) => {
+    engine.modem.dial(
+      {
+        path: `/containers/${containerId}/wait`,
+        method: 'POST',
+        isStream: true,
+        abortSignal: signal,
+        statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+      },
+      (error, found) => (error ? reject(error) : resolve(found as AsyncIterable<unknown>)),
+    );
+  });
+  // Its content is the exit code, which the container's state has too.
+  for await (const _chunk of answer);
+}

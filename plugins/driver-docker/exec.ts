@@ -1,0 +1,77 @@
+import { type Duplex, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type Docker from 'dockerode';
+import { DriverError } from '../../lib/plugin/sdk/driver.js';
+import { type ExecHandlers, type ExecSession, openExecSession } from '../../lib/plugin/sdk/exec-session.js';
+import { reasonOf } from './engine.js';
+
+/** Runs a command inside a container, as a session. */
+export function execInContainer(
+  engine: Promise<Docker>,
+  options: { containerId: string; command: string[]; tty: boolean },
+): Duplex {
+  const ready = engine.then((found) => start(found, () => session, options));
+  const session: ExecSession = openExecSession(ready.catch(toDriverError));
+  return session.stream;
+}
+
+async function start(
+  engine: Docker,
+  session: () => ExecSession,
+  options: { containerId: string; command: string[]; tty: boolean },
+): Promise<ExecHandlers> {
+  const exec = await engine.getContainer(options.containerId).exec({
+    Cmd: options.command,
+    Tty: options.tty,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+  });
+  const stream = await exec.start({ hijack: true, stdin: true, Tty: options.tty });
+  const saying = (Type: 'stdout' | 'stderr'): Writable =>
+    new Writable({
+      write(Data: Buffer, _encoding, done) {
+        session().say({ Type, Data });
+        done();
+      },
+    });
+  if (options.tty) stream.on('data', (Data: Buffer) => session().say({ Type: 'stdout', Data }));
+  else engine.modem.demuxStream(stream, saying('stdout'), saying('stderr'));
+  stream.once('error', (error) => session().fail(new DriverError(reasonOf(error), { recoverable: false })));
+  let resized: Promise<unknown> = Promise.resolve();
+  // 'close' alone is the end when the connection was cut.
+  stream.once('close', () => {
+    exec.inspect().then(
+      ({ ExitCode }) => session().exited(ExitCode ?? 0),
+      (error) => session().fail(new DriverError(reasonOf(error), { recoverable: false })),
+    );
+  });
+  return {
+    onInput(input) {
+      // The size travels by another connection: what is typed after it must not arrive before it.
+      if (input.Type === 'stdin') void resized.then(() => stream.write(input.Data));
+      if (input.Type === 'stdin-close') void resized.then(() => stream.end());
+      if (input.Type === 'resize') resized = resized.then(() => resize(exec, input));
+    },
+    onAbandoned: () => stream.destroy(),
+  };
+}
+
+const RESIZE_ATTEMPTS = 5;
+const RESIZE_RETRY_MS = 50;
+
+/** Right after the start the engine may not have the terminal yet; a command that has just ended has it no more. */
+async function resize(exec: Docker.Exec, size: { Height: number; Width: number }): Promise<void> {
+  for (let attempt = 0; attempt < RESIZE_ATTEMPTS; attempt++) {
+    try {
+      await exec.resize({ h: Math.max(1, size.Height), w: Math.max(1, size.Width) });
+      return;
+    } catch {
+      await sleep(RESIZE_RETRY_MS);
+    }
+  }
+}
+
+function toDriverError(error: unknown): never {
+  throw new DriverError(`the command cannot be run: ${reasonOf(error)}`, { recoverable: false, cause: error });
+}

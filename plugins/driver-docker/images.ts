@@ -1,0 +1,185 @@
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import type Docker from 'dockerode';
+import { DriverError, type TaskConfig } from '../../lib/plugin/sdk/driver.js';
+import { findAuth } from './auth.js';
+import type { DockerConfig, DockerOptions } from './config.js';
+import { engineError, reasonOf, statusOf } from './engine.js';
+
+const PULL_TIMEOUT_MS = 300_000;
+const PROGRESS_INTERVAL_MS = 5_000;
+
+type Say = (message: string) => void;
+
+interface Pull {
+  done: Promise<void>;
+  listeners: Set<Say>;
+}
+
+/** Brings images to the engine; tasks that need the same one at the same time share one pull. */
+export class Images {
+  readonly #options: DockerOptions;
+  readonly #endpoint: string;
+  readonly #pulls = new Map<string, Pull>();
+
+  constructor(options: DockerOptions, endpoint: string) {
+    this.#options = options;
+    this.#endpoint = endpoint;
+  }
+
+  /** Makes sure that the task's image is there. An image with a tag of its own that is present is not asked for again. */
+  async ensure(engine: Docker, task: TaskConfig<DockerConfig>, say: Say): Promise<void> {
+    const { image, load, force_pull } = task.config;
+    if (load !== '') return this.#load(engine, join(task.localDir, load), load);
+    const reference = image.replace(/^(https?:\/\/|docker:\/\/)/, '');
+    if (!force_pull && !isMoving(reference) && (await this.#isPresent(engine, reference))) return;
+    await this.#share(engine, { ...task.config, image: reference }, say);
+  }
+
+  async #isPresent(engine: Docker, reference: string): Promise<boolean> {
+    try {
+      await engine.getImage(reference).inspect();
+      return true;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
+      throw engineError(error, `image "${reference}"`, this.#endpoint);
+    }
+  }
+
+  async #load(engine: Docker, path: string, name: string): Promise<void> {
+    try {
+      const answer = await engine.loadImage(createReadStream(path));
+      await this.#follow(engine, answer, { timeoutMs: PULL_TIMEOUT_MS, say: () => {} });
+    } catch (cause) {
+      throw new DriverError(`load: the image archive ${name} cannot be loaded: ${reasonOf(cause)}`, {
+        recoverable: false,
+        cause,
+      });
+    }
+  }
+
+  async #share(engine: Docker, config: DockerConfig, say: Say): Promise<void> {
+    // Credentials are part of the key: one task's right to an image must not become another's.
+    const key = JSON.stringify([config.image, config.auth]);
+    let pull = this.#pulls.get(key);
+    if (!pull) {
+      const listeners = new Set<Say>();
+      const tell: Say = (message) => {
+        for (const listener of listeners) listener(message);
+      };
+      pull = { listeners, done: this.#pull(engine, config, tell).finally(() => this.#pulls.delete(key)) };
+      this.#pulls.set(key, pull);
+    }
+    pull.listeners.add(say);
+    say(`Downloading image ${config.image}`);
+    try {
+      await pull.done;
+    } finally {
+      pull.listeners.delete(say);
+    }
+  }
+
+  async #pull(engine: Docker, config: DockerConfig, say: Say): Promise<void> {
+    const reference = config.image;
+    const authconfig = await findAuth(config, this.#options);
+    const timeoutMs = config.image_pull_timeout || this.#options.image_pull_timeout || PULL_TIMEOUT_MS;
+    try {
+      const answer = await engine.pull(reference, authconfig ? { authconfig } : {});
+      await this.#follow(engine, answer, { timeoutMs, say });
+      // An answer that is cut off ends like one that is whole.
+      if (!(await this.#isPresent(engine, reference))) throw new Error('the download was cut off');
+    } catch (error) {
+      // A moving tag whose registry is away: what is here is better than nothing.
+      if (!config.force_pull && isMoving(reference) && (await this.#isPresent(engine, reference))) {
+        return say(`Image ${reference} could not be refreshed (${reasonOf(error)}); the present one is used`);
+      }
+      throw pullError(error, reference, this.#endpoint);
+    }
+  }
+
+  /** Reads the engine's progress to its end; an error comes as its last message. */
+  async #follow(
+    engine: Docker,
+    answer: NodeJS.ReadableStream,
+    options: { timeoutMs: number; say: Say },
+  ): Promise<void> {
+    const progress = new PullProgress();
+    let lastSaidMs = performance.now();
+    let idle: NodeJS.Timeout | undefined;
+    let whole: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const watch = (): void => {
+          clearTimeout(idle);
+          const limitMs = this.#options.pull_activity_timeout;
+          idle = setTimeout(() => reject(new Error(`no progress for ${limitMs / 1000} s`)), limitMs);
+        };
+        watch();
+        whole = setTimeout(() => reject(new Error(`not done in ${options.timeoutMs / 1000} s`)), options.timeoutMs);
+        engine.modem.followProgress(
+          answer,
+          (error) => (error ? reject(error) : resolve()),
+          (event: ProgressEvent) => {
+            watch();
+            progress.hear(event);
+            if (performance.now() - lastSaidMs < PROGRESS_INTERVAL_MS) return;
+            lastSaidMs = performance.now();
+            options.say(progress.text());
+          },
+        );
+      });
+    } finally {
+      clearTimeout(idle);
+      clearTimeout(whole);
+      (answer as NodeJS.ReadableStream & { destroy?: () => void }).destroy?.();
+    }
+  }
+}
+
+/** A tag that is expected to move, so that a present image may be an old one. */
+export function isMoving(reference: string): boolean {
+  if (reference.includes('@')) return false;
+  const name = reference.slice(reference.lastIndexOf('/') + 1);
+  return !name.includes(':') || name.endsWith(':latest');
+}
+
+interface ProgressEvent {
+  id?: string;
+  status?: string;
+  progressDetail?: { current?: number; total?: number };
+}
+
+/** Sums the layers' progress up to one line for the task's events. */
+class PullProgress {
+  readonly #layers = new Map<string, { status: string; current: number; total: number }>();
+
+  hear(event: ProgressEvent): void {
+    if (!event.id || !event.status) return;
+    const before = this.#layers.get(event.id);
+    const isDownload = event.status === 'Downloading';
+    this.#layers.set(event.id, {
+      status: event.status,
+      current: isDownload ? (event.progressDetail?.current ?? 0) : (before?.current ?? 0),
+      total: isDownload ? (event.progressDetail?.total ?? 0) : (before?.total ?? 0),
+    });
+  }
+
+  text(): string {
+    const layers = [...this.#layers.values()];
+    const done = layers.filter(({ status }) => status === 'Pull complete' || status === 'Already exists').length;
+    const mb = (bytes: number): string => (bytes / 1e6).toFixed(1);
+    const current = layers.reduce((sum, layer) => sum + layer.current, 0);
+    const total = layers.reduce((sum, layer) => sum + layer.total, 0);
+    return `Docker image pull progress: ${done}/${layers.length} layers, ${mb(current)} of ${mb(total)} MB`;
+  }
+}
+
+function pullError(error: unknown, reference: string, endpoint: string): DriverError {
+  if (error instanceof DriverError) return error;
+  const reason = reasonOf(error);
+  const isAbsent =
+    statusOf(error) === 404 || /not found|manifest unknown|access denied|invalid reference|unauthorized/i.test(reason);
+  if (!isAbsent) return engineError(error, `image "${reference}" could not be pulled`, endpoint);
+  const message = `image "${reference}" is not on this node and could not be pulled: ${reason}`;
+  return new DriverError(message, { recoverable: false, cause: error });
+}

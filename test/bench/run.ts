@@ -1,0 +1,32 @@
+// npm run bench [-- NAME…]: measures what docs/targets.md lists, on this machine, and prints one table. Figures of different
+// runs or machines compare only as ratios: the fsync floor and the start of bare node are printed beside them.
+import { benchCli } from './cli.js';
+import { benchColdStart } from './cold-start.js';
+import { benchJobs } from './jobs.js';
+import { fsyncFloorMs } from './measure.js';
+import { benchRegister } from './register.js';
+
+export interface Row {
+  what: string;
+  value: string;
+  target: string;
+}
+
+const BENCHES: Record<string, () => Promise<Row[]>> = {
+  cli: benchCli,
+  'cold-start': benchColdStart,
+  register: benchRegister,
+  jobs: benchJobs,
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(`no bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(1);
+}
+console.log(`fsync floor: ${fsyncFloorMs().toFixed(2)} ms (p50 of 200 appends of 4 KiB)\n`);
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  for (const row of await bench()) console.log(`${row.what.padEnd(58)} ${row.value.padEnd(34)} ${row.target}`);
+}

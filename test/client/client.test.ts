@@ -1,0 +1,580 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { type Client, createClient } from '../../lib/client/client.js';
+import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.js';
+import { DriverError } from '../../lib/plugin/sdk/driver.js';
+import { MeshError } from '../../lib/structs/errors.js';
+import type { Job } from '../../lib/structs/job.js';
+import type { VolumeRequest } from '../../lib/structs/volume.js';
+import { createLog } from '../../lib/util/log.js';
+import { seededRandom } from '../../lib/util/random.js';
+import {
+  exitOf,
+  FAKE_FINGERPRINTS,
+  FakeDriver,
+  FakeEngine,
+  FakeServer,
+  FakeTimers,
+  fakeAlloc,
+  fakeGroup,
+  fakeJob,
+  fakeTask,
+  until,
+} from './fakes.js';
+
+/** A machine with a data directory and an engine; its agent can be killed and started again. */
+class World {
+  readonly dir = mkdtempSync(join(tmpdir(), 'client-test-'));
+  readonly engine = new FakeEngine();
+  readonly server = new FakeServer();
+  readonly timers = new FakeTimers();
+  readonly warnings: string[] = [];
+  driver = new FakeDriver(this.engine);
+  private seed = 1;
+
+  constructor(t: Test) {
+    t.teardown(() => rmSync(this.dir, { recursive: true, force: true }));
+  }
+
+  async agent(t: Test, config: Partial<ClientConfig> = {}): Promise<Client> {
+    this.driver = new FakeDriver(this.engine);
+    const client = await this.create(config);
+    t.teardown(() => client.shutdown());
+    await client.start();
+    return client;
+  }
+
+  create(config: Partial<ClientConfig> = {}): Promise<Client> {
+    const dirs = { stateDir: join(this.dir, 'client'), allocDir: join(this.dir, 'alloc') };
+    return createClient({
+      rpc: this.server,
+      drivers: { fake: this.driver },
+      config: { ...defaultClientConfig({ ...dirs, nodeName: 'box' }), ...config },
+      httpAddr: '127.0.0.1:4646',
+      version: '0.1.0',
+      log: createLog(({ level, message }) => {
+        if (level === 'warn' || level === 'error') this.warnings.push(message);
+      }),
+      now: () => this.timers.now(),
+      random: seededRandom(this.seed++),
+      timers: this.timers,
+      fingerprints: FAKE_FINGERPRINTS,
+    });
+  }
+
+  /** A task waits for its restart: its delay is 15 s and up to a quarter more; no other timer has such a delay here. */
+  get delaysRestart(): boolean {
+    return this.timers.delays.some((ms) => ms >= 15_000 && ms <= 18_750);
+  }
+
+  /** Waits for a reported status; timers of no delay run meanwhile. */
+  async status(id: string, status: string): Promise<void> {
+    await until(() => {
+      this.timers.advance(0);
+      return this.server.reported(id)?.ClientStatus === status;
+    }, `${id} is ${status}`);
+  }
+}
+
+const ID = fakeAlloc('').ID;
+const batch = (tasks = [fakeTask()]): Job => fakeJob(fakeGroup(tasks), { Type: 'batch' });
+
+t.test('a node is registered with what was found and what its drivers say', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t, { meta: { rack: 'r1' } });
+  await until(() => world.server.registered.length > 0, 'registered');
+  const node = world.server.registered[0];
+  t.match(node, {
+    ID: client.nodeId,
+    Name: 'box',
+    Status: 'ready',
+    Attributes: { 'kernel.name': 'linux', 'driver.fake': '1', 'driver.fake.version': '1' },
+    Drivers: { fake: { Detected: true, Healthy: true } },
+    Meta: { rack: 'r1' },
+    NodeResources: { Cpu: { CpuShares: 4000, TotalCpuCores: 2 }, Memory: { MemoryMB: 2048 } },
+  });
+  client.reload({ meta: { rack: 'r2' } });
+  await until(() => world.server.registered.at(-1)?.Meta?.['rack'] === 'r2', 'registered anew');
+  t.not(world.server.registered.at(-1)?.ComputedClass, node?.ComputedClass, 'another class');
+});
+
+t.test('a slow driver does not hold up the node, and is told later', async (t) => {
+  const world = new World(t);
+  let answer = (): void => {};
+  world.driver.fingerprintGate = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const client = await world.create();
+  t.teardown(() => client.shutdown());
+  const started = client.start();
+  await until(() => world.timers.delays.includes(200), 'patience');
+  world.timers.advance(200);
+  await started;
+  await until(() => world.server.registered.length === 1, 'registered without it');
+  t.same(world.server.registered[0]?.Drivers, {});
+  answer();
+  await until(() => world.server.registered.at(-1)?.Drivers['fake']?.Healthy === true, 'registered with it');
+});
+
+t.test('identity is made once', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  await first.shutdown();
+  const second = await world.agent(t);
+  t.equal(second.nodeId, first.nodeId);
+  t.equal(second.node().SecretID, first.node().SecretID);
+});
+
+t.test('an allocation runs, is reported, and ends when the server wants it', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  const types = () => world.server.reported(ID)?.TaskStates?.['web']?.Events.map(({ Type }) => Type);
+  t.same(types(), ['Received', 'Task Setup', 'Started']);
+  t.ok(existsSync(join(world.dir, 'alloc', ID, 'web', 'secrets')));
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await world.status(ID, 'complete');
+  t.same(types(), ['Received', 'Task Setup', 'Started', 'Killing', 'Terminated', 'Killed']);
+  t.same(world.engine.stopped, ['web']);
+  world.server.forget(ID);
+  await until(() => !existsSync(join(world.dir, 'alloc', ID)), 'directory removed');
+  await until(() => client.stats().allocs['complete'] === 0, 'forgotten');
+});
+
+t.test('what a task is given: directories, environment, config', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const task = fakeTask({
+    Config: { args: ['${NOMAD_PORT_http}', '${node.datacenter}', '${env["COLOR"]}', '${unknown}'] },
+    Env: { COLOR: 'red ${attr.kernel.name}' },
+  });
+  const alloc = fakeAlloc(client.nodeId, fakeJob(fakeGroup([task])));
+  const Ports = [{ Label: 'http', Value: 8080, To: 0, HostIP: '10.0.0.1', IgnoreCollision: false }];
+  const Shared = { ...alloc.AllocatedResources.Shared, Ports };
+  world.server.put({ ...alloc, AllocatedResources: { ...alloc.AllocatedResources, Shared } });
+  await until(() => world.engine.running('web').length === 1, 'started');
+  const { config } = world.engine.task('web');
+  t.same(config.config, { args: ['8080', 'dc1', 'red linux', '${unknown}'] });
+  t.match(config.env, { NOMAD_ADDR_http: '10.0.0.1:8080', NOMAD_TASK_DIR: config.localDir, COLOR: 'red linux' });
+  t.same(config.ports, Ports);
+});
+
+t.test('a failing task is restarted by its policy, then fails', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId));
+  for (const restarts of [0, 1, 2]) {
+    await until(() => world.engine.running('web').length === 1, `start ${restarts}`);
+    world.engine.task('web').end(exitOf(1));
+    if (restarts === 2) break;
+    await until(() => world.engine.tasks.size === 0 && world.delaysRestart, 'waits');
+    world.timers.advance(19_000);
+  }
+  await world.status(ID, 'failed');
+  const state = world.server.reported(ID)?.TaskStates?.['web'];
+  t.match(state, { State: 'dead', Failed: true, Restarts: 2 });
+  t.match(state?.Events.at(-1), {
+    Type: 'Not Restarting',
+    DisplayMessage: 'Exceeded allowed attempts 2 in interval 30m0s and mode is "fail"',
+  });
+});
+
+t.test('a batch task that succeeds is complete, and its engine is cleaned', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId, batch()));
+  await until(() => world.engine.running('web').length === 1, 'started');
+  world.engine.task('web').end(exitOf(0));
+  await world.status(ID, 'complete');
+  await until(() => world.engine.tasks.size === 0, 'destroyed');
+});
+
+t.test('failures to start: a refused config fails, a recoverable error is tried again', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(fakeGroup([fakeTask({ Config: { bad: 1 } })]))));
+  await world.status(ID, 'failed');
+  const events = world.server.reported(ID)?.TaskStates?.['web']?.Events ?? [];
+  t.match(events.find(({ Type }) => Type === 'Failed Validation')?.DisplayMessage, /bad: is not known/);
+  world.driver.startError = new DriverError('registry timed out', { recoverable: true });
+  const other = '22222222-2222-4333-8444-555555555555';
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(), { ID: other }));
+  await until(() => world.delaysRestart, 'waits');
+  world.driver.startError = null;
+  world.timers.advance(19_000);
+  await world.status(other, 'running');
+  t.equal(world.server.reported(other)?.TaskStates?.['web']?.Restarts, 1);
+});
+
+t.test('a driver that is not there fails the task with its name', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(fakeGroup([fakeTask({ Driver: 'qemu' })]))));
+  await world.status(ID, 'failed');
+  const events = world.server.reported(ID)?.TaskStates?.['web']?.Events ?? [];
+  t.match(events.find(({ Type }) => Type === 'Driver Failure')?.DisplayMessage, /"qemu"/);
+});
+
+t.test('a group keeps its order: prestart, sidecar, main, poststart; sidecars end, poststop comes last', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const hook = (Name: string, Hook: 'prestart' | 'poststart' | 'poststop', Sidecar = false) =>
+    fakeTask({ Name, Lifecycle: { Hook, Sidecar } });
+  const tasks = [
+    hook('last', 'poststop'),
+    fakeTask({ Name: 'main' }),
+    hook('side', 'prestart', true),
+    hook('init', 'prestart'),
+    hook('hello', 'poststart'),
+  ];
+  world.server.put(fakeAlloc(client.nodeId, batch(tasks)));
+  const names = () =>
+    world.engine
+      .running()
+      .map(({ config }) => config.name)
+      .sort();
+  await until(() => names().length === 2, 'prestart');
+  t.same(names(), ['init', 'side']);
+  world.engine.task('init').end(exitOf(0));
+  await until(() => names().includes('hello'), 'main and poststart');
+  t.same(names(), ['hello', 'main', 'side']);
+  world.engine.task('hello').end(exitOf(0));
+  await until(() => names().length === 2, 'poststart over');
+  world.engine.task('main').end(exitOf(0));
+  await until(() => names().includes('last'), 'poststop');
+  t.same(names(), ['last']);
+  t.same(world.engine.stopped, ['side']);
+  world.engine.task('last').end(exitOf(0));
+  await world.status(ID, 'complete');
+});
+
+t.test('a failed task takes its siblings with it; so does a leader that ends', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const tasks = [fakeTask({ Name: 'a' }), fakeTask({ Name: 'b' })];
+  const none = { ...fakeGroup().RestartPolicy, Attempts: 0 };
+  const failing = tasks.map((task) => ({ ...task, RestartPolicy: none }));
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(fakeGroup(failing))));
+  await until(() => world.engine.running().length === 2, 'started');
+  world.engine.task('a').end(exitOf(1));
+  await world.status(ID, 'failed');
+  await until(() => world.engine.running().length === 0, 'sibling ended');
+  t.same(world.engine.stopped, ['b']);
+  const leading = [fakeTask({ Name: 'a', Leader: true }), fakeTask({ Name: 'b' })];
+  const other = '22222222-2222-4333-8444-555555555555';
+  world.server.put(fakeAlloc(client.nodeId, batch(leading), { ID: other }));
+  await until(() => world.engine.running().length === 2, 'started');
+  world.engine.task('a').end(exitOf(0));
+  await world.status(other, 'complete');
+  t.same(world.engine.stopped, ['b', 'b']);
+});
+
+t.test('an allocation that is wanted stopped before it began never starts a task', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(), { DesiredStatus: 'stop' }));
+  await world.status(ID, 'complete');
+  t.equal(world.engine.tasks.size, 0);
+});
+
+t.test('an order to end that comes during a slow start ends the task', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  let open = (): void => {};
+  world.driver.startGate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const alloc = world.server.put(fakeAlloc(client.nodeId));
+  await until(() => existsSync(join(world.dir, 'alloc', ID, 'web', 'local')), 'preparing');
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await until(() => world.server.calls.filter((method) => method === 'Alloc.GetAllocs').length === 2, 'heard');
+  open();
+  await world.status(ID, 'complete');
+  t.equal(world.engine.running().length, 0);
+});
+
+t.test('health for the deployment: min_healthy_time without a restart', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const Update = {
+    Stagger: 30e9,
+    MaxParallel: 1,
+    HealthCheck: 'task_states' as const,
+    MinHealthyTime: 10e9,
+    HealthyDeadline: 300e9,
+    ProgressDeadline: 600e9,
+    AutoRevert: false,
+    AutoPromote: false,
+    Canary: 0,
+  };
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(fakeGroup([fakeTask()], { Update })), { DeploymentID: 'd' }));
+  await world.status(ID, 'running');
+  t.equal(world.server.reported(ID)?.DeploymentStatus, null);
+  world.timers.advance(10_000);
+  await until(() => {
+    world.timers.advance(0);
+    return world.server.reported(ID)?.DeploymentStatus?.Healthy === true;
+  }, 'healthy');
+});
+
+t.test('after kill -9 all tasks are attached again before a server is asked, and go on', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  const ids = Array.from({ length: 10 }, (_, i) => `${i}1111111-2222-4333-8444-555555555555`);
+  for (const ID of ids) world.server.put(fakeAlloc(first.nodeId, fakeJob(), { ID }));
+  for (const id of ids) await world.status(id, 'running');
+  const before = [...world.engine.tasks.keys()].sort();
+  // Nothing is told to the first agent: it stops existing. (Its loops are let go without a word.)
+  await first.shutdown();
+  world.server.down = new MeshError('E_NO_LEADER', 'none');
+  const second = await world.agent(t);
+  t.same([...world.engine.tasks.keys()].sort(), before, 'the same tasks');
+  t.equal(second.stats().allocs['running'], 10);
+  world.engine.tasks.get(before[0] as string)?.end(exitOf(0));
+  await until(() => world.delaysRestart, 'its end was noticed');
+});
+
+t.test('a server that has replayed only a part of its state removes nothing', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(first.nodeId));
+  await world.status(ID, 'running');
+  await first.shutdown();
+  world.server.allocs.clear();
+  world.server.index = 5;
+  await world.agent(t);
+  await until(() => world.warnings.some((text) => /older state/.test(text)), 'noticed');
+  world.timers.advance(1_000);
+  t.equal(world.engine.running().length, 1);
+  t.same(world.engine.stopped, []);
+  world.server.allocs.set(ID, alloc);
+  world.server.index = alloc.AllocModifyIndex;
+  world.server.wake();
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await world.status(ID, 'complete');
+});
+
+t.test('an exit that happened while no agent ran is reported with its code', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  world.server.put(fakeAlloc(first.nodeId, batch()));
+  await world.status(ID, 'running');
+  const task = world.engine.task('web');
+  await first.shutdown();
+  task.end(exitOf(0));
+  await world.agent(t);
+  await world.status(ID, 'complete');
+  const events = world.server.reported(ID)?.TaskStates?.['web']?.Events ?? [];
+  t.match(events.find(({ Type }) => Type === 'Terminated')?.DisplayMessage, 'Exit Code: 0');
+  t.equal(world.engine.tasks.size, 0);
+});
+
+t.test('a batch task that ended is not run again by the next agent', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  world.server.put(fakeAlloc(first.nodeId, batch()));
+  await until(() => world.engine.running('web').length === 1, 'started');
+  world.engine.task('web').end(exitOf(0));
+  await world.status(ID, 'complete');
+  await first.shutdown();
+  world.server.reports.length = 0;
+  await world.agent(t);
+  await world.status(ID, 'complete');
+  t.equal(world.engine.tasks.size, 0);
+});
+
+t.test('after a reboot the work is started again without any server', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  world.server.put(fakeAlloc(first.nodeId));
+  await world.status(ID, 'running');
+  await first.shutdown();
+  world.engine.tasks.clear();
+  world.server.down = new MeshError('E_NO_LEADER', 'none');
+  await world.agent(t);
+  await until(() => world.engine.running('web').length === 1, 'started again');
+});
+
+t.test('while the engine does not answer no second task is started', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  world.server.put(fakeAlloc(first.nodeId));
+  await world.status(ID, 'running');
+  await first.shutdown();
+  world.engine.reachable = false;
+  await world.agent(t);
+  world.timers.advance(60_000);
+  t.equal(world.engine.tasks.size, 1);
+  world.engine.reachable = true;
+  await until(() => {
+    world.timers.advance(1_000);
+    return world.server.registered.length > 1;
+  }, 'back');
+  const task = world.engine.task('web');
+  t.same(world.engine.stopped, []);
+  task.end(exitOf(1));
+  await until(() => {
+    world.timers.advance(1_000);
+    return world.engine.running('web').length === 1 && world.engine.task('web') !== task;
+  }, 'followed again');
+});
+
+t.test('a start that the agent did not survive is cleaned up before the next', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  world.driver.startGate = new Promise(() => {});
+  world.server.put(fakeAlloc(first.nodeId));
+  await until(() => existsSync(join(world.dir, 'alloc', ID, 'web', 'local')), 'preparing');
+  await until(() => {
+    world.timers.advance(200);
+    return readFileSync(join(world.dir, 'client', 'client.log'), 'utf8').includes(`"taskId":"${ID}/web/`);
+  }, 'the start is on record');
+  await first.shutdown();
+  await world.agent(t);
+  await until(() => world.engine.running('web').length === 1, 'started');
+  t.match(world.engine.destroyed[0], new RegExp(`^${ID}/web/[0-9a-f]{8}$`));
+});
+
+t.test('states are sent again until they are acknowledged', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  world.server.down = new MeshError('E_NO_LEADER', 'none');
+  world.engine.task('web').end(exitOf(1));
+  await until(() => client.stats().unacknowledged === 1 && world.engine.tasks.size === 0, 'unsaid');
+  world.timers.advance(1_000);
+  world.server.down = null;
+  await until(() => {
+    world.timers.advance(100);
+    return world.server.reported(ID)?.TaskStates?.['web']?.Restarts === 1;
+  }, 'said');
+});
+
+t.test('restart, signal, stats and unknown names', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  const context = { signal: new AbortController().signal };
+  await client.handlers['Allocations.Signal']?.({ AllocID: ID, Signal: 'SIGHUP' }, context);
+  t.same(world.driver.signals, ['SIGHUP']);
+  const stats = await client.handlers['Allocations.Stats']?.({ AllocID: ID }, context);
+  t.match(stats, { ResourceUsage: { MemoryStats: { RSS: 7 } }, Tasks: { web: {} } });
+  const before = world.engine.task('web');
+  await client.handlers['Allocations.Restart']?.({ AllocID: ID, TaskName: 'web' }, context);
+  await until(() => world.engine.running('web').length === 1 && world.engine.task('web') !== before, 'restarted');
+  await t.rejects(
+    client.handlers['Allocations.Restart']?.({ AllocID: ID, TaskName: 'x' }, context) as Promise<unknown>,
+    {
+      message: 'unknown task name "x"',
+    },
+  );
+  await t.rejects(async () => client.handlers['Allocations.Stats']?.({ AllocID: 'x' }, context), {
+    code: 'E_NOT_FOUND',
+  });
+});
+
+t.test('without a state directory a shutdown stops everything and leaves nothing', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t, { stateDir: null });
+  world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  await client.shutdown();
+  t.equal(world.engine.running().length, 0);
+  t.notOk(existsSync(join(world.dir, 'alloc')));
+});
+
+t.test('ended allocations are collected: over the count, or when asked to', async (t) => {
+  const world = new World(t);
+  const gc = { intervalMs: 60_000, maxAllocs: 0, diskUsagePercent: 101, inodeUsagePercent: 101 };
+  const client = await world.agent(t, { gc });
+  world.server.put(fakeAlloc(client.nodeId, batch()));
+  await until(() => world.engine.running('web').length === 1, 'started');
+  world.engine.task('web').end(exitOf(0));
+  await world.status(ID, 'complete');
+  world.timers.advance(60_000);
+  await until(() => !existsSync(join(world.dir, 'alloc', ID)), 'collected');
+  t.equal(client.stats().allocs['complete'], 1, 'and still known, so that it is not run again');
+});
+
+t.test('an in-place update holds from the next end of the task', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  const none = { ...fakeGroup().RestartPolicy, Attempts: 0 };
+  world.server.put({ ...alloc, Job: fakeJob(fakeGroup([fakeTask({ RestartPolicy: none })]), { Version: 1 }) });
+  await until(() => world.server.calls.filter((method) => method === 'Alloc.GetAllocs').length === 2, 'heard');
+  await until(
+    () => readFileSync(join(world.dir, 'client', 'client.log'), 'utf8').includes('"Version":1'),
+    'taken over',
+  );
+  world.engine.task('web').end(exitOf(1));
+  await world.status(ID, 'failed');
+});
+
+t.test('a stop that the agent did not live to see through is seen through by the next', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(first.nodeId));
+  await world.status(ID, 'running');
+  const stopping = world.driver;
+  stopping.stopTask = () => new Promise(() => {});
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await until(() => readFileSync(join(world.dir, 'client', 'client.log'), 'utf8').includes('"Killing"'), 'stopping');
+  await first.shutdown();
+  await world.agent(t);
+  await world.status(ID, 'complete');
+  t.same(world.engine.stopped, ['web']);
+});
+
+t.test('the successor of an allocation waits until its predecessor has let go', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  let letGo = (): void => {};
+  const { driver } = world;
+  const stop = driver.stopTask.bind(driver);
+  driver.stopTask = async (taskId) => {
+    await new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    await stop(taskId);
+  };
+  const next = '22222222-2222-4333-8444-555555555555';
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(), { ID: next, PreviousAllocation: ID }));
+  await world.status(next, 'pending');
+  t.equal(world.engine.running('web').length, 1);
+  letGo();
+  await world.status(next, 'running');
+  await world.status(ID, 'complete');
+});
+
+t.test('a host volume: a link for a task without a root of its own, an error when it is not here', async (t) => {
+  const world = new World(t);
+  const data = join(world.dir, 'data');
+  mkdirSync(data);
+  const hostVolumes = { data: { Name: 'data', Path: data, ReadOnly: false, ID: '' } };
+  const client = await world.agent(t, { hostVolumes });
+  const request = (Source: string) =>
+    ({ Name: 'v', Type: 'host', Source, ReadOnly: false, PerAlloc: false }) as unknown as VolumeRequest;
+  const VolumeMounts = [
+    { Volume: 'v', Destination: '/srv/data', ReadOnly: false, PropagationMode: 'private', SELinuxLabel: '' },
+  ];
+  const job = (source: string): Job =>
+    fakeJob(fakeGroup([fakeTask({ VolumeMounts })], { Volumes: { v: request(source) } }));
+  world.server.put(fakeAlloc(client.nodeId, job('data')));
+  await world.status(ID, 'running');
+  t.equal(readlinkSync(join(world.dir, 'alloc', ID, 'web', 'srv', 'data')), data);
+  const other = '22222222-2222-4333-8444-555555555555';
+  world.server.put(fakeAlloc(client.nodeId, job('nothing'), { ID: other }));
+  await world.status(other, 'failed');
+  const events = world.server.reported(other)?.TaskStates?.['web']?.Events ?? [];
+  t.match(events.find(({ Type }) => Type === 'Setup Failure')?.DisplayMessage, /"nothing" is not configured/);
+});

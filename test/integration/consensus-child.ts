@@ -1,0 +1,38 @@
+// Proposes without end and prints what was acknowledged: node consensus-child.js DIR RUN
+import { writeSync } from 'node:fs';
+import { openConsensus } from '../../lib/server/consensus.js';
+import { systemTimers } from '../../lib/server/timers.js';
+import { silentLog } from '../../lib/util/log.js';
+import { seededRandom } from '../../lib/util/random.js';
+import { createLedger, write } from '../server/ledger.js';
+
+const [dataDir = '', run = ''] = process.argv.slice(2);
+const WRITERS = 8;
+
+const consensus = await openConsensus({
+  dataDir,
+  id: 'one',
+  fsm: createLedger(),
+  timers: systemTimers,
+  now: () => performance.now(),
+  random: seededRandom(1),
+  log: silentLog,
+  // Small, so that kills hit snapshots, compaction and new segments too.
+  limits: { snapshotBytes: 256 * 1024, segmentBytes: 128 * 1024 },
+});
+
+async function writer(id: number): Promise<void> {
+  for (let n = 0; ; n++) {
+    const value = `${run}.${id}.${n}.${'x'.repeat((n * 37) % 900)}`;
+    const { index } = await consensus.propose(write(value));
+    writeSync(1, `${index} ${value}\n`);
+  }
+}
+
+process.stdout.on('error', () => process.exit(0));
+consensus.onLeadership((leads) => {
+  if (leads) for (let id = 0; id < WRITERS; id++) void writer(id);
+});
+consensus.start();
+// The timers of consensus do not hold a process: the parent ends this one.
+setInterval(() => {}, 1000);

@@ -1,0 +1,35 @@
+import t from 'tap';
+import { createDrivers, DRIVER_NAMES, pluginConfigProblems } from '../../lib/plugin/registry.js';
+
+const WORLD = { stateDir: '/tmp/meshnomad-registry', log: () => () => {} };
+
+t.test('docker is offered by itself, the others when they are enabled', async (t) => {
+  t.same(DRIVER_NAMES, ['docker', 'mock_driver', 'raw_exec']);
+  t.same(createDrivers({ ...WORLD, pluginConfig: {} }).names, ['docker']);
+  t.same(createDrivers({ ...WORLD, pluginConfig: {}, enable: ['raw_exec'] }).names, ['docker', 'raw_exec']);
+  const set = createDrivers({
+    ...WORLD,
+    pluginConfig: { docker: { enabled: false }, mock_driver: { enabled: 'true' }, raw_exec: { enabled: false } },
+    enable: ['raw_exec'],
+  });
+  t.same(set.names, ['mock_driver'], 'what the config says goes before what the agent enables');
+  t.match(set.disabled, { raw_exec: /plugin "raw_exec" \{ config \{ enabled = true/ });
+});
+
+t.test('a driver is made once, and only when it is asked for', async (t) => {
+  const set = createDrivers({ ...WORLD, pluginConfig: {}, enable: ['mock_driver'] });
+  t.equal(await set.get('raw_exec'), undefined);
+  t.equal(await set.get('nonsense'), undefined);
+  const [one, two] = await Promise.all([set.get('mock_driver'), set.get('mock_driver')]);
+  t.equal(one?.name, 'mock_driver');
+  t.equal(one, two);
+  await set.close();
+});
+
+t.test('problems of the plugin blocks are told with the name of the plugin', async (t) => {
+  t.same(await pluginConfigProblems({ raw_exec: { enabled: true }, docker: {} }), []);
+  t.match(await pluginConfigProblems({ raw_exec: { enbled: true }, dokcer: {} }), [
+    { path: 'raw_exec.enbled', message: /did you mean "enabled"/ },
+    { path: 'dokcer', message: /did you mean "docker"\?/ },
+  ]);
+});

@@ -1,0 +1,269 @@
+import t from 'tap';
+import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
+import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
+import { registryOf } from '../../plugins/driver-docker/auth.js';
+import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driver-docker/config.js';
+import { containerName, containerOptions } from '../../plugins/driver-docker/container.js';
+import { isMoving } from '../../plugins/driver-docker/images.js';
+import plugin from '../../plugins/driver-docker/index.js';
+import { LogRecordReader, sinceText, timeNs } from '../../plugins/driver-docker/log-records.js';
+
+const MACHINE = { cores: 4, stateDir: '/state/docker' };
+
+function config(given: Record<string, unknown>): DockerConfig {
+  const result = decodeTask({ image: 'redis:7', ...given });
+  if ('problems' in result) throw new Error(result.problems.map(({ message }) => message).join('; '));
+  return result.config;
+}
+
+function task(given: Record<string, unknown>, more: Partial<TaskConfig<DockerConfig>> = {}): TaskConfig<DockerConfig> {
+  return {
+    id: 'a/web/1',
+    allocId: '0a1b2c3d-1111-4222-8333-444455556666',
+    jobId: 'example',
+    jobName: 'example',
+    namespace: 'default',
+    nodeId: 'n',
+    nodeName: 'node1',
+    taskGroup: 'cache',
+    name: 'web',
+    user: '',
+    config: config(given),
+    env: { A: 'b' },
+    resources: { cpuMhz: 500, cpuPercent: 10, memoryMb: 256, memoryMaxMb: 0, cores: [] },
+    ports: [
+      { Label: 'http', Value: 20123, To: 8080, HostIP: '127.0.0.1', IgnoreCollision: false },
+      { Label: 'db', Value: 6379, To: 0, HostIP: '10.0.0.1', IgnoreCollision: false },
+    ],
+    devices: [],
+    mounts: [],
+    dns: null,
+    allocDir: '/data/a',
+    sharedDir: '/data/a/alloc',
+    taskDir: '/data/a/web',
+    localDir: '/data/a/web/local',
+    secretsDir: '/data/a/web/secrets',
+    logDir: '/data/a/alloc/logs',
+    logMaxFiles: 10,
+    logMaxFileSizeBytes: 1e7,
+    logsDisabled: false,
+    ...more,
+  };
+}
+
+function options(given: Record<string, unknown> = {}): Parameters<typeof containerOptions>[1] {
+  const result = decodeFields(PLUGIN_FIELDS, given);
+  if ('problems' in result) throw new Error(result.problems.map(({ message }) => message).join('; '));
+  return result.config;
+}
+
+t.test('every key of Nomad is known: honoured, or refused by name', async (t) => {
+  const honoured = decodeTask({
+    image: 'x',
+    auth: [{ username: 'u', password: 'p', server_address: 's' }],
+    logging: [{ type: 'json-file', config: [{ 'max-size': '1m' }] }],
+    mount: [
+      { type: 'bind', target: '/a', source: 'local/a', readonly: true, bind_options: [{ propagation: 'rshared' }] },
+    ],
+    mounts: [{ type: 'tmpfs', target: '/t', tmpfs_options: { size: 1000 } }],
+    ulimit: [{ nofile: '1:2' }],
+    sysctl: { 'net.core.somaxconn': 16384 },
+    labels: [{ a: 'b' }, { c: 'd' }],
+    devices: [{ host_path: '/dev/null' }],
+    image_pull_timeout: '10m',
+    privileged: 'false',
+    healthchecks: { disable: true },
+  });
+  t.match(honoured, {
+    config: {
+      labels: { a: 'b', c: 'd' },
+      image_pull_timeout: 600_000,
+      auth: { username: 'u' },
+      mount: [{ type: 'bind', bind_options: { propagation: 'rshared' } }],
+      sysctl: { 'net.core.somaxconn': '16384' },
+    },
+  });
+  const refused: [Record<string, unknown>, RegExp][] = [
+    [{ port_map: [{ http: 80 }] }, /is gone; write network/],
+    [{ advertise_ipv6_address: true }, /is not supported yet/],
+    [{ isolation: 'hyperv' }, /Windows only/],
+    [{ ulimit: { nofile: 'many' } }, /must be "soft" or "soft:hard"/],
+    [{ volumes: ['/only'] }, /must be "source:target"/],
+    [{ entrypoint: 'sh' }, /must be a list, not "sh"/],
+    [{ memory_hard_limit: 1 }, /at least 6/],
+    [{ netwrk_mode: 'host' }, /did you mean "network_mode"/],
+    [{ mount: [{ type: 'nfs', target: '/x' }] }, /must be one of "volume", "bind", "tmpfs"/],
+    [{ image: '' }, /is empty/],
+  ];
+  for (const [given, message] of refused) {
+    t.match(decodeTask({ image: 'x', ...given }), { problems: [{ message }] }, JSON.stringify(given));
+  }
+});
+
+t.test('a container is what the task says', async (t) => {
+  const made = containerOptions(
+    task({ command: '/bin/x', args: ['-v'], ports: ['http', 'db'], labels: { own: 'label' }, hostname: 'h' }),
+    options({ extra_labels: ['job_name', 'task*'] }),
+    MACHINE,
+  );
+  t.match(made, {
+    name: 'web-0a1b2c3d-1111-4222-8333-444455556666',
+    Image: 'redis:7',
+    Cmd: ['/bin/x', '-v'],
+    Env: ['A=b'],
+    Hostname: 'h',
+    Labels: {
+      own: 'label',
+      'com.hashicorp.nomad.alloc_id': '0a1b2c3d-1111-4222-8333-444455556666',
+      'com.hashicorp.nomad.job_name': 'example',
+      'com.hashicorp.nomad.task_name': 'web',
+      'com.hashicorp.nomad.task_group_name': 'cache',
+    },
+    HostConfig: {
+      Memory: 256 * 1024 * 1024,
+      MemorySwap: 256 * 1024 * 1024,
+      CpuShares: 500,
+      RestartPolicy: { Name: '' },
+      CapDrop: ['NET_RAW'],
+      Privileged: false,
+      NetworkMode: 'default',
+    },
+  });
+  t.same(made.HostConfig?.Binds, ['/data/a/alloc:/alloc', '/data/a/web/local:/local', '/data/a/web/secrets:/secrets']);
+  t.same(made.HostConfig?.PortBindings, {
+    '8080/tcp': [{ HostIp: '127.0.0.1', HostPort: '20123' }],
+    '8080/udp': [{ HostIp: '127.0.0.1', HostPort: '20123' }],
+    '6379/tcp': [{ HostIp: '10.0.0.1', HostPort: '6379' }],
+    '6379/udp': [{ HostIp: '10.0.0.1', HostPort: '6379' }],
+  });
+  t.same(Object.keys(made.ExposedPorts ?? {}).length, 4);
+  t.notOk('Entrypoint' in made, 'the image keeps its own');
+  t.notOk('com.hashicorp.nomad.node_id' in (made.Labels ?? {}));
+});
+
+t.test('limits follow the resources', async (t) => {
+  const resources = { cpuMhz: 1, cpuPercent: 25, memoryMb: 100, memoryMaxMb: 400, cores: [1, 3] };
+  const made = containerOptions(task({ cpu_hard_limit: true }, { resources }), options(), MACHINE).HostConfig;
+  t.match(made, {
+    Memory: 400 * 1024 * 1024,
+    MemoryReservation: 100 * 1024 * 1024,
+    CpuShares: 2,
+    CpusetCpus: '1,3',
+    CpuPeriod: 100_000,
+    CpuQuota: 100_000,
+  });
+  const unlimited = containerOptions(task({}, { resources: { ...resources, memoryMaxMb: -1 } }), options(), MACHINE);
+  t.equal(unlimited.HostConfig?.Memory, 0);
+});
+
+t.test("with the host's network no port is published", async (t) => {
+  const made = containerOptions(task({ network_mode: 'host', ports: ['http'] }), options(), MACHINE);
+  t.same(made.HostConfig?.PortBindings, {});
+});
+
+t.test('mounts of volumes reach the container with their propagation', async (t) => {
+  const mounts = [
+    { hostPath: '/srv/v', taskPath: '/v', readOnly: true, propagation: 'host-to-task' as const },
+    { hostPath: '/srv/w', taskPath: '/w', readOnly: false, propagation: 'private' as const },
+  ];
+  const made = containerOptions(task({}, { mounts }), options(), MACHINE);
+  t.same(made.HostConfig?.Binds?.slice(3), ['/srv/v:/v:ro,rslave', '/srv/w:/w:rw,rprivate']);
+});
+
+t.test('what the agent does not allow is refused with the key that would', async (t) => {
+  const refusals: [Record<string, unknown>, RegExp][] = [
+    [{ privileged: true }, /allow_privileged/],
+    [{ runtime: 'kata' }, /allow_runtimes/],
+    [{ cap_add: ['NET_ADMIN'] }, /cap_add: net_admin not allowed .*allow_caps/],
+    [{ volumes: ['/etc:/etc'] }, /volumes: \/etc: paths outside/],
+    [{ volumes: ['../../../etc:/etc'] }, /paths outside/],
+    [{ mount: [{ type: 'bind', source: '/etc', target: '/e' }] }, /mount: \/etc: paths outside/],
+    [{ ports: ['nope'] }, /no port "nope" \(it has: http, db\)/],
+    [{ ipv4_address: '1.2.3.4' }, /need network_mode/],
+  ];
+  for (const [given, message] of refusals) {
+    t.throws(() => containerOptions(task(given), options(), MACHINE), {
+      name: 'DriverError',
+      message,
+      recoverable: false,
+    });
+  }
+  t.throws(() => containerOptions(task({ pids_limit: 20 }), options({ pids_limit: 10 }), MACHINE), /above what/);
+  const inside = containerOptions(task({ volumes: ['local/x:/x', '../alloc/y:/y:ro'] }), options(), MACHINE);
+  t.same(inside.HostConfig?.Binds?.slice(3), ['/data/a/web/local/x:/x', '/data/a/alloc/y:/y:ro']);
+  const allowed = options({ volumes: { enabled: true }, allow_privileged: true, allow_caps: ['all'] });
+  const free = containerOptions(
+    task({ volumes: ['/etc:/etc'], privileged: true, cap_add: ['net_admin'] }),
+    allowed,
+    MACHINE,
+  );
+  t.match(free.HostConfig, { Privileged: true, CapAdd: ['NET_ADMIN'], CapDrop: [] });
+});
+
+t.test('names become what the engine takes', async (t) => {
+  t.equal(containerName(task({}, { name: 'a b/ü' })), 'a_b__-0a1b2c3d-1111-4222-8333-444455556666');
+});
+
+t.test('a plugin key that does not exist is refused', async (t) => {
+  t.same(plugin.configProblems({ endpoint: 'unix:///x', allow_privileged: true }), []);
+  t.match(plugin.configProblems({ allow_priviledged: true }), [{ message: /did you mean "allow_privileged"/ }]);
+});
+
+t.test('references are read as Docker reads them', async (t) => {
+  for (const [image, moving] of [
+    ['redis', true],
+    ['redis:latest', true],
+    ['redis:7', false],
+    ['host:5000/redis', true],
+    ['host:5000/redis:7', false],
+    ['redis@sha256:abc', false],
+  ] as const) {
+    t.equal(isMoving(image), moving, image);
+  }
+  t.equal(registryOf('redis:7'), 'https://index.docker.io/v1/');
+  t.equal(registryOf('library/redis'), 'https://index.docker.io/v1/');
+  t.equal(registryOf('ghcr.io/a/b:1'), 'ghcr.io');
+  t.equal(registryOf('localhost/a'), 'localhost');
+});
+
+t.test('records are cut right wherever the chunks are', async (t) => {
+  const frame = (stream: number, text: string): Buffer => {
+    const head = Buffer.alloc(8);
+    head[0] = stream;
+    head.writeUInt32BE(Buffer.byteLength(text), 4);
+    return Buffer.concat([head, Buffer.from(text)]);
+  };
+  const all = Buffer.concat([
+    frame(1, '2026-05-01T10:00:00.000000001Z one\n'),
+    frame(2, '2026-05-01T10:00:00.000000002Z zwei ü\n'),
+    frame(1, '2026-05-01T10:00:00.000000003Z no end'),
+  ]);
+  const expected = [
+    ['stdout', '2026-05-01T10:00:00.000000001Z', 'one\n'],
+    ['stderr', '2026-05-01T10:00:00.000000002Z', 'zwei ü\n'],
+    ['stdout', '2026-05-01T10:00:00.000000003Z', 'no end'],
+  ];
+  for (const size of [1, 2, 7, 50, 1000]) {
+    const reader = new LogRecordReader(false);
+    const found: string[][] = [];
+    for (let at = 0; at < all.length; at += size) {
+      const records = reader.read(all.subarray(at, at + size));
+      found.push(...records.map(({ stream, time, data }) => [stream, time, data.toString()]));
+    }
+    t.same(found, expected, `chunks of ${size}`);
+  }
+  const terminal = new LogRecordReader(true);
+  const lines = terminal.read(Buffer.from('2026-05-01T10:00:00Z a b\r\n2026-05-01T10:00:01Z c'));
+  t.same(
+    lines.map(({ time, data }) => [time, data.toString()]),
+    [['2026-05-01T10:00:00Z', 'a b\r\n']],
+  );
+  t.match(terminal.end(), [{ time: '2026-05-01T10:00:01Z', data: Buffer.from('c') }]);
+});
+
+t.test('times keep their nanoseconds', async (t) => {
+  const ns = timeNs('2026-05-01T10:00:00.123456789Z');
+  t.equal(sinceText(ns), `${Date.parse('2026-05-01T10:00:00Z') / 1000}.123456789`);
+  t.equal(timeNs('2026-05-01T12:00:00.123456789+02:00'), ns);
+  t.equal(timeNs('2026-05-01T10:00:00.5Z') - timeNs('2026-05-01T10:00:00Z'), 500_000_000n);
+});

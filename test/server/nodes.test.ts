@@ -1,0 +1,177 @@
+import t from 'tap';
+import { batchJob, createTestWorld, webJob } from './world.js';
+
+const HEARTBEAT = { ttlMinMs: 10_000, graceMs: 10_000, leaderChangeMs: 300_000 };
+
+t.test('a silent node is down, and its work runs elsewhere', async (t) => {
+  const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
+  const first = await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob() });
+  await world.time.advance(0);
+  await world.obey(first);
+  const second = await world.addNode(2);
+  const beats = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 5_000) {
+      await world.call('Node.UpdateStatus', { NodeID: second.ID, SecretID: second.SecretID, Status: 'ready' });
+      await world.time.advance(5_000);
+    }
+  };
+  await beats(35_000);
+  const state = world.store.snapshot();
+  t.equal(state.nodeById(first.ID)?.Status, 'down');
+  t.equal(state.nodeById(second.ID)?.Status, 'ready');
+  t.same(
+    world
+      .allocs()
+      .map(({ NodeID, ClientStatus }) => `${NodeID} ${ClientStatus}`)
+      .sort(),
+    [`${first.ID} lost`, `${first.ID} lost`, `${second.ID} pending`, `${second.ID} pending`],
+  );
+  const events = state.nodeById(first.ID)?.Events?.map(({ Message }) => Message);
+  t.ok(events?.includes('Node heartbeat missed'));
+});
+
+t.test('a heartbeat costs no log entry and says when the next is due', async (t) => {
+  const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
+  const node = await world.addNode(1);
+  const entries = world.consensus.log.length;
+  const reply = await world.call('Node.UpdateStatus', { NodeID: node.ID, SecretID: node.SecretID, Status: 'ready' });
+  t.equal(world.consensus.log.length, entries);
+  t.ok(reply.HeartbeatTTLMs >= 10_000 && reply.HeartbeatTTLMs <= 20_000);
+});
+
+t.test('after a change of leader a node is not missed before it could find the new one', async (t) => {
+  const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
+  const node = await world.addNode(1);
+  world.consensus.lead(false);
+  world.consensus.lead(true);
+  await world.time.advance(299_000);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'ready');
+  await world.time.advance(2_000);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'down');
+});
+
+t.test('only the node itself may speak for a node', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await t.rejects(world.call('Node.Register', { Node: { ...node, SecretID: 'other' } }), {
+    code: 'E_PERMISSION_DENIED',
+  });
+  const wrong = { NodeID: node.ID, SecretID: 'other' };
+  await t.rejects(world.call('Node.GetClientAllocs', wrong), { code: 'E_PERMISSION_DENIED' });
+  await t.rejects(world.call('Node.UpdateAlloc', { ...wrong, Alloc: [] }), { code: 'E_PERMISSION_DENIED' });
+  await t.rejects(world.call('Node.UpdateStatus', { ...wrong, Status: 'ready' }), { code: 'E_PERMISSION_DENIED' });
+  await t.rejects(world.call('Node.UpdateStatus', { ...wrong, NodeID: 'unknown', Status: 'ready' }), {
+    code: 'E_NOT_FOUND',
+  });
+  const { Node: shown } = await world.call('Node.GetNode', { NodeID: node.ID });
+  t.equal(shown?.SecretID, '', 'and its secret stays with the server');
+});
+
+t.test('a client waits for its allocations and learns of what was forgotten', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  const ask = (MinQueryIndex = 0) =>
+    world.call('Node.GetClientAllocs', { NodeID: node.ID, SecretID: node.SecretID, MinQueryIndex });
+  const none = await ask();
+  t.same(none.Allocs, {});
+  let told = ask(none.Index);
+  await world.call('Job.Register', { Job: webJob({ count: 1 }) });
+  await world.time.advance(0);
+  const one = await told;
+  t.equal(Object.keys(one.Allocs).length, 1);
+  const [id = ''] = Object.keys(one.Allocs);
+  const { Allocs } = await world.call('Alloc.GetAllocs', { AllocIDs: [id], NodeID: node.ID, SecretID: node.SecretID });
+  t.equal(Allocs[0]?.Job?.ID, 'web', 'it gets the job with the allocation');
+
+  await world.obey(node);
+  await world.call('Job.Deregister', { JobID: 'web' });
+  await world.time.advance(0);
+  await world.obey(node);
+  const before = await ask();
+  told = ask(before.Index);
+  await world.call('System.GarbageCollect', {});
+  const after = await told;
+  t.same(after.Allocs, {});
+  t.ok(after.Index > before.Index);
+});
+
+t.test('a failed allocation is a reason to look at its job', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob({ count: 1 }) });
+  await world.time.advance(0);
+  await world.obey(node, () => ({ ClientStatus: 'failed' }));
+  const evals = world.store.snapshot().evalsByJob('default', 'web');
+  t.ok(evals.some(({ TriggeredBy }) => TriggeredBy === 'alloc-failure'));
+  t.equal(world.allocs().length, 1, 'its replacement waits for the delay of the reschedule block');
+  await world.time.advance(31_000);
+  t.equal(world.allocs().length, 2);
+});
+
+t.test('a drained node is emptied group by group and then takes nothing', async (t) => {
+  const world = createTestWorld();
+  const first = await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob({ count: 3 }) });
+  await world.time.advance(0);
+  await world.obey(first);
+  const second = await world.addNode(2);
+  await world.call('Node.UpdateDrain', {
+    NodeID: first.ID,
+    DrainStrategy: { Deadline: 3_600e9, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' },
+  });
+  await world.time.advance(0);
+  const leaving = () =>
+    world.allocs().filter(({ NodeID, DesiredStatus }) => NodeID === first.ID && DesiredStatus === 'stop');
+  t.equal(leaving().length, 1, 'max_parallel is 1');
+  for (let round = 0; round < 3; round++) {
+    await world.obey(first);
+    await world.obey(second);
+  }
+  t.equal(leaving().length, 3);
+  const drained = world.store.snapshot().nodeById(first.ID);
+  t.equal(drained?.DrainStrategy, null);
+  t.equal(drained?.SchedulingEligibility, 'ineligible');
+  t.equal((drained?.LastDrain as { Status: string } | null)?.Status, 'complete');
+  t.equal(
+    world.allocs().filter(({ NodeID, ClientStatus }) => NodeID === second.ID && ClientStatus === 'running').length,
+    3,
+  );
+});
+
+t.test('at the end of its deadline a drain takes everything at once', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: batchJob({ count: 3 }) });
+  await world.time.advance(0);
+  await world.obey(node);
+  await world.call('Node.UpdateDrain', {
+    NodeID: node.ID,
+    DrainStrategy: { Deadline: 60e9, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' },
+  });
+  await world.time.advance(59_000);
+  t.equal(world.allocs().filter(({ DesiredStatus }) => DesiredStatus === 'run').length, 3, 'batch work may finish');
+  await world.time.advance(2_000);
+  t.equal(world.allocs().filter(({ DesiredStatus }) => DesiredStatus === 'run').length, 0);
+  await world.obey(node);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.DrainStrategy, null);
+});
+
+t.test('what only a client knows is asked of the client, or there is no path to it', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await t.rejects(world.call('ClientStats.Stats', { NodeID: node.ID }), {
+    code: 'E_NO_NODE_PATH',
+    message: /No path to node/,
+  });
+  await t.rejects(world.call('FileSystem.List', { AllocID: 'nothing', Path: '/' }), { code: 'E_NOT_FOUND' });
+  const unlink = world.server.registerNodeLink(node.ID, {
+    call: async (method) => ({ answeredBy: method }) as never,
+    stream: () => {
+      throw new Error('not asked');
+    },
+  });
+  t.same(await world.call('ClientStats.Stats', { NodeID: node.ID }), { answeredBy: 'ClientStats.Stats' });
+  unlink();
+  await t.rejects(world.call('ClientStats.Stats', { NodeID: node.ID }), { code: 'E_NO_NODE_PATH' });
+});

@@ -1,0 +1,368 @@
+import t from 'tap';
+import { canonicalizeJob } from '../../lib/jobspec/canonicalize.js';
+import { readJobJson } from '../../lib/jobspec/read-json.js';
+import { findIssues, validateJob } from '../../lib/structs/validate/job.js';
+import { NOT_YET } from '../../lib/structs/validate/not-yet.js';
+
+type Part = Record<string, unknown>;
+
+function makeJob(job: Part = {}, group: Part = {}, task: Part = {}) {
+  const read = readJobJson({
+    ID: 'web',
+    ...job,
+    TaskGroups: job['TaskGroups'] ?? [
+      { Name: 'g', ...group, Tasks: group['Tasks'] ?? [{ Name: 't', Driver: 'docker', ...task }] },
+    ],
+  });
+  if (!read.ok) throw new Error(read.error.join('; '));
+  return canonicalizeJob(read.value);
+}
+
+t.test('a plain job of each supported type is valid without a warning', async (t) => {
+  for (const Type of ['service', 'batch', 'system']) {
+    t.strictSame(validateJob(makeJob({ Type })), { errors: [], warnings: [] });
+  }
+});
+
+const group = 'Task group g validation failed: ';
+const task = `${group}Task t validation failed: `;
+const ports = (...list: Part[]): Part => ({ Networks: [{ DynamicPorts: list }] });
+const static_ = (...list: Part[]): Part => ({ Networks: [{ ReservedPorts: list }] });
+
+const REFUSED: [what: string, job: Part, group: Part, task: Part, path: string, message: string | RegExp][] = [
+  ['an empty id', { ID: '', Name: 'n' }, {}, {}, 'ID', 'Missing job ID'],
+  ['a space in the id', { ID: 'a b' }, {}, {}, 'ID', 'Job ID contains a space'],
+  ['a null in the id', { ID: 'a\0b', Name: 'n' }, {}, {}, 'ID', 'Job ID contains a NUL'],
+  ['an unknown type', { Type: 'cron' }, {}, {}, 'Type', /Unknown job type "cron"/],
+  ['priority 0', { Priority: 0 }, {}, {}, 'Priority', /between 1 and 100, not 0/],
+  ['priority 101', { Priority: 101 }, {}, {}, 'Priority', /between 1 and 100, not 101/],
+  ['an empty datacenter', { Datacenters: [''] }, {}, {}, 'Datacenters', 'A datacenter has an empty name'],
+  ['no group', { TaskGroups: [] }, {}, {}, 'TaskGroups', /^Missing task groups/],
+  ['no task', {}, { Tasks: [] }, {}, 'TaskGroups[0].Tasks', /^Task group g validation failed: Missing tasks/],
+  ['a negative count', {}, { Count: -1 }, {}, 'TaskGroups[0].Count', `${group}count must not be negative (-1)`],
+  ['60000 allocations', {}, { Count: 60_000 }, {}, 'TaskGroups', /at most 50000 are allowed/],
+  [
+    'a system job of two',
+    { Type: 'system' },
+    { Count: 2 },
+    {},
+    'TaskGroups[0].Count',
+    /a system job runs once on each node/,
+  ],
+  ['no driver', {}, {}, { Driver: '' }, 'TaskGroups[0].Tasks[0].Driver', `${task}Missing task driver`],
+  ['a task named alloc', {}, {}, { Name: 'alloc' }, 'TaskGroups[0].Tasks[0].Name', /named "alloc"/],
+  ['a slash in a task', {}, {}, { Name: 'a/b' }, 'TaskGroups[0].Tasks[0].Name', /contains a slash/],
+  [
+    'a port above 65535',
+    {},
+    static_({ Label: 'x', Value: 70_000 }),
+    {},
+    'TaskGroups[0].Networks[0].ReservedPorts[0].Value',
+    /70000/,
+  ],
+  [
+    'a target above 65535',
+    {},
+    ports({ Label: 'x', To: 70_000 }),
+    {},
+    'TaskGroups[0].Networks[0].DynamicPorts[0].To',
+    /70000/,
+  ],
+  [
+    'one static port twice',
+    {},
+    static_({ Label: 'a', Value: 80 }, { Label: 'b', Value: 80 }),
+    {},
+    'TaskGroups[0].Networks[0].ReservedPorts[1].Value',
+    /Static port 80 is taken by group network:a/,
+  ],
+  [
+    'one label twice',
+    {},
+    ports({ Label: 'a' }, { Label: 'a' }),
+    {},
+    'TaskGroups[0].Networks[0].DynamicPorts[1].Label',
+    /Port label a is taken by the group network/,
+  ],
+  [
+    'an empty label',
+    {},
+    ports({ Label: '' }),
+    {},
+    'TaskGroups[0].Networks[0].DynamicPorts[0].Label',
+    /must not be empty/,
+  ],
+  [
+    'restart in 1s',
+    {},
+    { RestartPolicy: { Interval: '1s', Attempts: 0 } },
+    {},
+    'TaskGroups[0].RestartPolicy.Interval',
+    /at least 5s, not 1s/,
+  ],
+  ['an unknown restart mode', {}, { RestartPolicy: { Mode: 'x' } }, {}, 'TaskGroups[0].RestartPolicy.Mode', /"x"/],
+  [
+    'both cpu and cores',
+    {},
+    {},
+    { Resources: { CPU: 5, Cores: 1 } },
+    'TaskGroups[0].Tasks[0].Resources.Cores',
+    /either for `cpu` or for `cores`/,
+  ],
+  [
+    '5 MB of memory',
+    {},
+    {},
+    { Resources: { MemoryMB: 5 } },
+    'TaskGroups[0].Tasks[0].Resources.MemoryMB',
+    /at least 10 MB, not 5/,
+  ],
+  [
+    'memory_max below memory',
+    {},
+    {},
+    { Resources: { MemoryMaxMB: 20 } },
+    'TaskGroups[0].Tasks[0].Resources.MemoryMaxMB',
+    /20 MB.* is less than/,
+  ],
+  [
+    'a regex that is none',
+    { Constraints: [{ LTarget: 'a', Operand: 'regexp', RTarget: '(' }] },
+    {},
+    {},
+    'Constraints[0].RTarget',
+    /no regular expression/,
+  ],
+  [
+    'an unknown operator',
+    { Constraints: [{ LTarget: 'a', Operand: '~' }] },
+    {},
+    {},
+    'Constraints[0].Operand',
+    /Unknown operator "~"/,
+  ],
+  [
+    'a version that is none',
+    { Constraints: [{ LTarget: 'a', Operand: 'version', RTarget: '>= x' }] },
+    {},
+    {},
+    'Constraints[0].RTarget',
+    /is no version constraint/,
+  ],
+  [
+    'an affinity of 0',
+    { Affinities: [{ LTarget: 'a', Operand: '=', RTarget: 'b', Weight: 0 }] },
+    {},
+    {},
+    'Affinities[0].Weight',
+    /zero/,
+  ],
+  [
+    'a spread above 100 %',
+    {},
+    {
+      Spreads: [
+        {
+          Attribute: 'a',
+          SpreadTarget: [
+            { Value: 'x', Percent: 60 },
+            { Value: 'y', Percent: 60 },
+          ],
+        },
+      ],
+    },
+    {},
+    'TaskGroups[0].Spreads[0].SpreadTarget',
+    /120 percent/,
+  ],
+  [
+    'deadlines out of order',
+    { Update: { HealthyDeadline: '20m' } },
+    {},
+    {},
+    'TaskGroups[0].Update.HealthyDeadline',
+    /shorter than progress_deadline/,
+  ],
+  [
+    'auto_promote without canary',
+    { Update: { AutoPromote: true } },
+    {},
+    {},
+    'TaskGroups[0].Update.AutoPromote',
+    /there is no canary/,
+  ],
+  [
+    'update of a batch job',
+    { Type: 'batch' },
+    { Update: {} },
+    {},
+    'TaskGroups[0].Update',
+    /no meaning for a job of type "batch"/,
+  ],
+  [
+    'reschedule of a system job',
+    { Type: 'system' },
+    { ReschedulePolicy: {} },
+    {},
+    'TaskGroups[0].ReschedulePolicy',
+    /no meaning/,
+  ],
+  [
+    'attempts that do not fit',
+    { Type: 'batch' },
+    { ReschedulePolicy: { Attempts: 100, Interval: '1m' } },
+    {},
+    'TaskGroups[0].ReschedulePolicy.Interval',
+    /at least 8m20s/,
+  ],
+  [
+    'a mount of no volume',
+    {},
+    {},
+    { VolumeMounts: [{ Volume: 'v', Destination: '/v' }] },
+    'TaskGroups[0].Tasks[0].VolumeMounts[0].Volume',
+    /does not have: "v"/,
+  ],
+  [
+    'an unknown hook',
+    {},
+    {
+      Tasks: [
+        { Name: 'm', Driver: 'd' },
+        { Name: 't', Driver: 'd', Lifecycle: { Hook: 'x' } },
+      ],
+    },
+    {},
+    'TaskGroups[0].Tasks[1].Lifecycle.Hook',
+    /prestart, poststart or poststop/,
+  ],
+  [
+    'only lifecycle tasks',
+    {},
+    {},
+    { Lifecycle: { Hook: 'prestart' } },
+    'TaskGroups[0].Tasks',
+    /Every task has a lifecycle hook/,
+  ],
+  [
+    'two tasks of one name',
+    {},
+    {
+      Tasks: [
+        { Name: 't', Driver: 'd' },
+        { Name: 't', Driver: 'd' },
+      ],
+    },
+    {},
+    'TaskGroups[0].Tasks[1].Name',
+    /Tasks 1 and 2 are both named "t"/,
+  ],
+  [
+    'two leaders',
+    {},
+    {
+      Tasks: [
+        { Name: 'a', Driver: 'd', Leader: true },
+        { Name: 'b', Driver: 'd', Leader: true },
+      ],
+    },
+    {},
+    'TaskGroups[0].Tasks',
+    /Two tasks claim/,
+  ],
+  [
+    'more logs than disk',
+    {},
+    { EphemeralDisk: { SizeMB: 50 } },
+    {},
+    'TaskGroups[0].Tasks[0].LogConfig',
+    /logs may take 100 MB/,
+  ],
+];
+
+for (const [what, job, group, task, path, message] of REFUSED) {
+  t.test(`${what} is refused`, async (t) => {
+    const { errors } = findIssues(makeJob(job, group, task));
+    t.equal(errors.length, 1, JSON.stringify(errors));
+    t.match(errors[0], { path, message });
+  });
+}
+
+t.test('what Go’s regular expressions and versions allow is allowed', async (t) => {
+  const constraints = [
+    ['regexp', '(?i)^web-[0-9]+$'],
+    ['regexp', '(?i:a)|(?P<name>b)'],
+    ['regexp', '\\Aa\\z'],
+    ['version', '>= 0.6.1, < 2.0'],
+    ['version', '~> 1.2'],
+    ['semver', '>= 1.2.3-beta1+ent'],
+    ['distinct_property', '2'],
+    ['is_set', ''],
+  ].map(([Operand, RTarget]) => ({ LTarget: '${attr.a}', Operand, RTarget }));
+  t.strictSame(validateJob(makeJob({ Constraints: constraints })).errors, []);
+});
+
+t.test('two groups of one name are refused', async (t) => {
+  const one = { Name: 'g', Tasks: [{ Name: 't', Driver: 'docker' }] };
+  t.match(validateJob(makeJob({ TaskGroups: [one, one] })).errors, ['Task groups 1 and 2 are both named "g"']);
+});
+
+t.test('every feature that is not there yet is refused by its name, and by nothing else', async (t) => {
+  const samples: Record<string, [Part, Part, Part]> = {
+    'job.Type': [{ Type: 'sysbatch' }, {}, {}],
+    'job.Namespace': [{ Namespace: 'prod' }, {}, {}],
+    'job.Periodic': [{ Periodic: { Spec: '* * * * *' } }, {}, {}],
+    'job.ParameterizedJob': [{ ParameterizedJob: {} }, {}, {}],
+    'job.Multiregion': [{ Multiregion: {} }, {}, {}],
+    'group.Scaling': [{}, { Scaling: { Max: 3 } }, {}],
+    'group.Services': [{}, { Services: [{ Name: 's' }] }, {}],
+    'group.Consul': [{}, { Consul: {} }, {}],
+    'group.Disconnect': [{}, { Disconnect: {} }, {}],
+    'group.MaxRunDuration': [{}, { MaxRunDuration: '1h' }, {}],
+    'group.EphemeralDisk.Sticky': [{}, { EphemeralDisk: { Sticky: true } }, {}],
+    'group.EphemeralDisk.Migrate': [{}, { EphemeralDisk: { Migrate: true } }, {}],
+    'task.Services': [{}, {}, { Services: [{ Name: 's' }] }],
+    'task.Templates': [{}, {}, { Templates: [{}] }],
+    'task.Artifacts': [{}, {}, { Artifacts: [{}] }],
+    'task.Vault': [{}, {}, { Vault: {} }],
+    'task.Consul': [{}, {}, { Consul: {} }],
+    'task.DispatchPayload': [{}, {}, { DispatchPayload: { File: 'x' } }],
+    'task.CSIPluginConfig': [{}, {}, { CSIPluginConfig: { ID: 'x' } }],
+    'task.ScalingPolicies': [{}, {}, { ScalingPolicies: [{ Type: 'vertical_cpu' }] }],
+    'task.Secrets': [{}, {}, { Secrets: [{ Name: 'x' }] }],
+    'task.Identity': [{}, {}, { Identity: { Env: true } }],
+    'task.Identities': [{}, {}, { Identities: [{ Name: 'x' }] }],
+    'task.Actions': [{}, {}, { Actions: [{ Name: 'x', Command: 'y' }] }],
+    'task.Schedule': [{}, {}, { Schedule: { Cron: { Start: '0 0 * * * *' } } }],
+    'task.Kind': [{}, {}, { Kind: 'connect-proxy:x' }],
+    'resources.Devices': [{}, {}, { Resources: { Devices: [{ Name: 'gpu' }] } }],
+    'resources.NUMA': [{}, {}, { Resources: { NUMA: { Affinity: 'prefer' } } }],
+    'resources.SecretsMB': [{}, {}, { Resources: { SecretsMB: 2 } }],
+    'network.Mode': [{}, { Networks: [{ Mode: 'bridge' }] }, {}],
+    'network.CNI': [{}, { Networks: [{ CNI: { Args: { a: 'b' } } }] }, {}],
+    'volume.Type': [{}, { Volumes: { v: { Type: 'csi', Source: 's' } } }, {}],
+    'volume.Sticky': [{}, { Volumes: { v: { Type: 'host', Source: 's', Sticky: true } } }, {}],
+    'volume.PerAlloc': [{}, { Volumes: { v: { Type: 'host', Source: 's', PerAlloc: true } } }, {}],
+  };
+  for (const { at, key, name } of NOT_YET) {
+    const sample = samples[`${at}.${key}`];
+    t.ok(sample, `${at}.${key} has a sample`);
+    if (!sample) continue;
+    const { errors } = findIssues(makeJob(...sample));
+    const own = errors.filter((e) => /is not supported yet$/.test(e.message));
+    t.equal(errors.length, 1, `${at}.${key}: ${JSON.stringify(errors)}`);
+    t.ok(own[0]?.message.startsWith(`\`${name.split('`')[0]}`), own[0]?.message ?? 'no error');
+    t.ok(own[0]?.path.endsWith(key), own[0]?.path ?? '');
+  }
+});
+
+t.test('the text of a feature that is not there yet tells the path', async (t) => {
+  const { errors } = validateJob(makeJob({}, { Scaling: { Max: 3 } }));
+  t.strictSame(errors, ['`scaling` is not supported yet (at TaskGroups[0].Scaling)']);
+});
+
+t.test('a max_parallel above the count is worth a warning', async (t) => {
+  const { errors, warnings } = validateJob(makeJob({ Update: { MaxParallel: 5 } }, { Count: 2 }));
+  t.strictSame(errors, []);
+  t.match(warnings, [/^Group "g": max_parallel \(5\) is greater/]);
+});

@@ -1,0 +1,232 @@
+// A Docker Engine for tests: the one that runs, else a private one started as root, which shares neither data nor bridge
+// nor firewall rules with any other and leaves nothing behind. As a program it prints the engine's address and keeps it
+// until it is told to end:  node dist/test/support/dockerd.js
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { request } from 'node:http';
+import { delimiter, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { until } from './driver-task.js';
+
+export interface TestEngine {
+  /** `unix:///path`: what DOCKER_HOST would be. */
+  endpoint: string;
+  /** Whether it was started for the tests: then they may stop and start it. */
+  isPrivate: boolean;
+  /** Ends a private engine, as a crash does (`hard`) or in order, and keeps its data. */
+  halt(how: 'hard' | 'orderly'): Promise<void>;
+  /** Starts a halted engine again. */
+  resume(): Promise<void>;
+  /** Ends a private engine and removes all that was made for it. */
+  stop(): Promise<void>;
+}
+
+const PREFIX = '/tmp/meshnomad-dockerd-';
+
+/** Finds or starts an engine; a text that says what is missing when neither can be. */
+export async function getEngine(): Promise<TestEngine | { missing: string }> {
+  for (const endpoint of [process.env['DOCKER_HOST'], 'unix:///var/run/docker.sock']) {
+    if (!endpoint?.startsWith('unix://') || !(await answers(endpoint))) continue;
+    const nothing = async (): Promise<void> => {};
+    return { endpoint, isPrivate: false, halt: nothing, resume: nothing, stop: nothing };
+  }
+  if (process.getuid?.() !== 0) return { missing: 'no Docker Engine runs, and only root can start one' };
+  for (const [program, pack] of Object.entries({ dockerd: 'docker.io', ip: 'iproute2', setpriv: 'util-linux' })) {
+    if (!findProgram(program)) return { missing: `no Docker Engine runs, and ${program} is not installed (${pack})` };
+  }
+  return startPrivate();
+}
+
+async function startPrivate(): Promise<TestEngine> {
+  sweep();
+  const dir = mkdtempSync(PREFIX);
+  const bridge = `mn${dir.slice(-6).toLowerCase().replace(/\W/g, 'x')}`;
+  const endpoint = `unix://${dir}/docker.sock`;
+  let daemon: ChildProcess | undefined;
+  writeFileSync(join(dir, 'owner'), String(process.pid));
+  const mountedCgroups = ensureCgroups();
+  makeBridge(bridge);
+  const resume = async (): Promise<void> => {
+    const log = openSync(join(dir, 'log'), 'a');
+    // Should the tests be killed, the engine is told to end (setpriv --pdeathsig).
+    const args = ['--pdeathsig', 'TERM', findProgram('dockerd') ?? 'dockerd'];
+    args.push('--host', endpoint, '--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'));
+    args.push('--pidfile', join(dir, 'pid'), '--bridge', bridge, '--config-file', join(dir, 'daemon.json'));
+    // Ports are published by the userland proxy alone: another engine's rules are not touched.
+    args.push('--iptables=false', '--ip6tables=false', '--ip-masq=false', '--ip-forward=false');
+    daemon = spawn('setpriv', args, { stdio: ['ignore', log, log], detached: true });
+    await until(
+      'the private Docker Engine answers',
+      async () => {
+        if (daemon?.exitCode !== null) throw new Error(`dockerd ended: ${tail(join(dir, 'log'))}`);
+        return answers(endpoint);
+      },
+      30_000,
+    );
+  };
+  writeFileSync(join(dir, 'daemon.json'), '{}');
+  const halt = async (how: 'hard' | 'orderly'): Promise<void> => {
+    if (!daemon || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    const ended = new Promise((resolve) => daemon?.once('exit', resolve));
+    daemon.kill(how === 'hard' ? 'SIGKILL' : 'SIGTERM');
+    const timer = setTimeout(() => daemon?.kill('SIGKILL'), 20_000);
+    await ended;
+    clearTimeout(timer);
+  };
+  const engine: TestEngine = {
+    endpoint,
+    isPrivate: true,
+    halt,
+    resume,
+    async stop() {
+      await halt('orderly');
+      killLeftovers(dir);
+      unmountBelow(dir);
+      tryRun('ip', ['link', 'delete', bridge]);
+      if (mountedCgroups) tryRun('umount', ['/sys/fs/cgroup']);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  try {
+    await resume();
+  } catch (error) {
+    await engine.stop();
+    throw error;
+  }
+  return engine;
+}
+
+/** Imports an image of busybox alone, named `repository:tag`; `/bin/sh` and the usual tools are there. */
+export async function importBusybox(engine: TestEngine, name: string): Promise<void> {
+  const busybox = findProgram('busybox');
+  if (!busybox) throw new Error('busybox is not installed (busybox-static)');
+  const root = mkdtempSync('/tmp/meshnomad-rootfs-');
+  try {
+    for (const path of ['bin', 'etc', 'tmp', 'proc', 'sys', 'dev']) mkdirSync(join(root, path));
+    copyFileSync(busybox, join(root, 'bin/busybox'));
+    const applets =
+      'sh echo sleep cat httpd ls env id kill seq date true false ps hostname stty wget mkdir touch tail head';
+    for (const applet of applets.split(' ')) symlinkSync('busybox', join(root, 'bin', applet));
+    appendFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');
+    const tar = spawn('tar', ['-C', root, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const { default: Docker } = await import('dockerode');
+    const docker = new Docker({ socketPath: engine.endpoint.slice('unix://'.length) });
+    const colon = name.lastIndexOf(':');
+    const [repo, tag] = [name.slice(0, colon), name.slice(colon + 1)];
+    const answer = await docker.importImage(tar.stdout, { repo, tag });
+    await new Promise<void>((resolve, reject) =>
+      docker.modem.followProgress(answer, (error) => (error ? reject(error) : resolve())),
+    );
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+function answers(endpoint: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = request({ socketPath: endpoint.slice('unix://'.length), path: '/_ping', timeout: 2000 }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    });
+    asked.once('error', () => resolve(false));
+    asked.once('timeout', () => asked.destroy());
+    asked.end();
+  });
+}
+
+function findProgram(name: string): string | undefined {
+  const dirs = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/local/sbin'];
+  return dirs.map((dir) => join(dir, name)).find((path) => existsSync(path));
+}
+
+/** A fresh virtual machine may have no cgroups mounted, which containers need. True when they were mounted here. */
+function ensureCgroups(): boolean {
+  if (/^\S+ \S+ cgroup2? /m.test(readFileSync('/proc/mounts', 'utf8'))) return false;
+  return tryRun('mount', ['-t', 'cgroup2', 'none', '/sys/fs/cgroup']);
+}
+
+/** A bridge with the first subnet of 10.213.0.0/16 that no other has. */
+function makeBridge(name: string): void {
+  const taken = execFileSync('ip', ['-4', '-o', 'addr']).toString();
+  let subnet = 0;
+  while (taken.includes(`10.213.${subnet}.`)) subnet++;
+  execFileSync('ip', ['link', 'add', 'name', name, 'type', 'bridge']);
+  execFileSync('ip', ['addr', 'add', `10.213.${subnet}.1/24`, 'dev', name]);
+  execFileSync('ip', ['link', 'set', name, 'up']);
+}
+
+/** Removes what an engine left whose tests were killed. */
+function sweep(): void {
+  for (const name of readdirSync('/tmp')) {
+    const dir = join('/tmp', name);
+    if (!dir.startsWith(PREFIX)) continue;
+    const owner = existsSync(join(dir, 'owner')) ? Number(readFileSync(join(dir, 'owner'), 'utf8')) : 0;
+    // One without an owner may just be starting.
+    if (owner === 0 || existsSync(`/proc/${owner}`)) continue;
+    killLeftovers(dir);
+    unmountBelow(dir);
+    tryRun('ip', ['link', 'delete', `mn${dir.slice(-6).toLowerCase().replace(/\W/g, 'x')}`]);
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** Ends the processes that have the directory in their arguments: containerd and shims of an engine that was killed. */
+function killLeftovers(dir: string): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (Number(pid) === process.pid || !readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`${dir}/`)) continue;
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It ended by itself meanwhile.
+    }
+  }
+}
+
+function unmountBelow(dir: string): void {
+  const mounts = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+    .filter((path) => path.startsWith(`${dir}/`));
+  for (const path of mounts.reverse()) tryRun('umount', ['-l', path]);
+}
+
+function tryRun(program: string, args: string[]): boolean {
+  try {
+    execFileSync(program, args, { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function tail(path: string): string {
+  return readFileSync(path, 'utf8').split('\n').slice(-5).join('\n');
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const engine = await getEngine();
+  if ('missing' in engine) {
+    console.error(engine.missing);
+    process.exit(1);
+  }
+  console.log(`DOCKER_HOST=${engine.endpoint}`);
+  const idle = setInterval(() => {}, 60_000);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      clearInterval(idle);
+      void engine.stop();
+    });
+  }
+}

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Brings what the integration tests need from the system: as root on Debian or Ubuntu it is installed, elsewhere what is
+# missing is named, and the tests that need it are skipped.
+set -eu
+
+missing=""
+need() { # need PROGRAM PACKAGE
+  command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need dockerd docker.io
+need ip iproute2
+need iptables iptables
+need busybox busybox-static
+need ps procps
+need tar tar
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "installing$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
+  # shellcheck disable=SC2086
+  if { apt-get update -q && apt-get install -qy --no-install-recommends $missing; } >"$log" 2>&1; then
+    rm -f "$log"
+    exit 0
+  fi
+  tail -n 20 "$log"
+  rm -f "$log"
+fi
+echo "not installed:$missing; tests that need them are skipped (as root on Debian or Ubuntu this command installs them)"

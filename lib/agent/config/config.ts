@@ -1,0 +1,184 @@
+import type { Millis } from '../../util/clock.js';
+import type { LogLevel } from '../../util/log.js';
+
+/**
+ * How an agent is set up: every value decided. Everything listens on 127.0.0.1 unless `bind_addr` or `addresses` says
+ * otherwise; Nomad listens everywhere. What is null was not given, and is found out by whoever needs it.
+ */
+export interface AgentConfig {
+  /** `-dev`: server and client at once, raw_exec on, nothing kept. */
+  dev: boolean;
+  region: string;
+  datacenter: string;
+  /** Null: the name of the host. */
+  nodeName: string | null;
+  /** Null only with `-dev`. Absolute or as it was given. */
+  dataDir: string | null;
+  pluginDir: string | null;
+  /** What is listened on by whatever has no address of its own. */
+  bindAddr: string;
+  ports: { http: number; rpc: number };
+  /** Where each face listens; HTTP may have several addresses. */
+  addresses: { http: string[]; rpc: string };
+  /** What others are told to use; null: as it listens. */
+  advertise: { http: string | null; rpc: string | null };
+  log: LogConfig;
+  leaveOnInterrupt: boolean;
+  leaveOnTerminate: boolean;
+  enableDebug: boolean;
+  httpHeaders: Record<string, string>;
+  server: ServerSection;
+  client: ClientSection;
+  mesh: MeshSection;
+  /** By driver or plugin name. `config` goes to the plugin as it is. */
+  plugins: Record<string, { args: string[]; config: Record<string, unknown> }>;
+  acl: AclSection;
+  tls: TlsSection;
+  limits: { httpConnectionsMax: number; rpcConnectionsMax: number; httpsHandshakeMs: Millis; rpcHandshakeMs: Millis };
+  /** Sections that later parts of the agent read; in Nomad's words, checked, durations in ms. */
+  telemetry: Record<string, unknown>;
+  autopilot: Record<string, unknown>;
+  audit: Record<string, unknown>;
+  keyring: Record<string, unknown>;
+  rpc: Record<string, unknown>;
+}
+
+export interface LogConfig {
+  /** Null: no log at all ("off"). */
+  level: LogLevel | null;
+  json: boolean;
+  file: string | null;
+  includeLocation: boolean;
+  rotateMs: Millis;
+  /** 0: no limit. */
+  rotateBytes: number;
+  rotateFilesMax: number;
+  syslog: string | null;
+}
+
+export interface ServerSection {
+  enabled: boolean;
+  heartbeatGraceMs: Millis;
+  heartbeatTtlMinMs: Millis;
+  heartbeatTtlFailoverMs: Millis;
+  heartbeatsPerSecondMax: number;
+  /** Null: one for each core. */
+  numSchedulers: number | null;
+  enabledSchedulers: string[];
+  gc: {
+    intervalMs: Millis;
+    nodeMs: Millis;
+    jobMs: Millis;
+    evalMs: Millis;
+    batchEvalMs: Millis;
+    deploymentMs: Millis;
+    volumeClaimMs: Millis;
+    aclTokenMs: Millis;
+  };
+  enableEventBroker: boolean;
+  eventBufferSize: number;
+  jobDefaultPriority: number;
+  jobMaxPriority: number;
+  jobTrackedVersions: number;
+  /** As the scheduler configuration has it, in Nomad's words; seeds a new mesh only. */
+  schedulerConfig: Record<string, unknown>;
+  /** Addresses of servers to join, from `server_join`, `start_join` and `retry_join`. */
+  join: string[];
+}
+
+export interface ClientSection {
+  enabled: boolean;
+  /** Null: below the data directory. */
+  stateDir: string | null;
+  allocDir: string | null;
+  /** "host:port" of servers that are reached by plain address. */
+  servers: string[];
+  nodeClass: string;
+  nodePool: string;
+  meta: Record<string, string>;
+  options: Record<string, string>;
+  chrootEnv: Record<string, string>;
+  networkInterface: string | null;
+  networkSpeedMbits: number | null;
+  cpuTotalMhz: number | null;
+  memoryTotalMb: number | null;
+  diskTotalMb: number | null;
+  diskFreeMb: number | null;
+  reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string; cores: string };
+  hostVolumes: Record<string, { path: string; readOnly: boolean }>;
+  hostNetworks: Record<string, { cidr: string; interface: string; reservedPorts: string }>;
+  maxKillTimeoutMs: Millis;
+  minDynamicPort: number;
+  maxDynamicPort: number;
+  gc: {
+    intervalMs: Millis;
+    parallelDestroys: number;
+    maxAllocs: number;
+    diskUsagePercent: number;
+    inodeUsagePercent: number;
+  };
+  noHostUuid: boolean;
+  disableRemoteExec: boolean;
+  /** Null: allocations stay when the agent stops. */
+  drainOnShutdown: { deadlineMs: Millis; force: boolean; ignoreSystemJobs: boolean } | null;
+  cgroupParent: string | null;
+  /** In Nomad's words. */
+  artifact: Record<string, unknown>;
+  template: unknown;
+}
+
+export interface MeshSection {
+  /** Null: the public DHT; empty: the local network only. */
+  bootstrap: string[] | null;
+  /** 0: chosen once, and kept. */
+  port: number;
+  hints: string[];
+  /** What agents that link by plain address must both have; '' = only on this machine. */
+  secret: string;
+  voter: 'auto' | 'never';
+  relay: boolean;
+}
+
+export interface AclSection {
+  enabled: boolean;
+  tokenTtlMs: Millis;
+  policyTtlMs: Millis;
+  roleTtlMs: Millis;
+  tokenExpirationMinMs: Millis;
+  tokenExpirationMaxMs: Millis;
+}
+
+export interface TlsSection {
+  http: boolean;
+  caFile: string | null;
+  certFile: string | null;
+  keyFile: string | null;
+  minVersion: string;
+  verifyClient: boolean;
+}
+
+/** What the command line says; it stands over all files. Null or left out: not said. */
+export interface AgentFlags {
+  nodeName?: string | null;
+  region?: string | null;
+  datacenter?: string | null;
+  dataDir?: string | null;
+  bind?: string | null;
+  pluginDir?: string | null;
+  logLevel?: string | null;
+  logJson?: boolean | null;
+  logFile?: string | null;
+  server?: boolean | null;
+  client?: boolean | null;
+  servers?: readonly string[] | null;
+  join?: readonly string[] | null;
+  stateDir?: string | null;
+  allocDir?: string | null;
+  nodeClass?: string | null;
+  nodePool?: string | null;
+  meta?: Readonly<Record<string, string>> | null;
+  networkInterface?: string | null;
+  networkSpeed?: number | null;
+  aclEnabled?: boolean | null;
+  httpPort?: number | null;
+}

@@ -1,0 +1,153 @@
+import { type Diagnostic, errorAt, hasErrors, type SourceRange } from '../../hcl/index.js';
+import { err, ok, type Result } from '../../util/result.js';
+import { type InterfaceAddress, resolveAddress } from './address.js';
+import type { AgentConfig, AgentFlags } from './config.js';
+import type { Shape } from './fields.js';
+import { mergeBlock } from './merge.js';
+import { parseRaw } from './raw.js';
+import { type Checked, type Findings, readFields } from './read.js';
+import { AGENT_FIELDS } from './schema.js';
+import { settle } from './settle.js';
+
+/** A configuration file: its name is for messages only. */
+export interface ConfigFile {
+  readonly name: string;
+  readonly source: string;
+}
+
+export interface ConfigInput {
+  /** In the order in which they count: later ones win. */
+  readonly files: readonly ConfigFile[];
+  readonly flags: AgentFlags;
+  readonly dev: boolean;
+  /** The addresses of this machine, for `{{ GetPrivateIP }}` and the like. */
+  readonly interfaces?: readonly InterfaceAddress[];
+}
+
+export interface LoadedConfig {
+  readonly config: AgentConfig;
+  /** What to log once: keys of Nomad that mean nothing here, and what replaces them. */
+  readonly notices: readonly string[];
+}
+
+const ROOT: Shape = { kind: 'block', fields: AGENT_FIELDS };
+
+/** The whole configuration out of its sources: `-dev`'s defaults, over them the files in order, over these the flags. */
+export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagnostic[]> {
+  const findings: Findings = { diagnostics: [], replaced: new Map() };
+  let merged: Checked = {};
+  for (const { name, source } of input.files) {
+    const { root, diagnostics } = parseRaw(source, name);
+    findings.diagnostics.push(...diagnostics);
+    merged = mergeBlock(merged, readFields(root, AGENT_FIELDS, '', findings), ROOT);
+  }
+  merged = mergeBlock(merged, flagsAsFile(input.flags), ROOT);
+  const config = settle(merged, input.dev);
+  if (!hasErrors(findings.diagnostics)) {
+    const place = placeOf(input.files);
+    for (const problem of [...resolveAddresses(config, input.interfaces ?? []), ...problemsOf(config)]) {
+      findings.diagnostics.push(errorAt(place, 'Invalid configuration', problem));
+    }
+  }
+  if (hasErrors(findings.diagnostics)) return err(findings.diagnostics);
+  return ok({ config, notices: noticesOf(findings) });
+}
+
+// What is wrong only as a whole has no line of its own: it is said of the last file, or of the command line.
+function placeOf(files: readonly ConfigFile[]): SourceRange {
+  const start = { line: 1, column: 1, byte: 0, index: 0 };
+  return { filename: files.at(-1)?.name ?? 'command line', start, end: start };
+}
+
+function noticesOf({ replaced, diagnostics }: Findings): string[] {
+  const warnings = diagnostics.map(({ summary, detail }) => `${summary}: ${detail}`);
+  return [...warnings, ...[...replaced].map(([path, instead]) => `"${path}" has no effect: ${instead}`)];
+}
+
+function flagsAsFile(flags: AgentFlags): Checked {
+  const section = (entries: Record<string, unknown>): Checked | undefined => {
+    const given = Object.entries(entries).filter(([, value]) => value !== undefined && value !== null);
+    return given.length > 0 ? Object.fromEntries(given) : undefined;
+  };
+  const file = section({
+    name: flags.nodeName,
+    region: flags.region,
+    datacenter: flags.datacenter,
+    data_dir: flags.dataDir,
+    bind_addr: flags.bind,
+    plugin_dir: flags.pluginDir,
+    log_level: flags.logLevel?.toLowerCase(),
+    log_json: flags.logJson,
+    log_file: flags.logFile,
+    ports: section({ http: flags.httpPort }),
+    server: section({ enabled: flags.server, retry_join: flags.join }),
+    client: section({
+      enabled: flags.client,
+      servers: flags.servers,
+      state_dir: flags.stateDir,
+      alloc_dir: flags.allocDir,
+      node_class: flags.nodeClass,
+      node_pool: flags.nodePool,
+      meta: flags.meta,
+      network_interface: flags.networkInterface,
+      network_speed: flags.networkSpeed,
+    }),
+    acl: section({ enabled: flags.aclEnabled }),
+  });
+  return file ?? {};
+}
+
+/** Puts addresses in the place of templates; returns what could not be worked out. */
+function resolveAddresses(config: AgentConfig, interfaces: readonly InterfaceAddress[]): string[] {
+  const problems: string[] = [];
+  const resolve = (key: string, address: string): string => {
+    const resolved = resolveAddress(address, interfaces);
+    if (resolved.ok) return resolved.value;
+    problems.push(`${key}: ${resolved.error}.`);
+    return address;
+  };
+  const { addresses, advertise } = config;
+  config.bindAddr = resolve('bind_addr', config.bindAddr);
+  addresses.http = [resolve('addresses.http', addresses.http.join(' '))].flatMap((text) => text.split(/\s+/));
+  addresses.rpc = resolve('addresses.rpc', addresses.rpc);
+  advertise.http = advertise.http && resolve('advertise.http', advertise.http);
+  advertise.rpc = advertise.rpc && resolve('advertise.rpc', advertise.rpc);
+  return [...new Set(problems)];
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', null];
+
+/** What no single key is to blame for. */
+function problemsOf(config: AgentConfig): string[] {
+  const { client, server, ports } = config;
+  const problems: string[] = [];
+  const require = (holds: boolean, message: string): void => {
+    if (!holds) problems.push(message);
+  };
+  require(config.dev ||
+    config.dataDir !==
+      null, 'Where to keep state must be said: set data_dir, or use -data-dir (or -dev to keep nothing).');
+  require(server.enabled ||
+    client.enabled, 'The agent has nothing to do: set server { enabled = true } or client { enabled = true }, or use -dev.');
+  for (const [key, port] of Object.entries({
+    'ports.http': ports.http,
+    'ports.rpc': ports.rpc,
+    'mesh.port': config.mesh.port,
+  })) {
+    require(port >= 0 && port <= 65_535, `${key} is ${port}; a port lies between 0 and 65535.`);
+  }
+  require(LOG_LEVELS.includes(
+    config.log.level,
+  ), `log_level "${config.log.level}" is not one of trace, debug, info, warn, error, off.`);
+  require(client.minDynamicPort >= 1 &&
+    client.minDynamicPort <= client.maxDynamicPort &&
+    client.maxDynamicPort <=
+      65_535, `client.min_dynamic_port (${client.minDynamicPort}) must not exceed max_dynamic_port (${client.maxDynamicPort}), and both be ports.`);
+  for (const [name, { path }] of Object.entries(client.hostVolumes)) {
+    require(path.startsWith('/'), `host_volume "${name}" needs an absolute path, not "${path}".`);
+  }
+  require(!config.tls.http ||
+    (config.tls.certFile !== null && config.tls.keyFile !== null), 'tls.http needs cert_file and key_file.');
+  require(!/[/\0]/.test(config.region + config.datacenter), 'region and datacenter must not contain "/".');
+  return problems;
+}

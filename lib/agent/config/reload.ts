@@ -1,0 +1,47 @@
+import type { AgentConfig } from './config.js';
+
+/** What changed between two configurations, by path ("client.meta.rack"). */
+export interface ReloadDiff {
+  /** Takes effect at once. */
+  readonly reloadable: readonly string[];
+  /** Takes effect when the agent is started again. */
+  readonly needsRestart: readonly string[];
+}
+
+/** Nomad reloads its log level and its certificates; here, what a node says about itself too. */
+const RELOADABLE = [
+  'log.level',
+  'client.meta',
+  'client.hostVolumes',
+  'telemetry',
+  'tls.caFile',
+  'tls.certFile',
+  'tls.keyFile',
+  'httpHeaders',
+  'acl.tokenTtlMs',
+  'acl.policyTtlMs',
+  'acl.roleTtlMs',
+];
+
+/** Compares the running configuration with one that was read again (on SIGHUP). */
+export function diffReloadable(running: AgentConfig, read: AgentConfig): ReloadDiff {
+  const changed = changedPaths(running, read, '');
+  const isReloadable = (path: string): boolean =>
+    RELOADABLE.some((prefix) => path === prefix || path.startsWith(`${prefix}.`));
+  return {
+    reloadable: changed.filter(isReloadable),
+    needsRestart: changed.filter((path) => !isReloadable(path)),
+  };
+}
+
+function changedPaths(before: unknown, after: unknown, path: string): string[] {
+  if (isRecord(before) && isRecord(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+    return keys.flatMap((key) => changedPaths(before[key], after[key], path === '' ? key : `${path}.${key}`));
+  }
+  return JSON.stringify(before) === JSON.stringify(after) ? [] : [path];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -29,12 +29,14 @@ export function acquireLock(folder: string): Lock {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(mine, content, { mode: 0o600 });
-    // A link is made whole or not at all, and never over another.
-    while (!tryLink(mine, path)) removeStale(path, folder);
+    try {
+      // A link is made whole or not at all, and never over another.
+      while (!tryLink(mine, path)) removeStale(path, folder);
+    } finally {
+      rmSync(mine, { force: true });
+    }
   } catch (error) {
     throw storageError('lock', folder, error);
-  } finally {
-    rmSync(mine, { force: true });
   }
   return {
     release() {

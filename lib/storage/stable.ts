@@ -91,7 +91,7 @@ function parse(text: string, path: string): HardState {
       `${path} has format version ${format}, this program reads version ${VERSION}: start the version of meshnomad that wrote it`,
     );
   }
-  if (typeof term === 'number' && typeof vote === 'string' && typeof commit === 'number') {
+  if (format === VERSION && typeof term === 'number' && typeof vote === 'string' && typeof commit === 'number') {
     const state = { term, vote, commit };
     if (checksum(state) === read.crc32c) return state;
   }

@@ -36,7 +36,7 @@ export interface CheckedPlan {
 export interface PlanApplier {
   /** Queues a plan; resolves once it is checked. `holds` says whether the submitter still owns its evaluation then. */
   submit(plan: Plan, holds: () => boolean): Promise<CheckedPlan>;
-  /** How many plans are on their way into the state. */
+  /** How many plans are on their way into the state: queued, checked or being committed. */
   readonly inFlight: number;
   /** Refuses what waits: leadership is lost. */
   stop(): void;
@@ -110,7 +110,7 @@ export function createPlanApplier(world: ServerWorld): PlanApplier {
       return answer;
     },
     get inFlight() {
-      return flying.size;
+      return flying.size + queue.size + (open ? 1 : 0);
     },
     stop() {
       queue.refuseAll(new MeshError('E_NO_LEADER', 'this server no longer leads; the plan was not applied'));

@@ -16,7 +16,9 @@ import type { ServerWorld } from './world.js';
 
 const SCHEDULERS = ['service', 'batch', 'system', 'sysbatch'];
 /** Evaluations at work at the same time: while one waits for the disk, others are scheduled, and share its write. */
-const AT_WORK_MAX = 16;
+const AT_WORK_MAX = 128;
+/** Evaluations begun in one turn: requests come in between. */
+const PER_TURN_MAX = 16;
 /** Plans on their way, beyond which no evaluation is begun: its snapshot would lack too much of what was given away. */
 const PLANS_IN_FLIGHT_MAX = 4;
 /** Evaluations that gave up on refused plans are tried again this often. */
@@ -86,16 +88,24 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
     broker.advance(now());
     recordNeedless();
     if (!paused) {
-      while (atWork < AT_WORK_MAX && applier.inFlight < PLANS_IN_FLIGHT_MAX) {
-        const delivery = broker.dequeue(SCHEDULERS, now());
-        if (!delivery) break;
-        void handle(delivery, (given) => work(world, parts, given));
-      }
+      beginSome();
       for (let next = broker.dequeue([FAILED_QUEUE], now()); next; next = broker.dequeue([FAILED_QUEUE], now())) {
         void handle(next, closeFailed);
       }
     }
     alarm.set(broker.dueMs());
+  };
+
+  const beginSome = (): void => {
+    for (let begun = 0; atWork < AT_WORK_MAX && applier.inFlight < PLANS_IN_FLIGHT_MAX; begun++) {
+      if (begun === PER_TURN_MAX) {
+        lookSoon();
+        return;
+      }
+      const delivery = broker.dequeue(SCHEDULERS, now());
+      if (!delivery) return;
+      void handle(delivery, (given) => work(world, parts, given));
+    }
   };
 
   const handle = async (delivery: Delivery, doIt: (delivery: Delivery) => Promise<void>): Promise<void> => {

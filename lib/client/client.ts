@@ -98,6 +98,7 @@ class RunningClient implements Client {
   private config: ClientConfig;
   private loops: Promise<unknown>[] = [];
   private registered = false;
+  private starting: Promise<void> | null = null;
 
   constructor(options: ClientOptions, identity: NodeIdentity, db: ClientDb) {
     const { rpc, drivers, now, random } = options;
@@ -173,9 +174,15 @@ class RunningClient implements Client {
     return this.fingerprinter.node;
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.starting ??= this.begin();
+    return this.starting;
+  }
+
+  private async begin(): Promise<void> {
     const { signal } = this.ending;
     await this.fingerprinter.first(signal);
+    if (signal.aborted) return;
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
     await this.allocs.restore();
     this.loops = [this.registration.run(signal), this.fingerprinter.watch(signal), this.allocs.watchGarbage(signal)];
@@ -183,6 +190,8 @@ class RunningClient implements Client {
 
   async shutdown(): Promise<void> {
     if (this.ending.signal.aborted) return;
+    // Half a start cannot be undone: tasks would be attached behind our back.
+    await this.starting?.catch(() => {});
     if (this.config.stateDir === null) {
       await Promise.all(this.allocs.all.map((runner) => this.allocs.remove(runner.id)));
     }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { Job } from '../../lib/structs/job.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
+import { localCaller } from '../../lib/transport/local.js';
 import { createLog } from '../../lib/util/log.js';
 import { seededRandom } from '../../lib/util/random.js';
 import {
@@ -577,4 +579,52 @@ t.test('a host volume: a link for a task without a root of its own, an error whe
   await world.status(other, 'failed');
   const events = world.server.reported(other)?.TaskStates?.['web']?.Events ?? [];
   t.match(events.find(({ Type }) => Type === 'Setup Failure')?.DisplayMessage, /"nothing" is not configured/);
+});
+
+t.test('shutdown_delay holds back the end of a task, unless told not to', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const job = fakeJob(fakeGroup([fakeTask({ ShutdownDelay: 5e9, KillTimeout: 600e9 })]));
+  const alloc = world.server.put(fakeAlloc(client.nodeId, job));
+  await world.status(ID, 'running');
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await until(() => world.timers.delays.includes(5_000), 'delay');
+  t.same(world.engine.stopped, []);
+  world.timers.advance(5_000);
+  await world.status(ID, 'complete');
+  const told = world.server.reported(ID)?.TaskStates?.['web']?.Events.map(({ DisplayMessage }) => DisplayMessage);
+  t.ok(told?.includes('Waiting for shutdown_delay of 5s before killing the task.'));
+  t.ok(told?.includes('Sent interrupt. Waiting 30s before force killing'), "capped by the client's limit");
+  const other = '22222222-2222-4333-8444-555555555555';
+  const second = world.server.put(fakeAlloc(client.nodeId, job, { ID: other }));
+  await world.status(other, 'running');
+  const DesiredTransition = { ...second.DesiredTransition, NoShutdownDelay: true };
+  world.server.put({ ...second, DesiredStatus: 'stop', DesiredTransition });
+  await world.status(other, 'complete');
+});
+
+t.test('a command inside a task: passed through, or refused in words', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  const rpc = localCaller(client.handlers, client.streamHandlers);
+  const session = rpc.stream('Allocations.Exec', { AllocID: ID, Task: 'web', Cmd: ['echo'], Tty: false });
+  session.write({ Type: 'stdin', Data: new Uint8Array([65]) });
+  t.same((await once(session, 'data'))[0], { Type: 'stdin', Data: new Uint8Array([65]) });
+  session.end();
+  await once(session, 'end');
+  const refused = rpc.stream('Allocations.Exec', { AllocID: ID, Task: 'nothing', Cmd: ['echo'], Tty: false });
+  t.match((await once(refused, 'error'))[0], { code: 'E_BAD_REQUEST', message: 'unknown task name "nothing"' });
+  const logs = { AllocID: 'x', Task: 'web', LogType: 'stdout', Offset: 0, Origin: 'start', Follow: false } as const;
+  t.match((await once(rpc.stream('FileSystem.Logs', logs), 'error'))[0], { code: 'E_NOT_FOUND' });
+});
+
+t.test('a shutdown during the start leaves nothing behind', async (t) => {
+  const world = new World(t);
+  const client = await world.create();
+  const started = client.start();
+  await client.shutdown();
+  await started;
+  t.same(world.timers.delays, []);
 });

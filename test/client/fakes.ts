@@ -1,4 +1,4 @@
-import { Duplex } from 'node:stream';
+import { type Duplex, PassThrough } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Fingerprint } from '../../lib/client/fingerprint/fact.js';
 import type { Timers } from '../../lib/client/timers.js';
@@ -184,7 +184,7 @@ export class FakeDriver implements Driver {
   }
 
   execTask(): Duplex {
-    return new Duplex({ objectMode: true, read() {}, write: (_chunk, _encoding, done) => done() });
+    return new PassThrough({ objectMode: true });
   }
 
   async close(): Promise<void> {}

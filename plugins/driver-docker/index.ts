@@ -104,8 +104,9 @@ class DockerDriver implements Driver<DockerConfig> {
           'driver.docker.runtimes': Object.keys(info.Runtimes ?? {})
             .sort()
             .join(','),
-          'driver.docker.volumes.enabled': this.#options.volumes?.enabled ? '1' : '',
-          'driver.docker.privileged.enabled': this.#options.allow_privileged ? '1' : '',
+          ...(this.#options.volumes?.enabled ? { 'driver.docker.volumes.enabled': '1' } : {}),
+          ...(this.#options.allow_privileged ? { 'driver.docker.privileged.enabled': '1' } : {}),
+          ...(await bridgeAddress(engine)),
         },
       };
     } catch (error) {
@@ -383,6 +384,13 @@ class DockerDriver implements Driver<DockerConfig> {
 function toExit(state: { ExitCode: number; OOMKilled: boolean; Error: string }): ExitResult {
   const failed = state.Error === '' ? {} : { error: state.Error };
   return { exitCode: state.ExitCode, signal: 0, oomKilled: state.OOMKilled, ...failed };
+}
+
+/** The node's address on the engine's own bridge, by which containers reach it; an engine may have none. */
+async function bridgeAddress(engine: Docker): Promise<Record<string, string>> {
+  const network = await inTime(engine.getNetwork('bridge').inspect()).catch(() => undefined);
+  const gateway = (network?.IPAM?.Config?.[0] as { Gateway?: string } | undefined)?.Gateway;
+  return gateway ? { 'driver.docker.bridge_ip': gateway } : {};
 }
 
 async function stopSignalOf(container: Docker.Container): Promise<string> {

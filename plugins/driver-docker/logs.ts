@@ -43,6 +43,7 @@ export class LogCollector {
   readonly #rotators = new Map<Stream, LogRotator>();
   #cursor: Cursor = { stdout: null, stderr: null };
   #cursorSaved = '';
+  #saver: NodeJS.Timeout | undefined;
   #isStopped = false;
   #current: Readable | undefined;
 
@@ -68,11 +69,10 @@ export class LogCollector {
 
   async #run(): Promise<void> {
     await this.#open();
-    const saver = setInterval(() => void this.#save().catch(() => {}), CURSOR_INTERVAL_MS);
     try {
       await this.#copyAll();
     } finally {
-      clearInterval(saver);
+      clearTimeout(this.#saver);
       await this.#save();
       for (const rotator of this.#rotators.values()) await rotator.close();
     }
@@ -158,7 +158,17 @@ export class LogCollector {
       this.#cursor[stream] = { time: last.time, sameTime, ...rotator.position };
       // Rotation removes old files: the place to be cut back to must not be among them.
       if (before?.index !== rotator.position.index) await this.#save();
+      else this.#saveSoon();
     }
+  }
+
+  /** A task that prints nothing costs no timer. */
+  #saveSoon(): void {
+    this.#saver ??= setTimeout(() => {
+      this.#saver = undefined;
+      // A disk that is full for the moment costs nothing but a longer way back after a crash.
+      void this.#save().catch(() => {});
+    }, CURSOR_INTERVAL_MS);
   }
 
   /** A full disk must not end the copying: it goes on when there is room, and what lies between is lost. */

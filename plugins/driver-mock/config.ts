@@ -32,4 +32,3 @@ export const TASK_FIELDS = {
 export const PLUGIN_FIELDS = { enabled: bool(), fs_isolation: text() };
 
 export type MockConfig = Decoded<typeof TASK_FIELDS>;
-export type MockCommand = Decoded<typeof COMMAND>;

@@ -10,7 +10,7 @@ import {
 } from '../../lib/plugin/sdk/config-schema.js';
 import type { ConfigProblem } from '../../lib/plugin/sdk/driver.js';
 
-export const TASK_FIELDS = {
+const TASK_FIELDS = {
   command: required(text(), 'it names the program to run, such as command = "/bin/sh"'),
   args: list(text()),
   /** Where the program starts; absolute, or within the task's directory. */

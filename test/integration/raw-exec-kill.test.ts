@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Driver } from '../../lib/plugin/sdk/driver.js';
@@ -158,6 +159,39 @@ fact('a task whose record is gone is refused, as after a restart of the machine'
   await driver.destroyTask(task.id, { force: true });
   rmSync(String(handle.state['dir']), { recursive: true, force: true });
   await t.rejects(driver.recoverTask(handle, task), { name: 'DriverError', message: /is gone/ });
+});
+
+t.test('a full disk loses output, tells how much, and neither the task nor its exit', async (t) => {
+  if (process.getuid?.() !== 0) return t.comment('only root can make a small disk');
+  const place = makePlace();
+  const driver = open(place.stateDir);
+  const task = place.task(decoded(driver, sh('cat big; while [ ! -e go ]; do sleep 0.02; done; echo after; exit 4')));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', task.logDir]);
+  t.teardown(async () => {
+    await driver.close();
+    const last = open(place.stateDir);
+    await last.reapUnknown?.();
+    await last.close();
+    execFileSync('umount', ['-l', task.logDir]);
+    place.remove();
+  });
+  writeFileSync(join(task.taskDir, 'big'), 'x'.repeat(99).concat('\n').repeat(5000));
+  writeFileSync(join(task.logDir, 'ballast'), 'y'.repeat(20_000));
+  await driver.startTask(task, quietStart());
+  await until('the disk is full', () => place.output(task, 'stdout').length > 30_000);
+  await until(
+    'the task printed all',
+    async () => Object.keys((await driver.taskStats(task.id)).Pids ?? {}).length === 2,
+  );
+  rmSync(join(task.logDir, 'ballast'));
+  writeFileSync(join(task.taskDir, 'go'), '');
+  t.match(await driver.waitTask(task.id), { exitCode: 4 });
+  const lost = /\[meshnomad: (\d+) bytes of output were lost here: No space left on device\]\nafter\n$/.exec(
+    place.output(task, 'stdout'),
+  );
+  t.ok(lost, 'the loss is told, and what follows is there');
+  const kept = place.output(task, 'stdout').replace(/[^x]/g, '').length;
+  t.ok(Math.abs(kept + Number(lost?.[1]) * 0.99 - 495_000) < 10, 'the number is right');
 });
 
 fact('supervisors are small, and a start is quick', async (t, place, driver) => {

@@ -96,7 +96,7 @@ function pathOf(options: LogRotatorOptions, index: number): string {
 }
 
 /** The numbers of the files of one stream, ascending. */
-export async function indexesOf(dir: string, name: string): Promise<number[]> {
+async function indexesOf(dir: string, name: string): Promise<number[]> {
   const prefix = `${name}.`;
   return (await readdir(dir))
     .filter((file) => file.startsWith(prefix) && /^\d+$/.test(file.slice(prefix.length)))

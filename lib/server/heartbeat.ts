@@ -57,6 +57,12 @@ export class Heartbeats {
     for (const nodeId of nodeIds) this.#set(nodeId, now + this.#limits.leaderChangeMs);
   }
 
+  /** This server was asleep (suspended, or its clock jumped): nobody could be heard, so everybody gets time again. */
+  slept(now: Millis): void {
+    const { ttlMinMs, graceMs } = this.#limits;
+    for (const nodeId of [...this.#pulses.keys()]) this.#set(nodeId, now + 2 * ttlMinMs + graceMs);
+  }
+
   /** The node was heard of. Returns the time it has until its next heartbeat. */
   beat(nodeId: string, now: Millis): Millis {
     const { ttlMinMs, perSecondMax, graceMs } = this.#limits;

@@ -11,6 +11,9 @@ import type { ServerWorld } from './world.js';
 /** A node whose status could not be written is looked at again after this. */
 const RETRY_MS = 1_000;
 
+/** An alarm later than this means that this server itself was not there: suspended, starved, or its clock jumped. */
+const LATE_MS = 5_000;
+
 /** The leader's ear: who sends no heartbeat in time is down, or disconnected when its work may outlast that. */
 export interface NodeWatch extends LeaderPart {
   /** The node was heard of; returns the time until its next heartbeat. */
@@ -29,6 +32,11 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
   let leads = false;
 
   const look = (): void => {
+    const lateMs = now() - (heartbeats.dueMs() ?? now());
+    if (lateMs > LATE_MS) {
+      log.warn('heartbeats could not be heard for a while; nodes get time to report again', { lateMs });
+      heartbeats.slept(now());
+    }
     for (const nodeId of heartbeats.takeMissed(now())) void missed(nodeId);
     alarm.set(heartbeats.dueMs());
   };

@@ -54,3 +54,11 @@ t.test('when leadership begins every node gets time to find the leader', async (
   t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs - 1), []);
   t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs), ['n2']);
 });
+
+t.test('after this server slept everybody gets time again', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.beat('n1', 0);
+  heartbeats.slept(3_600_000);
+  t.same(heartbeats.takeMissed(3_600_000 + 29_999), []);
+  t.same(heartbeats.takeMissed(3_600_000 + 30_000), ['n1']);
+});

@@ -51,6 +51,16 @@ t.test('after a change of leader a node is not missed before it could find the n
   t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'down');
 });
 
+t.test('a suspended laptop does not find all its nodes dead when it wakes', async (t) => {
+  const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
+  const node = await world.addNode(1);
+  world.time.sleep(3_600_000);
+  await world.time.advance(0);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'ready');
+  await world.time.advance(60_000);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'down', 'but one that stays silent is');
+});
+
 t.test('only the node itself may speak for a node', async (t) => {
   const world = createTestWorld();
   const node = await world.addNode(1);

@@ -6,6 +6,8 @@ export interface SimulatedTime {
   timers: Timers;
   /** Lets `ms` pass, firing what is due on the way; after each firing everything that follows from it settles. */
   advance(ms: number): Promise<void>;
+  /** Lets `ms` pass without firing anything: the machine is suspended. What was due fires late, at the next advance. */
+  sleep(ms: number): void;
 }
 
 /** Lets promises that are already settled run on: the in-memory consensus answers in microtasks. */
@@ -27,6 +29,9 @@ export function createSimulatedTime(startMs = Date.UTC(2026, 0, 1)): SimulatedTi
         return () => waiting.delete(timer);
       },
       soon: queueMicrotask,
+    },
+    sleep(ms) {
+      nowMs += ms;
     },
     async advance(ms) {
       const end = nowMs + ms;

@@ -1,5 +1,6 @@
+import { err } from '../util/result.js';
 import type { CallExpression, Expression } from './ast.js';
-import type { CallFailure, EvalContext, HclFunction, Parameter } from './context.js';
+import type { CallFailure, CallResult, EvalContext, HclFunction, Parameter } from './context.js';
 import { convert } from './convert.js';
 import type { SourceRange } from './diagnostics.js';
 import type { Evaluator } from './evaluate.js';
@@ -72,6 +73,16 @@ function countFits(
   return false;
 }
 
+/** A text too long for JavaScript, or a value too deep for its stack, is the fault of the arguments. */
+function bounded(call: () => CallResult): CallResult {
+  try {
+    return call();
+  } catch (cause) {
+    if (cause instanceof RangeError) return err({ message: 'the result would be too large' });
+    throw cause;
+  }
+}
+
 function parameterAt({ parameters, variadic }: ValuesFunction, i: number): Parameter | undefined {
   return parameters[i] ?? variadic;
 }
@@ -99,7 +110,7 @@ function callWith(evaluator: Evaluator, call: CallExpression, fn: ValuesFunction
   }
   if (evaluator.errors > errorsBefore) return UNKNOWN;
   if (!known) return unknownValue(fn.returns);
-  const result = fn.call(values);
+  const result = bounded(() => fn.call(values));
   if (result.ok) return result.value;
   const { argument } = result.error;
   const named = argument === undefined ? undefined : parameterAt(fn, argument);

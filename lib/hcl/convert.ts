@@ -54,11 +54,6 @@ export function convert(value: Value, type: Type): Converted {
   }
 }
 
-/** Whether `convert` would take it. */
-export function convertible(value: Value, type: Type): boolean {
-  return convert(value, type).ok;
-}
-
 function refuse(value: Value, type: Type): Converted {
   return err({ message: mismatch(typeOf(value), type), path: '' });
 }

@@ -1,3 +1,5 @@
+import { graphemes } from './graphemes.js';
+
 /** A place in a source. Columns count grapheme clusters, as a reader does, and bytes are those of UTF-8. */
 export interface Position {
   /** From 1. */
@@ -100,7 +102,7 @@ function linesBetween(source: string, first: number, last: number): string[] {
 
 // Tabs are kept below tabs, so that the carets stand under what they mean at any tab width.
 function caretLine(text: string, { start, end }: SourceRange, numberWidth: number): string | undefined {
-  const clusters = [...new Intl.Segmenter('en').segment(text)].map(({ segment }) => segment);
+  const clusters = graphemes(text);
   if (start.column > clusters.length + 1) return undefined;
   const blank = clusters.slice(0, start.column - 1).map((cluster) => (cluster === '\t' ? '\t' : ' '));
   const until = end.line === start.line ? end.column : clusters.length + 1;

@@ -129,6 +129,9 @@ export class Evaluator {
 
   // A value that holds the same one twice, which holds ..., costs little itself and breaks what walks through it.
   #bounded(value: Value, range: SourceRange): Value {
+    if (value.kind === 'string' && value.value.length > STRING_LENGTH_MAX) {
+      return this.error(range, 'Value too large', 'The resulting text is too long.');
+    }
     const { size, depth } = extentOf(value);
     if (size <= VALUE_SIZE_MAX && depth <= VALUE_DEPTH_MAX) return value;
     const most = size > VALUE_SIZE_MAX ? `${VALUE_SIZE_MAX} elements` : `${VALUE_DEPTH_MAX} levels`;

@@ -2,7 +2,7 @@
 export type * from './ast.js';
 export { attributesOf, blocksOf } from './ast.js';
 export type { CallFailure, CallResult, EvalContext, FunctionTable, HclFunction, Parameter } from './context.js';
-export { convert, convertible, unify } from './convert.js';
+export { convert, unify } from './convert.js';
 export {
   type Diagnostic,
   diagnosticLine,
@@ -21,7 +21,6 @@ export { parseJson } from './json.js';
 export { bigFloatToString, isInteger, toDouble, truncate } from './number.js';
 export { type ParsedBody, type ParsedExpression, parseExpression, parseHcl } from './parser.js';
 export { printBody, printExpression, printValue } from './print.js';
-export { bodyReferences, children, type Reference, references } from './references.js';
-export { endOf, span, startOf } from './source-map.js';
+export { type Reference, references } from './references.js';
 export * from './types.js';
 export * from './values.js';

@@ -10,14 +10,12 @@ export interface BigFloat {
 }
 
 /** What literals and conversions from text have. */
-export const PRECISION_LITERAL = 512;
+const PRECISION_LITERAL = 512;
 const PRECISION_INTEGER = 64;
 const PRECISION_DOUBLE = 53;
 /** A decimal exponent beyond this is refused: to print such a number would take a megabyte and more. */
 const DECIMAL_EXPONENT_MAX = 20_000;
 const EXPONENT_MAX = 80_000;
-
-export const ZERO: BigFloat = { mantissa: 0n, exponent: 0, precision: PRECISION_INTEGER };
 
 const bitLength = (x: bigint): number => {
   const hex = (x < 0n ? -x : x).toString(16);

@@ -1,4 +1,4 @@
-import type { Body, Expression, TraversalStep } from './ast.js';
+import type { Expression, TraversalStep } from './ast.js';
 import type { SourceRange } from './diagnostics.js';
 
 /** A variable that an expression reads, with the literal steps into it. */
@@ -13,13 +13,6 @@ export function references(expression: Expression): Reference[] {
   const found: Reference[] = [];
   collect(expression, new Set(), found);
   return found;
-}
-
-/** The same for all attributes of a body and of the blocks in it. */
-export function bodyReferences(body: Body): Reference[] {
-  return body.items.flatMap((item) =>
-    item.kind === 'attribute' ? references(item.expression) : bodyReferences(item.body),
-  );
 }
 
 function collect(expression: Expression, bound: ReadonlySet<string>, found: Reference[]): void {
@@ -53,7 +46,7 @@ function collect(expression: Expression, bound: ReadonlySet<string>, found: Refe
 }
 
 /** The expressions directly below one. */
-export function children(expression: Expression): readonly Expression[] {
+function children(expression: Expression): readonly Expression[] {
   switch (expression.kind) {
     case 'literal':
     case 'traversal':

@@ -1,4 +1,5 @@
 import type { Position, SourceRange } from './diagnostics.js';
+import { graphemes } from './graphemes.js';
 
 /** Where lines, columns and bytes lie in a source. Positions are made when asked for: most of them never are. */
 export class SourceMap {
@@ -51,9 +52,11 @@ export class SourceMap {
       // A byte order mark is no part of the first line.
       const from = start === 0 && this.source.charCodeAt(0) === BYTE_ORDER_MARK ? 1 : start;
       const text = this.source.slice(from, end);
-      const starts = NOT_ASCII.test(text)
-        ? [...new Intl.Segmenter('en').segment(text)].map((cluster) => from + cluster.index)
-        : Array.from(text, (_, i) => from + i);
+      let at = from;
+      const starts = graphemes(text).map((cluster) => {
+        at += cluster.length;
+        return at - cluster.length;
+      });
       this.#clusters = { line, starts };
     }
     const { starts } = this.#clusters as { starts: number[] };

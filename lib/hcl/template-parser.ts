@@ -3,6 +3,7 @@ import type { Expression, Label } from './ast.js';
 import type { SourceRange } from './diagnostics.js';
 import { parseExpressionIn } from './expression-parser.js';
 import { type ForNames, parseForNames } from './for-parser.js';
+import { graphemes } from './graphemes.js';
 import { span } from './source-map.js';
 import { unescapeToken } from './string-literal.js';
 import { treeOfTemplate } from './template-tree.js';
@@ -206,8 +207,6 @@ class PartsParser {
   }
 }
 
-const clusters = new Intl.Segmenter('en');
-
 /** `<<-`: takes from each line the space that all lines have in common; lines of space alone do not count. */
 function flushLeft(parts: TemplatePart[]): void {
   let common = Number.POSITIVE_INFINITY;
@@ -221,14 +220,14 @@ function flushLeft(parts: TemplatePart[]): void {
       const blank = part.kind === 'literal' && space === part.text && part.text.endsWith('\n');
       if (!blank) {
         if (part.kind === 'literal') lineStarts.push(part);
-        common = Math.min(common, [...clusters.segment(space)].length);
+        common = Math.min(common, graphemes(space).length);
       }
     }
     if (part.kind === 'literal' && part.text.endsWith('\n')) atLineStart = true;
   }
   for (const literal of lineStarts) {
     const space = SPACE_AT_START.exec(literal.text)?.[0] ?? '';
-    const cut = [...clusters.segment(space)].slice(0, common).reduce((sum, { segment }) => sum + segment.length, 0);
+    const cut = graphemes(space).slice(0, common).join('').length;
     literal.text = literal.text.slice(cut);
   }
 }

@@ -15,7 +15,7 @@ const OPERATOR = 'Unsupported operator';
 const CHARACTER = 'Invalid character';
 const BITWISE = 'Bitwise operators are not supported.';
 
-export const MULTI_LINE_STRING =
+const MULTI_LINE_STRING =
   'Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \\n escape to represent a newline character or use the "heredoc" multi-line template syntax.';
 
 const COMPLAINTS: Partial<Record<TokenType, Complaint>> = {

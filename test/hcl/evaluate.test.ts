@@ -118,4 +118,6 @@ t.test('what would never end is given up', async (t) => {
     problem = result.diagnostics.map(({ summary }) => summary).join();
   }
   t.equal(problem, 'Value too large');
+  const long = `join("", [for i in range(100) : join("", [for j in range(1000) : "${'x'.repeat(200)}"])])`;
+  t.match(run(long), /Value too large/);
 });

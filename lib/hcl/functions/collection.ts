@@ -1,6 +1,7 @@
 import { ok } from '../../util/result.js';
 import type { CallResult, HclFunction } from '../context.js';
 import { convert, unify } from '../convert.js';
+import { graphemes } from '../graphemes.js';
 import { add, type BigFloat, bigFloat, compare } from '../number.js';
 import { BOOL, DYNAMIC, listOf, NUMBER, STRING, typeName } from '../types.js';
 import {
@@ -35,7 +36,7 @@ import {
 const isList = (value: Value | undefined): boolean => value?.kind !== 'tuple';
 
 function length(value: Value | undefined): CallResult {
-  if (value?.kind === 'string') return ok(numberValue([...new Intl.Segmenter('en').segment(value.value)].length));
+  if (value?.kind === 'string') return ok(numberValue(graphemes(value.value).length));
   const size = itemsOf(value)?.length ?? entriesOf(value)?.size;
   return size === undefined ? refuse('collection must be a list, a map or a tuple', 0) : ok(numberValue(size));
 }

@@ -3,7 +3,7 @@ import { err, ok } from '../../util/result.js';
 import type { CallResult, HclFunction, Parameter } from '../context.js';
 import { unify } from '../convert.js';
 import { isInteger, toDouble } from '../number.js';
-import { BOOL, DYNAMIC, listOf, NUMBER, STRING, type Type } from '../types.js';
+import { DYNAMIC, listOf, NUMBER, STRING, type Type } from '../types.js';
 import { listValue, tupleValue, typeOf, type Value } from '../values.js';
 
 type ValuesFunction = HclFunction & { readonly kind: 'values' };
@@ -20,7 +20,6 @@ export function define(
 
 export const text = (name: string): Parameter => ({ name, type: STRING });
 export const number = (name: string): Parameter => ({ name, type: NUMBER });
-export const bool = (name: string): Parameter => ({ name, type: BOOL });
 export const texts = (name: string): Parameter => ({ name, type: listOf(STRING) });
 /** Any value; null too when it is said so. */
 export const any = (name: string, allowNull = false): Parameter => ({ name, type: DYNAMIC, allowNull });

@@ -48,7 +48,7 @@ function jsonString(value: string): string {
 const NUMBER_MARK = '\ufdd0number:';
 
 /** The value of a JSON text; no digit of a number is lost. */
-export function jsonDecode(source: string): Result<Value, string> {
+function jsonDecode(source: string): Result<Value, string> {
   // JSON.parse rounds numbers, so they travel through it as marked strings.
   const marked = source.replace(/"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*/g, (token) =>
     token.startsWith('"') || !/^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/.test(token)
@@ -76,7 +76,7 @@ function fromMarked(parsed: unknown): Value {
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /** Standard base64 with padding. */
-export function base64Encode(bytes: Uint8Array): string {
+function base64Encode(bytes: Uint8Array): string {
   const digits: string[] = [];
   for (let i = 0; i < bytes.length; i += 3) {
     const [a = 0, b = 0, c = 0] = bytes.subarray(i, i + 3);
@@ -88,7 +88,7 @@ export function base64Encode(bytes: Uint8Array): string {
 }
 
 /** The bytes of standard base64 with padding; null when it is malformed. */
-export function base64Decode(encoded: string): Uint8Array | null {
+function base64Decode(encoded: string): Uint8Array | null {
   if (encoded.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(encoded)) return null;
   const digits = encoded.replace(/=+$/, '');
   const bytes = new Uint8Array((digits.length * 3) >> 2);
@@ -116,7 +116,7 @@ function decodeText(encoded: string): CallResult {
 }
 
 /** The fields of CSV (RFC 4180), line by line; the error says where it is broken. */
-export function parseCsv(source: string): Result<string[][], string> {
+function parseCsv(source: string): Result<string[][], string> {
   const rows: string[][] = [];
   let row: string[] = [];
   let at = 0;

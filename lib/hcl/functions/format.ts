@@ -21,7 +21,7 @@ interface Verb {
 type Formatted = Result<string, string>;
 
 /** Go's Printf over values: %v %#v %t %b %d %o %x %X %e %E %f %g %G %s %q %%, flags, width, precision, %[n]d. */
-export function formatText(template: string, args: readonly Value[]): Formatted {
+function formatText(template: string, args: readonly Value[]): Formatted {
   let next = 0;
   let used = 0;
   let failure: string | null = null;

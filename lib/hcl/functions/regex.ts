@@ -29,7 +29,7 @@ const CLASSES: Record<string, string> = {
 };
 
 /** A pattern of Go's syntax as one of JavaScript's: leading flags, named groups, POSIX classes, \A and \z. */
-export function goRegex(pattern: string, flags: string): Result<RegExp, string> {
+function goRegex(pattern: string, flags: string): Result<RegExp, string> {
   if (pattern.length > PATTERN_LENGTH_MAX) return err(`the pattern is longer than ${PATTERN_LENGTH_MAX} characters`);
   if (/\(\?(?:=|!|<=|<!)/.test(pattern)) return err('look-around groups like (?=…) are not supported');
   const leading = /^\(\?([imsU]+)\)/.exec(pattern);

@@ -1,18 +1,16 @@
 import { ok } from '../../util/result.js';
 import type { CallResult, HclFunction } from '../context.js';
+import { graphemes } from '../graphemes.js';
 import { BOOL, listOf, NUMBER, STRING } from '../types.js';
 import { boolValue, listValue, numberValue, stringValue } from '../values.js';
 import { define, integerOf, listOfTexts, number, refuse, text, textOf, texts, textsOf } from './define.js';
-
-const graphemes = new Intl.Segmenter('en');
-const clustersOf = (value: string): string[] => [...graphemes.segment(value)].map(({ segment }) => segment);
 
 function onText(change: (value: string) => string): HclFunction {
   return define([text('str')], STRING, ([value]) => ok(stringValue(change(textOf(value)))));
 }
 
 function substr(value: string, offset: number, length: number): string {
-  const clusters = clustersOf(value);
+  const clusters = graphemes(value);
   const from = offset < 0 ? Math.max(0, clusters.length + offset) : offset;
   return clusters.slice(from, length < 0 ? undefined : from + length).join('');
 }
@@ -54,10 +52,10 @@ export const STRING_FUNCTIONS: Record<string, HclFunction> = {
   upper: onText((value) => value.toUpperCase()),
   lower: onText((value) => value.toLowerCase()),
   title: onText(title),
-  strrev: onText((value) => clustersOf(value).reverse().join('')),
+  strrev: onText((value) => graphemes(value).reverse().join('')),
   chomp: onText((value) => value.replace(/(?:\r\n|[\r\n])+$/, '')),
   trimspace: onText((value) => value.trim()),
-  strlen: define([text('str')], NUMBER, ([value]) => ok(numberValue(clustersOf(textOf(value)).length))),
+  strlen: define([text('str')], NUMBER, ([value]) => ok(numberValue(graphemes(textOf(value)).length))),
   indent: define([number('spaces'), text('str')], STRING, ([spaces, value]) =>
     indentCall(integerOf(spaces), textOf(value)),
   ),

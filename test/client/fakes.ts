@@ -16,9 +16,9 @@ import type { Node } from '../../lib/structs/node.js';
 import type { ClientAllocUpdate, RpcMethods } from '../../lib/structs/rpc.js';
 import type { RpcCaller, RpcMethod } from '../../lib/transport/rpc.js';
 
-/** Waits until `test` holds; fails after five seconds. */
+/** Waits until `test` holds; fails after fifteen seconds. */
 export async function until(test: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 15_000;
   while (!test()) {
     if (Date.now() > deadline) throw new Error(`never came true: ${what}`);
     await wait(1);

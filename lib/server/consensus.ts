@@ -116,6 +116,8 @@ class RaftHost implements RunningConsensus {
   #state: State = { kind: 'opened' };
   #applied: number;
   #leads = false;
+  /** When this server, the only one there is, led last. */
+  #lastLedMs: number;
   #listeners: ((leads: boolean) => void)[] = [];
   readonly #proposals = new Map<number, Proposal>();
   /** Reads by their context, until raft has named an index. */
@@ -132,6 +134,7 @@ class RaftHost implements RunningConsensus {
     this.#options = options;
     this.#stores = stores;
     this.#snapshotter = snapshotter;
+    this.#lastLedMs = options.now();
     this.#applied = snapshotter.latest?.index ?? 0;
     this.#raft = this.#newRaft();
     const { voters } = this.#raft.membership;
@@ -166,7 +169,7 @@ class RaftHost implements RunningConsensus {
     return this.#state.kind === 'running' ? this.#raft.leader : '';
   }
   lastContactMs(): number {
-    return 0;
+    return this.#leads ? 0 : Math.max(0, this.#options.now() - this.#lastLedMs);
   }
   onLeadership(listener: (leads: boolean) => void): void {
     this.#listeners.push(listener);
@@ -344,6 +347,7 @@ class RaftHost implements RunningConsensus {
   #lead(leads: boolean): void {
     if (this.#leads === leads) return;
     this.#leads = leads;
+    this.#lastLedMs = this.#options.now();
     const { term } = this.#raft;
     this.#options.log.info(leads ? 'this server leads' : 'this server leads no more', { term, index: this.#applied });
     for (const listener of this.#listeners) listener(leads);

@@ -198,6 +198,7 @@ class SegmentLog implements LogStore {
       await this.#disk.syncDir(this.#folder);
     } catch (error) {
       file.close();
+      this.#tryRemove(`${path}.tmp`);
       throw error;
     }
     this.#resetting = false;
@@ -209,6 +210,15 @@ class SegmentLog implements LogStore {
       end: HEADER_BYTES,
       filledTo: HEADER_BYTES + this.#filling.length,
     });
+  }
+
+  /** An attempt that failed for want of space must not take what is left of it. */
+  #tryRemove(path: string): void {
+    try {
+      this.#disk.remove(path);
+    } catch {
+      // Removed when the log is opened again.
+    }
   }
 
   #forget({ firstIndex, prevTerm, reset }: SegmentHeader): void {

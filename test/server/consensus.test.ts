@@ -150,6 +150,7 @@ t.test('a full disk: proposals fail with E_STORAGE, reads of the state go on, an
   await t.rejects(consensus.propose(write('refused')), { code: 'E_STORAGE' });
   t.equal(consensus.isLeader, false);
   t.equal(consensus.stats().state, 'broken');
+  t.equal(consensus.leader, '');
   const healed = leads(consensus);
   world.disk.capacity = Number.POSITIVE_INFINITY;
   await healed;

@@ -11,10 +11,10 @@ const HOME = fileURLToPath(new URL('../../../plugins/driver-raw-exec/', import.m
 
 export type SupervisorBinary = { path: string } | { missing: string };
 
-/** Finds the supervisor for this machine: the prebuilt one, or one compiled here and kept in `stateDir`. */
-export async function findSupervisor(stateDir: string): Promise<SupervisorBinary> {
+/** Finds the supervisor for this machine: the prebuilt one, or one compiled here and kept in `stateDir`. `home` is the plugin's folder of sources. */
+export async function findSupervisor(stateDir: string, home = HOME): Promise<SupervisorBinary> {
   if (platform() !== 'linux') return { missing: `raw_exec needs Linux; this is ${platform()}` };
-  const prebuilt = join(HOME, 'prebuilt', `linux-${arch()}`, 'meshnomad-supervisor');
+  const prebuilt = join(home, 'prebuilt', `linux-${arch()}`, 'meshnomad-supervisor');
   if (await isThere(prebuilt, constants.X_OK)) return { path: prebuilt };
   const own = join(stateDir, 'bin', 'meshnomad-supervisor');
   if (await isThere(own, constants.X_OK)) return { path: own };
@@ -23,7 +23,7 @@ export async function findSupervisor(stateDir: string): Promise<SupervisorBinary
   const fresh = `${own}.${process.pid}`;
   try {
     if (await isThere(prebuilt, constants.R_OK)) await copyFile(prebuilt, fresh);
-    else await promisify(execFile)('sh', [join(HOME, 'supervisor', 'build.sh'), 'cc', fresh]);
+    else await promisify(execFile)('sh', [join(home, 'supervisor', 'build.sh'), 'cc', fresh]);
     await chmod(fresh, 0o755);
     await rename(fresh, own);
     return { path: own };

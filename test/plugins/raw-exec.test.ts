@@ -1,10 +1,12 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import type { Driver } from '../../lib/plugin/sdk/driver.js';
+import { findSupervisor } from '../../plugins/driver-raw-exec/binary.js';
 import {
   allowedEnv,
   decodeTask,
@@ -226,6 +228,32 @@ withDriver('a command gets a terminal, and its size', async (t, place, driver) =
   t.match(result.stdout, '33 99');
   t.equal(result.exitCode, 4);
   await driver.destroyTask(task.id, { force: true });
+});
+
+t.test('a supervisor that lost its mode is copied, one that is missing is compiled or said to be', async (t) => {
+  const dir = mkdtempSync('/tmp/meshnomad-binary-');
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const prebuilt = join(HOME, `prebuilt/linux-${process.arch}/meshnomad-supervisor`);
+  t.same(await findSupervisor(dir), { path: prebuilt });
+
+  const unpacked = join(dir, 'unpacked');
+  cpSync(join(HOME, 'prebuilt'), join(unpacked, 'prebuilt'), { recursive: true });
+  chmodSync(join(unpacked, `prebuilt/linux-${process.arch}/meshnomad-supervisor`), 0o644);
+  const copied = await findSupervisor(join(dir, 'a'), unpacked);
+  t.same(copied, { path: join(dir, 'a/bin/meshnomad-supervisor') });
+  t.ok(readFileSync(join(dir, 'a/bin/meshnomad-supervisor')).equals(readFileSync(prebuilt)));
+
+  t.match(await findSupervisor(join(dir, 'b'), join(dir, 'nothing')), {
+    missing: /could be compiled \(install a C compiler\)/,
+  });
+
+  const compiler = await promisify(execFile)('cc', ['--version']).catch(() => undefined);
+  if (!compiler) return t.comment('cc is not installed: nothing compiled');
+  cpSync(join(HOME, 'supervisor'), join(dir, 'sources/supervisor'), { recursive: true });
+  const compiled = await findSupervisor(join(dir, 'c'), join(dir, 'sources'));
+  t.same(compiled, { path: join(dir, 'c/bin/meshnomad-supervisor') });
+  const run = promisify(execFile)(join(dir, 'c/bin/meshnomad-supervisor'), []);
+  await t.rejects(run, { code: 2 }, 'it runs, and wants a directory');
 });
 
 t.test('the prebuilt supervisors were made from the sources that lie here', async (t) => {

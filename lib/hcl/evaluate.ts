@@ -45,7 +45,7 @@ export interface Evaluated {
 }
 
 /** Work that one evaluation may take, in visits of expressions: nested `for` grows without bounds otherwise. */
-const STEPS_MAX = 2_000_000;
+const STEPS_MAX = 500_000;
 /** Elements, at any depth, that one value may have. */
 const VALUE_SIZE_MAX = 1_000_000;
 /** Levels of lists and objects in each other that one value may have: all that walk through a value recurse. */

@@ -8,8 +8,8 @@ import { FALSE, NULL, numberValue, stringValue, TRUE, type Value } from './value
 
 /**
  * Parses JSON (RFC 8259) into the tree of an expression: objects, tuples and literals with their ranges, strings as
- * they stand (no templates). Never throws; the first error ends it. A trailing comma and a key that stands twice are
- * errors, as they are mistakes in a file that a person wrote.
+ * they stand (no templates). Never throws; the first error ends it. A comma after the last item is let pass, as
+ * HashiCorp's agents do; a key that stands twice is an error.
  */
 export function parseJson(source: string, filename: string): ParsedExpression {
   const map = new SourceMap(source, filename);
@@ -127,8 +127,9 @@ class JsonParser {
     if (c !== ',' && c !== close) this.#refuse('Missing JSON comma', `A comma or "${close}" is expected here.`);
     this.#at++;
     if (c === close) return false;
-    if (this.#skip() === close) this.#refuse('Trailing comma', `JSON does not allow a comma before "${close}".`);
-    return true;
+    if (this.#skip() !== close) return true;
+    this.#at++;
+    return false;
   }
 
   #object(depth: number): Expression {

@@ -19,13 +19,19 @@ export interface ParsedExpression {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+export interface ParseOptions {
+  /** Whether `"name" = value` is an argument too, as in HCL's first version, which Nomad's agent still reads. */
+  readonly quotedNames?: boolean;
+}
+
 /**
  * Parses a file of HCL's native syntax. Never throws; several errors of a file are told at once, in the words and at
  * the places of HashiCorp's parser. (There, nothing is told behind the first broken argument; here, the next line has
  * its own chance.)
  */
-export function parseHcl(source: string, filename: string): ParsedBody {
+export function parseHcl(source: string, filename: string, options: ParseOptions = {}): ParsedBody {
   const stream = open(source, filename);
+  stream.quotedNames = options.quotedNames ?? false;
   const body = parseBody(stream, T.EOF);
   return { body, diagnostics: stream.diagnostics };
 }
@@ -74,12 +80,13 @@ function parseBody(stream: TokenStream, end: TokenType): Body {
       stream.read();
       continue;
     }
-    if (next.type !== T.Ident) {
+    const quoted = next.type === T.OQuote && stream.quotedNames;
+    if (next.type !== T.Ident && !quoted) {
       complainOfNoItem(stream, stream.read(), opening, end);
       return bodyOf(stream, items, first, stream.recover(end));
     }
     stream.recovering = false;
-    const item = parseItem(stream);
+    const item = quoted ? parseQuotedAttribute(stream) : parseItem(stream);
     if (item?.kind === 'attribute') addAttribute(stream, names, items, item);
     else if (item) items.push(item);
   }
@@ -122,6 +129,17 @@ function parseItem(stream: TokenStream): BodyItem | null {
   if (next.type === T.OQuote || next.type === T.OBrace || next.type === T.Ident) return parseBlock(stream, name);
   stream.recoverAfterItem();
   stream.error(stream.range(name), NEEDS_ITEM, NEEDS_EQUALS_DETAIL);
+  return null;
+}
+
+function parseQuotedAttribute(stream: TokenStream): Attribute | null {
+  const first = stream.peek();
+  const label = parseLabelString(stream);
+  if (stream.peek().type === T.Equal) {
+    return { ...parseAttribute(stream, first, false), name: label.value, nameRange: label.range };
+  }
+  stream.error(label.range, NEEDS_ITEM, NEEDS_EQUALS_DETAIL);
+  stream.recoverAfterItem();
   return null;
 }
 
@@ -231,7 +249,11 @@ function brokenBlock(stream: TokenStream, type: Token, labels: Label[], bad: Tok
 
 function parseBlockBody(stream: TokenStream, type: Token, brace: Token): Body {
   const next = stream.peek();
-  const multiLine = next.type === T.Newline || next.type === T.EOF || next.type === T.CBrace;
+  const multiLine =
+    next.type === T.Newline ||
+    next.type === T.EOF ||
+    next.type === T.CBrace ||
+    (next.type === T.OQuote && stream.quotedNames);
   return stream.deeper(
     () => (multiLine ? parseBody(stream, T.CBrace) : parseOneLineBody(stream, type, brace)),
     (token) => bodyOf(stream, [], token, token),

@@ -38,9 +38,6 @@ export interface AgentConfig {
   /** Sections that later parts of the agent read; in Nomad's words, checked, durations in ms. */
   telemetry: Record<string, unknown>;
   autopilot: Record<string, unknown>;
-  audit: Record<string, unknown>;
-  keyring: Record<string, unknown>;
-  rpc: Record<string, unknown>;
 }
 
 export interface LogConfig {
@@ -53,7 +50,6 @@ export interface LogConfig {
   /** 0: no limit. */
   rotateBytes: number;
   rotateFilesMax: number;
-  syslog: string | null;
 }
 
 export interface ServerSection {

@@ -9,8 +9,8 @@ export type Shape =
   /** Names with texts, as `meta`; numbers and bools are taken as text. */
   | { readonly kind: 'map' }
   | { readonly kind: 'block'; readonly fields: Fields }
-  /** `type "label" { … }`: blocks by their label. A label that is left out is `default`. */
-  | { readonly kind: 'labelled'; readonly fields: Fields; readonly labels: 'needed' | 'optional' };
+  /** `type "label" { … }`: blocks by their label. */
+  | { readonly kind: 'labelled'; readonly fields: Fields };
 
 export interface Field {
   readonly shape: Shape;
@@ -33,8 +33,7 @@ export const object: Field = { shape: { kind: 'object' } };
 
 export const choice = (...of: string[]): Field => ({ shape: { kind: 'choice', of } });
 export const block = (fields: Fields): Field => ({ shape: { kind: 'block', fields } });
-export const labelled = (fields: Fields): Field => ({ shape: { kind: 'labelled', fields, labels: 'needed' } });
-export const maybeLabelled = (fields: Fields): Field => ({ shape: { kind: 'labelled', fields, labels: 'optional' } });
+export const labelled = (fields: Fields): Field => ({ shape: { kind: 'labelled', fields } });
 
 /** A key of Nomad that means nothing here; its value is not looked at, whatever it is. */
 export const replaced = (instead: string): Field => ({ shape: { kind: 'free' }, instead });

@@ -63,16 +63,9 @@ function parseRawJson(source: string, filename: string): RawFile {
 }
 
 function parseRawHcl(source: string, filename: string): RawFile {
-  const { body, diagnostics } = parseHcl(source, filename);
-  // Nomad's own configuration is of HCL's first version, which let blocks have quoted keys.
-  const collected = diagnostics.map((diagnostic) =>
-    diagnostic.summary === 'Invalid argument name'
-      ? {
-          ...diagnostic,
-          detail: `${diagnostic.detail} For keys with other characters, write a map: options = { "a.b" = "c" }.`,
-        }
-      : diagnostic,
-  );
+  // Nomad's own configuration is of HCL's first version, whose blocks may have quoted keys.
+  const { body, diagnostics } = parseHcl(source, filename, { quotedNames: true });
+  const collected = [...diagnostics];
   if (hasErrors(collected)) return { root: emptyObject(body.range), diagnostics: collected };
   const root = rawBody(body, collected);
   return { root, diagnostics: collected };

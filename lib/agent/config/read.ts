@@ -170,8 +170,6 @@ function readLabelled(
   path: string,
   findings: Findings,
 ): Checked {
-  const named = object.entries.every(({ node }) => node.kind !== 'scalar');
-  if (shape.labels === 'optional' && !named) return { default: readFields(object, shape.fields, path, findings) };
   const result: Checked = {};
   for (const { key, keyRange, node } of object.entries) {
     const here = `${path} "${key}"`;

@@ -55,9 +55,6 @@ export function settle(checked: Checked, dev: boolean): AgentConfig {
     },
     telemetry: root.whole('telemetry'),
     autopilot: root.whole('autopilot'),
-    audit: root.whole('audit'),
-    keyring: root.whole('keyring'),
-    rpc: root.whole('rpc'),
   };
 }
 
@@ -81,7 +78,6 @@ function logOf(root: Picker, dev: boolean): LogConfig {
     rotateMs: root.get('log_rotate_duration', DAY),
     rotateBytes: root.get('log_rotate_bytes', 0),
     rotateFilesMax: root.get('log_rotate_max_files', 0),
-    syslog: root.get('enable_syslog', false) ? root.get('syslog_facility', 'LOCAL0') : null,
   };
 }
 

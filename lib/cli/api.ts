@@ -78,7 +78,9 @@ export class ApiClient {
   }
 
   #url(path: string, query: Query): URL {
-    const url = new URL(path, this.connection.address);
+    // An agent behind a proxy may live below a path.
+    const base = this.connection.address;
+    const url = new URL(`${base.pathname.replace(/\/$/, '')}${path}`, base);
     const { region, namespace } = this.connection;
     for (const [key, value] of Object.entries({ region, namespace, ...query })) {
       if (value !== undefined && value !== '') url.searchParams.set(key, String(value));
@@ -102,9 +104,15 @@ export class ApiClient {
     }
     const { request } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
     return new Promise((resolve, reject) => {
-      const call = request(url, { ...options, ...this.connection.tls }, resolve);
-      call.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(error, this.connection.address)));
-      call.end(body);
+      const fail = (error: NodeJS.ErrnoException): void => reject(unreachable(error, this.connection.address));
+      try {
+        const call = request(url, { ...options, ...this.connection.tls }, resolve);
+        call.on('error', fail);
+        call.end(body);
+      } catch (error) {
+        // Certificates that are none are found out here.
+        fail(error as NodeJS.ErrnoException);
+      }
     });
   }
 }
@@ -116,7 +124,11 @@ async function refusal(response: IncomingMessage): Promise<ApiError> {
 
 async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  } catch (error) {
+    throw new ApiError(0, `the agent closed the connection in the middle of its answer: ${(error as Error).message}`);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 
@@ -133,7 +145,15 @@ function unreachable(error: NodeJS.ErrnoException, address: URL): ApiError {
       return new ApiError(0, `the name in ${at} is not known: check -address or NOMAD_ADDR`);
     case 'ECONNRESET':
       return new ApiError(0, `${at} closed the connection before it answered`);
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+      return new ApiError(0, `the certificate of ${at} is not trusted (${error.message}): name its CA with -ca-cert`);
     default:
+      if (/^ERR_OSSL|^ERR_SSL_NO/.test(error.code ?? ''))
+        return new ApiError(0, `the certificate or key given cannot be used: ${error.message}`);
+      if (error.code?.startsWith('HPE_') || error.code === 'EPROTO')
+        return new ApiError(0, `${at} does not speak ${address.protocol.slice(0, -1)}: ${error.message}`);
       return new ApiError(0, `${at} cannot be reached: ${error.message || error.code}`);
   }
 }
@@ -177,16 +197,17 @@ async function tlsOptions(
   const tls: Connection['tls'] = {};
   if (caCert || caPath || cert || key) {
     const { readdirSync, readFileSync } = await import('node:fs');
-    const read = (file: string): string => {
+    const attempt = <T>(file: string, get: () => T): T => {
       try {
-        return readFileSync(file, 'utf8');
+        return get();
       } catch (error) {
         throw new ApiError(0, `cannot read ${file}: ${(error as Error).message}`);
       }
     };
+    const read = (file: string): string => attempt(file, () => readFileSync(file, 'utf8'));
     const files = [
       ...(caCert ? [caCert] : []),
-      ...(caPath ? readdirSync(caPath).map((name) => `${caPath}/${name}`) : []),
+      ...(caPath ? attempt(caPath, () => readdirSync(caPath)).map((name) => `${caPath}/${name}`) : []),
     ];
     if (files.length > 0) tls.ca = files.map(read);
     if (cert) tls.cert = read(cert);

@@ -21,8 +21,16 @@ export interface Flags {
   list(name: string): string[];
 }
 
+/** Takes bytes as they are. */
+export interface Sink {
+  write(data: Uint8Array | string): boolean;
+  once(event: 'drain', listener: () => void): unknown;
+}
+
 /** Where a command writes: results to `out`, everything else to `error`. */
 export interface Output {
+  /** Standard output and standard error, for what must not be touched: logs and files. */
+  readonly raw: { out: Sink; error: Sink };
   readonly tty: boolean;
   readonly columns: number;
   readonly color: boolean;
@@ -51,6 +59,8 @@ export interface Command {
   local?: boolean;
   /** Everything after the first argument belongs to another program (`alloc exec`). */
   passThrough?: boolean;
+  /** Exit code of a failure; default 1. */
+  failureCode?: number;
   /** Resolves to the exit code. */
   run(context: Context): Promise<number>;
 }

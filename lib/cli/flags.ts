@@ -46,7 +46,7 @@ export interface ParsedFlags {
 
 /**
  * Reads flags as Go programs take them, one dash or two: `-x`, `-x=v`, `-x v`. Flags may stand before or after arguments;
- * `--` ends them. With `passThrough` the first argument but `keep` ends them too.
+ * `--` ends them. With `passThrough` the first argument ends them too (and a `--` right behind it is dropped).
  */
 export function parseFlags(argv: string[], specs: Record<string, FlagSpec>, passThrough = false): ParsedFlags {
   const values = new Map<string, FlagValue>();
@@ -62,7 +62,7 @@ export function parseFlags(argv: string[], specs: Record<string, FlagSpec>, pass
     if (!match) {
       args.push(word);
       if (!passThrough) continue;
-      args.push(...argv.slice(i + 1));
+      args.push(...argv.slice(argv[i + 1] === '--' ? i + 2 : i + 1));
       break;
     }
     const name = match[1] === 'h' || match[1] === '?' ? 'help' : (match[1] as string);

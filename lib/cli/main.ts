@@ -1,57 +1,60 @@
 import { nearest } from '../util/nearest.js';
-import { type Command, type Context, type Output, UsageError } from './command.js';
+import { type Command, type Context, type Output, type Sink, UsageError } from './command.js';
 import { COMMANDS } from './commands.js';
 import { COMMON_FLAGS, CONNECTION_FLAGS, flagHelp, parseFlags } from './flags.js';
 
+/** What the program is run with: the environment, and where it writes. */
+export interface Surroundings {
+  env: Record<string, string | undefined>;
+  stdout: Sink & { isTTY?: boolean; columns?: number };
+  stderr: Sink;
+}
+
 /** Finds the command that argv names and runs it; resolves to the exit code. */
-export async function main(argv: string[], env: Record<string, string | undefined> = process.env): Promise<number> {
+export async function main(argv: string[], around: Surroundings = process): Promise<number> {
   const first = argv[0];
-  if (first === '-v' || first === '-version' || first === '--version') return main(['version'], env);
+  if (first === '-v' || first === '-version' || first === '--version') return main(['version'], around);
   if (first === undefined || /^--?(h|help|\?)$/.test(first)) {
-    (first === undefined ? process.stderr : process.stdout).write(overview(''));
+    (first === undefined ? around.stderr : around.stdout).write(overview(''));
     return first === undefined ? 127 : 0;
   }
   const found = find(argv);
-  if (!found) return unknownCommand(argv);
+  if (!found) return unknownCommand(argv, around);
   const { command } = await found.load();
-  return runCommand(command, found.name, argv.slice(found.words), env);
+  return runCommand(command, found.name, argv.slice(found.words), around);
 }
 
-async function runCommand(command: Command, name: string, argv: string[], env: Context['env']): Promise<number> {
+async function runCommand(command: Command, name: string, argv: string[], around: Surroundings): Promise<number> {
+  const { env } = around;
   const specs = { ...command.flags, ...(command.local ? {} : CONNECTION_FLAGS), ...COMMON_FLAGS };
-  let output = createOutput(env, {});
+  let output = createOutput(around, {});
   try {
     const { args, flags } = parseFlags(argv, specs, command.passThrough);
     if (flags.bool('help')) {
       output.out(helpText(command));
       return 0;
     }
-    output = createOutput(env, { plain: flags.bool('no-color'), color: flags.bool('force-color') });
+    output = createOutput(around, { plain: flags.bool('no-color'), color: flags.bool('force-color') });
     const api: Context['api'] = async () => {
       const { connect } = await import('./api.js');
       return connect(flags, env);
     };
     return await command.run({ args, flags, output, env, api });
   } catch (error) {
-    return explain(error, name, output);
+    explain(error, name, output);
+    return command.failureCode ?? 1;
   }
 }
 
-async function explain(error: unknown, name: string, output: Output): Promise<number> {
+function explain(error: unknown, name: string, output: Output): void {
   if (error instanceof UsageError) {
     output.error(`${error.message}\nFor additional help try 'meshnomad ${name} -help'`);
-    return 1;
-  }
-  if (error instanceof Error && error.name === 'ApiError') {
+  } else if (error instanceof Error && error.name === 'ApiError') {
     output.error(error.message);
-    return 1;
+  } else {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    output.error(`meshnomad ${name}: ${text}\nThis is a defect of meshnomad.`);
   }
-  // EPIPE: the reader (head, less) has seen enough.
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
-  output.error(
-    `meshnomad ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nThis is a defect of meshnomad.`,
-  );
-  return 1;
 }
 
 function find(argv: string[]): { name: string; words: number; load: () => Promise<{ command: Command }> } | undefined {
@@ -63,16 +66,16 @@ function find(argv: string[]): { name: string; words: number; load: () => Promis
   return undefined;
 }
 
-function unknownCommand(argv: string[]): number {
+function unknownCommand(argv: string[], { stdout, stderr }: Surroundings): number {
   const group = argv[0] as string;
   const members = Object.keys(COMMANDS).filter((name) => name.startsWith(`${group} `));
   if (members.length > 0 && (argv[1] === undefined || /^--?(h|help|\?)$/.test(argv[1]))) {
-    process.stdout.write(overview(group));
+    (argv[1] === undefined ? stderr : stdout).write(overview(group));
     return argv[1] === undefined ? 127 : 0;
   }
   const typed = members.length > 0 ? `${group} ${argv[1]}` : group;
   const near = nearest(typed, members.length > 0 ? members : topLevel());
-  process.stderr.write(
+  stderr.write(
     `meshnomad: unknown command ${JSON.stringify(typed)}${near ? `; did you mean "${near}"?` : ''}\nRun 'meshnomad -help' for the list of commands.\n`,
   );
   return 127;
@@ -114,15 +117,16 @@ function helpText(command: Command): string {
     .trimEnd();
 }
 
-function createOutput(env: Context['env'], wish: { plain?: boolean; color?: boolean }): Output {
-  const tty = process.stdout.isTTY === true;
+function createOutput({ env, stdout, stderr }: Surroundings, wish: { plain?: boolean; color?: boolean }): Output {
+  const tty = stdout.isTTY === true;
   const plain = wish.plain || !!env['NOMAD_CLI_NO_COLOR'] || !!env['NO_COLOR'];
   const color = !plain && (wish.color || !!env['NOMAD_CLI_FORCE_COLOR'] || tty);
   return {
     tty,
-    columns: process.stdout.columns ?? 80,
+    columns: stdout.columns ?? 80,
     color,
-    out: (text) => void process.stdout.write(`${text}\n`),
-    error: (text) => void process.stderr.write(`${text}\n`),
+    raw: { out: stdout, error: stderr },
+    out: (text) => void stdout.write(`${text}\n`),
+    error: (text) => void stderr.write(`${text}\n`),
   };
 }

@@ -1,14 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import { ApiError } from './api.js';
+import type { Sink } from './command.js';
 
 interface WireFrame {
   Data?: string;
   FileEvent?: string;
-}
-
-/** The sink of a stream: standard output, as a rule. */
-interface Sink {
-  write(data: Uint8Array | string): boolean;
-  once(event: 'drain', listener: () => void): unknown;
 }
 
 export interface CopyOptions {
@@ -39,11 +35,20 @@ export async function copyFrames(body: IncomingMessage, options: CopyOptions): P
   await flush();
 }
 
+/** The text of the body; a connection that is lost on the way is told as what it is. */
+async function* chunks(body: IncomingMessage): AsyncGenerator<string> {
+  try {
+    yield* body as AsyncIterable<string>;
+  } catch (error) {
+    throw new ApiError(0, `the agent closed the connection in the middle: ${(error as Error).message}`);
+  }
+}
+
 /** Cuts the body, JSON objects without anything between them, into frames. */
 async function* frames(body: IncomingMessage): AsyncGenerator<WireFrame> {
   let text = '';
   body.setEncoding('utf8');
-  for await (const chunk of body as AsyncIterable<string>) {
+  for await (const chunk of chunks(body)) {
     text += chunk;
     // A frame's strings are base64 and file names: a brace inside a name is the one trap, and JSON escapes quotes.
     let start = 0;

@@ -48,7 +48,7 @@ export const command: Command = {
       offset: tail ? (bytes ?? lines * 120) : 0,
     });
     await copyFrames(body, {
-      to: process.stdout,
+      to: output.raw.out,
       lastLines: tail && bytes === undefined ? lines : undefined,
       follow: flags.bool('f'),
     });

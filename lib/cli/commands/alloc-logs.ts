@@ -1,5 +1,4 @@
-import type { Command } from '../command.js';
-import { UsageError } from '../command.js';
+import { type Command, type Flags, UsageError } from '../command.js';
 import { randomAllocation } from '../pick.js';
 import { takeArgs } from '../print.js';
 import { findAllocation, pickTask } from '../resolve.js';
@@ -14,7 +13,7 @@ export const command: Command = {
   flags: {
     f: { type: 'bool', help: 'Follow: go on as it writes.' },
     stderr: { type: 'bool', help: 'Only the error output.' },
-    stdout: { type: 'bool', help: 'Only the standard output (what is shown without -stderr).' },
+    stdout: { type: 'bool', help: 'Only the standard output; the default, but with -f both are followed.' },
     tail: { type: 'bool', help: 'From the end: the last lines.' },
     n: { type: 'int', value: 'lines', help: 'How many lines -tail shows, default 10.' },
     c: { type: 'int', value: 'bytes', help: 'How many bytes -tail shows.' },
@@ -23,7 +22,7 @@ export const command: Command = {
     verbose: { type: 'bool', help: 'Show whole ids.' },
   },
   async run(context) {
-    const { args, flags } = context;
+    const { args, flags, output } = context;
     takeArgs(args, 1, 2, '<allocation> [task]');
     if (flags.bool('stderr') && flags.bool('stdout')) throw new UsageError('-stderr and -stdout exclude each other');
     const api = await context.api();
@@ -34,18 +33,29 @@ export const command: Command = {
     const bytes = flags.int('c');
     const tail = flags.bool('tail') || lines !== undefined || bytes !== undefined;
     const keep = lines ?? (bytes === undefined ? 10 : undefined);
-    const body = await api.stream(`/v1/client/fs/logs/${alloc.ID}`, {
-      task: pickTask(alloc, flags.string('task') ?? args[1]),
-      type: flags.bool('stderr') ? 'stderr' : 'stdout',
-      follow: flags.bool('f'),
-      origin: tail ? 'end' : 'start',
-      offset: tail ? (bytes ?? (keep ?? 10) * BYTES_PER_LINE) : 0,
-    });
-    await copyFrames(body, {
-      to: process.stdout,
-      lastLines: tail && bytes === undefined ? keep : undefined,
-      follow: flags.bool('f'),
-    });
+    const task = pickTask(alloc, flags.string('task') ?? args[1]);
+    const types = wanted(flags);
+    const copy = async (type: 'stdout' | 'stderr'): Promise<void> => {
+      const body = await api.stream(`/v1/client/fs/logs/${alloc.ID}`, {
+        task,
+        type,
+        follow: flags.bool('f'),
+        origin: tail ? 'end' : 'start',
+        offset: tail ? (bytes ?? (keep ?? 10) * BYTES_PER_LINE) : 0,
+      });
+      await copyFrames(body, {
+        // One alone can be piped on; of two each goes its own way.
+        to: type === 'stderr' && types.length > 1 ? output.raw.error : output.raw.out,
+        lastLines: tail && bytes === undefined ? keep : undefined,
+        follow: flags.bool('f'),
+      });
+    };
+    await Promise.all(types.map(copy));
     return 0;
   },
 };
+
+function wanted(flags: Flags): ('stdout' | 'stderr')[] {
+  if (flags.bool('stderr')) return ['stderr'];
+  return flags.bool('stdout') || !flags.bool('f') ? ['stdout'] : ['stdout', 'stderr'];
+}

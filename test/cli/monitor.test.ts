@@ -1,0 +1,148 @@
+import t from 'tap';
+import type { Allocation } from '../../lib/structs/allocation.js';
+import { ALLOC_ID, alloc, createCliWorld, DEPLOYMENT_ID, deployment, EVAL_ID, evaluation } from './world.js';
+
+/** Gives one after the other; the last one stays. */
+const inTurn =
+  (...replies: unknown[]) =>
+  () =>
+    replies.length > 1 ? replies.shift() : replies[0];
+
+/** Times are left out: they are those of the moment. */
+const story = (text: string): string => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)/g, '<time>');
+
+const MONITOR = ['eval', 'status', '-monitor', 'e1b2'];
+
+t.test('an evaluation is followed to its allocations and its deployment', async (t) => {
+  const world = await createCliWorld(t);
+  const within = evaluation({ DeploymentID: DEPLOYMENT_ID });
+  world.replies = {
+    'GET /v1/evaluations': [within],
+    [`GET /v1/evaluation/${EVAL_ID}`]: inTurn(within, evaluation({ Status: 'pending' }), within),
+    [`GET /v1/evaluation/${EVAL_ID}/allocations`]: inTurn([], [alloc({ ClientStatus: 'pending' })]),
+    [`GET /v1/deployment/${DEPLOYMENT_ID}`]: inTurn(
+      deployment(),
+      deployment(
+        { Status: 'successful', StatusDescription: 'Deployment completed successfully' },
+        { HealthyAllocs: 2 },
+      ),
+    ),
+    [`GET /v1/deployment/allocations/${DEPLOYMENT_ID}`]: inTurn([alloc({ ClientStatus: 'running', ModifyIndex: 8 })]),
+  };
+  const { code, out, error } = await world.run(...MONITOR);
+  t.equal(code, 0, error);
+  t.equal(
+    story(out),
+    `==> <time>: Monitoring evaluation "e1b2c3d4"
+    <time>: Evaluation triggered by job "web"
+    <time>: Evaluation within deployment: "d1b2c3d4"
+    <time>: Allocation "a1b2c3d4" created: node "f1b2c3d4", group "front"
+    <time>: Evaluation status changed: "pending" -> "complete"
+==> <time>: Evaluation "e1b2c3d4" finished with status "complete"
+==> <time>: Monitoring deployment "d1b2c3d4"
+    <time>: Deployment running: front 1/2 healthy
+    <time>: Allocation "a1b2c3d4" status changed: "pending" -> "running" (Tasks are running)
+  ✓ Deployment "d1b2c3d4" successful
+
+    ID          = d1b2c3d4
+    Job ID      = web
+    Job Version = 2
+    Status      = successful
+    Description = Deployment completed successfully
+
+    Deployed
+    Task Group  Desired  Placed  Healthy  Unhealthy  Progress Deadline
+    front       2        2       2        0          <time>
+`,
+  );
+  t.ok(
+    world.asked.some((ask) => /evaluation\/e1b2[^/]*\?index=9&wait=30s$/.test(ask)),
+    'it waits for what comes after the index it has seen',
+  );
+});
+
+t.test('a failed deployment ends with 1', async (t) => {
+  const world = await createCliWorld(t);
+  const within = evaluation({ DeploymentID: DEPLOYMENT_ID });
+  world.replies = {
+    'GET /v1/evaluations': [within],
+    [`GET /v1/evaluation/${EVAL_ID}`]: within,
+    [`GET /v1/evaluation/${EVAL_ID}/allocations`]: [],
+    [`GET /v1/deployment/${DEPLOYMENT_ID}`]: deployment({
+      Status: 'failed',
+      StatusDescription: 'Failed due to progress deadline - rolling back to job version 1',
+    }),
+  };
+  const { code, out } = await world.run(...MONITOR);
+  t.equal(code, 1);
+  t.match(out, /✗ Deployment "d1b2c3d4" failed/);
+  t.match(out, /reverted to its last stable version/);
+});
+
+t.test('what could not be placed ends with 2, and why', async (t) => {
+  const world = await createCliWorld(t);
+  const failed = evaluation({
+    BlockedEval: 'b1b2c3d4-0000',
+    FailedTGAllocs: {
+      front: {
+        NodesEvaluated: 3,
+        NodesAvailable: { dc1: 3, dc9: 0 },
+        ConstraintFiltered: { '${attr.kernel.name} = plan9': 2 },
+        NodesExhausted: 1,
+        DimensionExhausted: { memory: 1 },
+        CoalescedFailures: 1,
+      },
+    } as never,
+  });
+  world.replies = {
+    'GET /v1/evaluations': [failed],
+    [`GET /v1/evaluation/${EVAL_ID}`]: failed,
+    [`GET /v1/evaluation/${EVAL_ID}/allocations`]: [],
+  };
+  const { code, out } = await world.run(...MONITOR);
+  t.equal(code, 2);
+  t.equal(
+    story(out),
+    `==> <time>: Monitoring evaluation "e1b2c3d4"
+    <time>: Evaluation triggered by job "web"
+==> <time>: Evaluation "e1b2c3d4" finished with status "complete" but failed to place all allocations:
+    Task Group "front" (failed to place 2 allocations):
+      * No nodes are available in datacenter "dc9"
+      * Constraint "\${attr.kernel.name} = plan9": 2 nodes excluded by filter
+      * Resources exhausted on 1 nodes
+      * Dimension "memory" exhausted on 1 nodes
+    <time>: Evaluation "b1b2c3d4" waiting for additional capacity to place remainder
+`,
+  );
+});
+
+t.test('a failed evaluation ends with 1', async (t) => {
+  const world = await createCliWorld(t);
+  const failed = evaluation({ Status: 'failed', StatusDescription: 'maximum attempts reached (5)' });
+  world.replies = {
+    'GET /v1/evaluations': [failed],
+    [`GET /v1/evaluation/${EVAL_ID}`]: failed,
+    [`GET /v1/evaluation/${EVAL_ID}/allocations`]: [],
+  };
+  const { code, out } = await world.run(...MONITOR);
+  t.equal(code, 1);
+  t.match(out, /finished with status "failed"\n.*maximum attempts reached/);
+});
+
+t.test('stopping an allocation is followed too', async (t) => {
+  const world = await createCliWorld(t);
+  const stop = evaluation({ TriggeredBy: 'alloc-stop' });
+  const moved: Allocation[] = [alloc({ ID: 'c1b2c3d4-0000', ClientStatus: 'pending' })];
+  world.replies = {
+    'GET /v1/allocations': [alloc()],
+    [`GET /v1/allocation/${ALLOC_ID}`]: alloc(),
+    [`PUT /v1/allocation/${ALLOC_ID}/stop`]: { EvalID: EVAL_ID },
+    [`GET /v1/evaluation/${EVAL_ID}`]: stop,
+    [`GET /v1/evaluation/${EVAL_ID}/allocations`]: moved,
+  };
+  const { code, out } = await world.run('alloc', 'stop', '-no-shutdown-delay', 'a1b2');
+  t.equal(code, 0);
+  t.match(out, /triggered by alloc-stop[\s\S]*Allocation "c1b2c3d4" created/);
+  t.ok(world.asked.includes(`PUT /v1/allocation/${ALLOC_ID}/stop?no_shutdown_delay=true`));
+  t.equal((await world.run('alloc', 'stop', '-detach', 'a1b2')).out, `${EVAL_ID}\n`);
+});

@@ -6,7 +6,7 @@ import { BOOL, STRING, typeName } from './types.js';
 import { numberValue, objectValue, stringValue, tupleValue, typeOf, UNKNOWN, type Value } from './values.js';
 
 /** The elements of a collection with their keys, in order: indexes for lists, names for maps, itself for sets. */
-export function elementsOf(value: Value): [Value, Value][] | null {
+function elementsOf(value: Value): [Value, Value][] | null {
   switch (value.kind) {
     case 'list':
     case 'tuple':

@@ -51,6 +51,7 @@ export const CLIENT_FIELDS: Fields = {
   }),
   template: free,
   fingerprint: labelled({ retry_interval: duration, retry_attempts: integer, exit_on_failure: flag }),
+  stats: replaced('statistics are taken when they are asked for'),
   client_min_port: replaced('ports of plugins are chosen by the system'),
   client_max_port: replaced('ports of plugins are chosen by the system'),
   log_file: replaced('one log serves the agent: log_file'),

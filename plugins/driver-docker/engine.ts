@@ -42,7 +42,9 @@ export function statusOf(error: unknown): number | undefined {
 export function reasonOf(error: unknown): string {
   const found = error as { json?: { message?: unknown }; message?: unknown } | null;
   const said = found?.json?.message ?? found?.message ?? error;
-  return String(said).trim();
+  return String(said)
+    .replace(/^\(HTTP code \d+\) [\w ]+ - /, '')
+    .trim();
 }
 
 /** No answer came: the engine is down, starting, or not ours to talk to. */

@@ -10,6 +10,7 @@ const PULL_TIMEOUT_MS = 300_000;
 const PROGRESS_INTERVAL_MS = 5_000;
 
 type Say = (message: string) => void;
+type Ask = (abortSignal: AbortSignal) => Promise<NodeJS.ReadableStream>;
 
 interface Pull {
   done: Promise<void>;
@@ -48,8 +49,7 @@ export class Images {
 
   async #load(engine: Docker, path: string, name: string): Promise<void> {
     try {
-      const answer = await engine.loadImage(createReadStream(path));
-      await this.#follow(engine, answer, { timeoutMs: PULL_TIMEOUT_MS, say: () => {} });
+      await this.#follow(() => engine.loadImage(createReadStream(path)), { timeoutMs: PULL_TIMEOUT_MS, say: () => {} });
     } catch (cause) {
       throw new DriverError(`load: the image archive ${name} cannot be loaded: ${reasonOf(cause)}`, {
         recoverable: false,
@@ -84,8 +84,8 @@ export class Images {
     const authconfig = await findAuth(config, this.#options);
     const timeoutMs = config.image_pull_timeout || this.#options.image_pull_timeout || PULL_TIMEOUT_MS;
     try {
-      const answer = await engine.pull(reference, authconfig ? { authconfig } : {});
-      await this.#follow(engine, answer, { timeoutMs, say });
+      const ask: Ask = (abortSignal) => engine.pull(reference, { abortSignal, ...(authconfig ? { authconfig } : {}) });
+      await this.#follow(ask, { timeoutMs, say });
       // An answer that is cut off ends like one that is whole.
       if (!(await this.#isPresent(engine, reference))) throw new Error('the download was cut off');
     } catch (error) {
@@ -97,43 +97,43 @@ export class Images {
     }
   }
 
-  /** Reads the engine's progress to its end; an error comes as its last message. */
-  async #follow(
-    engine: Docker,
-    answer: NodeJS.ReadableStream,
-    options: { timeoutMs: number; say: Say },
-  ): Promise<void> {
+  /** Asks, and reads the engine's progress to its end; an error comes as its last message. */
+  async #follow(ask: Ask, options: { timeoutMs: number; say: Say }): Promise<void> {
+    const limit = new AbortController();
+    const idleMs = this.#options.pull_activity_timeout;
+    const stop = (why: string): void => limit.abort(new Error(why));
+    const whole = setTimeout(() => stop(`not done in ${options.timeoutMs / 1000} s`), options.timeoutMs);
+    const idle = setTimeout(() => stop(`no progress for ${idleMs / 1000} s`), idleMs);
     const progress = new PullProgress();
     let lastSaidMs = performance.now();
-    let idle: NodeJS.Timeout | undefined;
-    let whole: NodeJS.Timeout | undefined;
     try {
-      await new Promise<void>((resolve, reject) => {
-        const watch = (): void => {
-          clearTimeout(idle);
-          const limitMs = this.#options.pull_activity_timeout;
-          idle = setTimeout(() => reject(new Error(`no progress for ${limitMs / 1000} s`)), limitMs);
-        };
-        watch();
-        whole = setTimeout(() => reject(new Error(`not done in ${options.timeoutMs / 1000} s`)), options.timeoutMs);
-        engine.modem.followProgress(
-          answer,
-          (error) => (error ? reject(error) : resolve()),
-          (event: ProgressEvent) => {
-            watch();
-            progress.hear(event);
-            if (performance.now() - lastSaidMs < PROGRESS_INTERVAL_MS) return;
-            lastSaidMs = performance.now();
-            options.say(progress.text());
-          },
-        );
-      });
+      for await (const event of readEvents(await ask(limit.signal))) {
+        idle.refresh();
+        if (event.error) throw new Error(event.error);
+        progress.hear(event);
+        if (performance.now() - lastSaidMs < PROGRESS_INTERVAL_MS) continue;
+        lastSaidMs = performance.now();
+        options.say(progress.text());
+      }
+    } catch (error) {
+      // What an abort throws says nothing; its reason does.
+      throw limit.signal.aborted ? limit.signal.reason : error;
     } finally {
-      clearTimeout(idle);
       clearTimeout(whole);
-      (answer as NodeJS.ReadableStream & { destroy?: () => void }).destroy?.();
+      clearTimeout(idle);
     }
   }
+}
+
+/** The engine's answer to a pull: a JSON object a line. */
+async function* readEvents(answer: NodeJS.ReadableStream): AsyncGenerator<ProgressEvent> {
+  let rest = '';
+  for await (const chunk of answer) {
+    const lines = (rest + chunk.toString()).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') yield JSON.parse(line) as ProgressEvent;
+  }
+  if (rest.trim() !== '') yield JSON.parse(rest) as ProgressEvent;
 }
 
 /** A tag that is expected to move, so that a present image may be an old one. */
@@ -144,6 +144,7 @@ export function isMoving(reference: string): boolean {
 }
 
 interface ProgressEvent {
+  error?: string;
   id?: string;
   status?: string;
   progressDetail?: { current?: number; total?: number };

@@ -210,6 +210,8 @@ class RaftHost implements RunningConsensus {
   }
 
   async readIndex(): Promise<number> {
+    // With a disk that refuses writes nothing can change: what is applied here is all that was ever acknowledged.
+    if (this.#state.kind === 'broken' && this.#raft.isSoleVoter) return this.#applied;
     const refusal = this.#refusal();
     if (refusal !== null) throw refusal;
     const context = ++this.#context;
@@ -350,7 +352,13 @@ class RaftHost implements RunningConsensus {
     this.#lastLedMs = this.#options.now();
     const { term } = this.#raft;
     this.#options.log.info(leads ? 'this server leads' : 'this server leads no more', { term, index: this.#applied });
-    for (const listener of this.#listeners) listener(leads);
+    for (const listener of this.#listeners) {
+      try {
+        listener(leads);
+      } catch (error) {
+        this.#options.log.error('what follows a change of leadership failed', { leads, error: (error as Error).stack });
+      }
+    }
   }
 
   /** Nobody gets an answer that rests on what is not durable. */
@@ -398,6 +406,7 @@ class RaftHost implements RunningConsensus {
   async #repair(): Promise<void> {
     try {
       await this.#stores.log.repair();
+      if (this.#state.kind !== 'broken') return;
       // As after a crash: what was not durable was never acknowledged, and is gone.
       this.#raft = this.#newRaft();
       this.#state = { kind: 'running' };

@@ -124,6 +124,19 @@ t.test('after a restart leadership is told only when everything before is applie
   t.equal(seen, 3);
 });
 
+t.test('a listener that fails does not stop consensus', async (t) => {
+  const world = setup(t);
+  const { consensus } = await world.open();
+  consensus.onLeadership(() => {
+    throw new Error('planted');
+  });
+  const elected = leads(consensus);
+  consensus.start();
+  await elected;
+  await consensus.propose(write('a'));
+  t.ok(world.records.some(({ level, fields }) => level === 'error' && /planted/.test(String(fields['error']))));
+});
+
 t.test('close finishes what was proposed, and then refuses', async (t) => {
   const world = setup(t);
   const { consensus, ledger } = await started(world);
@@ -151,6 +164,7 @@ t.test('a full disk: proposals fail with E_STORAGE, reads of the state go on, an
   t.equal(consensus.isLeader, false);
   t.equal(consensus.stats().state, 'broken');
   t.equal(consensus.leader, '');
+  t.equal(await consensus.readIndex(), 3, 'what was acknowledged can be read');
   const healed = leads(consensus);
   world.disk.capacity = Number.POSITIVE_INFINITY;
   await healed;
@@ -169,6 +183,18 @@ t.test('a full disk: proposals fail with E_STORAGE, reads of the state go on, an
     ['before', 'after'],
     'nor after a power failure',
   );
+});
+
+t.test('it can be closed while the disk refuses', async (t) => {
+  const world = setup(t);
+  const { consensus } = await started(world);
+  world.disk.failing = true;
+  await t.rejects(consensus.propose(write('a')), { code: 'E_STORAGE' });
+  await consensus.close();
+  t.equal(consensus.stats().state, 'closed');
+  world.disk.failing = false;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.equal(consensus.stats().state, 'closed', 'no repair brings it back');
 });
 
 t.test('a failed sync acknowledges nothing, and what it may have lost does not come back', async (t) => {

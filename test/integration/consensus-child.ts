@@ -1,12 +1,14 @@
-// Proposes without end and prints what was acknowledged: node consensus-child.js DIR RUN
-import { writeSync } from 'node:fs';
+// Proposes without end, notes in a file what was acknowledged, and says so once: node consensus-child.js DIR RUN FILE
+import { openSync, writeSync } from 'node:fs';
 import { openConsensus } from '../../lib/server/consensus.js';
 import { systemTimers } from '../../lib/server/timers.js';
 import { silentLog } from '../../lib/util/log.js';
 import { seededRandom } from '../../lib/util/random.js';
-import { createLedger, write } from '../server/ledger.js';
+import { createLedger, fillerLength, write } from '../server/ledger.js';
 
-const [dataDir = '', run = ''] = process.argv.slice(2);
+const [dataDir = '', run = '', notes = ''] = process.argv.slice(2);
+// Not a pipe: a parent that is slow to read would fill it.
+const fd = openSync(notes, 'a');
 const WRITERS = 8;
 
 const consensus = await openConsensus({
@@ -23,13 +25,13 @@ const consensus = await openConsensus({
 
 async function writer(id: number): Promise<void> {
   for (let n = 0; ; n++) {
-    const value = `${run}.${id}.${n}.${'x'.repeat((n * 37) % 900)}`;
+    const value = `${run}.${id}.${n}.${'x'.repeat(fillerLength(n))}`;
     const { index } = await consensus.propose(write(value));
-    writeSync(1, `${index} ${value}\n`);
+    writeSync(fd, `${index} ${value}\n`);
+    if (n === 0 && id === 0) process.stdout.write('writing\n');
   }
 }
 
-process.stdout.on('error', () => process.exit(0));
 consensus.onLeadership((leads) => {
   if (leads) for (let id = 0; id < WRITERS; id++) void writer(id);
 });

@@ -193,7 +193,7 @@ t.test('it can be closed while the disk refuses', async (t) => {
   await consensus.close();
   t.equal(consensus.stats().state, 'closed');
   world.disk.failing = false;
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
   t.equal(consensus.stats().state, 'closed', 'no repair brings it back');
 });
 

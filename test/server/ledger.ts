@@ -35,3 +35,8 @@ export function createLedger(): Ledger {
     },
   };
 }
+
+/** How long the filler of the nth value of a writer is: a value cut in the middle shows. */
+export function fillerLength(n: number): number {
+  return (n * 37) % 900;
+}

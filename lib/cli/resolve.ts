@@ -1,7 +1,6 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
-import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { AllocListStub, JobListStub, NodeListStub } from '../structs/rpc.js';
 import { type ApiClient, ApiError } from './api.js';
@@ -121,10 +120,6 @@ export async function findJobId(api: ApiClient, prefix: string): Promise<string>
   if (jobs.length === 1) return (jobs[0] as JobListStub).ID;
   if (jobs.length === 0) throw new ApiError(404, `No job(s) with prefix or ID ${JSON.stringify(prefix)} found`);
   throw new ApiError(0, `Prefix matched multiple jobs\n\n${jobTable(jobs)}`);
-}
-
-export async function findJob(api: ApiClient, prefix: string): Promise<Job> {
-  return one(api, '/v1/job', await findJobId(api, prefix));
 }
 
 /** The table of `job status`. */

@@ -4,7 +4,6 @@ export type Millis = number;
 export type Nanos = number;
 
 export const NANOS_PER_MS = 1_000_000;
-export const NANOS_PER_S = 1_000_000_000;
 
 export function toNanos(ms: Millis): Nanos {
   return ms * NANOS_PER_MS;

@@ -40,17 +40,6 @@ export function randomInt(random: Random, limit: number): number {
   return Math.floor(random.next() * limit);
 }
 
-/** Shuffles in place (Fisher-Yates) and returns the same array. */
-export function shuffle<T>(random: Random, items: T[]): T[] {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = randomInt(random, i + 1);
-    const x = items[i] as T;
-    items[i] = items[j] as T;
-    items[j] = x;
-  }
-  return items;
-}
-
 /** A version 4 UUID from the given randomness (RFC 9562, section 5.4). */
 export function randomUuid(random: Random): string {
   const hex = (limit: number, width: number): string => randomInt(random, limit).toString(16).padStart(width, '0');

@@ -182,12 +182,28 @@ function sweep(): void {
   }
 }
 
-/** Ends the processes that have the directory in their arguments: containerd and shims of an engine that was killed. */
+/** Ends the processes of an engine that was killed: those with its directory in their arguments, and the containers below. */
 function killLeftovers(dir: string): void {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+  const parents = new Map<number, number>();
+  const doomed = new Set<number>();
+  for (const pid of readdirSync('/proc').map(Number).filter(Number.isInteger)) {
     try {
-      if (Number(pid) === process.pid || !readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`${dir}/`)) continue;
-      process.kill(Number(pid), 'SIGKILL');
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+      parents.set(pid, Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]));
+      if (readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`${dir}/`)) doomed.add(pid);
+    } catch {
+      // It ended by itself meanwhile.
+    }
+  }
+  doomed.delete(process.pid);
+  for (let grew = true; grew; ) {
+    const children = [...parents].filter(([pid, parent]) => doomed.has(parent) && !doomed.has(pid));
+    for (const [pid] of children) doomed.add(pid);
+    grew = children.length > 0;
+  }
+  for (const pid of doomed) {
+    try {
+      process.kill(pid, 'SIGKILL');
     } catch {
       // It ended by itself meanwhile.
     }

@@ -63,7 +63,7 @@ export function localTime(date: Date): string {
 }
 
 const UNITS: [string, number][] = [
-  ['y', 365 * 86_400],
+  ['y', 360 * 86_400],
   ['mo', 30 * 86_400],
   ['d', 86_400],
   ['h', 3600],
@@ -71,10 +71,11 @@ const UNITS: [string, number][] = [
   ['s', 1],
 ];
 
-/** `5m3s ago`: the two largest units between two times in nanoseconds. */
+/** `5m3s ago`: the two largest units between two times, as Nomad counts them (a year has twelve months of thirty days). */
 export function formatAgo(ns: number, nowMs: number): string {
   if (ns <= 0) return 'N/A';
-  let seconds = Math.max(0, Math.floor(nowMs / 1000 - ns / 1e9));
+  const age = Math.round(nowMs / 1000) - Math.round(ns / 1e9);
+  let seconds = Math.abs(age);
   const parts: string[] = [];
   for (const [unit, size] of UNITS) {
     if (parts.length === 2) break;
@@ -83,7 +84,7 @@ export function formatAgo(ns: number, nowMs: number): string {
     parts.push(`${count}${unit}`);
     seconds -= count * size;
   }
-  return `${parts.join('')} ago`;
+  return `${parts.join('')} ${age < 0 ? 'from now' : 'ago'}`;
 }
 
 /** `1.5 GiB`, `300 MiB`: bytes in binary units, as Nomad's humanize.IBytes prints them. */
@@ -95,7 +96,8 @@ export function formatBytes(bytes: number): string {
     value /= 1024;
     i++;
   }
-  return `${i > 0 && value < 10 ? value.toFixed(1) : Math.floor(value)} ${names[i]}`;
+  const rounded = Math.round(value * 10) / 10;
+  return `${rounded.toFixed(i > 0 && rounded < 10 ? 1 : 0)} ${names[i]}`;
 }
 
 export function formatMegabytes(mb: number): string {

@@ -14,6 +14,9 @@ export interface Body {
 const rows = new WeakMap<object, Buffer>();
 const bodies = new WeakMap<object, Body>();
 
+/** Longer rows are made anew each time: whole allocations, kept for as long as they live, would be a second state. */
+const ROW_KEPT_MAX_BYTES = 4096;
+
 const OPEN = Buffer.from('[');
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']');
@@ -46,7 +49,7 @@ function rowBytes(row: unknown): Buffer {
   let bytes = rows.get(row);
   if (!bytes) {
     bytes = Buffer.from(JSON.stringify(row));
-    rows.set(row, bytes);
+    if (bytes.length <= ROW_KEPT_MAX_BYTES) rows.set(row, bytes);
   }
   return bytes;
 }

@@ -31,16 +31,18 @@ t.test('a table has its columns two blanks apart, and <none> where nothing is', 
 });
 
 t.test('the age of things has its two largest units', async (t) => {
-  const now = 1_000_000_000;
+  const now = 1_000_000_000_000;
   const seconds = (value: number): string => formatAgo((now - value * 1000) * 1e6, now);
   for (const [age, text] of [
     [0, '0s ago'],
-    [-5, '0s ago'],
+    [-5, '5s from now'],
     [59, '59s ago'],
     [60, '1m ago'],
     [303, '5m3s ago'],
     [3600 + 65, '1h1m ago'],
     [86_400 * 3 + 3600 * 4, '3d4h ago'],
+    [86_400 * 30 + 5, '1mo5s ago'],
+    [86_400 * 400, '1y1mo ago'],
   ] as const) {
     t.equal(seconds(age), text);
   }
@@ -64,7 +66,8 @@ t.test('sizes are in binary units', async (t) => {
     [1536, '1.5 KiB'],
     [300 * 2 ** 20, '300 MiB'],
     [2.5 * 2 ** 30, '2.5 GiB'],
-    [12.9 * 2 ** 30, '12 GiB'],
+    [12.9 * 2 ** 30, '13 GiB'],
+    [9.96 * 2 ** 20, '10 MiB'],
   ] as const) {
     t.equal(formatBytes(bytes), text);
   }

@@ -67,6 +67,22 @@ t.test('an answer may take longer than a request may take to arrive', async (t) 
   t.strictSame(world.logs, [], 'a caller who stops sending is no defect');
 });
 
+t.test('who hangs up in the middle of a body is forgotten', async (t) => {
+  const world = await createHttpWorld(t);
+  const closed = new Promise<void>((resolve) => {
+    const socket = connect(world.port, '127.0.0.1');
+    socket.write('PUT /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n');
+    socket.once('data', (chunk) => {
+      t.match(chunk.toString(), /^HTTP\/1.1 100 Continue/);
+      socket.write('{"Job"', () => socket.destroy());
+    });
+    socket.once('close', () => resolve());
+  });
+  await closed;
+  t.equal((await world.send('/v1/regions')).status, 200);
+  t.strictSame(world.logs, []);
+});
+
 t.test('HEAD gives the headers of GET; pretty is indented', async (t) => {
   const world = await createHttpWorld(t);
   world.script['Job.List'] = { Jobs: [{ ID: 'a' }] };

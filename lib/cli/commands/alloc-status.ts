@@ -92,13 +92,10 @@ function portTable(alloc: Allocation): string {
   const fixed = new Set(group?.Networks?.flatMap((network) => network.ReservedPorts ?? []).map(({ Label }) => Label));
   const rows = ports.map((port) => [
     `*${port.Label}`,
-    fixed.has(port.Label) ? '' : 'yes',
+    fixed.has(port.Label) ? 'no' : 'yes',
     `${port.HostIP.includes(':') ? `[${port.HostIP}]` : port.HostIP}:${port.Value}${port.To > 0 ? ` -> ${port.To}` : ''}`,
   ]);
-  return formatTable([
-    ['Label', 'Dynamic', 'Address'],
-    ...rows.map(([label = '', dynamic = '', address = '']) => [label, dynamic || 'no', address]),
-  ]);
+  return formatTable([['Label', 'Dynamic', 'Address'], ...rows]);
 }
 
 function tasksOf(alloc: Allocation): Task[] {

@@ -23,6 +23,8 @@ export interface Connection {
   region: string;
   namespace: string;
   token: string;
+  /** `user:password` for a proxy before the agent; '' for none. */
+  httpAuth: string;
   tls: { ca?: string[]; cert?: string; key?: string; servername?: string; rejectUnauthorized?: boolean };
 }
 
@@ -89,7 +91,11 @@ export class ApiClient {
   }
 
   #headers(): Record<string, string> {
-    return this.connection.token === '' ? {} : { 'X-Nomad-Token': this.connection.token };
+    const { token, httpAuth } = this.connection;
+    return {
+      ...(token === '' ? {} : { 'X-Nomad-Token': token }),
+      ...(httpAuth === '' ? {} : { Authorization: `Basic ${Buffer.from(httpAuth).toString('base64')}` }),
+    };
   }
 
   async #request(method: string, path: string, query: Query, body?: string): Promise<IncomingMessage> {
@@ -170,6 +176,7 @@ export async function connect(flags: Flags, env: Record<string, string | undefin
     region: pick('region', 'NOMAD_REGION'),
     namespace: pick('namespace', 'NOMAD_NAMESPACE'),
     token: pick('token', 'NOMAD_TOKEN'),
+    httpAuth: env['NOMAD_HTTP_AUTH'] ?? '',
     tls: await tlsOptions(pick, flags.bool('tls-skip-verify') || /^(1|true)$/i.test(env['NOMAD_SKIP_VERIFY'] ?? '')),
   });
 }

@@ -461,15 +461,16 @@ t.test('region, namespace, token and a path before the API go with every request
   const world = await createCliWorld(t, {});
   let token: unknown;
   world.replies['GET /mesh/v1/jobs'] = (request: { headers: Record<string, unknown> }) => {
-    token = request.headers['x-nomad-token'];
+    token = [request.headers['x-nomad-token'], request.headers['authorization']];
     return [];
   };
   const { code } = await runCli(['job', 'status', '-namespace', '*', '-address', `${world.address}/mesh/`], {
     NOMAD_REGION: 'eu',
     NOMAD_NAMESPACE: 'ops',
     NOMAD_TOKEN: 's3',
+    NOMAD_HTTP_AUTH: 'u:p',
   });
   t.equal(code, 0);
   t.strictSame(world.asked, ['GET /mesh/v1/jobs?region=eu&namespace=*']);
-  t.equal(token, 's3');
+  t.strictSame(token, ['s3', 'Basic dTpw']);
 });

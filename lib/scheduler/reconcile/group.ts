@@ -3,7 +3,7 @@ import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
-import { isTerminal } from '../usage.js';
+import { isServerTerminal } from '../usage.js';
 import { type FateContext, fateOf } from './filters.js';
 import { NameIndex } from './names.js';
 import { noUpdates, type Placement, STOP_REASON, type Stop } from './result.js';
@@ -65,75 +65,51 @@ export function reconcileGroup(context: GroupContext, allocs: readonly Allocatio
   const stop: Stop[] = [];
 
   const trial = dropCanaries(context, allocs, stop);
-  const { kept: all, migrate, lost, now, later } = sortByFate(context, trial.allocs, desired);
-  const canaries = trial.canaries.filter((alloc) => all.includes(alloc));
+  const sorted = sortByFate(context, trial.allocs, desired);
   const canarying = known !== undefined && known.DesiredCanaries !== 0 && !known.Promoted;
-
+  if (canarying) stopTainted(sorted, trial.canaries, stop);
+  const { kept: all, migrate, lost, now } = sorted;
+  const canaries = trial.canaries.filter((alloc) => all.includes(alloc) || now.includes(alloc));
   const names = new NameIndex(job.ID, group.Name, group.Count, [...all, ...migrate, ...now, ...lost]);
   const stops = computeStops({ group, names, kept: all, migrate, lost, canaries, canarying });
   stop.push(...stops.stop);
-  const staying = stops.kept;
 
-  const { none, inPlace, destructive } = sortByUpdate(context, staying);
-  desired.InPlaceUpdate = inPlace.length;
-  desired.Ignore += none.length;
-  if (!known) state.DesiredTotal += destructive.length + inPlace.length;
+  const { none, inPlace, destructive } = sortByUpdate(context, stops.kept);
   // Canaries stand beside the count while they are on trial.
-  const counted = canarying ? staying.filter((alloc) => !canaries.includes(alloc)) : staying;
-
+  const counted = canarying ? stops.kept.filter((alloc) => !canaries.includes(alloc)) : stops.kept;
   const place: Placement[] = [];
   const needsCanaries =
     strategy !== null && destructive.length > 0 && canaries.length < strategy.Canary && !state.Promoted;
   if (needsCanaries) {
     state.DesiredCanaries = strategy.Canary;
-    if (!isHeld(deployment)) {
-      const missing = strategy.Canary - canaries.length;
-      desired.Canary += missing;
-      for (const name of names.nextCanaries(missing, canaries, destructive)) {
-        place.push({ ...placementOf(group, name), canary: true });
-      }
-    }
+    if (!isHeld(deployment)) place.push(...tryOut({ group, names, canaries, destructive, wanted: strategy.Canary }));
   }
+  desired.Canary = place.length;
   const onTrial = state.DesiredCanaries !== 0 && !state.Promoted;
   const ready = !isHeld(deployment) && !onTrial;
-  let limit = updateLimit({ context, strategy, counted, destructive, migrate: stops.migrate, ready });
+  const limit = updateLimit({ context, strategy, counted, destructive, migrate: stops.migrate, ready });
 
-  const wanted = computePlacements({ group, names, counted, migrate: stops.migrate, now, lost, onTrial });
-  if (!known) state.DesiredTotal += wanted.length;
-  const replaced = admitPlacements({ wanted, ready, deployment, lost });
-  place.push(...replaced);
-  desired.Place += replaced.length;
-  desired.RescheduleNow += replaced.filter(({ reschedule }) => reschedule).length;
-  for (const { previous, reschedule } of replaced) {
-    if (reschedule && previous)
-      stop.push({ alloc: previous, description: STOP_REASON.rescheduled, clientStatus: null });
-  }
-  if (ready) limit -= Math.min(limit, replaced.length);
-
-  const updated = ready ? byName(destructive).slice(0, limit) : [];
-  desired.DestructiveUpdate += updated.length;
-  desired.Ignore += destructive.length - updated.length;
-  for (const alloc of updated) {
-    const replaces: Stop = { alloc, description: STOP_REASON.updating, clientStatus: null };
-    place.push({ ...placementOf(group, alloc.Name), previous: alloc, replaces });
-  }
-  desired.Migrate += stops.migrate.length;
-  for (const alloc of stops.migrate) {
-    stop.push({ alloc, description: STOP_REASON.migrating, clientStatus: null });
-    place.push({
-      ...placementOf(group, alloc.Name),
-      previous: alloc,
-      canary: isCanary(alloc),
-      downgrade: onTrial && !isCanary(alloc),
-    });
-  }
-  desired.Stop = stop.length - stops.migrate.length;
-  desired.RescheduleLater = later.length;
-
-  const updating = destructive.length + inPlace.length > 0;
-  const ranBefore = allocs.some(
-    (alloc) => alloc.Job?.Version === job.Version && alloc.Job.CreateIndex === job.CreateIndex,
+  const { wanted, dropped } = computePlacements({ group, names, counted, migrate: stops.migrate, now, lost, onTrial });
+  const admitted = admitPlacements({ wanted, ready, deployment });
+  const updated = ready ? byName(destructive).slice(0, Math.max(0, limit - admitted.length)) : [];
+  const gone = new Set([...stop.map(({ alloc }) => alloc), ...updated]);
+  const later = sorted.later.filter(({ alloc }) => !gone.has(alloc));
+  if (!known) state.DesiredTotal += destructive.length + inPlace.length + wanted.length;
+  place.push(
+    ...admitted,
+    ...updated.map((alloc) => replacementOf(group, alloc)),
+    ...stops.migrate.map((alloc) => again(group, alloc, onTrial)),
   );
+  stop.push(...dropped.map(stopUnneeded), ...stopReplaced(admitted), ...stops.migrate.map(stopMigrating));
+  desired.Ignore += none.length + destructive.length - updated.length;
+  desired.InPlaceUpdate = inPlace.length;
+  desired.Place = admitted.length;
+  desired.DestructiveUpdate = updated.length;
+  desired.Migrate = stops.migrate.length;
+  desired.Stop = stop.length - stops.migrate.length;
+  desired.RescheduleNow = admitted.filter(({ reschedule }) => reschedule).length;
+  desired.RescheduleLater = later.length;
+  const idle = destructive.length + inPlace.length + place.length + now.length + later.length === 0;
   return {
     place,
     stop,
@@ -141,12 +117,60 @@ export function reconcileGroup(context: GroupContext, allocs: readonly Allocatio
     later,
     desired,
     state,
-    startsDeployment: strategy !== null && !known && state.DesiredTotal > 0 && (!ranBefore || updating),
-    complete:
-      destructive.length + inPlace.length + place.length + stops.migrate.length + now.length + later.length === 0 &&
-      !needsCanaries &&
-      isHealthy(known),
+    startsDeployment:
+      strategy !== null && !known && state.DesiredTotal > 0 && isNews({ job, allocs, inPlace, destructive }),
+    complete: idle && !needsCanaries && isHealthy(known),
   };
+}
+
+/** A roll-out begins with a job's first allocations and with a change of running ones, not when one is merely replaced. */
+function isNews(options: {
+  job: Job;
+  allocs: readonly Allocation[];
+  inPlace: readonly Allocation[];
+  destructive: readonly Allocation[];
+}): boolean {
+  const { job, allocs, inPlace, destructive } = options;
+  if (inPlace.length + destructive.length > 0) return true;
+  return !allocs.some(({ Job: own }) => own?.Version === job.Version && own.CreateIndex === job.CreateIndex);
+}
+
+function tryOut(options: {
+  group: TaskGroup;
+  names: NameIndex;
+  canaries: readonly Allocation[];
+  destructive: readonly Allocation[];
+  wanted: number;
+}): Placement[] {
+  const { group, names, canaries, destructive, wanted } = options;
+  return names
+    .nextCanaries(wanted - canaries.length, canaries, destructive)
+    .map((name) => placementOf(group, name, { canary: true }));
+}
+
+function replacementOf(group: TaskGroup, alloc: Allocation): Placement {
+  const replaces: Stop = { alloc, description: STOP_REASON.updating, clientStatus: null };
+  return placementOf(group, alloc.Name, { previous: alloc, replaces });
+}
+
+function stopReplaced(placements: readonly Placement[]): Stop[] {
+  return placements.flatMap(({ previous, reschedule }) =>
+    reschedule && previous ? [{ alloc: previous, description: STOP_REASON.rescheduled, clientStatus: null }] : [],
+  );
+}
+
+function stopUnneeded(alloc: Allocation): Stop {
+  return { alloc, description: STOP_REASON.notNeeded, clientStatus: null };
+}
+
+function stopMigrating(alloc: Allocation): Stop {
+  return { alloc, description: STOP_REASON.migrating, clientStatus: null };
+}
+
+/** The same name once more. While canaries are on trial, what is none keeps running what it ran. */
+function again(group: TaskGroup, alloc: Allocation, onTrial: boolean, as: Partial<Placement> = {}): Placement {
+  const canary = isCanary(alloc);
+  return placementOf(group, alloc.Name, { previous: alloc, canary, downgrade: onTrial && !canary, ...as });
 }
 
 /** Sets canaries aside that no one needs any more: those of an older roll-out, or of one that has failed. */
@@ -163,9 +187,19 @@ function dropCanaries(
   const left: Allocation[] = [];
   for (const alloc of allocs) {
     if (!dropped(alloc)) left.push(alloc);
-    else if (!isTerminal(alloc)) stop.push({ alloc, description: STOP_REASON.notNeeded, clientStatus: null });
+    else if (!isServerTerminal(alloc)) stop.push(stopUnneeded(alloc));
   }
   return { allocs: left, canaries: left.filter((alloc) => isCanaryOf(alloc, deployment, group)) };
+}
+
+/** A canary on trial whose node goes is not moved: a fresh one takes its part. */
+function stopTainted(sorted: Sorted, canaries: readonly Allocation[], stop: Stop[]): void {
+  for (const alloc of sorted.lost.filter((lost) => canaries.includes(lost))) {
+    stop.push({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' });
+  }
+  stop.push(...sorted.migrate.filter((moving) => canaries.includes(moving)).map(stopMigrating));
+  sorted.lost = sorted.lost.filter((alloc) => !canaries.includes(alloc));
+  sorted.migrate = sorted.migrate.filter((alloc) => !canaries.includes(alloc));
 }
 
 function isCanaryOf(alloc: Allocation, deployment: Deployment | null, group: TaskGroup): boolean {
@@ -243,7 +277,7 @@ function updateLimit(options: {
   return Math.max(0, limit);
 }
 
-/** What must be placed to reach the count: failed ones again, lost ones as far as the count goes, then new names. */
+/** What must be placed to reach the count: failed ones again and lost ones as far as the count goes, then new names. */
 function computePlacements(options: {
   group: TaskGroup;
   names: NameIndex;
@@ -252,27 +286,31 @@ function computePlacements(options: {
   now: readonly Allocation[];
   lost: readonly Allocation[];
   onTrial: boolean;
-}): Placement[] {
+}): { wanted: Placement[]; dropped: Allocation[] } {
   const { group, names, counted, migrate, now, lost, onTrial } = options;
-  const again = (alloc: Allocation): Placement => ({
-    ...placementOf(group, alloc.Name),
-    previous: alloc,
-    canary: isCanary(alloc),
-    downgrade: onTrial && !isCanary(alloc),
-  });
-  const place: Placement[] = now.map((alloc) => ({ ...again(alloc), reschedule: true }));
-  let existing = counted.length + migrate.length + now.length;
+  const place: Placement[] = [];
+  const dropped: Allocation[] = [];
+  let existing = counted.length + migrate.length;
+  for (const alloc of now) {
+    const beside = onTrial && isCanary(alloc);
+    if (!beside && existing >= group.Count) {
+      dropped.push(alloc);
+      continue;
+    }
+    if (!beside) existing++;
+    place.push(again(group, alloc, onTrial, { reschedule: true }));
+  }
   for (const alloc of lost) {
     if (existing >= group.Count) break;
     existing++;
-    place.push({ ...again(alloc), lost: true });
+    place.push(again(group, alloc, onTrial, { lost: true }));
   }
   if (existing < group.Count) {
     for (const name of names.next(group.Count - existing)) {
-      place.push({ ...placementOf(group, name), downgrade: onTrial });
+      place.push(placementOf(group, name, { downgrade: onTrial }));
     }
   }
-  return place;
+  return { wanted: place, dropped };
 }
 
 /** While a roll-out is held, only what was lost or has failed outside it is placed again. */
@@ -280,7 +318,6 @@ function admitPlacements(options: {
   wanted: readonly Placement[];
   ready: boolean;
   deployment: Deployment | null;
-  lost: readonly Allocation[];
 }): Placement[] {
   const { wanted, ready, deployment } = options;
   if (ready) return [...wanted];
@@ -313,16 +350,16 @@ function newState(strategy: UpdateStrategy | null): DeploymentState {
   };
 }
 
-function placementOf(group: TaskGroup, name: string): Placement {
+function placementOf(group: TaskGroup, name: string, as: Partial<Placement> = {}): Placement {
   return {
     name,
     group,
-    previous: null,
-    reschedule: false,
-    lost: false,
-    canary: false,
-    downgrade: false,
-    replaces: null,
+    previous: as.previous ?? null,
+    reschedule: as.reschedule ?? false,
+    lost: as.lost ?? false,
+    canary: as.canary ?? false,
+    downgrade: as.downgrade ?? false,
+    replaces: as.replaces ?? null,
   };
 }
 

@@ -16,26 +16,29 @@ export class NameIndex {
   readonly #jobId: string;
   readonly #group: string;
   readonly #count: number;
-  readonly #taken = new Set<number>();
+  /** How many hold each index: a canary on trial and the one it may replace share theirs. */
+  readonly #taken = new Map<number, number>();
   #lowestFree = 0;
 
   constructor(jobId: string, group: string, count: number, allocs: Iterable<Allocation>) {
     this.#jobId = jobId;
     this.#group = group;
     this.#count = count;
-    for (const alloc of allocs) this.#taken.add(allocIndex(alloc.Name));
+    for (const alloc of allocs) this.#take(allocIndex(alloc.Name));
   }
 
   /** The n highest names that are taken. */
   highest(n: number): Set<string> {
-    const indexes = [...this.#taken].sort((a, b) => b - a).slice(0, n);
+    const indexes = [...this.#taken.keys()].sort((a, b) => b - a).slice(0, n);
     return new Set(indexes.map((index) => this.#name(index)));
   }
 
   /** Frees a name. */
   release(name: string): void {
     const index = allocIndex(name);
-    if (this.#taken.delete(index) && index < this.#lowestFree) this.#lowestFree = index;
+    const holders = this.#taken.get(index) ?? 0;
+    if (holders > 1) this.#taken.set(index, holders - 1);
+    else if (this.#taken.delete(index) && index < this.#lowestFree) this.#lowestFree = index;
   }
 
   /** Takes the n lowest free names. */
@@ -44,7 +47,7 @@ export class NameIndex {
     while (names.length < n) {
       const index = this.#lowestFree++;
       if (this.#taken.has(index)) continue;
-      this.#taken.add(index);
+      this.#take(index);
       names.push(this.#name(index));
     }
     return names;
@@ -64,10 +67,14 @@ export class NameIndex {
       if (names.length === n) break;
       if (index < 0 || used.has(index)) continue;
       used.add(index);
-      this.#taken.add(index);
+      this.#take(index);
       names.push(this.#name(index));
     }
     return names;
+  }
+
+  #take(index: number): void {
+    this.#taken.set(index, (this.#taken.get(index) ?? 0) + 1);
   }
 
   #name(index: number): string {

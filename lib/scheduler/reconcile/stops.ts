@@ -12,8 +12,8 @@ export interface Stops {
 }
 
 /**
- * Picks what is too many. In this order: lost ones all; after a promotion those whose name a canary has taken over; those
- * whose node is being drained; the highest names; any.
+ * Picks what is too many. In this order: lost ones all; after a promotion those whose name a canary has taken over, even if
+ * the count is short; failed ones that wait to be tried again; those whose node is being drained; the highest names; any.
  */
 export function computeStops(options: {
   group: TaskGroup;
@@ -28,14 +28,14 @@ export function computeStops(options: {
   const stop: Stop[] = lost.map((alloc) => ({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' }));
   const kept = new Set(options.kept);
   const migrate = new Set(options.migrate);
-  const onTrial = new Set(canarying ? canaries : []);
+  const onTrial = new Set(canarying ? canaries.filter((alloc) => kept.has(alloc)) : []);
   let excess = kept.size - onTrial.size + migrate.size - group.Count;
 
   const take = (from: Set<Allocation>, description: string, which: (alloc: Allocation) => boolean): void => {
     for (const alloc of from) {
       if (excess <= 0) return;
-      // An ended one holds a place but there is nothing to stop.
-      if (isTerminal(alloc) || onTrial.has(alloc) || !which(alloc)) continue;
+      // Work that is done holds its place, and there is nothing to stop.
+      if (alloc.ClientStatus === 'complete' || onTrial.has(alloc) || !which(alloc)) continue;
       from.delete(alloc);
       names.release(alloc.Name);
       stop.push({ alloc, description, clientStatus: null });
@@ -43,16 +43,36 @@ export function computeStops(options: {
     }
   };
 
+  for (const alloc of olderTwins([...kept].filter((alloc) => !onTrial.has(alloc)))) {
+    kept.delete(alloc);
+    names.release(alloc.Name);
+    stop.push({ alloc, description: STOP_REASON.notNeeded, clientStatus: null });
+    excess--;
+  }
   if (excess > 0) {
-    if (!canarying && canaries.length > 0) {
-      const promoted = new Set(canaries.map(({ Name }) => Name));
-      const own = new Set(canaries);
-      take(kept, STOP_REASON.notNeeded, (alloc) => !own.has(alloc) && promoted.has(alloc.Name));
-    }
+    take(kept, STOP_REASON.notNeeded, ({ ClientStatus }) => ClientStatus === 'failed');
     take(migrate, STOP_REASON.nodeTainted, () => true);
     const highest = excess > 0 ? names.highest(excess) : new Set<string>();
     take(kept, STOP_REASON.notNeeded, ({ Name }) => highest.has(Name));
     take(kept, STOP_REASON.notNeeded, () => true);
   }
   return { stop, kept: [...kept], migrate: [...migrate] };
+}
+
+/** Those that share their name with a newer one, as after a promotion: the newer job wins, then the newer allocation. */
+function olderTwins(allocs: readonly Allocation[]): Allocation[] {
+  const newest = new Map<string, Allocation>();
+  const older: Allocation[] = [];
+  for (const alloc of allocs) {
+    if (isTerminal(alloc)) continue;
+    const twin = newest.get(alloc.Name);
+    if (!twin || isNewer(alloc, twin)) newest.set(alloc.Name, alloc);
+    if (twin) older.push(isNewer(alloc, twin) ? twin : alloc);
+  }
+  return older;
+}
+
+function isNewer(a: Allocation, b: Allocation): boolean {
+  const versions = (a.Job?.Version ?? 0) - (b.Job?.Version ?? 0);
+  return versions > 0 || (versions === 0 && a.CreateIndex > b.CreateIndex);
 }

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import t from 'tap';
+import { schedule } from '../../lib/scheduler/schedule.js';
+import type { Job } from '../../lib/structs/job.js';
+import { Harness } from './harness.js';
+import { mockEval, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
+
+const S = 1e9;
+
+function world(nodes: number): Harness {
+  const harness = new Harness();
+  harness.addNode(...Array.from({ length: nodes }, (_, i) => mockNode(i, { ComputedClass: 'v1:a' })));
+  return harness;
+}
+
+const batch = (count: number): Job =>
+  mockJob({
+    Type: 'batch',
+    TaskGroups: [
+      mockGroup({
+        Count: count,
+        ReschedulePolicy: {
+          Attempts: 1,
+          Interval: 86_400 * S,
+          Delay: 5 * S,
+          DelayFunction: 'constant',
+          MaxDelay: 0,
+          Unlimited: false,
+        },
+      }),
+    ],
+  });
+const system = (changes: object = {}): Job =>
+  mockJob({ Type: 'system', TaskGroups: [mockGroup({ Count: 1, ReschedulePolicy: null, ...changes })] });
+
+t.test('batch work that is done stays done, until the job changes', async (t) => {
+  const harness = world(3);
+  let job = harness.register(batch(2));
+  await harness.run(job);
+  for (const { ID } of harness.live(job)) harness.patch(ID, { ClientStatus: 'complete' });
+  await harness.run(job);
+  t.equal(harness.live(job).length, 0);
+  t.equal(harness.deployments.size, 0, 'batch jobs have no roll-outs');
+  job = harness.register({ ...job, Priority: 60 });
+  await harness.run(job);
+  t.same(harness.names(job), ['web.web[0]', 'web.web[1]'], 'a new version runs anew');
+});
+
+t.test('failed batch work is tried again as its policy says, and then holds its place', async (t) => {
+  const harness = world(3);
+  const job = harness.register(batch(1));
+  await harness.run(job);
+  for (let tries = 0; tries < 2; tries++) {
+    const [alloc] = harness.live(job);
+    assert(alloc);
+    harness.patch(alloc.ID, { ClientStatus: 'failed', ModifyTime: harness.now * 1e6 });
+    harness.now += 5000;
+    await harness.run(job, { TriggeredBy: 'alloc-failure' });
+  }
+  t.equal(harness.live(job).length, 0);
+  t.equal(harness.ofJob(job).length, 2);
+});
+
+t.test('batch work killed by a drain runs again', async (t) => {
+  const harness = world(2);
+  const job = harness.register(batch(1));
+  await harness.run(job);
+  const [alloc] = harness.live(job);
+  assert(alloc);
+  harness.patch(alloc.ID, { DesiredTransition: { ...alloc.DesiredTransition, Migrate: true } });
+  await harness.run(job, { TriggeredBy: 'node-drain' });
+  harness.settle();
+  await harness.run(job);
+  t.equal(harness.live(job).length, 1);
+  t.equal(harness.live(job)[0]?.PreviousAllocation, alloc.ID);
+});
+
+t.test('a system job runs once on every node in reach, new ones too', async (t) => {
+  const harness = world(3);
+  harness.addNode(
+    mockNode(3, { Attributes: { 'kernel.name': 'darwin' }, ComputedClass: 'v1:b', Drivers: {} }),
+    mockNode(4, { SchedulingEligibility: 'ineligible' }),
+  );
+  const job = harness.register(system());
+  const done = await harness.run(job);
+  t.equal(done.Status, 'complete');
+  t.equal(done.FailedTGAllocs, null, 'a node that is not meant for it is no failure');
+  t.same(
+    harness
+      .live(job)
+      .map(({ NodeID }) => NodeID)
+      .sort(),
+    ['node-00000', 'node-00001', 'node-00002'],
+  );
+  t.ok(harness.live(job).every(({ Name }) => Name === 'web.web[0]'));
+  harness.addNode(mockNode(5, { ComputedClass: 'v1:a' }));
+  await harness.run(job, { TriggeredBy: 'node-update' });
+  t.equal(harness.live(job).length, 4);
+  await harness.run(job);
+  t.equal(harness.plans.length, 2, 'nothing to do is no plan');
+});
+
+t.test('a full node gets an evaluation of its own that waits for it', async (t) => {
+  const harness = world(2);
+  const other = harness.register(
+    mockJob({
+      ID: 'big',
+      TaskGroups: [mockGroup({ Count: 1, Tasks: [mockTask({ Resources: mockResources({ CPU: 3800 }) })] })],
+    }),
+  );
+  await harness.run(other);
+  const full = harness.live(other)[0]?.NodeID;
+  const job = harness.register(system());
+  const done = await harness.run(job);
+  t.equal(harness.live(job).length, 1);
+  t.same(done.QueuedAllocations, { web: 1 });
+  t.match(done.FailedTGAllocs, { web: { DimensionExhausted: { cpu: 1 } } });
+  t.match(harness.created, [{ Status: 'blocked', NodeID: full, PreviousEval: done.ID }]);
+});
+
+t.test('system allocations leave nodes that are down, draining by name, or out of reach', async (t) => {
+  const harness = world(4);
+  const job = harness.register(system());
+  await harness.run(job);
+  const at = (id: string) => {
+    const alloc = harness.live(job).find(({ NodeID }) => NodeID === id);
+    assert(alloc);
+    return alloc;
+  };
+  const [down, drained, foreign] = ['node-00000', 'node-00001', 'node-00002'].map(at);
+  assert(down && drained && foreign);
+  const node = (id: string) => harness.nodes.get(id) as ReturnType<typeof mockNode>;
+  harness.addNode(
+    { ...node('node-00000'), Status: 'down' },
+    { ...node('node-00001'), SchedulingEligibility: 'ineligible' },
+    { ...node('node-00002'), NodePool: 'other' },
+  );
+  harness.patch(drained.ID, { DesiredTransition: { ...drained.DesiredTransition, Migrate: true } });
+  await harness.run(job, { TriggeredBy: 'node-update' });
+  t.match(harness.allocs.get(down.ID), { ClientStatus: 'lost', DesiredStatus: 'stop' });
+  t.match(harness.allocs.get(drained.ID), { DesiredStatus: 'stop', DesiredDescription: /tainted/ });
+  t.match(harness.allocs.get(foreign.ID), { DesiredStatus: 'stop' });
+  t.same(
+    harness.live(job).map(({ NodeID }) => NodeID),
+    ['node-00003'],
+  );
+});
+
+t.test('a system job is updated max_parallel nodes at a time, the rest after the stagger', async (t) => {
+  const harness = world(5);
+  const update = {
+    Stagger: 30 * S,
+    MaxParallel: 2,
+    HealthCheck: 'task_states' as const,
+    MinHealthyTime: 0,
+    HealthyDeadline: 0,
+    ProgressDeadline: 0,
+    AutoRevert: false,
+    AutoPromote: false,
+    Canary: 0,
+  };
+  let job = harness.register(system({ Update: update }));
+  await harness.run(job);
+  job = harness.register({ ...job, Meta: { v: '2' } });
+  for (const fresh of [2, 4, 5]) {
+    await harness.run(job, { TriggeredBy: 'rolling-update' });
+    t.equal(harness.live(job).filter((alloc) => alloc.Job === job).length, fresh);
+    t.equal(harness.live(job).length, 5);
+  }
+  t.same(
+    harness.created.map(({ TriggeredBy, WaitUntil }) => [TriggeredBy, WaitUntil]),
+    Array(2).fill(['rolling-update', new Date(harness.now + 30_000).toISOString()]),
+  );
+});
+
+t.test('a type without a scheduler is refused', async (t) => {
+  const harness = world(1);
+  const evaluation = mockEval(mockJob(), { Type: '_core' });
+  await t.rejects(
+    schedule(evaluation, { state: harness.snapshot(), planner: harness, now: 0, random: harness.random }),
+    { code: 'E_NOT_SUPPORTED' },
+  );
+});

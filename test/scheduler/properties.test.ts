@@ -1,0 +1,189 @@
+import t from 'tap';
+import type { Job, TaskGroup } from '../../lib/structs/job.js';
+import { type Random, randomInt, seededRandom } from '../../lib/util/random.js';
+import { Harness } from './harness.js';
+import { mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
+
+const SEEDS = 60;
+const STEPS = 25;
+const S = 1e9;
+
+function randomGroup(random: Random, type: Job['Type']): TaskGroup {
+  const dynamic = { Label: 'http', Value: 0, To: 0, HostNetwork: 'default', IgnoreCollision: false };
+  return mockGroup({
+    Count: type === 'system' ? 1 : randomInt(random, 7),
+    ReschedulePolicy:
+      type === 'system'
+        ? null
+        : { Attempts: 0, Interval: 0, Delay: 5 * S, DelayFunction: 'exponential', MaxDelay: 60 * S, Unlimited: true },
+    Networks: [
+      {
+        Mode: '',
+        Device: '',
+        CIDR: '',
+        IP: '',
+        Hostname: '',
+        MBits: null,
+        DNS: null,
+        CNI: null,
+        ReservedPorts: random.next() < 0.3 ? [{ ...dynamic, Label: 'fixed', Value: 8080 }] : null,
+        DynamicPorts: [dynamic],
+      },
+    ],
+    Tasks: [
+      mockTask({
+        Env: { V: String(randomInt(random, 3)) },
+        Resources: mockResources({ CPU: 300 + randomInt(random, 900), Cores: random.next() < 0.1 ? 1 : 0 }),
+      }),
+    ],
+    Spreads: random.next() < 0.2 ? [{ Attribute: '${node.datacenter}', Weight: 50, SpreadTarget: null }] : null,
+    Update:
+      type !== 'service' || random.next() < 0.4
+        ? null
+        : {
+            Stagger: 30 * S,
+            MaxParallel: 1 + randomInt(random, 3),
+            HealthCheck: 'task_states',
+            MinHealthyTime: 0,
+            HealthyDeadline: 0,
+            ProgressDeadline: 600 * S,
+            AutoRevert: false,
+            AutoPromote: false,
+            Canary: randomInt(random, 3),
+          },
+  });
+}
+
+/** What must never be seen in the state. */
+function violations(harness: Harness, job: Job): string[] {
+  const found = harness.overfull();
+  for (const group of job.TaskGroups) {
+    const live = harness.live(job).filter(({ TaskGroup }) => TaskGroup === group.Name);
+    const regular = live.filter(({ DeploymentStatus }) => !DeploymentStatus?.Canary);
+    if (job.Type === 'system') {
+      const nodes = live.map(({ NodeID }) => NodeID);
+      if (new Set(nodes).size < nodes.length) found.push('two of a system job on one node');
+      continue;
+    }
+    const names = regular.map(({ Name }) => Name);
+    if (new Set(names).size < names.length) found.push(`two of one name: ${names.join(' ')}`);
+    if (!job.Stop && regular.length > group.Count) found.push(`${regular.length} of ${group.Count}`);
+    if (live.length - regular.length > (group.Update?.Canary ?? 0)) found.push('more canaries than asked for');
+    const running = harness.snapshot().latestDeploymentByJob(job.Namespace, job.ID);
+    const fresh = regular.filter(
+      (alloc) =>
+        alloc.Job?.Version === job.Version &&
+        alloc.DeploymentID === running?.ID &&
+        running.JobVersion === job.Version &&
+        (alloc.DeploymentStatus?.Healthy ?? null) === null &&
+        harness.allocs.get(alloc.PreviousAllocation)?.DesiredDescription === 'alloc is being updated due to job update',
+    );
+    if (group.Update && fresh.length > group.Update.MaxParallel) found.push(`${fresh.length} updated at once`);
+  }
+  return found;
+}
+
+function disturb(harness: Harness, random: Random, job: Job): Job {
+  const live = harness.live(job);
+  const alloc = live[randomInt(random, Math.max(1, live.length))];
+  const nodes = [...harness.nodes.values()];
+  const node = nodes[randomInt(random, nodes.length)] as ReturnType<typeof mockNode>;
+  switch (randomInt(random, 9)) {
+    case 0:
+    case 1:
+      harness.settle(random.next() < 0.8);
+      return job;
+    case 2:
+      if (alloc) harness.patch(alloc.ID, { ClientStatus: 'failed', ModifyTime: harness.now * 1e6 });
+      return job;
+    case 3:
+      harness.addNode({ ...node, Status: node.Status === 'ready' ? 'down' : 'ready' });
+      return job;
+    case 4:
+      if (alloc) {
+        harness.patch(alloc.ID, { DesiredTransition: { ...alloc.DesiredTransition, Migrate: true } });
+        const home = harness.nodes.get(alloc.NodeID);
+        if (home) harness.addNode({ ...home, SchedulingEligibility: 'ineligible' });
+      }
+      return job;
+    case 5:
+      harness.addNode({ ...node, SchedulingEligibility: 'eligible', Status: 'ready' });
+      return job;
+    case 6: {
+      const deployment = harness.snapshot().latestDeploymentByJob(job.Namespace, job.ID);
+      if (deployment) harness.promote(deployment.ID);
+      return job;
+    }
+    case 7:
+      harness.refusals.set(node.ID, 1);
+      return job;
+    default:
+      return harness.register({ ...job, Stop: random.next() < 0.1, TaskGroups: [randomGroup(random, job.Type)] });
+  }
+}
+
+/** All nodes well, all allocations healthy, everything promoted: now the job must come to rest as it is wanted. */
+async function calmDown(harness: Harness, job: Job): Promise<string> {
+  for (const node of [...harness.nodes.values()]) {
+    harness.addNode({ ...node, Status: 'ready', SchedulingEligibility: 'eligible' });
+  }
+  for (let round = 0; round < 40; round++) {
+    harness.now += 3_600_000;
+    for (const alloc of harness.ofJob(job)) {
+      if (alloc.ClientStatus === 'failed' && alloc.DesiredStatus === 'run') {
+        harness.patch(alloc.ID, { DesiredTransition: { ...alloc.DesiredTransition, Reschedule: true, Migrate: null } });
+      } else if (alloc.DeploymentStatus?.Healthy === false) {
+        harness.patch(alloc.ID, { DeploymentStatus: { ...alloc.DeploymentStatus, Healthy: true } });
+      } else if (alloc.DesiredTransition.Migrate && alloc.DesiredStatus === 'run') {
+        harness.patch(alloc.ID, { DesiredTransition: { ...alloc.DesiredTransition, Migrate: null } });
+      }
+    }
+    const plans = harness.plans.length;
+    await harness.run(job);
+    harness.settle();
+    const deployment = harness.snapshot().latestDeploymentByJob(job.Namespace, job.ID);
+    if (deployment?.Status === 'running') harness.promote(deployment.ID);
+    if (harness.plans.length === plans && round > 1 && deployment?.Status !== 'running') return '';
+    if (harness.plans.length === plans && round > 5) return '';
+  }
+  return 'still at work after 40 rounds';
+}
+
+for (const type of ['service', 'batch', 'system'] as const) {
+  t.test(`${type}: whatever happens, nothing bad is planned, and calm brings rest`, async (t) => {
+    let lived = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const random = seededRandom(seed);
+      const harness = new Harness();
+      const nodes = 2 + randomInt(random, 5);
+      harness.addNode(
+        ...Array.from({ length: nodes }, (_, i) =>
+          mockNode(i, { Datacenter: `dc${i % 2}`, ComputedClass: `v1:${i % 2}` }),
+        ),
+      );
+      let job = harness.register(mockJob({ Type: type, TaskGroups: [randomGroup(random, type)] }));
+      for (let step = 0; step < STEPS; step++) {
+        await harness.run(job);
+        const bad = violations(harness, job);
+        if (bad.length > 0) return t.fail(`seed=${seed} step=${step}: ${bad.join('; ')}`);
+        harness.now += 1000 * randomInt(random, 60);
+        job = disturb(harness, random, job);
+      }
+      const unrest = await calmDown(harness, job);
+      if (unrest !== '') return t.fail(`seed=${seed}: ${unrest}`);
+      const bad = violations(harness, job);
+      if (bad.length > 0) return t.fail(`seed=${seed} at rest: ${bad.join('; ')}`);
+      const [group] = job.TaskGroups;
+      const placed = harness.live(job).length;
+      const queued = harness.updated.at(-1)?.QueuedAllocations?.['web'] ?? 0;
+      const wanted = job.Stop ? 0 : type === 'system' ? nodes : (group?.Count ?? 0);
+      // One that finds no room for its update keeps running what it ran, and its update waits.
+      if (type !== 'system' && (placed > wanted || placed + queued < wanted)) {
+        return t.fail(`seed=${seed}: ${placed} placed and ${queued} waiting of ${wanted}`);
+      }
+      lived += placed;
+    }
+    t.ok(lived > SEEDS, `the worlds were not empty: ${lived}`);
+    return undefined;
+  });
+}

@@ -3,7 +3,7 @@ import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
-import { isServerTerminal } from '../usage.js';
+import { isServerTerminal, isTerminal } from '../usage.js';
 import { type FateContext, fateOf } from './filters.js';
 import { NameIndex } from './names.js';
 import { noUpdates, type Placement, STOP_REASON, type Stop } from './result.js';
@@ -208,6 +208,10 @@ function isCanaryOf(alloc: Allocation, deployment: Deployment | null, group: Tas
   return alloc.DeploymentID === deployment.ID && isCanary(alloc);
 }
 
+function isLive(alloc: Allocation): boolean {
+  return !isTerminal(alloc);
+}
+
 function isCanary(alloc: Allocation): boolean {
   return alloc.DeploymentStatus?.Canary === true;
 }
@@ -291,9 +295,11 @@ function computePlacements(options: {
   const place: Placement[] = [];
   const dropped: Allocation[] = [];
   let existing = counted.length + migrate.length;
+  // A promoted canary that has failed may share its name with one that still runs: the name is not given twice.
+  const held = new Set(now.length + lost.length === 0 ? [] : counted.filter(isLive).map(({ Name }) => Name));
   for (const alloc of now) {
     const beside = onTrial && isCanary(alloc);
-    if (!beside && existing >= group.Count) {
+    if (!beside && (existing >= group.Count || held.has(alloc.Name))) {
       dropped.push(alloc);
       continue;
     }
@@ -302,6 +308,7 @@ function computePlacements(options: {
   }
   for (const alloc of lost) {
     if (existing >= group.Count) break;
+    if (held.has(alloc.Name)) continue;
     existing++;
     place.push(again(group, alloc, onTrial, { lost: true }));
   }

@@ -14,7 +14,7 @@ export interface StateReader {
    * Any object that is the same one as long as no node has changed (the nodes' table itself, say): what is derived from all
    * nodes is then kept from one evaluation to the next. Without it, it is derived anew.
    */
-  readonly nodesVersion?: object;
+  readonly nodesVersion?: object | undefined;
   nodes(): Iterable<Node>;
   nodeById(id: string): Node | undefined;
   jobById(namespace: string, id: string): Job | undefined;

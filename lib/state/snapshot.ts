@@ -102,6 +102,11 @@ export class TablesSnapshot implements StateSnapshot {
     return this.#tables.nodes.values(prefix);
   }
 
+  /** See StateReader: a scheduler keeps what it derives from all nodes under this. */
+  get nodesVersion(): object | undefined {
+    return this.#tables.nodes.version;
+  }
+
   nodeById(id: string): Node | undefined {
     return this.#tables.nodes.get(id);
   }

@@ -38,6 +38,11 @@ export class Table<T, I extends string = never> {
     return view;
   }
 
+  /** The same object in all views between which no row was written; undefined for an empty table. */
+  get version(): object | undefined {
+    return this.#rows;
+  }
+
   get(key: string): T | undefined {
     return treeGet(this.#rows, key);
   }

@@ -234,3 +234,23 @@ t.test('a damaged or cut snapshot is refused and changes nothing', async (t) => 
   }
   t.equal(JSON.stringify(dump(store.snapshot())), before);
 });
+
+t.test('the version of the nodes changes when, and only when, a node does', async (t) => {
+  let kept = 0;
+  let changed = 0;
+  for (let seed = 1; seed <= 10; seed++) {
+    let before: StateSnapshot | undefined;
+    play(seed, (store) => {
+      const now = store.snapshot();
+      const nodes = [...now.nodes()];
+      const old = [...(before?.nodes() ?? [])];
+      const same = old.length === nodes.length && nodes.every((node, i) => node === old[i]);
+      if (before && same && now.nodesVersion === before.nodesVersion) kept++;
+      if (!same && now.nodesVersion === before?.nodesVersion)
+        t.fail(`seed ${seed} index ${store.index}: a stale version`);
+      if (!same) changed++;
+      before = now;
+    });
+  }
+  t.ok(kept > 100 && changed > 10, `${kept} kept, ${changed} changed`);
+});

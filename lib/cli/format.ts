@@ -37,9 +37,11 @@ function displayWidth(text: string): number {
   return [...text.replace(/\u001b\[[0-9;]*m/g, '')].length;
 }
 
-const CODES = { bold: 1, red: 31, green: 32, yellow: 33, blue: 34, dim: 2 } as const;
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, cyan: 36, lightYellow: 93 } as const;
 
-export function paint(color: boolean, style: keyof typeof CODES, text: string): string {
+export type Style = keyof typeof CODES;
+
+export function paint(color: boolean, style: Style, text: string): string {
   return color ? `\u001b[${CODES[style]}m${text}\u001b[0m` : text;
 }
 

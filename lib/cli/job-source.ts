@@ -3,6 +3,8 @@ import { type Diagnostic, errorAt, formatDiagnostic } from '../hcl/index.js';
 import { canonicalizeJob } from '../jobspec/canonicalize.js';
 import { type ParsedJob, parseJob } from '../jobspec/parse.js';
 import { findRange } from '../jobspec/places.js';
+import { submissionOf } from '../jobspec/submission.js';
+import type { JobSubmission } from '../structs/job.js';
 import { findIssues } from '../structs/validate/job.js';
 import { ApiError } from './api.js';
 import type { Context, FlagSpec } from './command.js';
@@ -19,11 +21,11 @@ export const SOURCE_FLAGS: Record<string, FlagSpec> = {
   },
 };
 
-export interface JobSource extends Omit<ParsedJob, 'variables'> {
+export interface JobSource extends ParsedJob {
   source: string;
   filename: string;
-  variableFlags: Record<string, string>;
-  variables: string;
+  /** What the server keeps beside the job. */
+  submission: JobSubmission;
 }
 
 /** Reads a file ("-" is standard input); a directory, a missing file and the like are told plainly. */
@@ -44,12 +46,8 @@ export function loadJob({ flags, env, output }: Context, path: string): JobSourc
   const source = readSource(path);
   const filename = path === '-' ? '<stdin>' : path;
   const files = flags.list('var-file').map((filename) => ({ filename, source: readSource(filename) }));
-  const parsed = parseJob({
-    source,
-    filename,
-    variables: { flags: flags.list('var'), files, env },
-    strict: flags.optionalBool('hcl2-strict') ?? true,
-  });
+  const variables = { flags: flags.list('var'), files, env };
+  const parsed = parseJob({ source, filename, variables, strict: flags.optionalBool('hcl2-strict') ?? true });
   if (!parsed.ok) {
     const count = parsed.error.length;
     output.error(`Error getting job struct: ${filename} has ${count === 1 ? 'an error' : `${count} errors`}\n`);
@@ -65,15 +63,7 @@ export function loadJob({ flags, env, output }: Context, path: string): JobSourc
   if (parsed.value.warnings.length > 0) output.error(describeAll(parsed.value.warnings, texts));
   if (flags.bool('json') && parsed.value.format !== 'json')
     throw new ApiError(0, `${filename} is not JSON, which -json insists on`);
-  return {
-    ...parsed.value,
-    source,
-    filename,
-    variableFlags: Object.fromEntries(
-      flags.list('var').map((text) => [text.split('=', 1)[0] ?? '', text.slice(text.indexOf('=') + 1)]),
-    ),
-    variables: files.map((file) => file.source).join('\n'),
-  };
+  return { ...parsed.value, source, filename, submission: submissionOf(source, parsed.value, variables) };
 }
 
 export function describeAll(diagnostics: readonly Diagnostic[], sources: ReadonlyMap<string, string>): string {

@@ -7,11 +7,11 @@ export const DATA_FLAGS: Record<string, FlagSpec> = {
   t: { type: 'string', value: 'template', help: "Print the data through a Go template, such as '{{.ID}}'." },
 };
 
-/** Prints `value` as -json or -t ask; false when neither was given. */
-export async function printData({ flags, output }: Context, value: unknown): Promise<boolean> {
+/** Prints `value` as -json (or `jsonFlag`) or -t ask; false when neither was given. */
+export async function printData({ flags, output }: Context, value: unknown, jsonFlag = 'json'): Promise<boolean> {
   const template = flags.string('t');
-  if (flags.bool('json') && template !== undefined) throw new UsageError('-json and -t exclude each other');
-  if (flags.bool('json')) {
+  if (flags.bool(jsonFlag) && template !== undefined) throw new UsageError(`-${jsonFlag} and -t exclude each other`);
+  if (flags.bool(jsonFlag)) {
     output.out(JSON.stringify(value, null, 4));
     return true;
   }

@@ -2,6 +2,7 @@ import type { Allocation, AllocMetric, DesiredTransition } from './allocation.js
 import type { Deployment } from './deployment.js';
 import type { Evaluation, PlanAnnotations } from './evaluation.js';
 import type { Job, JobSubmission } from './job.js';
+import type { JobDiff } from './job-diff.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
 
 // The words agents say to each other, and the HTTP API to the server: one table of methods, named as Nomad names them.
@@ -145,7 +146,8 @@ export interface JobPlanResponse {
   FailedTGAllocs: Record<string, AllocMetric> | null;
   JobModifyIndex: number;
   CreatedEvals: Evaluation[] | null;
-  Diff: unknown;
+  /** Without `Diff` in the question only its Type and ID. */
+  Diff: JobDiff;
   NextPeriodicLaunch: string | null;
   Warnings: string;
 }
@@ -267,7 +269,22 @@ export interface RpcMethods {
   'Job.List': Query<{ Meta?: boolean }, { Jobs: JobListStub[] }>;
   'Job.GetJob': Query<{ JobID: string }, { Job: Job | null }>;
   'Job.GetSubmission': Query<{ JobID: string; Version: number }, { Submission: JobSubmission | null }>;
-  'Job.Versions': Query<{ JobID: string; Diffs?: boolean }, { Versions: Job[]; Diffs: unknown[] | null }>;
+  /** `Diffs`: each version against the one before it, or against the version with a number or a tag. */
+  'Job.Versions': Query<
+    { JobID: string; Diffs?: boolean; DiffVersion?: number | null; DiffTagName?: string },
+    { Versions: Job[]; Diffs: JobDiff[] | null }
+  >;
+  /** Names a version, or with a null Tag takes the name away; `Latest` stands for the newest version. */
+  'Job.TagVersion': Write<
+    {
+      JobID: string;
+      Name: string;
+      Version?: number;
+      Latest?: boolean;
+      Tag: { Name: string; Description: string } | null;
+    },
+    { Name: string; Description: string; TaggedTime: number }
+  >;
   'Job.Allocations': Query<{ JobID: string; All?: boolean }, { Allocations: AllocListStub[] }>;
   'Job.Evaluations': Query<{ JobID: string }, { Evaluations: Evaluation[] }>;
   'Job.Deployments': Query<{ JobID: string; All?: boolean }, { Deployments: Deployment[] }>;

@@ -308,6 +308,22 @@ t.test('job plan ends with 0, 1 or 255', async (t) => {
   const none = { Ignore: 1, Place: 0, Migrate: 0, Stop: 0, InPlaceUpdate: 0, DestructiveUpdate: 0, Canary: 0 };
   const plan = (update: object) => ({
     Annotations: { DesiredTGUpdates: { front: update } },
+    Diff: {
+      Type: 'Edited',
+      ID: 'web',
+      Fields: null,
+      Objects: null,
+      TaskGroups: [
+        {
+          Type: 'Edited',
+          Name: 'front',
+          Fields: null,
+          Objects: null,
+          Tasks: null,
+          Updates: { create: 2, destroy: 1, ignore: 1 },
+        },
+      ],
+    },
     FailedTGAllocs: null,
     JobModifyIndex: 7,
     Warnings: '',
@@ -319,7 +335,7 @@ t.test('job plan ends with 0, 1 or 255', async (t) => {
   t.equal(code, 1);
   t.match(
     out,
-    /^Job: "web"\nTask Group: "front" \(2 create, 1 destroy, 1 ignore\)\n\nScheduler dry-run:\n- All tasks successfully allocated\./,
+    /^\+\/- Job: "web"\n\+\/- Task Group: "front" \(2 create, 1 destroy, 1 ignore\)\n\nScheduler dry-run:\n- All tasks successfully allocated\./,
   );
   t.match(out, `meshnomad job run -check-index 7 ${file}`);
   world.replies['PUT /v1/job/web/plan'] = new Refusal(500, 'No cluster leader');

@@ -49,12 +49,7 @@ async function register(context: Context, source: JobSource): Promise<number> {
   const checkIndex = flags.int('check-index');
   const body = {
     Job: source.job,
-    Submission: {
-      Source: source.source,
-      Format: source.format,
-      VariableFlags: source.variableFlags,
-      Variables: source.variables,
-    },
+    Submission: source.submission,
     ...(checkIndex === undefined ? {} : { EnforceIndex: true, JobModifyIndex: checkIndex }),
     PreserveCounts: flags.bool('preserve-counts'),
     PolicyOverride: flags.bool('policy-override'),

@@ -25,19 +25,11 @@ export const jobRoutes: Routes = {
   [`${JOB_ROOT}/deployment`]: { GET: latestDeployment },
   [`${JOB_ROOT}/summary`]: { GET: summary },
   [`${JOB_ROOT}/versions`]: { GET: versions },
+  [`${JOB_ROOT}/versions/:tag/tag`]: { PUT: applyTag, DELETE: unsetTag },
   [`${JOB_ROOT}/submission`]: { GET: submission },
   [`${JOB_ROOT}/revert`]: { PUT: revert },
   [`${JOB_ROOT}/stable`]: { PUT: stable },
-  ...later([
-    'scale',
-    'dispatch',
-    'dispatch/payload',
-    'periodic/force',
-    'services',
-    'actions',
-    'action',
-    'versions/:tag/tag',
-  ]),
+  ...later(['scale', 'dispatch', 'dispatch/payload', 'periodic/force', 'services', 'actions', 'action']),
   [JOB_ROOT]: { GET: getJob, PUT: registerJob, DELETE: deregister },
 };
 
@@ -210,13 +202,40 @@ async function summary(exchange: Exchange) {
 }
 
 async function versions(exchange: Exchange) {
-  const reply = await exchange.rpc.call(
-    'Job.Versions',
-    { ...exchange.reading(), JobID: jobId(exchange), Diffs: flag(exchange.query, 'diffs') },
-    exchange,
-  );
+  const args = {
+    ...exchange.reading(),
+    JobID: jobId(exchange),
+    Diffs: flag(exchange.query, 'diffs'),
+    DiffVersion: wholeNumber(exchange.query, 'diff_version') ?? null,
+    DiffTagName: exchange.query.get('diff_tag') ?? '',
+  };
+  const reply = await exchange.rpc.call('Job.Versions', args, exchange);
   if (reply.Versions.length === 0) throw notFound('job versions not found');
   return read({ Versions: reply.Versions, Diffs: reply.Diffs }, reply);
+}
+
+async function applyTag(exchange: Exchange) {
+  const body = await exchange.body();
+  const name = exchange.params['tag'] ?? '';
+  const reply = await exchange.rpc.call(
+    'Job.TagVersion',
+    {
+      ...exchange.writing(),
+      JobID: jobId(exchange),
+      Name: name,
+      Version: numberField(body, 'Version'),
+      Latest: booleanField(body, 'Latest'),
+      Tag: { Name: name, Description: stringField(body, 'Description') },
+    },
+    exchange,
+  );
+  return written(reply, reply.Index);
+}
+
+async function unsetTag(exchange: Exchange) {
+  const args = { ...exchange.writing(), JobID: jobId(exchange), Name: exchange.params['tag'] ?? '', Tag: null };
+  const reply = await exchange.rpc.call('Job.TagVersion', args, exchange);
+  return written(reply, reply.Index);
 }
 
 async function submission(exchange: Exchange) {

@@ -1,3 +1,5 @@
+import { diffJobs, emptyDiff } from '../../jobspec/diff.js';
+import { annotateDiff } from '../../jobspec/diff-annotate.js';
 import type { Planner, StateReader } from '../../scheduler/ports.js';
 import type { StateSnapshot } from '../../state/store.js';
 import type { Evaluation } from '../../structs/evaluation.js';
@@ -44,12 +46,15 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
       });
       const outcome = evals.findLast(({ ID }) => ID === evaluation.ID);
       const created = evals.filter(({ ID }) => ID !== evaluation.ID);
+      const annotations = plans[0]?.Annotations ?? { DesiredTGUpdates: {}, PreemptedAllocs: null };
       return {
-        Annotations: plans[0]?.Annotations ?? null,
+        Annotations: annotations,
         FailedTGAllocs: outcome?.FailedTGAllocs ?? null,
         JobModifyIndex: existing?.JobModifyIndex ?? 0,
         CreatedEvals: created.length > 0 ? created : null,
-        Diff: null,
+        Diff: args.Diff
+          ? annotateDiff(diffJobs(existing ?? null, job, { contextual: true }), annotations.DesiredTGUpdates)
+          : emptyDiff(job.ID, existing ? 'Edited' : 'Added'),
         NextPeriodicLaunch: null,
         Warnings: warnings,
         Index: state.index,

@@ -1,6 +1,9 @@
+import { diffJobs } from '../../jobspec/diff.js';
 import type { StateSnapshot, TableName } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
+import { MeshError } from '../../structs/errors.js';
 import type { Job } from '../../structs/job.js';
+import type { JobDiff } from '../../structs/job-diff.js';
 import type { JobListStub, QueryOptions } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { answerQuery, type Reading } from '../blocking.js';
@@ -42,7 +45,8 @@ export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
       const [namespace, id] = target(args);
       return answerQuery(context, args, call, [watchKeys.job(namespace, id)], (state) => {
         const versions = [...state.jobVersions(namespace, id)];
-        return { index: newest(versions, state, 'job_versions'), reply: { Versions: versions, Diffs: null } };
+        const Diffs = args.Diffs && versions.length > 0 ? versionDiffs(versions, args) : null;
+        return { index: newest(versions, state, 'job_versions'), reply: { Versions: versions, Diffs } };
       });
     },
 
@@ -129,6 +133,28 @@ function readJobs(state: StateSnapshot, index: number, args: JobListArgs, option
   const order = inOrder([...state.jobs(listOptions(args))], byNamespacedId, args.Reverse ?? false);
   const { items, nextToken } = page(order.items, { ...options, ...order, show });
   return { index, reply: { Jobs: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) } };
+}
+
+/** Each version (the newest first) against the one before it, or all against one that is named by number or tag. */
+function versionDiffs(
+  versions: readonly Job[],
+  args: { DiffVersion?: number | null; DiffTagName?: string },
+): JobDiff[] {
+  const { DiffVersion, DiffTagName } = args;
+  const options = { contextual: true };
+  if (!DiffTagName && typeof DiffVersion !== 'number') {
+    return versions.slice(0, -1).map((job, i) => diffJobs(versions[i + 1] ?? null, job, options));
+  }
+  const reference = DiffTagName
+    ? versions.find(({ VersionTag }) => VersionTag?.Name === DiffTagName)
+    : versions.find(({ Version }) => Version === DiffVersion);
+  if (!reference) {
+    throw new MeshError(
+      'E_NOT_FOUND',
+      DiffTagName ? `tag "${DiffTagName}" not found` : `version ${DiffVersion} not found`,
+    );
+  }
+  return versions.map((job) => diffJobs(reference, job, options));
 }
 
 /** The index at which one of the items last changed; of the table when there is none. */

@@ -161,7 +161,55 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
       });
       return { Index: index };
     },
+
+    async 'Job.TagVersion'(args) {
+      const job = requireJob(args);
+      const name = requireText(args.Name, 'tag name');
+      const tag = args.Tag && { Name: name, Description: args.Tag.Description, TaggedTime: time() };
+      const versions = store.snapshot().jobVersions(job.Namespace, job.ID);
+      const { index } = await propose(consensus, {
+        type: 'job-version-tag',
+        namespace: job.Namespace,
+        id: job.ID,
+        version: tag ? versionToTag(job, versions, args) : versionWithTag(job, versions, name),
+        tag,
+      });
+      return {
+        Name: tag?.Name ?? '',
+        Description: tag?.Description ?? '',
+        TaggedTime: tag?.TaggedTime ?? 0,
+        Index: index,
+      };
+    },
   };
+}
+
+function versionToTag(
+  job: Job,
+  versions: readonly Job[],
+  { Name, Version = 0, Latest }: { Name: string; Version?: number; Latest?: boolean },
+): number {
+  if (Latest && Version > 0) {
+    throw new MeshError('E_BAD_REQUEST', `version must be zero when tagging latest, got: ${Version}`);
+  }
+  const wanted = Latest ? job.Version : Version;
+  const holder = versions.find(({ VersionTag }) => VersionTag?.Name === Name);
+  if (holder && holder.Version !== wanted) {
+    throw new MeshError(
+      'E_BAD_REQUEST',
+      `tag "${Name}" already exists on a different version of job "${job.ID}": version ${holder.Version} has it`,
+    );
+  }
+  if (!versions.some((version) => version.Version === wanted)) {
+    throw new MeshError('E_NOT_FOUND', `job "${job.ID}" version ${wanted} not found`);
+  }
+  return wanted;
+}
+
+function versionWithTag(job: Job, versions: readonly Job[], name: string): number {
+  const holder = versions.find(({ VersionTag }) => VersionTag?.Name === name);
+  if (holder) return holder.Version;
+  throw new MeshError('E_NOT_FOUND', `tag "${name}" not found on job "${job.ID}"`);
 }
 
 /** Counts that someone (an autoscaler, `job scale`) has set are kept, group by group. */

@@ -108,7 +108,7 @@ potentially invalid.
   t.equal(changed.code, 1);
   t.ok(
     changed.out.startsWith(`+/- Job: "web"
-+/- Task Group: "front" (1 create, 1 create/destroy update)
++/- Task Group: "front" (1 create, 1 ignore)
   +/- Count: "1" => "2" (forces create)
   +/- Task: "server" (forces create/destroy update)
     +/- Config {

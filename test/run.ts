@@ -56,7 +56,7 @@ function runGroup(files: string[], timeoutMs: number): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, 'dist/test/group.js'), ...compiled], {
       cwd: ROOT,
-      env: { ...process.env, TAP: '1' },
+      env: { ...process.env, TAP: '1', TAP_TIMEOUT: String(timeoutMs / 1000) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let noise = '';

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../client/client.js';
@@ -8,11 +7,13 @@ import { createDrivers, DRIVER_NAMES, type DriverSet } from '../plugin/registry.
 import type { Driver } from '../plugin/sdk/driver.js';
 import type { RunningConsensus } from '../server/consensus.js';
 import type { Server } from '../server/server.js';
+import { acquireLock, type Lock } from '../storage/index.js';
 import { ensureIdentity } from '../transport/identity.js';
 import type { Link } from '../transport/link.js';
 import { localCaller } from '../transport/local.js';
 import type { RpcCaller, RpcHandlers } from '../transport/rpc.js';
 import { isLoopback, type Listener, listenLinks } from '../transport/tcp.js';
+import { assert } from '../util/assert.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { Result } from '../util/result.js';
@@ -60,7 +61,8 @@ class RunningAgent implements Agent {
   readonly #roles: Roles = {};
   readonly #metrics = createMetrics();
   httpPort = 0;
-  #http: HttpServer | undefined;
+  #http: HttpServer[] = [];
+  #lock: Lock | undefined;
   #consensus: RunningConsensus | undefined;
   #server: Server | undefined;
   #client: Client | undefined;
@@ -78,13 +80,13 @@ class RunningAgent implements Agent {
 
   async start(): Promise<void> {
     const { settings, log } = this.#options;
-    if (settings.dataDir !== null) mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
+    if (settings.dataDir !== null) this.#lock = acquireLock(settings.dataDir);
     await this.#startHttp();
     if (settings.server) await this.#startServer();
     if (settings.client) await this.#startClient();
     log.info('agent started', {
       version: settings.version,
-      api: `http://${settings.http.host}:${this.httpPort}`,
+      api: `${settings.http.tls ? 'https' : 'http'}://${settings.http.hosts[0]}:${this.httpPort}`,
       server: settings.server !== null,
       client: settings.client !== null,
     });
@@ -92,23 +94,29 @@ class RunningAgent implements Agent {
 
   async #startHttp(): Promise<void> {
     const { settings, log } = this.#options;
-    const http = createHttpServer({
-      rpc: createDispatcher(this.#roles),
+    const { hosts, port, connectionsPerAddressMax, headers, tls } = settings.http;
+    const options = {
+      rpc: createDispatcher(this.#roles, settings),
       agent: agentFacts({
         settings,
         metrics: this.#metrics,
         httpPort: () => this.httpPort,
         consensus: () => this.#consensus,
-        server: () => this.#server,
         client: () => this.#client,
         remote: () => this.#remote,
         reload: () => this.#options.reload(this),
       }),
       log: log.child('http'),
-      connectionsPerAddressMax: settings.httpConnectionsMax,
-    });
-    this.httpPort = await http.listen(settings.http);
-    this.#http = http;
+      connectionsPerAddressMax,
+      headers,
+      tls,
+    };
+    for (const host of hosts) {
+      const http = createHttpServer(options);
+      // All have one port: what the first was given, when the system chose it.
+      this.httpPort = await http.listen({ host, port: this.httpPort || port });
+      this.#http.push(http);
+    }
   }
 
   async #startServer(): Promise<void> {
@@ -153,7 +161,7 @@ class RunningAgent implements Agent {
         knownDrivers: DRIVER_NAMES,
         servers: () => [address],
         addressOf: () => address,
-        ...(settings.server?.heartbeatGraceMs ? { heartbeat: { graceMs: settings.server.heartbeatGraceMs } } : {}),
+        ...settings.server,
       },
     });
     this.#server.start();
@@ -216,7 +224,7 @@ class RunningAgent implements Agent {
       rpc: this.#rpcOfClient(),
       drivers,
       config: settings.client,
-      httpAddr: `${advertised(settings.http.host)}:${this.httpPort}`,
+      httpAddr: `${advertised(settings.http.hosts[0] ?? '127.0.0.1')}:${this.httpPort}`,
       version: settings.version,
       log: log.child('client'),
       now: () => Date.now(),
@@ -262,11 +270,15 @@ class RunningAgent implements Agent {
     this.#server?.stop();
     await this.#consensus?.close();
     await this.#drivers?.close();
-    await this.#http?.close();
+    for (const http of this.#http) await http.close();
+    this.#lock?.release();
   }
 }
 
-/** A node that spoke over a link can be reached over it: the server learns so when it registers or sends a heartbeat. */
+/**
+ * A node that proved itself over a link (its SecretID was the registered one) can be reached over it. It asks what to run
+ * as soon as a link stands, which may be long before its next heartbeat.
+ */
 function linkHandlers(server: Server, linked: (nodeId: string) => void): RpcHandlers {
   const seen = new Set<string>();
   const learn = (nodeId: string): void => {
@@ -274,18 +286,22 @@ function linkHandlers(server: Server, linked: (nodeId: string) => void): RpcHand
     seen.add(nodeId);
     linked(nodeId);
   };
-  const { 'Node.Register': register, 'Node.UpdateStatus': update } = server.handlers;
+  const { 'Node.Register': register, 'Node.GetClientAllocs': getAllocs } = server.handlers;
+  assert(register && getAllocs, 'a server answers clients');
   return {
     ...server.handlers,
     'Node.Register': async (args, context) => {
-      const reply = await (register as NonNullable<typeof register>)(args, context);
+      const reply = await register(args, context);
       learn(args.Node.ID);
       return reply;
     },
-    'Node.UpdateStatus': async (args, context) => {
-      const reply = await (update as NonNullable<typeof update>)(args, context);
-      learn(args.NodeID);
-      return reply;
+    'Node.GetClientAllocs': async (args, context) => {
+      if (!seen.has(args.NodeID)) {
+        // The question itself may wait for minutes; asked without waiting it is answered, or refused, at once.
+        await getAllocs({ ...args, MinQueryIndex: 0 }, context);
+        learn(args.NodeID);
+      }
+      return getAllocs(args, context);
     },
   };
 }

@@ -21,7 +21,7 @@ type AnyStream = (args: object, stream: Duplex) => void;
  * Finds who answers a request of this agent's HTTP API: its own client for what lies on this machine, its own server, or a
  * server elsewhere. It may be asked before the roles have started: then it answers that there is no leader yet.
  */
-export function createDispatcher(roles: Roles): RpcCaller {
+export function createDispatcher(roles: Roles, { allowExec }: { allowExec: boolean }): RpcCaller {
   return {
     call(method, args, options) {
       const own = ownHandler(roles, method, args);
@@ -31,15 +31,30 @@ export function createDispatcher(roles: Roles): RpcCaller {
       return Promise.reject(starting());
     },
     stream(method, args) {
+      if (method === 'Allocations.Exec' && !allowExec) return refusedStream(execDisabled());
       const own = ownStream(roles, method, args);
       if (!own && roles.remote) return roles.remote.stream(method, args);
+      if (!own) return refusedStream(starting());
       const [near, far] = messagePair();
       far.on('error', () => {});
-      if (own) own(args, far);
-      else far.destroy(starting());
+      own(args, far);
       return near;
     },
   };
+}
+
+function refusedStream(error: MeshError): Duplex {
+  const [near, far] = messagePair();
+  far.on('error', () => {});
+  far.destroy(error);
+  return near;
+}
+
+function execDisabled(): MeshError {
+  return new MeshError(
+    'E_PERMISSION_DENIED',
+    'Permission denied: this node runs no commands in tasks (client { disable_remote_exec = true })',
+  );
 }
 
 function starting(): MeshError {

@@ -2,7 +2,6 @@ import { arch, platform } from 'node:os';
 import type { Client } from '../client/client.js';
 import type { AgentFacts } from '../http/agent-facts.js';
 import type { RunningConsensus } from '../server/consensus.js';
-import type { Server } from '../server/server.js';
 import type { Result } from '../util/result.js';
 import type { Metrics } from './metrics.js';
 import type { RemoteServer } from './remote-server.js';
@@ -14,7 +13,6 @@ interface Sources {
   metrics: Metrics;
   httpPort: () => number;
   consensus: () => RunningConsensus | undefined;
-  server: () => Server | undefined;
   client: () => Client | undefined;
   remote: () => RemoteServer | undefined;
   reload: () => Promise<Result<string[], string>>;
@@ -49,11 +47,11 @@ function config({ settings, httpPort }: Sources): object {
     NodeName: settings.nodeName,
     DataDir: settings.dataDir ?? '',
     DevMode: settings.dataDir === null,
-    BindAddr: settings.http.host,
+    BindAddr: settings.http.hosts[0],
     Ports: { HTTP: httpPort(), RPC: settings.rpc.port, Serf: 0 },
-    Addresses: { HTTP: settings.http.host, RPC: settings.rpc.host, Serf: '' },
+    Addresses: { HTTP: settings.http.hosts.join(' '), RPC: settings.rpc.host, Serf: '' },
     AdvertiseAddrs: {
-      HTTP: `${settings.http.host}:${httpPort()}`,
+      HTTP: `${settings.http.hosts[0]}:${httpPort()}`,
       RPC: `${settings.rpc.host}:${settings.rpc.port}`,
       Serf: '',
     },
@@ -66,7 +64,7 @@ function config({ settings, httpPort }: Sources): object {
       Servers: settings.servers.map(({ host, port }) => `${host}:${port}`),
     },
     ACL: { Enabled: false },
-    TLSConfig: { EnableHTTP: false, EnableRPC: false },
+    TLSConfig: { EnableHTTP: settings.http.tls !== null, EnableRPC: false },
     Version: { Version: settings.version, VersionPrerelease: '', VersionMetadata: 'meshnomad', Revision: '' },
   };
 }

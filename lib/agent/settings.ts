@@ -1,8 +1,11 @@
 import type { ClientConfig } from '../client/config.js';
+import type { HttpTls } from '../http/server.js';
 import type { PluginConfigs } from '../plugin/registry.js';
+import type { GcThresholds } from '../server/garbage.js';
+import type { HeartbeatLimits } from '../server/heartbeat.js';
 import type { Address } from '../transport/tcp.js';
 
-/** What an agent is made from: the configuration, worked out. */
+/** What an agent is made from: the configuration, worked out for this machine. */
 export interface AgentSettings {
   version: string;
   nodeName: string;
@@ -10,18 +13,25 @@ export interface AgentSettings {
   datacenter: string;
   /** Where state is kept; null = nowhere, and tasks end with the agent (`-dev`). */
   dataDir: string | null;
-  http: Address;
-  /** Connections to the HTTP API from one address; 0 = no limit. */
-  httpConnectionsMax: number;
+  /** Where the HTTP API listens: one address at least, all with the same port. */
+  http: {
+    hosts: string[];
+    port: number;
+    connectionsPerAddressMax: number;
+    headers: Record<string, string>;
+    tls: HttpTls | null;
+  };
   /** Where other agents may link to this one by plain address. */
   rpc: Address;
   /** What agents that link by plain address must both have; '' = only on this machine. */
   secret: string;
-  server: { heartbeatGraceMs: number | null } | null;
+  server: { heartbeat: Partial<HeartbeatLimits>; gc: Partial<GcThresholds> } | null;
   client: ClientConfig | null;
   /** Servers to link to by plain address; a client that has none uses the server of its own agent. */
   servers: Address[];
   plugins: PluginConfigs;
   /** Drivers that are on although their plugin block does not say so. */
   enabledDrivers: string[];
+  /** Whether commands may be run inside tasks of this node. */
+  allowExec: boolean;
 }

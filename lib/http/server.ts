@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { MeshError } from '../structs/errors.js';
@@ -21,12 +22,24 @@ export const CONNECTIONS_PER_ADDRESS_MAX = 100;
 /** How long a request may take to arrive whole. Its answer may take for ever: a blocking query, a log that is followed. */
 const REQUEST_ARRIVAL_MAX_MS = 120_000;
 
+/** PEM texts; with `ca` and `verifyClient` only clients whose certificate it signed are answered. */
+export interface HttpTls {
+  cert: string;
+  key: string;
+  ca?: string;
+  verifyClient: boolean;
+}
+
 export interface HttpOptions {
   rpc: RpcCaller;
   agent: AgentFacts;
   log: Log;
   /** 0 = no limit. */
   connectionsPerAddressMax?: number;
+  /** Put on every answer, as http_api_response_headers says. */
+  headers?: Record<string, string>;
+  /** HTTPS instead of plain HTTP. */
+  tls?: HttpTls | null;
   /** How long a request may take to arrive; default two minutes. */
   requestArrivalMaxMs?: number;
 }
@@ -47,19 +60,19 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   const arrivalMs = options.requestArrivalMaxMs ?? REQUEST_ARRIVAL_MAX_MS;
 
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    for (const [name, value] of Object.entries(options.headers ?? {})) response.setHeader(name, value);
     if (connections.refuses(request.socket)) refuseConnection(response);
     else void serve(options, router, request, response);
   };
-  const server = createServer(
-    {
-      keepAliveTimeout: 60_000,
-      noDelay: true,
-      requestTimeout: arrivalMs,
-      headersTimeout: Math.min(60_000, arrivalMs),
-      connectionsCheckingInterval: Math.min(30_000, arrivalMs),
-    },
-    answer,
-  );
+  const limits = {
+    keepAliveTimeout: 60_000,
+    noDelay: true,
+    requestTimeout: arrivalMs,
+    headersTimeout: Math.min(60_000, arrivalMs),
+    connectionsCheckingInterval: Math.min(30_000, arrivalMs),
+  };
+  const { tls } = options;
+  const server = tls ? createTlsServer({ ...limits, ...tlsOptions(tls) }, answer) : createServer(limits, answer);
   server.on('connection', (socket: Socket) => connections.add(socket));
   server.on('upgrade', (request, socket, head) => {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket' || connections.refuses(request.socket)) {
@@ -90,6 +103,11 @@ export function createHttpServer(options: HttpOptions): HttpServer {
         for (const socket of upgraded) socket.destroy();
       }),
   };
+}
+
+function tlsOptions({ cert, key, ca, verifyClient }: HttpTls): object {
+  const client = verifyClient ? { requestCert: true, rejectUnauthorized: true } : {};
+  return { cert, key, minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }), ...client };
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {

@@ -179,6 +179,7 @@ export function benchJob(
     Driver: options.driver ?? 'raw_exec',
     Config: options.config ?? { command: '/bin/sleep', args: ['3600'] },
     Resources: { CPU: options.cpu ?? 20, MemoryMB: 10 },
+    LogConfig: { MaxFiles: 1, MaxFileSizeMB: 1 },
   };
   const group = { Name: 'g', Count: options.count, EphemeralDisk: { SizeMB: 10 }, Tasks: [task] };
   return JSON.stringify({ Job: { ID: id, Name: id, Type: 'service', Datacenters: ['*'], TaskGroups: [group] } });

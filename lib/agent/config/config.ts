@@ -131,6 +131,8 @@ export interface MeshSection {
   hints: string[];
   /** What agents that link by plain address must both have; '' = only on this machine. */
   secret: string;
+  /** Wins over `secret`. */
+  secretFile: string | null;
   voter: 'auto' | 'never';
   relay: boolean;
 }

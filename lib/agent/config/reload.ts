@@ -8,20 +8,8 @@ export interface ReloadDiff {
   readonly needsRestart: readonly string[];
 }
 
-/** Nomad reloads its log level and its certificates; here, what a node says about itself too. */
-const RELOADABLE = [
-  'log.level',
-  'client.meta',
-  'client.hostVolumes',
-  'telemetry',
-  'tls.caFile',
-  'tls.certFile',
-  'tls.keyFile',
-  'httpHeaders',
-  'acl.tokenTtlMs',
-  'acl.policyTtlMs',
-  'acl.roleTtlMs',
-];
+/** What a node says about itself, and how much is logged. */
+const RELOADABLE = ['log.level', 'client.meta', 'client.hostVolumes'];
 
 /** Compares the running configuration with one that was read again (on SIGHUP). */
 export function diffReloadable(running: AgentConfig, read: AgentConfig): ReloadDiff {

@@ -49,6 +49,8 @@ export const MESH_FIELDS: Fields = {
   hints: growingTexts,
   /** What agents that link by plain address must both have. */
   secret: text,
+  /** A file that holds it: better than the secret itself in a file that others may read. */
+  secret_file: text,
   /** Whether this agent may be made a voter. */
   voter: choice('auto', 'never'),
   /** Whether traffic of other members may be relayed through this one. */

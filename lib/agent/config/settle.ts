@@ -187,6 +187,7 @@ function meshOf(mesh: Picker, dev: boolean): MeshSection {
     port: mesh.get('port', 0),
     hints: mesh.get('hints', []),
     secret: mesh.get('secret', ''),
+    secretFile: mesh.get<string | null>('secret_file', null),
     voter: mesh.get('voter', 'auto'),
     relay: mesh.get('relay', true),
   };

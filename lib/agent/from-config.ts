@@ -1,0 +1,184 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type ClientConfig, defaultClientConfig } from '../client/config.js';
+import { DRIVER_NAMES, pluginConfigProblems } from '../plugin/registry.js';
+import type { HostVolumeInfo } from '../structs/node.js';
+import { type Address, parseAddress } from '../transport/tcp.js';
+import { err, ok, type Result } from '../util/result.js';
+import type { AgentConfig } from './config/index.js';
+import type { AgentSettings } from './settings.js';
+
+/** The RPC port of a server whose address is given without one, as Nomad's. */
+const RPC_PORT = 4647;
+
+export interface WorkedOut {
+  settings: AgentSettings;
+  /** What is said but has no effect in this version: to be logged once. */
+  notices: string[];
+}
+
+/** Works a configuration out for this machine; the error says what stands in the way, a line each. Reads secret and key files. */
+export async function settingsFromConfig(config: AgentConfig, version: string): Promise<Result<WorkedOut, string>> {
+  const problems = [...refused(config)];
+  const servers = addresses([...config.client.servers, ...config.server.join], problems);
+  if (config.client.enabled && !config.server.enabled && servers.length === 0) {
+    problems.push(
+      'a client without a server of its own needs one: set client { servers = ["host:port"] }, or server { enabled = true }',
+    );
+  }
+  const plugins = Object.fromEntries(Object.entries(config.plugins).map(([name, plugin]) => [name, plugin.config]));
+  for (const { path, message } of await pluginConfigProblems(plugins)) problems.push(`plugin ${path}: ${message}`);
+  const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
+  const tls = tlsOf(config, problems);
+  if (problems.length > 0) return err(problems.join('\n'));
+  const { http, rpc } = config.addresses;
+  const settings: AgentSettings = {
+    version,
+    nodeName: config.nodeName ?? hostname(),
+    region: config.region,
+    datacenter: config.datacenter,
+    dataDir: config.dataDir === null ? null : resolve(config.dataDir),
+    http: {
+      hosts: http,
+      port: config.ports.http,
+      connectionsPerAddressMax: config.limits.httpConnectionsMax,
+      headers: config.httpHeaders,
+      tls,
+    },
+    rpc: { host: rpc, port: config.ports.rpc },
+    secret,
+    server: config.server.enabled ? serverSettings(config) : null,
+    client: config.client.enabled ? clientSettings(config) : null,
+    servers: config.server.enabled ? [] : servers,
+    plugins,
+    enabledDrivers: enabledByOptions(config),
+    allowExec: !config.client.disableRemoteExec,
+  };
+  return ok({ settings, notices: notInForce(config) });
+}
+
+// What a user relies on for safety must not be taken and then not done.
+function* refused(config: AgentConfig): Generator<string> {
+  if (config.acl.enabled)
+    yield 'acl { enabled = true } is not supported yet: this version checks no tokens; keep the API on 127.0.0.1, or behind a proxy that does';
+  if (config.tls.verifyClient && !config.tls.http) yield 'tls { verify_https_client = true } needs tls { http = true }';
+  if (config.client.drainOnShutdown)
+    yield 'client { drain_on_shutdown } is not supported yet: stop the jobs, or leave the tasks running';
+}
+
+/** Keys that are known and accepted, and do nothing in this version. */
+function notInForce({ client, server, telemetry, log }: AgentConfig): string[] {
+  const not = (given: boolean, key: string): string[] => (given ? [`"${key}" has no effect yet`] : []);
+  return [
+    ...not(Object.keys(client.hostNetworks).length > 0, 'client.host_network'),
+    ...not(Object.keys(client.chrootEnv).length > 0, 'client.chroot_env'),
+    ...not(Object.keys(client.artifact).length > 0, 'client.artifact'),
+    ...not(client.template !== null, 'client.template'),
+    ...not(client.cgroupParent !== null, 'client.cgroup_parent'),
+    ...not(Object.keys(server.schedulerConfig).length > 0, 'server.default_scheduler_config'),
+    ...not(Object.keys(telemetry).length > 0, 'telemetry'),
+    ...not(log.rotateBytes > 0 || log.rotateFilesMax > 0, 'log_rotate_*'),
+  ];
+}
+
+function addresses(texts: readonly string[], problems: string[]): Address[] {
+  return texts.flatMap((text) => {
+    const address = parseAddress(text, RPC_PORT);
+    if (!address) problems.push(`${JSON.stringify(text)} is no address of a server: write it as "host:port"`);
+    return address ?? [];
+  });
+}
+
+function read(path: string | null, key: string, problems: string[]): string | undefined {
+  if (path === null) return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    problems.push(`${key}: cannot read ${path}: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function tlsOf({ tls }: AgentConfig, problems: string[]): AgentSettings['http']['tls'] {
+  if (!tls.http) return null;
+  const cert = read(tls.certFile, 'tls.cert_file', problems);
+  const key = read(tls.keyFile, 'tls.key_file', problems);
+  const ca = read(tls.caFile, 'tls.ca_file', problems);
+  if (cert === undefined || key === undefined) return null;
+  return { cert, key, ...(ca === undefined ? {} : { ca }), verifyClient: tls.verifyClient };
+}
+
+function serverSettings({ server }: AgentConfig): NonNullable<AgentSettings['server']> {
+  return {
+    heartbeat: {
+      graceMs: server.heartbeatGraceMs,
+      ttlMinMs: server.heartbeatTtlMinMs,
+      leaderChangeMs: server.heartbeatTtlFailoverMs,
+      perSecondMax: server.heartbeatsPerSecondMax,
+    },
+    gc: {
+      intervalMs: server.gc.intervalMs,
+      evalMs: server.gc.evalMs,
+      batchEvalMs: server.gc.batchEvalMs,
+      jobMs: server.gc.jobMs,
+      nodeMs: server.gc.nodeMs,
+      deploymentMs: server.gc.deploymentMs,
+    },
+  };
+}
+
+/** The part of a client's settings that a reload may change. */
+export function reloadableClient(config: AgentConfig): Pick<ClientConfig, 'hostVolumes' | 'meta'> {
+  const volume = ([name, { path, readOnly }]: [string, { path: string; readOnly: boolean }]): [
+    string,
+    HostVolumeInfo,
+  ] => [name, { Name: name, Path: path, ReadOnly: readOnly, ID: '' }];
+  return {
+    hostVolumes: Object.fromEntries(Object.entries(config.client.hostVolumes).map(volume)),
+    meta: config.client.meta,
+  };
+}
+
+function clientSettings(config: AgentConfig): ClientConfig {
+  const { client, dataDir } = config;
+  const below = (name: string): string => join(resolve(dataDir as string), name);
+  const stateDir = dataDir === null ? null : (client.stateDir ?? below('client'));
+  // Tasks of an agent that keeps nothing need a place all the same, while it runs.
+  const allocDir = client.allocDir ?? (dataDir === null ? mkdtempSync(join(tmpdir(), 'meshnomad-')) : below('alloc'));
+  return defaultClientConfig({
+    stateDir: stateDir === null ? null : resolve(stateDir),
+    allocDir: resolve(allocDir),
+    nodeName: config.nodeName ?? hostname(),
+    datacenter: config.datacenter,
+    region: config.region,
+    nodeClass: client.nodeClass,
+    nodePool: client.nodePool,
+    ...reloadableClient(config),
+    reserved: {
+      cpuMhz: client.reserved.cpuMhz,
+      memoryMb: client.reserved.memoryMb,
+      diskMb: client.reserved.diskMb,
+      ports: client.reserved.ports,
+    },
+    networkInterface: client.networkInterface,
+    networkSpeedMbits: client.networkSpeedMbits,
+    cpuTotalMhz: client.cpuTotalMhz,
+    memoryTotalMb: client.memoryTotalMb,
+    diskTotalMb: client.diskTotalMb,
+    maxKillTimeoutMs: client.maxKillTimeoutMs,
+    minDynamicPort: client.minDynamicPort,
+    maxDynamicPort: client.maxDynamicPort,
+    gc: {
+      intervalMs: client.gc.intervalMs,
+      maxAllocs: client.gc.maxAllocs,
+      diskUsagePercent: client.gc.diskUsagePercent,
+      inodeUsagePercent: client.gc.inodeUsagePercent,
+    },
+  });
+}
+
+/** Nomad's older way: client { options { "driver.raw_exec.enable" = "1" } }. */
+function enabledByOptions({ client }: AgentConfig): string[] {
+  return DRIVER_NAMES.filter((name) => /^(1|true)$/.test(client.options[`driver.${name}.enable`] ?? ''));
+}

@@ -1,0 +1,79 @@
+// An acknowledged job survives kill -9 of the agent at any moment; a job that is there is there whole.
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { seededRandom } from '../../lib/util/random.js';
+import { eventually, jobJson, TestAgent } from '../support/mesh-agent.js';
+
+const KILLS = 200;
+const WRITERS = 4;
+
+/** The round in which a job was last acknowledged, and the newest round that was sent. */
+interface Written {
+  acknowledged: number;
+  sent: number;
+}
+
+t.test(`every acknowledged job is there after ${KILLS} kills, and no half job`, { timeout: 540_000 }, async (t) => {
+  const seed = Date.now() & 0xffff;
+  t.comment(`seed=${seed}`);
+  const random = seededRandom(seed);
+  const agent = await TestAgent.start({ roles: { client: false } });
+  t.teardown(() => agent.dispose());
+  const written = new Map<string, Written>();
+  let running = true;
+  let next = 0;
+
+  async function write(): Promise<void> {
+    while (running) {
+      // Half of the writes are new jobs, half are new versions of known ones.
+      const fresh = written.size < 20 || random.next() < 0.5;
+      const id = fresh ? `job-${next++}` : ([...written.keys()][Math.floor(random.next() * written.size)] as string);
+      const record = written.get(id) ?? { acknowledged: -1, sent: -1 };
+      written.set(id, record);
+      const round = ++record.sent;
+      const meta = { round: String(round), filler: 'x'.repeat(Math.floor(random.next() * 2000)), end: String(round) };
+      const body = jobJson(id, { count: 0, group: { Meta: meta } });
+      try {
+        const { status } = await agent.put('/v1/jobs', body);
+        // Two writers may race for one job; the state then holds one of the two.
+        if (status === 200) record.acknowledged = Math.max(record.acknowledged, round);
+        else await sleep(5);
+      } catch {
+        await sleep(5);
+      }
+    }
+  }
+
+  const writers = Array.from({ length: WRITERS }, write);
+  for (let kill = 0; kill < KILLS; kill++) {
+    await sleep(random.next() * 60);
+    await agent.kill();
+    agent.launch();
+    await eventually('the API', async () => (await fetch(`${agent.address}/v1/status/leader`)).ok || undefined);
+  }
+  running = false;
+  await Promise.all(writers);
+  await agent.ready();
+
+  const jobs = await agent.get<{ ID: string }[]>('/v1/jobs');
+  const ids = new Set(jobs.map(({ ID }) => ID));
+  let acknowledged = 0;
+  for (const [id, record] of written) {
+    if (record.acknowledged < 0) continue;
+    acknowledged++;
+    if (!ids.has(id)) t.fail(`${id} was acknowledged and is gone`);
+  }
+  t.ok(acknowledged > KILLS, `${acknowledged} jobs were acknowledged`);
+  let checked = 0;
+  for (const id of ids) {
+    const job = await agent.get<{ TaskGroups: { Meta: Record<string, string>; Tasks: unknown[] }[] }>(`/v1/job/${id}`);
+    const group = job.TaskGroups[0];
+    const record = written.get(id);
+    if (!group || !record || group.Meta['round'] !== group.Meta['end'] || group.Tasks.length !== 1)
+      t.fail(`${id} is half a job`);
+    else if (Number(group.Meta['round']) < record.acknowledged - WRITERS)
+      t.fail(`${id} went back to round ${group.Meta['round']} of ${record.acknowledged}`);
+    checked++;
+  }
+  t.equal(checked, ids.size);
+});

@@ -22,62 +22,93 @@ export interface RemoteServer extends RpcCaller {
   close(): void;
 }
 
-const RETRY = { baseMs: 250, maxMs: 15_000 };
+/** A server that comes back must find its clients within seconds, and one that is gone costs next to nothing. */
+const RETRY = { baseMs: 100, maxMs: 2_000 };
+/** How long a call waits for a link before it fails. */
+const LINK_WAIT_MS = 5_000;
 
-/** A server reached by plain address: one link is kept open to the first that answers, and another is tried when it is lost. */
+interface Waiter {
+  resolve: (link: Link) => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * Servers reached by plain address: a link is kept open to one of them at all times, the next one is tried when it is lost.
+ * The link serves both ways: over it the server asks for logs and the like.
+ */
 export function remoteServer(options: RemoteServerOptions): RemoteServer {
-  const { servers, log } = options;
+  const { servers, log, random } = options;
   let link: Link | undefined;
-  let dialling: Promise<Link> | undefined;
   let turn = 0;
-  let failures = 0;
-  let notBefore = 0;
-  let lastError: Error | undefined;
+  let lastError: Error = new MeshError('E_NO_LEADER', 'no server is reached yet');
   let closed = false;
+  let keeping: Promise<void> | undefined;
+  let waiters: Waiter[] = [];
+  let wake = (): void => {};
 
-  async function dial(): Promise<Link> {
-    // Callers retry on their own; this keeps a dead server from being dialled for each of them.
-    if (performance.now() < notBefore && lastError) throw lastError;
-    const address = servers[turn % servers.length] as Address;
-    try {
-      const opened = await dialLink({
-        ...address,
-        secret: options.secret,
-        link: {
-          ...options.served,
-          onClose: (reason) => {
-            if (!closed) log.warn('lost the link to the server', { server: `${address.host}:${address.port}`, reason });
-            if (link === opened) link = undefined;
-          },
-        },
-      });
-      failures = 0;
-      link = opened;
-      if (closed) opened.close('shutting down');
-      log.info('linked to a server', { server: `${address.host}:${address.port}` });
-      return opened;
-    } catch (error) {
-      turn++;
-      lastError = error as Error;
-      if (turn % servers.length === 0)
-        notBefore = performance.now() + backoffMs({ attempt: failures++, ...RETRY, random: options.random });
-      throw error;
-    } finally {
-      dialling = undefined;
+  const name = ({ host, port }: Address): string => `${host}:${port}`;
+  const current = (): Address => servers[turn % servers.length] as Address;
+
+  async function keepLinked(): Promise<void> {
+    for (let failures = 0; !closed; ) {
+      try {
+        let lose = (_reason: string): void => {};
+        const lost = new Promise<string>((resolve) => {
+          lose = resolve;
+        });
+        link = await dialLink({
+          ...current(),
+          secret: options.secret,
+          link: { ...options.served, onClose: (reason) => lose(reason) },
+        });
+        log.info('linked to a server', { server: name(current()) });
+        failures = 0;
+        for (const waiter of waiters.splice(0)) waiter.resolve(link);
+        const reason = await lost;
+        link = undefined;
+        if (!closed) log.warn('lost the link to the server', { server: name(current()), reason });
+      } catch (error) {
+        lastError = error as Error;
+        turn++;
+        log[failures++ === 0 ? 'warn' : 'debug']('server not reached, will be tried again', { why: lastError.message });
+        await pause(backoffMs({ attempt: failures, ...RETRY, random }));
+      }
     }
   }
 
-  const ready = (): Promise<Link> => {
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  function ready(): Promise<Link> {
     if (closed) return Promise.reject(new MeshError('E_TIMEOUT', 'this agent shuts down'));
     if (link && !link.closed) return Promise.resolve(link);
-    dialling ??= dial();
-    return dialling;
-  };
+    // The first call opens the link: what the other side may ask exists by then.
+    keeping ??= keepLinked();
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        resolve: (found) => settle(() => resolve(found)),
+        reject: (error) => settle(() => reject(error)),
+      };
+      const timer = setTimeout(() => waiter.reject(lastError), LINK_WAIT_MS);
+      const settle = (act: () => void): void => {
+        clearTimeout(timer);
+        waiters = waiters.filter((other) => other !== waiter);
+        act();
+      };
+      waiters.push(waiter);
+    });
+  }
 
   return {
     get current() {
-      const address = servers[turn % servers.length];
-      return link && !link.closed && address ? `${address.host}:${address.port}` : '';
+      return link && !link.closed ? name(current()) : '';
     },
     async call(method, args, callOptions) {
       return (await ready()).call(method, args, callOptions);
@@ -85,15 +116,14 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
     stream(method, args) {
       if (link && !link.closed) return link.stream(method, args);
       const refused = new Duplex({ objectMode: true, read() {}, write: (_chunk, _encoding, done) => done() });
-      process.nextTick(() =>
-        refused.destroy(lastError ?? new MeshError('E_NO_LEADER', 'no server is reached at the moment')),
-      );
-      void ready().catch(() => {});
+      process.nextTick(() => refused.destroy(lastError));
       return refused;
     },
     close() {
       closed = true;
+      wake();
       link?.close('the agent shuts down');
+      for (const waiter of waiters.splice(0)) waiter.reject(new MeshError('E_TIMEOUT', 'this agent shuts down'));
     },
   };
 }

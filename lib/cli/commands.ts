@@ -12,6 +12,7 @@ const alias = (load: Entry['load']): Entry => ({ summary: '', load, alias: true 
 
 /** Every command by name. A command's file is loaded only when it is run: `meshnomad -version` must answer at once. */
 export const COMMANDS: Record<string, Entry> = {
+  agent: entry('Runs an agent: a server, a client, or both', () => import('./commands/agent.js')),
   'agent-info': entry('Facts and figures of the agent', () => import('./commands/agent-info.js')),
   'alloc exec': entry('Runs a command inside a task', () => import('./commands/alloc-exec.js')),
   'alloc fs': entry('Looks at the files of an allocation', () => import('./commands/alloc-fs.js')),
@@ -20,6 +21,7 @@ export const COMMANDS: Record<string, Entry> = {
   'alloc signal': entry('Sends a signal to a task', () => import('./commands/alloc-signal.js')),
   'alloc status': entry('Shows an allocation', () => import('./commands/alloc-status.js')),
   'alloc stop': entry('Stops an allocation and has it placed again', () => import('./commands/alloc-stop.js')),
+  'config validate': entry('Checks agent configuration files', () => import('./commands/config-validate.js')),
   'deployment status': entry('Shows a deployment', () => import('./commands/deployment-status.js')),
   'eval status': entry('Shows an evaluation', () => import('./commands/eval-status.js')),
   'job history': entry('Shows the versions of a job', () => import('./commands/job-history.js')),

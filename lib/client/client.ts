@@ -95,6 +95,7 @@ class RunningClient implements Client {
   private readonly registration: Registration;
   private readonly watcher: AllocWatcher;
   private readonly ending = new AbortController();
+  private readonly drivers: Readonly<Record<string, Driver>>;
   private config: ClientConfig;
   private loops: Promise<unknown>[] = [];
   private registered = false;
@@ -105,6 +106,7 @@ class RunningClient implements Client {
     const timers = options.timers ?? systemTimers(now);
     const log = options.log;
     this.config = options.config;
+    this.drivers = drivers;
     this.db = db;
     this.log = log;
     this.nodeId = identity.nodeId;
@@ -185,6 +187,7 @@ class RunningClient implements Client {
     if (signal.aborted) return;
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
     await this.allocs.restore();
+    await this.reapUnknown();
     this.loops = [this.registration.run(signal), this.fingerprinter.watch(signal), this.allocs.watchGarbage(signal)];
   }
 
@@ -226,6 +229,22 @@ class RunningClient implements Client {
       allocs,
       unacknowledged: this.status.pending,
     };
+  }
+
+  /** What an agent started and died before it wrote it down would run on for ever: nobody would ever stop it. */
+  private async reapUnknown(): Promise<void> {
+    for (const [name, driver] of Object.entries(this.drivers)) {
+      try {
+        const ended = (await driver.reapUnknown?.()) ?? [];
+        if (ended.length > 0)
+          this.log.warn('ended tasks that nobody had recorded', { driver: name, tasks: ended.join(', ') });
+      } catch (error) {
+        this.log.debug('cannot look for unrecorded tasks', {
+          driver: name,
+          why: error instanceof Error ? error.message : String(error),
+        });
+      }
+    }
   }
 
   /** The first time the servers know this node, it begins to ask what to run and to report. */

@@ -166,7 +166,10 @@ class RaftHost implements RunningConsensus {
     return this.#leads;
   }
   get leader(): string {
-    return this.#state.kind === 'running' ? this.#raft.leader : '';
+    if (this.#state.kind !== 'running') return '';
+    const { leader } = this.#raft;
+    // It leads for others only once it has applied what came before its term.
+    return leader === this.#options.id && !this.#leads ? '' : leader;
   }
   lastContactMs(): number {
     return this.#leads ? 0 : Math.max(0, this.#options.now() - this.#lastLedMs);

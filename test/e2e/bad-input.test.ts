@@ -200,7 +200,9 @@ t.test(
     mkdirSync(disk);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]);
     t.teardown(() => execFileSync('umount', ['-l', disk]));
-    const agent = await TestAgent.start({ roles: { client: false }, dataDir: disk });
+    const dataDir = join(disk, 'agent');
+    mkdirSync(dataDir);
+    const agent = await TestAgent.start({ roles: { client: false }, dataDir });
     t.teardown(() => agent.dispose());
     const filler = join(disk, 'filler');
     await agent.register(jobJson('before', { count: 0 }));

@@ -42,7 +42,7 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
   let turn = 0;
   let lastError: Error = new MeshError('E_NO_LEADER', 'no server is reached yet');
   let closed = false;
-  let keeping: Promise<void> | undefined;
+  let keeping = false;
   let waiters: Waiter[] = [];
   let wake = (): void => {};
 
@@ -90,7 +90,10 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
     if (closed) return Promise.reject(new MeshError('E_TIMEOUT', 'this agent shuts down'));
     if (link && !link.closed) return Promise.resolve(link);
     // The first call opens the link: what the other side may ask exists by then.
-    keeping ??= keepLinked();
+    if (!keeping) {
+      keeping = true;
+      void keepLinked();
+    }
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         resolve: (found) => settle(() => resolve(found)),

@@ -49,7 +49,7 @@ export class Fingerprinter {
     const patience = new AbortController();
     const asked = Object.values(drivers).map((driver) => this.lookAtDriver(driver));
     await Promise.all([
-      ...fingerprints.map((fingerprint) => this.look(fingerprint)),
+      ...fingerprints.filter(({ slow }) => !slow).map((fingerprint) => this.look(fingerprint)),
       Promise.race([
         Promise.all(asked).then(() => patience.abort()),
         sleep(timers, DRIVER_PATIENCE_MS, signal, patience.signal),
@@ -77,6 +77,7 @@ export class Fingerprinter {
       }
     };
     await Promise.all([
+      ...fingerprints.filter(({ slow }) => slow).map((one) => this.look(one).then(() => this.rebuild())),
       ...fingerprints.map((one) => (one.periodMs === null ? undefined : loop(one.periodMs, () => this.look(one)))),
       ...Object.values(drivers).map((driver) => loop(DRIVER_PERIOD_MS, () => this.lookAtDriver(driver))),
     ]);

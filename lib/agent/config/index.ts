@@ -2,5 +2,5 @@
 export { type InterfaceAddress, resolveAddress } from './address.js';
 export type * from './config.js';
 export { machineAddresses, readConfigFiles } from './files.js';
-export { type ConfigFile, type ConfigInput, type LoadedConfig, loadAgentConfig } from './parse.js';
-export { diffReloadable, type ReloadDiff } from './reload.js';
+export { loadAgentConfig } from './parse.js';
+export { diffReloadable } from './reload.js';

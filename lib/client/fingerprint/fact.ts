@@ -22,5 +22,7 @@ export interface FingerprintInput {
 export interface Fingerprint {
   readonly name: string;
   readonly periodMs: number | null;
+  /** Nobody waits for its first answer: the node is told without it, and again when it is there. */
+  readonly slow?: boolean;
   run(input: FingerprintInput): Promise<Facts>;
 }

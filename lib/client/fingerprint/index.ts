@@ -1,6 +1,7 @@
 import { cgroupFingerprint } from './cgroup.js';
 import { cpuFingerprint } from './cpu.js';
 import type { Fingerprint } from './fact.js';
+import { hardwareFingerprint } from './hardware.js';
 import { hostFingerprint } from './host.js';
 import { memoryFingerprint } from './memory.js';
 import { networkFingerprint } from './network.js';
@@ -16,4 +17,5 @@ export const FINGERPRINTS: readonly Fingerprint[] = [
   storageFingerprint,
   networkFingerprint,
   cgroupFingerprint,
+  hardwareFingerprint,
 ];

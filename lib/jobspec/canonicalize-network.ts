@@ -1,6 +1,6 @@
 import type { NetworkResource, Port, Resources } from '../structs/resources.js';
 import { CPU_MHZ, MEMORY_MB } from './defaults.js';
-import { canonicalAffinity, canonicalConstraint, eachOrNull, listOrNull, oneOrNull, or, orNull } from './loose.js';
+import { canonicalAffinity, canonicalConstraint, eachOrNull, listOrNull, oneOrNull, or } from './loose.js';
 import type { Raw } from './schema/field.js';
 
 function canonicalPort(raw: Raw): Port {
@@ -16,11 +16,12 @@ function canonicalPort(raw: Raw): Port {
 export function canonicalNetwork(raw: Raw): NetworkResource {
   return {
     Mode: or(raw['Mode'], ''),
-    Device: or(raw['Device'], ''),
+    // The node's to choose.
+    Device: '',
     CIDR: or(raw['CIDR'], ''),
     IP: or(raw['IP'], ''),
     Hostname: or(raw['Hostname'], ''),
-    MBits: orNull(raw['MBits']),
+    MBits: or(raw['MBits'], 0),
     DNS: oneOrNull(raw['DNS'], (dns) => ({
       Servers: listOrNull(dns['Servers']),
       Searches: listOrNull(dns['Searches']),
@@ -40,7 +41,8 @@ export function canonicalResources(raw: Raw): Resources {
     Cores: or(raw['Cores'], 0),
     MemoryMB: or(raw['MemoryMB'], MEMORY_MB),
     MemoryMaxMB: or(raw['MemoryMaxMB'], 0),
-    DiskMB: or(raw['DiskMB'], 0),
+    // Disk space is the group's: what a task says of it has no effect.
+    DiskMB: 0,
     IOPS: or(raw['IOPS'], 0),
     SecretsMB: or(raw['SecretsMB'], 0),
     Networks: eachOrNull(raw['Networks'], canonicalNetwork),

@@ -1,10 +1,12 @@
 import type { CheckRestart, Service, ServiceCheck } from '../structs/service.js';
+import { canonicalIdentity } from './canonicalize-identity.js';
 import { CHECK_RESTART_GRACE_NS } from './defaults.js';
 import { eachOrNull, listOrNull, mapOrNull, oneOrNull, or, orNull } from './loose.js';
 import type { Raw } from './schema/field.js';
 
 /** Where a service stands; `task` is '' for a service of the group. */
 export interface ServicePlace {
+  namespace: string;
   job: string;
   group: string;
   task: string;
@@ -22,18 +24,31 @@ function interpolateName(name: string, { job, group, task }: ServicePlace): stri
   return name.replace(/\$\{(JOB|TASKGROUP|TASK|BASE)\}/g, (_, word: string) => known[word] ?? '');
 }
 
-function canonicalCheckRestart(raw: Raw): CheckRestart {
+/** A check's own wishes come before those of its service. */
+function canonicalCheckRestart(service: Raw | null, check: Raw | null): CheckRestart | null {
+  if (!service && !check) return null;
   return {
-    Limit: or(raw['Limit'], 0),
-    Grace: or(raw['Grace'], CHECK_RESTART_GRACE_NS),
-    IgnoreWarnings: or(raw['IgnoreWarnings'], false),
+    Limit: or(check?.['Limit'] || service?.['Limit'], 0),
+    Grace: or(check?.['Grace'] ?? service?.['Grace'], CHECK_RESTART_GRACE_NS),
+    IgnoreWarnings: or(check?.['IgnoreWarnings'] || service?.['IgnoreWarnings'], false),
   };
 }
 
-function canonicalCheck(raw: Raw, service: string, onUpdate: string, restart: CheckRestart | null): ServiceCheck {
-  const own = oneOrNull(raw['CheckRestart'], canonicalCheckRestart);
+/** What a check takes from its service. */
+interface CheckPlace {
+  service: string;
+  onUpdate: string;
+  restart: Raw | null;
+  task: string;
+  /** Of the group: its checks may name a task themselves. */
+  ofGroup: boolean;
+}
+
+const atLeastZero = (value: unknown): number => Math.max(0, or(value, 0));
+
+function canonicalCheck(raw: Raw, place: CheckPlace): ServiceCheck {
   return {
-    Name: (raw['Name'] as string) || `service: ${JSON.stringify(service)} check`,
+    Name: (raw['Name'] as string) || `service: ${JSON.stringify(place.service)} check`,
     Type: or(raw['Type'], ''),
     Command: or(raw['Command'], ''),
     Args: listOrNull(raw['Args']),
@@ -50,15 +65,15 @@ function canonicalCheck(raw: Raw, service: string, onUpdate: string, restart: Ch
     TLSSkipVerify: or(raw['TLSSkipVerify'], false),
     Header: mapOrNull(raw['Header']),
     Method: or(raw['Method'], ''),
-    CheckRestart: own ?? restart,
+    CheckRestart: canonicalCheckRestart(place.restart, orNull<Raw>(raw['CheckRestart'])),
     GRPCService: or(raw['GRPCService'], ''),
     GRPCUseTLS: or(raw['GRPCUseTLS'], false),
-    TaskName: or(raw['TaskName'], ''),
-    SuccessBeforePassing: or(raw['SuccessBeforePassing'], 0),
-    FailuresBeforeCritical: or(raw['FailuresBeforeCritical'], 0),
-    FailuresBeforeWarning: or(raw['FailuresBeforeWarning'], 0),
+    TaskName: (place.ofGroup && (raw['TaskName'] as string)) || place.task,
+    SuccessBeforePassing: atLeastZero(raw['SuccessBeforePassing']),
+    FailuresBeforeCritical: atLeastZero(raw['FailuresBeforeCritical']),
+    FailuresBeforeWarning: atLeastZero(raw['FailuresBeforeWarning']),
     Body: or(raw['Body'], ''),
-    OnUpdate: (raw['OnUpdate'] as string) || onUpdate,
+    OnUpdate: (raw['OnUpdate'] as string) || place.onUpdate,
   };
 }
 
@@ -66,19 +81,29 @@ export function canonicalService(raw: Raw, place: ServicePlace): Service {
   const fallback = [place.job, place.group, place.task].filter((part) => part !== '').join('-');
   const name = interpolateName((raw['Name'] as string) || fallback, place);
   const onUpdate = (raw['OnUpdate'] as string) || 'require_healthy';
-  const restart = oneOrNull(raw['CheckRestart'], canonicalCheckRestart);
+  const provider = ((raw['Provider'] as string) || 'consul') as Service['Provider'];
+  const task = (raw['TaskName'] as string) || place.task;
+  const checkPlace: CheckPlace = {
+    service: name,
+    onUpdate,
+    restart: orNull<Raw>(raw['CheckRestart']),
+    task,
+    ofGroup: place.task === '',
+  };
   return {
     Name: name,
     PortLabel: or(raw['PortLabel'], ''),
-    Provider: ((raw['Provider'] as string) || 'consul') as Service['Provider'],
-    TaskName: or(raw['TaskName'], ''),
+    Provider: provider,
+    Namespace: provider === 'nomad' ? place.namespace : (raw['Namespace'] as string) || 'default',
+    TaskName: task,
     AddressMode: (raw['AddressMode'] as string) || 'auto',
     Address: or(raw['Address'], ''),
     Tags: listOrNull(raw['Tags']),
     CanaryTags: listOrNull(raw['CanaryTags']),
     EnableTagOverride: or(raw['EnableTagOverride'], false),
-    Checks: eachOrNull(raw['Checks'], (check) => canonicalCheck(check, name, onUpdate, restart)),
-    CheckRestart: restart,
+    Checks: eachOrNull(raw['Checks'], (check) => canonicalCheck(check, checkPlace)),
+    // It has gone into the checks.
+    CheckRestart: null,
     Connect: orNull(raw['Connect']),
     Meta: mapOrNull(raw['Meta']),
     CanaryMeta: mapOrNull(raw['CanaryMeta']),
@@ -89,7 +114,7 @@ export function canonicalService(raw: Raw, place: ServicePlace): Service {
       Passing: or(weights['Passing'], 0) || 1,
       Warning: or(weights['Warning'], 0) || 1,
     })),
-    Identity: orNull(raw['Identity']),
+    Identity: oneOrNull(raw['Identity'], canonicalIdentity),
     Kind: or(raw['Kind'], ''),
   };
 }

@@ -5,10 +5,11 @@ import type {
   ScalingPolicy,
   Task,
   TaskArtifact,
+  TaskLifecycle,
   Template,
-  WorkloadIdentity,
 } from '../structs/job.js';
 import type { CsiPluginConfig, VolumeMount } from '../structs/volume.js';
+import { canonicalIdentities } from './canonicalize-identity.js';
 import { canonicalResources } from './canonicalize-network.js';
 import { canonicalService } from './canonicalize-service.js';
 import {
@@ -112,7 +113,7 @@ function canonicalVault(raw: Raw): Record<string, unknown> {
     Env: or(raw['Env'], true),
     DisableFile: or(raw['DisableFile'], false),
     ChangeMode: or(raw['ChangeMode'], 'restart'),
-    ChangeSignal: or(raw['ChangeSignal'], 'SIGHUP'),
+    ChangeSignal: or(raw['ChangeSignal'], 'SIGHUP').toUpperCase(),
     AllowTokenExpiration: or(raw['AllowTokenExpiration'], false),
   };
 }
@@ -125,22 +126,31 @@ export function canonicalConsul(raw: Raw): Record<string, unknown> {
   };
 }
 
-function canonicalIdentity(raw: Raw): WorkloadIdentity {
+function canonicalSecret(raw: Raw): Record<string, unknown> {
   return {
     Name: or(raw['Name'], ''),
-    Audience: listOrNull(raw['Audience']),
-    ChangeMode: or(raw['ChangeMode'], ''),
-    ChangeSignal: or(raw['ChangeSignal'], ''),
-    Env: or(raw['Env'], false),
-    File: or(raw['File'], false),
-    Filepath: or(raw['Filepath'], ''),
-    ServiceName: or(raw['ServiceName'], ''),
-    TTL: or(raw['TTL'], 0),
+    Provider: or(raw['Provider'], ''),
+    Path: or(raw['Path'], ''),
+    Config: mapOrNull(raw['Config']),
+    Env: mapOrNull(raw['Env']),
   };
 }
 
+/** A lifecycle that says nothing is none. */
+function canonicalLifecycle(raw: Raw | null): TaskLifecycle | null {
+  const lifecycle = { Hook: or(raw?.['Hook'], ''), Sidecar: or(raw?.['Sidecar'], false) };
+  return lifecycle.Hook === '' && !lifecycle.Sidecar ? null : (lifecycle as TaskLifecycle);
+}
+
+/** Without hours a schedule is none. */
+function canonicalSchedule(raw: Raw | null): Record<string, unknown> | null {
+  return oneOrNull(raw?.['Cron'], (cron) => ({
+    Cron: { Start: or(cron['Start'], ''), End: or(cron['End'], ''), Timezone: or(cron['Timezone'], '') },
+  }));
+}
+
 /** `count` is the group's, which the policy's minimum falls back to. */
-export function canonicalScaling(raw: Raw, target: Record<string, string>, count: number | null): ScalingPolicy {
+export function canonicalScaling(raw: Raw, target: Record<string, string>, count: number): ScalingPolicy {
   return {
     ID: or(raw['ID'], ''),
     Type: (raw['Type'] as string) || 'horizontal',
@@ -157,7 +167,7 @@ export function canonicalScaling(raw: Raw, target: Record<string, string>, count
 export function canonicalTask(raw: Raw, place: TaskPlace): Task {
   const name = or(raw['Name'], '');
   const target = { Namespace: place.namespace, Job: place.jobId, Group: place.group, Task: name };
-  const servicePlace = { job: place.jobName, group: place.group, task: name };
+  const servicePlace = { namespace: place.namespace, job: place.jobName, group: place.group, task: name };
   return {
     Name: name,
     Driver: or(raw['Driver'], ''),
@@ -179,23 +189,19 @@ export function canonicalTask(raw: Raw, place: TaskPlace): Task {
     VolumeMounts: eachOrNull(raw['VolumeMounts'], canonicalMount),
     CSIPluginConfig: oneOrNull(raw['CSIPluginConfig'], canonicalCsiPlugin),
     Leader: or(raw['Leader'], false),
-    Lifecycle: oneOrNull(raw['Lifecycle'], (lifecycle) => ({
-      Hook: or(lifecycle['Hook'], '') as 'prestart',
-      Sidecar: or(lifecycle['Sidecar'], false),
-    })),
+    Lifecycle: canonicalLifecycle(orNull<Raw>(raw['Lifecycle'])),
     ShutdownDelay: or(raw['ShutdownDelay'], 0),
     Kind: or(raw['Kind'], ''),
     Vault: oneOrNull(raw['Vault'], canonicalVault),
     Consul: oneOrNull(raw['Consul'], canonicalConsul),
-    ScalingPolicies: eachOrNull(raw['ScalingPolicies'], (policy) => canonicalScaling(policy, target, null)),
-    Identity: oneOrNull(raw['Identity'], canonicalIdentity),
-    Identities: eachOrNull(raw['Identities'], canonicalIdentity),
-    Secrets: listOrNull(raw['Secrets']),
+    ScalingPolicies: eachOrNull(raw['ScalingPolicies'], (policy) => canonicalScaling(policy, target, 0)),
+    ...canonicalIdentities(orNull<Raw>(raw['Identity']), listOrNull<Raw>(raw['Identities'])),
+    Secrets: eachOrNull(raw['Secrets'], canonicalSecret),
     Actions: eachOrNull<Action>(raw['Actions'], (action) => ({
       Name: or(action['Name'], ''),
       Command: or(action['Command'], ''),
       Args: listOrNull(action['Args']),
     })),
-    Schedule: orNull(raw['Schedule']),
+    Schedule: canonicalSchedule(orNull<Raw>(raw['Schedule'])),
   };
 }

@@ -49,8 +49,8 @@ export function canonicalizeJob(partial: Partial<Job>): Job {
     Affinities: eachOrNull(raw['Affinities'], canonicalAffinity),
     Spreads: eachOrNull(raw['Spreads'], canonicalSpread),
     TaskGroups: eachOrNull(raw['TaskGroups'], (group) => canonicalGroup(group, place)) ?? [],
-    Update: place.update,
-    Multiregion: orNull(raw['Multiregion']),
+    Update: jobUpdate(place.update),
+    Multiregion: oneOrNull(raw['Multiregion'], canonicalMultiregion),
     Periodic: oneOrNull(raw['Periodic'], (periodic) => ({
       Enabled: or(periodic['Enabled'], true),
       Spec: or(periodic['Spec'], ''),
@@ -117,6 +117,39 @@ function updateOf(raw: Raw, type: JobType): UpdateStrategy | null {
   return type === 'service' || type === 'system' ? UPDATE : null;
 }
 
+const NO_UPDATE: UpdateStrategy = {
+  Stagger: 0,
+  MaxParallel: 0,
+  HealthCheck: '',
+  MinHealthyTime: 0,
+  HealthyDeadline: 0,
+  ProgressDeadline: 0,
+  AutoRevert: false,
+  AutoPromote: false,
+  Canary: 0,
+};
+
+/** What the job itself keeps of its update: the groups have it all. */
+function jobUpdate(update: UpdateStrategy | null): UpdateStrategy {
+  if (!update || update.MaxParallel <= 0) return NO_UPDATE;
+  return { ...NO_UPDATE, Stagger: update.Stagger, MaxParallel: update.MaxParallel };
+}
+
+function canonicalMultiregion(raw: Raw): unknown {
+  const strategy = orNull<Raw>(raw['Strategy']);
+  return {
+    Strategy: { MaxParallel: or(strategy?.['MaxParallel'], 0), OnFailure: or(strategy?.['OnFailure'], '') },
+    Regions:
+      eachOrNull(raw['Regions'], (region) => ({
+        Name: or(region['Name'], ''),
+        Count: or(region['Count'], 1),
+        Datacenters: listOrNull(region['Datacenters']),
+        NodePool: or(region['NodePool'], ''),
+        Meta: mapOrNull(region['Meta']),
+      })) ?? [],
+  };
+}
+
 /** Nothing in it is set: a job that another server printed without one says it this way. */
 function isEmpty(update: UpdateStrategy): boolean {
   return Object.values(update).every((value) => !value);
@@ -176,7 +209,7 @@ function canonicalGroup(raw: Raw, job: JobPlace): TaskGroup {
     Spreads: eachOrNull(raw['Spreads'], canonicalSpread),
     Networks: eachOrNull(raw['Networks'], canonicalNetwork),
     Services: eachOrNull(raw['Services'], (service) =>
-      canonicalService(service, { job: job.name, group: name, task: '' }),
+      canonicalService(service, { namespace: job.namespace, job: job.name, group: name, task: '' }),
     ),
     Volumes: canonicalVolumes(raw['Volumes']),
     RestartPolicy: restart,

@@ -45,7 +45,10 @@ export function merge<T extends object>(defaults: T, ...overrides: (unknown | nu
 }
 
 export function canonicalConstraint(raw: Raw): Constraint {
-  return { LTarget: or(raw['LTarget'], ''), RTarget: or(raw['RTarget'], ''), Operand: or(raw['Operand'], '') };
+  const Operand = or<string>(raw['Operand'], '');
+  // Without a value it holds.
+  const fallback = Operand === 'distinct_hosts' ? 'true' : '';
+  return { LTarget: or(raw['LTarget'], ''), RTarget: (raw['RTarget'] as string) || fallback, Operand };
 }
 
 export function canonicalAffinity(raw: Raw): Affinity {

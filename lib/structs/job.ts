@@ -25,6 +25,7 @@ export interface Job {
   Affinities: Affinity[] | null;
   Spreads: Spread[] | null;
   TaskGroups: TaskGroup[];
+  /** Stagger and max_parallel only: all of it stands in the groups. */
   Update: UpdateStrategy | null;
   Multiregion: unknown;
   Periodic: PeriodicConfig | null;
@@ -248,6 +249,7 @@ export interface WorkloadIdentity {
   Filepath: string;
   ServiceName: string;
   TTL: Nanos;
+  ExtraClaims: string[] | null;
 }
 
 export interface Action {

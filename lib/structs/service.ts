@@ -4,6 +4,8 @@ export interface Service {
   Name: string;
   PortLabel: string;
   Provider: 'nomad' | 'consul';
+  /** Of the registry: the job's for nomad, "default" for consul. */
+  Namespace: string;
   TaskName: string;
   AddressMode: string;
   Address: string;

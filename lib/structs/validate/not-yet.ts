@@ -1,4 +1,4 @@
-import type { Job } from '../job.js';
+import type { Job, WorkloadIdentity } from '../job.js';
 import type { Report } from './issue.js';
 
 type Place = 'job' | 'group' | 'task' | 'resources' | 'network' | 'volume';
@@ -29,7 +29,7 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'CSIPluginConfig', name: 'csi_plugin' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
-  { at: 'task', key: 'Identity', name: 'identity' },
+  { at: 'task', key: 'Identity', name: 'identity', when: isExposed },
   { at: 'task', key: 'Identities', name: 'identity' },
   { at: 'task', key: 'Actions', name: 'action' },
   { at: 'task', key: 'Schedule', name: 'schedule' },
@@ -43,6 +43,12 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'volume', key: 'Sticky', name: 'sticky' },
   { at: 'volume', key: 'PerAlloc', name: 'per_alloc' },
 ];
+
+/** Every task has an identity; what there is not yet is to hand it to the task. */
+function isExposed(value: unknown): boolean {
+  const { Env, File, Filepath, TTL, ChangeMode } = value as WorkloadIdentity;
+  return Env || File || Filepath !== '' || TTL !== 0 || ChangeMode !== '';
+}
 
 /** Refuses every feature of the table that the job uses. */
 export function validateNotYet(job: Job, report: Report): void {

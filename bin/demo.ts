@@ -54,7 +54,7 @@ async function startAgent(dataDir: string, port: number): Promise<ChildProcess> 
   const config = join(dataDir, 'demo.hcl');
   writeFileSync(
     config,
-    `name = "demo"\ndata_dir = ${JSON.stringify(join(dataDir, 'data'))}\nlog_level = "WARN"\nports {\n  http = ${port}\n}\nserver {\n  enabled = true\n}\nclient {\n  enabled = true\n}\nplugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}\n`,
+    `name = "demo"\ndata_dir = ${JSON.stringify(join(dataDir, 'data'))}\nlog_level = "WARN"\nports {\n  http = ${port}\n  rpc  = 0\n}\nserver {\n  enabled = true\n}\nclient {\n  enabled = true\n}\nplugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}\n`,
   );
   const agent = spawn(process.execPath, [MESHNOMAD, 'agent', '-config', config], {
     stdio: ['ignore', 'ignore', 'inherit'],

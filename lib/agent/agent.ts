@@ -148,7 +148,8 @@ class RunningAgent implements Agent {
       random,
       log: log.child('raft'),
     });
-    const address = `${advertised(settings.rpc.host)}:${settings.rpc.port}`;
+    // A port that the system chooses is known once it is listened on.
+    const address = (): string => `${advertised(settings.rpc.host)}:${this.#listener?.port ?? settings.rpc.port}`;
     this.#server = createServer({
       consensus: this.#consensus,
       store,
@@ -159,8 +160,8 @@ class RunningAgent implements Agent {
       config: {
         region: settings.region,
         knownDrivers: DRIVER_NAMES,
-        servers: () => [address],
-        addressOf: () => address,
+        servers: () => [address()],
+        addressOf: address,
         ...settings.server,
       },
     });

@@ -6,6 +6,9 @@ import type { Output } from './command.js';
 import { localTime, paint, shortId } from './format.js';
 import { deploymentText, failedGroupsText } from './tables.js';
 
+/** Types of task events that say why a task did not work. */
+const TELLING = new Set(['Driver Failure', 'Setup Failure', 'Failed Validation', 'Terminated', 'Killed']);
+
 /** How long one blocking query waits before it is asked again. */
 const WAIT = '30s';
 
@@ -115,9 +118,25 @@ export class Monitor {
     this.#output.out(`  ${mark} Deployment ${quote(this.#id(deployment.ID))} ${deployment.Status}\n`);
     this.#output.out(indent(deploymentText(deployment, { verbose: this.#verbose, withJob: true })));
     if (good) return 0;
+    await this.#tellWhy(deployment.ID);
     if (/rolling back|roll back/i.test(deployment.StatusDescription))
       this.#output.out('\n    The job was reverted to its last stable version.');
     return 1;
+  }
+
+  /** What the tasks of a failed roll-out said last: the reason, as a rule. */
+  async #tellWhy(deploymentId: string): Promise<void> {
+    const { value } = await this.#api.get<AllocListStub[] | null>(`/v1/deployment/allocations/${deploymentId}`);
+    const failed = (value ?? []).filter(({ DeploymentStatus }) => DeploymentStatus?.Healthy === false);
+    for (const { ID, TaskStates } of failed) {
+      for (const [task, { Events }] of Object.entries(TaskStates ?? {})) {
+        const event = Events.findLast(({ Type }) => TELLING.has(Type));
+        if (!event) continue;
+        this.#output.out(
+          `\n    Allocation ${quote(this.#id(ID))}, task ${quote(task)}: ${event.Type}: ${event.DisplayMessage}`,
+        );
+      }
+    }
   }
 
   #id(id: string): string {

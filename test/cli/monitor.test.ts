@@ -72,9 +72,24 @@ t.test('a failed deployment ends with 1', async (t) => {
       Status: 'failed',
       StatusDescription: 'Failed due to progress deadline - rolling back to job version 1',
     }),
+    [`GET /v1/deployment/allocations/${DEPLOYMENT_ID}`]: [
+      {
+        ID: 'a1b2c3d4-0000',
+        DeploymentStatus: { Healthy: false },
+        TaskStates: {
+          server: {
+            Events: [
+              { Type: 'Driver Failure', DisplayMessage: 'image "x" could not be pulled' },
+              { Type: 'Not Restarting', DisplayMessage: 'Policy allows no restarts' },
+            ],
+          },
+        },
+      },
+    ],
   };
   const { code, out } = await world.run(...MONITOR);
   t.equal(code, 1);
+  t.match(out, 'Allocation "a1b2c3d4", task "server": Driver Failure: image "x" could not be pulled', 'it says why');
   t.match(out, /✗ Deployment "d1b2c3d4" failed/);
   t.match(out, /reverted to its last stable version/);
 });

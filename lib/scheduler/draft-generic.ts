@@ -16,12 +16,12 @@ const BATCH_LIMIT = 2;
 /** How many older versions are asked for a stable one. */
 const VERSIONS_BACK_MAX = 6;
 
-/** Reconciles a service or batch job and finds nodes for what it lacks. Synchronous, and changes nothing but its draft. */
-export function draftGeneric(input: DraftInput): Draft {
+/** Reconciles a service or batch job and finds nodes for what it lacks. Changes nothing but its draft. */
+export function draftGeneric(input: DraftInput): Generator<void, Draft, void> {
   return atDesk(input, draftAt);
 }
 
-function draftAt(desk: Desk): Draft {
+function* draftAt(desk: Desk): Generator<void, Draft, void> {
   const kinds = new UpdateKinds(desk);
   const result = reconcileJob({
     job: desk.job,
@@ -44,7 +44,12 @@ function draftAt(desk: Desk): Draft {
     ...result.place.filter(({ replaces }) => replaces),
     ...result.place.filter(({ replaces }) => !replaces),
   ];
-  if (stack && job) for (const placement of order) findPlace(desk, { stack, job, placement, result, failed });
+  if (stack && job) {
+    for (const placement of order) {
+      findPlace(desk, { stack, job, placement, result, failed });
+      if (desk.needsRest()) yield;
+    }
+  }
   return {
     plan: desk.builder.plan,
     isNoop: desk.builder.isNoop,

@@ -40,12 +40,20 @@ export interface DraftInput {
 }
 
 /** Lays a desk, and clears it when the draft is made. */
-export function atDesk<T>(input: DraftInput, draft: (desk: Desk) => T): T {
+export function* atDesk<T>(
+  input: DraftInput,
+  draft: (desk: Desk) => Generator<void, T, void>,
+): Generator<void, T, void> {
   const fleet = fleetOf(input.state);
-  return withColumns(fleet, (columns) => draft(new Desk(input, fleet, columns)));
+  return yield* withColumns(fleet, (columns) => draft(new Desk(input, fleet, columns)));
 }
 
-/** The desk at which a draft is made: the world as columns, and the plan so far. Lives for one synchronous attempt. */
+/** Work between two rests, in nodes looked at: about two milliseconds. */
+const WORK_PER_TURN = 4000;
+/** What placing one allocation costs on top, in nodes looked at. */
+const WORK_PER_PLACEMENT = 20;
+
+/** The desk at which a draft is made: the world as columns, and the plan so far. Lives for one attempt. */
 export class Desk {
   readonly evaluation: Evaluation;
   readonly state: StateReader;
@@ -62,6 +70,8 @@ export class Desk {
   readonly builder: PlanBuilder;
   readonly #fates = new Map<string, NodeFate>();
   #stack: Stack | null = null;
+  #placements = 0;
+  #rested = 0;
 
   constructor(input: DraftInput, fleet: Fleet, columns: Columns) {
     const { evaluation, state } = input;
@@ -122,6 +132,14 @@ export class Desk {
 
   rowOf(alloc: Allocation): number {
     return this.fleet.rowOf.get(alloc.NodeID) ?? -1;
+  }
+
+  /** Whether so much was done since the last rest that others should have their turn; to be asked after each placement. */
+  needsRest(): boolean {
+    const work = ++this.#placements * WORK_PER_PLACEMENT + (this.#stack?.looks ?? 0);
+    if (work - this.#rested < WORK_PER_TURN) return false;
+    this.#rested = work;
+    return true;
   }
 
   /** Takes an allocation out of the counts, as if it were stopped. */

@@ -71,11 +71,14 @@ export function isInReach(node: Node, datacenters: readonly string[], pool: stri
   return datacenters.some((pattern) => matchesGlob(pattern, node.Datacenter));
 }
 
-/** Lends columns to `use`, which must be done with them when it returns. */
-export function withColumns<T>(fleet: Fleet, use: (columns: Columns) => T): T {
+/** Lends columns to `use`, which must be done with them when it ends. */
+export function* withColumns<T>(
+  fleet: Fleet,
+  use: (columns: Columns) => Generator<void, T, void>,
+): Generator<void, T, void> {
   const columns = fleet.spare.pop() ?? new Columns(fleet.nodes.length);
   try {
-    return use(columns);
+    return yield* use(columns);
   } finally {
     columns.reclaim();
     fleet.spare.push(columns);

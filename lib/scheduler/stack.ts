@@ -60,6 +60,8 @@ export class Stack {
   /** Candidate rows, shuffled as far as they have been looked at: few of many are. */
   readonly #order: Uint32Array;
   #shuffled = 0;
+  /** Nodes looked at so far: a measure of the work done. */
+  looks = 0;
   /** Where the next search starts, so that searches share the nodes out among them. */
   #offset = 0;
   readonly #skippedRows = new Int32Array(SKIPPED_MAX);
@@ -342,6 +344,7 @@ export class Stack {
 
   #metrics(program: GroupProgram, request: SelectRequest): AllocMetric {
     const { candidates, job } = this.#world;
+    this.looks += this.#counter.evaluated;
     return this.#counter.result({
       pool: job.NodePool,
       inPool: candidates.rows.length,

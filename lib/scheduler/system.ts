@@ -27,11 +27,11 @@ export function scheduleSystem(evaluation: Evaluation, options: ScheduleOptions)
   return runAttempts(evaluation, METHOD, options);
 }
 
-function draftSystem(input: DraftInput): SystemDraft {
+function draftSystem(input: DraftInput): Generator<void, SystemDraft, void> {
   return atDesk(input, draftAt);
 }
 
-function draftAt(desk: Desk): SystemDraft {
+function* draftAt(desk: Desk): Generator<void, SystemDraft, void> {
   const kinds = new UpdateKinds(desk);
   const { job, evaluation, builder, fleet } = desk;
   const result = reconcileSystem({
@@ -55,9 +55,13 @@ function draftAt(desk: Desk): SystemDraft {
   const { stack } = desk;
   if (stack && job) {
     const context = { desk, stack, job, failed, queued, full };
-    for (const { alloc, group } of updates) placeOn(context, alloc.NodeID, { group, previous: alloc, replaces: true });
+    for (const { alloc, group } of updates) {
+      placeOn(context, alloc.NodeID, { group, previous: alloc, replaces: true });
+      if (desk.needsRest()) yield;
+    }
     for (const { nodeId, group, previous } of result.place) {
       placeOn(context, nodeId, { group, previous, replaces: false });
+      if (desk.needsRest()) yield;
     }
   }
   if (evaluation.AnnotatePlan) {

@@ -13,7 +13,15 @@ import type { ServerWorld } from './world.js';
 /** A scheduler: looks at one evaluation and hands what it decides to the planner. */
 export type Schedule = (
   evaluation: Evaluation,
-  world: { state: StateReader; planner: Planner; now: Millis; random: Random; log: Log },
+  world: {
+    state: StateReader;
+    planner: Planner;
+    now: Millis;
+    random: Random;
+    log: Log;
+    /** Resolves once others had the thread. */
+    yieldTurn?: () => Promise<void>;
+  },
 ) => Promise<void>;
 
 export interface WorkerParts {
@@ -74,6 +82,7 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
       now: world.now(),
       random: world.random,
       log: world.log.child('scheduler'),
+      yieldTurn: () => new Promise((resolve) => world.timers.soon(resolve)),
     });
     await store();
   } finally {

@@ -18,13 +18,13 @@ import { createSimulatedTime, type SimulatedTime } from './simulated-time.js';
 /** Consensus of one, in memory: every entry is committed a moment later. */
 export interface FakeConsensus extends Consensus {
   lead(leads: boolean): void;
-  /** Every command that was applied, in order. */
+  /** Every command that was applied, in order (unless it was told not to keep them). */
   readonly log: Command[];
   /** While set, proposals are refused with it. */
   failWith: MeshError | null;
 }
 
-export function createFakeConsensus(store: Store): FakeConsensus {
+export function createFakeConsensus(store: Store, { keepLog = true } = {}): FakeConsensus {
   const listeners: ((leads: boolean) => void)[] = [];
   let leads = false;
   const log: Command[] = [];
@@ -35,7 +35,7 @@ export function createFakeConsensus(store: Store): FakeConsensus {
       if (!leads) throw new MeshError('E_NO_LEADER', 'No cluster leader');
       await Promise.resolve();
       if (this.failWith) throw this.failWith;
-      log.push(command);
+      if (keepLog) log.push(command);
       const index = store.index + 1;
       return { index, result: store.apply(index, command) };
     },

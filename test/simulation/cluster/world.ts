@@ -1,0 +1,111 @@
+import { createServer, type Server } from '../../../lib/server/server.js';
+import type { Timers } from '../../../lib/server/timers.js';
+import { createStore, type Store } from '../../../lib/state/store.js';
+import type { Node } from '../../../lib/structs/node.js';
+import { Heap } from '../../../lib/util/heap.js';
+import { silentLog } from '../../../lib/util/log.js';
+import { type Random, seededRandom } from '../../../lib/util/random.js';
+import { createFakeConsensus } from '../../server/world.js';
+import { type Call, type Clients, createClients } from './clients.js';
+
+/** The server and the state of production, with agreement in memory and a clock that moves when told to. */
+export interface ClusterWorld {
+  readonly store: Store;
+  readonly server: Server;
+  readonly call: Call;
+  readonly clients: Clients;
+  readonly nodes: Map<string, Node>;
+  readonly random: Random;
+  now(): number;
+  /** Resolves once no evaluation is ready or at work and no plan under way. */
+  idle(): Promise<void>;
+  /** Lets time pass, with what falls due in it. */
+  advance(ms: number): Promise<void>;
+  stop(): void;
+}
+
+export function createClusterWorld(seed: number): ClusterWorld {
+  const store = createStore();
+  const consensus = createFakeConsensus(store, { keepLog: false });
+  const clock = createClock();
+  const server = createServer({
+    consensus,
+    store,
+    now: clock.now,
+    random: seededRandom(seed),
+    log: silentLog,
+    timers: clock.timers,
+    // Machines fail when they are told to, not for want of a heartbeat.
+    config: { region: 'global', heartbeat: { ttlMinMs: 1000 * 3_600_000 } },
+  });
+  server.start();
+  consensus.lead(true);
+  const signal = new AbortController().signal;
+  const call: Call = (method, args) => {
+    const handler = server.handlers[method] as (args: unknown, context: unknown) => Promise<never>;
+    return handler(args, { signal });
+  };
+  const random = seededRandom(seed + 1);
+  const nodes = new Map<string, Node>();
+  const clients = createClients({ store, nodes, call, now: clock.now, random });
+  const idle = async (): Promise<void> => {
+    for (let quiet = 0; quiet < 3; ) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const { broker, plansInFlight } = server.counts();
+      quiet = broker.ready + broker.outstanding + broker.pending + plansInFlight === 0 ? quiet + 1 : 0;
+    }
+  };
+  return {
+    ...{ store, server, call, clients, nodes, random, idle },
+    now: clock.now,
+    async advance(ms) {
+      const end = clock.now() + ms;
+      await idle();
+      while (clock.fireNext(end)) await idle();
+      clock.moveTo(end);
+    },
+    stop: () => server.stop(),
+  };
+}
+
+interface Clock {
+  now(): number;
+  readonly timers: Timers;
+  /** Fires what is due next, unless that is after `endMs`; says whether there was anything. */
+  fireNext(endMs: number): boolean;
+  moveTo(ms: number): void;
+}
+
+function createClock(): Clock {
+  let nowMs = Date.UTC(2026, 0, 1);
+  let order = 0;
+  const due = new Heap<{ ms: number; order: number; fn: (() => void) | null }>(
+    (a, b) => a.ms < b.ms || (a.ms === b.ms && a.order < b.order),
+  );
+  return {
+    now: () => nowMs,
+    timers: {
+      setTimeout(ms, fn) {
+        const timer: { ms: number; order: number; fn: (() => void) | null } = { ms: nowMs + ms, order: order++, fn };
+        due.push(timer);
+        return () => {
+          timer.fn = null;
+        };
+      },
+      soon: (fn) => void setImmediate(fn),
+    },
+    fireNext(endMs) {
+      for (let next = due.peek(); next && next.ms <= endMs; next = due.peek()) {
+        due.pop();
+        if (!next.fn) continue;
+        nowMs = Math.max(nowMs, next.ms);
+        next.fn();
+        return true;
+      }
+      return false;
+    },
+    moveTo(ms) {
+      nowMs = Math.max(nowMs, ms);
+    },
+  };
+}

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type Diagnostic, errorAt, formatDiagnostic } from '../hcl/index.js';
 import { canonicalizeJob } from '../jobspec/canonicalize.js';
 import { type ParsedJob, parseJob } from '../jobspec/parse.js';
@@ -8,6 +9,7 @@ import type { JobSubmission } from '../structs/job.js';
 import { findIssues } from '../structs/validate/job.js';
 import { ApiError } from './api.js';
 import type { Context, FlagSpec } from './command.js';
+import { cliFunctions } from './hcl-host.js';
 
 /** Flags of the commands that read a job file. */
 export const SOURCE_FLAGS: Record<string, FlagSpec> = {
@@ -47,7 +49,13 @@ export function loadJob({ flags, env, output }: Context, path: string): JobSourc
   const filename = path === '-' ? '<stdin>' : path;
   const files = flags.list('var-file').map((filename) => ({ filename, source: readSource(filename) }));
   const variables = { flags: flags.list('var'), files, env };
-  const parsed = parseJob({ source, filename, variables, strict: flags.optionalBool('hcl2-strict') ?? true });
+  const parsed = parseJob({
+    source,
+    filename,
+    variables,
+    strict: flags.optionalBool('hcl2-strict') ?? true,
+    functions: cliFunctions(path === '-' ? process.cwd() : dirname(path)),
+  });
   if (!parsed.ok) {
     const count = parsed.error.length;
     output.error(`Error getting job struct: ${filename} has ${count === 1 ? 'an error' : `${count} errors`}\n`);

@@ -1,6 +1,6 @@
 import { convert } from './convert.js';
 import { type Diagnostic, errorAt, type SourceRange } from './diagnostics.js';
-import { toDouble } from './number.js';
+import { type BigFloat, isInteger, toDouble } from './number.js';
 import { DYNAMIC, NUMBER, STRING, type Type } from './types.js';
 import { UNKNOWN, unknownValue, type Value } from './values.js';
 
@@ -52,6 +52,14 @@ function unknownAttribute(type: Type, name: string, range: SourceRange): Accesse
 
 const NO_ELEMENT = 'The given key does not identify an element in this collection value';
 
+function whyNoItem(items: readonly Value[], index: BigFloat): string {
+  if (!isInteger(index))
+    return 'indexing a sequence requires a whole number, but the given index has a fractional part';
+  if (index.mantissa < 0n) return 'a negative number is not a valid index for a sequence';
+  if (items.length === 0) return 'the collection has no elements';
+  return 'the given index is greater than or equal to the length of the collection';
+}
+
 /** `value[key]` */
 export function elementOf(value: Value, key: Value, range: SourceRange): Accessed {
   const refuse = (detail: string): Diagnostic => errorAt(range, 'Invalid index', detail);
@@ -70,7 +78,10 @@ export function elementOf(value: Value, key: Value, range: SourceRange): Accesse
       const index = convert(key, NUMBER);
       if (!index.ok) return refuse(`${NO_ELEMENT}: ${index.error.message}.`);
       if (index.value.kind !== 'number') return unknownValue(value.kind === 'list' ? value.element : DYNAMIC);
-      return value.items[toDouble(index.value.value)] ?? refuse(`${NO_ELEMENT}.`);
+      return (
+        value.items[toDouble(index.value.value)] ??
+        refuse(`${NO_ELEMENT}: ${whyNoItem(value.items, index.value.value)}.`)
+      );
     }
     case 'map':
     case 'object': {

@@ -21,8 +21,13 @@ export function evaluateCall(evaluator: Evaluator, call: CallExpression, context
   const found = lookUpFunction(call.name, { name: call.nameRange, call: call.range }, context);
   if ('severity' in found) return evaluator.error(found.subject, found.summary, found.detail, found.context);
   if (found.kind === 'expressions') {
+    const given = call.arguments.map((argument) => ({ value: UNKNOWN, at: startRange(argument) }));
+    if (!countFits(evaluator, call, found, given)) return UNKNOWN;
     const result = found.call(call.arguments, context);
-    return result.ok ? result.value : refused(evaluator, call, result.error, []);
+    if (result.ok) return result.value;
+    const { argument } = result.error;
+    const named = argument === undefined ? undefined : parameterAt(found, argument);
+    return refused(evaluator, call, result.error, given, named);
   }
   const given = argumentsOf(evaluator, call, context);
   if (!given || !countFits(evaluator, call, found, given)) return UNKNOWN;
@@ -52,12 +57,7 @@ function expand(evaluator: Evaluator, call: CallExpression, last: Expression, co
   return null;
 }
 
-function countFits(
-  evaluator: Evaluator,
-  call: CallExpression,
-  fn: ValuesFunction,
-  given: readonly Argument[],
-): boolean {
+function countFits(evaluator: Evaluator, call: CallExpression, fn: HclFunction, given: readonly Argument[]): boolean {
   const { parameters, variadic } = fn;
   const missing = parameters[given.length];
   if (missing) {
@@ -83,7 +83,7 @@ function bounded(call: () => CallResult): CallResult {
   }
 }
 
-function parameterAt({ parameters, variadic }: ValuesFunction, i: number): Parameter | undefined {
+function parameterAt({ parameters, variadic }: HclFunction, i: number): Parameter | undefined {
   return parameters[i] ?? variadic;
 }
 
@@ -130,5 +130,5 @@ function refused(
     return evaluator.error(at, 'Invalid function argument', detail, call.range);
   }
   const detail = `Call to function "${call.name}" failed: ${message}.`;
-  return evaluator.error(call.nameRange, 'Error in function call', detail, call.range);
+  return evaluator.error(startRange(call), 'Error in function call', detail, call.range);
 }

@@ -42,5 +42,8 @@ export type HclFunction =
     }
   | {
       readonly kind: 'expressions';
+      /** For their number and names; their types do not count. */
+      readonly parameters: readonly Parameter[];
+      readonly variadic?: Parameter;
       readonly call: (args: readonly Expression[], context: EvalContext) => CallResult;
     };

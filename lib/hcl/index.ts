@@ -15,8 +15,9 @@ export {
 } from './diagnostics.js';
 export { type Evaluated, evaluate } from './evaluate.js';
 export { typeOfConstraint } from './functions/convert.js';
-export { jsonEncode } from './functions/encoding.js';
+export { type HclFiles, type HclHost, hostFunctions } from './functions/host.js';
 export { STANDARD_FUNCTIONS } from './functions/index.js';
+export { jsonEncode } from './functions/json.js';
 export { parseJson } from './json.js';
 export { bigFloatToString, isInteger, toDouble, truncate } from './number.js';
 export { type ParsedBody, type ParsedExpression, parseExpression, parseHcl } from './parser.js';

@@ -34,9 +34,30 @@ export function lookUpFunction(
     names.push(...scope.functions.keys());
   }
   if (!allowed) return errorAt(ranges.call, 'Function calls not allowed', 'Functions may not be called here.');
-  const detail = `There is no function named "${name}".${suggestion(name, names)}`;
+  const instead = Object.hasOwn(ELSEWHERE, name) ? ` ${ELSEWHERE[name]}` : suggestion(name, names);
+  const detail = `There is no function named "${name}".${instead}`;
   return errorAt(ranges.name, 'Call to unknown function', detail, ranges.call);
 }
+
+/** Functions that Terraform has and Nomad has not, and what to write in their place. */
+const ELSEWHERE: Record<string, string> = {
+  tostring: 'Write convert(value, string).',
+  tonumber: 'Write convert(value, number).',
+  tobool: 'Write convert(value, bool).',
+  tolist: 'Write convert(value, list(any)), with the type of the elements for any.',
+  toset: 'Write convert(value, set(any)), with the type of the elements for any.',
+  tomap: 'Write convert(value, map(any)), with the type of the elements for any.',
+  regex: 'Write regex_replace(text, pattern, replacement), with $1 for a group in the replacement.',
+  regexall: 'There is only regex_replace(text, pattern, replacement).',
+  startswith: 'Write substr(text, 0, strlen(prefix)) == prefix.',
+  endswith: 'Write trimsuffix(text, suffix) != text.',
+  sum: 'Add the numbers with +.',
+  setsubtract: 'Write [for x in a : x if !contains(b, x)].',
+  timestamp: 'A job file has no clock; give the time as a variable.',
+  filemd5: 'Write md5(file(path)).',
+  filesha256: 'Write sha256(file(path)).',
+  one: 'Write element(list, 0).',
+};
 
 function suggestion(name: string, names: readonly string[]): string {
   const found = nearest(name, names);

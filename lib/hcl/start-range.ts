@@ -1,5 +1,6 @@
 import type { Expression } from './ast.js';
 import type { SourceRange } from './diagnostics.js';
+import { endOf, span } from './source-map.js';
 
 /** The first thing of an expression: at which a message points when the whole would be too much to underline. */
 export function startRange(expression: Expression): SourceRange {
@@ -9,7 +10,7 @@ export function startRange(expression: Expression): SourceRange {
       case 'traversal':
         return node.rootRange;
       case 'call':
-        return node.nameRange;
+        return span(node.nameRange, node.openRange);
       case 'tuple':
       case 'object':
       case 'for':
@@ -18,7 +19,7 @@ export function startRange(expression: Expression): SourceRange {
         return node.operatorRange;
       case 'template': {
         const first = node.parts[0];
-        if (!first) return node.range;
+        if (!first) return endOf(node.range);
         node = first;
         break;
       }

@@ -83,14 +83,15 @@ const ERRORS: Record<string, string> = {
   '"x${list}"':
     'e:1,5-9: Invalid template interpolation value; Cannot include the given value in a string template: string required.',
   'ports.ftp': 'e:1,6-10: Unsupported attribute; This object does not have an attribute named "ftp".',
-  'list[2]': 'e:1,5-8: Invalid index; The given key does not identify an element in this collection value.',
+  'list[2]':
+    'e:1,5-8: Invalid index; The given key does not identify an element in this collection value: the given index is greater than or equal to the length of the collection.',
   'true ? 1 : [2]':
     'e:1,8-15: Inconsistent conditional result types; The true and false result expressions must have consistent types. The given expressions are number and tuple, respectively.',
   'name ? 1 : 2': 'e:1,1-5: Incorrect condition type; The condition expression must be of type bool.',
   '{a.b = 1}':
     "e:1,2-5: Ambiguous attribute key; If this expression is intended to be a reference, wrap it in parentheses. If it's instead intended as a literal name containing periods, wrap it in quotes to create a string literal.",
   'element([], 0)':
-    'e:1,9-10: Invalid function argument; Invalid value for "list" parameter: cannot use element function with an empty list.',
+    'e:1,1-9: Error in function call; Call to function "element" failed: cannot use element function with an empty list.',
 };
 
 t.test('errors have the words and places of HashiCorp', async (t) => {

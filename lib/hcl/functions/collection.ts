@@ -1,9 +1,7 @@
 import { ok } from '../../util/result.js';
 import type { CallResult, HclFunction } from '../context.js';
 import { convert, unify } from '../convert.js';
-import { graphemes } from '../graphemes.js';
-import { add, type BigFloat, bigFloat, compare } from '../number.js';
-import { BOOL, DYNAMIC, listOf, NUMBER, STRING, typeName } from '../types.js';
+import { BOOL, DYNAMIC, listOf, NUMBER, STRING, sameType, typeName } from '../types.js';
 import {
   boolValue,
   compareStrings,
@@ -24,211 +22,230 @@ import {
   entriesOf,
   integerOf,
   itemsOf,
+  listOfTexts,
+  NOT_WHOLE,
   number,
+  orderedItemsOf,
   refuse,
-  sequence,
   text,
   textOf,
   texts,
   textsOf,
 } from './define.js';
 
-const isList = (value: Value | undefined): boolean => value?.kind !== 'tuple';
+type Call = (args: readonly Value[]) => CallResult;
 
-function length(value: Value | undefined): CallResult {
-  if (value?.kind === 'string') return ok(numberValue(graphemes(value.value).length));
-  const size = itemsOf(value)?.length ?? entriesOf(value)?.size;
-  return size === undefined ? refuse('collection must be a list, a map or a tuple', 0) : ok(numberValue(size));
-}
+const anyList = { name: 'list', type: listOf(DYNAMIC) };
+const nameOf = (value: Value | undefined): string => (value ? typeName(typeOf(value)) : 'nothing');
 
-/** Runs over a list, set or tuple; anything else is refused. */
-function overItems(value: Value | undefined, use: (items: readonly Value[]) => CallResult): CallResult {
-  const items = itemsOf(value);
-  return items
-    ? use(items)
-    : refuse(`a list or tuple is required, not ${value ? typeName(typeOf(value)) : 'nothing'}`, 0);
-}
+const length: Call = ([value]) => {
+  // An object has attributes, not elements: it has no length there.
+  const size = itemsOf(value)?.length ?? (value?.kind === 'map' ? value.entries.size : undefined);
+  return size === undefined ? refuse('collection must be a list, a map or a tuple') : ok(numberValue(size));
+};
 
-function overEntries(value: Value | undefined, use: (entries: ReadonlyMap<string, Value>) => CallResult): CallResult {
-  const entries = entriesOf(value);
-  return entries ? use(entries) : refuse('a map or object is required', 0);
-}
+const element: Call = ([list, at]) => {
+  const items = orderedItemsOf(list);
+  if (!items) return refuse(`cannot read elements from ${nameOf(list)}`);
+  const index = integerOf(at);
+  if (index === null) return refuse(`invalid index: ${NOT_WHOLE}`);
+  if (items.length === 0) return refuse('cannot use element function with an empty list');
+  return ok(items[((index % items.length) + items.length) % items.length] as Value);
+};
 
-function element(items: readonly Value[], index: number | null): CallResult {
-  if (index === null || index < 0) return refuse('cannot use element function with a negative or fractional index', 1);
-  const found = items[index % items.length];
-  return found ? ok(found) : refuse('cannot use element function with an empty list', 0);
-}
-
-function lookup([collection, key, fallback]: readonly Value[]): CallResult {
-  return overEntries(collection, (entries) => {
-    const found = entries.get(textOf(key)) ?? fallback;
-    return found ? ok(found) : refuse(`lookup failed to find key "${textOf(key)}"`, 1);
-  });
-}
-
-function merge(values: readonly Value[]): CallResult {
-  const entries = new Map<string, Value>();
-  let allMaps = values.length > 0;
-  for (const [i, value] of values.entries()) {
-    if (value.kind === 'null') continue;
-    const own = entriesOf(value);
-    if (!own) return refuse(`arguments must be maps or objects, got ${typeName(typeOf(value))}`, i);
-    if (value.kind !== 'map') allMaps = false;
-    for (const [key, item] of own) entries.set(key, item);
+/** `index(collection, key)` is what `collection[key]` is, with the key of the right type already. */
+const index: Call = ([collection, key]) => {
+  if (!collection || !key) return refuse('a collection and a key are required');
+  switch (collection.kind) {
+    case 'tuple': {
+      if (key.kind !== 'number') return refuse('key for tuple must be number');
+      const at = integerOf(key);
+      if (at === null) return refuse(`invalid key for tuple: ${NOT_WHOLE}`);
+      const found = collection.items[at];
+      return found ? ok(found) : refuse(`key must be between 0 and ${collection.items.length} inclusive`);
+    }
+    case 'list': {
+      if (key.kind !== 'number') return refuse('key for list must be number');
+      const found = collection.items[integerOf(key) ?? -1];
+      return found ? ok(found) : refuse('invalid index');
+    }
+    case 'map': {
+      if (key.kind !== 'string') return refuse('key for map must be string');
+      const found = collection.entries.get(key.value);
+      return found ? ok(found) : refuse('invalid index');
+    }
+    default:
+      return refuse('collection must be a list, a map or a tuple');
   }
-  const elementType = allMaps ? unify([...entries.values()].map(typeOf)) : null;
-  return ok(elementType ? mapValue(elementType, entries) : objectValue(entries));
-}
+};
 
-function flatten(items: readonly Value[]): Value[] {
-  return items.flatMap((item) => {
+const lookup: Call = ([collection, key, fallback]) => {
+  const entries = entriesOf(collection);
+  if (!entries || !collection || !fallback) return refuse('lookup() requires a map as the first argument', 0);
+  const found = entries.get(textOf(key));
+  if (collection.kind !== 'map') return ok(found ?? fallback);
+  const converted = convert(fallback, collection.element);
+  if (!converted.ok) return refuse('the default value must have the same type as the map elements', 2);
+  return ok(found ?? converted.value);
+};
+
+const merge: Call = (values) => {
+  const entries = new Map<string, Value>();
+  for (const value of values) {
+    const own = entriesOf(value);
+    const absent = value.kind === 'null' && ['dynamic', 'map', 'object'].includes(value.type.kind);
+    if (!own && !absent) return refuse(`arguments must be maps or objects, got ${JSON.stringify(nameOf(value))}`);
+    for (const [key, item] of own ?? []) entries.set(key, item);
+  }
+  const [first, ...others] = values;
+  const alike = first?.kind === 'map' && others.every((other) => sameType(typeOf(other), typeOf(first)));
+  return ok(alike ? mapValue(first.element, entries) : objectValue(entries));
+};
+
+const LEVELS_MAX = 500;
+
+/** The items of the items and so on, as long as they are sequences; null when they lie too deep. */
+function flattened(items: readonly Value[], into: Value[], level = 0): Value[] | null {
+  if (level > LEVELS_MAX) return null;
+  for (const item of items) {
     const inner = itemsOf(item);
-    return inner ? flatten(inner) : [item];
-  });
+    if (!inner) into.push(item);
+    else if (!flattened(inner, into, level + 1)) return null;
+  }
+  return into;
 }
 
-function distinct(items: readonly Value[]): Value[] {
+const flatten: Call = ([list]) => {
+  const items = itemsOf(list);
+  if (!items) return refuse('can only flatten lists, sets and tuples');
+  const all = flattened(items, []);
+  return all ? ok(tupleValue(all)) : refuse('the lists are nested too deep');
+};
+
+const distinct: Call = ([list]) => {
+  const items = itemsOf(list) ?? [];
   const seen = new Map<string, Value>();
   for (const item of items) if (!seen.has(valueKey(item))) seen.set(valueKey(item), item);
-  return [...seen.values()];
-}
+  return ok(listValue(list?.kind === 'list' ? list.element : DYNAMIC, [...seen.values()]));
+};
 
-const RANGE_MAX = 1024;
+const contains: Call = ([list, value]) => {
+  const items = itemsOf(list);
+  if (!items) return refuse('argument must be list, tuple, or set');
+  return ok(boolValue(items.some((item) => value !== undefined && valuesEqual(item, value))));
+};
 
-/** range(end), range(start, end), range(start, end, step): the end is not part of it. */
-function range(args: readonly Value[]): CallResult {
-  const given = args.map((value) => (value.kind === 'number' ? value.value : bigFloat(0)));
-  const zero = bigFloat(0);
-  const [first, second, third] = given;
-  if (!first || given.length > 3) return refuse('must have one, two, or three arguments');
-  const start = second ? first : zero;
-  const end = second ?? first;
-  const step = third ?? bigFloat(compare(end, start) < 0 ? -1 : 1);
-  const direction = compare(step, zero);
-  if (direction === 0) return refuse('step must not be zero', 2);
-  if (compare(end, start) * direction < 0)
-    return refuse('start must be on the other side of end, given the sign of step');
-  const items: Value[] = [];
-  for (let at: BigFloat = start; compare(at, end) * direction < 0; at = add(at, step)) {
-    if (items.length === RANGE_MAX)
-      return refuse(
-        `more than ${RANGE_MAX} values were generated; either decrease the difference between start and end or use a smaller step`,
-      );
-    items.push(numberValue(at));
+const slice: Call = ([list, start, end]) => {
+  if (list?.kind === 'set') {
+    return refuse(
+      'cannot slice a set, because its elements do not have indices; explicitly convert to a list if the ordering of the result is not important',
+      0,
+    );
   }
-  return ok(listValue(NUMBER, items));
-}
+  const items = orderedItemsOf(list);
+  if (!items) return refuse('must be a list or tuple value', 0);
+  const [from, to] = [integerOf(start), integerOf(end)];
+  const beyond = 'must not be greater than the length of the list';
+  if (from === null) return refuse(`invalid start index: ${NOT_WHOLE}`, 1);
+  if (from < 0) return refuse('start index must not be less than zero', 1);
+  if (from > items.length) return refuse(`start index ${beyond}`, 1);
+  if (to === null) return refuse(`invalid end index: ${NOT_WHOLE}`, 2);
+  if (to < 0) return refuse('end index must not be less than zero', 2);
+  if (to > items.length) return refuse(`end index ${beyond}`, 2);
+  if (from > to) return refuse('start index must not be greater than end index', 1);
+  const cut = items.slice(from, to);
+  return ok(list?.kind === 'list' ? listValue(list.element, cut) : tupleValue(cut));
+};
 
-function slice([list, start, end]: readonly Value[]): CallResult {
-  return overItems(list, (items) => {
-    const [from, to] = [integerOf(start), integerOf(end)];
-    if (from === null || from < 0 || from > items.length)
-      return refuse('start index must be a whole number within the list', 1);
-    if (to === null || to < 0 || to > items.length)
-      return refuse('end index must be a whole number, not beyond the length of the list', 2);
-    if (from > to) return refuse('start index must not be greater than end index', 1);
-    return ok(sequence(items.slice(from, to), isList(list)));
-  });
-}
+const chunklist: Call = ([list, sizeValue]) => {
+  const items = itemsOf(list) ?? [];
+  const size = integerOf(sizeValue);
+  if (size === null) return refuse(`invalid size: ${NOT_WHOLE}`);
+  if (size < 0) return refuse('the size argument must be positive');
+  const type = list ? typeOf(list) : listOf(DYNAMIC);
+  const chunk = (part: readonly Value[]): Value => listValue('element' in type ? type.element : DYNAMIC, part);
+  const chunks: Value[] = [];
+  for (let i = 0; i < items.length; i += size || items.length)
+    chunks.push(chunk(items.slice(i, i + (size || items.length))));
+  return ok(listValue(type, chunks));
+};
 
-function chunks(items: readonly Value[], size: number | null, asList: boolean): CallResult {
-  if (size === null || size < 0) return refuse('the size argument must be positive', 1);
-  if (size === 0) return ok(tupleValue([sequence(items, asList)]));
-  const result: Value[] = [];
-  for (let i = 0; i < items.length; i += size) result.push(sequence(items.slice(i, i + size), asList));
-  return ok(sequence(result, asList));
-}
-
-function coalesce(values: readonly Value[]): CallResult {
-  const type = unify(values.map(typeOf));
+const coalesce: Call = (values) => {
+  const type = values.length > 0 ? unify(values.map(typeOf)) : null;
   if (!type) return refuse('all arguments must have the same type');
-  const found = values.find((value) => value.kind !== 'null' && !(value.kind === 'string' && value.value === ''));
-  if (!found) return refuse('no non-null, non-empty-string arguments');
+  const found = values.find(({ kind }) => kind !== 'null');
+  if (!found) return refuse('no non-null arguments');
   const converted = convert(found, type);
   return converted.ok ? ok(converted.value) : refuse(converted.error.message);
-}
+};
 
-function index(items: readonly Value[], value: Value | undefined): CallResult {
-  const at = items.findIndex((item) => value !== undefined && valuesEqual(item, value));
-  return at < 0 ? refuse('item not found') : ok(numberValue(at));
-}
+const coalescelist: Call = (lists) => {
+  if (lists.length === 0) return refuse('at least one argument is required');
+  const wrong = lists.some((list) => {
+    const { kind } = typeOf(list);
+    return kind !== 'list' && kind !== 'tuple';
+  });
+  if (wrong) return refuse('coalescelist arguments must be lists or tuples');
+  const found = lists.find((list) => (itemsOf(list)?.length ?? 0) > 0);
+  return found ? ok(found) : refuse('no non-null arguments');
+};
 
-function zipmap([keys, values]: readonly Value[]): CallResult {
-  const names = textsOf(keys);
-  const items = itemsOf(values);
-  if (!items) return refuse('values argument must be a list or tuple value', 1);
+const concat: Call = (lists) => {
+  if (lists.length === 0) return refuse('at least one argument is required');
+  const wrong = lists.findIndex((list) => orderedItemsOf(list) === null);
+  if (wrong >= 0) return refuse(`all arguments must be lists or tuples; got ${nameOf(lists[wrong])}`, wrong);
+  const items = lists.flatMap((list) => itemsOf(list) ?? []);
+  const type = lists.every(({ kind }) => kind === 'list') ? unify(lists.map(typeOf)) : null;
+  if (type?.kind !== 'list') return ok(tupleValue(items));
+  const converted = convert(tupleValue(items), type);
+  return converted.ok ? ok(converted.value) : ok(tupleValue(items));
+};
+
+const keys: Call = ([map]) => {
+  const entries = entriesOf(map);
+  if (!entries) return refuse('must have map or object type', 0);
+  const names = [...entries.keys()].sort(compareStrings);
+  return map?.kind === 'map' ? listOfTexts(names) : ok(tupleValue(names.map(stringValue)));
+};
+
+const values: Call = ([map]) => {
+  const entries = entriesOf(map);
+  if (!entries) return refuse('values() requires a map as the first argument');
+  const items = [...entries.values()];
+  return ok(map?.kind === 'map' ? listValue(map.element, items) : tupleValue(items));
+};
+
+const zipmap: Call = ([keyList, valueList]) => {
+  const names = textsOf(keyList);
+  const items = orderedItemsOf(valueList);
+  if (!items) return refuse('values argument must be a list or tuple value');
   if (names.length !== items.length)
     return refuse(`number of keys (${names.length}) does not match number of values (${items.length})`);
-  const entries = names.map((name, i) => [name, items[i] as Value] as const);
-  const type = isList(values) ? unify(items.map(typeOf)) : null;
-  return ok(type ? mapValue(type, entries) : objectValue(entries));
-}
+  const missing = names.indexOf(null);
+  if (missing >= 0) return refuse(`keys list has null value at index ${missing}`);
+  const entries = (names as string[]).map((name, i) => [name, items[i] as Value] as const);
+  return ok(valueList?.kind === 'list' ? mapValue(valueList.element, entries) : objectValue(entries));
+};
 
 /** The functions over lists, tuples, maps and objects. */
 export const COLLECTION_FUNCTIONS: Record<string, HclFunction> = {
-  length: define([any('value')], NUMBER, ([value]) => length(value)),
-  concat: define(
-    [],
-    DYNAMIC,
-    (lists) => {
-      const wrong = lists.findIndex((list) => itemsOf(list) === null);
-      if (wrong >= 0) return refuse('all arguments must be lists or tuples', wrong);
-      return ok(
-        sequence(
-          lists.flatMap((list) => itemsOf(list) ?? []),
-          lists.length > 0 && lists.every(isList),
-        ),
-      );
-    },
-    any('seqs'),
-  ),
-  element: define([any('list'), number('index')], DYNAMIC, ([list, at]) =>
-    overItems(list, (items) => element(items, integerOf(at))),
-  ),
-  lookup: define([any('inputMap'), text('key')], DYNAMIC, lookup, any('default', true)),
+  length: define([any('collection')], NUMBER, length),
+  concat: define([], DYNAMIC, concat, any('seqs')),
+  element: define([any('list'), number('index')], DYNAMIC, element),
+  index: define([any('collection'), any('key')], DYNAMIC, index),
+  lookup: define([any('inputMap'), text('key'), any('default')], DYNAMIC, lookup),
   merge: define([], DYNAMIC, merge, any('maps', true)),
-  keys: define([any('inputMap')], listOf(STRING), ([map]) =>
-    overEntries(map, (entries) => ok(listValue(STRING, [...entries.keys()].sort(compareStrings).map(stringValue)))),
-  ),
-  values: define([any('mapping')], DYNAMIC, ([map]) =>
-    overEntries(map, (entries) => ok(sequence([...entries.values()], map?.kind === 'map'))),
-  ),
-  contains: define([any('list'), any('value', true)], BOOL, ([list, value]) =>
-    overItems(list, (items) => ok(boolValue(items.some((item) => value !== undefined && valuesEqual(item, value))))),
-  ),
-  index: define([any('list'), any('value', true)], NUMBER, ([list, value]) =>
-    overItems(list, (items) => index(items, value)),
-  ),
-  distinct: define([any('list')], DYNAMIC, ([list]) => overItems(list, (items) => ok(sequence(distinct(items), true)))),
-  flatten: define([any('list')], DYNAMIC, ([list]) => overItems(list, (items) => ok(tupleValue(flatten(items))))),
-  reverse: define([any('list')], DYNAMIC, ([list]) =>
-    overItems(list, (items) => ok(sequence([...items].reverse(), isList(list)))),
-  ),
-  range: define([], listOf(NUMBER), range, number('params')),
+  keys: define([any('inputMap')], DYNAMIC, keys),
+  values: define([any('mapping')], DYNAMIC, values),
+  contains: define([any('list'), any('value', true)], BOOL, contains),
+  distinct: define([anyList], DYNAMIC, distinct),
+  flatten: define([any('list')], DYNAMIC, flatten),
   slice: define([any('list'), number('start_index'), number('end_index')], DYNAMIC, slice),
-  chunklist: define([any('list'), number('size')], DYNAMIC, ([list, size]) =>
-    overItems(list, (items) => chunks(items, integerOf(size), isList(list))),
-  ),
+  chunklist: define([anyList, number('size')], DYNAMIC, chunklist),
   compact: define([texts('list')], listOf(STRING), ([list]) =>
-    ok(
-      listValue(
-        STRING,
-        textsOf(list)
-          .filter((item) => item !== '')
-          .map(stringValue),
-      ),
-    ),
+    listOfTexts(textsOf(list).filter((item): item is string => item !== null && item !== '')),
   ),
   coalesce: define([], DYNAMIC, coalesce, any('vals', true)),
-  coalescelist: define(
-    [],
-    DYNAMIC,
-    (lists) => {
-      const found = lists.find((list) => (itemsOf(list)?.length ?? 0) > 0);
-      return found ? ok(found) : refuse('no non-null arguments');
-    },
-    any('vals', true),
-  ),
+  coalescelist: define([], DYNAMIC, coalescelist, any('vals', true)),
   zipmap: define([texts('keys'), any('values')], DYNAMIC, zipmap),
 };

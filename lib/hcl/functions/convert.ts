@@ -1,20 +1,12 @@
 import { ok } from '../../util/result.js';
 import type { Expression } from '../ast.js';
-import type { HclFunction, Parameter } from '../context.js';
+import type { HclFunction } from '../context.js';
 import { convert } from '../convert.js';
+import { formatRange } from '../diagnostics.js';
 import { evaluate } from '../evaluate.js';
 import { BOOL, DYNAMIC, listOf, mapOf, NUMBER, STRING, setOf, type Type } from '../types.js';
 import { FALSE, isWhollyKnown, TRUE, UNKNOWN, unknownValue } from '../values.js';
-import { define, refuse } from './define.js';
-
-const ANYTHING: Parameter = { name: 'v', type: DYNAMIC, allowNull: true, allowUnknown: true };
-
-function to(type: Type): HclFunction {
-  return define([ANYTHING], type, ([value]) => {
-    const converted = value && convert(value, type);
-    return converted?.ok ? ok(converted.value) : refuse(`cannot convert: ${converted?.error.message}`, 0);
-  });
-}
+import { any, refuse } from './define.js';
 
 const SIMPLE: Record<string, Type> = { string: STRING, number: NUMBER, bool: BOOL, any: DYNAMIC };
 const AROUND: Record<string, (element: Type) => Type> = { list: listOf, set: setOf, map: mapOf };
@@ -58,46 +50,44 @@ function literalText(expression: Expression): string | null {
   return only?.kind === 'literal' && only.value.kind === 'string' ? only.value.value : null;
 }
 
-/** The functions that change the type of a value, and those that bear a failure. */
+/** The functions that get expressions rather than values: they bear a failure, or read a type. */
 export const CONVERSION_FUNCTIONS: Record<string, HclFunction> = {
-  tostring: to(STRING),
-  tonumber: to(NUMBER),
-  tobool: to(BOOL),
-  tolist: to(listOf(DYNAMIC)),
-  toset: to(setOf(DYNAMIC)),
-  tomap: to(mapOf(DYNAMIC)),
   convert: {
     kind: 'expressions',
-    call: ([value, constraint, ...rest], context) => {
-      if (!value || !constraint || rest.length > 0) return refuse('a value and a type are required');
-      const type = typeOfConstraint(constraint);
-      if (!type) return refuse('the second argument must be a type, such as string or list(number)');
+    parameters: [any('value'), any('type')],
+    call: ([value, constraint], context) => {
+      const type = constraint && typeOfConstraint(constraint);
+      if (!value || !type) return refuse('it must be a type, such as string or list(number)', 1);
       const evaluated = evaluate(value, context);
       const [problem] = evaluated.diagnostics;
       if (problem) return refuse(`${problem.summary}: ${problem.detail.replace(/\.$/, '')}`);
       const converted = convert(evaluated.value, type);
-      return converted.ok ? ok(converted.value) : refuse(converted.error.message);
+      return converted.ok ? ok(converted.value) : refuse(converted.error.message, 0);
     },
   },
   try: {
     kind: 'expressions',
+    parameters: [],
+    variadic: any('expressions'),
     call: (args, context) => {
       if (args.length === 0) return refuse('at least one argument is required');
       const problems: string[] = [];
       for (const argument of args) {
         const { value, diagnostics } = evaluate(argument, context);
         if (diagnostics.length === 0) return ok(isWhollyKnown(value) ? value : UNKNOWN);
-        problems.push(...diagnostics.map(({ summary, detail }) => `${summary}: ${detail}`));
+        for (const { summary, subject, detail } of diagnostics)
+          problems.push(`- ${summary} (at ${formatRange(subject)})\n  ${detail}\n`);
       }
       return refuse(
-        `no expression succeeded:\n- ${problems.join('\n- ')}\n\nAt least one expression must produce a successful result`,
+        `no expression succeeded:\n${problems.join('')}\nAt least one expression must produce a successful result`,
       );
     },
   },
   can: {
     kind: 'expressions',
-    call: ([argument, ...rest], context) => {
-      if (!argument || rest.length > 0) return refuse('exactly one argument is required');
+    parameters: [any('expression')],
+    call: ([argument], context) => {
+      if (!argument) return refuse('exactly one argument is required');
       const { value, diagnostics } = evaluate(argument, context);
       if (diagnostics.length > 0) return ok(FALSE);
       return ok(isWhollyKnown(value) ? TRUE : unknownValue(BOOL));

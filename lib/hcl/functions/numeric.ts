@@ -1,9 +1,9 @@
 import { ok } from '../../util/result.js';
 import type { CallResult, HclFunction } from '../context.js';
 import { type BigFloat, bigFloat, compare, isInteger, negate, toDouble, truncate } from '../number.js';
-import { NUMBER } from '../types.js';
-import { numberValue, type Value } from '../values.js';
-import { define, integerOf, number, refuse, text, textOf } from './define.js';
+import { NUMBER, typeName } from '../types.js';
+import { numberValue, typeOf, type Value } from '../values.js';
+import { any, define, integerOf, NOT_WHOLE, number, refuse } from './define.js';
 
 function exactOf(value: Value | undefined): BigFloat {
   return value?.kind === 'number' ? value.value : bigFloat(0);
@@ -27,15 +27,24 @@ function extreme(sign: 1 | -1): HclFunction {
   return define([], NUMBER, call, number('numbers'));
 }
 
-function parseInteger(digits: string, base: number): CallResult {
-  const bad = (): CallResult => refuse(`cannot parse "${digits}" as a base ${base} integer`);
+const DIGITS_MAX = 10_000;
+const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
+
+/** Up to base 36 the case of a digit does not matter; beyond it, capitals are the larger digits. */
+function parseInteger(value: Value | undefined, base: number | null): CallResult {
+  if (value?.kind !== 'string')
+    return refuse(`first argument must be a string, not ${value ? typeName(typeOf(value)) : 'nothing'}`, 0);
+  if (base === null) return refuse(NOT_WHOLE, 1);
+  if (base < 2 || base > 62) return refuse('base must be a whole number between 2 and 62 inclusive', 1);
+  const digits = value.value;
+  const bad = (): CallResult => refuse(`cannot parse ${JSON.stringify(digits)} as a base ${base} integer`, 0);
   const match = /^([+-]?)([0-9a-zA-Z]+)$/.exec(digits);
-  if (!match || digits.length > 10_000) return bad();
+  if (!match || digits.length > DIGITS_MAX) return bad();
   let total = 0n;
-  for (const digit of (match[2] as string).toLowerCase()) {
-    const value = Number.parseInt(digit, 36);
-    if (value >= base) return bad();
-    total = total * BigInt(base) + BigInt(value);
+  for (const digit of base <= 36 ? (match[2] as string).toLowerCase() : (match[2] as string)) {
+    const worth = DIGITS.indexOf(digit);
+    if (worth >= base) return bad();
+    total = total * BigInt(base) + BigInt(worth);
   }
   return ok(numberValue(match[1] === '-' ? -total : total));
 }
@@ -49,8 +58,8 @@ export const NUMERIC_FUNCTIONS: Record<string, HclFunction> = {
   ceil: define([number('num')], NUMBER, ([value]) => ok(numberValue(-floor(negate(exactOf(value)))))),
   floor: define([number('num')], NUMBER, ([value]) => ok(numberValue(floor(exactOf(value))))),
   signum: define([number('num')], NUMBER, ([value]) => {
-    const { mantissa } = exactOf(value);
-    return ok(numberValue(mantissa < 0n ? -1 : mantissa > 0n ? 1 : 0));
+    const whole = integerOf(value);
+    return whole === null ? refuse(NOT_WHOLE) : ok(numberValue(Math.sign(whole)));
   }),
   max: extreme(1),
   min: extreme(-1),
@@ -60,9 +69,5 @@ export const NUMERIC_FUNCTIONS: Record<string, HclFunction> = {
   pow: define([number('num'), number('power')], NUMBER, ([value, power]) =>
     finite(toDouble(exactOf(value)) ** toDouble(exactOf(power))),
   ),
-  parseint: define([text('number'), number('base')], NUMBER, ([digits, base]) => {
-    const radix = integerOf(base);
-    if (radix === null || radix < 2 || radix > 36) return refuse('base must be a whole number between 2 and 36', 1);
-    return parseInteger(textOf(digits), radix);
-  }),
+  parseint: define([any('number'), number('base')], NUMBER, ([digits, base]) => parseInteger(digits, integerOf(base))),
 };

@@ -2,10 +2,10 @@ import type { FunctionTable } from '../context.js';
 import { CIDR_FUNCTIONS } from './cidr.js';
 import { COLLECTION_FUNCTIONS } from './collection.js';
 import { CONVERSION_FUNCTIONS } from './convert.js';
-import { CRYPTO_FUNCTIONS } from './crypto.js';
 import { DATE_FUNCTIONS } from './date.js';
 import { ENCODING_FUNCTIONS } from './encoding.js';
 import { FORMAT_FUNCTIONS } from './format.js';
+import { HASHING_FUNCTIONS } from './hashing.js';
 import { hostFunctions } from './host.js';
 import { NUMERIC_FUNCTIONS } from './numeric.js';
 import { RANGE_FUNCTIONS } from './range.js';
@@ -28,7 +28,7 @@ export const STANDARD_FUNCTIONS: FunctionTable = new Map([
     ...NUMERIC_FUNCTIONS,
     ...DATE_FUNCTIONS,
     ...CIDR_FUNCTIONS,
-    ...CRYPTO_FUNCTIONS,
+    ...HASHING_FUNCTIONS,
     ...ENCODING_FUNCTIONS,
     ...CONVERSION_FUNCTIONS,
   }),

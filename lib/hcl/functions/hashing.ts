@@ -16,7 +16,7 @@ function hashed(hash: (bytes: Uint8Array) => Uint8Array): HclFunction {
 const NAMESPACES: Record<string, string> = { dns: '0', url: '1', oid: '2', x500: '4' };
 
 /** The functions of cryptography that need no chance. */
-export const CRYPTO_FUNCTIONS: Record<string, HclFunction> = {
+export const HASHING_FUNCTIONS: Record<string, HclFunction> = {
   md5: hashed(md5),
   sha1: hashed(sha1),
   sha256: hashed(sha256),

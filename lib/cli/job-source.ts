@@ -84,8 +84,9 @@ export function describeAll(diagnostics: readonly Diagnostic[], sources: Readonl
 export function describeIssues(source: JobSource): string {
   const { errors } = findIssues(canonicalizeJob(source.job));
   return errors
-    .map(({ path, message }) => {
-      const range = findRange(source.ranges, path);
+    .map(({ path, message }) => ({ message, range: findRange(source.ranges, path) }))
+    .sort((a, b) => (a.range?.start.index ?? 0) - (b.range?.start.index ?? 0))
+    .map(({ message, range }) => {
       if (!range) return `* ${message}`;
       return formatDiagnostic(errorAt(range, 'Invalid job', message), source.source);
     })

@@ -1,8 +1,12 @@
+import { formatRange } from '../hcl/index.js';
 import { canonicalizeJob } from '../jobspec/canonicalize.js';
+import { parseJob } from '../jobspec/parse.js';
+import { findRange, type JobRanges } from '../jobspec/places.js';
 import { readJobJson } from '../jobspec/read-json.js';
 import { MeshError } from '../structs/errors.js';
 import type { Job, JobSubmission } from '../structs/job.js';
-import { JOB_SOURCE_BYTES_MAX, validateJob } from '../structs/validate/job.js';
+import type { Issue } from '../structs/validate/issue.js';
+import { findIssues, issueText, JOB_SOURCE_BYTES_MAX } from '../structs/validate/job.js';
 import { nearest } from '../util/nearest.js';
 
 /** A job as it may be stored, or what is wrong with it. */
@@ -13,13 +17,37 @@ export interface Admission {
 }
 
 /** Reads, completes and checks a job that was handed in. */
-export function admitJob(handedIn: unknown, options: { region: string; knownDrivers?: readonly string[] }): Admission {
+export function admitJob(
+  handedIn: unknown,
+  options: { region: string; knownDrivers?: readonly string[] },
+  submission?: JobSubmission | null,
+): Admission {
   const read = readJobJson(handedIn);
   if (!read.ok) return { job: null, errors: read.error, warnings: [] };
   const job = canonicalizeJob(inRegion(read.value, options.region));
-  const { errors, warnings } = validateJob(job);
+  const { errors, warnings } = findIssues(job);
   const more = [...regionErrors(job, options.region), ...driverErrors(job, options.knownDrivers)];
-  return { job, errors: [...errors, ...more], warnings };
+  return { job, errors: [...located(errors, submission ?? null), ...more], warnings: warnings.map(issueText) };
+}
+
+/** Errors with their places in the source, when one was handed in with the job. */
+function located(errors: readonly Issue[], submission: JobSubmission | null): string[] {
+  if (errors.length === 0 || !submission || submission.Format !== 'hcl2') return errors.map(issueText);
+  const { Source, Variables, VariableFlags } = submission;
+  const parsed = parseJob({
+    source: Source,
+    filename: 'job.hcl',
+    variables: {
+      flags: Object.entries(VariableFlags ?? {}).map(([name, value]) => `${name}=${value}`),
+      files: [{ filename: 'variables', source: Variables }],
+    },
+    strict: false,
+  });
+  const ranges: JobRanges = parsed.ok ? parsed.value.ranges : new Map();
+  return errors.map((issue) => {
+    const range = findRange(ranges, issue.path);
+    return range ? `${formatRange(range)}: ${issue.message}` : issueText(issue);
+  });
 }
 
 /** The job, or one E_BAD_REQUEST that lists everything wrong with it. */

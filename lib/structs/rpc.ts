@@ -251,7 +251,10 @@ export interface RpcMethods {
   'Status.Peers': { args: object; reply: { Peers: string[] } };
 
   'Job.Register': { args: JobRegisterRequest; reply: JobRegisterResponse };
-  'Job.Validate': { args: WriteOptions & { Job: Partial<Job> }; reply: JobValidateResponse };
+  'Job.Validate': {
+    args: WriteOptions & { Job: Partial<Job>; Submission?: JobSubmission | null };
+    reply: JobValidateResponse;
+  };
   'Job.Plan': { args: JobRegisterRequest & { Diff?: boolean }; reply: JobPlanResponse & { Index: number } };
   'Job.Deregister': Write<
     { JobID: string; Purge?: boolean; EvalPriority?: number; NoShutdownDelay?: boolean },

@@ -273,3 +273,25 @@ t.test('what was handed in is kept: source, format and all variables, those of t
   t.equal((await stack.run(JSON.stringify(output), 'job', 'run', '-detach', '-json', 'FILE')).code, 0);
   t.equal(stack.store.snapshot().jobById('default', 'web')?.Version, 0, 'the JSON is the same job');
 });
+
+t.test('the API tells where in the source an error is, when it has the source', async (t) => {
+  const stack = await createStack(t);
+  const source =
+    'job "web" {\n  group "g" {\n    count = -1\n    task "t" {\n      driver = "docker"\n      vault {}\n    }\n  }\n}\n';
+  const ask = async (path: string, body: object): Promise<string> => {
+    const reply = await fetch(`${stack.address}${path}`, { method: 'PUT', body: JSON.stringify(body) });
+    return reply.text();
+  };
+  const Job = JSON.parse(await ask('/v1/jobs/parse', { JobHCL: source })) as object;
+  const told = JSON.parse(await ask('/v1/validate/job', { Job, Submission: { Source: source, Format: 'hcl2' } }));
+  t.match(told.ValidationErrors, [
+    /^job\.hcl:3,5-15: .*count must not be negative/,
+    /^job\.hcl:6,7-12: `vault` cannot/,
+  ]);
+  t.match(await ask('/v1/jobs', { Job, Submission: { Source: source, Format: 'hcl2' } }), /job\.hcl:3,5-15/);
+  t.match(JSON.parse(await ask('/v1/validate/job', { Job })).ValidationErrors, [
+    /^Task group g validation failed: count/,
+  ]);
+  const wrong = await ask('/v1/jobs/parse', { JobHCL: source.replace('count', 'cuont').replace('driver', 'dirver') });
+  t.match(wrong, /input\.hcl:3,5-10: .*Did you mean "count"\?\ninput\.hcl:5,7-13: .*Did you mean "driver"\?/);
+});

@@ -6,6 +6,7 @@ import { diagnosticLine } from '../../lib/hcl/index.js';
 import { canonicalizeJob } from '../../lib/jobspec/canonicalize.js';
 import { INIT_FILENAME, INIT_JOB, INIT_JOB_SHORT } from '../../lib/jobspec/init.js';
 import { parseJob } from '../../lib/jobspec/parse.js';
+import { readJobJson } from '../../lib/jobspec/read-json.js';
 import { validateJob } from '../../lib/structs/validate/job.js';
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url));
@@ -16,11 +17,37 @@ function findings(source: string, filename: string): { errors: string[]; warning
   return validateJob(canonicalizeJob(parsed.value.job));
 }
 
-t.test('every example is a valid job without a warning', async (t) => {
+/** Examples that need what this version cannot run yet, and what that is. */
+const NOT_YET: Record<string, readonly string[]> = {
+  'backup.nomad.hcl': ['periodic', 'template'],
+  'caddy.nomad.hcl': ['service', 'template'],
+  'ebs-controller.nomad.hcl': ['csi_plugin'],
+  'ebs-nodes.nomad.hcl': ['csi_plugin'],
+  'gpu.nomad.hcl': ['device'],
+  'mysql-csi.nomad.hcl': ['service', 'template', 'type = "csi"'],
+  'redis.nomad.hcl': ['migrate` in `ephemeral_disk', 'service', 'template'],
+};
+
+t.test('every example is a valid job without a warning; what it needs that is not there yet is known', async (t) => {
   const names = readdirSync(EXAMPLES).filter((name) => name.endsWith('.nomad.hcl'));
-  t.ok(names.length >= 4);
+  t.ok(names.length >= 13);
   for (const name of names) {
-    t.strictSame(findings(readFileSync(join(EXAMPLES, name), 'utf8'), name), { errors: [], warnings: [] }, name);
+    const source = readFileSync(join(EXAMPLES, name), 'utf8');
+    const { errors, warnings } = findings(source, name);
+    const missing = errors.map((error) => /^`(.+)` is not supported yet \(at /.exec(error)?.[1] ?? error);
+    t.strictSame([...new Set(missing)].sort(), NOT_YET[name] ?? [], name);
+    t.strictSame(warnings, [], name);
+  }
+});
+
+t.test('every example comes out of its canonical JSON as it went in', async (t) => {
+  for (const name of readdirSync(EXAMPLES).filter((name) => name.endsWith('.nomad.hcl'))) {
+    const parsed = parseJob({ source: readFileSync(join(EXAMPLES, name), 'utf8'), filename: name });
+    if (!parsed.ok) throw new Error(parsed.error.map(diagnosticLine).join(' | '));
+    const canonical = canonicalizeJob(parsed.value.job);
+    const again = readJobJson(JSON.parse(JSON.stringify(canonical)));
+    t.ok(again.ok, name);
+    if (again.ok) t.strictSame(canonicalizeJob(again.value), canonical, name);
   }
 });
 

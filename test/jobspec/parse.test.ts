@@ -201,6 +201,7 @@ t.test('an issue of validation stands at its place in the file', async (t) => {
   t.strictSame(lines, [
     'job.hcl:2,3-11: Invalid job; `periodic` is not supported yet',
     'job.hcl:9,5-12: Invalid job; `scaling` is not supported yet',
+    'job.hcl:2,3-11: Invalid job; `periodic` is for jobs of type batch and sysbatch, not service',
     'job.hcl:6,5-16: Invalid job; Task group alone validation failed: Task alone validation failed: Missing task driver',
     'job.hcl:15,9-19: Invalid job; Task group g validation failed: Task t validation failed: memory must be at least 10 MB, not 1',
   ]);

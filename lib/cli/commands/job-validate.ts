@@ -1,4 +1,6 @@
+import { canonicalizeJob } from '../../jobspec/canonicalize.js';
 import type { JobValidateResponse } from '../../structs/rpc.js';
+import { validateJob } from '../../structs/validate/job.js';
 import { ApiError } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { describeIssues, type JobSource, loadJob, SOURCE_FLAGS } from '../job-source.js';
@@ -44,12 +46,16 @@ async function readTwice({ args, output }: Context, source: JobSource | null): P
 async function askAgent(context: Context, source: JobSource): Promise<{ errors: string[]; warnings: string }> {
   try {
     const api = await context.api();
-    const { value } = await api.put<JobValidateResponse>('/v1/validate/job', { Job: source.job });
+    const { value } = await api.put<JobValidateResponse>('/v1/validate/job', {
+      Job: source.job,
+      Submission: source.submission,
+    });
     return { errors: value.ValidationErrors ?? (value.Error ? [value.Error] : []), warnings: value.Warnings };
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status !== 0) return { errors: [error.message], warnings: '' };
     context.output.error(`(${error.message}; checked without an agent)`);
-    return { errors: [], warnings: '' };
+    const { warnings } = validateJob(canonicalizeJob(source.job));
+    return { errors: [], warnings: warnings.map((warning) => `* ${warning}`).join('\n') };
   }
 }

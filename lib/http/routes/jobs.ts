@@ -111,8 +111,9 @@ async function plan(exchange: Exchange) {
 }
 
 async function validate(exchange: Exchange) {
-  const { job } = await jobBody(exchange);
-  return { value: await exchange.rpc.call('Job.Validate', { ...exchange.writing(), Job: job }, exchange) };
+  const { body, job } = await jobBody(exchange);
+  const args = { ...exchange.writing(), Job: job, Submission: readSubmission(body) };
+  return { value: await exchange.rpc.call('Job.Validate', args, exchange) };
 }
 
 async function parseSource(exchange: Exchange) {

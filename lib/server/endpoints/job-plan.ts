@@ -7,7 +7,7 @@ import type { Job } from '../../structs/job.js';
 import type { Plan } from '../../structs/plan.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { isEqual } from '../../util/equal.js';
-import { admitJob, requireAdmitted } from '../job-admission.js';
+import { admitJob, checkSubmission, requireAdmitted } from '../job-admission.js';
 import { newEval } from '../new-eval.js';
 import { checkPlan } from '../plan-check.js';
 import { type EndpointContext, namespaceOf } from './context.js';
@@ -17,7 +17,9 @@ import { checkIndex, withCountsOf } from './job-write.js';
 export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'Job.Plan'(args, { signal }) {
-      const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, context.config));
+      const { job: admitted, warnings } = requireAdmitted(
+        admitJob(args.Job, context.config, checkSubmission(args.Submission)),
+      );
       await context.consensus.readIndex();
       signal.throwIfAborted();
       const state = context.store.snapshot();

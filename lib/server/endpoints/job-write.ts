@@ -34,7 +34,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
 
   const register = async (args: JobRegisterRequest): Promise<JobRegisterResponse> => {
     const submission = checkSubmission(args.Submission);
-    const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, config));
+    const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, config, submission));
     const state = store.snapshot();
     checkEvalPriority(args.EvalPriority);
     checkMayRegister(state);
@@ -67,7 +67,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     'Job.Register': register,
 
     async 'Job.Validate'(args) {
-      const { errors, warnings } = admitJob(args.Job, config);
+      const { errors, warnings } = admitJob(args.Job, config, checkSubmission(args.Submission));
       return {
         DriverConfigValidated: true,
         ValidationErrors: errors.length > 0 ? errors : null,

@@ -1,6 +1,9 @@
 import type { Job } from '../job.js';
 import { validatePlacement } from './constraint.js';
+import { warnOfEnterprise } from './enterprise.js';
+import { validateForeign } from './foreign.js';
 import { findRepeated, type Issue, newReport, type Report } from './issue.js';
+import { validateLaunch } from './launch.js';
 import { validateNotYet } from './not-yet.js';
 import { validateTaskGroup } from './task-group.js';
 
@@ -22,17 +25,23 @@ export function findIssues(job: Job): { errors: Issue[]; warnings: Issue[] } {
   validateNames(job, report);
   validateNumbers(job, report);
   validatePlacement(job, job.Type, report, 'job');
+  validateLaunch(job, report);
   validateGroups(job, report);
+  validateForeign(job, report);
   warn(job, report);
+  warnOfEnterprise(job, report);
   return { errors, warnings };
 }
 
 /** The same as texts, for the API's answers: messages name groups and tasks, and where they do not, the path does. */
 export function validateJob(job: Job): { errors: string[]; warnings: string[] } {
   const { errors, warnings } = findIssues(job);
-  const textOf = ({ reason, path, message }: Issue): string =>
-    reason === 'not-yet' ? `${message} (at ${path})` : message;
-  return { errors: errors.map(textOf), warnings: warnings.map(textOf) };
+  return { errors: errors.map(issueText), warnings: warnings.map(issueText) };
+}
+
+/** An issue for someone who does not see the job file. */
+export function issueText({ reason, path, message }: Issue): string {
+  return reason === 'not-yet' ? `${message} (at ${path})` : message;
 }
 
 function validateNames(job: Job, report: Report): void {
@@ -42,7 +51,7 @@ function validateNames(job: Job, report: Report): void {
   if (job.Name === '') report.error('Name', 'Missing job name');
   else if (job.Name.includes('\0')) report.error('Name', 'Job name contains a NUL');
   if (!TYPES.includes(job.Type))
-    report.error('Type', `Unknown job type ${JSON.stringify(job.Type)}: it must be service, batch or system`);
+    report.error('Type', `Unknown job type ${JSON.stringify(job.Type)}: it must be service, batch, system or sysbatch`);
   if (job.Datacenters.length === 0) report.error('Datacenters', 'Missing job datacenters');
   if (job.Datacenters.includes('')) report.error('Datacenters', 'A datacenter has an empty name');
   if (!/^[A-Za-z0-9-_]{1,128}$/.test(job.NodePool)) {
@@ -53,6 +62,10 @@ function validateNames(job: Job, report: Report): void {
   }
   if ((job.UI?.Description.length ?? 0) > DESCRIPTION_CHARACTERS_MAX) {
     report.error('UI.Description', `The description in ui is longer than ${DESCRIPTION_CHARACTERS_MAX} characters`);
+  }
+  for (const [i, link] of (job.UI?.Links ?? []).entries()) {
+    if (link.Label === '') report.error(`UI.Links[${i}].Label`, `Link ${i + 1} in ui has no label`);
+    if (link.Url === '') report.error(`UI.Links[${i}].Url`, `Link ${i + 1} in ui has no url`);
   }
 }
 

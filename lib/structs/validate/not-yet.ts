@@ -1,4 +1,5 @@
 import type { Job, WorkloadIdentity } from '../job.js';
+import type { Service } from '../service.js';
 import type { Report } from './issue.js';
 
 type Place = 'job' | 'group' | 'task' | 'resources' | 'network' | 'volume';
@@ -12,19 +13,15 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
   { at: 'job', key: 'Periodic', name: 'periodic' },
   { at: 'job', key: 'ParameterizedJob', name: 'parameterized' },
-  { at: 'job', key: 'Multiregion', name: 'multiregion' },
   { at: 'group', key: 'Scaling', name: 'scaling' },
-  { at: 'group', key: 'Services', name: 'service' },
-  { at: 'group', key: 'Consul', name: 'consul' },
+  { at: 'group', key: 'Services', name: 'service', when: isNative },
   { at: 'group', key: 'Disconnect', name: 'disconnect' },
   { at: 'group', key: 'MaxRunDuration', name: 'max_run_duration' },
   { at: 'group', key: 'EphemeralDisk.Sticky', name: 'sticky' },
   { at: 'group', key: 'EphemeralDisk.Migrate', name: 'migrate` in `ephemeral_disk' },
-  { at: 'task', key: 'Services', name: 'service' },
+  { at: 'task', key: 'Services', name: 'service', when: isNative },
   { at: 'task', key: 'Templates', name: 'template' },
   { at: 'task', key: 'Artifacts', name: 'artifact' },
-  { at: 'task', key: 'Vault', name: 'vault' },
-  { at: 'task', key: 'Consul', name: 'consul' },
   { at: 'task', key: 'DispatchPayload', name: 'dispatch_payload' },
   { at: 'task', key: 'CSIPluginConfig', name: 'csi_plugin' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
@@ -32,8 +29,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'Identity', name: 'identity', when: isExposed },
   { at: 'task', key: 'Identities', name: 'identity' },
   { at: 'task', key: 'Actions', name: 'action' },
-  { at: 'task', key: 'Schedule', name: 'schedule' },
-  { at: 'task', key: 'Kind', name: 'kind', when: (v) => v !== '' },
   { at: 'resources', key: 'Devices', name: 'device' },
   { at: 'resources', key: 'NUMA', name: 'numa' },
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
@@ -43,6 +38,11 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'volume', key: 'Sticky', name: 'sticky' },
   { at: 'volume', key: 'PerAlloc', name: 'per_alloc' },
 ];
+
+/** Services with Consul are refused for good, elsewhere. */
+function isNative(value: unknown): boolean {
+  return (value as Service[]).some(({ Provider }) => Provider !== 'consul');
+}
 
 /** Every task has an identity; what there is not yet is to hand it to the task. */
 function isExposed(value: unknown): boolean {

@@ -5,7 +5,7 @@ const MEMORY_MIN_MB = 10;
 const MEMORY_UNLIMITED = -1;
 
 export function validateResources(resources: Resources, report: Report): void {
-  const { CPU, Cores, MemoryMB, MemoryMaxMB, DiskMB } = resources;
+  const { CPU, Cores, MemoryMB, MemoryMaxMB } = resources;
   if (Cores > 0 && CPU > 0) {
     report.error('Cores', 'Ask either for `cpu` or for `cores`');
   }
@@ -16,8 +16,29 @@ export function validateResources(resources: Resources, report: Report): void {
   if (MemoryMaxMB !== 0 && MemoryMaxMB !== MEMORY_UNLIMITED && MemoryMaxMB < MemoryMB) {
     report.error('MemoryMaxMB', `memory_max (${MemoryMaxMB} MB) is less than memory (${MemoryMB} MB)`);
   }
-  // The disk of a task is its share of the group's (ephemeral_disk), which Nomad has refused here since 0.5.
-  if (DiskMB > 0) {
-    report.error('DiskMB', 'Disk space belongs to the group: ask for it in `ephemeral_disk`');
+  validateDevices(resources, report);
+  if (resources.SecretsMB < 0) report.error('SecretsMB', `secrets must not be negative (${resources.SecretsMB})`);
+  if (resources.IOPS > 0) report.warning('IOPS', 'iops has no effect: please remove it from the resources block');
+}
+
+const NUMA_AFFINITIES = ['none', 'prefer', 'require'];
+
+function validateDevices({ Devices, NUMA, CPU, Cores }: Resources, report: Report): void {
+  for (const [i, { Name, Count }] of (Devices ?? []).entries()) {
+    const at = report.at('Devices').at(i);
+    if (!/^[^/]+(\/[^/]+){0,2}$/.test(Name)) {
+      at.error('Name', `Device ${JSON.stringify(Name)} must be named type, vendor/type or vendor/type/model`);
+    }
+    if (Count < 1) at.error('Count', `Device ${JSON.stringify(Name)}: count must be at least 1, not ${Count}`);
   }
+  if (!NUMA) return;
+  if (!NUMA_AFFINITIES.includes(NUMA.Affinity)) {
+    report.error(
+      'NUMA.Affinity',
+      `numa: unknown affinity ${JSON.stringify(NUMA.Affinity)}; known are ${NUMA_AFFINITIES.join(', ')}`,
+    );
+  }
+  if (NUMA.Affinity !== 'none' && Cores === 0 && CPU > 0) report.error('NUMA', 'numa goes with cores, not with cpu');
+  const unknown = (NUMA.Devices ?? []).filter((name) => !Devices?.some((device) => device.Name === name));
+  if (unknown.length > 0) report.error('NUMA.Devices', `numa: the task has no device ${unknown.join(', ')}`);
 }

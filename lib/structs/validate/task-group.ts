@@ -1,9 +1,11 @@
 import type { Job, TaskGroup } from '../job.js';
 import { validatePlacement } from './constraint.js';
+import { validateGroupPolicies } from './group-policies.js';
 import { findRepeated, type Report } from './issue.js';
 import { validateNetworks } from './network.js';
 import { validateReschedule } from './reschedule.js';
 import { validateRestart } from './restart.js';
+import { validateServices } from './service.js';
 import { validateTask } from './task.js';
 import { validateMigrate, validateUpdate } from './update.js';
 import { validateVolumes } from './volume.js';
@@ -20,6 +22,7 @@ export function validateTaskGroup(group: TaskGroup, job: Job, report: Report): v
   validatePlacement(group, job.Type, report, 'group');
   validateRestart(group.RestartPolicy, report.at('RestartPolicy'));
   validatePolicies(group, job, report);
+  validateGroupPolicies(group, job, report);
   if (group.EphemeralDisk.SizeMB < DISK_MIN_MB) {
     report.error(
       'EphemeralDisk.SizeMB',
@@ -27,10 +30,11 @@ export function validateTaskGroup(group: TaskGroup, job: Job, report: Report): v
     );
   }
   validateTasks(group, report);
-  validateVolumes(group, report);
+  validateVolumes(group, job, report);
+  validateServices(group.Services, group, report);
   validateNetworks(group, report);
   for (const [i, task] of group.Tasks.entries()) {
-    validateTask(task, group, job.Type, report.at('Tasks').at(i, `Task ${task.Name} validation failed: `));
+    validateTask(task, group, job, report.at('Tasks').at(i, `Task ${task.Name} validation failed: `));
   }
   warn(group, report);
 }

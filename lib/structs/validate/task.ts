@@ -1,14 +1,18 @@
 import { formatDuration } from '../../util/duration.js';
-import type { JobType, LogConfig, RestartPolicy, Task, TaskGroup } from '../job.js';
+import type { Job, JobType, LogConfig, RestartPolicy, Task, TaskGroup } from '../job.js';
 import { validatePlacement } from './constraint.js';
 import type { Report } from './issue.js';
 import { validateResources } from './resources.js';
 import { validateRestart } from './restart.js';
+import { validateServices } from './service.js';
+import { validateTaskParts } from './task-parts.js';
+import { validateArtifacts, validateTemplates } from './template.js';
 import { validateMounts } from './volume.js';
 
 const HOOKS = ['prestart', 'poststart', 'poststop'];
 
-export function validateTask(task: Task, group: TaskGroup, type: JobType, report: Report): void {
+export function validateTask(task: Task, group: TaskGroup, job: Job, report: Report): void {
+  const type = job.Type;
   validateName(task.Name, report);
   if (task.Driver === '') report.error('Driver', 'Missing task driver');
   validateTimes(task, group, type, report);
@@ -20,6 +24,10 @@ export function validateTask(task: Task, group: TaskGroup, type: JobType, report
   validatePlacement(task, type, report, 'task');
   validateLifecycle(task, report);
   validateMounts(task.VolumeMounts, group, report);
+  validateServices(task.Services, group, report);
+  validateTemplates(task, report);
+  validateArtifacts(task.Artifacts, report);
+  validateTaskParts(task, group, job, report);
   for (const name of Object.keys(task.Env ?? {})) {
     if (name === '' || /[=\0]/.test(name)) {
       report.error('Env', `Environment variable ${JSON.stringify(name)} is empty or contains = or null`);

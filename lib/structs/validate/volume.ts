@@ -1,4 +1,4 @@
-import type { TaskGroup } from '../job.js';
+import type { Job, TaskGroup } from '../job.js';
 import type { VolumeMount, VolumeRequest } from '../volume.js';
 import type { Report } from './issue.js';
 
@@ -11,9 +11,11 @@ const HOST_ACCESS_MODES = [
 ];
 const PROPAGATION_MODES = ['private', 'host-to-task', 'bidirectional'];
 
-export function validateVolumes(group: TaskGroup, report: Report): void {
+export function validateVolumes(group: TaskGroup, job: Job, report: Report): void {
   for (const [name, volume] of Object.entries(group.Volumes ?? {})) {
-    validateVolume(volume, report.at('Volumes').at(name, `Volume ${name}: `));
+    const at = report.at('Volumes').at(name, `Volume ${name}: `);
+    validateVolume(volume, at);
+    validatePerAlloc(volume, group, job, at);
   }
 }
 
@@ -24,7 +26,11 @@ function validateVolume(volume: VolumeRequest, report: Report): void {
     return;
   }
   if (Source === '') report.error('Source', 'the source is missing');
-  if (Type === 'csi') return;
+  if (volume.Sticky && Type === 'csi') report.error('Sticky', 'sticky is for host volumes only');
+  if (Type === 'csi') {
+    validateCsi(volume, report);
+    return;
+  }
   if (MountOptions) report.error('MountOptions', 'mount_options are for csi volumes only');
   if (!HOST_ACCESS_MODES.includes(AccessMode)) {
     report.error('AccessMode', `a host volume has no access_mode ${JSON.stringify(AccessMode)}`);
@@ -32,6 +38,36 @@ function validateVolume(volume: VolumeRequest, report: Report): void {
   if (AccessMode === 'single-node-reader-only' && !ReadOnly) {
     report.error('ReadOnly', `access_mode ${JSON.stringify(AccessMode)} goes with read_only = true`);
   }
+}
+
+const CSI_ACCESS_MODES = [
+  'single-node-reader-only',
+  'single-node-writer',
+  'multi-node-reader-only',
+  'multi-node-single-writer',
+  'multi-node-multi-writer',
+];
+const ATTACHMENT_MODES = ['file-system', 'block-device'];
+
+function validateCsi({ AccessMode, AttachmentMode, ReadOnly }: VolumeRequest, report: Report): void {
+  if (!CSI_ACCESS_MODES.includes(AccessMode)) {
+    report.error('AccessMode', `a csi volume needs an access_mode: ${CSI_ACCESS_MODES.join(', ')}`);
+  }
+  if (!ATTACHMENT_MODES.includes(AttachmentMode)) {
+    report.error('AttachmentMode', `a csi volume needs an attachment_mode: ${ATTACHMENT_MODES.join(' or ')}`);
+  }
+  if (AccessMode.endsWith('-reader-only') && !ReadOnly) {
+    report.error('ReadOnly', `access_mode ${JSON.stringify(AccessMode)} goes with read_only = true`);
+  }
+}
+
+/** A volume for each allocation by its index: canaries and system jobs would share an index. */
+function validatePerAlloc(volume: VolumeRequest, group: TaskGroup, job: Job, report: Report): void {
+  if (!volume.PerAlloc) return;
+  if ((group.Update?.Canary ?? 0) > 0) report.error('PerAlloc', 'per_alloc does not go with canaries');
+  if (job.Type === 'system' || job.Type === 'sysbatch')
+    report.error('PerAlloc', 'per_alloc does not go with system jobs');
+  if (volume.Sticky) report.error('PerAlloc', 'per_alloc does not go with sticky');
 }
 
 export function validateMounts(mounts: VolumeMount[] | null, group: TaskGroup, report: Report): void {

@@ -1,0 +1,68 @@
+import type { Job, ParameterizedJobConfig, PeriodicConfig } from '../job.js';
+import type { Report } from './issue.js';
+
+const PAYLOADS = ['optional', 'required', 'forbidden'];
+const MACROS = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly'];
+
+/** Jobs that something else starts: the clock, or a dispatch. */
+export function validateLaunch(job: Job, report: Report): void {
+  const isBatch = job.Type === 'batch' || job.Type === 'sysbatch';
+  if (job.Periodic) {
+    if (!isBatch) report.error('Periodic', `\`periodic\` is for jobs of type batch and sysbatch, not ${job.Type}`);
+    validatePeriodic(job.Periodic, report.at('Periodic'));
+  }
+  if (job.ParameterizedJob) {
+    if (!isBatch) {
+      report.error('ParameterizedJob', `\`parameterized\` is for jobs of type batch and sysbatch, not ${job.Type}`);
+    }
+    validateParameterized(job.ParameterizedJob, report.at('ParameterizedJob'));
+  }
+}
+
+function validatePeriodic({ Enabled, Spec, Specs, SpecType, TimeZone }: PeriodicConfig, report: Report): void {
+  if (!Enabled) return;
+  if (Spec !== '' && Specs) report.error('Spec', 'periodic: either cron or crons');
+  if (Spec === '' && !Specs) report.error('', 'periodic: neither cron nor crons says when');
+  if (SpecType !== 'cron') {
+    report.error('SpecType', `periodic: unknown type ${JSON.stringify(SpecType)}; it must be "cron"`);
+    return;
+  }
+  for (const spec of Specs ?? (Spec === '' ? [] : [Spec])) {
+    if (!isCron(spec)) {
+      report.error(
+        Specs ? 'Specs' : 'Spec',
+        `periodic: ${JSON.stringify(spec)} is no cron expression: minute, hour, day of month, month, day of week`,
+      );
+    }
+  }
+  if (!isTimeZone(TimeZone)) report.error('TimeZone', `periodic: unknown time_zone ${JSON.stringify(TimeZone)}`);
+}
+
+/** Five to seven fields, or a word such as @daily. */
+function isCron(spec: string): boolean {
+  const text = spec.trim();
+  if (text.startsWith('@')) return MACROS.includes(text.toLowerCase());
+  const fields = text.split(/\s+/);
+  return fields.length >= 5 && fields.length <= 7 && fields.every((field) => /^[\dA-Za-z*,/?#-]+$/.test(field));
+}
+
+function isTimeZone(name: string): boolean {
+  if (name === 'Local') return true;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function validateParameterized({ Payload, MetaRequired, MetaOptional }: ParameterizedJobConfig, report: Report): void {
+  if (!PAYLOADS.includes(Payload)) {
+    report.error(
+      'Payload',
+      `parameterized: unknown payload ${JSON.stringify(Payload)}; known are ${PAYLOADS.join(', ')}`,
+    );
+  }
+  const both = (MetaRequired ?? []).filter((key) => MetaOptional?.includes(key));
+  if (both.length > 0) report.error('MetaOptional', `parameterized: ${both.join(', ')} is both required and optional`);
+}

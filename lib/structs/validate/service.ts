@@ -1,0 +1,119 @@
+import { formatDuration } from '../../util/duration.js';
+import type { TaskGroup } from '../job.js';
+import type { Service, ServiceCheck } from '../service.js';
+import { findRepeated, type Report } from './issue.js';
+
+const ADDRESS_MODES = ['', 'auto', 'host', 'driver', 'alloc', 'alloc_ipv6'];
+const ON_UPDATE = ['require_healthy', 'ignore', 'ignore_warnings'];
+const TYPES = ['http', 'tcp'];
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
+const CHECK_TIME_MIN_NS = 1e9;
+/** A name as DNS takes it. */
+const NAME = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+
+/** Services of a group or of one of its tasks; those of another provider than the mesh are refused elsewhere. */
+export function validateServices(services: readonly Service[] | null, group: TaskGroup, report: Report): void {
+  const own = services ?? [];
+  for (const { name, again } of findRepeated(own.map((service) => `${service.Name} ${service.PortLabel}`))) {
+    report.error(`Services[${again}].Name`, `Service ${JSON.stringify(name.split(' ')[0])} is there twice on one port`);
+  }
+  const ports = portLabels(group);
+  for (const [i, service] of own.entries()) {
+    if (service.Provider === 'consul') continue;
+    const prefix = `Service ${JSON.stringify(service.Name)}: `;
+    validateService(service, ports, group, report.at('Services').at(i, prefix));
+  }
+}
+
+function portLabels(group: TaskGroup): Set<string> {
+  const networks = [...(group.Networks ?? []), ...group.Tasks.flatMap((task) => task.Resources.Networks ?? [])];
+  const ports = networks.flatMap(({ DynamicPorts, ReservedPorts }) => [
+    ...(DynamicPorts ?? []),
+    ...(ReservedPorts ?? []),
+  ]);
+  return new Set(ports.map(({ Label }) => Label));
+}
+
+function validateService(service: Service, ports: ReadonlySet<string>, group: TaskGroup, report: Report): void {
+  const { Name, Provider, PortLabel, AddressMode, OnUpdate, TaskName } = service;
+  if (Provider !== 'nomad') {
+    report.error('Provider', `unknown provider ${JSON.stringify(Provider)}; it must be "nomad"`);
+  }
+  // References are filled in later: the rest must be a name.
+  if (!NAME.test(Name.replace(/\$\{[^}]*\}/g, 'x'))) {
+    report.error('Name', 'the name must be 1 to 63 letters, digits and -, neither beginning nor ending with -');
+  }
+  if (!ADDRESS_MODES.includes(AddressMode)) {
+    report.error('AddressMode', `unknown address_mode ${JSON.stringify(AddressMode)}`);
+  }
+  if (!ON_UPDATE.includes(OnUpdate)) report.error('OnUpdate', `unknown on_update ${JSON.stringify(OnUpdate)}`);
+  validatePort(PortLabel, ports, report);
+  if (TaskName !== '' && !group.Tasks.some((task) => task.Name === TaskName)) {
+    report.error('TaskName', `names a task that the group does not have: ${JSON.stringify(TaskName)}`);
+  }
+  if (service.EnableTagOverride) report.error('EnableTagOverride', "enable_tag_override is Consul's");
+  const checks = service.Checks ?? [];
+  for (const { name, again } of findRepeated(checks.map((check) => check.Name))) {
+    report.error(`Checks[${again}].Name`, `two checks are named ${JSON.stringify(name)}`);
+  }
+  for (const [i, check] of checks.entries()) {
+    validateCheck(check, service, ports, report.at('Checks').at(i, `check ${JSON.stringify(check.Name)}: `));
+  }
+}
+
+/** A number, a reference or a label of the group's network. */
+function validatePort(label: string, ports: ReadonlySet<string>, report: Report): void {
+  if (label === '' || /^\d+$/.test(label) || label.includes('${') || ports.has(label)) return;
+  const known = ports.size > 0 ? `; its ports are ${[...ports].join(', ')}` : '; it has none';
+  report.error('PortLabel', `names a port that the group's network does not have: ${JSON.stringify(label)}${known}`);
+}
+
+function validateCheck(check: ServiceCheck, service: Service, ports: ReadonlySet<string>, report: Report): void {
+  const { Type, Path, Method, Interval, Timeout, PortLabel, OnUpdate } = check;
+  if (Type === 'script' || Type === 'grpc') {
+    report.error('Type', `checks of type ${JSON.stringify(Type)} are Consul's; use "http" or "tcp"`);
+  } else if (!TYPES.includes(Type)) {
+    report.error('Type', `unknown type ${JSON.stringify(Type)}; it must be "http" or "tcp"`);
+  }
+  if (Type === 'http' && Path === '') report.error('Path', 'an http check needs a path');
+  if (Type === 'http' && /^[a-z]+:\/\//i.test(Path)) report.error('Path', 'the path must be relative');
+  if (Type === 'http' && Method !== '' && !METHODS.includes(Method.toUpperCase())) {
+    report.error('Method', `unknown method ${JSON.stringify(Method)}`);
+  }
+  for (const [key, name, value] of [
+    ['Interval', 'interval', Interval],
+    ['Timeout', 'timeout', Timeout],
+  ] as const) {
+    if (value < CHECK_TIME_MIN_NS) report.error(key, `${name} must be at least 1s, not ${formatDuration(value)}`);
+  }
+  if (PortLabel === '' && service.PortLabel === '') report.error('PortLabel', 'neither it nor its service has a port');
+  validatePort(PortLabel, ports, report);
+  if (OnUpdate !== '' && !ON_UPDATE.includes(OnUpdate)) {
+    report.error('OnUpdate', `unknown on_update ${JSON.stringify(OnUpdate)}`);
+  }
+  refuseConsulOnly(check, report);
+  if (check.CheckRestart) {
+    const { Limit, Grace } = check.CheckRestart;
+    if (Limit < 0) report.error('CheckRestart.Limit', `check_restart: limit must not be negative (${Limit})`);
+    if (Grace < 0) report.error('CheckRestart.Grace', 'check_restart: grace must not be negative');
+  }
+}
+
+/** Attributes that only Consul's checks have. */
+const CONSUL_ONLY: readonly (readonly [keyof ServiceCheck, string])[] = [
+  ['SuccessBeforePassing', 'success_before_passing'],
+  ['FailuresBeforeCritical', 'failures_before_critical'],
+  ['FailuresBeforeWarning', 'failures_before_warning'],
+  ['TLSServerName', 'tls_server_name'],
+  ['InitialStatus', 'initial_status'],
+  ['Notes', 'notes'],
+  ['Expose', 'expose'],
+  ['GRPCService', 'grpc_service'],
+  ['Command', 'command'],
+];
+
+function refuseConsulOnly(check: ServiceCheck, report: Report): void {
+  for (const [key, name] of CONSUL_ONLY) {
+    if (check[key]) report.error(key, `${name} is Consul's, and has no meaning for provider = "nomad"`);
+  }
+}

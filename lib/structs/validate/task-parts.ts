@@ -1,0 +1,80 @@
+import type { Job, Task, TaskGroup, WorkloadIdentity } from '../job.js';
+import { escapes } from './file-path.js';
+import { validateScaling } from './group-policies.js';
+import { findRepeated, type Report } from './issue.js';
+
+const NAME = /^[A-Za-z0-9_-]{1,128}$/;
+const CHANGE_MODES = ['', 'restart', 'signal', 'noop'];
+const CSI_TYPES = ['node', 'controller', 'monolith'];
+const CSI_HEALTH_TIMEOUT_MIN_NS = 5e9;
+
+/** Identities, secrets, actions, a CSI plugin and the payload of a task. */
+export function validateTaskParts(task: Task, group: TaskGroup, job: Job, report: Report): void {
+  validateNamed(task.Identities ?? [], 'Identities', 'Identity', report);
+  for (const [i, identity] of (task.Identities ?? []).entries()) {
+    validateIdentity(identity, report.at('Identities').at(i, `Identity ${JSON.stringify(identity.Name)}: `));
+  }
+  if (task.Identity) validateIdentity(task.Identity, report.at('Identity', 'Identity: '));
+  validateNamed((task.Secrets ?? []) as unknown as { Name: string }[], 'Secrets', 'Secret', report);
+  for (const [i, secret] of (task.Secrets ?? []).entries()) {
+    const at = report.at('Secrets').at(i, `Secret ${JSON.stringify(secret['Name'])}: `);
+    if (!secret['Provider']) at.error('Provider', 'has no provider; write provider = "nomad"');
+    if (!secret['Path']) at.error('Path', 'has no path');
+  }
+  validateNamed(task.Actions ?? [], 'Actions', 'Action', report);
+  for (const [i, action] of (task.Actions ?? []).entries()) {
+    if (action.Command === '') report.at('Actions').at(i).error('Command', `Action ${action.Name} has no command`);
+  }
+  if (task.CSIPluginConfig) validateCsiPlugin(task.CSIPluginConfig, group, report.at('CSIPluginConfig'));
+  if (task.DispatchPayload) validatePayload(task.DispatchPayload.File, job, report.at('DispatchPayload'));
+  for (const [i, policy] of (task.ScalingPolicies ?? []).entries()) {
+    validateScaling(policy, 0, report.at('ScalingPolicies').at(i));
+  }
+}
+
+function validateNamed(items: readonly { Name: string }[], key: string, word: string, report: Report): void {
+  for (const { name, again } of findRepeated(items.map(({ Name }) => Name))) {
+    report.error(`${key}[${again}].Name`, `${word} ${JSON.stringify(name)} is there twice`);
+  }
+  for (const [i, { Name }] of items.entries()) {
+    if (NAME.test(Name)) continue;
+    report.error(`${key}[${i}].Name`, `${word} name ${JSON.stringify(Name)} must be 1 to 128 letters, digits, - and _`);
+  }
+}
+
+function validateIdentity(identity: WorkloadIdentity, report: Report): void {
+  const { ChangeMode, ChangeSignal, TTL, Filepath } = identity;
+  if (!CHANGE_MODES.includes(ChangeMode))
+    report.error('ChangeMode', `unknown change_mode ${JSON.stringify(ChangeMode)}`);
+  if (ChangeMode === 'signal' && ChangeSignal === '') {
+    report.error('ChangeSignal', 'change_mode "signal" needs a change_signal');
+  }
+  if (ChangeMode !== 'signal' && ChangeSignal !== '') {
+    report.error('ChangeSignal', 'change_signal goes with change_mode "signal" only');
+  }
+  if (TTL < 0) report.error('TTL', 'ttl must not be negative');
+  if (escapes(Filepath)) report.error('Filepath', `filepath ${JSON.stringify(Filepath)} leads out of the task`);
+}
+
+function validateCsiPlugin(plugin: NonNullable<Task['CSIPluginConfig']>, group: TaskGroup, report: Report): void {
+  if (plugin.ID === '') report.error('ID', 'csi_plugin: the id is missing');
+  if (!CSI_TYPES.includes(plugin.Type)) {
+    const known = CSI_TYPES.map((type) => JSON.stringify(type)).join(', ');
+    report.error('Type', `csi_plugin: unknown type ${JSON.stringify(plugin.Type)}; known are ${known}`);
+  }
+  if (plugin.HealthTimeout < CSI_HEALTH_TIMEOUT_MIN_NS) {
+    report.warning(
+      'HealthTimeout',
+      `Group ${JSON.stringify(group.Name)}: a health_timeout below 5s is short for a CSI plugin`,
+    );
+  }
+}
+
+function validatePayload(file: string, job: Job, report: Report): void {
+  if (file === '') report.error('File', 'dispatch_payload: the file is missing');
+  else if (escapes(file))
+    report.error('File', `dispatch_payload: the file ${JSON.stringify(file)} leads out of the task`);
+  if (job.ParameterizedJob === null && !job.Dispatched) {
+    report.warning('', 'dispatch_payload has no effect: the job has no parameterized block');
+  }
+}

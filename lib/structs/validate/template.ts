@@ -1,0 +1,69 @@
+import type { Task, TaskArtifact, Template } from '../job.js';
+import { escapes } from './file-path.js';
+import { findRepeated, type Report } from './issue.js';
+
+const CHANGE_MODES = ['restart', 'signal', 'script', 'noop'];
+const GETTER_MODES = ['any', 'file', 'dir'];
+const SIGNAL = /^SIG[A-Z0-9+-]+$/;
+
+export function validateTemplates(task: Task, report: Report): void {
+  const templates = task.Templates ?? [];
+  for (const { name, first, again } of findRepeated(templates.map(({ DestPath }) => DestPath))) {
+    if (name === '') continue;
+    report.error(
+      `Templates[${again}].DestPath`,
+      `Templates ${first + 1} and ${again + 1} have the same destination ${JSON.stringify(name)}`,
+    );
+  }
+  for (const [i, template] of templates.entries()) {
+    validateTemplate(template, report.at('Templates').at(i, `Template ${i + 1}: `));
+  }
+}
+
+function validateTemplate(template: Template, report: Report): void {
+  const { SourcePath, EmbeddedTmpl, DestPath, Perms, Splay, Wait } = template;
+  if (SourcePath === '' && EmbeddedTmpl === '') report.error('', 'has neither a source nor data');
+  if (SourcePath !== '' && EmbeddedTmpl !== '') report.error('SourcePath', 'has both a source and data');
+  if (DestPath === '') report.error('DestPath', 'has no destination');
+  else if (escapes(DestPath))
+    report.error('DestPath', `the destination ${JSON.stringify(DestPath)} leads out of the task`);
+  validateChange(template, report);
+  if (Perms !== '' && !/^0?[0-7]{3,4}$/.test(Perms)) {
+    report.error('Perms', `perms ${JSON.stringify(Perms)} is no octal mode such as "0644"`);
+  }
+  if (Splay < 0) report.error('Splay', 'splay must not be negative');
+  if (Wait && Wait.Min > Wait.Max) report.error('Wait', 'wait: min is longer than max');
+  if (Wait && (Wait.Min < 0 || Wait.Max < 0)) report.error('Wait', 'wait: neither min nor max may be negative');
+}
+
+function validateChange({ ChangeMode, ChangeSignal, ChangeScript, Envvars }: Template, report: Report): void {
+  if (!CHANGE_MODES.includes(ChangeMode)) {
+    report.error(
+      'ChangeMode',
+      `unknown change_mode ${JSON.stringify(ChangeMode)}; known are ${CHANGE_MODES.join(', ')}`,
+    );
+  }
+  if (ChangeMode === 'signal') {
+    if (!SIGNAL.test(ChangeSignal))
+      report.error('ChangeSignal', `unknown change_signal ${JSON.stringify(ChangeSignal)}`);
+    // A process keeps the environment it was started with.
+    if (Envvars)
+      report.error('ChangeMode', 'variables of the environment do not change by a signal: use restart or noop');
+  }
+  if (ChangeMode !== 'script') return;
+  if (!ChangeScript) report.error('ChangeScript', 'change_mode "script" needs a change_script block');
+  else if (!ChangeScript['Command']) report.error('ChangeScript', 'change_script has no command');
+}
+
+export function validateArtifacts(artifacts: readonly TaskArtifact[] | null, report: Report): void {
+  for (const [i, { GetterSource, GetterMode, RelativeDest }] of (artifacts ?? []).entries()) {
+    const at = report.at('Artifacts').at(i, `Artifact ${i + 1}: `);
+    if (GetterSource === '') at.error('GetterSource', 'has no source');
+    if (!GETTER_MODES.includes(GetterMode)) {
+      at.error('GetterMode', `unknown mode ${JSON.stringify(GetterMode)}; known are ${GETTER_MODES.join(', ')}`);
+    }
+    if (escapes(RelativeDest)) {
+      at.error('RelativeDest', `the destination ${JSON.stringify(RelativeDest)} leads out of the task`);
+    }
+  }
+}

@@ -24,6 +24,7 @@ export const COMMANDS: Record<string, Entry> = {
   'config validate': entry('Checks agent configuration files', () => import('./commands/config-validate.js')),
   'deployment status': entry('Shows a deployment', () => import('./commands/deployment-status.js')),
   'eval status': entry('Shows an evaluation', () => import('./commands/eval-status.js')),
+  fmt: entry('Rewrites job and configuration files in canonical form', () => import('./commands/fmt.js')),
   'job history': entry('Shows the versions of a job', () => import('./commands/job-history.js')),
   'job init': entry('Writes an example job file', () => import('./commands/job-init.js')),
   'job inspect': entry('Prints a registered job as JSON', () => import('./commands/job-inspect.js')),

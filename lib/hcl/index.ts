@@ -14,6 +14,7 @@ export {
   type SourceRange,
 } from './diagnostics.js';
 export { type Evaluated, evaluate } from './evaluate.js';
+export { formatHcl } from './format.js';
 export { typeOfConstraint } from './functions/convert.js';
 export { type HclFiles, type HclHost, hostFunctions } from './functions/host.js';
 export { STANDARD_FUNCTIONS } from './functions/index.js';

@@ -1,5 +1,5 @@
 import type { Attribute, Block, Body, BodyItem, Expression, Label } from './ast.js';
-import { type Diagnostic, formatRange } from './diagnostics.js';
+import { type Diagnostic, errorAt, formatRange } from './diagnostics.js';
 import { parseExpressionIn } from './expression-parser.js';
 import { lex } from './lexer.js';
 import { SourceMap } from './source-map.js';
@@ -30,10 +30,23 @@ export interface ParseOptions {
  * its own chance.)
  */
 export function parseHcl(source: string, filename: string, options: ParseOptions = {}): ParsedBody {
+  if (source.length > SOURCE_LENGTH_MAX) return tooLong(filename);
   const stream = open(source, filename);
   stream.quotedNames = options.quotedNames ?? false;
   const body = parseBody(stream, T.EOF);
   return { body, diagnostics: stream.diagnostics };
+}
+
+/** In UTF-16 units: a thousand times what a large job file has. What is longer is not even looked at. */
+const SOURCE_LENGTH_MAX = 8_000_000;
+
+function tooLong(filename: string): ParsedBody {
+  const range = new SourceMap('', filename).range(0, 0);
+  const detail = `A file may have up to ${SOURCE_LENGTH_MAX} characters. Large contents belong in an artifact or a variable.`;
+  return {
+    body: { items: [], range, endRange: range },
+    diagnostics: [errorAt(range, 'File too large', detail)],
+  };
 }
 
 /** Parses one expression alone, such as the value of a -var flag; newlines within it do not count. */

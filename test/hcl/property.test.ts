@@ -184,3 +184,17 @@ t.test('a double keeps its value, and its shortest digits are those of JavaScrip
   t.equal(bigFloatToString(parseBigFloat('1e30') ?? { mantissa: 0n, exponent: 0, precision: 1 }), `1${'0'.repeat(30)}`);
   t.equal(parseBigFloat('1e999999'), null);
 });
+
+t.test('a file of 10 MB and one nested 10,000 deep are refused before they are read', async (t) => {
+  const long = parseHcl(`# ${'x'.repeat(10_000_000)}\na = 1\n`, 'e');
+  t.same(
+    long.diagnostics.map(({ summary }) => summary),
+    ['File too large'],
+  );
+  t.same(long.body.items, [], 'nothing of it was read');
+  for (const open of ['a = [', 'a {\n', 'a = (', 'a = {b=', 'a = "${', 'a = f(', 'a = !', 'a = x ? ']) {
+    const { diagnostics } = parseHcl(open + open.replace(/^a = /, '').repeat(9_999), 'e');
+    t.ok(hasErrors(diagnostics), open);
+    t.ok(diagnostics.length < 200, `${open}: ${diagnostics.length} messages`);
+  }
+});

@@ -2,6 +2,7 @@ import type { StateSnapshot } from '../state/store.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
+import { isParent } from '../structs/job-kind.js';
 import { type Millis, toNanos } from '../util/clock.js';
 import { isClientTerminal } from './node-evals.js';
 
@@ -85,7 +86,7 @@ export function findGarbage(
 
 /** A job may go when it was stopped, or is a batch that ran to its end, and nothing of it happened since `cutoff`. */
 function jobIsOver(job: Job, state: StateSnapshot, cutoff: number): boolean {
-  const mayEnd = job.Stop || (isBatch(job.Type) && job.Periodic === null && job.ParameterizedJob === null);
+  const mayEnd = job.Stop || (isBatch(job.Type) && !isParent(job));
   if (!mayEnd || job.Status !== 'dead' || job.SubmitTime >= cutoff) return false;
   const evals = state.evalsByJob(job.Namespace, job.ID);
   if (evals.some((evaluation) => !isClosed(evaluation) || evaluation.ModifyTime >= cutoff)) return false;

@@ -13,15 +13,19 @@ import type { EndpointContext } from './endpoints/context.js';
 import { deploymentEndpoints } from './endpoints/deployment.js';
 import { evalEndpoints } from './endpoints/eval.js';
 import { forwardEndpoints, forwardStreams } from './endpoints/forward.js';
+import { jobChildrenEndpoints } from './endpoints/job-children.js';
 import { jobPlanEndpoints } from './endpoints/job-plan.js';
 import { jobReadEndpoints } from './endpoints/job-read.js';
+import { jobScaleEndpoints } from './endpoints/job-scale.js';
 import { jobWriteEndpoints } from './endpoints/job-write.js';
 import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
+import { nodePoolEndpoints } from './endpoints/node-pool.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
 import { createLeader, type Leader } from './leader.js';
 import { createNodeWatch } from './node-watch.js';
+import { createPeriodic } from './periodic.js';
 import type { Consensus } from './ports.js';
 import { createScheduling, type SchedulingCounts } from './scheduling.js';
 import { systemTimers, type Timers } from './timers.js';
@@ -64,7 +68,8 @@ export function createServer(options: ServerOptions): Server {
   const nodeWatch = createNodeWatch(world);
   const coreGc = createCoreGc(world);
   const scheduling = createScheduling(world, schedule);
-  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, nodeLinks };
+  const periodic = createPeriodic(world);
+  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, nodeLinks };
   let leader: Leader | undefined;
   return {
     handlers: answeringWell(world, {
@@ -72,6 +77,9 @@ export function createServer(options: ServerOptions): Server {
       ...jobReadEndpoints(context),
       ...jobWriteEndpoints(context),
       ...jobPlanEndpoints(context),
+      ...jobChildrenEndpoints(context),
+      ...jobScaleEndpoints(context),
+      ...nodePoolEndpoints(context),
       ...allocEndpoints(context),
       ...evalEndpoints(context),
       ...deploymentEndpoints(context),
@@ -87,6 +95,7 @@ export function createServer(options: ServerOptions): Server {
         nodeWatch,
         createDeploymentWatcher(world),
         createDrainer(world),
+        periodic,
         coreGc,
       ]);
     },

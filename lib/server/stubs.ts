@@ -1,6 +1,7 @@
 import type { StateSnapshot } from '../state/store.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Job } from '../structs/job.js';
+import { isParameterized } from '../structs/job-kind.js';
 import type { Node } from '../structs/node.js';
 import type { AllocListStub, JobListStub, JobSummary, NodeListStub } from '../structs/rpc.js';
 
@@ -24,7 +25,7 @@ export function jobStub(job: Job, state: StateSnapshot): JobListStub {
     Type: job.Type,
     Priority: job.Priority,
     Periodic: job.Periodic !== null,
-    ParameterizedJob: job.ParameterizedJob !== null,
+    ParameterizedJob: isParameterized(job),
     Stop: job.Stop,
     Status: job.Status,
     StatusDescription: job.StatusDescription,

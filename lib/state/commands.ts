@@ -4,8 +4,10 @@ import type { MeshError } from '../structs/errors.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeEvent, NodeStatus } from '../structs/node.js';
+import type { NodePool } from '../structs/node-pool.js';
 import type { ClientAllocUpdate, SchedulerConfiguration } from '../structs/rpc.js';
-import type { Nanos } from '../util/clock.js';
+import type { ScalingEvent } from '../structs/scaling.js';
+import type { Millis, Nanos } from '../util/clock.js';
 import type { Result } from '../util/result.js';
 
 // Applying a command is total and deterministic: every time and id in it was chosen by the leader, indexes are given by
@@ -13,7 +15,7 @@ import type { Result } from '../util/result.js';
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
 /** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
-export const COMMANDS_VERSION = 1;
+export const COMMANDS_VERSION = 2;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {
@@ -37,6 +39,38 @@ export interface JobRegisterCommand {
   readonly submission: JobSubmission | null;
   /** Refused with E_CONFLICT unless the job's JobModifyIndex is this; 0 = the job must not exist. */
   readonly enforceJobModifyIndex?: number;
+  /** The job is a launch of its periodic parent, due at this time: remembered, so that no leader launches it again. */
+  readonly launchedAt?: Millis;
+  /** Recorded with the change of count. */
+  readonly scalingEvent?: ScalingEventSeed;
+}
+
+/** A scaling event as it is asked for; its CreateIndex is set when it is applied. */
+export type ScalingEventSeed = Omit<ScalingEvent, 'CreateIndex'> & { readonly group: string };
+
+/** Notes a scaling event that changes no count. */
+export interface ScalingEventCommand {
+  readonly type: 'scaling-event';
+  readonly namespace: string;
+  readonly id: string;
+  readonly event: ScalingEventSeed;
+}
+
+/** Makes or replaces a node pool. */
+export interface NodePoolUpsertCommand {
+  readonly type: 'node-pool-upsert';
+  readonly pool: NodePool;
+}
+
+/** Forgets a node pool; refused with E_CONFLICT while it has nodes or jobs that are not dead. */
+export interface NodePoolDeleteCommand {
+  readonly type: 'node-pool-delete';
+  readonly name: string;
+}
+
+/** Counts all job summaries anew. */
+export interface SummariesReconcileCommand {
+  readonly type: 'summaries-reconcile';
 }
 
 /** Stops a job (a new version with Stop set), or, with `purge`, forgets it, its versions, summary and submissions. */
@@ -288,7 +322,11 @@ export type Command =
   | DeploymentPromoteCommand
   | DeploymentAllocHealthCommand
   | DeploymentDeleteCommand
-  | SchedulerConfigCommand;
+  | SchedulerConfigCommand
+  | ScalingEventCommand
+  | NodePoolUpsertCommand
+  | NodePoolDeleteCommand
+  | SummariesReconcileCommand;
 
 /** The outcome of each command of a batch. */
 export interface BatchResults {
@@ -322,6 +360,10 @@ export interface CommandValues {
   'deployment-alloc-health': null;
   'deployment-delete': null;
   'scheduler-config': { readonly updated: boolean };
+  'scaling-event': null;
+  'node-pool-upsert': null;
+  'node-pool-delete': null;
+  'summaries-reconcile': null;
 }
 
 /** Outcome of a command: what it refers to may be missing or have moved on, which is an answer, never a throw. */

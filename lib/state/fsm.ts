@@ -15,6 +15,7 @@ import {
   applyJobStability,
   applyJobVersionTag,
 } from './apply/jobs.js';
+import { applyNodePoolDelete, applyNodePoolUpsert } from './apply/node-pools.js';
 import {
   applyNodeDeregister,
   applyNodeDrain,
@@ -23,7 +24,9 @@ import {
   applyNodeStatus,
 } from './apply/nodes.js';
 import { applyPlanResults } from './apply/plan.js';
+import { applyScalingEvent } from './apply/scaling.js';
 import { applySchedulerConfig } from './apply/scheduler-config.js';
+import { applySummariesReconcile } from './apply/summaries.js';
 import type { Command, CommandResult } from './commands.js';
 import { settleJobs } from './job-status.js';
 import type { Store } from './store.js';
@@ -86,6 +89,14 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyDeploymentDelete(txn, command);
     case 'scheduler-config':
       return applySchedulerConfig(txn, command);
+    case 'scaling-event':
+      return applyScalingEvent(txn, command);
+    case 'node-pool-upsert':
+      return applyNodePoolUpsert(txn, command);
+    case 'node-pool-delete':
+      return applyNodePoolDelete(txn, command);
+    case 'summaries-reconcile':
+      return applySummariesReconcile(txn);
     default:
       return refuseUnknown(command);
   }

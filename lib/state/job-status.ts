@@ -1,4 +1,6 @@
 import type { Job, JobStatus } from '../structs/job.js';
+import { isParent } from '../structs/job-kind.js';
+import { CHILD_COUNTER } from './job-summary.js';
 import type { Transaction } from './transaction.js';
 import { jobKey } from './watch.js';
 
@@ -13,7 +15,7 @@ export interface JobWork {
 /** The status that follows from a job's work, as Nomad derives it. */
 export function deriveJobStatus(job: Job, work: JobWork): JobStatus {
   // These wait for nodes, the clock or a dispatch: they run until somebody stops them.
-  if (job.Type === 'system' || job.Periodic !== null || job.ParameterizedJob !== null) {
+  if (job.Type === 'system' || isParent(job)) {
     return job.Stop ? 'dead' : 'running';
   }
   if (work.hasLiveAllocs) return 'running';
@@ -44,8 +46,6 @@ export function settleJobs(txn: Transaction): void {
   }
   txn.unsettledJobs.clear();
 }
-
-const CHILD_COUNTER = { pending: 'Pending', running: 'Running', dead: 'Dead' } as const;
 
 /** Moves a dispatched or launched job from one count of its parent to another; null = it is new. */
 export function countChild(txn: Transaction, child: Job, from: JobStatus | null, to: JobStatus): void {

@@ -1,6 +1,7 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
+import { isParent } from '../structs/job-kind.js';
 import type { TaskGroupSummary } from '../structs/rpc.js';
 import type { Transaction } from './transaction.js';
 import { jobKey } from './watch.js';
@@ -24,21 +25,21 @@ function emptyGroup(): TaskGroupSummary {
 /** Makes sure that a job has a summary with all its groups; groups of older versions stay. */
 export function ensureSummary(txn: Transaction, job: Job): void {
   const key = jobKey(job.Namespace, job.ID);
-  const isParent = job.Periodic !== null || job.ParameterizedJob !== null;
+  const isParentJob = isParent(job);
   const existing = txn.summaries.peek(key);
   if (existing === undefined) {
     txn.summaries.set(key, {
       JobID: job.ID,
       Namespace: job.Namespace,
       Summary: Object.fromEntries(job.TaskGroups.map((group) => [group.Name, emptyGroup()])),
-      Children: isParent ? { Pending: 0, Running: 0, Dead: 0 } : null,
+      Children: isParentJob ? { Pending: 0, Running: 0, Dead: 0 } : null,
       CreateIndex: job.CreateIndex,
       ModifyIndex: txn.index,
     });
     return;
   }
   const missing = job.TaskGroups.filter((group) => !Object.hasOwn(existing.Summary, group.Name));
-  const needsChildren = isParent && existing.Children === null;
+  const needsChildren = isParentJob && existing.Children === null;
   if (missing.length === 0 && !needsChildren) return;
   const draft = txn.summaries.edit(key);
   if (draft === undefined) return;
@@ -77,4 +78,28 @@ export function countQueued(txn: Transaction, evaluation: Evaluation): void {
     const group = draft?.Summary[name];
     if (group !== undefined) group.Queued = queued;
   }
+}
+
+/** The counter of a parent under which a child of a status stands. */
+export const CHILD_COUNTER = { pending: 'Pending', running: 'Running', dead: 'Dead' } as const;
+
+/** Counts a job's summary anew. What was collected as garbage is no longer in it. */
+export function recountJob(txn: Transaction, job: Job): void {
+  const key = jobKey(job.Namespace, job.ID);
+  ensureSummary(txn, job);
+  const draft = txn.summaries.edit(key);
+  if (draft === undefined) return;
+  for (const name of Object.keys(draft.Summary)) {
+    draft.Summary[name] = { ...emptyGroup(), Queued: draft.Summary[name]?.Queued ?? 0 };
+  }
+  for (const alloc of txn.tables.allocs.under('job', key)) {
+    if (alloc.Job?.CreateIndex !== job.CreateIndex) continue;
+    const group = draft.Summary[alloc.TaskGroup] ?? emptyGroup();
+    draft.Summary[alloc.TaskGroup] = group;
+    group[COUNTER[alloc.ClientStatus]]++;
+  }
+  if (draft.Children === null) return;
+  const children = { Pending: 0, Running: 0, Dead: 0 };
+  for (const child of txn.tables.jobs.under('parent', key)) children[CHILD_COUNTER[child.Status]]++;
+  draft.Children = children;
 }

@@ -4,7 +4,9 @@ import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
+import type { NodePool } from '../structs/node-pool.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import type { JobScalingEvents } from '../structs/scaling.js';
 import { Table, type TableSpec } from './table.js';
 import { jobKey } from './watch.js';
 
@@ -14,6 +16,14 @@ export interface StoredSubmission {
   readonly JobID: string;
   readonly Version: number;
   readonly Submission: JobSubmission;
+}
+
+/** When a periodic job was launched last. */
+export interface PeriodicLaunch {
+  readonly Namespace: string;
+  readonly ID: string;
+  /** Milliseconds since the epoch: the time it was due, not the time at which it happened. */
+  readonly Launch: number;
 }
 
 /** Ten digits keep versions in the order of their numbers. */
@@ -72,6 +82,18 @@ const ALLOCS: TableSpec<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'dep
 
 const NODES: TableSpec<Node, never> = { key: (node) => node.ID, indexes: {} };
 
+const NODE_POOLS: TableSpec<NodePool, never> = { key: (pool) => pool.Name, indexes: {} };
+
+const PERIODIC_LAUNCHES: TableSpec<PeriodicLaunch, never> = {
+  key: (row) => jobKey(row.Namespace, row.ID),
+  indexes: {},
+};
+
+const SCALING_EVENTS: TableSpec<JobScalingEvents, never> = {
+  key: (row) => jobKey(row.Namespace, row.JobID),
+  indexes: {},
+};
+
 const DEPLOYMENTS: TableSpec<Deployment, 'job'> = {
   key: (deployment) => deployment.ID,
   indexes: { job: (deployment) => jobKey(deployment.Namespace, deployment.JobID) },
@@ -109,6 +131,9 @@ export interface Tables {
   readonly allocs: Table<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'deployment'>;
   readonly nodes: Table<Node>;
   readonly deployments: Table<Deployment, 'job'>;
+  readonly node_pools: Table<NodePool>;
+  readonly periodic_launches: Table<PeriodicLaunch>;
+  readonly scaling_events: Table<JobScalingEvents>;
   readonly scheduler_config: Cell<SchedulerConfiguration>;
 }
 
@@ -125,6 +150,9 @@ export function emptyTables(): Tables {
     allocs: new Table(ALLOCS),
     nodes: new Table(NODES),
     deployments: new Table(DEPLOYMENTS),
+    node_pools: new Table(NODE_POOLS),
+    periodic_launches: new Table(PERIODIC_LAUNCHES),
+    scaling_events: new Table(SCALING_EVENTS),
     scheduler_config: { value: DEFAULT_SCHEDULER_CONFIG, lastIndex: 0 },
   };
 }
@@ -140,6 +168,9 @@ export function viewTables(tables: Tables): Tables {
     allocs: tables.allocs.view(),
     nodes: tables.nodes.view(),
     deployments: tables.deployments.view(),
+    node_pools: tables.node_pools.view(),
+    periodic_launches: tables.periodic_launches.view(),
+    scaling_events: tables.scaling_events.view(),
     scheduler_config: { ...tables.scheduler_config },
   };
 }

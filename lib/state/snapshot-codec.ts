@@ -4,11 +4,13 @@ import { MeshError } from '../structs/errors.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
+import type { NodePool } from '../structs/node-pool.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import type { JobScalingEvents } from '../structs/scaling.js';
 import { assertNever } from '../util/assert.js';
 import { frame, frames } from './frames.js';
 import { internAlloc } from './intern.js';
-import { emptyTables, type StoredSubmission, type TableName, type Tables } from './schema.js';
+import { emptyTables, type PeriodicLaunch, type StoredSubmission, type TableName, type Tables } from './schema.js';
 import { jobKey } from './watch.js';
 
 // The whole state as a stream: a header, frames of rows, and an end that counts them. Rows are JSON. A job, which its
@@ -17,7 +19,7 @@ import { jobKey } from './watch.js';
 
 const FORMAT = 'meshnomad-state';
 /** Raised when older versions could not read what is written. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 /** UTF-16 units of JSON after which a frame is closed. */
 const FRAME_TARGET = 64 * 1024;
 
@@ -29,6 +31,9 @@ type TableRow =
   | ['submission', StoredSubmission]
   | ['eval', Evaluation]
   | ['deployment', Deployment]
+  | ['pool', NodePool]
+  | ['launch', PeriodicLaunch]
+  | ['scaling', JobScalingEvents]
   | ['alloc', Omit<Allocation, 'Job'> & { Job: number | null }];
 
 /** A job of the next number: whole, or as what differs from the job with number `base`. */
@@ -88,6 +93,9 @@ function* rows(tables: Tables): Generator<Row, void, undefined> {
   for (const summary of tables.job_summaries.values()) yield ['summary', summary];
   for (const evaluation of tables.evals.values()) yield ['eval', evaluation];
   for (const deployment of tables.deployments.values()) yield ['deployment', deployment];
+  for (const pool of tables.node_pools.values()) yield ['pool', pool];
+  for (const row of tables.periodic_launches.values()) yield ['launch', row];
+  for (const row of tables.scaling_events.values()) yield ['scaling', row];
   for (const alloc of tables.allocs.values()) {
     if (alloc.Job === null) {
       yield ['alloc', { ...alloc, Job: null }];
@@ -203,6 +211,15 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       return;
     case 'deployment':
       tables.deployments.put(row[1], epoch);
+      return;
+    case 'pool':
+      tables.node_pools.put(row[1], epoch);
+      return;
+    case 'launch':
+      tables.periodic_launches.put(row[1], epoch);
+      return;
+    case 'scaling':
+      tables.scaling_events.put(row[1], epoch);
       return;
     case 'alloc': {
       const whole: Allocation = { ...row[1], Job: row[1].Job === null ? null : body(row[1].Job) };

@@ -3,7 +3,9 @@ import type { Deployment } from '../structs/deployment.js';
 import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
+import { BUILT_IN_POOLS, type NodePool } from '../structs/node-pool.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import type { JobScalingEvents } from '../structs/scaling.js';
 import { type TableName, type Tables, versionKey } from './schema.js';
 import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
@@ -126,6 +128,23 @@ export class TablesSnapshot implements StateSnapshot {
 
   latestDeploymentByJob(namespace: string, jobId: string): Deployment | undefined {
     return this.deploymentsByJob(namespace, jobId)[0];
+  }
+
+  nodePools({ prefix = '' }: { readonly prefix?: string } = {}): readonly NodePool[] {
+    const builtIn = BUILT_IN_POOLS.filter(({ Name }) => Name.startsWith(prefix));
+    return [...builtIn, ...this.#tables.node_pools.values(prefix)].sort((a, b) => (a.Name < b.Name ? -1 : 1));
+  }
+
+  nodePoolByName(name: string): NodePool | undefined {
+    return BUILT_IN_POOLS.find(({ Name }) => Name === name) ?? this.#tables.node_pools.get(name);
+  }
+
+  periodicLaunch(namespace: string, id: string): number | undefined {
+    return this.#tables.periodic_launches.get(jobKey(namespace, id))?.Launch;
+  }
+
+  scalingEvents(namespace: string, id: string): JobScalingEvents | undefined {
+    return this.#tables.scaling_events.get(jobKey(namespace, id));
   }
 
   stream(): AsyncIterable<Uint8Array> {

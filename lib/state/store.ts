@@ -4,7 +4,9 @@ import type { Deployment } from '../structs/deployment.js';
 import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
+import type { NodePool } from '../structs/node-pool.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import type { JobScalingEvents } from '../structs/scaling.js';
 import { assert } from '../util/assert.js';
 import type { Command, CommandResult } from './commands.js';
 import { applyCommand } from './fsm.js';
@@ -47,6 +49,12 @@ export interface StateSnapshot extends StateReader {
   deploymentById(id: string): Deployment | undefined;
   /** Newest first. */
   deploymentsByJob(namespace: string, jobId: string): readonly Deployment[];
+  /** By name, the built-in ones among them. */
+  nodePools(options?: { readonly prefix?: string }): readonly NodePool[];
+  nodePoolByName(name: string): NodePool | undefined;
+  /** When a periodic job was launched last, in milliseconds since the epoch. */
+  periodicLaunch(namespace: string, id: string): number | undefined;
+  scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
   /** How many rows a table has. */
   count(table: TableName): number;
   /** Everything as bytes, for Store.restore; equal histories give equal bytes. */

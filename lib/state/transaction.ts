@@ -3,9 +3,11 @@ import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
+import type { NodePool } from '../structs/node-pool.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
+import type { JobScalingEvents } from '../structs/scaling.js';
 import { Drafts } from './drafts.js';
-import type { StoredSubmission, Tables } from './schema.js';
+import type { PeriodicLaunch, StoredSubmission, Tables } from './schema.js';
 import { versionKey } from './schema.js';
 import type { Change } from './store.js';
 import { jobKey, type Watch } from './watch.js';
@@ -89,6 +91,12 @@ export class Transaction {
     this.tables.jobs.lastIndex = this.index;
     this.changes.push({ table: 'jobs', before: job, after: undefined });
     this.#touchJob(job.Namespace, job.ID);
+    if (this.tables.periodic_launches.delete(key, this.#epoch) !== undefined) {
+      this.tables.periodic_launches.lastIndex = this.index;
+    }
+    if (this.tables.scaling_events.delete(key, this.#epoch) !== undefined) {
+      this.tables.scaling_events.lastIndex = this.index;
+    }
     this.summaries.forget(key);
     if (this.tables.job_summaries.delete(key, this.#epoch) !== undefined) {
       this.tables.job_summaries.lastIndex = this.index;
@@ -104,6 +112,29 @@ export class Transaction {
   deleteSubmission(namespace: string, id: string, version: number): void {
     const gone = this.tables.job_submissions.delete(versionKey(namespace, id, version), this.#epoch);
     if (gone !== undefined) this.tables.job_submissions.lastIndex = this.index;
+  }
+
+  putLaunch(row: PeriodicLaunch): void {
+    this.tables.periodic_launches.put(row, this.#epoch);
+    this.tables.periodic_launches.lastIndex = this.index;
+  }
+
+  putScalingEvents(row: JobScalingEvents): void {
+    this.tables.scaling_events.put(row, this.#epoch);
+    this.tables.scaling_events.lastIndex = this.index;
+    this.#touchJob(row.Namespace, row.JobID);
+  }
+
+  putNodePool(pool: NodePool): void {
+    this.tables.node_pools.put(pool, this.#epoch);
+    this.tables.node_pools.lastIndex = this.index;
+    this.#watch.touch('node-pools', '');
+  }
+
+  deleteNodePool(pool: NodePool): void {
+    this.tables.node_pools.delete(pool.Name, this.#epoch);
+    this.tables.node_pools.lastIndex = this.index;
+    this.#watch.touch('node-pools', '');
   }
 
   putEval(evaluation: Evaluation): void {

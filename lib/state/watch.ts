@@ -17,7 +17,8 @@ export type WatchKind =
   | 'deployment'
   | 'deployments-by-job'
   | 'job-summary'
-  | 'scheduler-config';
+  | 'scheduler-config'
+  | 'node-pools';
 
 export interface WatchKey {
   readonly kind: WatchKind;
@@ -51,6 +52,7 @@ export const watchKeys = {
     kind: 'deployments-by-job',
     key: jobKey(namespace, id),
   }),
+  nodePools: (): WatchKey => ({ kind: 'node-pools', key: '' }),
   schedulerConfig: (): WatchKey => ({ kind: 'scheduler-config', key: '' }),
 };
 

@@ -4,6 +4,8 @@ import type { Evaluation, PlanAnnotations } from './evaluation.js';
 import type { Job, JobSubmission } from './job.js';
 import type { JobDiff } from './job-diff.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
+import type { NodePool } from './node-pool.js';
+import type { JobScaleStatus } from './scaling.js';
 
 // The words agents say to each other, and the HTTP API to the server: one table of methods, named as Nomad names them.
 // HTTP routes, the client and (over the mesh) other agents all come through here, so that authorisation, forwarding and
@@ -152,6 +154,15 @@ export interface JobPlanResponse {
   Warnings: string;
 }
 
+export interface JobDispatchResponse {
+  DispatchedJobID: string;
+  /** '' for a job that waits for the clock, and for one that was dispatched before with the same token. */
+  EvalID: string;
+  EvalCreateIndex: number;
+  JobCreateIndex: number;
+  Index: number;
+}
+
 /** What a client knows of an allocation it should run: enough to decide whether to pull it whole. */
 export interface NodeClientAllocsReply extends QueryMeta {
   /** Allocation id → AllocModifyIndex. */
@@ -294,6 +305,42 @@ export interface RpcMethods {
   'Job.LatestDeployment': Query<{ JobID: string }, { Deployment: Deployment | null }>;
   'Job.Summary': Query<{ JobID: string }, { JobSummary: JobSummary | null }>;
 
+  /** Makes a job of a parameterized one. Payload is base64. */
+  'Job.Dispatch': {
+    args: WriteOptions & {
+      JobID: string;
+      Payload?: string;
+      Meta?: Record<string, string>;
+      IdempotencyToken?: string;
+      IdPrefixTemplate?: string;
+      Priority?: number;
+    };
+    reply: JobDispatchResponse;
+  };
+  /** A count of null only notes an event. */
+  'Job.Scale': {
+    args: WriteOptions & {
+      JobID: string;
+      Target: Record<string, string>;
+      Count?: number | null;
+      Message?: string;
+      Error?: boolean;
+      Meta?: Record<string, unknown> | null;
+      EnforceIndex?: boolean;
+      JobModifyIndex?: number;
+    };
+    reply: JobRegisterResponse;
+  };
+  'Job.ScaleStatus': Query<{ JobID: string }, { JobScaleStatus: JobScaleStatus | null }>;
+  'Periodic.Force': Write<{ JobID: string }, { EvalID: string; EvalCreateIndex: number }>;
+
+  'NodePool.List': Query<object, { NodePools: NodePool[] }>;
+  'NodePool.GetNodePool': Query<{ Name: string }, { NodePool: NodePool | null }>;
+  'NodePool.ListNodes': Query<{ Name: string }, { Nodes: NodeListStub[] }>;
+  'NodePool.ListJobs': Query<{ Name: string }, { Jobs: JobListStub[] }>;
+  'NodePool.Upsert': Write<{ NodePool: Partial<NodePool> }, object>;
+  'NodePool.Delete': Write<{ Name: string }, object>;
+
   'Alloc.List': Query<{ Resources?: boolean; TaskStates?: boolean }, { Allocations: AllocListStub[] }>;
   'Alloc.GetAlloc': Query<{ AllocID: string }, { Alloc: Allocation | null }>;
   'Alloc.Stop': Write<{ AllocID: string; NoShutdownDelay?: boolean }, { EvalID: string }>;
@@ -348,6 +395,7 @@ export interface RpcMethods {
   'Alloc.GetAllocs': Query<{ AllocIDs: string[]; NodeID: string; SecretID: string }, { Allocs: Allocation[] }>;
 
   'System.GarbageCollect': Write<object, object>;
+  'System.ReconcileJobSummaries': Write<object, object>;
   'Operator.SchedulerGetConfiguration': Query<object, { SchedulerConfig: SchedulerConfiguration }>;
   'Operator.SchedulerSetConfiguration': Write<
     { Config: SchedulerConfiguration; Cas?: boolean; ModifyIndex?: number },

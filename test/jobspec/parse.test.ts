@@ -199,7 +199,6 @@ t.test('an issue of validation stands at its place in the file', async (t) => {
     return range ? diagnosticLine(errorAt(range, 'Invalid job', message)) : `nowhere: ${message}`;
   });
   t.strictSame(lines, [
-    'job.hcl:2,3-11: Invalid job; `periodic` is not supported yet',
     'job.hcl:9,5-12: Invalid job; `scaling` is not supported yet',
     'job.hcl:2,3-11: Invalid job; `periodic` is for jobs of type batch and sysbatch, not service',
     'job.hcl:6,5-16: Invalid job; Task group alone validation failed: Task alone validation failed: Missing task driver',

@@ -4,18 +4,22 @@ import { allocationRoutes } from './allocations.js';
 import { clientRoutes } from './client.js';
 import { deploymentRoutes } from './deployments.js';
 import { evaluationRoutes } from './evaluations.js';
+import { jobChildrenRoutes } from './job-children.js';
 import { jobRoutes } from './jobs.js';
 import { laterRoutes } from './later.js';
+import { nodePoolRoutes } from './node-pools.js';
 import { nodeRoutes } from './nodes.js';
 import { operatorRoutes } from './operator.js';
 import { searchRoutes } from './search.js';
 
 /** Every route of the API. Within one table the first pattern that fits wins. */
 export const ROUTES: readonly Routes[] = [
+  jobChildrenRoutes,
   jobRoutes,
   allocationRoutes,
   evaluationRoutes,
   deploymentRoutes,
+  nodePoolRoutes,
   nodeRoutes,
   clientRoutes,
   agentRoutes,

@@ -29,7 +29,7 @@ export const jobRoutes: Routes = {
   [`${JOB_ROOT}/submission`]: { GET: submission },
   [`${JOB_ROOT}/revert`]: { PUT: revert },
   [`${JOB_ROOT}/stable`]: { PUT: stable },
-  ...later(['scale', 'dispatch', 'dispatch/payload', 'periodic/force', 'services', 'actions', 'action']),
+  ...later(['services', 'actions', 'action']),
   [JOB_ROOT]: { GET: getJob, PUT: registerJob, DELETE: deregister },
 };
 

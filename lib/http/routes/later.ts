@@ -16,8 +16,6 @@ const PATHS = [
   '/v1/scaling/*rest',
   '/v1/acl/*rest',
   '/v1/event/stream',
-  '/v1/node/pools',
-  '/v1/node/pool/*rest',
   '/v1/namespace/*rest',
   '/v1/search/fuzzy',
   '/v1/allocation/:id/checks',

@@ -9,11 +9,17 @@ export const operatorRoutes: Routes = {
   '/v1/status/leader': { GET: async ({ rpc }) => ({ value: (await rpc.call('Status.Leader', {})).Leader }) },
   '/v1/status/peers': { GET: async ({ rpc }) => ({ value: (await rpc.call('Status.Peers', {})).Peers }) },
   '/v1/system/gc': { PUT: collect },
+  '/v1/system/reconcile/summaries': { PUT: reconcile },
   '/v1/operator/scheduler/configuration': { GET: getScheduler, PUT: setScheduler },
 };
 
 async function collect(exchange: Exchange) {
   const reply = await exchange.rpc.call('System.GarbageCollect', exchange.writing(), exchange);
+  return written(null, reply.Index);
+}
+
+async function reconcile(exchange: Exchange) {
+  const reply = await exchange.rpc.call('System.ReconcileJobSummaries', exchange.writing(), exchange);
   return written(null, reply.Index);
 }
 

@@ -4,6 +4,7 @@ import type { QueryOptions } from '../../structs/rpc.js';
 import type { RpcCaller } from '../../transport/rpc.js';
 import type { CoreGc } from '../core-gc.js';
 import type { NodeWatch } from '../node-watch.js';
+import type { Periodic } from '../periodic.js';
 import type { Schedule } from '../worker.js';
 import type { ServerWorld } from '../world.js';
 
@@ -14,6 +15,7 @@ export interface EndpointContext extends ServerWorld {
   readonly schedule: Schedule;
   readonly nodeWatch: NodeWatch;
   readonly coreGc: CoreGc;
+  readonly periodic: Periodic;
   /** Links to clients that can be asked right now, by node id. */
   readonly nodeLinks: ReadonlyMap<string, RpcCaller>;
 }

@@ -1,6 +1,7 @@
 import type { StateSnapshot } from '../../state/store.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Job } from '../../structs/job.js';
+import { isParameterized, isParent } from '../../structs/job-kind.js';
 import type { JobRegisterRequest, JobRegisterResponse } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
@@ -45,7 +46,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
       ...(args.PreserveCounts && existing ? withCountsOf(admitted, existing) : admitted),
       SubmitTime: time(),
     };
-    const runs = job.Periodic === null && job.ParameterizedJob === null;
+    const runs = !isParent(job);
     const evaluation = runs ? jobEval(job, 'job-register', args.EvalPriority || job.Priority) : null;
     const { index, value } = await propose(consensus, {
       type: 'job-register',
@@ -79,7 +80,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     async 'Job.Deregister'(args) {
       const job = requireJob(args);
       checkEvalPriority(args.EvalPriority);
-      const runs = job.Periodic === null && job.ParameterizedJob === null;
+      const runs = !isParent(job);
       const evaluation = runs ? jobEval(job, 'job-deregister', args.EvalPriority || job.Priority) : null;
       const { index, value } = await propose(consensus, {
         type: 'job-deregister',
@@ -101,7 +102,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     async 'Job.Evaluate'(args) {
       const job = requireJob(args);
       if (job.Periodic !== null) throw new MeshError('E_BAD_REQUEST', "can't evaluate periodic job");
-      if (job.ParameterizedJob !== null) throw new MeshError('E_BAD_REQUEST', "can't evaluate parameterized job");
+      if (isParameterized(job)) throw new MeshError('E_BAD_REQUEST', "can't evaluate parameterized job");
       const evaluation = jobEval(job, 'job-register');
       const failed = args.ForceReschedule
         ? store.snapshot().allocsByJob(job.Namespace, job.ID).filter(mayBeForced)
@@ -239,7 +240,8 @@ export function checkIndex(args: JobRegisterRequest, existing: Job | undefined):
   }
 }
 
-function checkMayRegister(state: StateSnapshot): void {
+/** Refuses while the operator lets no jobs in. */
+export function checkMayRegister(state: StateSnapshot): void {
   if (!state.schedulerConfig().RejectJobRegistration) return;
   throw new MeshError(
     'E_PERMISSION_DENIED',

@@ -13,6 +13,11 @@ export function systemEndpoints(context: EndpointContext): RpcHandlers {
       return { Index: await context.coreGc.collect({ force: true }) };
     },
 
+    async 'System.ReconcileJobSummaries'() {
+      const { index } = await propose(context.consensus, { type: 'summaries-reconcile' });
+      return { Index: index };
+    },
+
     async 'Operator.SchedulerGetConfiguration'(args, call) {
       return answerQuery(context, args, call, [watchKeys.schedulerConfig()], (state) => {
         const config = state.schedulerConfig();

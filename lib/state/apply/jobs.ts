@@ -19,6 +19,7 @@ import type { Transaction } from '../transaction.js';
 import { jobKey } from '../watch.js';
 import { transitionAlloc } from './allocs.js';
 import { storeEvals } from './evals.js';
+import { addScalingEvent } from './scaling.js';
 
 /** Old versions of a job are dropped beyond this many; those with a tag do not count. */
 const JOB_VERSIONS_KEPT = 6;
@@ -54,6 +55,10 @@ export function applyJobRegister(txn: Transaction, command: JobRegisterCommand):
     const { Namespace, ID: JobID, Version } = outcome.job;
     txn.putSubmission({ Namespace, JobID, Version, Submission: submission });
   }
+  if (command.launchedAt !== undefined) {
+    txn.putLaunch({ Namespace: job.Namespace, ID: job.ParentID, Launch: command.launchedAt });
+  }
+  if (command.scalingEvent) addScalingEvent(txn, job.Namespace, job.ID, command.scalingEvent);
   return ok(outcome);
 }
 

@@ -14,6 +14,7 @@ import type {
 import { shareEqual } from '../share.js';
 import type { Transaction } from '../transaction.js';
 import { storeEvals } from './evals.js';
+import { ensureNodePool } from './node-pools.js';
 
 /** A node remembers its latest events only. */
 const NODE_EVENTS_KEPT = 10;
@@ -35,6 +36,7 @@ export function applyNodeRegister(txn: Transaction, command: NodeRegisterCommand
     ModifyIndex: txn.index,
   };
   txn.putNode(node);
+  ensureNodePool(txn, node.NodePool);
   storeEvals(txn, command.evals);
   return ok({ node });
 }

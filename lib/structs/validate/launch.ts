@@ -1,8 +1,9 @@
+import { parseCron } from '../../util/cron.js';
+import { zoneOffset } from '../../util/time-zone.js';
 import type { Job, ParameterizedJobConfig, PeriodicConfig } from '../job.js';
 import type { Report } from './issue.js';
 
 const PAYLOADS = ['optional', 'required', 'forbidden'];
-const MACROS = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly'];
 
 /** Jobs that something else starts: the clock, or a dispatch. */
 export function validateLaunch(job: Job, report: Report): void {
@@ -28,32 +29,13 @@ function validatePeriodic({ Enabled, Spec, Specs, SpecType, TimeZone }: Periodic
     return;
   }
   for (const spec of Specs ?? (Spec === '' ? [] : [Spec])) {
-    if (!isCron(spec)) {
-      report.error(
-        Specs ? 'Specs' : 'Spec',
-        `periodic: ${JSON.stringify(spec)} is no cron expression: minute, hour, day of month, month, day of week`,
-      );
+    const cron = parseCron(spec);
+    if (!cron.ok) {
+      const key = Specs ? 'Specs' : 'Spec';
+      report.error(key, `periodic: ${JSON.stringify(spec)} is no cron expression: ${cron.error}`);
     }
   }
-  if (!isTimeZone(TimeZone)) report.error('TimeZone', `periodic: unknown time_zone ${JSON.stringify(TimeZone)}`);
-}
-
-/** Five to seven fields, or a word such as @daily. */
-function isCron(spec: string): boolean {
-  const text = spec.trim();
-  if (text.startsWith('@')) return MACROS.includes(text.toLowerCase());
-  const fields = text.split(/\s+/);
-  return fields.length >= 5 && fields.length <= 7 && fields.every((field) => /^[\dA-Za-z*,/?#-]+$/.test(field));
-}
-
-function isTimeZone(name: string): boolean {
-  if (name === 'Local') return true;
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
+  if (!zoneOffset(TimeZone)) report.error('TimeZone', `periodic: unknown time_zone ${JSON.stringify(TimeZone)}`);
 }
 
 function validateParameterized({ Payload, MetaRequired, MetaOptional }: ParameterizedJobConfig, report: Report): void {

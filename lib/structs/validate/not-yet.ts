@@ -11,8 +11,6 @@ type Place = 'job' | 'group' | 'task' | 'resources' | 'network' | 'volume';
 export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (value: unknown) => boolean }[] = [
   { at: 'job', key: 'Type', name: 'type = "sysbatch"', when: (v) => v === 'sysbatch' },
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
-  { at: 'job', key: 'Periodic', name: 'periodic' },
-  { at: 'job', key: 'ParameterizedJob', name: 'parameterized' },
   { at: 'group', key: 'Scaling', name: 'scaling' },
   { at: 'group', key: 'Services', name: 'service', when: isNative },
   { at: 'group', key: 'Disconnect', name: 'disconnect' },
@@ -22,7 +20,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'Services', name: 'service', when: isNative },
   { at: 'task', key: 'Templates', name: 'template' },
   { at: 'task', key: 'Artifacts', name: 'artifact' },
-  { at: 'task', key: 'DispatchPayload', name: 'dispatch_payload' },
   { at: 'task', key: 'CSIPluginConfig', name: 'csi_plugin' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },

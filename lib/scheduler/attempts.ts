@@ -26,7 +26,7 @@ export interface Method {
   /** Plans without progress before the evaluation fails. */
   readonly attemptsMax: number;
   /** Yields where it may be interrupted; the state it looks at is a snapshot, so nothing changes meanwhile. */
-  draft(input: DraftInput): Generator<void, Draft & { nextEval?: Evaluation }, void>;
+  draft(input: DraftInput): Generator<void, Draft, void>;
   /** Evaluations that wait for room, made from a draft that could not place all. */
   blocked(evaluation: Evaluation, draft: Draft, options: ScheduleOptions): Evaluation[];
 }
@@ -54,7 +54,7 @@ const TRIGGERS: ReadonlySet<string> = new Set([
 ]);
 
 interface Progress {
-  readonly draft: Draft & { nextEval?: Evaluation };
+  readonly draft: Draft;
   readonly queued: Record<string, number>;
   readonly blockedId: string;
 }
@@ -123,8 +123,7 @@ async function holdBack(context: {
   const { evaluation, method, draft, blockedId, options } = context;
   if (evaluation.Status === 'blocked' || evaluation.AnnotatePlan || blockedId !== '') return blockedId;
   if (isEmpty(draft.failed)) return '';
-  // A follow-up will look again anyway.
-  if (draft.followups.length > 0 && evaluation.WaitUntil === null) return '';
+  // Also beside follow-ups: what they wait for is one thing, room for the others is another.
   const blocked = method.blocked(evaluation, draft, options);
   for (const one of blocked) await options.planner.createEval(one);
   return blocked[0]?.ID ?? '';
@@ -144,7 +143,6 @@ async function finish(evaluation: Evaluation, progress: Progress, { planner, sta
     });
     return;
   }
-  if (draft.nextEval) await planner.createEval(draft.nextEval);
   await planner.updateEval({
     ...evaluation,
     Status: 'complete',
@@ -152,7 +150,6 @@ async function finish(evaluation: Evaluation, progress: Progress, { planner, sta
     DeploymentID: draft.deploymentId === '' ? evaluation.DeploymentID : draft.deploymentId,
     FailedTGAllocs: failed,
     BlockedEval: blockedId === '' ? evaluation.BlockedEval : blockedId,
-    NextEval: draft.nextEval?.ID ?? evaluation.NextEval,
     QueuedAllocations: queued,
   });
 }

@@ -68,9 +68,9 @@ function applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): v
   plan.Deployment = result.deployment;
   plan.DeploymentUpdates = result.deploymentUpdates;
   if (evaluation.AnnotatePlan) plan.Annotations = { DesiredTGUpdates: result.desired, PreemptedAllocs: null };
-  for (const { alloc, description, clientStatus } of result.stop) {
+  for (const { alloc, description, clientStatus, followupEvalId } of result.stop) {
     desk.lift(alloc);
-    builder.stop(alloc, description, clientStatus);
+    builder.stop(followupEvalId ? { ...alloc, FollowupEvalID: followupEvalId } : alloc, description, clientStatus);
   }
   const touched = new Map(result.attributeUpdates.map((alloc) => [alloc.ID, alloc]));
   for (const old of result.inPlace) {
@@ -143,7 +143,11 @@ function findPlace(
 }
 
 /** The job a placement runs: while canaries are on trial, the rest keeps running what ran before. */
-function versionFor(desk: Desk, job: Job, { downgrade, previous, group }: Placement): { job: Job; group: TaskGroup } {
+export function versionFor(
+  desk: Desk,
+  job: Job,
+  { downgrade, previous, group }: Pick<Placement, 'downgrade' | 'previous' | 'group'>,
+): { job: Job; group: TaskGroup } {
   if (!downgrade) return { job, group };
   const older = previous?.Job ?? olderVersion(desk, job, group);
   const olderGroup = older?.TaskGroups.find(({ Name }) => Name === group.Name);

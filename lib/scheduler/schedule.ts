@@ -3,12 +3,14 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { ScheduleOptions } from './attempts.js';
 import { scheduleBatch } from './batch.js';
 import { scheduleService } from './service.js';
+import { scheduleSysbatch } from './sysbatch.js';
 import { scheduleSystem } from './system.js';
 
 const SCHEDULERS: Readonly<Record<string, (evaluation: Evaluation, options: ScheduleOptions) => Promise<void>>> = {
   service: scheduleService,
   batch: scheduleBatch,
   system: scheduleSystem,
+  sysbatch: scheduleSysbatch,
 };
 
 /** Types of evaluation that schedule() handles. */

@@ -1,15 +1,19 @@
 import type { Allocation, AllocMetric } from '../structs/allocation.js';
+import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
-import type { Job, TaskGroup, UpdateStrategy } from '../structs/job.js';
-import { NANOS_PER_MS } from '../util/clock.js';
+import type { Job, TaskGroup } from '../structs/job.js';
 import { randomUuid } from '../util/random.js';
 import { type Method, runAttempts, type ScheduleOptions } from './attempts.js';
 import { buildAlloc } from './build-alloc.js';
 import { atDesk, type Desk, type Draft, type DraftInput } from './draft.js';
+import { versionFor } from './draft-generic.js';
 import { isInReach } from './fleet.js';
+import { isActive } from './reconcile/filters.js';
 import { nextEvaluation } from './reconcile/followup.js';
+import { planWaits } from './reconcile/job.js';
 import { allocName } from './reconcile/names.js';
 import { STOP_REASON } from './reconcile/result.js';
+import { DEPLOYMENT_TEXT, isHealthy, rollOut } from './reconcile/roll-out.js';
 import { type NodeRole, reconcileSystem, type SystemReconciliation } from './reconcile/system.js';
 import type { Stack } from './stack.js';
 import { UpdateKinds } from './update-kinds.js';
@@ -17,10 +21,14 @@ import { UpdateKinds } from './update-kinds.js';
 /** A draft that also knows which nodes had no room. */
 interface SystemDraft extends Draft {
   readonly full: readonly string[];
-  readonly nextEval?: Evaluation;
 }
 
-const METHOD: Method = { attemptsMax: 5, draft: draftSystem, blocked: blockedByNode };
+/** System and sysbatch jobs differ in their attempts; whether work that has ended counts as done goes by the job's type. */
+export function systemMethod(attemptsMax: number): Method {
+  return { attemptsMax, draft: draftSystem, blocked: blockedByNode };
+}
+
+const METHOD = systemMethod(5);
 
 /** Schedules a job of which every node in reach runs one allocation. */
 export function scheduleSystem(evaluation: Evaluation, options: ScheduleOptions): Promise<void> {
@@ -31,58 +39,146 @@ function draftSystem(input: DraftInput): Generator<void, SystemDraft, void> {
   return atDesk(input, draftAt);
 }
 
+/** What is found out while nodes are tried. */
+interface Tally {
+  readonly failed: Record<string, AllocMetric>;
+  readonly queued: Record<string, number>;
+  readonly full: Set<string>;
+  /** By group: nodes that the job is not meant for. */
+  readonly unfit: Map<string, number>;
+}
+
 function* draftAt(desk: Desk): Generator<void, SystemDraft, void> {
   const kinds = new UpdateKinds(desk);
   const { job, evaluation, builder, fleet } = desk;
   const result = reconcileSystem({
     job,
     allocs: desk.allocs,
+    deployment: job?.Type === 'sysbatch' ? null : desk.deployment,
     nodes: wantedNodes(desk),
     roleOf: (nodeId) => roleOf(desk, nodeId),
     nodeFate: desk.nodeFate,
     updateKind: kinds.kindOf,
+    now: desk.now,
+    evalId: evaluation.ID,
   });
   desk.loseStopped();
   for (const { alloc, description, clientStatus } of result.stop) {
     desk.lift(alloc);
     builder.stop(alloc, description, clientStatus);
   }
-  for (const alloc of result.inPlace) builder.place(kinds.updated(alloc, ''));
-  const { updates, wait } = admitUpdates(result, job);
-  const failed: Record<string, AllocMetric> = {};
-  const queued = Object.fromEntries((job?.TaskGroups ?? []).map(({ Name }) => [Name, 0]));
-  const full = new Set<string>();
+  const newId = (): string => randomUuid(desk.random);
+  const fresh =
+    job && hasNews(result)
+      ? rollOut({ job, evaluation, now: desk.now, newId }, result.deployment, result.groups)
+      : null;
+  const running = fresh ?? (result.deployment && isActive(result.deployment) ? result.deployment : null);
+  const deploymentId = running?.ID ?? '';
+  const followups = job ? applyWaits(desk, { job, result, kinds, deploymentId, newId }) : [];
+  const tally: Tally = {
+    failed: {},
+    queued: Object.fromEntries((job?.TaskGroups ?? []).map(({ Name }) => [Name, 0])),
+    full: new Set(),
+    unfit: new Map(),
+  };
   const { stack } = desk;
-  if (stack && job) {
-    const context = { desk, stack, job, failed, queued, full };
-    for (const { alloc, group } of updates) {
-      placeOn(context, alloc.NodeID, { group, previous: alloc, replaces: true });
-      if (desk.needsRest()) yield;
-    }
-    for (const { nodeId, group, previous } of result.place) {
-      placeOn(context, nodeId, { group, previous, replaces: false });
-      if (desk.needsRest()) yield;
-    }
-  }
+  if (stack && job) yield* placeAll({ desk, stack, job, tally, deploymentId }, result);
+  builder.plan.DeploymentUpdates = result.deploymentUpdates;
+  if (running) settleRollOut(desk, { running, isNew: fresh !== null, result, tally });
   if (evaluation.AnnotatePlan) {
     builder.plan.Annotations = { DesiredTGUpdates: result.desired, PreemptedAllocs: null };
   }
   return {
     plan: builder.plan,
     isNoop: builder.isNoop,
-    followups: [],
-    failed,
-    queued,
+    followups,
+    failed: tally.failed,
+    queued: tally.queued,
     escaped: stack?.escaped ?? false,
     eligibility: stack?.eligibility() ?? {},
-    deploymentId: '',
-    full: [...full].filter((nodeId) => fleet.rowOf.has(nodeId)),
-    ...(wait > 0 ? { nextEval: rollingEval(desk, wait) } : {}),
+    deploymentId,
+    full: [...tally.full].filter((nodeId) => fleet.rowOf.has(nodeId)),
   };
 }
 
-function* wantedNodes(desk: Desk): Iterable<string> {
-  for (const row of desk.candidates.rows) yield desk.node(row).ID;
+function hasNews({ groups }: SystemReconciliation): boolean {
+  for (const { startsDeployment } of groups.values()) if (startsDeployment) return true;
+  return false;
+}
+
+/** Plans in-place updates, and the bookkeeping of what leaves and comes back; returns the follow-ups of that. */
+function applyWaits(
+  desk: Desk,
+  options: { job: Job; result: SystemReconciliation; kinds: UpdateKinds; deploymentId: string; newId: () => string },
+): Evaluation[] {
+  const { job, result, kinds, deploymentId, newId } = options;
+  const { unknown, timeouts, back, stop, inPlace } = result;
+  const waits = planWaits({ job, evaluation: desk.evaluation, now: desk.now, newId }, [
+    { later: [], clientStops: [], unknown, timeouts, back, stop },
+  ]);
+  const touched = new Map(waits.updates.map((alloc) => [alloc.ID, alloc]));
+  for (const old of inPlace) {
+    const alloc = touched.get(old.ID) ?? old;
+    touched.delete(old.ID);
+    desk.builder.place(kinds.updated(alloc, deploymentId));
+  }
+  // One that came back only to be replaced needs no word of its own.
+  const replaced = new Set([...result.groups.values()].flatMap(({ updates }) => updates.map(({ ID }) => ID)));
+  for (const alloc of touched.values()) if (!replaced.has(alloc.ID)) desk.builder.place(alloc);
+  return waits.followups;
+}
+
+interface Placing {
+  readonly desk: Desk;
+  readonly stack: Stack;
+  readonly job: Job;
+  readonly tally: Tally;
+  readonly deploymentId: string;
+}
+
+function* placeAll(context: Placing, { groups }: SystemReconciliation): Generator<void, void, void> {
+  const { desk } = context;
+  for (const group of context.job.TaskGroups) {
+    const plan = groups.get(group.Name);
+    if (!plan) continue;
+    for (const alloc of plan.updates) {
+      const canary = plan.canaries.has(alloc.NodeID);
+      placeOn(context, { nodeId: alloc.NodeID, group, previous: alloc, replaces: true, canary, downgrade: false });
+      if (desk.needsRest()) yield;
+    }
+    for (const place of plan.place) {
+      placeOn(context, { ...place, group, replaces: false, canary: false });
+      if (desk.needsRest()) yield;
+    }
+  }
+}
+
+/** Writes the roll-out into the plan when it is new, wants another number of nodes than it did, or is through. */
+function settleRollOut(
+  { builder }: Desk,
+  options: { running: Deployment; isNew: boolean; result: SystemReconciliation; tally: Tally },
+): void {
+  const { running, isNew, result, tally } = options;
+  const states = { ...running.TaskGroups };
+  let changed = isNew;
+  let complete = !isNew;
+  for (const [name, plan] of result.groups) {
+    const known = states[name];
+    if (!known) continue;
+    const DesiredTotal = Math.max(0, plan.state.DesiredTotal - (tally.unfit.get(name) ?? 0));
+    const { DesiredCanaries } = plan.state;
+    changed ||= known.DesiredTotal !== DesiredTotal || known.DesiredCanaries !== DesiredCanaries;
+    states[name] = { ...known, DesiredTotal, DesiredCanaries };
+    complete &&= plan.settled && tally.queued[name] === 0 && isHealthy(states[name]);
+  }
+  if (changed) builder.plan.Deployment = { ...running, TaskGroups: states };
+  if (!complete) return;
+  const { successful: StatusDescription } = DEPLOYMENT_TEXT;
+  builder.plan.DeploymentUpdates.push({ DeploymentID: running.ID, Status: 'successful', StatusDescription });
+}
+
+function wantedNodes(desk: Desk): string[] {
+  return Array.from(desk.candidates.rows, (row) => desk.node(row).ID);
 }
 
 function roleOf(desk: Desk, nodeId: string): NodeRole {
@@ -92,85 +188,44 @@ function roleOf(desk: Desk, nodeId: string): NodeRole {
   return isInReach(desk.node(row), desk.job.Datacenters, desk.job.NodePool) ? 'resting' : 'foreign';
 }
 
-/** As many replacements as each group's max_parallel allows; the rest after `wait` (its stagger, 0 when nothing is left). */
-function admitUpdates(
-  { destructive, desired }: SystemReconciliation,
-  job: Job | null,
-): { updates: SystemReconciliation['destructive']; wait: number } {
-  const left = new Map<string, number>();
-  const updates: SystemReconciliation['destructive'] = [];
-  let wait = 0;
-  for (const update of destructive) {
-    const { Name } = update.group;
-    const strategy = rolling(update.group.Update) ?? rolling(job?.Update ?? null);
-    const room = left.get(Name) ?? strategy?.MaxParallel ?? Number.POSITIVE_INFINITY;
-    const counts = desired[Name];
-    if (room > 0) {
-      updates.push(update);
-      left.set(Name, room - 1);
-      if (counts) counts.DestructiveUpdate++;
-    } else {
-      wait = Math.max(wait, strategy?.Stagger ?? 0);
-      if (counts) counts.Ignore++;
-    }
-  }
-  return { updates, wait };
-}
-
-function rolling(strategy: UpdateStrategy | null): UpdateStrategy | null {
-  return strategy && strategy.MaxParallel > 0 && strategy.Stagger > 0 ? strategy : null;
-}
-
-function rollingEval({ evaluation, state, now, random }: DraftInput, waitNs: number): Evaluation {
-  return nextEvaluation(
-    evaluation,
-    {
-      ID: randomUuid(random),
-      TriggeredBy: 'rolling-update',
-      Status: 'pending',
-      Wait: waitNs,
-      WaitUntil: new Date(now + waitNs / NANOS_PER_MS).toISOString(),
-      SnapshotIndex: state.index,
-    },
-    now,
-  );
-}
-
 function placeOn(
-  context: {
-    desk: Desk;
-    stack: Stack;
-    job: Job;
-    failed: Record<string, AllocMetric>;
-    queued: Record<string, number>;
-    full: Set<string>;
+  { desk, stack, job: newest, tally, deploymentId }: Placing,
+  place: {
+    nodeId: string;
+    group: TaskGroup;
+    previous: Allocation | null;
+    /** Takes the place of a running one: that is stopped once it is known that this one fits. */
+    replaces: boolean;
+    canary: boolean;
+    downgrade: boolean;
   },
-  nodeId: string,
-  { group, previous, replaces }: { group: TaskGroup; previous: Allocation | null; replaces: boolean },
 ): void {
-  const { desk, stack, job, failed, queued, full } = context;
+  const { nodeId, previous, replaces } = place;
   const row = desk.fleet.rowOf.get(nodeId);
   if (row === undefined) return;
+  const { job, group } = versionFor(desk, newest, place);
   if (replaces && previous) {
     desk.lift(previous);
     desk.builder.stop(previous, STOP_REASON.updating, null);
   }
   const name = allocName(job.ID, group.Name, 0);
-  const { place, metrics } = stack.selectOn({ job, group, name, penalties: null, preferredRow: -1 }, row);
-  if (!place) {
+  const selection = stack.selectOn({ job, group, name, penalties: null, preferredRow: -1 }, row);
+  const { metrics } = selection;
+  if (!selection.place) {
     // A node that the job's constraints leave out is no failure: the job is not meant for it. What runs there is stopped.
-    if (metrics.NodesExhausted === 0) return;
+    if (metrics.NodesExhausted === 0) {
+      tally.unfit.set(group.Name, (tally.unfit.get(group.Name) ?? 0) + 1);
+      return;
+    }
     if (replaces && previous) {
       desk.putBack(previous);
       desk.builder.unstop(previous);
     }
-    queued[group.Name] = (queued[group.Name] ?? 0) + 1;
-    full.add(nodeId);
-    const known = failed[group.Name];
-    failed[group.Name] = known ? mergeMetrics(known, metrics) : metrics;
+    noteFull(tally, nodeId, group.Name, metrics);
     return;
   }
-  queued[group.Name] = (queued[group.Name] ?? 0) + 1;
+  tally.queued[group.Name] = (tally.queued[group.Name] ?? 0) + 1;
+  const own = job === newest;
   desk.place(
     row,
     buildAlloc({
@@ -179,16 +234,23 @@ function placeOn(
       group,
       name,
       node: desk.node(row),
-      resources: place.resources,
+      resources: selection.place.resources,
       metrics,
-      deploymentId: '',
-      canary: false,
+      deploymentId: own ? deploymentId : '',
+      canary: place.canary && own && deploymentId !== '',
       previous,
       tracker: null,
       now: desk.now,
       random: desk.random,
     }),
   );
+}
+
+function noteFull({ queued, full, failed }: Tally, nodeId: string, group: string, metrics: AllocMetric): void {
+  queued[group] = (queued[group] ?? 0) + 1;
+  full.add(nodeId);
+  const known = failed[group];
+  failed[group] = known ? mergeMetrics(known, metrics) : metrics;
 }
 
 /** Adds the counts of another node that had no room. */

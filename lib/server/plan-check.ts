@@ -77,16 +77,20 @@ function nodeTakes(
   if (!node) return false;
   if (!mayBeGiven(node, places, state)) return false;
   // Marking what is out of reach asks for no room.
-  if (node.Status === 'disconnected') return true;
+  if (isOutOfReach(node)) return true;
   return allocsFit(node, allocsAfter(nodeId, plan, state, flying)).fits;
 }
 
 /** Whether the node's status allows these placements. */
 function mayBeGiven(node: Node, places: readonly Allocation[], state: CheckState): boolean {
-  if (node.Status === 'disconnected') return places.every(({ ClientStatus }) => ClientStatus === 'unknown');
+  if (isOutOfReach(node)) return places.every(({ ClientStatus }) => ClientStatus === 'unknown');
   if (node.Status !== 'ready') return false;
   if (node.SchedulingEligibility === 'eligible') return true;
   return places.every(({ ID }) => state.allocById(ID)?.NodeID === node.ID);
+}
+
+function isOutOfReach({ Status }: Node): boolean {
+  return Status === 'disconnected' || Status === 'down';
 }
 
 /** What would run on the node once the plan and those in flight are applied. */

@@ -146,31 +146,145 @@ t.test('system allocations leave nodes that are down, draining by name, or out o
   );
 });
 
-t.test('a system job is updated max_parallel nodes at a time, the rest after the stagger', async (t) => {
+const rolling = (changes: object = {}) => ({
+  Stagger: 30 * S,
+  MaxParallel: 2,
+  HealthCheck: 'task_states' as const,
+  MinHealthyTime: 0,
+  HealthyDeadline: 0,
+  ProgressDeadline: 600 * S,
+  AutoRevert: false,
+  AutoPromote: false,
+  Canary: 0,
+  ...changes,
+});
+
+t.test('a system job is rolled out max_parallel nodes at a time, as they become healthy', async (t) => {
   const harness = world(5);
-  const update = {
-    Stagger: 30 * S,
-    MaxParallel: 2,
-    HealthCheck: 'task_states' as const,
-    MinHealthyTime: 0,
-    HealthyDeadline: 0,
-    ProgressDeadline: 0,
-    AutoRevert: false,
-    AutoPromote: false,
-    Canary: 0,
-  };
-  let job = harness.register(system({ Update: update }));
+  let job = harness.register(system({ Update: rolling() }));
   await harness.run(job);
+  const latest = () => harness.snapshot().latestDeploymentByJob(job.Namespace, job.ID);
+  t.match(latest(), { Status: 'running', TaskGroups: { web: { DesiredTotal: 5 } } }, 'the first version is a roll-out');
+  t.equal(harness.live(job).length, 5, 'which needs no steps');
+  harness.settle();
+  await harness.run(job);
+  t.match(latest(), { Status: 'successful' });
   job = harness.register({ ...job, Meta: { v: '2' } });
-  for (const fresh of [2, 4, 5]) {
-    await harness.run(job, { TriggeredBy: 'rolling-update' });
-    t.equal(harness.live(job).filter((alloc) => alloc.Job === job).length, fresh);
+  const fresh = () => harness.live(job).filter((alloc) => alloc.Job === job);
+  await harness.run(job);
+  t.equal(fresh().length, 2);
+  await harness.run(job);
+  t.equal(fresh().length, 2, 'not before these are healthy');
+  for (const count of [4, 5]) {
+    harness.settle();
+    await harness.run(job, { TriggeredBy: 'deployment-watcher' });
+    t.equal(fresh().length, count);
     t.equal(harness.live(job).length, 5);
   }
+  t.match(latest(), { Status: 'running', JobVersion: 1 });
+  harness.settle();
+  await harness.run(job);
+  t.match(latest(), { Status: 'successful', TaskGroups: { web: { DesiredTotal: 5, HealthyAllocs: 5 } } });
+  t.same(harness.created, [], 'nothing waits for the clock');
+});
+
+t.test('an unhealthy one stops the roll-out of a system job', async (t) => {
+  const harness = world(4);
+  let job = harness.register(system({ Update: rolling() }));
+  await harness.run(job);
+  harness.settle();
+  job = harness.register({ ...job, Meta: { v: '2' } });
+  await harness.run(job);
+  harness.settle(false);
+  await harness.run(job);
+  t.equal(harness.live(job).filter((alloc) => alloc.Job === job).length, 2);
+});
+
+for (const [percent, nodes, canaries] of [
+  [25, 5, 2],
+  [100, 3, 3],
+  [1, 3, 1],
+] as const) {
+  t.test(`canary = ${percent} tries a system job on ${canaries} of ${nodes} nodes first`, async (t) => {
+    const harness = world(nodes);
+    let job = harness.register(system({ Update: rolling({ Canary: percent }) }));
+    await harness.run(job);
+    harness.settle();
+    await harness.run(job);
+    const latest = () => harness.snapshot().latestDeploymentByJob(job.Namespace, job.ID);
+    t.match(
+      latest(),
+      { Status: 'successful', TaskGroups: { web: { DesiredCanaries: 0 } } },
+      'a first version has none',
+    );
+    job = harness.register({ ...job, Meta: { v: '2' } });
+    const fresh = () => harness.live(job).filter((alloc) => alloc.Job === job);
+    for (let round = 0; round < 3; round++) {
+      await harness.run(job);
+      harness.settle();
+    }
+    t.equal(fresh().length, canaries);
+    t.ok(fresh().every(({ DeploymentStatus }) => DeploymentStatus?.Canary));
+    const deployment = latest();
+    assert(deployment);
+    t.match(deployment, { Status: 'running', TaskGroups: { web: { DesiredCanaries: canaries, DesiredTotal: nodes } } });
+    harness.addNode(mockNode(50, { ComputedClass: 'v1:a' }));
+    await harness.run(job, { TriggeredBy: 'node-update' });
+    const late = harness.live(job).find(({ NodeID }) => NodeID === 'node-00050');
+    if (canaries < nodes) t.equal(late?.Job?.Version, 0, 'a node that joins now gets what has proved itself');
+    harness.settle();
+    harness.promote(deployment.ID);
+    for (let round = 0; round < 5; round++) {
+      await harness.run(job);
+      harness.settle();
+    }
+    t.equal(fresh().length, nodes + 1);
+    t.match(latest(), { ID: deployment.ID, Status: 'successful' });
+  });
+}
+
+const sysbatch = (): Job =>
+  mockJob({ Type: 'sysbatch', TaskGroups: [mockGroup({ Count: 1, ReschedulePolicy: null })] });
+
+t.test('a sysbatch job runs once to its end on every node, also on those that come later', async (t) => {
+  const harness = world(2);
+  let job = harness.register(sysbatch());
+  await harness.run(job);
+  const [first, second] = harness.live(job);
+  assert(first && second);
+  harness.patch(first.ID, { ClientStatus: 'complete' });
+  harness.patch(second.ID, { ClientStatus: 'failed' });
+  await harness.run(job);
+  t.equal(harness.live(job).length, 0, 'neither what is done nor what has failed for good runs again');
+  t.equal(harness.deployments.size, 0, 'there are no roll-outs');
+  harness.addNode(mockNode(2, { ComputedClass: 'v1:a' }));
+  await harness.run(job, { TriggeredBy: 'node-update' });
   t.same(
-    harness.created.map(({ TriggeredBy, WaitUntil }) => [TriggeredBy, WaitUntil]),
-    Array(2).fill(['rolling-update', new Date(harness.now + 30_000).toISOString()]),
+    harness.live(job).map(({ NodeID }) => NodeID),
+    ['node-00002'],
   );
+  job = harness.register({ ...job, Meta: { v: '2' } });
+  await harness.run(job);
+  t.equal(harness.live(job).length, 3, 'a new version runs anew');
+});
+
+t.test('sysbatch work that was killed or lost runs again', async (t) => {
+  const harness = world(2);
+  const job = harness.register(sysbatch());
+  await harness.run(job);
+  const [lost, killed] = harness.live(job);
+  assert(lost && killed);
+  const node = harness.nodes.get(lost.NodeID) as ReturnType<typeof mockNode>;
+  harness.addNode({ ...node, Status: 'down' });
+  harness.patch(killed.ID, { DesiredTransition: { ...killed.DesiredTransition, Migrate: true } });
+  await harness.run(job, { TriggeredBy: 'node-update' });
+  t.equal(harness.allocs.get(lost.ID)?.ClientStatus, 'lost');
+  const events = [{ Type: 'Killed' }] as NonNullable<typeof killed.TaskStates>[string]['Events'];
+  const state = { State: 'dead', Failed: false, Events: events } as NonNullable<typeof killed.TaskStates>[string];
+  harness.patch(killed.ID, { ClientStatus: 'complete', TaskStates: { web: state } });
+  harness.addNode(node);
+  await harness.run(job, { TriggeredBy: 'node-update' });
+  t.same(new Set(harness.live(job).map(({ NodeID }) => NodeID)), new Set([lost.NodeID, killed.NodeID]));
 });
 
 t.test('a type without a scheduler is refused', async (t) => {

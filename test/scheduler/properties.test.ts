@@ -8,14 +8,15 @@ const SEEDS = 60;
 const STEPS = 25;
 const S = 1e9;
 
+const isEverywhere = (type: Job['Type']): boolean => type === 'system' || type === 'sysbatch';
+
 function randomGroup(random: Random, type: Job['Type']): TaskGroup {
   const dynamic = { Label: 'http', Value: 0, To: 0, HostNetwork: 'default', IgnoreCollision: false };
   return mockGroup({
-    Count: type === 'system' ? 1 : randomInt(random, 7),
-    ReschedulePolicy:
-      type === 'system'
-        ? null
-        : { Attempts: 0, Interval: 0, Delay: 5 * S, DelayFunction: 'exponential', MaxDelay: 60 * S, Unlimited: true },
+    Count: isEverywhere(type) ? 1 : randomInt(random, 7),
+    ReschedulePolicy: isEverywhere(type)
+      ? null
+      : { Attempts: 0, Interval: 0, Delay: 5 * S, DelayFunction: 'exponential', MaxDelay: 60 * S, Unlimited: true },
     Networks: [
       {
         Mode: '',
@@ -60,7 +61,7 @@ function violations(harness: Harness, job: Job): string[] {
   for (const group of job.TaskGroups) {
     const live = harness.live(job).filter(({ TaskGroup }) => TaskGroup === group.Name);
     const regular = live.filter(({ DeploymentStatus }) => !DeploymentStatus?.Canary);
-    if (job.Type === 'system') {
+    if (isEverywhere(job.Type)) {
       const nodes = live.map(({ NodeID }) => NodeID);
       if (new Set(nodes).size < nodes.length) found.push('two of a system job on one node');
       continue;
@@ -149,7 +150,7 @@ async function calmDown(harness: Harness, job: Job): Promise<string> {
   return 'still at work after 40 rounds';
 }
 
-for (const type of ['service', 'batch', 'system'] as const) {
+for (const type of ['service', 'batch', 'system', 'sysbatch'] as const) {
   t.test(`${type}: whatever happens, nothing bad is planned, and calm brings rest`, async (t) => {
     let lived = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
@@ -176,9 +177,9 @@ for (const type of ['service', 'batch', 'system'] as const) {
       const [group] = job.TaskGroups;
       const placed = harness.live(job).length;
       const queued = harness.updated.at(-1)?.QueuedAllocations?.['web'] ?? 0;
-      const wanted = job.Stop ? 0 : type === 'system' ? nodes : (group?.Count ?? 0);
+      const wanted = job.Stop ? 0 : isEverywhere(type) ? nodes : (group?.Count ?? 0);
       // One that finds no room for its update keeps running what it ran, and its update waits.
-      if (type !== 'system' && (placed > wanted || placed + queued < wanted)) {
+      if (!isEverywhere(type) && (placed > wanted || placed + queued < wanted)) {
         return t.fail(`seed=${seed}: ${placed} placed and ${queued} waiting of ${wanted}`);
       }
       lived += placed;

@@ -309,7 +309,6 @@ t.test('two groups of one name are refused', async (t) => {
 
 t.test('every feature that is not there yet is refused by its name, and by nothing else', async (t) => {
   const samples: Record<string, [Part, Part, Part]> = {
-    'job.Type': [{ Type: 'sysbatch' }, {}, {}],
     'job.Namespace': [{ Namespace: 'prod' }, {}, {}],
     'job.Periodic': [{ Type: 'batch', Periodic: { Spec: '* * * * *' } }, {}, {}],
     'job.ParameterizedJob': [{ Type: 'batch', ParameterizedJob: {} }, {}, {}],

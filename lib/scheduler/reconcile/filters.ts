@@ -4,10 +4,16 @@ import type { Job } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
 import type { Millis } from '../../util/clock.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
+import { hasExpired, isBack, isReplaceable, lostAfterMs, waitsForClient } from './disconnect.js';
 import { nextReschedule, RESCHEDULE_WINDOW_MS } from './reschedule.js';
 
 /** What has become of an allocation's node, as far as its allocations must know. */
-export type NodeFate = 'well' | 'down' | 'gone';
+export type NodeFate = 'well' | 'disconnected' | 'down' | 'gone';
+
+/** What a client says of tasks that it stopped since it reached no server for `stop_on_client_after`. */
+const HEARTBEAT_STOP_EVENT = 'Client Disconnected';
+/** A follow-up this near may be shared with another allocation's, and be gone: one more is made. */
+export const FOLLOWUP_NEAR_MS = 5000;
 
 /** What becomes of an allocation. */
 export type Fate =
@@ -17,7 +23,15 @@ export type Fate =
   | { readonly kind: 'lost' }
   | { readonly kind: 'reschedule-now' }
   /** Holds its place until then. */
-  | { readonly kind: 'reschedule-later'; readonly at: Millis };
+  | { readonly kind: 'reschedule-later'; readonly at: Millis }
+  /** Becomes unknown: nobody can ask it. */
+  | { readonly kind: 'disconnecting' }
+  /** Is unknown already, and may still come back. */
+  | { readonly kind: 'away' }
+  /** Was unknown, and its client has come back. */
+  | { readonly kind: 'reconnecting' }
+  /** Lost, but its client may need until then to stop it. */
+  | { readonly kind: 'client-stops'; readonly at: Millis };
 
 /** Everything a rule may look at. */
 export interface FateContext {
@@ -36,10 +50,16 @@ interface Rule {
 
 const KEEP: Fate = { kind: 'keep' };
 const IGNORE: Fate = { kind: 'ignore' };
+const LOST: Fate = { kind: 'lost' };
+const AWAY: Fate = { kind: 'away' };
 const always =
   (fate: Fate): Rule['fate'] =>
   () =>
     fate;
+
+const isUnknown = ({ ClientStatus }: Allocation): boolean => ClientStatus === 'unknown';
+const isCutOff = (alloc: Allocation, { nodeFate }: FateContext): boolean => nodeFate(alloc.NodeID) === 'disconnected';
+const isDown = (alloc: Allocation, { nodeFate }: FateContext): boolean => nodeFate(alloc.NodeID) === 'down';
 
 /** First match decides. */
 export const FATE_RULES: readonly Rule[] = [
@@ -53,7 +73,17 @@ export const FATE_RULES: readonly Rule[] = [
     applies: (alloc, { job }) => job.Type === 'batch' && hasRunToSuccess(alloc),
     fate: always(KEEP),
   },
+  {
+    name: 'a lost one that its client is about to stop by itself',
+    applies: (alloc, { now, evalId }) => waitsForClient(alloc, now, evalId) !== null,
+    fate: (alloc, { now, evalId }) => ({ kind: 'client-stops', at: waitsForClient(alloc, now, evalId) ?? now }),
+  },
   { name: 'what is to stop has gone already', applies: isServerTerminal, fate: always(IGNORE) },
+  {
+    name: 'it came back failed, and another may run for it',
+    applies: (alloc) => alloc.ClientStatus === 'failed' && isBack(alloc),
+    fate: always({ kind: 'reconnecting' }),
+  },
   {
     name: 'a failed one that has been replaced is history',
     applies: (alloc) => alloc.ClientStatus === 'failed' && alloc.NextAllocation !== '',
@@ -66,10 +96,44 @@ export const FATE_RULES: readonly Rule[] = [
     fate: always(IGNORE),
   },
   {
-    name: 'its node is down or gone',
-    applies: (alloc, { nodeFate }) => nodeFate(alloc.NodeID) !== 'well',
-    fate: always({ kind: 'lost' }),
+    name: 'it has been out of reach for too long',
+    applies: (alloc, { now, evalId }) => hasExpired(alloc, now, evalId),
+    fate: always(LOST),
   },
+  {
+    name: 'out of reach, and known to be',
+    applies: (alloc, context) => isUnknown(alloc) && isCutOff(alloc, context),
+    fate: always(AWAY),
+  },
+  {
+    name: 'out of reach before it began',
+    applies: (alloc, context) => alloc.ClientStatus === 'pending' && isCutOff(alloc, context),
+    fate: always(LOST),
+  },
+  {
+    name: 'out of reach, and not meant to outlast that',
+    applies: (alloc, context) => lostAfterMs(alloc) === 0 && isCutOff(alloc, context),
+    fate: always(LOST),
+  },
+  { name: 'out of reach since now', applies: isCutOff, fate: always({ kind: 'disconnecting' }) },
+  {
+    name: 'its node is gone',
+    applies: (alloc, { nodeFate }) => nodeFate(alloc.NodeID) === 'gone',
+    fate: always(LOST),
+  },
+  {
+    name: 'its node is down, it is not to be replaced, and unknown already',
+    applies: (alloc, context) => isDown(alloc, context) && !isReplaceable(alloc) && isUnknown(alloc),
+    fate: always(AWAY),
+  },
+  {
+    name: 'its node is down, it is not to be replaced, and it ran',
+    applies: (alloc, context) => isDown(alloc, context) && !isReplaceable(alloc) && alloc.ClientStatus === 'running',
+    fate: always({ kind: 'disconnecting' }),
+  },
+  { name: 'its node is down', applies: isDown, fate: always(LOST) },
+  { name: 'its node is back, its client has not spoken of it yet', applies: isUnknown, fate: always(AWAY) },
+  { name: 'its client is back', applies: isBack, fate: always({ kind: 'reconnecting' }) },
   {
     name: 'the drainer has asked for it',
     applies: (alloc) => alloc.DesiredTransition.Migrate === true,
@@ -87,7 +151,7 @@ export function fateOf(alloc: Allocation, context: FateContext): Fate {
 /** What has become of a node. A draining one is well: the drainer names the allocations that must go. */
 export function nodeFateOf(node: Node | undefined): NodeFate {
   if (!node) return 'gone';
-  return node.Status === 'down' ? 'down' : 'well';
+  return node.Status === 'down' || node.Status === 'disconnected' ? node.Status : 'well';
 }
 
 function rescheduleFate(alloc: Allocation, { now, evalId, deployment }: FateContext): Fate {
@@ -98,7 +162,9 @@ function rescheduleFate(alloc: Allocation, { now, evalId, deployment }: FateCont
   const next = nextReschedule(alloc);
   if (!next.eligible) return KEEP;
   if (alloc.FollowupEvalID === evalId || next.at - now <= RESCHEDULE_WINDOW_MS) return { kind: 'reschedule-now' };
-  return alloc.FollowupEvalID === '' ? { kind: 'reschedule-later', at: next.at } : KEEP;
+  // A follow-up may have been cancelled in favour of this evaluation: who would miss the moment gets another.
+  const waits = alloc.FollowupEvalID !== '' && next.at - now > FOLLOWUP_NEAR_MS;
+  return waits ? KEEP : { kind: 'reschedule-later', at: next.at };
 }
 
 /** Whether a roll-out is not over. */
@@ -107,19 +173,27 @@ export function isActive({ Status }: Deployment): boolean {
 }
 
 /** Whether it belongs to an older job than this one. */
-function isOlder(alloc: Allocation, job: Job): boolean {
+export function isOlder(alloc: Allocation, job: Job): boolean {
   const own = alloc.Job;
   return own !== null && (own.CreateIndex < job.CreateIndex || own.Version < job.Version);
 }
 
 /** Whether every task ended well by itself. One that was killed has not: a drained batch allocation must run again. */
-function hasRunToSuccess(alloc: Allocation): boolean {
+export function hasRunToSuccess(alloc: Allocation): boolean {
   if (alloc.ClientStatus !== 'complete') return false;
+  if (stoppedByItsClient(alloc)) return false;
   if (!isServerTerminal(alloc)) return true;
   if (alloc.DesiredTransition.Migrate === true) return false;
   const states = Object.values(alloc.TaskStates ?? {});
   return states.every(
     ({ State, Failed, Events }) =>
       State === 'dead' && !Failed && !Events.some(({ Type }) => Type === 'Killing' || Type === 'Killed'),
+  );
+}
+
+/** Whether its client ended it for want of a server: that is no success. */
+function stoppedByItsClient(alloc: Allocation): boolean {
+  return Object.values(alloc.TaskStates ?? {}).some(({ Events }) =>
+    (Events ?? []).some(({ Type }) => Type === HEARTBEAT_STOP_EVENT),
   );
 }

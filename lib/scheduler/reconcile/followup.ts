@@ -40,19 +40,41 @@ export function nextEvaluation(
   };
 }
 
-/** Evaluations that come back when waits are over, and the waiting allocations with the id of theirs. */
+/** Why an allocation must be looked at again later. */
+export type WaitReason = 'reschedule' | 'timeout' | 'client-stops';
+
+/** An allocation that must be looked at again, and when. */
+export interface Wait {
+  readonly alloc: Allocation;
+  readonly at: Millis;
+}
+
+const REASONS: Readonly<Record<WaitReason, { TriggeredBy: string; StatusDescription: string }>> = {
+  reschedule: { TriggeredBy: 'alloc-failure', StatusDescription: 'created for delayed rescheduling' },
+  timeout: {
+    TriggeredBy: 'max-disconnect-timeout',
+    StatusDescription: 'created for delayed disconnect timeout',
+  },
+  'client-stops': {
+    TriggeredBy: 'alloc-failure',
+    StatusDescription: 'created for when a disconnected client has stopped its allocations',
+  },
+};
+
+/** Evaluations that come back when waits are over, and for each waiting allocation the id of its own. */
 export function followupEvals(options: {
   job: Job;
   evaluation: Evaluation;
-  later: readonly { alloc: Allocation; at: Millis }[];
+  reason: WaitReason;
+  waits: readonly Wait[];
   now: Millis;
   newId: () => string;
-}): { followups: Evaluation[]; waiting: Allocation[] } {
-  const { job, evaluation, now, newId } = options;
+}): { followups: Evaluation[]; evalOf: Map<Allocation, string> } {
+  const { job, evaluation, now, newId, reason } = options;
   const followups: Evaluation[] = [];
-  const waiting: Allocation[] = [];
+  const evalOf = new Map<Allocation, string>();
   let windowEnd = Number.NEGATIVE_INFINITY;
-  for (const { alloc, at } of [...options.later].sort((a, b) => a.at - b.at)) {
+  for (const { alloc, at } of [...options.waits].sort((a, b) => a.at - b.at)) {
     if (at >= windowEnd) {
       windowEnd = at + BATCH_WINDOW_MS;
       followups.push(
@@ -63,16 +85,15 @@ export function followupEvals(options: {
             Type: job.Type,
             Priority: job.Priority,
             JobModifyIndex: job.ModifyIndex,
-            TriggeredBy: 'alloc-failure',
             Status: 'pending',
-            StatusDescription: 'created for delayed rescheduling',
             WaitUntil: new Date(at).toISOString(),
+            ...REASONS[reason],
           },
           now,
         ),
       );
     }
-    waiting.push({ ...alloc, FollowupEvalID: followups.at(-1)?.ID ?? '' });
+    evalOf.set(alloc, followups.at(-1)?.ID ?? '');
   }
-  return { followups, waiting };
+  return { followups, evalOf };
 }

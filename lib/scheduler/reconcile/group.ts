@@ -2,11 +2,14 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
-import type { Millis } from '../../util/clock.js';
+import { assertNever } from '../../util/assert.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
+import { type Away, dropAway, noneAway, sortAway, takeBack, timeoutsOf, waitsForClients } from './away.js';
 import { type FateContext, fateOf } from './filters.js';
+import type { Wait } from './followup.js';
 import { NameIndex } from './names.js';
 import { noUpdates, type Placement, STOP_REASON, type Stop } from './result.js';
+import { isHealthy, isHeld, newState } from './roll-out.js';
 import { computeStops } from './stops.js';
 
 /** How an allocation of an older job becomes one of the new. */
@@ -26,7 +29,15 @@ export interface GroupResult {
   readonly stop: Stop[];
   readonly inPlace: Allocation[];
   /** Failed ones that wait, and until when. */
-  readonly later: { readonly alloc: Allocation; readonly at: Millis }[];
+  readonly later: readonly Wait[];
+  /** Those that become unknown. */
+  readonly unknown: readonly Allocation[];
+  /** Unknown ones that are lost when nobody hears of them until then. */
+  readonly timeouts: readonly Wait[];
+  /** Lost ones whose client may need until then to stop them. */
+  readonly clientStops: readonly Wait[];
+  /** Those that are taken back. */
+  readonly back: readonly Allocation[];
   readonly desired: DesiredUpdates;
   /** The group's part in the roll-out: as it is, or as it will be when one begins. */
   readonly state: DeploymentState;
@@ -42,12 +53,8 @@ export interface Sorted {
   migrate: Allocation[];
   lost: Allocation[];
   now: Allocation[];
-  later: { alloc: Allocation; at: Millis }[];
-}
-
-/** Whether a roll-out makes no progress at the moment. */
-export function isHeld(deployment: Deployment | null): boolean {
-  return deployment !== null && deployment.Status !== 'running' && deployment.Status !== 'successful';
+  later: Wait[];
+  away: Away;
 }
 
 /** The update strategy that governs a group; null: everything is replaced at once, without a roll-out. */
@@ -68,13 +75,22 @@ export function reconcileGroup(context: GroupContext, allocs: readonly Allocatio
   const sorted = sortByFate(context, trial.allocs, desired);
   const canarying = known !== undefined && known.DesiredCanaries !== 0 && !known.Promoted;
   if (canarying) stopTainted(sorted, trial.canaries, stop);
-  const { kept: all, migrate, lost, now } = sorted;
+  takeBack(sorted, { job, apart: canarying ? trial.canaries : [], stop });
+  const { kept: all, migrate, lost, now, away } = sorted;
   const canaries = trial.canaries.filter((alloc) => all.includes(alloc) || now.includes(alloc));
-  const names = new NameIndex(job.ID, group.Name, group.Count, [...all, ...migrate, ...now, ...lost]);
+  const names = new NameIndex(job.ID, group.Name, group.Count, [
+    ...all,
+    ...migrate,
+    ...now,
+    ...lost,
+    ...away.displaced,
+  ]);
   const stops = computeStops({ group, names, kept: all, migrate, lost, canaries, canarying });
   stop.push(...stops.stop);
 
-  const { none, inPlace, destructive } = sortByUpdate(context, stops.kept);
+  // What cannot be reached cannot be updated: its turn comes when it is back.
+  const reachable = away.holding.size === 0 ? stops.kept : stops.kept.filter((alloc) => !away.holding.has(alloc));
+  const { none, inPlace, destructive } = sortByUpdate(context, reachable);
   // Canaries stand beside the count while they are on trial.
   const counted = canarying ? stops.kept.filter((alloc) => !canaries.includes(alloc)) : stops.kept;
   const place: Placement[] = [];
@@ -89,11 +105,16 @@ export function reconcileGroup(context: GroupContext, allocs: readonly Allocatio
   const ready = !isHeld(deployment) && !onTrial;
   const limit = updateLimit({ context, strategy, counted, destructive, migrate: stops.migrate, ready });
 
-  const { wanted, dropped } = computePlacements({ group, names, counted, migrate: stops.migrate, now, lost, onTrial });
-  const admitted = admitPlacements({ wanted, ready, deployment });
+  const missing = { now, lost: [...lost, ...away.displaced] };
+  const { wanted, dropped } = computePlacements({ group, names, counted, migrate: stops.migrate, onTrial, ...missing });
+  const clientStops = waitsForClients(context, away, lost);
+  // While a client may still run what is lost here, the whole group waits.
+  const admitted = clientStops.length > 0 ? [] : admitPlacements({ wanted, ready, deployment });
   const updated = ready ? byName(destructive).slice(0, Math.max(0, limit - admitted.length)) : [];
   const gone = new Set([...stop.map(({ alloc }) => alloc), ...updated]);
   const later = sorted.later.filter(({ alloc }) => !gone.has(alloc));
+  const unknown = away.leaving.filter((alloc) => !gone.has(alloc));
+  const back = away.returned.filter((alloc) => !gone.has(alloc));
   if (!known) state.DesiredTotal += destructive.length + inPlace.length + wanted.length;
   place.push(
     ...admitted,
@@ -109,12 +130,18 @@ export function reconcileGroup(context: GroupContext, allocs: readonly Allocatio
   desired.Stop = stop.length - stops.migrate.length;
   desired.RescheduleNow = admitted.filter(({ reschedule }) => reschedule).length;
   desired.RescheduleLater = later.length;
+  desired.Disconnect = unknown.length;
+  desired.Reconnect = back.length;
   const idle = destructive.length + inPlace.length + place.length + now.length + later.length === 0;
   return {
     place,
     stop,
     inPlace,
     later,
+    unknown,
+    timeouts: timeoutsOf(away, unknown, context.now),
+    clientStops,
+    back,
     desired,
     state,
     startsDeployment:
@@ -192,9 +219,10 @@ function dropCanaries(
   return { allocs: left, canaries: left.filter((alloc) => isCanaryOf(alloc, deployment, group)) };
 }
 
-/** A canary on trial whose node goes is not moved: a fresh one takes its part. */
+/** A canary on trial whose node goes, or cannot be reached, is not moved: a fresh one takes its part. */
 function stopTainted(sorted: Sorted, canaries: readonly Allocation[], stop: Stop[]): void {
-  for (const alloc of sorted.lost.filter((lost) => canaries.includes(lost))) {
+  for (const alloc of [...sorted.lost, ...dropAway(sorted.away, canaries)]) {
+    if (!canaries.includes(alloc)) continue;
     stop.push({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' });
   }
   stop.push(...sorted.migrate.filter((moving) => canaries.includes(moving)).map(stopMigrating));
@@ -217,7 +245,7 @@ function isCanary(alloc: Allocation): boolean {
 }
 
 function sortByFate(context: GroupContext, allocs: readonly Allocation[], desired: DesiredUpdates): Sorted {
-  const sorted: Sorted = { kept: [], migrate: [], lost: [], now: [], later: [] };
+  const sorted: Sorted = { kept: [], migrate: [], lost: [], now: [], later: [], away: noneAway() };
   for (const alloc of allocs) {
     const fate = fateOf(alloc, context);
     switch (fate.kind) {
@@ -240,6 +268,14 @@ function sortByFate(context: GroupContext, allocs: readonly Allocation[], desire
         sorted.kept.push(alloc);
         sorted.later.push({ alloc, at: fate.at });
         break;
+      case 'disconnecting':
+      case 'away':
+      case 'reconnecting':
+      case 'client-stops':
+        sortAway(sorted, alloc, fate);
+        break;
+      default:
+        assertNever(fate);
     }
   }
   return sorted;
@@ -303,12 +339,16 @@ function computePlacements(options: {
       dropped.push(alloc);
       continue;
     }
-    if (!beside) existing++;
+    if (!beside) {
+      existing++;
+      held.add(alloc.Name);
+    }
     place.push(again(group, alloc, onTrial, { reschedule: true }));
   }
   for (const alloc of lost) {
     if (existing >= group.Count) break;
     if (held.has(alloc.Name)) continue;
+    held.add(alloc.Name);
     existing++;
     place.push(again(group, alloc, onTrial, { lost: true }));
   }
@@ -333,28 +373,6 @@ function admitPlacements(options: {
     if (lost) return true;
     return reschedule && !(failed && previous?.DeploymentID === deployment?.ID);
   });
-}
-
-function isHealthy(state: DeploymentState | undefined): boolean {
-  if (!state) return true;
-  if (state.DesiredCanaries > 0 && !state.Promoted) return false;
-  return state.HealthyAllocs >= Math.max(state.DesiredTotal, state.DesiredCanaries);
-}
-
-function newState(strategy: UpdateStrategy | null): DeploymentState {
-  return {
-    AutoRevert: strategy?.AutoRevert ?? false,
-    AutoPromote: strategy?.AutoPromote ?? false,
-    ProgressDeadline: strategy?.ProgressDeadline ?? 0,
-    RequireProgressBy: '0001-01-01T00:00:00Z',
-    Promoted: false,
-    PlacedCanaries: null,
-    DesiredCanaries: 0,
-    DesiredTotal: 0,
-    PlacedAllocs: 0,
-    HealthyAllocs: 0,
-    UnhealthyAllocs: 0,
-  };
 }
 
 function placementOf(group: TaskGroup, name: string, as: Partial<Placement> = {}): Placement {

@@ -1,13 +1,15 @@
 import type { Allocation } from '../../structs/allocation.js';
-import type { Deployment, DeploymentState, DeploymentStatusUpdate } from '../../structs/deployment.js';
+import type { Deployment, DeploymentStatusUpdate } from '../../structs/deployment.js';
 import type { DesiredUpdates, Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
-import { type Millis, toNanos } from '../../util/clock.js';
+import type { Millis } from '../../util/clock.js';
 import { isTerminal } from '../usage.js';
+import { markBack, markUnknown } from './disconnect.js';
 import { isActive, type NodeFate } from './filters.js';
-import { followupEvals } from './followup.js';
+import { followupEvals, type Wait, type WaitReason } from './followup.js';
 import { type GroupResult, reconcileGroup, type UpdateKind } from './group.js';
 import { noUpdates, type Reconciliation, STOP_REASON, type Stop } from './result.js';
+import { DEPLOYMENT_TEXT, rollOut, settleDeployment } from './roll-out.js';
 
 /** Everything a reconciliation looks at. */
 export interface ReconcileInput {
@@ -22,19 +24,9 @@ export interface ReconcileInput {
   readonly newId: () => string;
 }
 
-/** Status texts of a roll-out, as `deployment status` prints them. */
-export const DEPLOYMENT_TEXT = {
-  running: 'Deployment is running',
-  promotion: 'Deployment is running but requires manual promotion',
-  autoPromotion: 'Deployment is running pending automatic promotion',
-  successful: 'Deployment completed successfully',
-  stopped: 'Cancelled because job is stopped',
-  newer: 'Cancelled due to newer version of job',
-} as const;
-
 /** Compares a service or batch job with its allocations. Pure: nothing of the result has been done. */
 export function reconcileJob(input: ReconcileInput): Reconciliation {
-  const { job, evaluation, allocs, now } = input;
+  const { job, evaluation, allocs } = input;
   const updates: DeploymentStatusUpdate[] = [];
   const { current, old } = settleDeployment(job, input.deployment, updates);
   if (!job || job.Stop) return stopAll(input, updates);
@@ -65,85 +57,64 @@ export function reconcileJob(input: ReconcileInput): Reconciliation {
       StatusDescription: DEPLOYMENT_TEXT.successful,
     });
   }
-  const { followups, waiting } = followupEvals({
-    job,
-    evaluation,
-    now,
-    newId: input.newId,
-    later: all.flatMap(({ later }) => later),
-  });
+  const waits = planWaits({ ...input, job }, all);
   const active = deployment ?? (current && isActive(current) ? current : null);
   return {
     place: all.flatMap(({ place }) => place),
-    stop: [...stop, ...all.flatMap((result) => result.stop)],
+    stop: [...stop, ...all.flatMap((result) => result.stop)].map(waits.stamp),
     inPlace: all.flatMap(({ inPlace }) => inPlace),
-    attributeUpdates: waiting,
+    attributeUpdates: waits.updates,
     deployment,
     deploymentId: active?.ID ?? '',
     deploymentUpdates: updates,
-    followups,
+    followups: waits.followups,
     desired,
   };
 }
 
-/** Cancels a roll-out that the job has left behind; `current` is the one of this very version, unless it has succeeded. */
-function settleDeployment(
-  job: Job | null,
-  deployment: Deployment | null,
-  updates: DeploymentStatusUpdate[],
-): { current: Deployment | null; old: Deployment | null } {
-  if (!deployment) return { current: null, old: null };
-  const cancel = (why: string): void => {
-    if (!isActive(deployment)) return;
-    updates.push({ DeploymentID: deployment.ID, Status: 'cancelled', StatusDescription: why });
+/** What waits, leaves and comes back of a group. */
+type Waiting = Pick<GroupResult, 'later' | 'timeouts' | 'clientStops' | 'unknown' | 'back' | 'stop'>;
+
+/** Follow-ups for all that waits, and the bookkeeping of those that wait, leave or come back. */
+export function planWaits(
+  { job, evaluation, now, newId }: Pick<ReconcileInput, 'evaluation' | 'now' | 'newId'> & { job: Job },
+  results: readonly Waiting[],
+): { followups: Evaluation[]; updates: Allocation[]; stamp: (stop: Stop) => Stop } {
+  const plan = (reason: WaitReason, waits: readonly Wait[]) =>
+    followupEvals({ job, evaluation, now, newId, reason, waits });
+  const later = plan(
+    'reschedule',
+    results.flatMap((result) => result.later),
+  );
+  const timeouts = plan(
+    'timeout',
+    results.flatMap((result) => result.timeouts),
+  );
+  const stopped = new Set(results.flatMap(({ stop }) => stop.map(({ alloc }) => alloc)));
+  const clients = plan('client-stops', waitsToFollow(results, stopped));
+  const updates: Allocation[] = [];
+  for (const [alloc, FollowupEvalID] of later.evalOf) updates.push({ ...alloc, FollowupEvalID });
+  for (const { unknown } of results) {
+    for (const alloc of unknown) updates.push(markUnknown(alloc, now, timeouts.evalOf.get(alloc) ?? ''));
+  }
+  const leaving = new Set(results.flatMap(({ unknown }) => unknown));
+  for (const [alloc, FollowupEvalID] of timeouts.evalOf) {
+    if (!leaving.has(alloc)) updates.push({ ...alloc, FollowupEvalID });
+  }
+  for (const { back } of results) for (const alloc of back) updates.push(markBack(alloc, now));
+  return {
+    followups: [...later.followups, ...timeouts.followups, ...clients.followups],
+    updates,
+    stamp: (stop) => {
+      const followupEvalId = clients.evalOf.get(stop.alloc);
+      return followupEvalId ? { ...stop, followupEvalId } : stop;
+    },
   };
-  if (!job || job.Stop) {
-    cancel(DEPLOYMENT_TEXT.stopped);
-    return { current: null, old: deployment };
-  }
-  if (deployment.JobCreateIndex !== job.CreateIndex || deployment.JobVersion !== job.Version) {
-    cancel(DEPLOYMENT_TEXT.newer);
-    return { current: null, old: deployment };
-  }
-  if (deployment.Status === 'successful') return { current: null, old: deployment };
-  return { current: deployment, old: null };
 }
 
-function rollOut(
-  { job, evaluation, now, newId }: ReconcileInput & { job: Job },
-  current: Deployment | null,
-  results: ReadonlyMap<string, GroupResult>,
-): Deployment {
-  const states: Record<string, DeploymentState> = { ...current?.TaskGroups };
-  for (const [name, { state, startsDeployment }] of results) {
-    if (startsDeployment || states[name]) states[name] = state;
-  }
-  const waiting = Object.values(states).filter(({ DesiredCanaries, Promoted }) => DesiredCanaries > 0 && !Promoted);
-  const text =
-    waiting.length === 0
-      ? DEPLOYMENT_TEXT.running
-      : waiting.every(({ AutoPromote }) => AutoPromote)
-        ? DEPLOYMENT_TEXT.autoPromotion
-        : DEPLOYMENT_TEXT.promotion;
-  if (current) return { ...current, TaskGroups: states, StatusDescription: text, ModifyTime: toNanos(now) };
-  return {
-    ID: newId(),
-    Namespace: job.Namespace,
-    JobID: job.ID,
-    JobVersion: job.Version,
-    JobModifyIndex: job.ModifyIndex,
-    JobSpecModifyIndex: job.JobModifyIndex,
-    JobCreateIndex: job.CreateIndex,
-    IsMultiregion: false,
-    TaskGroups: states,
-    Status: 'running',
-    StatusDescription: text,
-    EvalPriority: evaluation.Priority,
-    CreateIndex: 0,
-    ModifyIndex: 0,
-    CreateTime: toNanos(now),
-    ModifyTime: toNanos(now),
-  };
+/** Those that are lost now; those lost before have their follow-up. */
+function waitsToFollow(results: readonly Waiting[], stopped: ReadonlySet<Allocation>): Wait[] {
+  return results.flatMap(({ clientStops }) => clientStops.filter(({ alloc }) => stopped.has(alloc)));
 }
 
 function stopAll(input: ReconcileInput, deploymentUpdates: DeploymentStatusUpdate[]): Reconciliation {

@@ -11,6 +11,7 @@ export const STOP_REASON = {
   updating: 'alloc is being updated due to job update',
   lost: 'alloc is lost since its node is down',
   rescheduled: 'alloc was rescheduled because it failed',
+  reconnected: 'alloc not needed since another of its name runs on after a reconnect',
   nodeTainted: 'alloc not needed as node is tainted',
 } as const;
 
@@ -20,6 +21,8 @@ export interface Stop {
   readonly description: string;
   /** Set when the client will not say so itself: its node is lost. */
   readonly clientStatus: AllocClientStatus | null;
+  /** The evaluation that looks again once its client must have stopped it. */
+  readonly followupEvalId?: string;
 }
 
 /** An allocation to make. */

@@ -1,10 +1,17 @@
 import type { Allocation } from '../../structs/allocation.js';
+import type { Deployment, DeploymentStatusUpdate } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
+import { assertNever } from '../../util/assert.js';
+import type { Millis } from '../../util/clock.js';
 import { isTerminal } from '../usage.js';
-import type { NodeFate } from './filters.js';
+import { expiresAt, hasExpired, isBack, isReplaceable, lostAfterMs } from './disconnect.js';
+import { FOLLOWUP_NEAR_MS, hasRunToSuccess, isOlder, type NodeFate } from './filters.js';
+import type { Wait } from './followup.js';
 import type { UpdateKind } from './group.js';
 import { noUpdates, STOP_REASON, type Stop } from './result.js';
+import { settleDeployment } from './roll-out.js';
+import { rollOutSystemGroup, type SystemGroupPlan } from './system-roll-out.js';
 
 /** Where a node stands with a system job. */
 export type NodeRole =
@@ -15,101 +22,264 @@ export type NodeRole =
   /** Out of reach: runs nothing of the job. */
   | 'foreign';
 
-/** What a system job needs to run once on each wanted node. */
+/** What a system or sysbatch job needs to run once on each wanted node. */
 export interface SystemReconciliation {
-  readonly place: { readonly nodeId: string; readonly group: TaskGroup; readonly previous: Allocation | null }[];
-  readonly destructive: { readonly alloc: Allocation; readonly group: TaskGroup }[];
+  readonly groups: ReadonlyMap<string, SystemGroupPlan>;
   readonly inPlace: Allocation[];
   readonly stop: Stop[];
+  /** Those that become unknown. */
+  readonly unknown: Allocation[];
+  /** Unknown ones that are lost when nobody hears of them until then. */
+  readonly timeouts: Wait[];
+  /** Those that are taken back. */
+  readonly back: Allocation[];
   readonly desired: Record<string, DesiredUpdates>;
+  /** The roll-out of this version, unless it has succeeded. */
+  readonly deployment: Deployment | null;
+  readonly deploymentUpdates: DeploymentStatusUpdate[];
 }
 
 /** Everything the comparison looks at. */
 export interface SystemInput {
   readonly job: Job | null;
   readonly allocs: readonly Allocation[];
+  readonly deployment: Deployment | null;
   /** Ids of the wanted nodes. */
-  readonly nodes: Iterable<string>;
+  readonly nodes: readonly string[];
   readonly roleOf: (nodeId: string) => NodeRole;
   readonly nodeFate: (nodeId: string) => NodeFate;
   readonly updateKind: (alloc: Allocation, group: TaskGroup) => UpdateKind;
+  readonly now: Millis;
+  readonly evalId: string;
 }
 
-type Verdict = { stop: string; lost: boolean } | 'keep';
+type Verdict =
+  | { readonly kind: 'keep' | 'disconnecting' | 'away' | 'back' }
+  | { readonly kind: 'stop'; readonly why: string; readonly lost: boolean };
 
-const RULES: readonly [(alloc: Allocation, input: SystemInput) => boolean, Verdict][] = [
-  [(alloc, { nodeFate }) => nodeFate(alloc.NodeID) !== 'well', { stop: STOP_REASON.lost, lost: true }],
-  [(alloc, { job }) => !isRequired(job, alloc.TaskGroup), { stop: STOP_REASON.notNeeded, lost: false }],
-  [(alloc) => alloc.DesiredTransition.Migrate === true, { stop: STOP_REASON.nodeTainted, lost: false }],
-  [(alloc, { roleOf }) => roleOf(alloc.NodeID) === 'foreign', { stop: STOP_REASON.notNeeded, lost: false }],
-  [() => true, 'keep'],
+interface Rule {
+  readonly name: string;
+  applies(alloc: Allocation, input: SystemInput): boolean;
+  readonly verdict: Verdict;
+}
+
+const LOST: Verdict = { kind: 'stop', why: STOP_REASON.lost, lost: true };
+const NOT_NEEDED: Verdict = { kind: 'stop', why: STOP_REASON.notNeeded, lost: false };
+const KEEP: Verdict = { kind: 'keep' };
+const isUnknown = ({ ClientStatus }: Allocation): boolean => ClientStatus === 'unknown';
+const isAt = (fate: NodeFate) => (alloc: Allocation, input: SystemInput) => input.nodeFate(alloc.NodeID) === fate;
+const isCutOff = isAt('disconnected');
+const staysWhenDown = (alloc: Allocation, input: SystemInput): boolean =>
+  isAt('down')(alloc, input) && !isReplaceable(alloc) && (isUnknown(alloc) || alloc.ClientStatus === 'running');
+
+/** What becomes of an allocation that has not ended: first match decides. */
+export const SYSTEM_RULES: readonly Rule[] = [
+  { name: 'its node is gone', applies: isAt('gone'), verdict: LOST },
+  {
+    name: 'nobody wants it any more, and nobody can ask it',
+    applies: (alloc, input) => !isRequired(input.job, alloc.TaskGroup) && input.nodeFate(alloc.NodeID) !== 'well',
+    verdict: LOST,
+  },
+  {
+    name: 'nobody wants it any more',
+    applies: (alloc, { job }) => !isRequired(job, alloc.TaskGroup),
+    verdict: NOT_NEEDED,
+  },
+  {
+    name: 'it has been out of reach for too long',
+    applies: (alloc, { now, evalId }) => hasExpired(alloc, now, evalId),
+    verdict: LOST,
+  },
+  {
+    name: 'out of reach, and known to be',
+    applies: (alloc, input) => isCutOff(alloc, input) && isUnknown(alloc),
+    verdict: { kind: 'away' },
+  },
+  {
+    name: 'out of reach before it began, or not meant to outlast that',
+    applies: (alloc, input) => isCutOff(alloc, input) && (alloc.ClientStatus === 'pending' || lostAfterMs(alloc) === 0),
+    verdict: LOST,
+  },
+  { name: 'out of reach since now', applies: isCutOff, verdict: { kind: 'disconnecting' } },
+  {
+    name: 'its node is down, it is not to be replaced, and unknown already',
+    applies: (alloc, input) => staysWhenDown(alloc, input) && isUnknown(alloc),
+    verdict: { kind: 'away' },
+  },
+  {
+    name: 'its node is down, it is not to be replaced, and it ran',
+    applies: staysWhenDown,
+    verdict: { kind: 'disconnecting' },
+  },
+  { name: 'its node is down', applies: isAt('down'), verdict: LOST },
+  {
+    name: 'the drainer has asked for it',
+    applies: (alloc) => alloc.DesiredTransition.Migrate === true,
+    verdict: { kind: 'stop', why: STOP_REASON.nodeTainted, lost: false },
+  },
+  {
+    name: 'the job has left its node',
+    applies: (alloc, { roleOf }) => roleOf(alloc.NodeID) === 'foreign',
+    verdict: NOT_NEEDED,
+  },
+  { name: 'its client has not spoken of it yet', applies: isUnknown, verdict: { kind: 'away' } },
+  { name: 'its client is back', applies: isBack, verdict: { kind: 'back' } },
+  { name: 'all is well', applies: () => true, verdict: KEEP },
 ];
 
-/** Compares a system job with its allocations, node by node. Pure. */
+/** What one group has on the nodes. */
+export interface SystemGroupState {
+  /** Live ones of the job as it is, or that become so in place. */
+  readonly current: Allocation[];
+  /** Those of the current that become so now. */
+  readonly inPlace: Allocation[];
+  /** Live ones that must be replaced, on wanted nodes. */
+  readonly destructive: Allocation[];
+  /** Wanted nodes without a live one, and the last that ended there. */
+  readonly missing: { nodeId: string; previous: Allocation | null }[];
+}
+
+/** Compares a system or sysbatch job with its allocations, node by node. Pure. */
 export function reconcileSystem(input: SystemInput): SystemReconciliation {
   const { job } = input;
-  const groups = job && !job.Stop ? job.TaskGroups.filter(({ Count }) => Count > 0) : [];
-  const desired: Record<string, DesiredUpdates> = {};
-  const counts = (group: string): DesiredUpdates => {
-    const known = desired[group] ?? noUpdates();
-    desired[group] = known;
-    return known;
+  const deploymentUpdates: DeploymentStatusUpdate[] = [];
+  const { current: deployment } = settleDeployment(job, input.deployment, deploymentUpdates);
+  const result: SystemReconciliation & { groups: Map<string, SystemGroupPlan> } = {
+    groups: new Map(),
+    inPlace: [],
+    stop: [],
+    unknown: [],
+    timeouts: [],
+    back: [],
+    desired: {},
+    deployment,
+    deploymentUpdates,
   };
-  for (const { Name } of job?.TaskGroups ?? []) counts(Name);
-  const result: SystemReconciliation = { place: [], destructive: [], inPlace: [], stop: [], desired };
-  /** The live allocation of a node and group; the last ended one, for its lineage. */
-  const live = new Set<string>();
-  const ended = new Map<string, Allocation>();
-  const key = (nodeId: string, group: string): string => `${nodeId}\n${group}`;
-
-  for (const alloc of input.allocs) {
-    const place = key(alloc.NodeID, alloc.TaskGroup);
-    if (isTerminal(alloc)) {
-      if ((ended.get(place)?.CreateIndex ?? -1) < alloc.CreateIndex) ended.set(place, alloc);
-      continue;
-    }
-    const verdict = live.has(place) ? { stop: STOP_REASON.notNeeded, lost: false } : verdictOn(alloc, input);
-    if (verdict !== 'keep') {
-      result.stop.push({ alloc, description: verdict.stop, clientStatus: verdict.lost ? 'lost' : null });
-      counts(alloc.TaskGroup).Stop++;
-      continue;
-    }
-    live.add(place);
-    const group = groups.find(({ Name }) => Name === alloc.TaskGroup) as TaskGroup;
-    sortUpdate(input, result, alloc, group, counts(group.Name));
-  }
-  for (const nodeId of input.nodes) {
-    for (const group of groups) {
-      const place = key(nodeId, group.Name);
-      if (live.has(place)) continue;
-      result.place.push({ nodeId, group, previous: ended.get(place) ?? null });
-      counts(group.Name).Place++;
-    }
+  for (const { Name } of job?.TaskGroups ?? []) countsOf(result, Name);
+  const nodes = sortByNode(input, result);
+  for (const group of job && !job.Stop ? job.TaskGroups : []) {
+    if (group.Count === 0) continue;
+    const state = stateOf(input, result, group, nodes);
+    const plan = rollOutSystemGroup({ input, job: job as Job, group, state, deployment });
+    const counts = countsOf(result, group.Name);
+    counts.Place += plan.place.length;
+    counts.DestructiveUpdate += plan.updates.length - plan.canaries.size;
+    counts.Canary += plan.canaries.size;
+    counts.Ignore += state.destructive.length - plan.updates.length;
+    result.groups.set(group.Name, plan);
   }
   return result;
 }
 
-function verdictOn(alloc: Allocation, input: SystemInput): Verdict {
-  for (const [applies, verdict] of RULES) if (applies(alloc, input)) return verdict;
-  return 'keep';
+interface ByNode {
+  /** The live allocation of a node and group. */
+  readonly live: Map<string, Allocation>;
+  /** The last that ended there. */
+  readonly ended: Map<string, Allocation>;
+  /** Where the work is done, or shall not be tried again. */
+  readonly done: Set<string>;
+  /** Live ones that nobody can reach. */
+  readonly away: Set<Allocation>;
 }
 
-function sortUpdate(
-  { updateKind, roleOf }: SystemInput,
+const keyOf = (nodeId: string, group: string): string => `${nodeId}\n${group}`;
+
+function sortByNode(input: SystemInput, result: SystemReconciliation): ByNode {
+  const nodes: ByNode = { live: new Map(), ended: new Map(), done: new Set(), away: new Set() };
+  for (const alloc of input.allocs) {
+    const place = keyOf(alloc.NodeID, alloc.TaskGroup);
+    if (isTerminal(alloc)) {
+      if (isDone(alloc, input.job)) nodes.done.add(place);
+      if ((nodes.ended.get(place)?.CreateIndex ?? -1) < alloc.CreateIndex) nodes.ended.set(place, alloc);
+      continue;
+    }
+    const verdict = nodes.live.has(place) ? NOT_NEEDED : verdictOn(alloc, input);
+    if (verdict.kind !== 'stop') nodes.live.set(place, alloc);
+    switch (verdict.kind) {
+      case 'keep':
+        break;
+      case 'stop':
+        result.stop.push({ alloc, description: verdict.why, clientStatus: verdict.lost ? 'lost' : null });
+        countsOf(result, alloc.TaskGroup).Stop++;
+        break;
+      case 'disconnecting':
+      case 'away':
+        nodes.away.add(alloc);
+        leave(input, result, alloc, verdict.kind);
+        break;
+      case 'back':
+        result.back.push(alloc);
+        countsOf(result, alloc.TaskGroup).Reconnect++;
+        break;
+      default:
+        assertNever(verdict);
+    }
+  }
+  return nodes;
+}
+
+function verdictOn(alloc: Allocation, input: SystemInput): Verdict {
+  for (const { applies, verdict } of SYSTEM_RULES) if (applies(alloc, input)) return verdict;
+  return KEEP;
+}
+
+function leave(
+  { now }: SystemInput,
   result: SystemReconciliation,
   alloc: Allocation,
-  group: TaskGroup,
-  counts: DesiredUpdates,
+  kind: 'disconnecting' | 'away',
 ): void {
-  const kind = updateKind(alloc, group);
-  if (kind === 'in-place') {
-    counts.InPlaceUpdate++;
-    result.inPlace.push(alloc);
-  } else if (kind === 'destructive' && roleOf(alloc.NodeID) === 'wanted') {
-    result.destructive.push({ alloc, group });
-  } else {
-    counts.Ignore++;
+  const leaves = kind === 'disconnecting';
+  if (leaves) {
+    result.unknown.push(alloc);
+    countsOf(result, alloc.TaskGroup).Disconnect++;
   }
+  const at = expiresAt(leaves ? { ...alloc, AllocStates: null } : alloc, now);
+  if (at !== null && (leaves || at - now <= FOLLOWUP_NEAR_MS)) result.timeouts.push({ alloc, at });
+}
+
+/** Whether a node has done a sysbatch job's work: it went well, or has failed for good. What was killed or lost runs again. */
+function isDone(alloc: Allocation, job: Job | null): boolean {
+  if (job?.Type !== 'sysbatch' || isOlder(alloc, job)) return false;
+  if (alloc.ClientStatus === 'failed') return alloc.DesiredTransition.ForceReschedule !== true;
+  return hasRunToSuccess(alloc);
+}
+
+function stateOf(
+  input: SystemInput,
+  result: SystemReconciliation,
+  group: TaskGroup,
+  { live, ended, done, away }: ByNode,
+): SystemGroupState {
+  const state: SystemGroupState = { current: [], inPlace: [], destructive: [], missing: [] };
+  const counts = countsOf(result, group.Name);
+  for (const alloc of live.values()) {
+    if (alloc.TaskGroup !== group.Name) continue;
+    const kind = away.has(alloc) ? 'none' : input.updateKind(alloc, group);
+    if (kind === 'destructive' && input.roleOf(alloc.NodeID) === 'wanted') {
+      state.destructive.push(alloc);
+      continue;
+    }
+    if (kind === 'in-place') {
+      counts.InPlaceUpdate++;
+      result.inPlace.push(alloc);
+      state.inPlace.push(alloc);
+    } else {
+      counts.Ignore++;
+    }
+    if (kind !== 'destructive' && !away.has(alloc)) state.current.push(alloc);
+  }
+  for (const nodeId of input.nodes) {
+    const place = keyOf(nodeId, group.Name);
+    if (!live.has(place) && !done.has(place)) state.missing.push({ nodeId, previous: ended.get(place) ?? null });
+  }
+  return state;
+}
+
+function countsOf({ desired }: SystemReconciliation, group: string): DesiredUpdates {
+  const known = desired[group] ?? noUpdates();
+  desired[group] = known;
+  return known;
 }
 
 function isRequired(job: Job | null, group: string): boolean {

@@ -1,9 +1,9 @@
-import type { Allocation, AllocStateChange, DesiredTransition, TaskState } from '../../structs/allocation.js';
+import type { Allocation, DesiredTransition, TaskState } from '../../structs/allocation.js';
 import type { ClientAllocUpdate } from '../../structs/rpc.js';
 import type { Nanos } from '../../util/clock.js';
 import { ok } from '../../util/result.js';
 import type { AllocsClientUpdateCommand, AllocsDesiredTransitionCommand, CommandResult } from '../commands.js';
-import { countInDeployment, rfc3339 } from '../deployment-progress.js';
+import { countInDeployment } from '../deployment-progress.js';
 import { countAlloc } from '../job-summary.js';
 import { shareEqual } from '../share.js';
 import type { Transaction } from '../transaction.js';
@@ -49,7 +49,8 @@ function reported(
     ClientStatus: update.ClientStatus,
     ClientDescription: shareEqual(existing.ClientDescription, update.ClientDescription),
     TaskStates: cappedEvents(update.TaskStates),
-    AllocStates: reportedStates(existing, update, time),
+    // Its history is the scheduler's to write: what was out of reach counts as reconnecting until a plan has seen it.
+    AllocStates: existing.AllocStates,
     NetworkStatus: shareEqual(existing.NetworkStatus, update.NetworkStatus),
     DeploymentStatus: reportedHealth(existing.DeploymentStatus, update.DeploymentStatus, index),
     ModifyIndex: index,
@@ -63,13 +64,6 @@ function cappedEvents(states: Record<string, TaskState> | null): Record<string, 
   if (over.length === 0) return states;
   const capped = over.map(([name, state]) => [name, { ...state, Events: state.Events.slice(-TASK_EVENTS_KEPT) }]);
   return { ...states, ...Object.fromEntries(capped) };
-}
-
-/** An allocation that was out of reach and is heard of again says so in its history, which reconnecting goes by. */
-function reportedStates(existing: Allocation, update: ClientAllocUpdate, time: Nanos): AllocStateChange[] | null {
-  const known = existing.AllocStates;
-  if (existing.ClientStatus !== 'unknown' || update.ClientStatus === 'unknown') return known;
-  return [...(known ?? []), { Field: 'client_status', Value: update.ClientStatus, Time: rfc3339(time) }];
 }
 
 /** A client only knows about health; whether the allocation is a canary is the server's. */

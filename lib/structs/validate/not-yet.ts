@@ -9,7 +9,6 @@ type Place = 'job' | 'group' | 'task' | 'resources' | 'network' | 'volume';
  * Reading and printing a job know all of it. Whoever implements a feature removes its line.
  */
 export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (value: unknown) => boolean }[] = [
-  { at: 'job', key: 'Type', name: 'type = "sysbatch"', when: (v) => v === 'sysbatch' },
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
   { at: 'group', key: 'Scaling', name: 'scaling' },
   { at: 'group', key: 'Services', name: 'service', when: isNative },

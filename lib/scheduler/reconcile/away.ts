@@ -1,0 +1,145 @@
+import type { Allocation } from '../../structs/allocation.js';
+import type { Job } from '../../structs/job.js';
+import type { Millis } from '../../util/clock.js';
+import { isTerminal } from '../usage.js';
+import { clientStopsAt, expiresAt, isReplaceable } from './disconnect.js';
+import type { Fate, FateContext } from './filters.js';
+import { FOLLOWUP_NEAR_MS } from './filters.js';
+import type { Wait } from './followup.js';
+import type { Sorted } from './group.js';
+import { pickWinner } from './reconnect.js';
+import { STOP_REASON, type Stop } from './result.js';
+
+/** Allocations of a group whose nodes cannot be reached, or just can again. */
+export interface Away {
+  /** Become unknown now. */
+  leaving: Allocation[];
+  /** Are unknown already. */
+  gone: Allocation[];
+  /** Leaving or gone, and not to be replaced: they hold their place, out of everybody's reach. */
+  holding: Set<Allocation>;
+  /** Leaving or gone, and another shall run in their place. */
+  displaced: Allocation[];
+  /** Have come back; nothing is decided yet. */
+  reconnecting: Allocation[];
+  /** Are taken back: ordinary allocations from here on. */
+  returned: Allocation[];
+  /** Lost ones whose client may still run them. */
+  clientStops: Wait[];
+}
+
+export function noneAway(): Away {
+  return {
+    leaving: [],
+    gone: [],
+    holding: new Set(),
+    displaced: [],
+    reconnecting: [],
+    returned: [],
+    clientStops: [],
+  };
+}
+
+/** Puts an allocation where its fate belongs. */
+export function sortAway(
+  { kept, away }: Sorted,
+  alloc: Allocation,
+  fate: Extract<Fate, { kind: 'disconnecting' | 'away' | 'reconnecting' | 'client-stops' }>,
+): void {
+  if (fate.kind === 'reconnecting') {
+    away.reconnecting.push(alloc);
+    return;
+  }
+  if (fate.kind === 'client-stops') {
+    away.clientStops.push({ alloc, at: fate.at });
+    return;
+  }
+  (fate.kind === 'away' ? away.gone : away.leaving).push(alloc);
+  if (isReplaceable(alloc)) {
+    if (alloc.NextAllocation === '') away.displaced.push(alloc);
+    return;
+  }
+  away.holding.add(alloc);
+  kept.push(alloc);
+}
+
+/** Takes allocations out of everything that is away; returns those that were. */
+export function dropAway(away: Away, dropped: readonly Allocation[]): Allocation[] {
+  const out = [...away.leaving, ...away.gone].filter((alloc) => dropped.includes(alloc));
+  const stays = (alloc: Allocation): boolean => !out.includes(alloc);
+  away.leaving = away.leaving.filter(stays);
+  away.gone = away.gone.filter(stays);
+  away.displaced = away.displaced.filter(stays);
+  return out;
+}
+
+/**
+ * Decides about those that have come back: each goes on, or the one that runs under its name does. One that came back
+ * failed, without another in its place, is tried again at once.
+ */
+export function takeBack(sorted: Sorted, context: { job: Job; apart: readonly Allocation[]; stop: Stop[] }): void {
+  const { away } = sorted;
+  if (away.reconnecting.length === 0) return;
+  const { job, apart, stop } = context;
+  const byName = new Map<string, Allocation>();
+  for (const alloc of sorted.kept) {
+    if (!isTerminal(alloc) && !away.holding.has(alloc) && !apart.includes(alloc)) byName.set(alloc.Name, alloc);
+  }
+  const end = (alloc: Allocation): void => {
+    stop.push({ alloc, description: STOP_REASON.reconnected, clientStatus: null });
+    sorted.kept = sorted.kept.filter((other) => other !== alloc);
+    sorted.later = sorted.later.filter((other) => other.alloc !== alloc);
+    away.returned = away.returned.filter((other) => other !== alloc);
+  };
+  for (const alloc of [...away.reconnecting].sort((a, b) => a.CreateIndex - b.CreateIndex)) {
+    const rival = apart.includes(alloc) ? undefined : byName.get(alloc.Name);
+    if (!rival && alloc.ClientStatus === 'failed') {
+      sorted.now.push(alloc);
+      continue;
+    }
+    if (!rival || winnerOf(alloc, rival, job) === alloc) {
+      if (rival) end(rival);
+      if (!apart.includes(alloc)) byName.set(alloc.Name, alloc);
+      sorted.kept.push(alloc);
+      away.returned.push(alloc);
+    } else {
+      end(alloc);
+    }
+  }
+  // One that is to leave its node does so after it was taken back.
+  for (const alloc of away.returned.filter(({ DesiredTransition }) => DesiredTransition.Migrate === true)) {
+    sorted.kept = sorted.kept.filter((other) => other !== alloc);
+    sorted.migrate.push(alloc);
+  }
+}
+
+function winnerOf(alloc: Allocation, rival: Allocation, job: Job): Allocation {
+  // One that came back failed is never the better one, whichever was there first.
+  if (alloc.ClientStatus === 'failed') return rival;
+  const [original, replacement] = alloc.CreateIndex <= rival.CreateIndex ? [alloc, rival] : [rival, alloc];
+  return pickWinner(original, replacement, job) === 'original' ? original : replacement;
+}
+
+/** When those that are unknown are lost: the new ones, and old ones whose follow-up may have been cancelled. */
+export function timeoutsOf(away: Away, leaving: readonly Allocation[], now: Millis): Wait[] {
+  const waits: Wait[] = [];
+  for (const alloc of leaving) {
+    // The moment it leaves is now, whatever befell it before.
+    const at = expiresAt({ ...alloc, AllocStates: null }, now);
+    if (at !== null) waits.push({ alloc, at });
+  }
+  for (const alloc of away.gone) {
+    const at = expiresAt(alloc, now);
+    if (at !== null && at - now <= FOLLOWUP_NEAR_MS) waits.push({ alloc, at });
+  }
+  return waits;
+}
+
+/** Lost ones that nobody may replace yet, now or since earlier. */
+export function waitsForClients({ now }: FateContext, away: Away, lost: readonly Allocation[]): Wait[] {
+  const fresh = lost.flatMap((alloc) => {
+    const at = clientStopsAt(alloc, now);
+    return at === null ? [] : [{ alloc, at }];
+  });
+  return [...away.clientStops, ...fresh];
+}

@@ -45,7 +45,15 @@ export class Ledger {
   look(row: number): void {
     if (this.#known[row] === 1) return;
     this.#known[row] = 1;
-    const existing = this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID);
+    const nodeId = (this.#fleet.nodes[row] as Node).ID;
+    const usage = this.#state.usageByNode?.(nodeId);
+    if (usage) {
+      this.cpuMhz[row] = usage[0] as number;
+      this.memoryMb[row] = usage[1] as number;
+      this.diskMb[row] = usage[2] as number;
+      return;
+    }
+    const existing = this.#state.allocsByNode(nodeId);
     for (let i = 0; i < existing.length; i++) {
       const alloc = existing[i] as Allocation;
       if (isClientTerminal(alloc) || this.#removed.has(alloc.ID)) continue;
@@ -56,6 +64,9 @@ export class Ledger {
   /** The plan stops or replaces an allocation of the snapshot. */
   remove(alloc: Allocation): void {
     if (this.#removed.has(alloc.ID)) return;
+    const row = this.#fleet.rowOf.get(alloc.NodeID);
+    // A sum of all that is there must be looked up before something is taken out of it.
+    if (row !== undefined && this.#state.usageByNode) this.look(row);
     this.#removed.add(alloc.ID);
     this.#turn(alloc, -1);
   }

@@ -22,6 +22,11 @@ export interface StateReader {
   allocById(id: string): Allocation | undefined;
   allocsByJob(namespace: string, jobId: string): readonly Allocation[];
   allocsByNode(nodeId: string): readonly Allocation[];
+  /**
+   * MHz, MiB of memory and MiB of disk in use on a node, of all allocations whose end its client has not reported. Without
+   * it, they are added up from allocsByNode.
+   */
+  usageByNode?(nodeId: string): readonly number[];
   latestDeploymentByJob(namespace: string, jobId: string): Deployment | undefined;
   schedulerConfig(): SchedulerConfiguration;
 }

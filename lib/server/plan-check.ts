@@ -100,14 +100,23 @@ function allocsAfter(
   state: CheckState,
   flying: readonly PlanResult[],
 ): Iterable<Allocation> {
-  const after = new Map<string, Allocation>();
-  for (const alloc of state.allocsByNode(nodeId)) after.set(alloc.ID, alloc);
+  const placed = new Map<string, Allocation>();
+  // Told apart from `placed`, so that the many that stay as they are need not be copied.
+  const changed = new Set<string>();
+  const remove = ({ ID }: Allocation): void => {
+    changed.add(ID);
+    placed.delete(ID);
+  };
   for (const change of [...flying, plan]) {
-    for (const { ID } of change.NodeUpdate[nodeId] ?? []) after.delete(ID);
-    for (const { ID } of change.NodePreemptions[nodeId] ?? []) after.delete(ID);
-    for (const alloc of change.NodeAllocation[nodeId] ?? []) after.set(alloc.ID, alloc);
+    for (const alloc of change.NodeUpdate[nodeId] ?? []) remove(alloc);
+    for (const alloc of change.NodePreemptions[nodeId] ?? []) remove(alloc);
+    for (const alloc of change.NodeAllocation[nodeId] ?? []) {
+      changed.add(alloc.ID);
+      placed.set(alloc.ID, alloc);
+    }
   }
-  return after.values();
+  const stays = state.allocsByNode(nodeId).filter(({ ID }) => !changed.has(ID));
+  return stays.concat([...placed.values()]);
 }
 
 /** Canaries that were refused must not be waited for. */

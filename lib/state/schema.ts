@@ -1,4 +1,4 @@
-import { isTerminal } from '../scheduler/usage.js';
+import { addResources, emptyUsage, isClientTerminal, isTerminal } from '../scheduler/usage.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
@@ -77,6 +77,16 @@ const ALLOCS: TableSpec<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'dep
     node: (alloc) => alloc.NodeID,
     eval: (alloc) => alloc.EvalID,
     deployment: (alloc) => (alloc.DeploymentID === '' ? undefined : alloc.DeploymentID),
+  },
+  // What is in use on each node: a scheduler looks at many nodes, and must not have to look at all that runs there.
+  sum: {
+    key: (alloc) => (isClientTerminal(alloc) ? undefined : alloc.NodeID),
+    part: (alloc) => alloc.AllocatedResources,
+    values: ({ AllocatedResources }) => {
+      const usage = emptyUsage();
+      addResources(usage, AllocatedResources);
+      return [usage.cpuMhz, usage.memoryMb, usage.diskMb];
+    },
   },
 };
 

@@ -14,27 +14,37 @@ type Fields = Record<string, unknown>;
 
 function shareArray(old: readonly unknown[], next: readonly unknown[]): readonly unknown[] {
   let same = old.length === next.length;
-  const result = next.slice();
-  for (let i = 0; i < next.length; i++) {
-    if (i >= old.length) break;
-    result[i] = shareEqual(old[i], next[i]);
-    if (result[i] !== old[i]) same = false;
+  let result: unknown[] | null = null;
+  for (let i = 0; i < next.length && i < old.length; i++) {
+    const shared = shareEqual(old[i], next[i]);
+    if (shared !== old[i]) same = false;
+    // Equal strings are also replaced: === cannot tell two copies from one.
+    if (shared !== next[i] || typeof shared === 'string') {
+      result ??= next.slice();
+      result[i] = shared;
+    }
   }
-  return same ? old : result;
+  return same ? old : (result ?? next);
 }
 
+// Copied only when there is something to share: for most of what is compared, either nothing differs or all does.
 function shareObject(old: Fields, next: Fields): Fields {
-  const keys = Object.keys(next);
-  let same = keys.length === Object.keys(old).length;
-  const result = { ...next };
-  for (const key of keys) {
+  let same = true;
+  let result: Fields | null = null;
+  let keys = 0;
+  for (const key in next) {
+    keys++;
     if (!Object.hasOwn(old, key)) {
       same = false;
       continue;
     }
     const shared = shareEqual(old[key], next[key]);
     if (shared !== old[key]) same = false;
-    result[key] = shared;
+    if (shared !== next[key] || typeof shared === 'string') {
+      result ??= { ...next };
+      result[key] = shared;
+    }
   }
-  return same ? old : result;
+  if (same && keys === Object.keys(old).length) return old;
+  return result ?? next;
 }

@@ -224,7 +224,7 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
     case 'alloc': {
       const whole: Allocation = { ...row[1], Job: row[1].Job === null ? null : body(row[1].Job) };
       const group = `${jobKey(whole.Namespace, whole.JobID)}\0${whole.TaskGroup}`;
-      const alloc = internAlloc(tables, whole, siblings.get(group));
+      const alloc = internAlloc(tables, whole, whole, siblings.get(group));
       siblings.set(group, alloc);
       tables.allocs.put(alloc, epoch);
       return;

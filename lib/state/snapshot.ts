@@ -11,6 +11,8 @@ import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
 import { jobKey } from './watch.js';
 
+const NO_USAGE = [0, 0, 0];
+
 /** Reads tables that nobody writes to any more. */
 export class TablesSnapshot implements StateSnapshot {
   readonly index: number;
@@ -90,6 +92,10 @@ export class TablesSnapshot implements StateSnapshot {
 
   allocsByNode(nodeId: string): readonly Allocation[] {
     return this.#tables.allocs.under('node', nodeId);
+  }
+
+  usageByNode(nodeId: string): readonly number[] {
+    return this.#tables.allocs.sums(nodeId) ?? NO_USAGE;
   }
 
   allocsByEval(evalId: string): readonly Allocation[] {

@@ -4,6 +4,17 @@ import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeValues } from '
 export interface TableSpec<T, I extends string> {
   readonly key: (row: T) => string;
   readonly indexes: Readonly<Record<I, (row: T) => string | undefined>>;
+  /** What is added up over rows with every write, so that nobody has to add up many rows again. */
+  readonly sum?: SumSpec<T>;
+}
+
+export interface SumSpec<T> {
+  /** Under which key a row counts; undefined = it does not. */
+  readonly key: (row: T) => string | undefined;
+  /** The part of a row that the values come from: as long as it is the same one, nothing is counted anew. */
+  readonly part: (row: T) => unknown;
+  /** Always as many; whole numbers, or sums would depend on the order of writes. */
+  readonly values: (row: T) => readonly number[];
 }
 
 /**
@@ -14,6 +25,7 @@ export class Table<T, I extends string = never> {
   readonly #spec: TableSpec<T, I>;
   readonly #indexes: Record<I, Tree<NonNullable<Tree<T>>>>;
   #rows: Tree<T>;
+  #sums: Tree<readonly number[]>;
   #count = 0;
   /** Index of the last command that wrote here. */
   lastIndex = 0;
@@ -33,6 +45,7 @@ export class Table<T, I extends string = never> {
     const view = new Table(this.#spec);
     for (const name in this.#spec.indexes) view.#indexes[name] = this.#indexes[name];
     view.#rows = this.#rows;
+    view.#sums = this.#sums;
     view.#count = this.#count;
     view.lastIndex = this.lastIndex;
     return view;
@@ -57,6 +70,11 @@ export class Table<T, I extends string = never> {
     return treeArray(treeGet(this.#indexes[index], key));
   }
 
+  /** The sums of all rows that count under the key; undefined when none ever did. */
+  sums(key: string): readonly number[] | undefined {
+    return treeGet(this.#sums, key);
+  }
+
   /** Whether an index has rows under the key. */
   has(index: I, key: string): boolean {
     return treeGet(this.#indexes[index], key) !== undefined;
@@ -68,6 +86,7 @@ export class Table<T, I extends string = never> {
     const before = treeGet(this.#rows, key);
     this.#rows = treeSet(this.#rows, key, row, epoch);
     if (before === undefined) this.#count++;
+    this.#sum(before, row, epoch);
     for (const name in this.#spec.indexes) {
       const keyOf = this.#spec.indexes[name];
       const to = keyOf(row);
@@ -87,11 +106,28 @@ export class Table<T, I extends string = never> {
     if (before === undefined) return undefined;
     this.#rows = treeDelete(this.#rows, key, epoch);
     this.#count--;
+    this.#sum(before, undefined, epoch);
     for (const name in this.#spec.indexes) {
       const from = this.#spec.indexes[name](before);
       if (from !== undefined) this.#drop(name, from, key, epoch);
     }
     return before;
+  }
+
+  #sum(before: T | undefined, after: T | undefined, epoch: number): void {
+    const spec = this.#spec.sum;
+    if (spec === undefined) return;
+    const from = before === undefined ? undefined : spec.key(before);
+    const to = after === undefined ? undefined : spec.key(after);
+    if (from === to && before !== undefined && after !== undefined && spec.part(before) === spec.part(after)) return;
+    if (from !== undefined) this.#add(from, spec.values(before as T), -1, epoch);
+    if (to !== undefined) this.#add(to, spec.values(after as T), 1, epoch);
+  }
+
+  #add(key: string, values: readonly number[], sign: 1 | -1, epoch: number): void {
+    const old = treeGet(this.#sums, key);
+    const sums = values.map((value, i) => (old?.[i] ?? 0) + sign * value);
+    this.#sums = treeSet(this.#sums, key, sums, epoch);
   }
 
   #drop(name: I, from: string, key: string, epoch: number): void {

@@ -6,7 +6,7 @@ import type { Nanos } from '../../util/clock.js';
 import { err, ok, type Result } from '../../util/result.js';
 import type { CommandResult, Placement, PlanPreemption, PlanResultsCommand, PlanStop } from '../commands.js';
 import { isActive } from '../deployment-progress.js';
-import { internAlloc } from '../intern.js';
+import { type AllocProgress, internAlloc } from '../intern.js';
 import { versionKey } from '../schema.js';
 import type { Transaction } from '../transaction.js';
 import { storeAlloc } from './allocs.js';
@@ -113,27 +113,25 @@ function placeAll(txn: Transaction, command: PlanResultsCommand, jobs: ReadonlyM
     const job = jobs.get(placement);
     if (job === undefined) continue;
     const existing = txn.tables.allocs.get(placement.ID);
-    const whole = placed(txn, { placement, job, existing, time: command.time });
-    const alloc = internAlloc(txn.tables, whole, siblings.get(placement.TaskGroup) ?? existing);
+    const progress = placed(txn, { placement, job, existing, time: command.time });
+    const alloc = internAlloc(txn.tables, placement, progress, siblings.get(placement.TaskGroup) ?? existing);
     siblings.set(placement.TaskGroup, alloc);
     storeAlloc(txn, existing, alloc);
     linkPrevious(txn, existing, alloc);
   }
 }
 
-/** The allocation that a placement becomes: the scheduler's wish, and what the client has reported so far. */
+/** What is not the scheduler's to say of a placement: above all what the client has reported so far. */
 function placed(
   txn: Transaction,
   from: { placement: Placement; job: Job; existing: Allocation | undefined; time: Nanos },
-): Allocation {
+): AllocProgress {
   const { placement, job, existing, time } = from;
-  const { JobVersion: _, ...wish } = placement;
   // Only of what is lost or out of reach does the server speak on the client's behalf.
   const speaks = placement.ClientStatus === 'lost' || placement.ClientStatus === 'unknown';
   const report = existing === undefined || speaks ? placement : existing;
   return {
-    ...wish,
-    ID: existing?.ID ?? wish.ID,
+    ID: existing?.ID ?? placement.ID,
     Job: job,
     ClientStatus: report.ClientStatus,
     ClientDescription: report.ClientDescription,

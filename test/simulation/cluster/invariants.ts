@@ -41,6 +41,9 @@ function nodeProblem(state: StateSnapshot, nodeId: string): string {
       ports.add(port);
     }
   }
+  const known = state.usageByNode?.(nodeId);
+  if (known && `${known}` !== `${[used.cpu, used.memory, used.disk]}`)
+    return `its usage is ${Object.values(used)}, not ${known}`;
   if (used.cpu > Cpu.CpuShares) return `${used.cpu} of ${Cpu.CpuShares} MHz are given away`;
   if (used.memory > Memory.MemoryMB) return `${used.memory} of ${Memory.MemoryMB} MiB of memory are given away`;
   if (used.disk > Disk.DiskMB) return `${used.disk} of ${Disk.DiskMB} MiB of disk are given away`;

@@ -42,14 +42,21 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
   const heapAtStart = heapBytes();
 
   const began = performance.now();
+  const cpuBefore = process.cpuUsage();
   const jobs = await register(world, options);
   await world.idle();
   const fillMs = performance.now() - began;
+  const cpu = process.cpuUsage(cpuBefore);
+  const cpuMs = (cpu.user + cpu.system) / 1000;
   const placed = world.store.snapshot().count('allocs');
   const placementsPerSecond = Math.round((placed * 1000) / fillMs);
   const bytesPlaced = Math.round((heapBytes() - heapAtStart) / placed);
   tell(`filled: ${n(placed)} of ${n(options.allocs)} allocations of ${n(jobs.length)} jobs in ${s(fillMs)}`);
   tell(`  ${n(placementsPerSecond)} placements/s, from registering to committed; ${n(bytesPlaced)} B each as placed`);
+  // On a machine that others use as well, only this can be compared.
+  tell(
+    `  ${n((placed * 1000) / cpuMs)} placements for each second of processor time, the garbage collector's included`,
+  );
   check('after placing', true);
 
   world.clients.failuresPerThousand = 2;
@@ -125,7 +132,14 @@ async function phase(
   const took = performance.now() - began;
   const passed = s(world.now() - from);
   tell(`${what}: ${n(more)} more placed, ${n(reports)} reports, ${passed} of the cluster's time, in ${s(took)}`);
+  tell(`  evaluations so far: ${evaluationCounts(world)}`);
   if (rounds === ROUNDS_MAX) tell('  NOT SETTLED: something is still under way');
+}
+
+function evaluationCounts({ store }: ClusterWorld): string {
+  const counts = new Map<string, number>();
+  for (const { TriggeredBy } of store.snapshot().evals()) counts.set(TriggeredBy, (counts.get(TriggeredBy) ?? 0) + 1);
+  return [...counts].map(([trigger, count]) => `${n(count)} ${trigger}`).join(', ');
 }
 
 function isBusy({ store }: ClusterWorld): boolean {

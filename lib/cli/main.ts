@@ -67,18 +67,29 @@ function find(argv: string[]): { name: string; words: number; load: () => Promis
 }
 
 function unknownCommand(argv: string[], { stdout, stderr }: Surroundings): number {
-  const group = argv[0] as string;
+  const group = groupOf(argv);
+  const next = argv[group.split(' ').length];
   const members = Object.keys(COMMANDS).filter((name) => name.startsWith(`${group} `));
-  if (members.length > 0 && (argv[1] === undefined || /^--?(h|help|\?)$/.test(argv[1]))) {
-    (argv[1] === undefined ? stderr : stdout).write(overview(group));
-    return argv[1] === undefined ? 127 : 0;
+  if (members.length > 0 && (next === undefined || /^--?(h|help|\?)$/.test(next))) {
+    (next === undefined ? stderr : stdout).write(overview(group));
+    return next === undefined ? 127 : 0;
   }
-  const typed = members.length > 0 ? `${group} ${argv[1]}` : group;
+  const typed = members.length > 0 ? `${group} ${next}` : group;
   const near = nearest(typed, members.length > 0 ? members : topLevel());
   stderr.write(
     `meshnomad: unknown command ${JSON.stringify(typed)}${near ? `; did you mean "${near}"?` : ''}\nRun 'meshnomad -help' for the list of commands.\n`,
   );
   return 127;
+}
+
+/** The first words as far as commands begin with them: "job", "job tag". */
+function groupOf(argv: string[]): string {
+  let group = argv[0] as string;
+  for (const word of argv.slice(1)) {
+    if (!Object.keys(COMMANDS).some((name) => name.startsWith(`${group} ${word} `))) break;
+    group = `${group} ${word}`;
+  }
+  return group;
 }
 
 function topLevel(): string[] {

@@ -59,7 +59,7 @@ function decodeLabels(struct: Struct, block: Block, raw: Raw, { diagnostics, pla
     places.get(raw)?.keys.set(field.json, first.range);
   } else if (field) {
     raw[field.json] = '';
-    const detail = `All ${block.type} blocks must have 1 labels (${field.hcl}).`;
+    const detail = `All ${block.type} blocks must have one label (${field.hcl}).`;
     diagnostics.push(
       errorAt(block.openBraceRange, `Missing ${field.hcl} for ${block.type}`, detail, block.headerRange),
     );
@@ -67,7 +67,7 @@ function decodeLabels(struct: Struct, block: Block, raw: Raw, { diagnostics, pla
   const extra = block.labels[wanted.length];
   if (!extra) return;
   const detail = field
-    ? `Only 1 labels (${field.hcl}) are expected for ${block.type} blocks.`
+    ? `Only one label (${field.hcl}) is expected for ${block.type} blocks.`
     : `No labels are expected for ${block.type} blocks.`;
   diagnostics.push(errorAt(extra.range, `Extraneous label for ${block.type}`, detail, block.headerRange));
 }

@@ -48,7 +48,7 @@ const ATTRIBUTES = ['description', 'default', 'type', 'sensitive'];
 export function declareVariable(block: Block, functions: FunctionTable, diagnostics: Diagnostic[]): Declaration | null {
   const [label, extra] = block.labels;
   if (!label || extra) {
-    const detail = 'All variable blocks must have 1 labels (name).';
+    const detail = 'All variable blocks must have one label (name).';
     diagnostics.push(
       errorAt(extra?.range ?? block.openBraceRange, 'Missing name for variable', detail, block.headerRange),
     );

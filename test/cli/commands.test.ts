@@ -55,6 +55,11 @@ t.test('the overview lists what there is; a typing error is told with what is ne
   t.equal(none.out, '');
   t.match(none.error, /^Usage: meshnomad/);
   t.match((await runCli(['job', '-h'])).out, /^Usage: meshnomad job <command>/);
+  t.match(
+    (await runCli(['job', 'tag', '-h'])).out,
+    /^Usage: meshnomad job tag <command>[\s\S]*job tag apply[\s\S]*job tag unset/,
+  );
+  t.match((await runCli(['job', 'tag', 'aply'])).error, /did you mean "job tag apply"\?/);
   for (const [argv, near] of [
     [['job', 'rum', 'x.hcl'], /unknown command "job rum"; did you mean "job run"\?/],
     [['stauts'], /unknown command "stauts"; did you mean "status"\?/],

@@ -153,7 +153,7 @@ t.test('check-index lets a job pass that nobody has changed meanwhile', async (t
   t.equal((await stack.run(webJob(), 'job', 'run', '-detach', '-check-index', '0', 'FILE')).code, 0);
   const again = await stack.run(webJob({ count: 2 }), 'job', 'run', '-detach', '-check-index', '0', 'FILE');
   t.equal(again.code, 1);
-  t.match(again.error, /Enforcing job modify index 0: job already exists/);
+  t.match(again.error, /Enforcing job modify index 0: job already exists[^\n]*\nJob not updated\n$/);
   const index = stack.store.snapshot().jobById('default', 'web')?.JobModifyIndex ?? 0;
   t.equal(
     (await stack.run(webJob({ count: 2 }), 'job', 'run', '-detach', '-check-index', String(index), 'FILE')).code,

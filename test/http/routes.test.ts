@@ -46,6 +46,17 @@ const CASES: Case[] = [
   { ask: 'PUT /v1/job/web/plan', body: { ...JOB, Diff: true }, rpc: 'Job.Plan', args: { Diff: true } },
   { ask: 'PUT /v1/validate/job', body: JOB, rpc: 'Job.Validate' },
   {
+    ask: 'PUT /v1/job/a%2Fb/versions/golden%20one/tag',
+    body: { Version: 3, Description: 'works' },
+    rpc: 'Job.TagVersion',
+    args: { JobID: 'a/b', Name: 'golden one', Version: 3, Tag: { Name: 'golden one', Description: 'works' } },
+  },
+  {
+    ask: 'DELETE /v1/job/web/versions/golden/tag',
+    rpc: 'Job.TagVersion',
+    args: { JobID: 'web', Name: 'golden', Tag: null },
+  },
+  {
     ask: 'GET /v1/job/web',
     rpc: 'Job.GetJob',
     args: { JobID: 'web' },

@@ -60,7 +60,8 @@ async function register(context: Context, source: JobSource): Promise<number> {
     reply = (await api.put<JobRegisterResponse>('/v1/jobs', body)).value;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    output.error(`Error submitting job: ${error.message}`);
+    if (error.message.includes('Enforcing job modify index')) output.error(`${error.message}\nJob not updated`);
+    else output.error(`Error submitting job: ${error.message}`);
     return 1;
   }
   if (reply.Warnings) output.out(`Job Warnings:\n${reply.Warnings}\n`);

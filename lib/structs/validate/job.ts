@@ -64,8 +64,8 @@ function validateNames(job: Job, report: Report): void {
     report.error('UI.Description', `The description in ui is longer than ${DESCRIPTION_CHARACTERS_MAX} characters`);
   }
   for (const [i, link] of (job.UI?.Links ?? []).entries()) {
-    if (link.Label === '') report.error(`UI.Links[${i}].Label`, `Link ${i + 1} in ui has no label`);
-    if (link.Url === '') report.error(`UI.Links[${i}].Url`, `Link ${i + 1} in ui has no url`);
+    if (link.Label === '') report.warning(`UI.Links[${i}].Label`, `Link ${i + 1} in ui has no label`);
+    if (link.Url === '') report.warning(`UI.Links[${i}].Url`, `Link ${i + 1} in ui has no url`);
   }
 }
 
@@ -102,6 +102,9 @@ function validateGroups(job: Job, report: Report): void {
 }
 
 function warn(job: Job, report: Report): void {
+  if (job.Periodic && job.Periodic.Spec !== '') {
+    report.warning('Periodic.Spec', 'cron in periodic is deprecated: write crons = ["…"]');
+  }
   const updates = job.TaskGroups.flatMap((group) => group.Update ?? []);
   const someAutoPromote = updates.some((update) => update.AutoPromote);
   if (someAutoPromote && !updates.every((update) => update.Canary === 0 || update.AutoPromote)) {

@@ -24,6 +24,13 @@ export function validateNetworks(group: TaskGroup, report: Report): void {
     );
   }
   for (const [t, task] of group.Tasks.entries()) {
+    if (task.Resources.Networks) {
+      const key = `Tasks[${t}].Resources.Networks`;
+      report.warning(
+        key,
+        `Task ${JSON.stringify(task.Name)}: networks belong to the group: please move the network block there`,
+      );
+    }
     for (const [i, network] of (task.Resources.Networks ?? []).entries()) {
       const at = report.at('Tasks').at(t).at('Resources').at('Networks');
       validateNetwork(network, `task ${task.Name}`, seen, at.at(i, 'Task group network validation failed: '));

@@ -1,10 +1,12 @@
 import { formatDuration } from '../../util/duration.js';
-import type { TaskGroup } from '../job.js';
+import type { TaskGroup, WorkloadIdentity } from '../job.js';
 import type { Service, ServiceCheck } from '../service.js';
 import { findRepeated, type Report } from './issue.js';
 
 const ADDRESS_MODES = ['', 'auto', 'host', 'driver', 'alloc', 'alloc_ipv6'];
 const ON_UPDATE = ['require_healthy', 'ignore', 'ignore_warnings'];
+const CHECK_ADDRESS_MODES = ['', 'host', 'alloc', 'alloc_ipv6'];
+const INITIAL_STATUS = ['', 'passing', 'warning', 'critical'];
 const TYPES = ['http', 'tcp'];
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 const CHECK_TIME_MIN_NS = 1e9;
@@ -51,7 +53,18 @@ function validateService(service: Service, ports: ReadonlySet<string>, group: Ta
   if (TaskName !== '' && !group.Tasks.some((task) => task.Name === TaskName)) {
     report.error('TaskName', `names a task that the group does not have: ${JSON.stringify(TaskName)}`);
   }
-  if (service.EnableTagOverride) report.error('EnableTagOverride', "enable_tag_override is Consul's");
+  if (service.EnableTagOverride) {
+    report.warning(
+      'EnableTagOverride',
+      `Service ${JSON.stringify(Name)}: enable_tag_override is Consul's and has no effect`,
+    );
+  }
+  if (service.Address !== '' && !['', 'auto'].includes(AddressMode)) {
+    report.error('AddressMode', `an address goes with address_mode "auto" only, not ${JSON.stringify(AddressMode)}`);
+  }
+  if (service.Identity && !(service.Identity as WorkloadIdentity).Audience) {
+    report.error('Identity', 'its identity needs an audience (aud)');
+  }
   const checks = service.Checks ?? [];
   for (const { name, again } of findRepeated(checks.map((check) => check.Name))) {
     report.error(`Checks[${again}].Name`, `two checks are named ${JSON.stringify(name)}`);
@@ -69,7 +82,8 @@ function validatePort(label: string, ports: ReadonlySet<string>, report: Report)
 }
 
 function validateCheck(check: ServiceCheck, service: Service, ports: ReadonlySet<string>, report: Report): void {
-  const { Type, Path, Method, Interval, Timeout, PortLabel, OnUpdate } = check;
+  const { Path, Method, Interval, Timeout, PortLabel, OnUpdate, AddressMode, InitialStatus } = check;
+  const Type = check.Type.toLowerCase();
   if (Type === 'script' || Type === 'grpc') {
     report.error('Type', `checks of type ${JSON.stringify(Type)} are Consul's; use "http" or "tcp"`);
   } else if (!TYPES.includes(Type)) {
@@ -88,13 +102,25 @@ function validateCheck(check: ServiceCheck, service: Service, ports: ReadonlySet
   }
   if (PortLabel === '' && service.PortLabel === '') report.error('PortLabel', 'neither it nor its service has a port');
   validatePort(PortLabel, ports, report);
-  if (OnUpdate !== '' && !ON_UPDATE.includes(OnUpdate)) {
+  if (OnUpdate === 'ignore_warnings') {
+    report.error('OnUpdate', 'on_update "ignore_warnings" is Consul\'s');
+  } else if (OnUpdate !== '' && !ON_UPDATE.includes(OnUpdate)) {
     report.error('OnUpdate', `unknown on_update ${JSON.stringify(OnUpdate)}`);
+  }
+  if (!CHECK_ADDRESS_MODES.includes(AddressMode)) {
+    report.error('AddressMode', `a check has no address_mode ${JSON.stringify(AddressMode)}`);
+  }
+  if (!INITIAL_STATUS.includes(InitialStatus)) {
+    report.error('InitialStatus', `unknown initial_status ${JSON.stringify(InitialStatus)}`);
   }
   refuseConsulOnly(check, report);
   if (check.CheckRestart) {
     const { Limit, Grace } = check.CheckRestart;
     if (Limit < 0) report.error('CheckRestart.Limit', `check_restart: limit must not be negative (${Limit})`);
+    if (OnUpdate === 'ignore') report.error('OnUpdate', 'on_update "ignore" does not go with check_restart');
+    if (check.CheckRestart.IgnoreWarnings) {
+      report.error('CheckRestart.IgnoreWarnings', "check_restart: ignore_warnings is Consul's");
+    }
     if (Grace < 0) report.error('CheckRestart.Grace', 'check_restart: grace must not be negative');
   }
 }
@@ -105,11 +131,7 @@ const CONSUL_ONLY: readonly (readonly [keyof ServiceCheck, string])[] = [
   ['FailuresBeforeCritical', 'failures_before_critical'],
   ['FailuresBeforeWarning', 'failures_before_warning'],
   ['TLSServerName', 'tls_server_name'],
-  ['InitialStatus', 'initial_status'],
-  ['Notes', 'notes'],
   ['Expose', 'expose'],
-  ['GRPCService', 'grpc_service'],
-  ['Command', 'command'],
 ];
 
 function refuseConsulOnly(check: ServiceCheck, report: Report): void {

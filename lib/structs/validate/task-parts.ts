@@ -12,9 +12,14 @@ const CSI_HEALTH_TIMEOUT_MIN_NS = 5e9;
 export function validateTaskParts(task: Task, group: TaskGroup, job: Job, report: Report): void {
   validateNamed(task.Identities ?? [], 'Identities', 'Identity', report);
   for (const [i, identity] of (task.Identities ?? []).entries()) {
-    validateIdentity(identity, report.at('Identities').at(i, `Identity ${JSON.stringify(identity.Name)}: `));
+    const at = report.at('Identities').at(i, `Identity ${JSON.stringify(identity.Name)}: `);
+    validateIdentity(identity, at);
+    warnOfIdentity(identity, at);
   }
-  if (task.Identity) validateIdentity(task.Identity, report.at('Identity', 'Identity: '));
+  if (task.Identity) {
+    validateIdentity(task.Identity, report.at('Identity', 'Identity: '));
+    if (task.Identity.TTL > 0) report.error('Identity.TTL', 'Identity: the default identity has no ttl');
+  }
   validateNamed((task.Secrets ?? []) as unknown as { Name: string }[], 'Secrets', 'Secret', report);
   for (const [i, secret] of (task.Secrets ?? []).entries()) {
     const at = report.at('Secrets').at(i, `Secret ${JSON.stringify(secret['Name'])}: `);
@@ -53,7 +58,20 @@ function validateIdentity(identity: WorkloadIdentity, report: Report): void {
     report.error('ChangeSignal', 'change_signal goes with change_mode "signal" only');
   }
   if (TTL < 0) report.error('TTL', 'ttl must not be negative');
+  if (Filepath !== '' && !identity.File) report.error('Filepath', 'filepath goes with file = true only');
   if (escapes(Filepath)) report.error('Filepath', `filepath ${JSON.stringify(Filepath)} leads out of the task`);
+}
+
+function warnOfIdentity({ Name, Audience, TTL, Env, ChangeMode }: WorkloadIdentity, report: Report): void {
+  const warn = (key: string, message: string): void =>
+    report.warning(key, `Identity ${JSON.stringify(Name)}: ${message}`);
+  if (!Audience)
+    warn('Audience', 'without an audience (aud) it proves too much: anyone who gets it may use it anywhere');
+  else if (Audience.length > 1) warn('Audience', 'one audience (aud) for each identity is safer than several');
+  if (TTL === 0) warn('TTL', 'without a ttl it never ends');
+  if (Env && ChangeMode !== 'restart') {
+    warn('ChangeMode', 'a new one reaches the environment of the task by change_mode "restart" only');
+  }
 }
 
 function validateCsiPlugin(plugin: NonNullable<Task['CSIPluginConfig']>, group: TaskGroup, report: Report): void {

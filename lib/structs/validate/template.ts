@@ -4,7 +4,6 @@ import { findRepeated, type Report } from './issue.js';
 
 const CHANGE_MODES = ['restart', 'signal', 'script', 'noop'];
 const GETTER_MODES = ['any', 'file', 'dir'];
-const SIGNAL = /^SIG[A-Z0-9+-]+$/;
 
 export function validateTemplates(task: Task, report: Report): void {
   const templates = task.Templates ?? [];
@@ -23,14 +22,16 @@ export function validateTemplates(task: Task, report: Report): void {
 function validateTemplate(template: Template, report: Report): void {
   const { SourcePath, EmbeddedTmpl, DestPath, Perms, Splay, Wait } = template;
   if (SourcePath === '' && EmbeddedTmpl === '') report.error('', 'has neither a source nor data');
-  if (SourcePath !== '' && EmbeddedTmpl !== '') report.error('SourcePath', 'has both a source and data');
+  if (SourcePath !== '' && EmbeddedTmpl !== '') report.warning('SourcePath', 'A template has both a source and data');
   if (DestPath === '') report.error('DestPath', 'has no destination');
   else if (escapes(DestPath))
     report.error('DestPath', `the destination ${JSON.stringify(DestPath)} leads out of the task`);
   validateChange(template, report);
-  if (Perms !== '' && !/^0?[0-7]{3,4}$/.test(Perms)) {
+  if (Perms !== '' && !/^0*[0-7]{1,4}$/.test(Perms)) {
     report.error('Perms', `perms ${JSON.stringify(Perms)} is no octal mode such as "0644"`);
   }
+  if (template.VaultGrace !== 0)
+    report.warning('VaultGrace', 'vault_grace has no effect: please remove it from the template block');
   if (Splay < 0) report.error('Splay', 'splay must not be negative');
   if (Wait && Wait.Min > Wait.Max) report.error('Wait', 'wait: min is longer than max');
   if (Wait && (Wait.Min < 0 || Wait.Max < 0)) report.error('Wait', 'wait: neither min nor max may be negative');
@@ -44,8 +45,7 @@ function validateChange({ ChangeMode, ChangeSignal, ChangeScript, Envvars }: Tem
     );
   }
   if (ChangeMode === 'signal') {
-    if (!SIGNAL.test(ChangeSignal))
-      report.error('ChangeSignal', `unknown change_signal ${JSON.stringify(ChangeSignal)}`);
+    if (ChangeSignal === '') report.error('ChangeSignal', 'change_mode "signal" needs a change_signal');
     // A process keeps the environment it was started with.
     if (Envvars)
       report.error('ChangeMode', 'variables of the environment do not change by a signal: use restart or noop');

@@ -139,6 +139,7 @@ function findPlace(
       now: desk.now,
       random: desk.random,
     }),
+    selection.place.victims,
   );
 }
 

@@ -4,6 +4,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { Plan } from '../structs/plan.js';
+import type { SchedulerConfiguration } from '../structs/rpc.js';
 import { type Millis, toNanos } from '../util/clock.js';
 import type { Random } from '../util/random.js';
 import type { Columns } from './columns.js';
@@ -45,7 +46,12 @@ export function* atDesk<T>(
   draft: (desk: Desk) => Generator<void, T, void>,
 ): Generator<void, T, void> {
   const fleet = fleetOf(input.state);
-  return yield* withColumns(fleet, (columns) => draft(new Desk(input, fleet, columns)));
+  return yield* withColumns(fleet, function* (columns) {
+    const desk = new Desk(input, fleet, columns);
+    const drafted = yield* draft(desk);
+    desk.builder.annotatePreemptions();
+    return drafted;
+  });
 }
 
 /** Work between two rests, in nodes looked at: about two milliseconds. */
@@ -113,6 +119,7 @@ export class Desk {
       algorithm: config.SchedulerAlgorithm,
       memoryOversubscription: config.MemoryOversubscriptionEnabled,
       random: this.random,
+      mayPreempt: mayPreempt(this.job.Type, config.PreemptionConfig),
     });
     return this.#stack;
   }
@@ -156,11 +163,12 @@ export class Desk {
     if (row >= 0 && !isTerminal(alloc)) this.occupancy.change(row, alloc.TaskGroup, 1);
   }
 
-  /** Counts and plans a new allocation. */
-  place(row: number, alloc: Allocation): void {
+  /** Counts and plans a new allocation, for which `victims` (counted as gone already) must leave. */
+  place(row: number, alloc: Allocation, victims: readonly Allocation[]): void {
     this.ledger.place(row, alloc.AllocatedResources);
     this.occupancy.change(row, alloc.TaskGroup, 1);
-    this.builder.place(alloc);
+    for (const victim of victims) this.builder.preempt(victim, alloc);
+    this.builder.place(victims.length === 0 ? alloc : { ...alloc, PreemptedAllocations: victims.map(({ ID }) => ID) });
   }
 
   /** Those that were told to stop on a node that will never say they have. */
@@ -169,5 +177,19 @@ export class Desk {
       if (!isServerTerminal(alloc) || isClientTerminal(alloc) || this.nodeFate(alloc.NodeID) === 'well') continue;
       this.builder.stop(alloc, STOP_REASON.lost, 'lost');
     }
+  }
+}
+
+/** Whether jobs of a type may take the place of less important ones. */
+function mayPreempt(type: Job['Type'], config: SchedulerConfiguration['PreemptionConfig']): boolean {
+  switch (type) {
+    case 'system':
+      return config.SystemSchedulerEnabled;
+    case 'sysbatch':
+      return config.SysBatchSchedulerEnabled;
+    case 'batch':
+      return config.BatchSchedulerEnabled;
+    case 'service':
+      return config.ServiceSchedulerEnabled;
   }
 }

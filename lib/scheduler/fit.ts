@@ -1,13 +1,14 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
 import { addressesOf, isReservedPort } from './feasible/addresses.js';
+import { DeviceUse } from './feasible/devices.js';
 import { PortUse } from './feasible/port-use.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, type Usage } from './usage.js';
 
 /** Whether allocations can share a node; when not, `dimension` names what is short. */
 export interface Fit {
   readonly fits: boolean;
-  /** '' when it fits, else `cpu`, `cores`, `memory`, `disk` or a port collision. */
+  /** '' when it fits, else `cpu`, `cores`, `memory`, `disk`, a port collision or `device oversubscribed`. */
   readonly dimension: string;
   readonly used: Usage;
 }
@@ -21,10 +22,12 @@ export function allocsFit(node: Node, allocs: Iterable<Allocation>): Fit {
   const used = emptyUsage();
   const addresses = addressesOf(node);
   const ports = new PortUse(addresses);
+  const devices = new DeviceUse();
   let collision = '';
   for (const alloc of allocs) {
     if (isClientTerminal(alloc)) continue;
     addResources(used, alloc.AllocatedResources);
+    devices.add(alloc.AllocatedResources);
     const held = alloc.AllocatedResources.Shared.Ports;
     if (!held || held.length === 0) continue;
     const reserved = held.find(
@@ -34,7 +37,8 @@ export function allocsFit(node: Node, allocs: Iterable<Allocation>): Fit {
     if (reserved) collision ||= `reserved node port collision: ${reserved.Label}=${reserved.Value}`;
     if (!ports.add(held)) collision ||= `reserved alloc port collision for alloc ${alloc.ID}`;
   }
-  const dimension = lacking(node, used) || collision;
+  const oversubscribed = devices.isOversubscribed ? 'device oversubscribed' : '';
+  const dimension = lacking(node, used) || collision || oversubscribed;
   return { fits: dimension === '', dimension, used };
 }
 

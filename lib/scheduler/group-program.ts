@@ -1,5 +1,6 @@
 import type { Job, TaskGroup } from '../structs/job.js';
 import type {
+  AllocatedDevice,
   AllocatedPort,
   AllocatedResources,
   AllocatedTaskResources,
@@ -11,6 +12,7 @@ import type { Columns } from './columns.js';
 import { addressesOf } from './feasible/addresses.js';
 import { groupChecks } from './feasible/checks.js';
 import { ClassMemo } from './feasible/class-memo.js';
+import { DeviceProgram } from './feasible/devices.js';
 import { type DistinctCheck, distinctChecks } from './feasible/distinct.js';
 import type { Fleet } from './fleet.js';
 import type { Ledger } from './ledger.js';
@@ -33,6 +35,9 @@ export interface GroupProgram {
   readonly diskMb: number;
   /** Whole CPU cores; their MHz, which depend on the node, come on top of cpuMhz. */
   readonly cores: number;
+  readonly devices: DeviceProgram | null;
+  /** Share of the device affinities that a node's free devices match; right where fitScores is a number. */
+  readonly deviceScores: Float64Array;
   readonly network: NetworkResource | null;
   readonly hasStaticPorts: boolean;
   /** By row: 1 where no condition on the node itself refuses it. Only conditions that hold for good are remembered. */
@@ -55,10 +60,14 @@ export interface ProgramWorld {
   readonly memoryOversubscription: boolean;
 }
 
+const NO_SCORES = new Float64Array(0);
+
 /** Compiles a group of a job. */
 export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): GroupProgram {
   const { fleet, columns, occupancy, ledger } = world;
-  const checks = groupChecks(group);
+  const hasDevices = group.Tasks.some((task) => (task.Resources.Devices ?? []).length > 0);
+  const devices = hasDevices ? new DeviceProgram(group.Tasks) : null;
+  const checks = groupChecks(group, devices);
   const tasks = Object.fromEntries(
     group.Tasks.map(({ Name, Resources }) => [Name, taskResources(Resources, world.memoryOversubscription)]),
   );
@@ -91,6 +100,8 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
     memoryMb: ask.memoryMb,
     diskMb: ask.diskMb,
     cores: group.Tasks.reduce((sum, task) => sum + task.Resources.Cores, 0),
+    devices,
+    deviceScores: devices ? columns.float64(0) : NO_SCORES,
     network,
     hasStaticPorts: (network?.ReservedPorts ?? []).length > 0,
     admitted: columns.uint8(0),
@@ -135,10 +146,16 @@ export function mhzPerCore(fleet: Fleet, row: number): number {
 /** What an allocation of the group gets on a node; `cores` are the free ones there, of which the first are taken. */
 export function resourcesOn(
   program: GroupProgram,
-  place: { fleet: Fleet; row: number; ports: AllocatedPort[]; cores: number[] },
+  place: {
+    fleet: Fleet;
+    row: number;
+    ports: AllocatedPort[];
+    cores: number[];
+    devices: Readonly<Record<string, AllocatedDevice[]>> | null;
+  },
 ): AllocatedResources {
   return {
-    Tasks: program.cores > 0 ? tasksWithCores(program, place) : program.tasks,
+    Tasks: program.cores > 0 || place.devices ? ownTasks(program, place) : program.tasks,
     TaskLifecycles: program.lifecycles,
     Shared: {
       DiskMB: program.diskMb,
@@ -148,18 +165,26 @@ export function resourcesOn(
   };
 }
 
-function tasksWithCores(
+/** Tasks with the cores and devices that this allocation alone has. */
+function ownTasks(
   program: GroupProgram,
-  { fleet, row, cores }: { fleet: Fleet; row: number; cores: number[] },
+  place: {
+    fleet: Fleet;
+    row: number;
+    cores: number[];
+    devices: Readonly<Record<string, AllocatedDevice[]>> | null;
+  },
 ): Record<string, AllocatedTaskResources> {
   let next = 0;
-  const mhz = mhzPerCore(fleet, row);
+  const mhz = mhzPerCore(place.fleet, place.row);
   return Object.fromEntries(
     program.group.Tasks.map((task) => {
-      const plain = program.tasks[task.Name] as AllocatedTaskResources;
+      const shared = program.tasks[task.Name] as AllocatedTaskResources;
+      const devices = place.devices?.[task.Name];
+      const plain = devices ? { ...shared, Devices: devices } : shared;
       const count = task.Resources.Cores;
       if (count === 0) return [task.Name, plain];
-      const own = cores.slice(next, next + count);
+      const own = place.cores.slice(next, next + count);
       next += count;
       return [task.Name, { ...plain, Cpu: { CpuShares: count * mhz, ReservedCores: own } }];
     }),

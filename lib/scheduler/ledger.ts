@@ -3,6 +3,7 @@ import type { Node } from '../structs/node.js';
 import type { AllocatedResources } from '../structs/resources.js';
 import type { Columns } from './columns.js';
 import { addressesOf } from './feasible/addresses.js';
+import { DeviceUse } from './feasible/devices.js';
 import { PortUse } from './feasible/port-use.js';
 import type { Fleet } from './fleet.js';
 import type { StateReader } from './ports.js';
@@ -20,6 +21,7 @@ export class Ledger {
   readonly #state: StateReader;
   readonly #known: Uint8Array;
   readonly #ports = new Map<number, PortUse>();
+  readonly #devices = new Map<number, DeviceUse>();
   /** Allocations of the snapshot that the plan stops or replaces. */
   readonly #removed = new Set<string>();
   /** What the plan has put on a node, for what is added up late: ports and cores. */
@@ -84,6 +86,7 @@ export class Ledger {
     if (placed) placed.push(resources);
     else this.#placed.set(row, [resources]);
     this.#ports.get(row)?.add(resources.Shared.Ports);
+    this.#devices.get(row)?.add(resources);
     this.#changed(row);
   }
 
@@ -98,6 +101,31 @@ export class Ledger {
     return use;
   }
 
+  /** The device instances in use on a node. */
+  devices(row: number): DeviceUse {
+    let use = this.#devices.get(row);
+    if (!use) {
+      use = new DeviceUse();
+      this.#devices.set(row, use);
+      for (const resources of this.#holders(row)) use.add(resources);
+    }
+    return use;
+  }
+
+  /** The device instances that would be in use on a node without some of its standing allocations. */
+  devicesWithout(row: number, gone: ReadonlySet<Allocation>): DeviceUse {
+    const use = new DeviceUse();
+    for (const alloc of this.standing(row)) if (!gone.has(alloc)) use.add(alloc.AllocatedResources);
+    for (const resources of this.#placed.get(row) ?? []) use.add(resources);
+    return use;
+  }
+
+  /** Allocations of the snapshot that hold something of a node and are not stopped by the plan. */
+  standing(row: number): Allocation[] {
+    const existing = this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID);
+    return existing.filter((alloc) => !isClientTerminal(alloc) && !this.#removed.has(alloc.ID));
+  }
+
   /** The cores of a node that nothing holds whole, lowest first. */
   freeCores(row: number): number[] {
     const taken = new Set<number>();
@@ -110,9 +138,7 @@ export class Ledger {
   }
 
   *#holders(row: number): Iterable<AllocatedResources> {
-    for (const alloc of this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID)) {
-      if (!isClientTerminal(alloc) && !this.#removed.has(alloc.ID)) yield alloc.AllocatedResources;
-    }
+    for (const { AllocatedResources } of this.standing(row)) yield AllocatedResources;
     yield* this.#placed.get(row) ?? [];
   }
 
@@ -122,6 +148,7 @@ export class Ledger {
     if (this.#known[row] === 1) this.#add(row, alloc.AllocatedResources, sign);
     // Ports cannot be taken out one by one, for two holders may share one: add them up anew when next asked for.
     this.#ports.delete(row);
+    this.#devices.delete(row);
     this.#changed(row);
   }
 

@@ -39,6 +39,28 @@ export class PlanBuilder {
     });
   }
 
+  /** Stops an allocation of another job because a new one needs its room. */
+  preempt(victim: Allocation, by: Allocation): void {
+    append(this.plan.NodePreemptions, {
+      ...victim,
+      DesiredStatus: 'evict',
+      DesiredDescription: `Preempted by alloc ID ${by.ID}`,
+      PreemptedByAllocation: by.ID,
+      ModifyTime: this.#now,
+    });
+  }
+
+  /** Says in the annotations who has to make room; to be called once the plan is whole. */
+  annotatePreemptions(): void {
+    const { Annotations, NodePreemptions, NodeAllocation } = this.plan;
+    if (!Annotations || isEmpty(NodePreemptions)) return;
+    Annotations.PreemptedAllocs = Object.values(NodePreemptions).flat();
+    for (const { TaskGroup, PreemptedAllocations } of Object.values(NodeAllocation).flat()) {
+      const counts = Annotations.DesiredTGUpdates[TaskGroup];
+      if (counts) counts.Preemptions += PreemptedAllocations?.length ?? 0;
+    }
+  }
+
   /** Takes the last stop of an allocation back. */
   unstop(alloc: Allocation): void {
     const stops = (this.plan.NodeUpdate[alloc.NodeID] ?? []).filter(({ ID }) => ID !== alloc.ID);

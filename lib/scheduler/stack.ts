@@ -1,26 +1,26 @@
-import type { AllocMetric } from '../structs/allocation.js';
+import type { Allocation, AllocMetric } from '../structs/allocation.js';
 import type { Job, TaskGroup } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
-import type { AllocatedPort, AllocatedResources } from '../structs/resources.js';
+import type { AllocatedResources } from '../structs/resources.js';
 import type { Random } from '../util/random.js';
 import { randomInt } from '../util/random.js';
 import type { Columns } from './columns.js';
 import { jobChecks } from './feasible/checks.js';
 import { ClassMemo, classEligibility } from './feasible/class-memo.js';
-import { offerPorts } from './feasible/port-use.js';
 import type { Candidates, Fleet } from './fleet.js';
-import { compileGroup, type GroupProgram, mhzPerCore, resourcesOn } from './group-program.js';
+import { compileGroup, type GroupProgram } from './group-program.js';
 import type { Ledger } from './ledger.js';
 import { MetricCounter, type ScoreParts } from './metrics.js';
 import type { Occupancy } from './occupancy.js';
-import { antiAffinityScore, binpackScore, freeShare, spreadScore } from './rank/fit-score.js';
+import { Preemption } from './preemption.js';
+import { antiAffinityScore, preemptionScore } from './rank/fit-score.js';
+import { Room } from './room.js';
 
 /** Options scored 0 or less that are put aside while others remain. */
 const SKIPPED_MAX = 3;
 /** Least number of options that affinities and spreads choose from. */
 const SCORED_MIN = 100;
 const PENALTY_SCORE = -1;
-const NO_DYNAMIC_PORT = 'network: dynamic port selection failed';
 
 /** The nodes to choose from and everything known about them, for one attempt at a plan. */
 export interface StackWorld {
@@ -33,6 +33,8 @@ export interface StackWorld {
   readonly algorithm: 'binpack' | 'spread';
   readonly memoryOversubscription: boolean;
   readonly random: Random;
+  /** Whether what is less important may be stopped when nothing else makes room. */
+  readonly mayPreempt: boolean;
 }
 
 /** What looks for a node. */
@@ -46,9 +48,16 @@ export interface SelectRequest {
   readonly preferredRow: number;
 }
 
+/** A node, what an allocation gets there, and which others must leave for it. */
+export interface Place {
+  readonly row: number;
+  readonly resources: AllocatedResources;
+  readonly victims: readonly Allocation[];
+}
+
 /** Where it goes and what it gets there; `place` null: nowhere, and the metrics say why. */
 export interface Selection {
-  readonly place: { readonly row: number; readonly resources: AllocatedResources } | null;
+  readonly place: Place | null;
   readonly metrics: AllocMetric;
 }
 
@@ -66,51 +75,55 @@ export class Stack {
   #offset = 0;
   readonly #skippedRows = new Int32Array(SKIPPED_MAX);
   readonly #skippedScores = new Float64Array(SKIPPED_MAX);
-  /** Rows that have run out of dynamic ports during this attempt. */
-  readonly #portless = new Set<number>();
   readonly #counter = new MetricCounter();
-  /** Inputs and outcome of the last fit that was scored: nodes are often alike. */
-  readonly #lastFit = new Float64Array(5).fill(Number.NaN);
+  readonly #room: Room;
+  readonly #preemption: Preemption | null;
+  /** The node that others must leave for the present placement, and what that costs it. */
+  #cleared = { row: -1, score: 0 };
 
   constructor(world: StackWorld) {
     this.#world = world;
     this.#jobMemo = new ClassMemo(jobChecks(world.job), world.fleet.classes.length);
     this.#order = world.candidates.rows.slice();
+    this.#room = new Room(world);
+    this.#preemption = world.mayPreempt ? new Preemption(world) : null;
   }
 
   /** The best node for an allocation among as many as are looked at. */
   select(request: SelectRequest, limit: number): Selection {
     const program = this.#program(request.job, request.group);
     for (;;) {
-      this.#counter.reset();
+      this.#reset();
       const row = this.#search(request, program, limit);
-      if (row < 0) return { place: null, metrics: this.#metrics(program, request) };
-      const ports = this.#ports(program, row);
-      if (ports) return { place: this.#place(program, row, ports), metrics: this.#metrics(program, request) };
-      // Seldom: only the chosen node's dynamic ports are looked at, and a node may have none left.
-      this.#portless.add(row);
-      program.fitScores[row] = Number.NEGATIVE_INFINITY;
+      if (row < 0) {
+        const place = this.#makeRoom(request, program, this.#order, limit);
+        return { place, metrics: this.#metrics(program, request) };
+      }
+      const resources = this.#room.take(program, row);
+      // Seldom none: only the chosen node's dynamic ports are looked at, and a node may have none left.
+      if (resources) return { place: { row, resources, victims: [] }, metrics: this.#metrics(program, request) };
     }
   }
 
   /** Places on this very node if it will do. */
   selectOn(request: SelectRequest, row: number): Selection {
     const program = this.#program(request.job, request.group);
-    this.#counter.reset();
+    this.#reset();
     const fits = this.#rate(request, program, row);
-    const ports = fits ? this.#ports(program, row) : null;
-    if (fits && !ports) this.#counter.exhaust(this.#node(row), NO_DYNAMIC_PORT);
-    const place = ports ? this.#place(program, row, ports) : null;
+    const resources = fits ? this.#room.take(program, row) : null;
+    if (resources) return { place: { row, resources, victims: [] }, metrics: this.#metrics(program, request) };
+    if (fits) this.#counter.exhaust(this.#node(row), this.#room.shortage(program, row, true));
+    const place = this.#makeRoom(request, program, [row]);
     return { place, metrics: this.#metrics(program, request) };
   }
 
   /** Whether an allocation may stay on its node with the ports it has; null when not. */
   staysOn(request: SelectRequest, row: number): AllocMetric | null {
     const program = this.#program(request.job, request.group);
-    this.#counter.reset();
+    this.#reset();
     this.#counter.evaluated++;
-    if (this.#refusal(request, program, row) !== '' || this.#shortage(program, row, false) !== '') return null;
-    this.#fit(program, row, false);
+    if (this.#refusal(request, program, row) !== '' || this.#room.shortage(program, row, false) !== '') return null;
+    this.#room.fit(program, row, false);
     this.#counter.score(row, this.#score(request, program, row));
     return this.#metrics(program, request);
   }
@@ -155,9 +168,9 @@ export class Stack {
       const row = this.#nextRow(count);
       counter.evaluated++;
       if (admitted[row] === 0 && !this.#admit(request, program, row)) continue;
-      if (Number.isNaN(fitScores[row] as number)) this.#fit(program, row, true);
+      if (Number.isNaN(fitScores[row] as number)) this.#room.fit(program, row, true);
       if (fitScores[row] === Number.NEGATIVE_INFINITY) {
-        counter.exhaust(this.#node(row), this.#shortage(program, row, true));
+        counter.exhaust(this.#node(row), this.#room.shortage(program, row, true));
         continue;
       }
       const score = this.#score(request, program, row);
@@ -197,13 +210,18 @@ export class Stack {
     return order[at] as number;
   }
 
+  #reset(): void {
+    this.#counter.reset();
+    this.#cleared = { row: -1, score: 0 };
+  }
+
   /** Judges one node apart from a search: whether it will do, with the reason or the score counted. */
   #rate(request: SelectRequest, program: GroupProgram, row: number): boolean {
     this.#counter.evaluated++;
     if (!this.#admit(request, program, row)) return false;
-    this.#fit(program, row, true);
+    this.#room.fit(program, row, true);
     if (program.fitScores[row] === Number.NEGATIVE_INFINITY) {
-      this.#counter.exhaust(this.#node(row), this.#shortage(program, row, true));
+      this.#counter.exhaust(this.#node(row), this.#room.shortage(program, row, true));
       return false;
     }
     this.#counter.score(row, this.#score(request, program, row));
@@ -235,32 +253,52 @@ export class Stack {
     return '';
   }
 
-  /** '' when there is enough left, else the dimension that is short. */
-  #shortage(program: GroupProgram, row: number, needsPorts: boolean): string {
-    const { fleet, ledger } = this.#world;
-    ledger.look(row);
-    if (needsPorts && program.network) {
-      const clash = this.#portClash(program, row);
-      if (clash !== '') return clash;
+  /**
+   * The second pass: the best of up to `limit` nodes on which less important allocations can make room. The victims are
+   * then counted as gone; the caller stops them.
+   */
+  #makeRoom(request: SelectRequest, program: GroupProgram, rows: Iterable<number>, limit = 1): Place | null {
+    if (!this.#preemption) return null;
+    const { ledger } = this.#world;
+    let best: { row: number; victims: readonly Allocation[]; score: number } | null = null;
+    let seen = 0;
+    for (const row of rows) {
+      if (seen >= limit) break;
+      if (this.#refusal(request, program, row) !== '') continue;
+      const victims = this.#preemption.victims(program, row);
+      if (!victims) continue;
+      for (const victim of victims) ledger.remove(victim);
+      this.#room.fit(program, row, true);
+      const fits = program.fitScores[row] !== Number.NEGATIVE_INFINITY;
+      const score = fits ? this.#score(request, program, row, preemptionScore(victims)) : Number.NEGATIVE_INFINITY;
+      for (const victim of victims) ledger.restore(victim);
+      if (fits) seen++;
+      if (fits && score > (best?.score ?? Number.NEGATIVE_INFINITY)) best = { row, victims, score };
     }
-    const cores = program.cores > 0 ? program.cores * mhzPerCore(fleet, row) : 0;
-    if (program.cores > 0 && ledger.freeCores(row).length < program.cores) return 'cores';
-    if ((ledger.cpuMhz[row] as number) + program.cpuMhz + cores > (fleet.cpuMhz[row] as number)) return 'cpu';
-    if ((ledger.memoryMb[row] as number) + program.memoryMb > (fleet.memoryMb[row] as number)) return 'memory';
-    if ((ledger.diskMb[row] as number) + program.diskMb > (fleet.diskMb[row] as number)) return 'disk';
-    return '';
+    return best && this.#clear(program, best);
   }
 
-  #portClash(program: GroupProgram, row: number): string {
-    if (this.#portless.has(row)) return NO_DYNAMIC_PORT;
-    if (!program.hasStaticPorts || !program.network) return '';
-    const statics = { ...program.network, DynamicPorts: null };
-    const offer = offerPorts(statics, this.#world.ledger.ports(row), this.#world.random);
-    return offer.ok ? '' : `network: ${offer.error}`;
+  /** Counts the victims of a node as gone and takes their room. */
+  #clear(
+    program: GroupProgram,
+    { row, victims, score }: { row: number; victims: readonly Allocation[]; score: number },
+  ): Place | null {
+    const { ledger } = this.#world;
+    for (const victim of victims) ledger.remove(victim);
+    this.#room.fit(program, row, true);
+    const resources = this.#room.take(program, row);
+    if (!resources) {
+      for (const victim of victims) ledger.restore(victim);
+      return null;
+    }
+    this.#preemption?.note(victims);
+    this.#cleared = { row, score: preemptionScore(victims) };
+    this.#counter.score(row, score);
+    return { row, resources, victims };
   }
 
   /** The mean of the parts that have a say. */
-  #score(request: SelectRequest, program: GroupProgram, row: number): number {
+  #score(request: SelectRequest, program: GroupProgram, row: number, preemption = 0): number {
     let sum = program.fitScores[row] as number;
     let parts = 1;
     const collisions = program.collisions[row] as number;
@@ -288,31 +326,15 @@ export class Stack {
         parts++;
       }
     }
+    if (program.devices && program.devices.weights > 0) {
+      sum += program.deviceScores[row] as number;
+      parts++;
+    }
+    if (preemption > 0) {
+      sum += preemption;
+      parts++;
+    }
     return sum / parts;
-  }
-
-  /** Fills in how well the ask fits a node. */
-  #fit(program: GroupProgram, row: number, needsPorts: boolean): void {
-    if (this.#shortage(program, row, needsPorts) !== '') {
-      program.fitScores[row] = Number.NEGATIVE_INFINITY;
-      return;
-    }
-    const { fleet, ledger, algorithm } = this.#world;
-    const cores = program.cores > 0 ? program.cores * mhzPerCore(fleet, row) : 0;
-    const cpuUsed = (ledger.cpuMhz[row] as number) + program.cpuMhz + cores;
-    const memoryUsed = (ledger.memoryMb[row] as number) + program.memoryMb;
-    const cpu = fleet.cpuMhz[row] as number;
-    const memory = fleet.memoryMb[row] as number;
-    const last = this.#lastFit;
-    if (last[0] !== cpuUsed || last[1] !== cpu || last[2] !== memoryUsed || last[3] !== memory) {
-      const free = { cpu: freeShare(cpuUsed, cpu), memory: freeShare(memoryUsed, memory) };
-      last[0] = cpuUsed;
-      last[1] = cpu;
-      last[2] = memoryUsed;
-      last[3] = memory;
-      last[4] = algorithm === 'spread' ? spreadScore(free) : binpackScore(free);
-    }
-    program.fitScores[row] = last[4] as number;
   }
 
   #parts(request: SelectRequest, program: GroupProgram, row: number): ScoreParts {
@@ -323,19 +345,9 @@ export class Stack {
       'node-affinity': program.affinity?.scores[row] ?? 0,
     };
     if (program.spreads.length > 0) parts['allocation-spread'] = spreadBoost(program, row);
+    if (program.devices && program.devices.weights > 0) parts['devices'] = program.deviceScores[row] as number;
+    if (row === this.#cleared.row) parts['preemption'] = this.#cleared.score;
     return parts;
-  }
-
-  #ports(program: GroupProgram, row: number): AllocatedPort[] | null {
-    if (!program.network) return [];
-    const offer = offerPorts(program.network, this.#world.ledger.ports(row), this.#world.random);
-    return offer.ok ? offer.value : null;
-  }
-
-  #place(program: GroupProgram, row: number, ports: AllocatedPort[]): Selection['place'] {
-    const { fleet, ledger } = this.#world;
-    const cores = program.cores > 0 ? ledger.freeCores(row) : [];
-    return { row, resources: resourcesOn(program, { fleet, row, ports, cores }) };
   }
 
   #node(row: number): Node {

@@ -243,6 +243,7 @@ function placeOn(
       now: desk.now,
       random: desk.random,
     }),
+    selection.place.victims,
   );
 }
 

@@ -104,7 +104,7 @@ export class Harness implements Planner {
     const result: PlanResult = {
       NodeUpdate: plan.NodeUpdate,
       NodeAllocation: {},
-      NodePreemptions: {},
+      NodePreemptions: { ...plan.NodePreemptions },
       Deployment: plan.Deployment,
       DeploymentUpdates: plan.DeploymentUpdates,
       RejectedNodes: [],
@@ -116,6 +116,7 @@ export class Harness implements Planner {
       if (left > 0) {
         this.refusals.set(nodeId, left - 1);
         result.RejectedNodes.push(nodeId);
+        delete result.NodePreemptions[nodeId];
         result.RefreshIndex = index;
       } else {
         result.NodeAllocation[nodeId] = allocs;
@@ -213,6 +214,7 @@ export class Harness implements Planner {
       this.deployments.set(known.ID, { ...known, Status: update.Status, StatusDescription: update.StatusDescription });
     }
     if (result.Deployment) this.deployments.set(result.Deployment.ID, { ...result.Deployment, CreateIndex: index });
+    for (const alloc of Object.values(result.NodePreemptions).flat()) this.#put({ ...alloc, ModifyIndex: index });
     for (const alloc of Object.values(result.NodeUpdate).flat()) this.#put({ ...alloc, ModifyIndex: index });
     for (const alloc of Object.values(result.NodeAllocation).flat()) {
       const known = this.allocs.get(alloc.ID);

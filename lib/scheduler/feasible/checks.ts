@@ -1,6 +1,7 @@
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { type Check, compileCheck, isDistinct } from './constraint.js';
+import { type DeviceProgram, DeviceUse } from './devices.js';
 
 // The conditions of a group on a node, in the order in which they are asked. Those of one computed class answer alike and
 // are asked once for it (class-memo.ts); `availability` is asked of every node.
@@ -23,16 +24,16 @@ export function jobChecks(job: Job): Check[] {
 }
 
 /** The conditions of a group and its tasks. */
-export function groupChecks(group: TaskGroup): GroupChecks {
+export function groupChecks(group: TaskGroup, devices: DeviceProgram | null): GroupChecks {
   const constraints = [...(group.Constraints ?? []), ...group.Tasks.flatMap((task) => task.Constraints ?? [])];
   return {
     group: [
       driverCheck(group),
       ...constraints.filter((constraint) => !isDistinct(constraint)).map(compileCheck),
-      ...deviceChecks(group),
+      ...(devices ? [deviceCheck(devices)] : []),
       ...(group.Networks ?? []).flatMap(networkChecks),
     ],
-    availability: volumeChecks(group),
+    availability: [...(devices ? [instanceCheck(devices)] : []), ...volumeChecks(group)],
   };
 }
 
@@ -51,10 +52,16 @@ function driverCheck(group: TaskGroup): Check {
   };
 }
 
-/** No node offers devices yet, so a group that asks for one waits with this reason. */
-function deviceChecks(group: TaskGroup): Check[] {
-  if (!group.Tasks.some((task) => (task.Resources.Devices ?? []).length > 0)) return [];
-  return [{ reason: 'missing devices', escapes: false, holds: () => false }];
+const MISSING_DEVICES = 'missing devices';
+
+function deviceCheck(devices: DeviceProgram): Check {
+  return { reason: MISSING_DEVICES, escapes: devices.escapes, holds: (node) => devices.isKnown(node) };
+}
+
+/** How many instances a node has, and whether they are healthy, is no part of its class. */
+function instanceCheck(devices: DeviceProgram): AvailabilityCheck {
+  const none = new DeviceUse();
+  return { reason: MISSING_DEVICES, holds: (node) => devices.offer(node, none) !== null };
 }
 
 function networkChecks(network: NetworkResource): Check[] {

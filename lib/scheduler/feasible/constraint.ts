@@ -30,7 +30,7 @@ export function isDistinct({ Operand }: Constraint): boolean {
 export function compileCheck(constraint: Constraint): Check {
   const left = compileTarget(constraint.LTarget);
   const right = compileTarget(constraint.RTarget);
-  const operator = operatorOf(constraint.Operand);
+  const operator = testOperands(constraint.Operand);
   return {
     reason: constraintText(constraint),
     escapes: escapesClass(constraint.LTarget) || escapesClass(constraint.RTarget),
@@ -38,7 +38,8 @@ export function compileCheck(constraint: Constraint): Check {
   };
 }
 
-function operatorOf(operand: string): Operator {
+/** The test that an operand stands for, on what was found on both sides; undefined is "there is none". */
+export function testOperands(operand: string): Operator {
   switch (operand) {
     case '=':
     case '==':

@@ -27,6 +27,18 @@ export function antiAffinityScore(collisions: number, desiredCount: number): num
   return collisions > 0 ? -(collisions + 1) / Math.max(desiredCount, 1) : 0;
 }
 
+/** How much is given up with allocations of these priorities: the highest, and the sum as a share of it. */
+export function netPriority(priorities: readonly number[]): number {
+  const max = Math.max(0, ...priorities);
+  return max === 0 ? 0 : max + priorities.reduce((sum, priority) => sum + priority, 0) / max;
+}
+
+/** 1/(1 + e^(0.0048 (net − 2048))): near 1 while little is given up, 0.5 at 2,048. */
+export function preemptionScore(victims: readonly { readonly Job: { readonly Priority: number } | null }[]): number {
+  const net = netPriority(victims.map(({ Job }) => Job?.Priority ?? 0));
+  return 1 / (1 + Math.exp(0.0048 * (net - 2048)));
+}
+
 function clamp(score: number): number {
   return Math.min(FIT_SCORE_MAX, Math.max(0, score));
 }

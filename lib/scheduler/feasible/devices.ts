@@ -1,0 +1,210 @@
+import type { Constraint } from '../../structs/constraint.js';
+import type { Node, NodeDeviceResource } from '../../structs/node.js';
+import type { AllocatedDevice, AllocatedResources, RequestedDevice } from '../../structs/resources.js';
+import { testOperands } from './constraint.js';
+import {
+  attributeText,
+  compareAttributes,
+  type DeviceAttribute,
+  parseDeviceAttribute,
+  reportedAttribute,
+} from './device-attribute.js';
+
+// A device ask names a type, and gets whole instances, all of one group (vendor, type and model) of one node.
+
+/** Which instances of a node's devices are held, and how often. */
+export class DeviceUse {
+  readonly #held = new Map<string, number>();
+  #clash = false;
+
+  add(resources: AllocatedResources): void {
+    for (const name in resources.Tasks) {
+      for (const device of resources.Tasks[name]?.Devices ?? []) {
+        for (const id of device.DeviceIDs) {
+          const key = instanceKey(device, id);
+          const held = (this.#held.get(key) ?? 0) + 1;
+          this.#held.set(key, held);
+          if (held > 1) this.#clash = true;
+        }
+      }
+    }
+  }
+
+  /** Whether an instance is held twice. */
+  get isOversubscribed(): boolean {
+    return this.#clash;
+  }
+
+  isHeld(device: DeviceId, instance: string): boolean {
+    return this.#held.has(instanceKey(device, instance));
+  }
+}
+
+type DeviceId = Pick<NodeDeviceResource, 'Vendor' | 'Type' | 'Name'>;
+
+/** What the tasks of a group get on a node. */
+export interface DeviceOffer {
+  readonly byTask: Readonly<Record<string, AllocatedDevice[]>>;
+  /** Σ weights of the affinities that match / Σ |weights|; 0 without affinities. */
+  readonly score: number;
+}
+
+/** One ask of one task, compiled. */
+export interface DeviceAsk {
+  readonly task: string;
+  readonly count: number;
+  matches(device: NodeDeviceResource): boolean;
+  /** Sum of the weights that a device earns. */
+  weigh(device: NodeDeviceResource): number;
+}
+
+/** All device asks of a group, compiled. */
+export class DeviceProgram {
+  readonly asks: readonly DeviceAsk[];
+  /** Σ |weights| of all affinities; 0: devices have no say in the score. */
+  readonly weights: number;
+  readonly escapes: boolean;
+
+  constructor(tasks: readonly { Name: string; Resources: { Devices: RequestedDevice[] | null } }[]) {
+    const requests = tasks.flatMap(({ Name, Resources }) => (Resources.Devices ?? []).map((ask) => ({ Name, ask })));
+    this.asks = requests.map(({ Name, ask }) => compileAsk(Name, ask));
+    const affinities = requests.flatMap(({ ask }) => ask.Affinities ?? []);
+    this.weights = affinities.reduce((sum, { Weight }) => sum + Math.abs(Weight), 0);
+    this.escapes = requests.some(({ ask }) =>
+      (ask.Constraints ?? []).some(({ LTarget, RTarget }) => `${LTarget}${RTarget}`.includes('${device.ids}')),
+    );
+  }
+
+  /** Whether the node has a kind of device for every ask, never mind how many are free. */
+  isKnown(node: Node): boolean {
+    return this.asks.every((ask) => (node.NodeResources.Devices ?? []).some((device) => ask.matches(device)));
+  }
+
+  /** Gives every ask its instances; null when some ask gets none. The first of the groups that score best is taken. */
+  offer(node: Node, use: DeviceUse): DeviceOffer | null {
+    const byTask: Record<string, AllocatedDevice[]> = {};
+    const given = new Set<string>();
+    let earned = 0;
+    for (const ask of this.asks) {
+      let best: { device: NodeDeviceResource; free: string[]; weight: number } | null = null;
+      for (const device of node.NodeResources.Devices ?? []) {
+        if (!ask.matches(device)) continue;
+        const free = freeInstances(device, use).filter((id) => !given.has(instanceKey(device, id)));
+        if (free.length < ask.count) continue;
+        const weight = ask.weigh(device);
+        if (!best || weight > best.weight) best = { device, free, weight };
+      }
+      if (!best) return null;
+      const { Vendor, Type, Name } = best.device;
+      const DeviceIDs = best.free.slice(0, ask.count);
+      for (const id of DeviceIDs) given.add(instanceKey(best.device, id));
+      byTask[ask.task] = [...(byTask[ask.task] ?? []), { Vendor, Type, Name, DeviceIDs }];
+      earned += best.weight;
+    }
+    return { byTask, score: this.weights === 0 ? 0 : earned / this.weights };
+  }
+}
+
+/** Healthy instances that nothing holds. */
+export function freeInstances(device: NodeDeviceResource, use: DeviceUse): string[] {
+  return device.Instances.filter(({ ID, Healthy }) => Healthy && !use.isHeld(device, ID)).map(({ ID }) => ID);
+}
+
+function instanceKey({ Vendor, Type, Name }: DeviceId, id: string): string {
+  return `${Vendor}/${Type}/${Name}/${id}`;
+}
+
+function compileAsk(task: string, { Name, Count, Constraints, Affinities }: RequestedDevice): DeviceAsk {
+  const wanted = parseDeviceName(Name);
+  const constraints = (Constraints ?? []).map(compileDeviceTest);
+  const affinities = (Affinities ?? []).map((affinity) => ({
+    test: compileDeviceTest(affinity),
+    weight: affinity.Weight,
+  }));
+  return {
+    task,
+    count: Count,
+    matches: (device) =>
+      (wanted.type === '' || wanted.type === device.Type) &&
+      (wanted.vendor === '' || wanted.vendor === device.Vendor) &&
+      (wanted.model === '' || wanted.model === device.Name) &&
+      constraints.every((test) => test(device)),
+    weigh: (device) => affinities.reduce((sum, { test, weight }) => (test(device) ? sum + weight : sum), 0),
+  };
+}
+
+/** `type`, `vendor/type` or `vendor/type/model`; a model may contain slashes. */
+function parseDeviceName(name: string): { vendor: string; type: string; model: string } {
+  const parts = name.split('/');
+  if (parts.length === 1) return { vendor: '', type: name, model: '' };
+  const [vendor = '', type = '', ...model] = parts;
+  return { vendor, type, model: model.join('/') };
+}
+
+function compileDeviceTest({ LTarget, Operand, RTarget }: Constraint): (device: NodeDeviceResource) => boolean {
+  const left = compileDeviceTarget(LTarget);
+  const right = compileDeviceTarget(RTarget);
+  const ordered = orderOf(Operand);
+  if (ordered) return (device) => ordered(left(device), right(device));
+  const test = testOperands(Operand);
+  const text = (found: DeviceAttribute | undefined): string | undefined => found && attributeText(found);
+  return (device) => test(text(left(device)), text(right(device)));
+}
+
+type Comparison = (left: DeviceAttribute | undefined, right: DeviceAttribute | undefined) => boolean;
+
+/** Operators that compare values rather than text: "11264 MiB" is "11 GiB". */
+function orderOf(operand: string): Comparison | null {
+  const comparing =
+    (holds: (order: number) => boolean): Comparison =>
+    (left, right) => {
+      const order = left && right && compareAttributes(left, right);
+      return order !== undefined && holds(order);
+    };
+  switch (operand) {
+    case '=':
+    case '==':
+    case 'is':
+      return comparing((order) => order === 0);
+    case '!=':
+    case 'not':
+      return (left, right) => {
+        if (!left || !right) return left !== right;
+        return compareAttributes(left, right) !== 0;
+      };
+    case '<':
+      return comparing((order) => order < 0);
+    case '<=':
+      return comparing((order) => order <= 0);
+    case '>':
+      return comparing((order) => order > 0);
+    case '>=':
+      return comparing((order) => order >= 0);
+    default:
+      return null;
+  }
+}
+
+function compileDeviceTarget(text: string): (device: NodeDeviceResource) => DeviceAttribute | undefined {
+  if (!text.startsWith('${')) {
+    const literal = parseDeviceAttribute(text);
+    return () => literal;
+  }
+  const path = text.slice(2, text.endsWith('}') ? -1 : undefined).trim();
+  switch (path) {
+    case 'device.model':
+      return ({ Name }) => ({ kind: 'text', text: Name });
+    case 'device.vendor':
+      return ({ Vendor }) => ({ kind: 'text', text: Vendor });
+    case 'device.type':
+      return ({ Type }) => ({ kind: 'text', text: Type });
+    case 'device.ids':
+      return ({ Instances }) => ({ kind: 'text', text: Instances.map(({ ID }) => ID).join(',') });
+  }
+  if (!path.startsWith('device.attr.')) return () => undefined;
+  const key = path.slice('device.attr.'.length);
+  return ({ Attributes }) => {
+    const found = Attributes && Object.hasOwn(Attributes, key) ? Attributes[key] : undefined;
+    return found && reportedAttribute(found);
+  };
+}

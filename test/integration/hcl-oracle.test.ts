@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import hcl2 from 'hcl2-parser';
 import t from 'tap';
 import { diagnosticLine, hasErrors, parseHcl } from '../../lib/hcl/index.js';
+import { seededRandom } from '../../lib/util/random.js';
 
 const CASES = '../shared/data/nomad-jobs/cases';
 
@@ -109,3 +110,25 @@ t.test('our first error is HashiCorp’s first error on generated text', async (
   );
   t.ok(valid > 20, `${valid} of them were valid`);
 });
+
+t.test(
+  'a job file with a piece taken out, doubled or put in is judged alike',
+  { skip: !existsSync(CASES) && `${CASES} is not there` },
+  async (t) => {
+    const random = seededRandom(7);
+    const int = (below: number): number => Math.floor(random.next() * below);
+    for (const name of readdirSync(CASES).filter((file) => file.endsWith('.hcl'))) {
+      const source = readFileSync(`${CASES}/${name}`, 'utf8');
+      const at = int(source.length);
+      const length = 1 + int(12);
+      const put = ['', source.slice(at, at + length).repeat(2), pieces[int(pieces.length)] as string][int(3)] as string;
+      const mutated = source.slice(0, at) + put + source.slice(at + length);
+      const go = await goErrors(mutated);
+      const ours = parseHcl(mutated, 'e.hcl').diagnostics.find(({ severity }) => severity === 'error');
+      const where = `${name} at ${at}: ${JSON.stringify(put)}`;
+      t.equal(ours === undefined, go === null, `${where}: ours ${ours && diagnosticLine(ours)}, theirs ${go}`);
+      if (ours && go && !ours.summary.startsWith('Missing close bracket'))
+        t.ok(go.includes(diagnosticLine(ours)), `${where}: ours ${diagnosticLine(ours)}, theirs ${go}`);
+    }
+  },
+);

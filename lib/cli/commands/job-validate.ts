@@ -5,6 +5,7 @@ import { ApiError } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { describeIssues, type JobSource, loadJob, SOURCE_FLAGS } from '../job-source.js';
 import { takeArgs } from '../print.js';
+import { readTwice } from '../read-twice.js';
 
 export const command: Command = {
   usage: 'meshnomad job validate [options] <path>',
@@ -14,7 +15,7 @@ agent would say. Without an agent the checks that need none are done.`,
   async run(context) {
     takeArgs(context.args, 1, 1, '<path>');
     const source = loadJob(context, context.args[0] as string);
-    const second = await readTwice(context, source);
+    const second = await agree(context, source);
     if (!source || !second) return 1;
     const { output } = context;
     const issues = describeIssues(source);
@@ -34,10 +35,9 @@ agent would say. Without an agent the checks that need none are done.`,
 };
 
 /** False when the two parsers disagree: a defect of one of them, of which the user is told with both readings. */
-async function readTwice({ args, output }: Context, source: JobSource | null): Promise<boolean> {
+async function agree({ args, output, env }: Context, source: JobSource | null): Promise<boolean> {
   if (!source || source.format === 'json') return true;
-  const { readAgain } = await import('../second-reading.js');
-  const disagreement = await readAgain(source.source, args[0] as string);
+  const disagreement = await readTwice(source.source, args[0] as string, env);
   if (disagreement) output.error(disagreement);
   return disagreement === null;
 }

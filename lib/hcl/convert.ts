@@ -145,7 +145,10 @@ function toObject(value: Value, type: Type & { readonly kind: 'object' }): Conve
   if (value.kind !== 'object' && value.kind !== 'map') return refuse(value, type);
   const entries: [string, Value][] = [];
   for (const [name, attributeType] of type.attributes) {
-    const item = value.entries.get(name);
+    const given = value.entries.get(name);
+    const missing = type.optional?.get(name);
+    // A null, too, is given way to the default.
+    const item = missing && (!given || given.kind === 'null') ? missing : given;
     if (!item) return err({ message: `attribute ${JSON.stringify(name)} is required`, path: '' });
     const converted = convert(item, attributeType);
     if (!converted.ok) return within(converted.error, `.${name}`, `attribute ${JSON.stringify(name)}`);
@@ -177,7 +180,8 @@ function canConvert(from: Type, to: Type): boolean {
   return (
     from.kind === 'object' &&
     [...to.attributes].every(
-      ([name, item]) => canConvert(from.attributes.get(name) ?? STRING, item) && from.attributes.has(name),
+      ([name, item]) =>
+        canConvert(from.attributes.get(name) ?? DYNAMIC, item) && (from.attributes.has(name) || to.optional?.has(name)),
     )
   );
 }

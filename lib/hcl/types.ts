@@ -1,9 +1,16 @@
+import type { Value } from './values.js';
+
 /** The type of a value, as HashiCorp's cty has them. `dynamic` means: not known yet, anything. */
 export type Type =
   | { readonly kind: 'string' | 'number' | 'bool' | 'dynamic' }
   | { readonly kind: 'list' | 'set' | 'map'; readonly element: Type }
   | { readonly kind: 'tuple'; readonly items: readonly Type[] }
-  | { readonly kind: 'object'; readonly attributes: ReadonlyMap<string, Type> };
+  | {
+      readonly kind: 'object';
+      readonly attributes: ReadonlyMap<string, Type>;
+      /** In a constraint: the attributes that may be missing, and what they are then. */
+      readonly optional?: ReadonlyMap<string, Value>;
+    };
 
 export const STRING: Type = { kind: 'string' };
 export const NUMBER: Type = { kind: 'number' };

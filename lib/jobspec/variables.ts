@@ -168,7 +168,7 @@ function readFile(file: { filename: string; source: string }, functions: Functio
   if (/^\s*\{/.test(file.source)) {
     const read = jsonValues(file.source, file.filename);
     if (!read.ok) gather.diagnostics.push(read.error);
-    else for (const [name, value] of read.value) fromFile(name, startOfFile(file.filename), value, gather);
+    else for (const { name, value, range } of read.value) fromFile(name, range, value, gather);
     return;
   }
   const { body, diagnostics } = parseHcl(file.source, file.filename);

@@ -63,6 +63,13 @@ const VALUES: Record<string, string> = {
   '{(name) = 1, "x-${name}" = 2}': '{"web":1,"x-web":2}',
 };
 
+const OPTIONAL = 'object({ a = number, b = optional(string, "x"), c = optional(bool) })';
+Object.assign(VALUES, {
+  [`convert({ a = 1 }, ${OPTIONAL})`]: '{"a":1,"b":"x","c":null}',
+  [`convert({ a = 1, b = null, c = "true" }, ${OPTIONAL})`]: '{"a":1,"b":"x","c":true}',
+  [`convert([{ a = 1 }, { a = 2, b = 3 }], list(${OPTIONAL}))`]: '[{"a":1,"b":"x","c":null},{"a":2,"b":"3","c":null}]',
+});
+
 t.test('values', async (t) => {
   for (const [source, expected] of Object.entries(VALUES)) t.equal(run(source), expected, source);
 });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { diagnosticLine, errorAt } from '../../lib/hcl/index.js';
+import { diagnosticLine, errorAt, formatRange } from '../../lib/hcl/index.js';
 import { canonicalizeJob } from '../../lib/jobspec/canonicalize.js';
 import { type JobSource, type ParsedJob, parseJob } from '../../lib/jobspec/parse.js';
 import { findRange } from '../../lib/jobspec/places.js';
@@ -252,4 +252,29 @@ t.test('a submission keeps plain values by name and the others as HCL', async (t
     VariableFlags: { a: 'y' },
     Variables: 'b = ["x"]',
   });
+});
+
+t.test('a variables file in JSON gives every type, exactly, and its errors have a place', async (t) => {
+  const source = `
+variable "o" { type = object({ a = number, b = optional(list(string), ["d"]) }) }
+variable "n" { type = number }
+variable "s" { type = set(string) }
+job "x" {
+  meta {
+    o = jsonencode(var.o)
+    n = "${'${var.n}'}"
+    s = jsonencode(var.s)
+  }
+}
+`;
+  const parse = (values: string) =>
+    parseJob({ source, filename: 'j', variables: { files: [{ filename: 'v.json', source: values }] } });
+  const parsed = parse('{"o": {"a": "1"}, "n": 12345678901234567890123, "s": ["b", "a", "b"]}');
+  t.same(parsed.ok && parsed.value.job.Meta, {
+    o: '{"a":1,"b":["d"]}',
+    n: '12345678901234567890123',
+    s: '["a","b"]',
+  });
+  const wrong = parse('{"n": 1, "s": [],\n "o": {"a": "x"}}');
+  t.equal(!wrong.ok && wrong.error[0] && formatRange(wrong.error[0].subject), 'v.json:2,7-17');
 });

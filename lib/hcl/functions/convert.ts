@@ -5,7 +5,7 @@ import { convert } from '../convert.js';
 import { formatRange } from '../diagnostics.js';
 import { evaluate } from '../evaluate.js';
 import { BOOL, DYNAMIC, listOf, mapOf, NUMBER, STRING, setOf, type Type } from '../types.js';
-import { FALSE, isWhollyKnown, TRUE, UNKNOWN, unknownValue } from '../values.js';
+import { FALSE, isWhollyKnown, nullValue, TRUE, UNKNOWN, unknownValue, type Value } from '../values.js';
 import { any, refuse } from './define.js';
 
 const SIMPLE: Record<string, Type> = { string: STRING, number: NUMBER, bool: BOOL, any: DYNAMIC };
@@ -36,13 +36,20 @@ function tupleOf(expressions: readonly Expression[]): Type | null {
 
 function objectOf(items: (Expression & { kind: 'object' })['items']): Type | null {
   const attributes = new Map<string, Type>();
+  const optional = new Map<string, Value>();
   for (const { key, value } of items) {
     const name = key.name ?? literalText(key.wrapped);
-    const type = typeOfConstraint(value);
-    if (name === null || !type) return null;
+    const isOptional = value.kind === 'call' && value.name === 'optional';
+    const [wrapped, fallback, ...rest] = isOptional ? value.arguments : [value];
+    const type = wrapped && typeOfConstraint(wrapped);
+    if (name === null || !type || rest.length > 0) return null;
     attributes.set(name, type);
+    if (!isOptional) continue;
+    const given = fallback ? convert(evaluate(fallback, {}).value, type) : ok(nullValue(type));
+    if (!given.ok || given.value.kind === 'unknown') return null;
+    optional.set(name, given.value);
   }
-  return { kind: 'object', attributes };
+  return optional.size > 0 ? { kind: 'object', attributes, optional } : { kind: 'object', attributes };
 }
 
 function literalText(expression: Expression): string | null {

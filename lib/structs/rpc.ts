@@ -150,7 +150,8 @@ export interface JobPlanResponse {
   CreatedEvals: Evaluation[] | null;
   /** Without `Diff` in the question only its Type and ID. */
   Diff: JobDiff;
-  NextPeriodicLaunch: string | null;
+  /** RFC 3339; the zero time when there is none. */
+  NextPeriodicLaunch: string;
   Warnings: string;
 }
 

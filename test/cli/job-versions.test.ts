@@ -134,6 +134,24 @@ Scheduler dry-run:
   t.equal((await stack.run(webJob(), 'job', 'plan', '-t', '{{.Diff.Type}}', 'FILE')).out, 'None\n');
 });
 
+t.test('the plan of a periodic job tells its next launch', async (t) => {
+  const stack = await createStack(t);
+  const periodic = webJob({ image: 'x' }).replace(
+    'job "web" {',
+    'job "web" {\n  type = "batch"\n  periodic {\n    crons = ["30 3 * * *"]\n  }',
+  );
+  const plan = JSON.parse((await stack.run(periodic, 'job', 'plan', '-json-output', 'FILE')).out);
+  t.match(plan.NextPeriodicLaunch, /T03:30:00/);
+  t.match(plan.Diff, { Type: 'Added', Objects: [{ Name: 'Datacenters' }, { Name: 'Periodic' }] });
+  const still = JSON.parse((await stack.run(webJob(), 'job', 'plan', '-json-output', 'FILE')).out);
+  t.equal(still.NextPeriodicLaunch, '0001-01-01T00:00:00Z');
+  t.notMatch((await stack.run(webJob(), 'job', 'plan', 'FILE')).out, /next periodic launch/);
+  t.match(
+    (await stack.run(periodic, 'job', 'plan', 'FILE')).out,
+    /- If submitted now, next periodic launch would be at \S+ \(\S+ (ago|from now)\)\./,
+  );
+});
+
 t.test('a plan always has a diff, asked for or not', async (t) => {
   const stack = await createStack(t);
   const reply = await fetch(`${stack.address}/v1/job/web/plan`, {

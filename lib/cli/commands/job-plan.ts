@@ -92,9 +92,9 @@ function dryRunText(plan: JobPlanResponse, job: Partial<Job>, color: boolean): s
           ),
           paint(color, 'yellow', failedGroupsText(failed, '  ')),
         ];
-  if (plan.NextPeriodicLaunch && !job.ParameterizedJob) {
-    const at = Date.parse(plan.NextPeriodicLaunch);
-    const when = `${formatTimeText(plan.NextPeriodicLaunch)} (${formatAgo(Date.now() * 1e6, at).replace(/ ago$/, '')} from now)`;
+  const at = Date.parse(plan.NextPeriodicLaunch);
+  if (at > 0 && !job.ParameterizedJob) {
+    const when = `${formatTimeText(plan.NextPeriodicLaunch)} (${formatAgo(at * 1e6, Date.now())})`;
     lines.push(paint(color, 'green', `- If submitted now, next periodic launch would be at ${when}.`));
   }
   return lines.join('\n');

@@ -4,14 +4,18 @@ import type { Planner, StateReader } from '../../scheduler/ports.js';
 import type { StateSnapshot } from '../../state/store.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
+import { isPeriodicActive, nextPeriodicLaunch } from '../../structs/job-kind.js';
 import type { Plan } from '../../structs/plan.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import type { Millis } from '../../util/clock.js';
 import { isEqual } from '../../util/equal.js';
 import { admitJob, checkSubmission, requireAdmitted } from '../job-admission.js';
 import { newEval } from '../new-eval.js';
 import { checkPlan } from '../plan-check.js';
-import { type EndpointContext, namespaceOf } from './context.js';
+import { type EndpointContext, namespaceOf, rfc3339 } from './context.js';
 import { checkIndex, withCountsOf } from './job-write.js';
+
+const ZERO_TIME = '0001-01-01T00:00:00Z';
 
 /** What would happen if the job were registered: a scheduler runs on a state in which it is; nothing is stored. */
 export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
@@ -57,12 +61,18 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
         Diff: args.Diff
           ? annotateDiff(diffJobs(existing ?? null, job, { contextual: true }), annotations.DesiredTGUpdates)
           : emptyDiff(job.ID, existing ? 'Edited' : 'Added'),
-        NextPeriodicLaunch: null,
+        NextPeriodicLaunch: nextLaunch(job, context.now()),
         Warnings: warnings,
         Index: state.index,
       };
     },
   };
+}
+
+/** As Go prints times: the zero time when the clock does not launch the job. */
+function nextLaunch(job: Job, now: Millis): string {
+  const next = job.Periodic && isPeriodicActive(job) ? nextPeriodicLaunch(job.Periodic, now) : undefined;
+  return next === undefined ? ZERO_TIME : rfc3339(next);
 }
 
 /** The job with the version and indexes it would have: an unchanged one keeps those it has. */

@@ -8,6 +8,7 @@ import { removeAllocDir } from './alloc-dir.js';
 import { type ClientContext, persist } from './context.js';
 import { type HealthStrategy, judgeHealth } from './health.js';
 import { clientStatus, mayStart, type StopReason, stopOrder, stopReason, taskRole } from './lifecycle.js';
+import { isOverLimit, runLimitAt } from './run-limit.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 import { TaskRunner } from './task-runner.js';
 import { messageOf } from './task-start.js';
@@ -39,6 +40,7 @@ export class AllocRunner {
   private health: AllocDeploymentStatus | null;
   private healthSinceMs: Millis;
   private cancelHealthTimer: () => void = () => {};
+  private cancelTimeLimit: () => void = () => {};
   private stopping: Promise<void> | null = null;
   private stoppedFor: StopReason | null = null;
   private released = false;
@@ -114,7 +116,31 @@ export class AllocRunner {
       persist(this.options, (db) => db.putHealth(this.id, null));
     }
     if (alloc.DesiredStatus !== 'run') void this.stop();
+    else if (alloc.ClientStatus === 'unknown') this.reconnect();
     this.watchHealth();
+    this.watchTime();
+  }
+
+  /** The servers have lost sight of it and see this node again: they need its state, though it has not changed. */
+  private reconnect(): void {
+    for (const task of this.taskRunners) if (task.isRunning) task.tell(taskEvents.reconnected());
+    this.options.onChange(this, true);
+  }
+
+  /** True once its tasks are being ended, or have ended. */
+  get isEnding(): boolean {
+    return this.stopping !== null || this.finishedMs !== null;
+  }
+
+  /** Ends all tasks for a reason of this node's own; without `afterwards` no poststop task runs. */
+  async end(event: TimelessEvent, { afterwards = true } = {}): Promise<void> {
+    if (this.isEnding) return;
+    const last = afterwards ? [] : this.taskRunners.filter((task) => taskRole(task.task) === 'poststop');
+    for (const task of last) void task.kill({ noShutdownDelay: true });
+    this.stopping = this.stopTasks(event).catch((error: unknown) => {
+      this.log.error('stopping failed', { alloc: this.id, error: messageOf(error) });
+    });
+    await this.done;
   }
 
   /** Ends all tasks in their order, then lets poststop tasks run; settles when all are dead. */
@@ -151,6 +177,7 @@ export class AllocRunner {
   release(): void {
     this.released = true;
     this.cancelHealthTimer();
+    this.cancelTimeLimit();
     for (const task of this.tasks.values()) task.release();
   }
 
@@ -170,7 +197,9 @@ export class AllocRunner {
 
   private status(): ReturnType<typeof clientStatus> {
     if (!this.group) return { status: 'failed', description: 'the allocation came without its job' };
-    return clientStatus(this.group, this.states);
+    const told = clientStatus(this.group, this.states);
+    const over = told.status === 'complete' && isOverLimit(this.states);
+    return over ? { ...told, description: 'allocation exceeded max_run_duration' } : told;
   }
 
   private addTask(task: Task): void {
@@ -201,6 +230,7 @@ export class AllocRunner {
 
   private async run(): Promise<void> {
     for (const task of this.taskRunners) task.receive();
+    this.watchTime();
     const alive = this.taskRunners.filter((task) => task.state.State !== 'dead');
     // A task that runs already must be waited for at once: its exit is not to be missed behind what others wait for.
     for (const task of alive.filter((task) => task.isRunning)) task.start();
@@ -216,6 +246,7 @@ export class AllocRunner {
     if (this.released) return;
     this.finishedMs = this.options.timers.now();
     this.cancelHealthTimer();
+    this.cancelTimeLimit();
     this.finish();
   }
 
@@ -267,7 +298,21 @@ export class AllocRunner {
     this.options.onChange(this, urgent);
   }
 
-  private async stopTasks(): Promise<void> {
+  /** Ends the allocation when its max_run_duration is over. */
+  private watchTime(): void {
+    this.cancelTimeLimit();
+    this.cancelTimeLimit = () => {};
+    const atMs = this.released || this.isEnding ? null : runLimitAt(this.current, this.states);
+    if (atMs === null) return;
+    const leftMs = atMs - this.options.timers.now();
+    this.cancelTimeLimit = this.options.timers.after(Math.max(0, leftMs), () => {
+      // A timer holds less than a month: look again.
+      if (this.options.timers.now() < atMs) this.watchTime();
+      else void this.end(taskEvents.runLimit(this.group?.MaxRunDuration ?? 0), { afterwards: false });
+    });
+  }
+
+  private async stopTasks(event?: TimelessEvent): Promise<void> {
     const noShutdownDelay = this.current.DesiredTransition?.NoShutdownDelay === true;
     const delayMs = toMillis(this.group?.ShutdownDelay ?? 0);
     if (delayMs > 0 && !noShutdownDelay && this.isRunning) {
@@ -275,7 +320,7 @@ export class AllocRunner {
       void this.done.then(() => over.abort());
       await sleep(this.options.timers, delayMs, over.signal);
     }
-    await this.killTasks(undefined, noShutdownDelay);
+    await this.killTasks(event, noShutdownDelay);
   }
 
   private async killTasks(event: TimelessEvent | undefined, noShutdownDelay: boolean): Promise<void> {

@@ -10,6 +10,7 @@ import { AllocStore } from './alloc-store.js';
 import { AllocWatcher } from './alloc-watcher.js';
 import type { ClientConfig } from './config.js';
 import type { ClientContext } from './context.js';
+import { DisconnectStop } from './disconnect-stop.js';
 import type { Fingerprint } from './fingerprint/fact.js';
 import { FINGERPRINTS } from './fingerprint/index.js';
 import { Fingerprinter } from './fingerprinter.js';
@@ -94,6 +95,7 @@ class RunningClient implements Client {
   private readonly status: StatusSync;
   private readonly registration: Registration;
   private readonly watcher: AllocWatcher;
+  private readonly disconnectStop: DisconnectStop;
   private readonly ending = new AbortController();
   private readonly drivers: Readonly<Record<string, Driver>>;
   private config: ClientConfig;
@@ -146,13 +148,22 @@ class RunningClient implements Client {
       onRegistered: () => this.onRegistered(),
       onServers: options.onServers ?? (() => {}),
     });
+    this.disconnectStop = new DisconnectStop({
+      lastContactMs: () => this.registration.lastContactMs,
+      runners: () => this.allocs.all,
+      timers,
+      log: log.child('disconnect'),
+    });
     this.watcher = new AllocWatcher({
       ...shared,
       rpc,
       identity,
       known: () => this.allocs.known(),
       lastIndex: () => db.lastIndex,
-      act: (change) => this.allocs.act(change),
+      act: (change) => {
+        this.allocs.act(change);
+        this.disconnectStop.refresh();
+      },
       log: log.child('allocs'),
     });
     const sampler = new HostSampler();
@@ -188,7 +199,12 @@ class RunningClient implements Client {
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
     await this.allocs.restore();
     await this.reapUnknown();
-    this.loops = [this.registration.run(signal), this.fingerprinter.watch(signal), this.allocs.watchGarbage(signal)];
+    this.loops = [
+      this.registration.run(signal),
+      this.fingerprinter.watch(signal),
+      this.allocs.watchGarbage(signal),
+      this.disconnectStop.run(signal),
+    ];
   }
 
   async shutdown(): Promise<void> {

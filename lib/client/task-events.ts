@@ -1,5 +1,5 @@
 import type { TaskEvent } from '../structs/allocation.js';
-import { type Millis, toNanos } from '../util/clock.js';
+import { type Millis, type Nanos, toNanos } from '../util/clock.js';
 import { formatDuration } from '../util/duration.js';
 import { REASON_WITHIN_POLICY } from './restart-tracker.js';
 
@@ -7,6 +7,9 @@ import { REASON_WITHIN_POLICY } from './restart-tracker.js';
 
 /** Newest events kept per task. */
 export const TASK_EVENTS_MAX = 10;
+
+/** The type that tells that a task was stopped since its allocation's time was over. */
+export const RUN_LIMIT_EVENT = 'Max Run Duration Exceeded';
 
 /** Builds an event of a type from the fields that matter to it. */
 function event(
@@ -144,6 +147,12 @@ export const taskEvents = {
       },
     ),
   leaderDead: (): TimelessEvent => event('Leader Task Dead', 'Leader Task in Group dead', {}),
+  /** The scheduler knows the type: what was stopped so has not done its work. */
+  clientDisconnected: (afterNs: Nanos): TimelessEvent =>
+    event('Client Disconnected', `Stopped: no server was reached for ${formatDuration(afterNs)}`, {}),
+  reconnected: (): TimelessEvent => event('Reconnected', 'Client reconnected', {}),
+  runLimit: (limitNs: Nanos): TimelessEvent =>
+    event(RUN_LIMIT_EVENT, `Stopped: max_run_duration of ${formatDuration(limitNs)} is over`, {}),
   mainDead: (): TimelessEvent => event('Main Tasks Dead', 'Main tasks in the group died', {}),
   restartSignaled: (reason: string): TimelessEvent =>
     event(

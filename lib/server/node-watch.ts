@@ -46,6 +46,7 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
     const node = state.nodeById(nodeId);
     if (!leads || !node || node.Status === 'down') return;
     const status = statusAfterSilence(node, state);
+    if (status === node.Status) return;
     log.warn('node missed its heartbeat', { node: nodeId, name: node.Name, status });
     try {
       await propose(world.consensus, {
@@ -89,10 +90,21 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
       alarm.set(undefined);
     },
     saw({ changes }) {
+      const eased = new Set<string>();
       for (const change of changes) {
+        if (change.table === 'allocs') {
+          // With the last allocation given up that might outlast the silence, its node is down like any other.
+          const { before, after } = change;
+          const isGivenUp = before && after && !isTerminal(before) && isTerminal(after);
+          if (isGivenUp) eased.add(after.NodeID);
+          continue;
+        }
         if (change.table !== 'nodes' || !change.before) continue;
         if (!change.after || change.after.Status === 'down') heartbeats.forget(change.before.ID);
       }
+      if (!leads || eased.size === 0) return;
+      const state = store.snapshot();
+      for (const nodeId of eased) if (state.nodeById(nodeId)?.Status === 'disconnected') void missed(nodeId);
     },
     beat(nodeId) {
       const ttlMs = heartbeats.beat(nodeId, now());
@@ -104,7 +116,6 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
 
 /** A silent node is disconnected when some allocation on it may outlast that (disconnect.lost_after), else down. */
 function statusAfterSilence(node: Node, state: StateSnapshot): NodeStatus {
-  if (node.Status === 'disconnected') return 'disconnected';
   const outlasts = state.allocsByNode(node.ID).some((alloc) => {
     if (isTerminal(alloc)) return false;
     const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);

@@ -314,8 +314,6 @@ t.test('every feature that is not there yet is refused by its name, and by nothi
     'job.ParameterizedJob': [{ Type: 'batch', ParameterizedJob: {} }, {}, {}],
     'group.Scaling': [{}, { Scaling: { Max: 3 } }, {}],
     'group.Services': [{}, { Services: [{ Name: 's', Provider: 'nomad' }] }, {}],
-    'group.Disconnect': [{}, { Disconnect: {} }, {}],
-    'group.MaxRunDuration': [{ Type: 'batch' }, { MaxRunDuration: '1h' }, {}],
     'group.EphemeralDisk.Sticky': [{}, { EphemeralDisk: { Sticky: true } }, {}],
     'group.EphemeralDisk.Migrate': [{}, { EphemeralDisk: { Migrate: true } }, {}],
     'task.Services': [{}, {}, { Services: [{ Name: 's', Provider: 'nomad' }] }],

@@ -12,8 +12,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
   { at: 'group', key: 'Scaling', name: 'scaling' },
   { at: 'group', key: 'Services', name: 'service', when: isNative },
-  { at: 'group', key: 'Disconnect', name: 'disconnect' },
-  { at: 'group', key: 'MaxRunDuration', name: 'max_run_duration' },
   { at: 'group', key: 'EphemeralDisk.Sticky', name: 'sticky' },
   { at: 'group', key: 'EphemeralDisk.Migrate', name: 'migrate` in `ephemeral_disk' },
   { at: 'task', key: 'Services', name: 'service', when: isNative },

@@ -1,0 +1,74 @@
+import { type Millis, toMillis } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import type { AllocRunner } from './alloc-runner.js';
+import { taskEvents } from './task-events.js';
+import { sleep, type Timers } from './timers.js';
+
+/** Longest sleep while anything has a limit: clocks jump when a machine was suspended. */
+const LOOK_MS: Millis = 5_000;
+const IDLE_MS: Millis = 60_000;
+
+export interface DisconnectStopOptions {
+  /** When a server last acknowledged this node; null = not since the agent began. */
+  lastContactMs: () => Millis | null;
+  runners: () => readonly AllocRunner[];
+  timers: Timers;
+  log: Log;
+}
+
+/**
+ * `stop_on_client_after`: when no server has been reached for that long, the allocations that say so are stopped here, so
+ * that the servers may count on it and start them elsewhere. The agent's start counts as contact: nobody can tell how long
+ * the network was gone before.
+ */
+export class DisconnectStop {
+  private readonly options: DisconnectStopOptions;
+  private readonly begunMs: Millis;
+  private wake = new AbortController();
+
+  constructor(options: DisconnectStopOptions) {
+    this.options = options;
+    this.begunMs = options.timers.now();
+  }
+
+  /** The allocations have changed: looks at them now. */
+  refresh(): void {
+    this.wake.abort();
+  }
+
+  /** Runs until `signal` is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const waitMs = this.look();
+      await sleep(this.options.timers, waitMs, signal, this.wake.signal);
+      if (this.wake.signal.aborted) this.wake = new AbortController();
+    }
+  }
+
+  /** Stops what is due; returns how long nothing will be. */
+  private look(): Millis {
+    const { lastContactMs, runners, timers, log } = this.options;
+    const silentMs = timers.now() - Math.max(lastContactMs() ?? 0, this.begunMs);
+    let waitMs = IDLE_MS;
+    for (const runner of runners()) {
+      const limit = stopAfter(runner);
+      if (limit === 0 || runner.isEnding) continue;
+      const leftMs = toMillis(limit) - silentMs;
+      if (leftMs > 0) {
+        waitMs = Math.min(waitMs, leftMs, LOOK_MS);
+        continue;
+      }
+      log.warn('no server was reached for stop_on_client_after: stopping the allocation', {
+        alloc: runner.id,
+        silentMs,
+      });
+      void runner.end(taskEvents.clientDisconnected(limit));
+    }
+    return waitMs;
+  }
+}
+
+/** Nanoseconds; 0 = runs on. */
+function stopAfter({ alloc }: AllocRunner): number {
+  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Disconnect?.StopOnClientAfter ?? 0;
+}

@@ -64,6 +64,9 @@ const REFUSED: [level: Level, text: string, message: RegExp, type?: string][] = 
   ],
   ['task', template('data = "{{ with secret \\"a\\" }}{{ end }}"'), /asks Vault with `secret`.*use nomadVar/],
   ['task', template('data = "{{ range service \\"db\\" }}{{ end }}"'), /with `service`.*use nomadService/],
+  ['task', template('data = "{{- range services }}{{ end }}"'), /with `services`.*use nomadServices/],
+  ['task', template('data = "{{ if eq (keyOrDefault \\"a\\" \\"b\\") \\"c\\" }}{{ end }}"'), /with `keyOrDefault`/],
+  ['task', template('data = "[[ key \\"a\\" ]]"\n left_delimiter = "[["\n right_delimiter = "]]"'), /with `key`/],
   ['group', nomad('name = "a_b"'), /Service "a_b": the name must be 1 to 63 letters/],
   [
     'group',

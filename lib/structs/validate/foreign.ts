@@ -1,4 +1,4 @@
-import type { Job, Task } from '../job.js';
+import type { Job, Task, Template } from '../job.js';
 import type { Service } from '../service.js';
 import type { Report } from './issue.js';
 
@@ -30,7 +30,7 @@ function refuseInTask(task: Task, report: Report): void {
     report.error('Kind', `\`kind\` ${JSON.stringify(task.Kind)} is Consul Connect's, and ${NO_CONSUL}: leave it out`);
   }
   for (const [i, template] of (task.Templates ?? []).entries()) {
-    const found = foreignFunction(template.EmbeddedTmpl);
+    const found = foreignFunction(template);
     if (found) report.at('Templates').at(i).error('EmbeddedTmpl', found);
   }
   for (const [i, secret] of (task.Secrets ?? []).entries()) {
@@ -91,11 +91,12 @@ const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
 const VAULTS = ['secret', 'secrets', 'pkiCert'];
 
 /** What to say of the first function in a template's text that asks Consul or Vault. */
-function foreignFunction(text: string): string | undefined {
-  for (const [, action = ''] of text.matchAll(/\{\{-?([\s\S]*?)-?\}\}/g)) {
-    // Only where a function can be called: at the start, behind a keyword, in parentheses, after | or :=.
+function foreignFunction({ EmbeddedTmpl, LeftDelim, RightDelim }: Template): string | undefined {
+  const [left, right] = [LeftDelim || '{{', RightDelim || '}}'].map((text) => text.replace(/\W/g, '\\$&'));
+  for (const [, action = ''] of EmbeddedTmpl.matchAll(new RegExp(`${left}([\\s\\S]*?)${right}`, 'g'))) {
     const plain = action.replace(/"(?:\\.|[^"\\])*"|`[^`]*`/g, '""').replace(/\/\*[\s\S]*?\*\//g, '');
-    for (const [, word = ''] of plain.matchAll(/(?:^|[(|=]|\b(?:with|range|if|else))\s*([A-Za-z]+)\s+(?=["$(.])/g)) {
+    // Only where a function can be called: at the start, behind a keyword, in parentheses, after | or :=.
+    for (const [, word = ''] of plain.matchAll(/(?<=(?:^-?|[(|=]|\b(?:with|range|if|else)\b)\s*)([A-Za-z]+)\b/g)) {
       const instead = Object.hasOwn(FOREIGN_FUNCTIONS, word) ? FOREIGN_FUNCTIONS[word] : undefined;
       if (instead === undefined) continue;
       const [whose, none] = VAULTS.includes(word) ? ['Vault', NO_VAULT] : ['Consul', NO_CONSUL];

@@ -40,6 +40,7 @@ export const COMMANDS: Record<string, Entry> = {
   status: entry('Shows whatever has this id or name', () => import('./commands/status.js')),
   'system gc': entry('Collects garbage now', () => import('./commands/system-gc.js')),
   version: entry('Prints the version', () => import('./commands/version.js')),
+  why: entry('Says why a job or an allocation is where it is', () => import('./commands/why.js')),
 
   exec: alias(() => import('./commands/alloc-exec.js')),
   fs: alias(() => import('./commands/alloc-fs.js')),

@@ -23,6 +23,7 @@ import { nodeClientEndpoints } from './endpoints/node-client.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
+import { whyEndpoints } from './endpoints/why.js';
 import { createLeader, type Leader } from './leader.js';
 import { createNodeWatch } from './node-watch.js';
 import { createPeriodic } from './periodic.js';
@@ -82,6 +83,7 @@ export function createServer(options: ServerOptions): Server {
       ...nodePoolEndpoints(context),
       ...allocEndpoints(context),
       ...evalEndpoints(context),
+      ...whyEndpoints(context),
       ...deploymentEndpoints(context),
       ...nodeEndpoints(context),
       ...nodeClientEndpoints(context),

@@ -6,6 +6,7 @@ import type { JobDiff } from './job-diff.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
 import type { NodePool } from './node-pool.js';
 import type { JobScaleStatus } from './scaling.js';
+import type { Why } from './why.js';
 
 // The words agents say to each other, and the HTTP API to the server: one table of methods, named as Nomad names them.
 // HTTP routes, the client and (over the mesh) other agents all come through here, so that authorisation, forwarding and
@@ -304,6 +305,9 @@ export interface RpcMethods {
   'Job.Evaluations': Query<{ JobID: string }, { Evaluations: Evaluation[] }>;
   'Job.Deployments': Query<{ JobID: string; All?: boolean }, { Deployments: Deployment[] }>;
   'Job.LatestDeployment': Query<{ JobID: string }, { Deployment: Deployment | null }>;
+  /** An extension: see structs/why.ts. */
+  'Job.Why': Query<{ JobID: string }, { Why: Why | null }>;
+  'Alloc.Why': Query<{ AllocID: string }, { Why: Why | null }>;
   'Job.Summary': Query<{ JobID: string }, { JobSummary: JobSummary | null }>;
 
   /** Makes a job of a parameterized one. Payload is base64. */

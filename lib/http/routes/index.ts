@@ -11,10 +11,12 @@ import { nodePoolRoutes } from './node-pools.js';
 import { nodeRoutes } from './nodes.js';
 import { operatorRoutes } from './operator.js';
 import { searchRoutes } from './search.js';
+import { whyRoutes } from './why.js';
 
 /** Every route of the API. Within one table the first pattern that fits wins. */
 export const ROUTES: readonly Routes[] = [
   jobChildrenRoutes,
+  whyRoutes,
   jobRoutes,
   allocationRoutes,
   evaluationRoutes,

@@ -1,0 +1,170 @@
+import type { Allocation } from '../../structs/allocation.js';
+import type { Deployment } from '../../structs/deployment.js';
+import type { Evaluation } from '../../structs/evaluation.js';
+import type { Job, TaskGroup } from '../../structs/job.js';
+import type { Why, WhyGroup } from '../../structs/why.js';
+import type { StateReader } from '../ports.js';
+import { isClientTerminal, isTerminal } from '../usage.js';
+import { askOf, createJudge, type Refusal } from './refusal.js';
+import { refusalSentences } from './sentences.js';
+import { allocStory, inOrder, jobStory } from './story.js';
+
+/** What an explanation is made from: the world as a scheduler sees it, and what is remembered of the job. */
+export interface ExplainInput {
+  readonly state: StateReader;
+  readonly evals: readonly Evaluation[];
+  readonly deployments: readonly Deployment[];
+}
+
+/** Why a job is as it is: for each group how much of it is placed, and what refuses the rest now. */
+export function explainJob(job: Job, input: ExplainInput): Why {
+  const { state } = input;
+  const allocs = state.allocsByJob(job.Namespace, job.ID);
+  const groups = job.TaskGroups.map((group) => explainGroup(job, group, allocs, state));
+  const short = groups.filter(({ Wanted, Placed }) => Placed < Wanted);
+  return {
+    Kind: 'job',
+    ID: job.ID,
+    Namespace: job.Namespace,
+    JobID: job.ID,
+    Summary: jobSummary(job, groups, short),
+    Groups: groups,
+    Choice: [],
+    Story: jobStory(job, allocs, input),
+  };
+}
+
+/** Why an allocation is where it is, or is no more. */
+export function explainAlloc(alloc: Allocation, input: ExplainInput): Why {
+  const { state } = input;
+  const job = state.jobById(alloc.Namespace, alloc.JobID) ?? alloc.Job;
+  const group = job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const allocs = state.allocsByJob(alloc.Namespace, alloc.JobID);
+  return {
+    Kind: 'allocation',
+    ID: alloc.ID,
+    Namespace: alloc.Namespace,
+    JobID: alloc.JobID,
+    Summary: allocSummary(alloc),
+    Groups: job && group && isTerminal(alloc) ? [explainGroup(job, group, allocs, state)] : [],
+    Choice: choiceOf(alloc, state),
+    Story: inOrder(allocStory(alloc, state)),
+  };
+}
+
+function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[], state: StateReader): WhyGroup {
+  const judge = createJudge(state, job, group);
+  const byRule = new Map<string, Refusal[]>();
+  let nodes = 0;
+  let withRoom = 0;
+  let eligible = 0;
+  for (const node of state.nodes()) {
+    nodes++;
+    const refusal = judge(node);
+    if (!refusal || !['status', 'place', 'rule'].includes(refusal.kind)) eligible++;
+    if (!refusal) {
+      withRoom++;
+      continue;
+    }
+    const same = byRule.get(refusal.rule);
+    if (same) same.push(refusal);
+    else byRule.set(refusal.rule, [refusal]);
+  }
+  const ask = askOf(group);
+  const refusals = [...byRule.values()]
+    .sort((a, b) => b.length - a.length)
+    .map((same) => refusalSentences(same, nodes, ask));
+  const own = allocs.filter((alloc) => alloc.TaskGroup === group.Name);
+  const live = own.filter((alloc) => !isTerminal(alloc));
+  const isPerNode = job.Type === 'system' || job.Type === 'sysbatch';
+  const done = job.Type === 'batch' ? own.filter(({ ClientStatus }) => ClientStatus === 'complete').length : 0;
+  const wanted = job.Stop ? 0 : isPerNode ? eligible : Math.max(0, group.Count - done);
+  const counts = {
+    Group: group.Name,
+    Wanted: wanted,
+    Placed: live.length,
+    Running: live.filter(({ ClientStatus }) => ClientStatus === 'running').length,
+    Nodes: nodes,
+    NodesWithRoom: withRoom,
+    Refusals: refusals,
+  };
+  return { ...counts, Summary: groupSummary(counts) };
+}
+
+function groupSummary({ Group, Wanted, Placed, Running, Nodes, NodesWithRoom }: Omit<WhyGroup, 'Summary'>): string {
+  const where = `Group "${Group}": ${Running} of ${Wanted} running`;
+  if (Placed >= Wanted) {
+    return Running >= Wanted ? `${where}.` : `${where}; all are placed, and their nodes are yet to start them.`;
+  }
+  const missing = Wanted - Placed;
+  if (Nodes === 0) return `${where}; ${missing} not placed, for there is no node: start an agent with a client.`;
+  if (NodesWithRoom === 0) return `${where}; ${missing} not placed, for none of ${Nodes} nodes will take one.`;
+  return `${where}; ${missing} not placed yet, though ${NodesWithRoom} of ${Nodes} nodes would take one: an evaluation, a roll-out or a delay before the next try is under way (see the story).`;
+}
+
+function jobSummary(job: Job, groups: readonly WhyGroup[], short: readonly WhyGroup[]): string {
+  if (job.Stop) return `Job "${job.ID}" was stopped: nothing of it should run.`;
+  if (short.length > 0) {
+    return `Job "${job.ID}" is short of ${short.reduce((sum, { Wanted, Placed }) => sum + Wanted - Placed, 0)} allocations.`;
+  }
+  const starting = groups.some(({ Running, Wanted }) => Running < Wanted);
+  return starting
+    ? `Job "${job.ID}" is placed, and not all of it has started.`
+    : `Job "${job.ID}" has all that it asks for.`;
+}
+
+function allocSummary(alloc: Allocation): string {
+  const name = `Allocation ${alloc.Name}`;
+  const on = `on node ${alloc.NodeName}`;
+  if (alloc.DesiredStatus !== 'run') {
+    const why = alloc.DesiredDescription === '' ? '' : `: ${alloc.DesiredDescription}`;
+    return isClientTerminal(alloc)
+      ? `${name} ran ${on} and was stopped${why}.`
+      : `${name} is to be stopped ${on}${why}; its node has not said yet that it is.`;
+  }
+  switch (alloc.ClientStatus) {
+    case 'running':
+      return `${name} runs ${on}.`;
+    case 'pending':
+      return `${name} was given to node ${alloc.NodeName}, which has not started it yet.`;
+    case 'complete':
+      return `${name} is done; it ran ${on}.`;
+    case 'failed':
+      return `${name} failed ${on}${failedNext(alloc)}.`;
+    case 'lost':
+      return `${name} is lost: node ${alloc.NodeName} went away with it${replacedBy(alloc)}.`;
+    case 'unknown':
+      return `${name} is out of reach with node ${alloc.NodeName}; it may still run there.`;
+  }
+}
+
+function failedNext(alloc: Allocation): string {
+  if (alloc.NextAllocation !== '') return replacedBy(alloc);
+  if (alloc.FollowupEvalID !== '') return '; it will be placed again after a delay';
+  return '; it is not placed again: its reschedule policy forbids it or is used up';
+}
+
+const replacedBy = ({ NextAllocation }: Allocation): string =>
+  NextAllocation === '' ? '' : `; allocation ${NextAllocation} took its place`;
+
+/** How the node was chosen, from what the scheduler wrote down when it chose. */
+function choiceOf(alloc: Allocation, state: StateReader): string[] {
+  const metrics = alloc.Metrics;
+  if (!metrics) return [];
+  const nameOf = (id: string): string => state.nodeById(id)?.Name ?? id;
+  const lines = [
+    `${metrics.NodesEvaluated} of ${metrics.NodesInPool} nodes were looked at: ${metrics.NodesFiltered} refused by a rule, ${metrics.NodesExhausted} without room.`,
+  ];
+  for (const [rule, count] of Object.entries(metrics.ConstraintFiltered ?? {}))
+    lines.push(`${count} refused by: ${rule}`);
+  for (const [what, count] of Object.entries(metrics.DimensionExhausted ?? {}))
+    lines.push(`${count} short of: ${what}`);
+  for (const { NodeID, NormScore, Scores } of metrics.ScoreMetaData ?? []) {
+    const parts = Object.entries(Scores)
+      .filter(([, score]) => score !== 0)
+      .map(([part, score]) => `${part} ${score.toFixed(3)}`);
+    const chosen = NodeID === alloc.NodeID ? ' (chosen)' : '';
+    lines.push(`${nameOf(NodeID)}${chosen}: score ${NormScore.toFixed(3)} from ${parts.join(', ') || 'nothing'}`);
+  }
+  return lines;
+}

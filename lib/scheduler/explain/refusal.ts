@@ -1,0 +1,111 @@
+import type { Allocation } from '../../structs/allocation.js';
+import type { Job, TaskGroup } from '../../structs/job.js';
+import type { Node } from '../../structs/node.js';
+import { groupChecks, jobChecks } from '../feasible/checks.js';
+import { DeviceProgram } from '../feasible/devices.js';
+import { isInReach } from '../fleet.js';
+import type { StateReader } from '../ports.js';
+import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal } from '../usage.js';
+
+/** The first rule by which a node refuses one more allocation of a group. `short`: by how much, where that can be said. */
+export interface Refusal {
+  readonly kind: 'status' | 'place' | 'rule' | 'distinct' | 'cpu' | 'memory' | 'disk' | 'port';
+  readonly rule: string;
+  readonly short: number;
+}
+
+/** What one allocation of a group asks for. */
+export interface GroupAsk {
+  readonly cpuMhz: number;
+  readonly memoryMb: number;
+  readonly diskMb: number;
+  readonly staticPorts: readonly number[];
+}
+
+export function askOf(group: TaskGroup): GroupAsk {
+  const usage = emptyUsage();
+  const tasks = group.Tasks.map(({ Name, Resources: { CPU, MemoryMB } }) => [
+    Name,
+    {
+      Cpu: { CpuShares: CPU, ReservedCores: null },
+      Memory: { MemoryMB, MemoryMaxMB: 0 },
+      Networks: null,
+      Devices: null,
+    },
+  ]);
+  addResources(usage, {
+    Tasks: Object.fromEntries(tasks),
+    TaskLifecycles: Object.fromEntries(group.Tasks.map((task) => [task.Name, task.Lifecycle])),
+    Shared: { DiskMB: group.EphemeralDisk.SizeMB, Networks: null, Ports: null },
+  });
+  const ports = (group.Networks ?? []).flatMap(({ ReservedPorts }) => ReservedPorts ?? []);
+  const staticPorts = ports.filter(({ IgnoreCollision }) => !IgnoreCollision).map(({ Value }) => Value);
+  return { cpuMhz: usage.cpuMhz, memoryMb: usage.memoryMb, diskMb: usage.diskMb, staticPorts };
+}
+
+/** Judges nodes one by one, slowly and plainly: for a person who asks, not for the scheduler. */
+export function createJudge(state: StateReader, job: Job, group: TaskGroup): (node: Node) => Refusal | null {
+  const onJob = jobChecks(job);
+  const hasDevices = group.Tasks.some(({ Resources }) => (Resources.Devices ?? []).length > 0);
+  const { group: onGroup, availability } = groupChecks(group, hasDevices ? new DeviceProgram(group.Tasks) : null);
+  const ask = askOf(group);
+  const name = `${job.ID}.${group.Name}[0]`;
+  return (node) => {
+    const status = statusRefusal(node);
+    if (status !== '') return { kind: 'status', rule: status, short: 0 };
+    if (!isInReach(node, ['*'], job.NodePool)) return place(`node pool "${job.NodePool}"`);
+    if (!isInReach(node, job.Datacenters, job.NodePool)) return place(`datacenters ${job.Datacenters.join(', ')}`);
+    for (const check of [...onJob, ...onGroup]) {
+      if (!check.holds(node)) return { kind: 'rule', rule: check.reason, short: 0 };
+    }
+    for (const check of availability) {
+      if (!check.holds(node, name)) return { kind: 'rule', rule: check.reason, short: 0 };
+    }
+    const held = state.allocsByNode(node.ID);
+    if (isTakenForDistinct(job, group, held)) return { kind: 'distinct', rule: 'distinct_hosts', short: 0 };
+    return shortage(node, held, ask);
+  };
+}
+
+const place = (rule: string): Refusal => ({ kind: 'place', rule, short: 0 });
+
+function statusRefusal(node: Node): string {
+  if (node.Status !== 'ready') return node.Status;
+  if (node.DrainStrategy !== null) return 'draining';
+  return node.SchedulingEligibility === 'eligible' ? '' : 'ineligible';
+}
+
+/** Whether distinct_hosts keeps the node, which has one already, from getting another. */
+function isTakenForDistinct(job: Job, group: TaskGroup, held: readonly Allocation[]): boolean {
+  const asks = (constraints: Job['Constraints']): boolean =>
+    (constraints ?? []).some(({ Operand, RTarget }) => Operand === 'distinct_hosts' && RTarget !== 'false');
+  const ofJob = asks(job.Constraints);
+  if (!ofJob && !asks(group.Constraints)) return false;
+  return held.some(
+    (alloc) =>
+      alloc.Namespace === job.Namespace &&
+      alloc.JobID === job.ID &&
+      (ofJob || alloc.TaskGroup === group.Name) &&
+      !isTerminal(alloc),
+  );
+}
+
+function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk): Refusal | null {
+  const used = emptyUsage();
+  const ports = new Set<number>();
+  for (const alloc of held) {
+    if (isClientTerminal(alloc)) continue;
+    addResources(used, alloc.AllocatedResources);
+    for (const { Value } of alloc.AllocatedResources.Shared.Ports ?? []) ports.add(Value);
+  }
+  const capacity = capacityOf(node);
+  const over = (kind: 'cpu' | 'memory' | 'disk', short: number): Refusal | null =>
+    short > 0 ? { kind, rule: kind, short } : null;
+  const taken = ask.staticPorts.find((port) => ports.has(port));
+  if (taken !== undefined) return { kind: 'port', rule: `port ${taken}`, short: 0 };
+  return (
+    over('cpu', used.cpuMhz + ask.cpuMhz - capacity.cpuMhz) ??
+    over('memory', used.memoryMb + ask.memoryMb - capacity.memoryMb) ??
+    over('disk', used.diskMb + ask.diskMb - capacity.diskMb)
+  );
+}

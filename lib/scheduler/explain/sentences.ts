@@ -1,0 +1,72 @@
+import type { WhyRefusal } from '../../structs/why.js';
+import { assertNever } from '../../util/assert.js';
+import type { GroupAsk, Refusal } from './refusal.js';
+
+const DIMENSION = {
+  cpu: { unit: 'MHz', what: 'free CPU', key: 'resources.cpu', of: (ask: GroupAsk) => ask.cpuMhz },
+  memory: { unit: 'MiB', what: 'free memory', key: 'resources.memory', of: (ask: GroupAsk) => ask.memoryMb },
+  disk: { unit: 'MiB', what: 'free disk', key: 'ephemeral_disk.size', of: (ask: GroupAsk) => ask.diskMb },
+} as const;
+
+/** The refusals of one rule as a sentence, and what would have to change for one of the nodes to do. */
+export function refusalSentences(same: readonly Refusal[], nodes: number, ask: GroupAsk): WhyRefusal {
+  const [first] = same;
+  if (!first) return { Rule: '', Nodes: 0, Sentence: '', Change: '' };
+  const of = `${same.length} of ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`;
+  const verb = (one: string, many: string): string => (same.length === 1 ? one : many);
+  const said = (Sentence: string, Change: string): WhyRefusal => ({
+    Rule: first.rule,
+    Nodes: same.length,
+    Sentence: `${of} ${Sentence}`,
+    Change,
+  });
+  switch (first.kind) {
+    case 'status':
+      return said(`${verb('is', 'are')} ${first.rule}`, statusChange(first.rule));
+    case 'place':
+      return said(
+        `${verb('is', 'are')} not in ${first.rule}`,
+        'change the node_pool or the datacenters of the job, or add a node there',
+      );
+    case 'rule':
+      return said(`${verb('does', 'do')} not meet: ${first.rule}`, ruleChange(first.rule));
+    case 'distinct':
+      return said(
+        `already ${verb('runs', 'run')} one, and distinct_hosts allows one on each node`,
+        'lower the count, remove distinct_hosts, or add a node',
+      );
+    case 'port':
+      return said(
+        `${verb('has', 'have')} the static ${first.rule} in use`,
+        'ask for another port or a dynamic one, stop what holds it, or add a node',
+      );
+    case 'cpu':
+    case 'memory':
+    case 'disk': {
+      const { unit, what, key, of: askOf } = DIMENSION[first.kind];
+      const shorts = same.map(({ short }) => short);
+      const [least, most] = [Math.min(...shorts), Math.max(...shorts)];
+      const amount = least === most ? `${least}` : `${least} to ${most}`;
+      const enough = askOf(ask) - least;
+      const lower = enough > 0 ? `lower ${key} from ${askOf(ask)} to ${enough} ${unit} in all, ` : '';
+      return said(
+        `${verb('lacks', 'lack')} ${amount} ${unit} of ${what}`,
+        `free ${least} ${unit} on one of them, ${lower}or add a node`,
+      );
+    }
+    default:
+      return assertNever(first.kind);
+  }
+}
+
+function statusChange(status: string): string {
+  if (status === 'ineligible') return 'make one eligible: meshnomad node eligibility -enable <node>';
+  if (status === 'draining') return 'end the drain: meshnomad node drain -disable <node>';
+  return 'bring the agent on one of them back, or see why it cannot be reached';
+}
+
+function ruleChange(rule: string): string {
+  if (rule === 'missing drivers') return 'enable or install the driver on one of them, or use another driver';
+  if (rule.startsWith('missing')) return 'provide what is missing on one of them, or take it out of the job';
+  return 'change the constraint, or add a node that meets it';
+}

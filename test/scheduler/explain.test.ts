@@ -1,0 +1,109 @@
+import t from 'tap';
+import { explainAlloc, explainJob } from '../../lib/scheduler/explain/explain.js';
+import type { Job } from '../../lib/structs/job.js';
+import type { Why } from '../../lib/structs/why.js';
+import { createTestWorld, type TestWorld, webJob } from '../server/world.js';
+
+const memory = (MemoryMB: number) => {
+  const job = webJob();
+  const [group] = job.TaskGroups ?? [];
+  const [task] = group?.Tasks ?? [];
+  if (!group || !task) throw new Error('webJob has a task');
+  const Tasks = [{ ...task, Resources: { ...task.Resources, MemoryMB } }];
+  return { ...job, TaskGroups: [{ ...group, Tasks, Count: 3 }] };
+};
+
+async function register(world: TestWorld, job: Partial<Job>): Promise<void> {
+  await world.call('Job.Register', { Job: job });
+  await world.time.advance(0);
+}
+
+const whyOf = async (world: TestWorld): Promise<Why> => {
+  const { Why } = await world.call('Job.Why', { JobID: 'web' });
+  if (!Why) throw new Error('the job is known');
+  return Why;
+};
+
+t.test('nodes that lack memory are told with how much, and what would help', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1);
+  await world.addNode(2);
+  await register(world, memory(6000));
+  const why = await whyOf(world);
+  t.equal(why.Summary, 'Job "web" is short of 1 allocations.');
+  const [group] = why.Groups;
+  t.match(group, { Wanted: 3, Placed: 2, Nodes: 2, NodesWithRoom: 0 });
+  t.strictSame(group?.Refusals, [
+    {
+      Rule: 'memory',
+      Nodes: 2,
+      Sentence: '2 of 2 nodes lack 3808 MiB of free memory',
+      Change: 'free 3808 MiB on one of them, lower resources.memory from 6000 to 2192 MiB in all, or add a node',
+    },
+  ]);
+  t.ok(
+    why.Story.some(({ Text }) => /looked at for job-register: placed 2; 1 of web found no node/.test(Text)),
+    JSON.stringify(why.Story),
+  );
+  // The proof of the advice: what it says is enough is.
+  await register(world, memory(2192));
+  t.equal((await whyOf(world)).Groups[0]?.Placed, 3);
+});
+
+t.test('each node counts once, under the first rule that refuses it', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1, { Datacenter: 'far' });
+  await world.addNode(2, { Attributes: { 'kernel.name': 'plan9', 'driver.mock_driver': '1' } });
+  const ready = await world.addNode(3);
+  await world.call('Node.UpdateEligibility', { NodeID: ready.ID, Eligibility: 'ineligible' });
+  await register(
+    world,
+    webJob({
+      Datacenters: ['dc1'],
+      Constraints: [{ LTarget: '${attr.kernel.name}', RTarget: 'linux', Operand: '=' }],
+    }),
+  );
+  const sentences = (await whyOf(world)).Groups[0]?.Refusals.map(({ Sentence }) => Sentence);
+  t.strictSame(sentences?.sort(), [
+    '1 of 3 nodes does not meet: ${attr.kernel.name} = linux',
+    '1 of 3 nodes is ineligible',
+    '1 of 3 nodes is not in datacenters dc1',
+  ]);
+});
+
+t.test('without any node the answer says so', async (t) => {
+  const world = createTestWorld();
+  await register(world, webJob());
+  t.match((await whyOf(world)).Groups[0]?.Summary, /there is no node: start an agent with a client/);
+});
+
+t.test('an allocation tells how its node was chosen and what became of it', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await register(world, webJob({ count: 1 }));
+  await world.obey(node);
+  const [alloc] = world.allocs();
+  if (!alloc) throw new Error('nothing was placed');
+  const { Why } = await world.call('Alloc.Why', { AllocID: alloc.ID });
+  t.equal(Why?.Summary, 'Allocation web.web[0] runs on node n1.');
+  t.match(Why?.Choice[0], /1 of 1 nodes were looked at/);
+  t.match(Why?.Choice[1], /n1 \(chosen\): score/);
+  t.equal(Why?.Story[0]?.Text, 'placed on n1');
+  await world.call('Job.Deregister', { JobID: 'web' });
+  await world.time.advance(0);
+  const after = await world.call('Alloc.Why', { AllocID: alloc.ID });
+  t.match(after.Why?.Summary, /is to be stopped on node n1.*its node has not said yet/);
+});
+
+t.test('the same state gives the same explanation', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1);
+  await register(world, memory(6000));
+  const state = world.store.snapshot();
+  const job = state.jobById('default', 'web');
+  const [alloc] = world.allocs();
+  if (!job || !alloc) throw new Error('nothing was placed');
+  const input = { state, evals: state.evalsByJob('default', 'web'), deployments: [] };
+  t.strictSame(explainJob(job, input), explainJob(job, input));
+  t.strictSame(explainAlloc(alloc, input), explainAlloc(alloc, input));
+});

@@ -16,6 +16,8 @@ export class ApiError extends Error {
 export interface ApiReply<T> {
   value: T;
   index: number;
+  /** Where the next page of a list begins; '' when there is none. */
+  nextToken: string;
 }
 
 export interface Connection {
@@ -69,8 +71,9 @@ export class ApiClient {
     if (response.statusCode !== 200) throw await refusal(response);
     const text = await readText(response);
     const index = Number(response.headers['x-nomad-index'] ?? 0);
+    const nextToken = String(response.headers['x-nomad-nexttoken'] ?? '');
     try {
-      return { value: (text === '' ? null : JSON.parse(text)) as T, index };
+      return { value: (text === '' ? null : JSON.parse(text)) as T, index, nextToken };
     } catch {
       throw new ApiError(
         200,

@@ -36,6 +36,20 @@ export function allocTable(allocs: readonly AllocListStub[], options: { verbose:
   return formatTable([head, ...rows]);
 }
 
+/** The table of `deployment list`, the newest first. */
+export function deploymentTable(deployments: readonly Deployment[], verbose: boolean): string {
+  const rows = [...deployments]
+    .sort((a, b) => b.CreateIndex - a.CreateIndex)
+    .map((deployment) => [
+      shortId(deployment.ID, verbose),
+      deployment.JobID,
+      String(deployment.JobVersion),
+      deployment.Status,
+      deployment.StatusDescription,
+    ]);
+  return formatTable([['ID', 'Job ID', 'Job Version', 'Status', 'Description'], ...rows]);
+}
+
 /** A deployment: its facts, and the table of its groups. */
 export function deploymentText(deployment: Deployment, options: { verbose: boolean; withJob: boolean }): string {
   const facts: [string, string | number][] = [

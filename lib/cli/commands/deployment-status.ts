@@ -1,11 +1,11 @@
 import type { Deployment } from '../../structs/deployment.js';
 import type { AllocListStub } from '../../structs/rpc.js';
 import type { Command } from '../command.js';
-import { formatTable, paint, shortId } from '../format.js';
+import { paint } from '../format.js';
 import { Monitor } from '../monitor.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findDeployment } from '../resolve.js';
-import { allocTable, deploymentText } from '../tables.js';
+import { allocTable, deploymentTable, deploymentText } from '../tables.js';
 
 export const command: Command = {
   usage: 'meshnomad deployment status [options] [deployment]',
@@ -23,7 +23,7 @@ export const command: Command = {
     if (args[0] === undefined) {
       const deployments = (await api.get<Deployment[] | null>('/v1/deployments')).value ?? [];
       if (await printData(context, deployments)) return 0;
-      output.out(deployments.length === 0 ? 'No deployments found' : table(deployments, verbose));
+      output.out(deployments.length === 0 ? 'No deployments found' : deploymentTable(deployments, verbose));
       return 0;
     }
     const deployment = await findDeployment(api, args[0]);
@@ -39,16 +39,3 @@ export const command: Command = {
     return 0;
   },
 };
-
-function table(deployments: readonly Deployment[], verbose: boolean): string {
-  const rows = [...deployments]
-    .sort((a, b) => b.CreateIndex - a.CreateIndex)
-    .map((deployment) => [
-      shortId(deployment.ID, verbose),
-      deployment.JobID,
-      String(deployment.JobVersion),
-      deployment.Status,
-      deployment.StatusDescription,
-    ]);
-  return formatTable([['ID', 'Job ID', 'Job Version', 'Status', 'Description'], ...rows]);
-}

@@ -1,5 +1,5 @@
-import { ApiError } from '../api.js';
-import type { Command, Context } from '../command.js';
+import type { Command, Flags } from '../command.js';
+import { confirm } from '../confirm.js';
 import { Monitor } from '../monitor.js';
 import { takeArgs } from '../print.js';
 import { findJobId } from '../resolve.js';
@@ -21,7 +21,7 @@ export const command: Command = {
     takeArgs(args, 1, 1, '<job>');
     const api = await context.api();
     const id = await findJobId(api, args[0] as string);
-    if (id !== args[0] && !(await confirmed(context, id))) {
+    if (id !== args[0] && !(await confirmed(flags, id))) {
       output.out('Cancelling job stop');
       return 0;
     }
@@ -40,13 +40,9 @@ export const command: Command = {
 };
 
 /** A prefix may name another job than was meant: on a terminal the user is asked, elsewhere -yes is needed. */
-async function confirmed({ flags }: Context, id: string): Promise<boolean> {
-  if (flags.bool('yes')) return true;
-  if (!process.stdin.isTTY)
-    throw new ApiError(0, `the id given is a prefix of job ${JSON.stringify(id)}: write it whole, or add -yes`);
-  const { createInterface } = await import('node:readline/promises');
-  const reader = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await reader.question(`Are you sure you want to stop job ${JSON.stringify(id)}? [y/N] `);
-  reader.close();
-  return /^y(es)?$/i.test(answer.trim());
-}
+const confirmed = (flags: Flags, id: string): Promise<boolean> =>
+  confirm(
+    flags,
+    `Are you sure you want to stop job ${JSON.stringify(id)}?`,
+    `the id given is a prefix of job ${JSON.stringify(id)}: write it whole, or add -yes`,
+  );

@@ -4,6 +4,7 @@ import type { AllocListStub, HostStats, NodeListStub } from '../../structs/rpc.j
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { formatBytes, formatMegabytes, formatPairs, formatTable, formatTimeText, paint, shortId } from '../format.js';
+import { ownNode } from '../pick-node.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findNode } from '../resolve.js';
 import { allocTable } from '../tables.js';
@@ -28,11 +29,6 @@ export const command: Command = {
     return show(context, api, await findNode(api, args[0]));
   },
 };
-
-async function ownNode(api: ApiClient): Promise<string> {
-  const { value } = await api.get<{ stats?: { client?: { node_id?: string } } }>('/v1/agent/self');
-  return value.stats?.client?.node_id ?? '';
-}
 
 async function list(context: Context, api: ApiClient): Promise<number> {
   const { flags, output } = context;

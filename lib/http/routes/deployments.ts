@@ -9,6 +9,7 @@ export const deploymentRoutes: Routes = {
   '/v1/deployment/fail/:id': { PUT: fail },
   '/v1/deployment/pause/:id': { PUT: pause },
   '/v1/deployment/promote/:id': { PUT: promote },
+  '/v1/deployment/unblock/:id': { PUT: unblock },
   '/v1/deployment/allocation-health/:id': { PUT: allocationHealth },
   '/v1/deployment/:id': { GET: get },
 };
@@ -66,6 +67,14 @@ async function promote(exchange: Exchange) {
   };
   const reply = await exchange.rpc.call('Deployment.Promote', args, exchange);
   return written(reply, reply.Index);
+}
+
+/** Only a job of several regions waits for others, and there is one region here. */
+async function unblock(exchange: Exchange): Promise<never> {
+  const args = { ...exchange.reading(), DeploymentID: deploymentId(exchange) };
+  const { Deployment } = await exchange.rpc.call('Deployment.GetDeployment', args, exchange);
+  if (!Deployment) throw notFound('deployment not found');
+  throw badRequest(`can't unblock deployment: it is ${Deployment.Status}, not blocked`);
 }
 
 async function allocationHealth(exchange: Exchange) {

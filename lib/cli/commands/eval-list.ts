@@ -1,0 +1,64 @@
+import type { Evaluation } from '../../structs/evaluation.js';
+import type { Command } from '../command.js';
+import { formatTable, shortId } from '../format.js';
+import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+
+export const command: Command = {
+  usage: 'meshnomad eval list [options]',
+  about: 'Lists the evaluations that are known.',
+  flags: {
+    ...DATA_FLAGS,
+    filter: {
+      type: 'string',
+      value: 'expression',
+      help: 'Only those for which it holds, such as \'Type == "batch"\'.',
+    },
+    job: { type: 'string', value: 'job', help: 'Only those of this job.' },
+    'page-token': { type: 'string', value: 'token', help: 'Go on where an earlier page ended.' },
+    'per-page': { type: 'int', value: 'n', help: 'So many at once; default all.' },
+    status: {
+      type: 'string',
+      value: 'status',
+      help: 'Only those that are pending, blocked, complete, failed or canceled.',
+    },
+    verbose: { type: 'bool', help: 'Show whole ids.' },
+  },
+  async run(context) {
+    const { args, flags, output } = context;
+    takeArgs(args, 0, 0, '');
+    const api = await context.api();
+    const { value, nextToken } = await api.get<Evaluation[] | null>('/v1/evaluations', {
+      filter: flags.string('filter'),
+      job: flags.string('job'),
+      status: flags.string('status'),
+      per_page: flags.int('per-page'),
+      next_token: flags.string('page-token'),
+    });
+    const evals = value ?? [];
+    if (await printData(context, evals)) return 0;
+    output.out(evals.length === 0 ? 'No evals found' : table(evals, flags.bool('verbose')));
+    if (nextToken !== '') {
+      output.out(
+        `\nResults have been paginated. To get the next page run:\n\nmeshnomad eval list -per-page=${flags.int('per-page')} -page-token=${nextToken}`,
+      );
+    }
+    return 0;
+  },
+};
+
+function table(evals: readonly Evaluation[], verbose: boolean): string {
+  const rows = evals.map((evaluation) => [
+    shortId(evaluation.ID, verbose),
+    String(evaluation.Priority),
+    evaluation.TriggeredBy,
+    evaluation.JobID,
+    evaluation.Namespace,
+    evaluation.NodeID === '' ? '' : shortId(evaluation.NodeID, verbose),
+    evaluation.Status,
+    evaluation.Status === 'blocked'
+      ? 'N/A - In Progress'
+      : String(Object.keys(evaluation.FailedTGAllocs ?? {}).length > 0),
+  ]);
+  const head = ['ID', 'Priority', 'Triggered By', 'Job ID', 'Namespace', 'Node ID', 'Status', 'Placement Failures'];
+  return formatTable([head, ...rows]);
+}

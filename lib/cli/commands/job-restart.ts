@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Allocation } from '../../structs/allocation.js';
+import type { AllocListStub } from '../../structs/rpc.js';
+import { type ApiClient, ApiError } from '../api.js';
+import { type Command, type Context, UsageError } from '../command.js';
+import { confirm } from '../confirm.js';
+import { localTime, paint, shortId } from '../format.js';
+import { takeArgs } from '../print.js';
+import { findJobId } from '../resolve.js';
+
+const WAIT = '30s';
+
+export const command: Command = {
+  usage: 'meshnomad job restart [options] <job>',
+  about: `Restarts the allocations of a job, batch by batch: in place, or with -reschedule by stopping them and waiting for their
+replacements.`,
+  flags: {
+    'all-tasks': { type: 'bool', help: 'Also tasks that have ended.' },
+    'batch-size': { type: 'string', value: 'n|n%', help: 'So many at once; default 1.' },
+    'batch-wait': { type: 'duration', value: 'duration', help: 'Wait so long between batches.' },
+    group: { type: 'list', value: 'group', help: 'Only this group; may be given several times.' },
+    'no-shutdown-delay': { type: 'bool', help: 'With -reschedule: stop at once, whatever shutdown_delay says.' },
+    'on-error': {
+      type: 'string',
+      value: 'ask|fail',
+      help: 'After an error, ask whether to go on, or end; default ask.',
+    },
+    reschedule: { type: 'bool', help: 'Stop and replace instead of restarting in place.' },
+    task: { type: 'list', value: 'task', help: 'Only this task; may be given several times.' },
+    verbose: { type: 'bool', help: 'Show whole ids.' },
+    yes: { type: 'bool', help: 'Answer every question with yes.' },
+  },
+  async run(context) {
+    const { args, flags, output } = context;
+    takeArgs(args, 1, 1, '<job>');
+    if (flags.bool('reschedule') && (flags.bool('all-tasks') || flags.list('task').length > 0)) {
+      throw new UsageError('-reschedule is about whole allocations: it excludes -all-tasks and -task');
+    }
+    if (flags.bool('all-tasks') && flags.list('task').length > 0) {
+      throw new UsageError('-all-tasks and -task exclude each other');
+    }
+    const onError = flags.string('on-error') ?? 'ask';
+    if (onError !== 'ask' && onError !== 'fail') throw new UsageError('-on-error must be ask or fail');
+    const api = await context.api();
+    const id = await findJobId(api, args[0] as string);
+    const allocs = await running(api, id, flags.list('group'));
+    if (allocs.length === 0) {
+      output.out('No allocations to restart');
+      return 0;
+    }
+    const size = readBatchSize(flags.string('batch-size') ?? '1', allocs.length);
+    headline(context, `Restarting ${allocs.length} allocation${allocs.length === 1 ? '' : 's'}`);
+    for (let at = 0; at < allocs.length; at += size) {
+      if (at > 0) await sleep((flags.duration('batch-wait') ?? 0) / 1e6);
+      const outcomes = await Promise.allSettled(
+        allocs.slice(at, at + size).map((alloc) => restart(context, api, alloc)),
+      );
+      const failed = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error] : []));
+      if (failed.length === 0) continue;
+      for (const error of failed) output.error(`    ${error.message}`);
+      const last = at + size >= allocs.length;
+      if (last || onError === 'fail' || !(await goOn(context))) {
+        output.error('Job restart did not finish: see the errors above');
+        return 1;
+      }
+    }
+    headline(context, 'Finished job restart');
+    output.out('\nJob restarted successfully!');
+    return 0;
+  },
+};
+
+const goOn = ({ flags }: Context): Promise<boolean> =>
+  confirm(flags, 'Proceed with the next batch?', 'not going on after an error: add -yes to do so');
+
+/** A number, or a share of all, rounded up. */
+function readBatchSize(text: string, total: number): number {
+  const match = /^(\d{1,6})(%?)$/.exec(text);
+  const value = Number(match?.[1] ?? 0);
+  if (value < 1)
+    throw new UsageError(`-batch-size must be a number or a percentage above zero, not ${JSON.stringify(text)}`);
+  return match?.[2] ? Math.max(1, Math.ceil((total * value) / 100)) : value;
+}
+
+async function running(api: ApiClient, id: string, groups: readonly string[]): Promise<AllocListStub[]> {
+  const { value } = await api.get<AllocListStub[] | null>(`/v1/job/${encodeURIComponent(id)}/allocations`);
+  return (value ?? [])
+    .filter((alloc) => alloc.ClientStatus === 'running' && alloc.DesiredStatus === 'run')
+    .filter((alloc) => groups.length === 0 || groups.includes(alloc.TaskGroup))
+    .sort((a, b) => (a.Name < b.Name ? -1 : 1));
+}
+
+async function restart(context: Context, api: ApiClient, alloc: AllocListStub): Promise<void> {
+  const { flags } = context;
+  const name = JSON.stringify(shortId(alloc.ID, flags.bool('verbose')));
+  const where = `allocation ${name} for group ${JSON.stringify(alloc.TaskGroup)}`;
+  if (flags.bool('reschedule')) {
+    line(context, `Rescheduling ${where}`);
+    await reschedule(context, api, alloc);
+    return;
+  }
+  const path = `/v1/client/allocation/${alloc.ID}/restart`;
+  const tasks = flags.list('task');
+  if (tasks.length === 0) {
+    line(context, `Restarting ${flags.bool('all-tasks') ? 'all' : 'running'} tasks in ${where}`);
+    await api.put(path, { TaskName: '', AllTasks: flags.bool('all-tasks') });
+  }
+  for (const task of tasks) {
+    line(context, `Restarting task ${JSON.stringify(task)} in ${where}`);
+    await api.put(path, { TaskName: task, AllTasks: false });
+  }
+}
+
+/** Stops an allocation and waits until its replacement runs. */
+async function reschedule(context: Context, api: ApiClient, alloc: AllocListStub): Promise<void> {
+  await api.put(
+    `/v1/allocation/${alloc.ID}/stop`,
+    {},
+    { no_shutdown_delay: context.flags.bool('no-shutdown-delay') || undefined },
+  );
+  const followed = await until(api, alloc.ID, ({ NextAllocation }) => NextAllocation !== '');
+  const next = await until(api, followed.NextAllocation, ({ ClientStatus }) => ClientStatus !== 'pending');
+  const name = shortId(next.ID, context.flags.bool('verbose'));
+  if (next.ClientStatus !== 'running') throw new ApiError(0, `the replacement ${name} is ${next.ClientStatus}`);
+  line(context, `Allocation ${JSON.stringify(name)} is running as the replacement`);
+}
+
+async function until(api: ApiClient, id: string, holds: (alloc: Allocation) => boolean): Promise<Allocation> {
+  let index = 0;
+  for (;;) {
+    const reply = await api.get<Allocation>(`/v1/allocation/${id}`, { index, wait: WAIT });
+    if (holds(reply.value)) return reply.value;
+    index = reply.index;
+  }
+}
+
+function headline({ output }: Context, text: string): void {
+  output.out(paint(output.color, 'bold', `==> ${localTime(new Date())}: ${text}`));
+}
+
+function line({ output }: Context, text: string): void {
+  output.out(`    ${localTime(new Date())}: ${text}`);
+}

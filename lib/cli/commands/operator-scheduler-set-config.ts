@@ -1,0 +1,68 @@
+import type { SchedulerConfiguration } from '../../structs/rpc.js';
+import { type Command, type FlagSpec, UsageError } from '../command.js';
+import { takeArgs } from '../print.js';
+
+const PREEMPT = {
+  'preempt-batch-scheduler': 'BatchSchedulerEnabled',
+  'preempt-service-scheduler': 'ServiceSchedulerEnabled',
+  'preempt-sysbatch-scheduler': 'SysBatchSchedulerEnabled',
+  'preempt-system-scheduler': 'SystemSchedulerEnabled',
+} as const;
+
+const SWITCHES = {
+  'memory-oversubscription': 'MemoryOversubscriptionEnabled',
+  'pause-eval-broker': 'PauseEvalBroker',
+  'reject-job-registration': 'RejectJobRegistration',
+} as const;
+
+const onOff = (help: string): FlagSpec => ({ type: 'bool', help: `${help} Write =false to turn it off.` });
+
+export const command: Command = {
+  usage: 'meshnomad operator scheduler set-config [options]',
+  about: 'Changes how the scheduler is configured. What no flag names stays as it is.',
+  flags: {
+    'check-index': { type: 'int', value: 'index', help: 'Only if the configuration has this modify index.' },
+    'memory-oversubscription': onOff('Tasks may use more memory than they reserve, up to memory_max.'),
+    'pause-eval-broker': onOff('Evaluations wait; nothing is placed.'),
+    'preempt-batch-scheduler': onOff('Batch jobs may take the place of less important ones.'),
+    'preempt-service-scheduler': onOff('Service jobs may take the place of less important ones.'),
+    'preempt-sysbatch-scheduler': onOff('Sysbatch jobs may take the place of less important ones.'),
+    'preempt-system-scheduler': onOff('System jobs may take the place of less important ones.'),
+    'reject-job-registration': onOff('No job is registered, dispatched or scaled.'),
+    'scheduler-algorithm': {
+      type: 'string',
+      value: 'name',
+      help: '"binpack" fills nodes one by one, "spread" evenly.',
+    },
+  },
+  async run({ args, flags, output, api: connect }) {
+    takeArgs(args, 0, 0, '');
+    const algorithm = flags.string('scheduler-algorithm');
+    if (algorithm !== undefined && algorithm !== 'binpack' && algorithm !== 'spread') {
+      throw new UsageError(`-scheduler-algorithm must be binpack or spread, not ${JSON.stringify(algorithm)}`);
+    }
+    const path = '/v1/operator/scheduler/configuration';
+    const api = await connect();
+    const { SchedulerConfig: present } = (await api.get<{ SchedulerConfig: SchedulerConfiguration }>(path)).value;
+    const config = {
+      ...present,
+      PreemptionConfig: { ...present.PreemptionConfig },
+      SchedulerAlgorithm: algorithm ?? present.SchedulerAlgorithm,
+    };
+    for (const [flag, key] of Object.entries(PREEMPT)) {
+      config.PreemptionConfig[key] = flags.optionalBool(flag) ?? config.PreemptionConfig[key];
+    }
+    for (const [flag, key] of Object.entries(SWITCHES)) config[key] = flags.optionalBool(flag) ?? config[key];
+    // What was read is written back: a change by somebody else in between must not be undone.
+    const cas = flags.int('check-index') ?? present.ModifyIndex;
+    const { value } = await api.put<{ Updated: boolean }>(path, config, { cas });
+    if (value.Updated) {
+      output.out('Scheduler configuration updated!');
+      return 0;
+    }
+    output.error(
+      'Scheduler configuration could not be atomically updated, please check the latest index and try again',
+    );
+    return 1;
+  },
+};

@@ -1,0 +1,56 @@
+import type { Command } from '../command.js';
+import { formatTable } from '../format.js';
+import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+
+interface Member {
+  Name: string;
+  Addr: string;
+  Port: number;
+  Status: string;
+  Tags: Record<string, string>;
+}
+
+export const command: Command = {
+  usage: 'meshnomad server members [options]',
+  about: 'Lists the servers that are known, and which of them leads.',
+  flags: {
+    ...DATA_FLAGS,
+    detailed: { type: 'bool', help: 'All tags instead of columns.' },
+    verbose: { type: 'bool', help: 'The same as -detailed.' },
+  },
+  async run(context) {
+    const { args, flags, output } = context;
+    takeArgs(args, 0, 0, '');
+    const api = await context.api();
+    const members = (await api.get<{ Members: Member[] | null }>('/v1/agent/members')).value.Members ?? [];
+    if (await printData(context, members)) return 0;
+    members.sort((a, b) => (a.Name < b.Name ? -1 : 1));
+    const leader = (await api.get<string>('/v1/status/leader')).value;
+    if (flags.bool('detailed') || flags.bool('verbose')) {
+      const rows = members.map((member) => [member.Name, member.Addr, String(member.Port), tagsText(member.Tags)]);
+      output.out(formatTable([['Name', 'Address', 'Port', 'Tags'], ...rows]));
+      return 0;
+    }
+    const rows = members.map((member) => [
+      member.Name,
+      member.Addr,
+      String(member.Port),
+      member.Status,
+      String(leader === `${member.Addr}:${member.Tags['port'] ?? member.Port}`),
+      member.Tags['raft_vsn'] ?? '',
+      member.Tags['build'] ?? '',
+      member.Tags['dc'] ?? '',
+      member.Tags['region'] ?? '',
+    ]);
+    const head = ['Name', 'Address', 'Port', 'Status', 'Leader', 'Raft Version', 'Build', 'Datacenter', 'Region'];
+    output.out(formatTable([head, ...rows]));
+    if (leader === '') output.error('\nThere is no leader now.');
+    return 0;
+  },
+};
+
+const tagsText = (tags: Record<string, string>): string =>
+  Object.entries(tags)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');

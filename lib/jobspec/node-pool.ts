@@ -1,0 +1,90 @@
+import {
+  attributesOf,
+  type Block,
+  type Body,
+  blocksOf,
+  type Diagnostic,
+  diagnosticLine,
+  errorAt,
+  evaluate,
+  parseHcl,
+  STANDARD_FUNCTIONS,
+  toJs,
+} from '../hcl/index.js';
+import type { NodePool, NodePoolSchedulerConfiguration } from '../structs/node-pool.js';
+import { err, ok, type Result } from '../util/result.js';
+
+/** What `node pool init` writes. */
+export const INIT_POOL = `node_pool "example" {
+  description = "Example node pool"
+
+  # Whatever people should know of these nodes.
+  meta {
+    environment = "prod"
+    owner       = "sre"
+  }
+}
+`;
+
+/** Reads a file with one node_pool block, in HCL or, when it begins with a brace, as the API's JSON; errors name the place. */
+export function parseNodePool(source: string, filename: string): Result<Partial<NodePool>, string> {
+  if (/^\s*\{/.test(source)) return parsePoolJson(source, filename);
+  const { body, diagnostics } = parseHcl(source, filename);
+  const problems = [...diagnostics];
+  const [block, more] = blocksOf(body, 'node_pool');
+  if (problems.length > 0) return err(problems.map(diagnosticLine).join('\n'));
+  if (!block || more) return err(`${filename}: there must be one node_pool block`);
+  const pool = readPool(block, problems);
+  return problems.length > 0 ? err(problems.map(diagnosticLine).join('\n')) : ok(pool);
+}
+
+function parsePoolJson(source: string, filename: string): Result<Partial<NodePool>, string> {
+  try {
+    return ok(JSON.parse(source) as Partial<NodePool>);
+  } catch (error) {
+    return err(`${filename}: ${(error as Error).message}`);
+  }
+}
+
+function readPool(block: Block, problems: Diagnostic[]): Partial<NodePool> {
+  const { description, ...rest } = readAttributes(block.body, ['description', 'meta'], problems);
+  for (const item of block.body.items) {
+    if (item.kind === 'block' && !['meta', 'scheduler_config'].includes(item.type)) {
+      problems.push(errorAt(item.range, 'Unknown block', `node_pool has no block "${item.type}"`));
+    }
+  }
+  const [meta] = blocksOf(block.body, 'meta');
+  const [scheduler] = blocksOf(block.body, 'scheduler_config');
+  return {
+    Name: block.labels[0]?.value ?? '',
+    Description: String(description ?? ''),
+    Meta: (meta ? readAttributes(meta.body, null, problems) : (rest['meta'] ?? null)) as NodePool['Meta'],
+    SchedulerConfiguration: scheduler ? readScheduler(scheduler, problems) : null,
+  };
+}
+
+function readScheduler(block: Block, problems: Diagnostic[]): NodePoolSchedulerConfiguration {
+  const known = ['scheduler_algorithm', 'memory_oversubscription_enabled'];
+  const values = readAttributes(block.body, known, problems);
+  return {
+    SchedulerAlgorithm: String(
+      values['scheduler_algorithm'] ?? '',
+    ) as NodePoolSchedulerConfiguration['SchedulerAlgorithm'],
+    MemoryOversubscriptionEnabled: (values['memory_oversubscription_enabled'] ?? null) as boolean | null,
+  };
+}
+
+/** The attributes of a body by name; `known` null = any. */
+function readAttributes(body: Body, known: readonly string[] | null, problems: Diagnostic[]): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const { name, nameRange, expression } of attributesOf(body)) {
+    if (known && !known.includes(name)) {
+      problems.push(errorAt(nameRange, 'Unknown argument', `"${name}" is none of ${known.join(', ')}`));
+      continue;
+    }
+    const result = evaluate(expression, { functions: STANDARD_FUNCTIONS });
+    problems.push(...result.diagnostics);
+    if (result.diagnostics.length === 0) values[name] = known ? toJs(result.value) : String(toJs(result.value));
+  }
+  return values;
+}

@@ -18,6 +18,7 @@ import type { Fleet } from './fleet.js';
 import type { Ledger } from './ledger.js';
 import type { Occupancy } from './occupancy.js';
 import { AffinityScorer } from './rank/affinity.js';
+import { type Judge, OptionPool } from './rank/option-pool.js';
 import { SpreadScorer } from './rank/spread.js';
 import { addResources, emptyUsage } from './usage.js';
 
@@ -30,6 +31,10 @@ export interface GroupProgram {
   readonly distinct: readonly DistinctCheck[];
   readonly affinity: AffinityScorer | null;
   readonly spreads: readonly SpreadScorer[];
+  /** Options in order of their scores, where affinities or spreads ask for looking at many. */
+  readonly pool: OptionPool | null;
+  /** Spread and distinct_*: they go by where other allocations are. */
+  readonly judge: Judge;
   readonly cpuMhz: number;
   readonly memoryMb: number;
   readonly diskMb: number;
@@ -88,14 +93,22 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
   ledger.onChange((row) => {
     fitScores[row] = Number.NaN;
   });
+  const distinct = distinctChecks(job, group, world);
+  const spreads = compileSpreads(job, group, world);
+  const hasPreferences = affinities.length > 0 || spreads.length > 0;
   return {
     job,
     group,
     memo: new ClassMemo(checks.group, fleet.classes.length),
     availability: checks.availability,
-    distinct: distinctChecks(job, group, world),
+    distinct,
+    judge: {
+      boost: (row) => sumOfBoosts(spreads, row),
+      admits: (row) => distinct.every((check) => check.refusal(row) === ''),
+    },
     affinity: affinities.length > 0 ? new AffinityScorer(fleet, columns, affinities) : null,
-    spreads: compileSpreads(job, group, world),
+    spreads,
+    pool: hasPreferences && !asksByName(group) ? compilePool(world) : null,
     cpuMhz: ask.cpuMhz,
     memoryMb: ask.memoryMb,
     diskMb: ask.diskMb,
@@ -110,6 +123,27 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
     tasks,
     lifecycles,
   };
+}
+
+function sumOfBoosts(spreads: readonly SpreadScorer[], row: number): number {
+  let sum = 0;
+  for (const spread of spreads) sum += spread.boost(row);
+  return sum;
+}
+
+/** Whether nodes will do for one allocation of the group and not for another. */
+function asksByName(group: TaskGroup): boolean {
+  return Object.values(group.Volumes ?? {}).some(({ PerAlloc }) => PerAlloc);
+}
+
+function compilePool({ columns, ledger, occupancy }: ProgramWorld): OptionPool {
+  const pool = new OptionPool(columns);
+  ledger.onChange((row) => pool.touch(row));
+  occupancy.follow((row, _, change) => {
+    pool.touch(row);
+    if (change < 0) pool.unpark();
+  });
+  return pool;
 }
 
 function compileSpreads(job: Job, group: TaskGroup, { fleet, columns, occupancy }: ProgramWorld): SpreadScorer[] {

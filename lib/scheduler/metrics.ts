@@ -10,6 +10,8 @@ export type ScoreParts = Record<string, number>;
 /** Counts why nodes were refused while one allocation looks for its node. */
 export class MetricCounter {
   evaluated = 0;
+  /** Options that were known from earlier placements, and compared without being looked at again. */
+  known = 0;
   #filtered = 0;
   #exhausted = 0;
   #classFiltered: Record<string, number> | null = null;
@@ -23,6 +25,7 @@ export class MetricCounter {
   /** Begins the count for another allocation. */
   reset(): void {
     this.evaluated = 0;
+    this.known = 0;
     this.#filtered = 0;
     this.#exhausted = 0;
     this.#classFiltered = null;
@@ -75,7 +78,7 @@ export class MetricCounter {
     parts: (row: number) => ScoreParts;
   }): AllocMetric {
     return {
-      NodesEvaluated: this.evaluated,
+      NodesEvaluated: this.evaluated + this.known,
       NodesFiltered: this.#filtered,
       NodesInPool: options.inPool,
       NodePool: options.pool,

@@ -14,6 +14,7 @@ import { MetricCounter, type ScoreParts } from './metrics.js';
 import type { Occupancy } from './occupancy.js';
 import { Preemption } from './preemption.js';
 import { antiAffinityScore, preemptionScore } from './rank/fit-score.js';
+import type { OptionPool } from './rank/option-pool.js';
 import { Room } from './room.js';
 
 /** Options scored 0 or less that are put aside while others remain. */
@@ -21,6 +22,8 @@ const SKIPPED_MAX = 3;
 /** Least number of options that affinities and spreads choose from. */
 const SCORED_MIN = 100;
 const PENALTY_SCORE = -1;
+/** Nodes that one placement may look at for the first time: others are waiting for the thread. */
+const FRESH_MAX = 2000;
 
 /** The nodes to choose from and everything known about them, for one attempt at a plan. */
 export interface StackWorld {
@@ -78,6 +81,9 @@ export class Stack {
   readonly #counter = new MetricCounter();
   readonly #room: Room;
   readonly #preemption: Preemption | null;
+  /** What #weigh() has found: fields, so that nothing is made for each node. */
+  #sum = 0;
+  #parts = 0;
   /** The node that others must leave for the present placement, and what that costs it. */
   #cleared = { row: -1, score: 0 };
 
@@ -94,7 +100,7 @@ export class Stack {
     const program = this.#program(request.job, request.group);
     for (;;) {
       this.#reset();
-      const row = this.#search(request, program, limit);
+      const row = this.#pick(request, program, limit);
       if (row < 0) {
         const place = this.#makeRoom(request, program, this.#order, limit);
         return { place, metrics: this.#metrics(program, request) };
@@ -102,6 +108,7 @@ export class Stack {
       const resources = this.#room.take(program, row);
       // Seldom none: only the chosen node's dynamic ports are looked at, and a node may have none left.
       if (resources) return { place: { row, resources, victims: [] }, metrics: this.#metrics(program, request) };
+      program.pool?.remove(row);
     }
   }
 
@@ -154,9 +161,58 @@ export class Stack {
     return program;
   }
 
+  #pick(request: SelectRequest, program: GroupProgram, limit: number): number {
+    if (request.preferredRow >= 0 && this.#rate(request, program, request.preferredRow)) return request.preferredRow;
+    const { pool } = program;
+    // A penalty changes scores for one placement only: not worth a change of order.
+    const row = pool && !request.penalties ? this.#searchPool(request, program, pool, limit) : -1;
+    // Where the pool has nothing, the search says why.
+    return row < 0 ? this.#search(request, program, limit) : row;
+  }
+
+  /** The best of at least `limit` options, as far as there are so many; every placement adds some that nobody looked at. */
+  #searchPool(request: SelectRequest, program: GroupProgram, pool: OptionPool, limit: number): number {
+    const counter = this.#counter;
+    for (let row = pool.touched.pop(); row !== undefined; row = pool.touched.pop()) {
+      if (this.#refusal(request, program, row) === '') this.#weighAnew(request, program, pool, row);
+      else pool.park(row);
+    }
+    const known = pool.size;
+    const fresh = Math.max(2, Math.ceil(Math.log2(this.#order.length)));
+    const count = this.#order.length;
+    for (let looked = 0; pool.cursor < count && looked < FRESH_MAX; looked++) {
+      if (looked >= fresh && pool.size >= limit) break;
+      const row = this.#rowAt(pool.cursor++);
+      counter.evaluated++;
+      pool.meet(row);
+      if (!this.#admit(request, program, row)) {
+        if (program.distinct.length > 0) pool.park(row);
+        continue;
+      }
+      this.#weighAnew(request, program, pool, row);
+      if (program.fitScores[row] === Number.NEGATIVE_INFINITY) {
+        counter.exhaust(this.#node(row), this.#room.shortage(program, row, true));
+      }
+    }
+    counter.known = known;
+    const row = pool.best(program.judge);
+    if (row < 0) counter.reset();
+    else pool.offerBest(program.judge, counter);
+    return row;
+  }
+
+  #weighAnew(request: SelectRequest, program: GroupProgram, pool: OptionPool, row: number): void {
+    if (Number.isNaN(program.fitScores[row] as number)) this.#room.fit(program, row, true);
+    if (program.fitScores[row] === Number.NEGATIVE_INFINITY) {
+      pool.remove(row);
+      return;
+    }
+    this.#weigh(request, program, row);
+    pool.put(row, spreadValues(program, row), this.#sum, this.#parts);
+  }
+
   /** Looks at up to `limit` options; −1 when there is none. The hot loop: it allocates nothing and calls little. */
   #search(request: SelectRequest, program: GroupProgram, limit: number): number {
-    if (request.preferredRow >= 0 && this.#rate(request, program, request.preferredRow)) return request.preferredRow;
     const counter = this.#counter;
     const { fitScores, admitted } = program;
     let best = -1;
@@ -197,8 +253,15 @@ export class Stack {
   }
 
   #nextRow(count: number): number {
-    const order = this.#order;
     const at = this.#offset;
+    this.#offset = at + 1 === count ? 0 : at + 1;
+    return this.#rowAt(at);
+  }
+
+  /** The row at a place of the search order, of which all before have been asked for. */
+  #rowAt(at: number): number {
+    const order = this.#order;
+    const count = order.length;
     if (at === this.#shuffled && this.#shuffled < count) {
       const other = at + randomInt(this.#world.random, count - at);
       const row = order[other] as number;
@@ -206,7 +269,6 @@ export class Stack {
       order[at] = row;
       this.#shuffled++;
     }
-    this.#offset = at + 1 === count ? 0 : at + 1;
     return order[at] as number;
   }
 
@@ -299,6 +361,25 @@ export class Stack {
 
   /** The mean of the parts that have a say. */
   #score(request: SelectRequest, program: GroupProgram, row: number, preemption = 0): number {
+    this.#weigh(request, program, row);
+    let sum = this.#sum;
+    let parts = this.#parts;
+    if (program.spreads.length > 0) {
+      const spread = program.judge.boost(row);
+      if (spread !== 0) {
+        sum += spread;
+        parts++;
+      }
+    }
+    if (preemption > 0) {
+      sum += preemption;
+      parts++;
+    }
+    return sum / parts;
+  }
+
+  /** Adds up the parts that only the node itself decides on, in #sum and #parts. */
+  #weigh(request: SelectRequest, program: GroupProgram, row: number): void {
     let sum = program.fitScores[row] as number;
     let parts = 1;
     const collisions = program.collisions[row] as number;
@@ -319,32 +400,22 @@ export class Stack {
         parts++;
       }
     }
-    if (program.spreads.length > 0) {
-      const spread = spreadBoost(program, row);
-      if (spread !== 0) {
-        sum += spread;
-        parts++;
-      }
-    }
     if (program.devices && program.devices.weights > 0) {
       sum += program.deviceScores[row] as number;
       parts++;
     }
-    if (preemption > 0) {
-      sum += preemption;
-      parts++;
-    }
-    return sum / parts;
+    this.#sum = sum;
+    this.#parts = parts;
   }
 
-  #parts(request: SelectRequest, program: GroupProgram, row: number): ScoreParts {
+  #partsOf(request: SelectRequest, program: GroupProgram, row: number): ScoreParts {
     const parts: ScoreParts = {
       binpack: program.fitScores[row] as number,
       'job-anti-affinity': antiAffinityScore(program.collisions[row] as number, program.group.Count),
       'node-reschedule-penalty': request.penalties?.has(row) ? PENALTY_SCORE : 0,
       'node-affinity': program.affinity?.scores[row] ?? 0,
     };
-    if (program.spreads.length > 0) parts['allocation-spread'] = spreadBoost(program, row);
+    if (program.spreads.length > 0) parts['allocation-spread'] = program.judge.boost(row);
     if (program.devices && program.devices.weights > 0) parts['devices'] = program.deviceScores[row] as number;
     if (row === this.#cleared.row) parts['preemption'] = this.#cleared.score;
     return parts;
@@ -362,13 +433,15 @@ export class Stack {
       inPool: candidates.rows.length,
       available: candidates.available,
       nodeId: (row) => this.#node(row).ID,
-      parts: (row) => this.#parts(request, program, row),
+      parts: (row) => this.#partsOf(request, program, row),
     });
   }
 }
 
-function spreadBoost(program: GroupProgram, row: number): number {
-  let boost = 0;
-  for (const spread of program.spreads) boost += spread.boost(row);
-  return boost;
+/** Stands for a node's values of all spread attributes: nodes with equal ones get equal boosts. */
+function spreadValues({ spreads }: GroupProgram, row: number): string | number {
+  const [first, ...rest] = spreads;
+  if (!first) return 0;
+  const value = first.counts.valueOf(row) + 1;
+  return rest.length === 0 ? value : [value, ...rest.map(({ counts }) => counts.valueOf(row))].join();
 }

@@ -13,6 +13,7 @@ import { Ledger } from './ledger.js';
 import { Occupancy } from './occupancy.js';
 import { PlanBuilder } from './plan-builder.js';
 import type { StateReader } from './ports.js';
+import { algorithmOf } from './rank/algorithm.js';
 import { type NodeFate, nodeFateOf } from './reconcile/filters.js';
 import { STOP_REASON } from './reconcile/result.js';
 import { Stack } from './stack.js';
@@ -116,7 +117,7 @@ export class Desk {
       candidates: this.candidates,
       ledger: this.ledger,
       occupancy: this.occupancy,
-      algorithm: config.SchedulerAlgorithm,
+      algorithm: algorithmOf(config, this.fleet.nodes.length).name,
       memoryOversubscription: config.MemoryOversubscriptionEnabled,
       random: this.random,
       mayPreempt: mayPreempt(this.job.Type, config.PreemptionConfig),

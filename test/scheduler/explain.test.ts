@@ -87,7 +87,8 @@ t.test('an allocation tells how its node was chosen and what became of it', asyn
   const { Why } = await world.call('Alloc.Why', { AllocID: alloc.ID });
   t.equal(Why?.Summary, 'Allocation web.web[0] runs on node n1.');
   t.match(Why?.Choice[0], /1 of 1 nodes were looked at/);
-  t.match(Why?.Choice[1], /n1 \(chosen\): score/);
+  t.match(Why?.Choice[1], /compared by spread, for there are fewer than 5 nodes/);
+  t.match(Why?.Choice[2], /n1 \(chosen\): score/);
   t.equal(Why?.Story[0]?.Text, 'placed on n1');
   await world.call('Job.Deregister', { JobID: 'web' });
   await world.time.advance(0);

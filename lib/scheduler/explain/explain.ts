@@ -4,6 +4,7 @@ import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Why, WhyGroup } from '../../structs/why.js';
 import type { StateReader } from '../ports.js';
+import { algorithmOf } from '../rank/algorithm.js';
 import { isClientTerminal, isTerminal } from '../usage.js';
 import { askOf, createJudge, type Refusal } from './refusal.js';
 import { refusalSentences } from './sentences.js';
@@ -151,6 +152,7 @@ const replacedBy = ({ NextAllocation }: Allocation): string =>
 function choiceOf(alloc: Allocation, state: StateReader): string[] {
   const metrics = alloc.Metrics;
   if (!metrics) return [];
+  const { name, because } = algorithmOf(state.schedulerConfig(), [...state.nodes()].length);
   const nameOf = (id: string): string => state.nodeById(id)?.Name ?? id;
   const lines = [
     `${metrics.NodesEvaluated} of ${metrics.NodesInPool} nodes were looked at: ${metrics.NodesFiltered} refused by a rule, ${metrics.NodesExhausted} without room.`,
@@ -159,6 +161,7 @@ function choiceOf(alloc: Allocation, state: StateReader): string[] {
     lines.push(`${count} refused by: ${rule}`);
   for (const [what, count] of Object.entries(metrics.DimensionExhausted ?? {}))
     lines.push(`${count} short of: ${what}`);
+  lines.push(`Now nodes are compared by ${name}, for ${because}.`);
   for (const { NodeID, NormScore, Scores } of metrics.ScoreMetaData ?? []) {
     const parts = Object.entries(Scores)
       .filter(([, score]) => score !== 0)

@@ -1,0 +1,29 @@
+import type { SchedulerConfiguration } from '../../structs/rpc.js';
+
+/** With fewer nodes than this, spreading is the default. */
+export const SMALL_CLUSTER_NODES = 5;
+
+/** How nodes are compared: by the fullest first, or by the emptiest first. */
+export interface Algorithm {
+  readonly name: SchedulerConfiguration['SchedulerAlgorithm'];
+  /** Why this one, as a half sentence. */
+  readonly because: string;
+}
+
+/**
+ * The algorithm in force: what an operator has set, whatever it is; else spread on few nodes, where packing saves nothing
+ * and would put all that one owns on the machine that fails next, and binpack on many, as in Nomad.
+ */
+export function algorithmOf(
+  config: Pick<SchedulerConfiguration, 'SchedulerAlgorithm' | 'ModifyIndex'>,
+  nodes: number,
+): Algorithm {
+  const { SchedulerAlgorithm: name, ModifyIndex } = config;
+  // Nobody has written the configuration while its index is 0.
+  if (ModifyIndex !== 0) return { name, because: 'the scheduler configuration says so' };
+  if (nodes >= SMALL_CLUSTER_NODES) return { name, because: 'that is the default' };
+  return {
+    name: 'spread',
+    because: `there are fewer than ${SMALL_CLUSTER_NODES} nodes and no scheduler configuration`,
+  };
+}

@@ -130,18 +130,31 @@ const port = await choosePort();
 const api = `http://127.0.0.1:${port}`;
 const env = { NOMAD_ADDR: api };
 let agent: ChildProcess | undefined;
-let ending = false;
+let ending: Promise<never> | undefined;
 
-async function end(code: number): Promise<never> {
-  if (ending) process.exit(code);
-  ending = true;
+/** Ends once, whoever asks: Ctrl-C reaches the commands under way too, and their failure must not cut the clean-up short. */
+function end(code: number): Promise<never> {
+  ending ??= finish(code);
+  return ending;
+}
+
+async function finish(code: number): Promise<never> {
   if (agent) await stop(agent, env).catch((error: Error) => say(error.message));
   if (given === undefined) rmSync(dataDir, { recursive: true, force: true });
   process.exit(code);
 }
 
-process.on('SIGINT', () => void end(0));
-process.on('SIGTERM', () => void end(0));
+function onSignal(): void {
+  if (ending) {
+    // Asked twice: at once, but leave no agent behind.
+    agent?.kill('SIGKILL');
+    process.exit(1);
+  }
+  void end(0);
+}
+
+process.on('SIGINT', onSignal);
+process.on('SIGTERM', onSignal);
 
 try {
   say(`starting an agent (server and client) with its state in ${dataDir}`);
@@ -158,6 +171,6 @@ try {
   if (flags.once) await end(0);
   say('Ctrl-C stops the job and the agent.');
 } catch (error) {
-  say((error as Error).message);
+  if (!ending) say((error as Error).message);
   await end(1);
 }

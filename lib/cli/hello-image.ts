@@ -109,7 +109,10 @@ async function importImage(socketPath: string, busybox: string): Promise<void> {
     for (const applet of APPLETS) symlinkSync('busybox', join(root, 'bin', applet));
     const tar = spawn('tar', ['-C', root, '-cf', '-', '.'], { stdio: ['ignore', 'pipe', 'ignore'] });
     const [repo, tag] = HELLO_IMAGE.split(':');
-    await call(socketPath, 'POST', `/images/create?fromSrc=-&repo=${repo}&tag=${tag}`, tar.stdout);
+    const said = await call(socketPath, 'POST', `/images/create?fromSrc=-&repo=${repo}&tag=${tag}`, tar.stdout);
+    // Podman's compatible API imports, but leaves the tag out.
+    const id = /sha256:[0-9a-f]{64}/.exec(said)?.[0];
+    if (id) await call(socketPath, 'POST', `/images/${id}/tag?repo=${repo}&tag=${tag}`);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }

@@ -1,12 +1,12 @@
-import { allocsFit } from '../scheduler/fit.js';
 import type { StateReader } from '../scheduler/ports.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Node } from '../structs/node.js';
 import type { Plan, PlanResult } from '../structs/plan.js';
+import { hasRoom } from './node-room.js';
 
 /** What a plan check sees of the world: the newest state. */
-export type CheckState = Pick<StateReader, 'index' | 'nodeById' | 'allocById' | 'allocsByNode'>;
+export type CheckState = Pick<StateReader, 'index' | 'nodeById' | 'allocById' | 'allocsByNode' | 'usageByNode'>;
 
 /**
  * Looks at a plan again, node by node, on the newest state and with the plans that are accepted but not yet applied.
@@ -78,7 +78,7 @@ function nodeTakes(
   if (!mayBeGiven(node, places, state)) return false;
   // Marking what is out of reach asks for no room.
   if (isOutOfReach(node)) return true;
-  return allocsFit(node, allocsAfter(nodeId, plan, state, flying)).fits;
+  return hasRoom(node, [...flying, plan], state);
 }
 
 /** Whether the node's status allows these placements. */
@@ -91,32 +91,6 @@ function mayBeGiven(node: Node, places: readonly Allocation[], state: CheckState
 
 function isOutOfReach({ Status }: Node): boolean {
   return Status === 'disconnected' || Status === 'down';
-}
-
-/** What would run on the node once the plan and those in flight are applied. */
-function allocsAfter(
-  nodeId: string,
-  plan: Plan,
-  state: CheckState,
-  flying: readonly PlanResult[],
-): Iterable<Allocation> {
-  const placed = new Map<string, Allocation>();
-  // Told apart from `placed`, so that the many that stay as they are need not be copied.
-  const changed = new Set<string>();
-  const remove = ({ ID }: Allocation): void => {
-    changed.add(ID);
-    placed.delete(ID);
-  };
-  for (const change of [...flying, plan]) {
-    for (const alloc of change.NodeUpdate[nodeId] ?? []) remove(alloc);
-    for (const alloc of change.NodePreemptions[nodeId] ?? []) remove(alloc);
-    for (const alloc of change.NodeAllocation[nodeId] ?? []) {
-      changed.add(alloc.ID);
-      placed.set(alloc.ID, alloc);
-    }
-  }
-  const stays = state.allocsByNode(nodeId).filter(({ ID }) => !changed.has(ID));
-  return stays.concat([...placed.values()]);
 }
 
 /** Canaries that were refused must not be waited for. */

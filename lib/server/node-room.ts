@@ -1,0 +1,86 @@
+import { allocsFit } from '../scheduler/fit.js';
+import type { StateReader } from '../scheduler/ports.js';
+import { addResources, capacityOf, emptyUsage, isClientTerminal } from '../scheduler/usage.js';
+import type { Allocation } from '../structs/allocation.js';
+import type { Node } from '../structs/node.js';
+import type { Plan, PlanResult } from '../structs/plan.js';
+
+/** What looking for room needs of the state. */
+export type RoomState = Pick<StateReader, 'allocById' | 'allocsByNode' | 'usageByNode'>;
+
+/** What plans do to one node: those they place there, and the ids of all that they place, stop or evict. */
+interface NodeChange {
+  readonly placed: ReadonlyMap<string, Allocation>;
+  readonly changed: ReadonlySet<string>;
+}
+
+/**
+ * Whether a node can hold what would run there once these plans are applied, in order. What the state has added up is taken
+ * for granted: a node with a thousand allocations costs no more than an empty one, unless ports are asked for.
+ */
+export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state: RoomState): boolean {
+  const change = changeOf(node.ID, plans);
+  const used = state.usageByNode?.(node.ID);
+  const placed = [...change.placed.values()].filter((alloc) => !isClientTerminal(alloc));
+  // Cores and devices are told apart one by one.
+  if (!used || placed.some(holdsThings)) return fitsWhole(node, change, state);
+  const sum = emptyUsage();
+  for (const alloc of placed) addResources(sum, alloc.AllocatedResources);
+  for (const id of change.changed) {
+    const known = state.allocById(id);
+    if (known && known.NodeID === node.ID && !isClientTerminal(known)) addResources(sum, known.AllocatedResources, -1);
+  }
+  const capacity = capacityOf(node);
+  const [cpuMhz = 0, memoryMb = 0, diskMb = 0] = used;
+  if (cpuMhz + sum.cpuMhz > capacity.cpuMhz) return false;
+  if (memoryMb + sum.memoryMb > capacity.memoryMb) return false;
+  if (diskMb + sum.diskMb > capacity.diskMb) return false;
+  return portsFit(node, { ...change, alive: placed }, state);
+}
+
+function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {
+  const placed = new Map<string, Allocation>();
+  const changed = new Set<string>();
+  const remove = ({ ID }: Allocation): void => {
+    changed.add(ID);
+    placed.delete(ID);
+  };
+  for (const plan of plans) {
+    for (const alloc of plan.NodeUpdate[nodeId] ?? []) remove(alloc);
+    for (const alloc of plan.NodePreemptions[nodeId] ?? []) remove(alloc);
+    for (const alloc of plan.NodeAllocation[nodeId] ?? []) {
+      changed.add(alloc.ID);
+      placed.set(alloc.ID, alloc);
+    }
+  }
+  return { placed, changed };
+}
+
+/** Looks at each allocation that would be there. */
+function fitsWhole(node: Node, { placed, changed }: NodeChange, state: RoomState): boolean {
+  const stays = state.allocsByNode(node.ID).filter(({ ID }) => !changed.has(ID));
+  return allocsFit(node, [...stays, ...placed.values()]).fits;
+}
+
+/** Of those that stay, only holders of a port that is asked for can be in the way. */
+function portsFit(node: Node, change: NodeChange & { alive: readonly Allocation[] }, state: RoomState): boolean {
+  const asked = new Set<number>();
+  for (const { AllocatedResources } of change.alive) {
+    for (const { Value } of AllocatedResources.Shared.Ports ?? []) asked.add(Value);
+  }
+  if (asked.size === 0) return true;
+  const inTheWay: Allocation[] = [];
+  for (const alloc of state.allocsByNode(node.ID)) {
+    const ports = alloc.AllocatedResources.Shared.Ports;
+    if (ports?.some(({ Value }) => asked.has(Value)) && !change.changed.has(alloc.ID)) inTheWay.push(alloc);
+  }
+  return allocsFit(node, [...inTheWay, ...change.alive]).fits;
+}
+
+function holdsThings({ AllocatedResources: { Tasks } }: Allocation): boolean {
+  for (const name in Tasks) {
+    const task = Tasks[name];
+    if ((task?.Cpu.ReservedCores ?? []).length > 0 || (task?.Devices ?? []).length > 0) return true;
+  }
+  return false;
+}

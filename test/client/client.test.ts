@@ -628,3 +628,80 @@ t.test('a shutdown during the start leaves nothing behind', async (t) => {
   await started;
   t.same(world.timers.delays, []);
 });
+
+t.test('an allocation that the servers had lost sight of is reported again, though nothing has changed', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  const reports = world.server.reports.length;
+  world.server.put({ ...alloc, ClientStatus: 'unknown' });
+  await until(() => {
+    world.timers.advance(0);
+    return world.server.reports.length > reports;
+  }, 'reported again');
+  t.equal(world.server.reported(ID)?.ClientStatus, 'running');
+  t.equal(world.server.reported(ID)?.TaskStates?.['web']?.Events.at(-1)?.Type, 'Reconnected');
+  t.equal(world.engine.running('web').length, 1, 'and runs on');
+});
+
+t.test('stop_on_client_after: without a server for that long, the client stops the allocation itself', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const Disconnect = { LostAfter: null, StopOnClientAfter: 30e9, Replace: true, Reconcile: 'best_score' as const };
+  const careful = fakeJob(fakeGroup([fakeTask()], { Disconnect }));
+  const other = fakeAlloc(client.nodeId, fakeJob(), { ID: 'other-id' });
+  world.server.put(fakeAlloc(client.nodeId, careful));
+  world.server.put(other);
+  await world.status(ID, 'running');
+  await world.status('other-id', 'running');
+  const pass = async (seconds: number): Promise<void> => {
+    for (let passed = 0; passed < seconds; passed++) {
+      world.timers.advance(1000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await pass(120);
+  t.equal(client.stats().allocs['running'], 2, 'heartbeats keep it alive');
+  world.server.down = new MeshError('E_NO_LEADER', 'gone');
+  await pass(15);
+  t.equal(client.stats().allocs['running'], 2, 'a short silence is nothing');
+  await pass(20);
+  await until(() => client.stats().allocs['running'] === 1, 'one is stopped');
+  world.server.down = null;
+  await until(() => {
+    world.timers.advance(1000);
+    return world.server.reported(ID)?.ClientStatus === 'complete';
+  }, 'the servers hear of it');
+  const types = world.server.reported(ID)?.TaskStates?.['web']?.Events.map(({ Type }) => Type);
+  t.ok(types?.includes('Client Disconnected'), String(types));
+  t.not(world.server.reported('other-id')?.ClientStatus, 'complete', 'the other runs on');
+});
+
+t.test('max_run_duration ends a batch allocation, complete, without its poststop task', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const after = fakeTask({ Name: 'after', Lifecycle: { Hook: 'poststop', Sidecar: false } });
+  const job = fakeJob(fakeGroup([fakeTask(), after], { MaxRunDuration: 60e9 }), { Type: 'batch' });
+  world.server.put(fakeAlloc(client.nodeId, job));
+  await world.status(ID, 'running');
+  world.timers.advance(59_000);
+  t.equal(world.engine.running('web').length, 1);
+  world.timers.advance(1_000);
+  await world.status(ID, 'complete');
+  t.equal(world.server.reported(ID)?.ClientDescription, 'allocation exceeded max_run_duration');
+  t.equal(world.server.reported(ID)?.TaskStates?.['after']?.StartedAt, '0001-01-01T00:00:00Z');
+});
+
+t.test('max_run_duration counts on while no agent runs', async (t) => {
+  const world = new World(t);
+  const first = await world.agent(t);
+  const job = fakeJob(fakeGroup([fakeTask()], { MaxRunDuration: 60e9 }), { Type: 'batch' });
+  world.server.put(fakeAlloc(first.nodeId, job));
+  await world.status(ID, 'running');
+  await first.shutdown();
+  world.timers.advance(61_000);
+  t.equal(world.engine.running('web').length, 1);
+  await world.agent(t);
+  await world.status(ID, 'complete');
+});

@@ -95,6 +95,7 @@ function findPlace(
   const known = failed[placement.group.Name];
   if (known) {
     known.CoalescedFailures++;
+    keepFailed(desk, placement);
     return;
   }
   const { job, group } = versionFor(desk, options.job, placement);
@@ -114,6 +115,7 @@ function findPlace(
   const selection = stack.select(request, limit);
   if (!selection.place) {
     failed[placement.group.Name] = selection.metrics;
+    keepFailed(desk, placement);
     if (replaces) {
       desk.putBack(replaces.alloc);
       desk.builder.unstop(replaces.alloc);
@@ -141,6 +143,11 @@ function findPlace(
     }),
     selection.place.victims,
   );
+}
+
+/** A failed one that cannot be tried again for want of room stays as it is: with it stays what has been tried already. */
+function keepFailed({ builder }: Desk, { reschedule, previous }: Placement): void {
+  if (reschedule && previous) builder.unstop(previous);
 }
 
 /** The job a placement runs: while canaries are on trial, the rest keeps running what ran before. */

@@ -11,6 +11,11 @@ import type { SchedulerConfiguration } from '../../lib/structs/rpc.js';
 import { seededRandom } from '../../lib/util/random.js';
 import { mockEval } from './mock.js';
 
+/** What a client says of a task that it was told to end. */
+const KILLED = {
+  web: { State: 'dead', Failed: false, Events: [{ Type: 'Killed' }] },
+} as unknown as Allocation['TaskStates'];
+
 /** A small world in memory: what a scheduler reads, and a planner that records and applies what it is handed. */
 export class Harness implements Planner {
   index = 100;
@@ -102,7 +107,7 @@ export class Harness implements Planner {
     this.plans.push(plan);
     const index = ++this.index;
     const result: PlanResult = {
-      NodeUpdate: plan.NodeUpdate,
+      NodeUpdate: { ...plan.NodeUpdate },
       NodeAllocation: {},
       NodePreemptions: { ...plan.NodePreemptions },
       Deployment: plan.Deployment,
@@ -116,6 +121,7 @@ export class Harness implements Planner {
       if (left > 0) {
         this.refusals.set(nodeId, left - 1);
         result.RejectedNodes.push(nodeId);
+        delete result.NodeUpdate[nodeId];
         delete result.NodePreemptions[nodeId];
         result.RefreshIndex = index;
       } else {
@@ -176,7 +182,7 @@ export class Harness implements Planner {
   settle(health: boolean | null = true): void {
     for (const alloc of [...this.allocs.values()]) {
       if (isClientTerminal(alloc)) continue;
-      if (alloc.DesiredStatus !== 'run') this.patch(alloc.ID, { ClientStatus: 'complete' });
+      if (alloc.DesiredStatus !== 'run') this.patch(alloc.ID, { ClientStatus: 'complete', TaskStates: KILLED });
       else if (alloc.ClientStatus === 'pending') this.patch(alloc.ID, { ClientStatus: 'running' });
       if (health !== null && alloc.DesiredStatus === 'run') this.#report(alloc.ID, health);
     }

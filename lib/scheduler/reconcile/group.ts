@@ -111,7 +111,7 @@ export function reconcileGroup(context: GroupContext, allocs: readonly Allocatio
   // While a client may still run what is lost here, the whole group waits.
   const admitted = clientStops.length > 0 ? [] : admitPlacements({ wanted, ready, deployment });
   const updated = ready ? byName(destructive).slice(0, Math.max(0, limit - admitted.length)) : [];
-  const gone = new Set([...stop.map(({ alloc }) => alloc), ...updated]);
+  const gone = new Set([...stop.map(({ alloc }) => alloc), ...updated, ...stops.migrate]);
   const later = sorted.later.filter(({ alloc }) => !gone.has(alloc));
   const unknown = away.leaving.filter((alloc) => !gone.has(alloc));
   const back = away.returned.filter((alloc) => !gone.has(alloc));

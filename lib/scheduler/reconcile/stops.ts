@@ -13,7 +13,7 @@ export interface Stops {
 
 /**
  * Picks what is too many. In this order: lost ones all; after a promotion those whose name a canary has taken over, even if
- * the count is short; failed ones that wait to be tried again; those whose node is being drained; the highest names; any.
+ * the count is short; those whose work under their name is done; failed ones that wait to be tried again; those whose node is being drained; the highest names; any.
  */
 export function computeStops(options: {
   group: TaskGroup;
@@ -50,6 +50,8 @@ export function computeStops(options: {
     excess--;
   }
   if (excess > 0) {
+    const done = new Set([...kept].filter(({ ClientStatus }) => ClientStatus === 'complete').map(({ Name }) => Name));
+    take(kept, STOP_REASON.notNeeded, ({ Name }) => done.has(Name));
     take(kept, STOP_REASON.notNeeded, ({ ClientStatus }) => ClientStatus === 'failed');
     take(migrate, STOP_REASON.nodeTainted, () => true);
     const highest = excess > 0 ? names.highest(excess) : new Set<string>();

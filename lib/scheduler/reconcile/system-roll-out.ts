@@ -54,7 +54,7 @@ export function rollOutSystemGroup(context: {
       ? 0
       : onTrial
         ? Math.max(0, state.DesiredCanaries - canaries.length)
-        : roomFor(strategy, current, deployment);
+        : Math.max(0, roomFor(strategy, current, deployment) - missing.length);
   const updates = order.slice(0, wanted);
   state.DesiredTotal = current.length + destructive.length + missing.length;
   return {

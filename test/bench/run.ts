@@ -5,6 +5,7 @@ import { benchColdStart } from './cold-start.js';
 import { benchJobs } from './jobs.js';
 import { fsyncFloorMs } from './measure.js';
 import { benchRegister } from './register.js';
+import { benchScheduler } from './scheduler.js';
 
 export interface Row {
   what: string;
@@ -17,6 +18,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   'cold-start': benchColdStart,
   register: benchRegister,
   jobs: benchJobs,
+  scheduler: benchScheduler,
 };
 
 const wanted = process.argv.slice(2);

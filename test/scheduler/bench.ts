@@ -1,6 +1,8 @@
-// Placements per second of the scheduler alone, one thread: `node --expose-gc dist/test/scheduler/bench.js [VARIANT…]`.
+// Placements per second of the scheduler alone, one thread: `node dist/test/scheduler/bench.js VARIANT N C` measures one cell;
+// `npm run bench -- scheduler` all of them.
 // The world is that of the targets: N nodes of 16,000 MHz, 32 GiB and 100 GiB in three datacenters with an attribute `rack`
 // of ten values; one group of count C with cpu 100, memory 64, disk 10 and one dynamic port.
+import { fileURLToPath } from 'node:url';
 import type { StateReader } from '../../lib/scheduler/ports.js';
 import { schedule } from '../../lib/scheduler/schedule.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
@@ -11,15 +13,7 @@ import { seededRandom } from '../../lib/util/random.js';
 import { Harness } from './harness.js';
 import { mockEval, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
 
-const VARIANTS = ['service', 'batch', 'constraint', 'affinity', 'spread', 'system'] as const;
-type Variant = (typeof VARIANTS)[number];
-const SIZES: readonly (readonly [number, number])[] = [
-  [100, 100],
-  [100, 10_000],
-  [1000, 1000],
-  [10_000, 100],
-  [10_000, 10_000],
-];
+export type Variant = 'service' | 'batch' | 'constraint' | 'affinity' | 'spread' | 'system';
 const ROUND_MS = 1500;
 
 function benchNode(i: number): Node {
@@ -74,7 +68,17 @@ function benchJob(variant: Variant, count: number): Job {
 
 const NONE: readonly Allocation[] = [];
 
-async function measure(variant: Variant, n: number, c: number): Promise<string> {
+/** One cell of the table, measured in a process of its own. */
+export interface Cell {
+  readonly perSecond: number;
+  readonly placed: number;
+  /** Most memory the process ever had, MiB. */
+  readonly peakRssMib: number;
+  /** What a placement leaves behind beyond its plan, in bytes; 0 where no collector was at hand. */
+  readonly garbageBytes: number;
+}
+
+async function measure(variant: Variant, n: number, c: number): Promise<Cell> {
   const harness = new Harness();
   harness.addNode(...Array.from({ length: n }, (_, i) => benchNode(i)));
   const job = harness.register(benchJob(variant, c));
@@ -97,29 +101,34 @@ async function measure(variant: Variant, n: number, c: number): Promise<string> 
   const warmUntil = performance.now() + ROUND_MS / 3;
   do await once();
   while (performance.now() < warmUntil);
-  const count = Object.values((plan as Plan | null)?.NodeAllocation ?? {}).flat().length;
-  plan = null;
-  globalThis.gc?.();
-  const before = process.memoryUsage();
-  await once();
-  const after = process.memoryUsage();
-  const bytes = after.heapUsed + after.external - before.heapUsed - before.external;
+  const placed = Object.values((plan as Plan | null)?.NodeAllocation ?? {}).flat().length;
   let rounds = 0;
   const began = performance.now();
   do {
     await once();
     rounds++;
   } while (performance.now() - began < ROUND_MS);
-  const perSecond = (rounds * count * 1000) / (performance.now() - began);
-  const memory = bytes > 0 ? `${Math.round(bytes / count)} B each` : '?';
-  return `${variant.padEnd(10)} N=${n} C=${c}: ${Math.round(perSecond).toLocaleString('en')}/s, placed ${count}, ${memory}, rss ${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`;
+  const perSecond = (rounds * placed * 1000) / (performance.now() - began);
+  const peakRssMib = process.resourceUsage().maxRSS / 1024;
+  plan = null;
+  return { perSecond, placed, peakRssMib, garbageBytes: (await garbage(once)) / placed };
 }
 
-const wanted = process.argv.slice(2);
-for (const variant of VARIANTS) {
-  if (wanted.length > 0 && !wanted.includes(variant)) continue;
-  for (const [n, c] of SIZES) {
-    if (variant === 'system' && n !== c && !(n === 10_000 && c === 10_000)) continue;
-    console.log(await measure(variant, n, c));
-  }
+/** What one round leaves to the collector: the plan it made is still held when the collector is called. */
+async function garbage(once: () => Promise<void>): Promise<number> {
+  const collect = globalThis.gc;
+  if (!collect) return 0;
+  const heap = (): number => process.memoryUsage().heapUsed;
+  collect();
+  const before = heap();
+  await once();
+  const made = heap() - before;
+  collect();
+  return made - (heap() - before);
+}
+
+// Called by test/bench/scheduler.ts, with a young generation that holds a whole round where garbage is to be measured.
+const [variant, n, c] = process.argv.slice(2);
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  console.log(JSON.stringify(await measure(variant as Variant, Number(n), Number(c))));
 }

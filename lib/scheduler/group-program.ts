@@ -127,7 +127,7 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
 
 function sumOfBoosts(spreads: readonly SpreadScorer[], row: number): number {
   let sum = 0;
-  for (const spread of spreads) sum += spread.boost(row);
+  for (let i = 0; i < spreads.length; i++) sum += (spreads[i] as SpreadScorer).boost(row);
   return sum;
 }
 

@@ -138,7 +138,10 @@ export class Ledger {
   }
 
   *#holders(row: number): Iterable<AllocatedResources> {
-    for (const { AllocatedResources } of this.standing(row)) yield AllocatedResources;
+    const existing = this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID);
+    for (const alloc of existing) {
+      if (!isClientTerminal(alloc) && !this.#removed.has(alloc.ID)) yield alloc.AllocatedResources;
+    }
     yield* this.#placed.get(row) ?? [];
   }
 

@@ -24,14 +24,6 @@ interface ScoreSink {
   score(row: number, score: number): void;
 }
 
-/** One bucket on its way to a sink. */
-interface Tour extends Bucket {
-  readonly boost: number;
-  readonly judge: Judge;
-  readonly sink: ScoreSink;
-  readonly refused: number[];
-}
-
 /**
  * The nodes that will do for a group, kept in order from one placement to the next. A placement changes one node, so only
  * that one is weighed anew, and the best is on top of one of a few heaps: what a placement costs does not grow with the
@@ -50,6 +42,10 @@ export class OptionPool {
   readonly #index = new Map<string | number, number>();
   #parked: number[] = [];
   #size = 0;
+  /** Of the present offerBest(): fields, for it is called for every placement. */
+  #judge: Judge | null = null;
+  #taker: ScoreSink | null = null;
+  readonly #refused: number[] = [];
 
   constructor(columns: Columns) {
     this.#sums = columns.float64(0);
@@ -120,7 +116,8 @@ export class OptionPool {
     for (;;) {
       let best = NOWHERE;
       let bestScore = Number.NEGATIVE_INFINITY;
-      for (const { rows, parts } of this.#buckets) {
+      for (let i = 0; i < this.#buckets.length; i++) {
+        const { rows, parts } = this.#buckets[i] as Bucket;
         if (rows.length === 0) continue;
         const row = rows[0] as number;
         const score = mean(this.#sums[row] as number, parts, judge.boost(row));
@@ -135,24 +132,25 @@ export class OptionPool {
 
   /** Hands over the best scores, and few others: those that are greater than the threshold when it is their turn. */
   offerBest(judge: Judge, sink: ScoreSink): void {
-    const refused: number[] = [];
+    this.#judge = judge;
+    this.#taker = sink;
     for (const bucket of this.#buckets) {
-      if (bucket.rows.length === 0) continue;
-      this.#offer({ ...bucket, boost: judge.boost(bucket.rows[0] as number), judge, sink, refused }, 0);
+      if (bucket.rows.length > 0) this.#offer(bucket, judge.boost(bucket.rows[0] as number), 0);
     }
-    for (const row of refused) this.park(row);
+    for (let row = this.#refused.pop(); row !== undefined; row = this.#refused.pop()) this.park(row);
   }
 
-  #offer(tour: Tour, place: number): void {
-    const { rows, parts, boost, judge, sink, refused } = tour;
+  #offer(bucket: Bucket, boost: number, place: number): void {
+    const { rows, parts } = bucket;
+    const sink = this.#taker as ScoreSink;
     if (place >= rows.length) return;
     const row = rows[place] as number;
     const score = mean(this.#sums[row] as number, parts, boost);
     if (score <= sink.threshold) return;
-    if (judge.admits(row)) sink.score(row, score);
-    else refused.push(row);
-    this.#offer(tour, 2 * place + 1);
-    this.#offer(tour, 2 * place + 2);
+    if (this.#judge?.admits(row)) sink.score(row, score);
+    else this.#refused.push(row);
+    this.#offer(bucket, boost, 2 * place + 1);
+    this.#offer(bucket, boost, 2 * place + 2);
   }
 
   #bucket(values: string | number, parts: number): number {

@@ -1,10 +1,9 @@
 import { assert } from '../../util/assert.js';
 import { err, ok } from '../../util/result.js';
 import type { CallResult, HclFunction, Parameter } from '../context.js';
-import { unify } from '../convert.js';
 import { isInteger, toDouble, truncate } from '../number.js';
 import { DYNAMIC, listOf, NUMBER, STRING, type Type } from '../types.js';
-import { listValue, stringValue, tupleValue, typeOf, type Value } from '../values.js';
+import { listValue, stringValue, type Value } from '../values.js';
 
 type ValuesFunction = HclFunction & { readonly kind: 'values' };
 
@@ -71,12 +70,6 @@ export function orderedItemsOf(value: Value | undefined): readonly Value[] | nul
 /** The entries of a map or object; null for anything else. */
 export function entriesOf(value: Value | undefined): ReadonlyMap<string, Value> | null {
   return value && 'entries' in value ? value.entries : null;
-}
-
-/** A list where all items have one type already, else a tuple. */
-export function sequence(items: readonly Value[], asList: boolean): Value {
-  const element = asList ? unify(items.map(typeOf)) : null;
-  return element ? listValue(element, items) : tupleValue(items);
 }
 
 /** A list of strings. */

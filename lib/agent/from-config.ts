@@ -125,6 +125,7 @@ function serverSettings({ server }: AgentConfig): NonNullable<AgentSettings['ser
       nodeMs: server.gc.nodeMs,
       deploymentMs: server.gc.deploymentMs,
     },
+    ...(server.planRejections ? { planRejections: server.planRejections } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import type { HttpTls } from '../http/server.js';
 import type { PluginConfigs } from '../plugin/registry.js';
 import type { GcThresholds } from '../server/garbage.js';
 import type { HeartbeatLimits } from '../server/heartbeat.js';
+import type { PlanRejectionLimits } from '../server/plan-rejections.js';
 import type { Address } from '../transport/tcp.js';
 
 /** What an agent is made from: the configuration, worked out for this machine. */
@@ -25,7 +26,11 @@ export interface AgentSettings {
   rpc: Address;
   /** What agents that link by plain address must both have; '' = only on this machine. */
   secret: string;
-  server: { heartbeat: Partial<HeartbeatLimits>; gc: Partial<GcThresholds> } | null;
+  server: {
+    heartbeat: Partial<HeartbeatLimits>;
+    gc: Partial<GcThresholds>;
+    planRejections?: PlanRejectionLimits;
+  } | null;
   client: ClientConfig | null;
   /** Servers to link to by plain address; a client that has none uses the server of its own agent. */
   servers: Address[];

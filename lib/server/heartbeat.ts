@@ -11,13 +11,22 @@ export interface HeartbeatLimits {
   graceMs: Millis;
   /** What every node gets when leadership begins: it must first find the new leader. */
   leaderChangeMs: Millis;
+  /**
+   * How much longer nodes are believed alive while many are silent at once: then this server's network is suspected
+   * rather than theirs, and declaring them down would stop work that has nowhere else to run.
+   */
+  massLossMs: Millis;
 }
+
+/** More silent nodes than this share of all, and at least two, are a mass loss. */
+const MASS_SHARE = 1 / 3;
 
 export const HEARTBEAT_LIMITS: HeartbeatLimits = {
   ttlMinMs: 10_000,
   perSecondMax: 50,
   graceMs: 10_000,
   leaderChangeMs: 300_000,
+  massLossMs: 60_000,
 };
 
 /**
@@ -37,6 +46,8 @@ export function heartbeatTtlMs(options: {
 interface Pulse {
   nodeId: string;
   deadline: Millis;
+  /** When it was missed first, but spared because many were; 0 = it was not. */
+  sparedMs: Millis;
 }
 
 /** Who was heard of, and until when that counts. */
@@ -77,15 +88,33 @@ export class Heartbeats {
     this.#pulses.delete(nodeId);
   }
 
-  /** Takes out the nodes that were silent too long. */
-  takeMissed(now: Millis): string[] {
+  /** Takes out the nodes that were silent too long. While many are silent at once they are spared for some time. */
+  takeMissed(now: Millis): { missed: string[]; spared: string[] } {
     const missed: string[] = [];
+    const spared: string[] = [];
+    let isMass: boolean | undefined;
     for (let next = this.#next(); next && next.deadline <= now; next = this.#next()) {
       this.#byDeadline.pop();
+      isMass ??= this.#isMassLoss(now);
+      const since = next.sparedMs || now;
+      if (isMass && now - since < this.#limits.massLossMs) {
+        if (next.sparedMs === 0) spared.push(next.nodeId);
+        this.#set(next.nodeId, now + this.#limits.graceMs, since);
+        continue;
+      }
       this.#pulses.delete(next.nodeId);
       missed.push(next.nodeId);
     }
-    return missed;
+    return { missed, spared };
+  }
+
+  /** Whether a mass of nodes should have been heard of by now: those whose time is up, even if their grace is not. */
+  #isMassLoss(now: Millis): boolean {
+    let late = 0;
+    for (const { deadline, sparedMs } of this.#pulses.values()) {
+      if (sparedMs > 0 || deadline - this.#limits.graceMs <= now) late++;
+    }
+    return late > 1 && late > this.#pulses.size * MASS_SHARE;
   }
 
   /** When the next node is missed, should it stay silent. */
@@ -103,8 +132,8 @@ export class Heartbeats {
     this.#byDeadline.clear();
   }
 
-  #set(nodeId: string, deadline: Millis): void {
-    const pulse = { nodeId, deadline };
+  #set(nodeId: string, deadline: Millis, sparedMs = 0): void {
+    const pulse = { nodeId, deadline, sparedMs };
     this.#pulses.set(nodeId, pulse);
     this.#byDeadline.push(pulse);
   }

@@ -37,7 +37,14 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
       log.warn('heartbeats could not be heard for a while; nodes get time to report again', { lateMs });
       heartbeats.slept(now());
     }
-    for (const nodeId of heartbeats.takeMissed(now())) void missed(nodeId);
+    const silent = heartbeats.takeMissed(now());
+    if (silent.spared.length > 0) {
+      log.warn('many nodes are silent at once: this server may be cut off, so they are not yet taken for down', {
+        nodes: silent.spared.length,
+        known: heartbeats.size,
+      });
+    }
+    for (const nodeId of silent.missed) void missed(nodeId);
     alarm.set(heartbeats.dueMs());
   };
 

@@ -9,6 +9,7 @@ import type { Random } from '../util/random.js';
 import { newEval } from './new-eval.js';
 import { checkPlan } from './plan-check.js';
 import { PlanQueue } from './plan-queue.js';
+import { createPlanRejections } from './plan-rejections.js';
 import { propose } from './propose.js';
 import type { ServerWorld } from './world.js';
 
@@ -43,6 +44,7 @@ export interface PlanApplier {
 }
 
 export function createPlanApplier(world: ServerWorld): PlanApplier {
+  const rejections = createPlanRejections(world);
   const queue = new PlanQueue<CheckedPlan>();
   /** Results on their way into the state, with the promise of their arrival. */
   const flying = new Map<PlanResult, Promise<unknown>>();
@@ -63,6 +65,7 @@ export function createPlanApplier(world: ServerWorld): PlanApplier {
   const check = (plan: Plan): CheckedPlan => {
     const result = checkPlan(plan, world.store.snapshot(), flying.keys());
     if (result.RejectedNodes.length > 0) {
+      rejections.note(result.RejectedNodes);
       world.log.debug('plan partly refused', { eval: plan.EvalID, nodes: result.RejectedNodes.join(',') });
     }
     // What stood in the way of a refused part may itself be in flight: the scheduler must see it when it looks again.
@@ -113,6 +116,7 @@ export function createPlanApplier(world: ServerWorld): PlanApplier {
       return flying.size + queue.size + (open ? 1 : 0);
     },
     stop() {
+      rejections.clear();
       queue.refuseAll(new MeshError('E_NO_LEADER', 'this server no longer leads; the plan was not applied'));
     },
   };

@@ -4,6 +4,7 @@ import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { GcThresholds } from './garbage.js';
 import type { HeartbeatLimits } from './heartbeat.js';
+import type { PlanRejectionLimits } from './plan-rejections.js';
 import type { Consensus } from './ports.js';
 import type { Timers } from './timers.js';
 
@@ -11,6 +12,8 @@ export interface ServerConfig {
   region: string;
   heartbeat?: Partial<HeartbeatLimits>;
   gc?: Partial<GcThresholds>;
+  /** Absent = a node is left in the choice however often plans are refused on it. */
+  planRejections?: PlanRejectionLimits;
   /** Names of the drivers some node of this version could have; absent = any name is taken. */
   knownDrivers?: readonly string[];
   /** Addresses (`host:port`) that a client may ask next, and that Status.Peers names. */

@@ -25,8 +25,8 @@ t.test('a node is missed after its time and the grace, and only once', async (t)
   const ttlMs = heartbeats.beat('n1', 0);
   t.equal(ttlMs, 15_000);
   t.equal(heartbeats.dueMs(), 25_000);
-  t.same(heartbeats.takeMissed(24_999), []);
-  t.same(heartbeats.takeMissed(25_000), ['n1']);
+  t.same(heartbeats.takeMissed(24_999).missed, []);
+  t.same(heartbeats.takeMissed(25_000).missed, ['n1']);
   t.equal(heartbeats.dueMs(), undefined);
 });
 
@@ -35,30 +35,65 @@ t.test('each beat starts the time anew', async (t) => {
   heartbeats.beat('n1', 0);
   heartbeats.beat('n2', 1_000);
   heartbeats.beat('n1', 20_000);
-  t.same(heartbeats.takeMissed(44_999), ['n2']);
-  t.same(heartbeats.takeMissed(45_000), ['n1']);
+  t.same(heartbeats.takeMissed(34_999).missed, ['n2']);
+  t.same(heartbeats.takeMissed(45_000).missed, ['n1']);
 });
 
 t.test('a forgotten node is not missed', async (t) => {
   const heartbeats = new Heartbeats({ random: half });
   heartbeats.beat('n1', 0);
   heartbeats.forget('n1');
-  t.same(heartbeats.takeMissed(1e9), []);
+  t.same(heartbeats.takeMissed(1e9).missed, []);
 });
 
 t.test('when leadership begins every node gets time to find the leader', async (t) => {
   const heartbeats = new Heartbeats({ random: half });
   heartbeats.begin(['n1', 'n2'], 0);
   heartbeats.beat('n1', 0);
-  t.same(heartbeats.takeMissed(25_000), ['n1']);
-  t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs - 1), []);
-  t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs), ['n2']);
+  t.same(heartbeats.takeMissed(25_000).missed, ['n1']);
+  t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs - 1).missed, []);
+  t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs).missed, ['n2']);
 });
 
 t.test('after this server slept everybody gets time again', async (t) => {
   const heartbeats = new Heartbeats({ random: half });
   heartbeats.beat('n1', 0);
   heartbeats.slept(3_600_000);
-  t.same(heartbeats.takeMissed(3_600_000 + 29_999), []);
-  t.same(heartbeats.takeMissed(3_600_000 + 30_000), ['n1']);
+  t.same(heartbeats.takeMissed(3_600_000 + 29_999).missed, []);
+  t.same(heartbeats.takeMissed(3_600_000 + 30_000).missed, ['n1']);
+});
+
+t.test('while many are silent at once nobody is taken for down, for some time', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  const ids = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6'];
+  for (const id of ids) heartbeats.beat(id, 0);
+  heartbeats.beat('n1', 20_000);
+  heartbeats.beat('n2', 20_000);
+  const first = heartbeats.takeMissed(25_000);
+  t.same([first.missed, [...first.spared].sort()], [[], ['n3', 'n4', 'n5', 'n6']]);
+  heartbeats.beat('n1', 30_000);
+  heartbeats.beat('n2', 30_000);
+  heartbeats.beat('n3', 30_000);
+  heartbeats.beat('n4', 30_000);
+  heartbeats.beat('n5', 30_000);
+  t.same(heartbeats.takeMissed(35_000), { missed: ['n6'], spared: [] }, 'the others are back: this one is down');
+});
+
+t.test('a mass loss that lasts is believed', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  for (const id of ['n1', 'n2', 'n3']) heartbeats.beat(id, 0);
+  const down: string[] = [];
+  for (let at = 0; at <= 25_000 + HEARTBEAT_LIMITS.massLossMs; at += 1_000) {
+    const { missed } = heartbeats.takeMissed(at);
+    if (at < 25_000 + HEARTBEAT_LIMITS.massLossMs) t.same(missed, []);
+    down.push(...missed);
+  }
+  t.same(down.sort(), ['n1', 'n2', 'n3']);
+});
+
+t.test('one node of two is no mass', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.beat('n1', 0);
+  heartbeats.beat('n2', 20_000);
+  t.same(heartbeats.takeMissed(25_000).missed, ['n1']);
 });

@@ -185,3 +185,47 @@ t.test('what only a client knows is asked of the client, or there is no path to 
   unlink();
   await t.rejects(world.call('ClientStats.Stats', { NodeID: node.ID }), { code: 'E_NO_NODE_PATH' });
 });
+
+t.test('when half the nodes fall silent at once nothing is moved before it is sure', async (t) => {
+  const world = createTestWorld({ config: { heartbeat: { ...HEARTBEAT, massLossMs: 60_000 } } });
+  const nodes: Awaited<ReturnType<typeof world.addNode>>[] = [];
+  for (let i = 1; i <= 4; i++) nodes.push(await world.addNode(i));
+  const beats = async (alive: typeof nodes, ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 5_000) {
+      for (const { ID, SecretID } of alive) {
+        await world.call('Node.UpdateStatus', { NodeID: ID, SecretID, Status: 'ready' });
+      }
+      await world.time.advance(5_000);
+    }
+  };
+  const down = () => nodes.filter(({ ID }) => world.store.snapshot().nodeById(ID)?.Status === 'down').length;
+  await beats(nodes.slice(0, 2), 40_000);
+  t.equal(down(), 0);
+  await beats(nodes, 60_000);
+  t.equal(down(), 0, 'they are back, and nothing was moved');
+  await beats(nodes.slice(0, 2), 120_000);
+  t.equal(down(), 2, 'what lasts is believed');
+});
+
+t.test('forced, a drain takes all at once; told to, it leaves system jobs', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob({ count: 3 }) });
+  await world.call('Job.Register', { Job: { ...batchJob({ ID: 'sys', Name: 'sys', count: 1 }), Type: 'system' } });
+  await world.time.advance(0);
+  await world.obey(node);
+  const drain = (changes: object) =>
+    world.call('Node.UpdateDrain', {
+      NodeID: node.ID,
+      DrainStrategy: { Deadline: -1, IgnoreSystemJobs: true, ForceDeadline: '', StartedAt: '', ...changes },
+    });
+  const wanted = (id: string) => world.allocs(id).filter(({ DesiredStatus }) => DesiredStatus === 'run').length;
+  await drain({});
+  await world.time.advance(0);
+  await world.obey(node);
+  t.same([wanted('web'), wanted('sys')], [0, 1]);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.DrainStrategy, null);
+  await drain({ IgnoreSystemJobs: false });
+  await world.time.advance(0);
+  t.equal(wanted('sys'), 0);
+});

@@ -71,6 +71,8 @@ export interface ServerSection {
     volumeClaimMs: Millis;
     aclTokenMs: Millis;
   };
+  /** Null: a node is left in the choice however often plans are refused on it. */
+  planRejections: { nodeThreshold: number; nodeWindowMs: Millis } | null;
   enableEventBroker: boolean;
   eventBufferSize: number;
   jobDefaultPriority: number;

@@ -83,6 +83,7 @@ function logOf(root: Picker, dev: boolean): LogConfig {
 
 function serverOf(server: Picker, dev: boolean): ServerSection {
   const joins = server.section('server_join');
+  const rejections = server.section('plan_rejection_tracker');
   const none: string[] = [];
   return {
     enabled: server.get('enabled', dev),
@@ -102,6 +103,12 @@ function serverOf(server: Picker, dev: boolean): ServerSection {
       volumeClaimMs: server.get('csi_volume_claim_gc_threshold', 5 * MINUTE),
       aclTokenMs: server.get('acl_token_gc_threshold', HOUR),
     },
+    planRejections: rejections.get('enabled', false)
+      ? {
+          nodeThreshold: rejections.get('node_threshold', 100),
+          nodeWindowMs: rejections.get('node_window', 5 * MINUTE),
+        }
+      : null,
     enableEventBroker: server.get('enable_event_broker', true),
     eventBufferSize: server.get('event_buffer_size', 100),
     jobDefaultPriority: server.get('job_default_priority', 50),

@@ -1,10 +1,12 @@
 import type { Deployment } from '../../structs/deployment.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
+import { isParameterized, isParent, isPeriodicActive } from '../../structs/job-kind.js';
 import type { AllocListStub, JobListStub, JobSummary } from '../../structs/rpc.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { formatPairs, formatTable, formatTime, paint, shortId } from '../format.js';
+import { childrenText, nextLaunchText } from '../job-children.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findJobId, jobTable } from '../resolve.js';
 import { allocTable, deploymentText, failedGroupsText } from '../tables.js';
@@ -43,6 +45,10 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   if (await printData(context, job)) return 0;
   output.out(formatPairs(facts(job)));
   if (flags.bool('short')) return 0;
+  if (isParent(job)) {
+    output.out(`\n${await childrenText(api, job, (text) => paint(output.color, 'bold', text))}`);
+    return 0;
+  }
 
   const [summary, evaluations, deployment, allocs] = await Promise.all([
     api.get<JobSummary>(`${path}/summary`),
@@ -79,8 +85,16 @@ function facts(job: Job): [string, string | number | boolean][] {
     ['Node Pool', job.NodePool],
     ['Status', job.Stop ? `${job.Status} (stopped)` : job.Status],
     ['Periodic', job.Periodic !== null],
-    ['Parameterized', job.ParameterizedJob !== null],
+    ['Parameterized', isParameterized(job)],
+    ...nextLaunchFact(job),
     ...(job.StatusDescription === '' ? [] : ([['Description', job.StatusDescription]] as [string, string][])),
+  ];
+}
+
+function nextLaunchFact(job: Job): [string, string][] {
+  if (job.Periodic === null) return [];
+  return [
+    ['Next Periodic Launch', isPeriodicActive(job) ? nextLaunchText(job.Periodic) : 'none (job stopped or disabled)'],
   ];
 }
 

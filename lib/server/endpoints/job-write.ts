@@ -42,6 +42,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     const existing = state.jobById(admitted.Namespace, admitted.ID);
     checkIndex(args, existing);
     checkUpdate(admitted, existing);
+    checkPool(admitted, state);
     const job: Job = {
       ...(args.PreserveCounts && existing ? withCountsOf(admitted, existing) : admitted),
       SubmitTime: time(),
@@ -255,6 +256,15 @@ function checkUpdate(job: Job, existing: Job | undefined): void {
   throw new MeshError(
     'E_BAD_REQUEST',
     `cannot change the type of job "${job.ID}" from "${existing.Type}" to "${job.Type}": stop it first, or choose another ID`,
+  );
+}
+
+function checkPool(job: Job, state: StateSnapshot): void {
+  if (state.nodePoolByName(job.NodePool)) return;
+  const known = state.nodePools().map(({ Name }) => Name);
+  throw new MeshError(
+    'E_BAD_REQUEST',
+    `job "${job.ID}" is in nonexistent node pool "${job.NodePool}": there are ${known.join(', ')}`,
   );
 }
 

@@ -168,3 +168,48 @@ t.test('a batch that has run is not run again when its node goes away', async (t
   await world.time.advance(60_000);
   t.equal(world.allocs().length, 1);
 });
+
+/** A system job with canaries on half of its nodes. */
+function systemRelease(name: string, update: Partial<UpdateStrategy> = {}): Partial<Job> {
+  const job = release(name, { Canary: 50, ...update });
+  const TaskGroups = job.TaskGroups?.map((group) => ({ ...group, Count: 1, ReschedulePolicy: null, Migrate: null }));
+  return { ...job, Type: 'system', TaskGroups: TaskGroups ?? [] };
+}
+
+async function everywhere(): Promise<{ world: TestWorld; obey: () => Promise<void> }> {
+  const world = createTestWorld();
+  const nodes = [await world.addNode(1), await world.addNode(2), await world.addNode(3), await world.addNode(4)];
+  const obey = async (): Promise<void> => {
+    for (const node of nodes) await world.obey(node);
+    await world.time.advance(1_000);
+  };
+  await world.call('Job.Register', { Job: systemRelease('one') });
+  await world.time.advance(0);
+  for (let round = 0; round < 3; round++) await obey();
+  return { world, obey };
+}
+
+t.test('a system job: canaries on half of the nodes, then one node after the other', async (t) => {
+  const { world, obey } = await everywhere();
+  t.equal(latest(world)?.Status, 'successful');
+  await world.call('Job.Register', { Job: systemRelease('two') });
+  await world.time.advance(0);
+  for (let round = 0; round < 4; round++) await obey();
+  t.same(wanted(world), ['one', 'one', 'two', 'two']);
+  t.match(latest(world), { Status: 'running', StatusDescription: /manual promotion/ });
+  await world.call('Deployment.Promote', { DeploymentID: latest(world)?.ID ?? '', All: true, Groups: [] });
+  await world.time.advance(0);
+  t.same(wanted(world), ['one', 'two', 'two', 'two'], 'max_parallel = 1');
+  for (let round = 0; round < 4; round++) await obey();
+  t.same(wanted(world), ['two', 'two', 'two', 'two']);
+  t.equal(latest(world)?.Status, 'successful');
+});
+
+t.test('a system job that makes no progress goes back to its stable version', async (t) => {
+  const { world, obey } = await everywhere();
+  await world.call('Job.Register', { Job: systemRelease('bad', { AutoRevert: true }) });
+  await world.time.advance(601_000);
+  for (let round = 0; round < 8; round++) await obey();
+  t.same(wanted(world), ['one', 'one', 'one', 'one']);
+  t.equal(world.store.snapshot().jobById('default', 'web')?.TaskGroups[0]?.Tasks[0]?.Env?.['RELEASE'], 'one');
+});

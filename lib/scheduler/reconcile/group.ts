@@ -209,7 +209,9 @@ function dropCanaries(
   const unpromoted = (of: Deployment | null): boolean => of?.TaskGroups[group.Name]?.Promoted === false;
   const dropped = (alloc: Allocation): boolean => {
     if (isCanaryOf(alloc, oldDeployment, group)) return unpromoted(oldDeployment);
-    return isCanaryOf(alloc, deployment, group) && deployment?.Status === 'failed' && unpromoted(deployment);
+    if (isCanaryOf(alloc, deployment, group)) return deployment?.Status === 'failed' && unpromoted(deployment);
+    // A promotion takes the mark away: who bears it is left over from an even older roll-out.
+    return isCanary(alloc);
   };
   const left: Allocation[] = [];
   for (const alloc of allocs) {

@@ -110,6 +110,7 @@ export class Desk {
   get stack(): Stack | null {
     if (this.#stack || !this.job) return this.#stack;
     const config = this.state.schedulerConfig();
+    const pool = this.state.nodePoolByName?.(this.job.NodePool)?.SchedulerConfiguration ?? null;
     this.#stack = new Stack({
       job: this.job,
       fleet: this.fleet,
@@ -117,8 +118,8 @@ export class Desk {
       candidates: this.candidates,
       ledger: this.ledger,
       occupancy: this.occupancy,
-      algorithm: algorithmOf(config, this.fleet.nodes.length).name,
-      memoryOversubscription: config.MemoryOversubscriptionEnabled,
+      algorithm: algorithmOf(config, this.fleet.nodes.length, pool).name,
+      memoryOversubscription: pool?.MemoryOversubscriptionEnabled ?? config.MemoryOversubscriptionEnabled,
       random: this.random,
       mayPreempt: mayPreempt(this.job.Type, config.PreemptionConfig),
     });

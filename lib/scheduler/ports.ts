@@ -3,6 +3,7 @@ import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
+import type { NodePool } from '../structs/node-pool.js';
 import type { Plan, PlanResult } from '../structs/plan.js';
 import type { SchedulerConfiguration } from '../structs/rpc.js';
 
@@ -29,6 +30,8 @@ export interface StateReader {
   usageByNode?(nodeId: string): readonly number[];
   latestDeploymentByJob(namespace: string, jobId: string): Deployment | undefined;
   schedulerConfig(): SchedulerConfiguration;
+  /** A pool may schedule differently; without it, none does. */
+  nodePoolByName?(name: string): NodePool | undefined;
 }
 
 /** What a scheduler may ask for. */

@@ -72,6 +72,8 @@ t.test('every operator of a constraint', async (t) => {
     ['${attr.os}', 'regexp', '^u.*u$', true],
     ['${attr.os}', 'regexp', '(?i)UBUNTU', true],
     ['${attr.os}', 'regexp', '(', false],
+    ['${attr.os}', 'regexp', '\\Au(?P<rest>[a-z]+)\\z', true],
+    ['${attr.os}', 'regexp', 'u(?=b)', false],
     ['${attr.v}', 'version', '>= 1.2', false],
     ['${attr.v}', 'semver', '>= 1.2.0', true],
     ['${attr.n}', 'version', '> 8, < 10', true],
@@ -92,6 +94,17 @@ t.test('every operator of a constraint', async (t) => {
     const check = compileCheck({ LTarget: left, Operand: operand, RTarget: right });
     t.equal(check.holds(node), holds, `${left} ${operand} ${right}`);
   }
+});
+
+t.test('no pattern holds up the scheduler', async (t) => {
+  const node = mockNode(0, { Attributes: { long: `${'a'.repeat(4000)}!` } });
+  const began = performance.now();
+  for (const pattern of ['^(a+)+$', '^(a|a)*$', '^(a*)*$', '(a?){100}a{100}$', '^(([a-z])+.)+[A-Z]$']) {
+    const check = compileCheck({ LTarget: '${attr.long}', Operand: 'regexp', RTarget: pattern });
+    t.equal(check.holds(node), false, pattern);
+  }
+  // Going back over its ways, the first alone would take longer than the world has existed.
+  t.ok(performance.now() - began < 5000);
 });
 
 t.test('version constraints', async (t) => {

@@ -1,6 +1,6 @@
+import { compileRegex, replaceMatches } from '../../util/regex/machine.js';
 import { ok } from '../../util/result.js';
 import type { CallResult, HclFunction } from '../context.js';
-import { compileRegex, replaceMatches } from '../regex/machine.js';
 import { STRING } from '../types.js';
 import { stringValue } from '../values.js';
 import { define, refuse, text, textOf } from './define.js';

@@ -1,3 +1,4 @@
+import type { NodePoolSchedulerConfiguration } from '../../structs/node-pool.js';
 import type { SchedulerConfiguration } from '../../structs/rpc.js';
 
 /** With fewer nodes than this, spreading is the default. */
@@ -11,13 +12,17 @@ export interface Algorithm {
 }
 
 /**
- * The algorithm in force: what an operator has set, whatever it is; else spread on few nodes, where packing saves nothing
+ * The algorithm in force for jobs of a pool: what an operator has set for it or for all, whatever it is; else spread on few nodes, where packing saves nothing
  * and would put all that one owns on the machine that fails next, and binpack on many, as in Nomad.
  */
 export function algorithmOf(
   config: Pick<SchedulerConfiguration, 'SchedulerAlgorithm' | 'ModifyIndex'>,
   nodes: number,
+  pool: NodePoolSchedulerConfiguration | null = null,
 ): Algorithm {
+  if (pool && pool.SchedulerAlgorithm !== '') {
+    return { name: pool.SchedulerAlgorithm, because: 'the configuration of the node pool says so' };
+  }
   const { SchedulerAlgorithm: name, ModifyIndex } = config;
   // Nobody has written the configuration while its index is 0.
   if (ModifyIndex !== 0) return { name, because: 'the scheduler configuration says so' };

@@ -119,6 +119,7 @@ function withJob(state: StateSnapshot, job: Job): StateReader {
     allocsByNode: (nodeId) => state.allocsByNode(nodeId),
     latestDeploymentByJob: (namespace, id) => state.latestDeploymentByJob(namespace, id),
     schedulerConfig: () => state.schedulerConfig(),
+    nodePoolByName: (name) => state.nodePoolByName(name),
   };
 }
 

@@ -1,3 +1,4 @@
+import { compileRegex } from '../../util/regex/machine.js';
 import type { Affinity, Constraint, Spread } from '../constraint.js';
 import type { Report } from './issue.js';
 
@@ -18,8 +19,8 @@ function validateOperand({ LTarget, RTarget, Operand }: Constraint, report: Repo
     return true;
   }
   if (Operand === 'regexp') {
-    const why = regexProblem(RTarget);
-    if (why !== undefined) report.error('RTarget', `The value is no regular expression: ${why}`);
+    const regex = compileRegex(RTarget);
+    if (!regex.ok) report.error('RTarget', `The value is no regular expression: ${regex.error}`);
     return true;
   }
   if (Operand === 'version' || Operand === 'semver') {
@@ -37,26 +38,6 @@ function validateOperand({ LTarget, RTarget, Operand }: Constraint, report: Repo
     return true;
   }
   return false;
-}
-
-/** What Go's regular expressions have and JavaScript's have not is put aside: flags, and the P of named groups. */
-function regexProblem(source: string): string | undefined {
-  const body = source
-    .replace(/\(\?[imsU-]+\)/g, '')
-    .replace(/\(\?[imsU-]+:/g, '(?:')
-    .replace(/\(\?P</g, '(?<');
-  try {
-    new RegExp(body, 'u');
-    return undefined;
-  } catch {
-    // RE2 allows escapes which the strict mode refuses.
-  }
-  try {
-    new RegExp(body);
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }
 
 function validateConstraint(constraint: Constraint, report: Report, level: 'job' | 'group' | 'task'): void {

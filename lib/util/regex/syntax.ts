@@ -1,4 +1,4 @@
-import { err, ok, type Result } from '../../util/result.js';
+import { err, ok, type Result } from '../result.js';
 import { type CharSet, classRange, PERL, POSIX, singleton, unicodeClass, union } from './char-set.js';
 
 /** A pattern of RE2's syntax as a tree. */

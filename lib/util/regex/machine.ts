@@ -1,4 +1,4 @@
-import { err, ok, type Result } from '../../util/result.js';
+import { err, ok, type Result } from '../result.js';
 import { type CharSet, includes } from './char-set.js';
 import { type Assertion, type Node, parsePattern } from './syntax.js';
 

@@ -2,6 +2,7 @@ import type { StateSnapshot } from '../state/store.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
+import { isParent } from '../structs/job-kind.js';
 import type { Node } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
 import type { Random } from '../util/random.js';
@@ -33,7 +34,9 @@ export function nodeEvals(
     add(state.jobById(alloc.Namespace, alloc.JobID));
   }
   for (const job of state.jobs()) {
-    if ((job.Type === 'system' || job.Type === 'sysbatch') && !job.Stop && mayRunOn(job, node)) add(job);
+    if ((job.Type === 'system' || job.Type === 'sysbatch') && !job.Stop && !isParent(job) && mayRunOn(job, node)) {
+      add(job);
+    }
   }
   return [...jobs.values()].map((job) =>
     newEval(

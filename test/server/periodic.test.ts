@@ -117,3 +117,20 @@ t.test('what the launches left is forgotten when they are long over, their paren
   t.same(children(world), []);
   t.equal(world.store.snapshot().jobById('default', 'night')?.Status, 'running');
 });
+
+t.test('whatever happens to it, the periodic job itself is never placed', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1);
+  await world.call('Job.Register', { Job: nightly() });
+  await world.call('Job.Register', { Job: nightly({ Spec: '5 * * * *' }) });
+  const { EvalID } = await world.call('Job.Revert', { JobID: 'night', JobVersion: 0 });
+  t.equal(EvalID, '');
+  await world.call('Job.Scale', { JobID: 'night', Target: { Group: 'web' }, Count: 2 });
+  await t.rejects(world.call('Job.Evaluate', { JobID: 'night' }), { message: /periodic/ });
+  await world.addNode(2);
+  await world.time.advance(0);
+  t.same(world.allocs('night'), []);
+  await world.time.advance(11 * 60_000);
+  t.same(children(world), [launchId(10)], 'the schedule is the one that was brought back');
+  t.equal(world.allocs(launchId(10)).length, 2, 'and the count the new one');
+});

@@ -2,6 +2,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
+import { isParent } from '../../structs/job-kind.js';
 import type { RpcMethods } from '../../structs/rpc.js';
 import type { GroupScaleStatus, JobScaleStatus } from '../../structs/scaling.js';
 import { JOB_COUNT_MAX } from '../../structs/validate/job.js';
@@ -29,7 +30,7 @@ export function jobScaleEndpoints(context: EndpointContext): RpcHandlers {
       const count = args.Count ?? null;
       const { Namespace, ID: JobID, Priority, Type, JobModifyIndex } = job;
       const evaluation =
-        count === null
+        count === null || isParent(job)
           ? null
           : newEval(
               { Namespace, JobID, Priority, Type, JobModifyIndex, TriggeredBy: 'job-scaling' },

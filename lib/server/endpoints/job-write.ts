@@ -136,7 +136,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
       }
       const submission = state.jobSubmission(current.Namespace, current.ID, version);
       const job: Job = { ...old, Stop: false, VersionTag: null, SubmitTime: time() };
-      const evaluation = jobEval(job, 'job-register');
+      const evaluation = isParent(job) ? null : jobEval(job, 'job-register');
       const { index, value } = await propose(consensus, {
         type: 'job-register',
         job,
@@ -145,8 +145,8 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
         enforceJobModifyIndex: current.JobModifyIndex,
       });
       return {
-        EvalID: evaluation.ID,
-        EvalCreateIndex: index,
+        EvalID: evaluation?.ID ?? '',
+        EvalCreateIndex: evaluation ? index : 0,
         JobModifyIndex: value.job.JobModifyIndex,
         Index: index,
       };

@@ -1,0 +1,190 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { createCliWorld, DEPLOYMENT_ID, deployment, evaluation, job, NODE_ID, Refusal } from './world.js';
+
+const PERIODIC = {
+  Enabled: true,
+  Spec: '@daily',
+  Specs: null,
+  SpecType: 'cron',
+  ProhibitOverlap: false,
+  TimeZone: 'UTC',
+};
+
+const child = (ID: string, ParentID: string) => ({ ...job({ ID, Name: ID }), ParentID, Status: 'dead' });
+
+const summary = { Children: { Pending: 1, Running: 2, Dead: 3 }, Summary: {} };
+
+t.test('job status shows what the clock launched, and when it does so next', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job({ ID: 'night' }), child('night/periodic-1', 'night'), child('night/other', '')],
+    'GET /v1/job/night': job({ ID: 'night', Type: 'batch', Periodic: PERIODIC }),
+    'GET /v1/job/night/summary': summary,
+  });
+  const { out, code } = await world.run('job', 'status', 'night');
+  t.equal(code, 0);
+  t.match(out, /Next Periodic Launch = \d{4}-\d\d-\d\dT.* from now\)/);
+  t.match(out, /Children Job Summary\nPending {2}Running {2}Dead\n1 {8}2 {8}3/);
+  t.match(out, /Previously Launched Jobs\nID +Status\nnight\/periodic-1 {2}dead$/m);
+  t.notMatch(out, /night\/other/);
+});
+
+t.test('job status shows what may be dispatched, and what was', async (t) => {
+  const parameterized = { Payload: 'required', MetaRequired: ['a', 'b'], MetaOptional: null };
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job({ ID: 'render' })],
+    'GET /v1/job/render': job({ ID: 'render', Type: 'batch', ParameterizedJob: parameterized }),
+    'GET /v1/job/render/summary': summary,
+  });
+  const { out } = await world.run('job', 'status', 'render');
+  t.match(out, /Payload += required/);
+  t.match(out, /Required Metadata = a, b\nOptional Metadata = <none>/);
+  t.match(out, /No dispatched instances of parameterized job found/);
+});
+
+t.test('job dispatch sends payload, meta data and token', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job({ ID: 'render' })],
+    'PUT /v1/job/render/dispatch': { DispatchedJobID: 'render/dispatch-1-abc', EvalID: '', EvalCreateIndex: 0 },
+  });
+  const dir = mkdtempSync(join(tmpdir(), 'meshnomad-cli-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  writeFileSync(join(dir, 'in'), 'hello');
+  const args = ['-meta=a=b=c', '-idempotency-token', 'x', 'render', join(dir, 'in')];
+  const { out, code } = await world.run('job', 'dispatch', ...args);
+  t.same([code, out], [0, 'Dispatched Job ID = render/dispatch-1-abc\n']);
+  t.match(world.asked.at(-1), /dispatch\?idempotency_token=x/);
+  const body = JSON.parse(world.bodies.at(-1) ?? '');
+  t.same([body.Payload, body.Meta], [Buffer.from('hello').toString('base64'), { a: 'b=c' }]);
+  t.match((await world.run('job', 'dispatch', '-meta', 'nothing', 'render')).error, /key=value/);
+});
+
+t.test('job scale takes the only group, and asks when there are several', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job()],
+    'GET /v1/job/web': job(),
+    'PUT /v1/job/web/scale': { EvalID: 'e1b2c3d4-0000-4000-8000-000000000002', Warnings: '' },
+  });
+  const { out, code } = await world.run('job', 'scale', '-detach', 'web', '3');
+  t.same([code, out], [0, 'Evaluation ID: e1b2c3d4\n']);
+  const body = JSON.parse(world.bodies.at(-1) ?? '');
+  t.same([body.Count, body.Target.Group], [3, 'front']);
+  const groups = ['a', 'b'].map((Name) => ({ ...job().TaskGroups[0], Name }));
+  world.replies['GET /v1/job/web'] = job({ TaskGroups: groups });
+  t.match((await world.run('job', 'scale', 'web', '3')).error, /Group name required.*a, b/);
+  t.match((await world.run('job', 'scale', 'web', 'a', 'many')).error, /whole number/);
+});
+
+t.test('flags of node drain that contradict each other are refused before anything is asked', async (t) => {
+  const world = await createCliWorld(t);
+  const cases: [string[], RegExp][] = [
+    [[NODE_ID], /Exactly one of/],
+    [['-enable', '-disable', NODE_ID], /Exactly one of/],
+    [['-enable', '-force', '-no-deadline', NODE_ID], /exclude each other/],
+    [['-enable', '-deadline', '0s', NODE_ID], /above zero/],
+    [['-disable', '-deadline', '5m', NODE_ID], /goes with -enable/],
+    [['-enable', '-keep-ineligible', NODE_ID], /goes with -disable/],
+    [['-monitor', '-detach', NODE_ID], /exclude each other/],
+    [['-enable', '-self', NODE_ID], /no arguments/],
+  ];
+  for (const [args, message] of cases) {
+    const ran = await world.run('node', 'drain', ...args);
+    t.equal(ran.code, 1, args.join(' '));
+    t.match(ran.error, message);
+  }
+  t.same(world.asked, []);
+});
+
+t.test('node drain sends what was asked for; a prefix needs -yes', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/nodes': [{ ID: NODE_ID }],
+    [`GET /v1/node/${NODE_ID}`]: { ID: NODE_ID, DrainStrategy: null },
+    [`PUT /v1/node/${NODE_ID}/drain`]: { NodeModifyIndex: 5 },
+  });
+  const sent = () => JSON.parse(world.bodies.at(-1) ?? '');
+  await world.run('node', 'drain', '-enable', '-detach', '-ignore-system', '-m', 'why', NODE_ID);
+  t.same(sent(), { DrainSpec: { Deadline: 3_600e9, IgnoreSystemJobs: true }, Meta: { message: 'why' } });
+  await world.run('node', 'drain', '-enable', '-detach', '-no-deadline', NODE_ID);
+  t.equal(sent().DrainSpec.Deadline, 0);
+  await world.run('node', 'drain', '-enable', '-detach', '-force', NODE_ID);
+  t.equal(sent().DrainSpec.Deadline, -1);
+  await world.run('node', 'drain', '-disable', '-keep-ineligible', NODE_ID);
+  t.same(sent(), { DrainSpec: null, MarkEligible: false, Meta: {} });
+  t.match((await world.run('node', 'drain', '-disable', 'f1b2')).error, /prefix of node/);
+  t.equal((await world.run('node', 'drain', '-disable', '-yes', 'f1b2')).code, 0);
+  t.match((await world.run('node', 'drain', '-monitor', NODE_ID)).out, /No drain strategy set/);
+});
+
+t.test('deployment commands say what they did', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/deployments': [deployment()],
+    [`GET /v1/deployment/${DEPLOYMENT_ID}`]: deployment(),
+    [`PUT /v1/deployment/pause/${DEPLOYMENT_ID}`]: { EvalID: '' },
+    [`PUT /v1/deployment/fail/${DEPLOYMENT_ID}`]: { EvalID: '', RevertedJobVersion: 4 },
+    [`PUT /v1/deployment/promote/${DEPLOYMENT_ID}`]: { EvalID: '' },
+    [`PUT /v1/deployment/unblock/${DEPLOYMENT_ID}`]: new Refusal(400, "can't unblock deployment"),
+  });
+  t.equal((await world.run('deployment', 'pause', 'd1b2')).out, 'Deployment "d1b2c3d4" paused\n');
+  t.equal((await world.run('deployment', 'resume', 'd1b2')).out, 'Deployment "d1b2c3d4" resumed\n');
+  t.match((await world.run('deployment', 'fail', 'd1b2')).out, /failed\. Auto-reverted to job version 4\./);
+  await world.run('deployment', 'promote', '-group=a', '-group=b', 'd1b2');
+  t.same(JSON.parse(world.bodies.at(-1) ?? '').Groups, ['a', 'b']);
+  t.equal((await world.run('deployment', 'unblock', 'd1b2')).code, 1);
+  t.match((await world.run('deployment', 'list')).out, /ID +Job ID +Job Version +Status/);
+});
+
+t.test('eval list asks for what the flags say', async (t) => {
+  const world = await createCliWorld(t, { 'GET /v1/evaluations': [evaluation({ Status: 'blocked' })] });
+  const { out } = await world.run('eval', 'list', '-job=web', '-status=blocked', '-per-page=3');
+  t.match(out, /e1b2c3d4 .*blocked +N\/A - In Progress/);
+  t.match(world.asked.at(-1), /job=web&status=blocked&per_page=3/);
+});
+
+t.test('the scheduler configuration is written back with its index', async (t) => {
+  const SchedulerConfig = {
+    SchedulerAlgorithm: 'binpack',
+    PreemptionConfig: {},
+    PauseEvalBroker: true,
+    ModifyIndex: 7,
+  };
+  const path = '/v1/operator/scheduler/configuration';
+  const world = await createCliWorld(t, {
+    [`GET ${path}`]: { SchedulerConfig },
+    [`PUT ${path}`]: { Updated: true },
+  });
+  const set = (...args: string[]) => world.run('operator', 'scheduler', 'set-config', ...args);
+  t.match((await set('-preempt-batch-scheduler=true', '-pause-eval-broker=false')).out, /updated!/);
+  t.match(world.asked.at(-1), /cas=7/);
+  const body = JSON.parse(world.bodies.at(-1) ?? '');
+  t.same([body.PreemptionConfig.BatchSchedulerEnabled, body.PauseEvalBroker], [true, false]);
+  world.replies[`PUT ${path}`] = { Updated: false };
+  t.equal((await set('-check-index=3')).code, 1);
+  t.equal((await set('-scheduler-algorithm=magic')).code, 1);
+});
+
+t.test('a node pool file is read with its mistakes', async (t) => {
+  const world = await createCliWorld(t, { 'PUT /v1/node/pools': null });
+  const dir = mkdtempSync(join(tmpdir(), 'meshnomad-cli-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const file = join(dir, 'pool.hcl');
+  const apply = (text: string) => {
+    writeFileSync(file, text);
+    return world.run('node', 'pool', 'apply', file);
+  };
+  const good = await apply(
+    'node_pool "gpu" {\n description = "cards"\n meta {\n n = 3\n }\n scheduler_config {\n scheduler_algorithm = "spread"\n }\n}\n',
+  );
+  t.equal(good.out, 'Successfully applied node pool "gpu"!\n');
+  t.same(JSON.parse(world.bodies.at(-1) ?? ''), {
+    Name: 'gpu',
+    Description: 'cards',
+    Meta: { n: '3' },
+    SchedulerConfiguration: { SchedulerAlgorithm: 'spread', MemoryOversubscriptionEnabled: null },
+  });
+  t.match((await apply('node_pool "gpu" {\n descripton = "x"\n}\n')).error, /2,2-.*descripton/);
+  t.match((await apply('job "x" {}\n')).error, /one node_pool block/);
+  t.match((await apply('node_pool "a" {\n constraint {}\n}\n')).error, /no block "constraint"/);
+  t.match((await apply('node_pool "a" {')).error, /pool\.hcl:1/);
+});

@@ -1,3 +1,4 @@
+import { mkdirSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../client/client.js';
@@ -80,7 +81,16 @@ class RunningAgent implements Agent {
 
   async start(): Promise<void> {
     const { settings, log } = this.#options;
-    if (settings.dataDir !== null) this.#lock = acquireLock(settings.dataDir);
+    if (settings.dataDir !== null) {
+      // Tasks that run as another user must be able to enter what is below, not to list it; each part closes itself.
+      mkdirSync(settings.dataDir, { recursive: true, mode: 0o711 });
+      this.#lock = acquireLock(settings.dataDir);
+      if (settings.client && (statSync(settings.dataDir).mode & 0o001) === 0) {
+        log.warn('tasks with a user of their own cannot enter the data directory: chmod o+x helps', {
+          data_dir: settings.dataDir,
+        });
+      }
+    }
     await this.#startHttp();
     if (settings.server) await this.#startServer();
     if (settings.client) await this.#startClient();

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,6 +94,8 @@ export class TestAgent {
 
   static async start(options: TestAgentOptions = {}): Promise<TestAgent> {
     const dir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'meshnomad-test-'));
+    // As /var/lib is: users of tasks pass through.
+    chmodSync(dir, 0o711);
     const agent = new TestAgent(dir, [await freePort(), await freePort()], options);
     agent.launch();
     await agent.ready();

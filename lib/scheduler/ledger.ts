@@ -96,7 +96,8 @@ export class Ledger {
     if (!use) {
       use = new PortUse(addressesOf(this.#fleet.nodes[row] as Node));
       this.#ports.set(row, use);
-      for (const resources of this.#holders(row)) use.add(resources.Shared.Ports);
+      const ports = use;
+      this.#eachHolder(row, ({ Shared }) => ports.add(Shared.Ports));
     }
     return use;
   }
@@ -107,7 +108,8 @@ export class Ledger {
     if (!use) {
       use = new DeviceUse();
       this.#devices.set(row, use);
-      for (const resources of this.#holders(row)) use.add(resources);
+      const devices = use;
+      this.#eachHolder(row, (resources) => devices.add(resources));
     }
     return use;
   }
@@ -129,20 +131,22 @@ export class Ledger {
   /** The cores of a node that nothing holds whole, lowest first. */
   freeCores(row: number): number[] {
     const taken = new Set<number>();
-    for (const resources of this.#holders(row)) {
-      for (const task of Object.values(resources.Tasks))
-        for (const core of task.Cpu.ReservedCores ?? []) taken.add(core);
-    }
+    this.#eachHolder(row, ({ Tasks }) => {
+      for (const task of Object.values(Tasks)) for (const core of task.Cpu.ReservedCores ?? []) taken.add(core);
+    });
     const all = (this.#fleet.nodes[row] as Node).NodeResources.Cpu.ReservableCpuCores ?? [];
     return all.filter((core) => !taken.has(core)).sort((a, b) => a - b);
   }
 
-  *#holders(row: number): Iterable<AllocatedResources> {
+  /** Hands over what holds something of a node. */
+  #eachHolder(row: number, use: (resources: AllocatedResources) => void): void {
     const existing = this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID);
-    for (const alloc of existing) {
-      if (!isClientTerminal(alloc) && !this.#removed.has(alloc.ID)) yield alloc.AllocatedResources;
+    for (let i = 0; i < existing.length; i++) {
+      const alloc = existing[i] as Allocation;
+      if (!isClientTerminal(alloc) && !this.#removed.has(alloc.ID)) use(alloc.AllocatedResources);
     }
-    yield* this.#placed.get(row) ?? [];
+    const placed = this.#placed.get(row);
+    if (placed) for (let i = 0; i < placed.length; i++) use(placed[i] as AllocatedResources);
   }
 
   #turn(alloc: Allocation, sign: 1 | -1): void {

@@ -7,13 +7,20 @@ import { DEFAULT_NETWORK, type HostAddress, isReservedPort, type NodeAddresses, 
 /** Random picks of a dynamic port before the range is searched from its beginning. */
 const DYNAMIC_PORT_TRIES = 20;
 
+/** Ports of a node that are looked through one by one. */
+const FEW_MAX = 16;
+
 /** Which ports of one node are in use, address by address. */
 export class PortUse {
   readonly addresses: NodeAddresses;
-  /** slot × 65,536 + port. A set, not a bitmap: 8 KiB a node would outweigh all else the scheduler remembers. */
-  readonly #used = new Set<number>();
+  /**
+   * slot × 65,536 + port. Not a bitmap: 8 KiB a node would outweigh all else the scheduler remembers. A list while they
+   * are few, as on most nodes: a set would outweigh it tenfold.
+   */
+  #few: number[] = [];
+  #many: Set<number> | null = null;
   /** Addresses that allocations hold but the node no longer has. */
-  #gone: string[] = [];
+  #gone: string[] | null = null;
 
   constructor(addresses: NodeAddresses) {
     this.addresses = addresses;
@@ -25,19 +32,35 @@ export class PortUse {
     for (const port of ports ?? []) {
       if (port.IgnoreCollision) continue;
       const key = this.#slot(port.HostIP) * (PORT_MAX + 1) + port.Value;
-      if (this.#used.has(key)) free = false;
-      this.#used.add(key);
+      if (this.#has(key)) free = false;
+      else this.#mark(key);
     }
     return free;
   }
 
   isUsed(slot: number, port: number): boolean {
-    return this.#used.has(slot * (PORT_MAX + 1) + port) || isReservedPort(this.addresses, slot, port);
+    return this.#has(slot * (PORT_MAX + 1) + port) || isReservedPort(this.addresses, slot, port);
+  }
+
+  #has(key: number): boolean {
+    return this.#many ? this.#many.has(key) : this.#few.includes(key);
+  }
+
+  #mark(key: number): void {
+    if (this.#many) {
+      this.#many.add(key);
+      return;
+    }
+    this.#few.push(key);
+    if (this.#few.length <= FEW_MAX) return;
+    this.#many = new Set(this.#few);
+    this.#few = [];
   }
 
   #slot(ip: string): number {
     const slot = this.addresses.ips.indexOf(ip);
     if (slot >= 0) return slot;
+    this.#gone ??= [];
     let gone = this.#gone.indexOf(ip);
     if (gone < 0) gone = this.#gone.push(ip) - 1;
     return this.addresses.ips.length + gone;

@@ -5,7 +5,7 @@ import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
 import { isTerminal } from '../usage.js';
 import { markBack, markUnknown } from './disconnect.js';
-import { isActive, type NodeFate } from './filters.js';
+import { FOLLOWUP_NEAR_MS, isActive, type NodeFate } from './filters.js';
 import { followupEvals, type Wait, type WaitReason } from './followup.js';
 import { type GroupResult, reconcileGroup, type UpdateKind } from './group.js';
 import { noUpdates, type Reconciliation, STOP_REASON, type Stop } from './result.js';
@@ -91,7 +91,7 @@ export function planWaits(
     results.flatMap((result) => result.timeouts),
   );
   const stopped = new Set(results.flatMap(({ stop }) => stop.map(({ alloc }) => alloc)));
-  const clients = plan('client-stops', waitsToFollow(results, stopped));
+  const clients = plan('client-stops', waitsToFollow(results, stopped, now));
   const updates: Allocation[] = [];
   for (const [alloc, FollowupEvalID] of later.evalOf) updates.push({ ...alloc, FollowupEvalID });
   for (const { unknown } of results) {
@@ -112,9 +112,11 @@ export function planWaits(
   };
 }
 
-/** Those that are lost now; those lost before have their follow-up. */
-function waitsToFollow(results: readonly Waiting[], stopped: ReadonlySet<Allocation>): Wait[] {
-  return results.flatMap(({ clientStops }) => clientStops.filter(({ alloc }) => stopped.has(alloc)));
+/** Those that are lost now; of those lost before, the ones whose follow-up may have been cancelled. */
+function waitsToFollow(results: readonly Waiting[], stopped: ReadonlySet<Allocation>, now: Millis): Wait[] {
+  return results.flatMap(({ clientStops }) =>
+    clientStops.filter(({ alloc, at }) => stopped.has(alloc) || at - now <= FOLLOWUP_NEAR_MS),
+  );
 }
 
 function stopAll(input: ReconcileInput, deploymentUpdates: DeploymentStatusUpdate[]): Reconciliation {

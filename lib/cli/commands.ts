@@ -77,6 +77,7 @@ export const COMMANDS: Record<string, Entry> = {
     () => import('./commands/operator-scheduler-set-config.js'),
   ),
   'server members': entry('Lists the servers', () => import('./commands/server-members.js')),
+  rebalance: entry('Proposes moves that would even out the load', () => import('./commands/rebalance.js')),
   status: entry('Shows whatever has this id or name', () => import('./commands/status.js')),
   'system gc': entry('Collects garbage now', () => import('./commands/system-gc.js')),
   'system reconcile summaries': entry(

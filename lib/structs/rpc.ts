@@ -5,6 +5,7 @@ import type { Job, JobSubmission } from './job.js';
 import type { JobDiff } from './job-diff.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
 import type { NodePool } from './node-pool.js';
+import type { Rebalance } from './rebalance.js';
 import type { JobScaleStatus } from './scaling.js';
 import type { Why } from './why.js';
 
@@ -307,6 +308,7 @@ export interface RpcMethods {
   'Job.LatestDeployment': Query<{ JobID: string }, { Deployment: Deployment | null }>;
   /** An extension: see structs/why.ts. */
   'Job.Why': Query<{ JobID: string }, { Why: Why | null }>;
+  'Operator.Rebalance': Query<object, { Rebalance: Rebalance }>;
   'Alloc.Why': Query<{ AllocID: string }, { Why: Why | null }>;
   'Job.Summary': Query<{ JobID: string }, { JobSummary: JobSummary | null }>;
 

@@ -1,11 +1,12 @@
 import { explainAlloc, explainJob } from '../../scheduler/explain/explain.js';
+import { proposeRebalance } from '../../scheduler/rebalance.js';
 import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { answerQuery } from '../blocking.js';
 import { type EndpointContext, namespaceOf, requireText } from './context.js';
 
-/** Explanations of what the scheduler did, and of what stands in its way. */
+/** Explanations of what the scheduler did and of what stands in its way, and what it would do better now. */
 export function whyEndpoints(context: EndpointContext): RpcHandlers {
   const inputOf = (state: StateSnapshot, namespace: string, jobId: string) => ({
     state,
@@ -23,6 +24,13 @@ export function whyEndpoints(context: EndpointContext): RpcHandlers {
         const Why = job ? explainJob(job, inputOf(state, namespace, id)) : null;
         return { index: state.tableIndex('jobs', 'allocs', 'evals', 'nodes'), reply: { Why } };
       });
+    },
+
+    async 'Operator.Rebalance'(args, call) {
+      return answerQuery(context, args, call, [watchKeys.allocs(), watchKeys.nodes()], (state) => ({
+        index: state.tableIndex('allocs', 'nodes', 'jobs'),
+        reply: { Rebalance: proposeRebalance(state) },
+      }));
     },
 
     async 'Alloc.Why'(args, call) {

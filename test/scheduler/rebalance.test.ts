@@ -1,0 +1,74 @@
+import t from 'tap';
+import { proposeRebalance } from '../../lib/scheduler/rebalance.js';
+import type { Job } from '../../lib/structs/job.js';
+import { createTestWorld, type TestWorld, webJob } from '../server/world.js';
+
+/** One node runs everything, and another one has come back. */
+async function lopsided(changes: Partial<Job> = {}, parallel = 10): Promise<TestWorld> {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  const job = webJob({ count: 6, cpu: 500, ...changes });
+  const TaskGroups = (job.TaskGroups ?? []).map((group) => ({
+    ...group,
+    Migrate: group.Migrate && { ...group.Migrate, MaxParallel: parallel },
+  }));
+  await world.call('Job.Register', { Job: { ...job, TaskGroups } });
+  await world.time.advance(0);
+  await world.obey(node);
+  await world.addNode(2);
+  return world;
+}
+
+t.test('half of what one node runs may go to the node that came back', async (t) => {
+  const world = await lopsided();
+  const proposal = proposeRebalance(world.store.snapshot());
+  t.equal(proposal.Moves.length, 3);
+  t.strictSame([...new Set(proposal.Moves.map(({ FromNode, ToNode }) => `${FromNode} ${ToNode}`))], ['n1 n2']);
+  t.strictSame(
+    proposal.Nodes.map(({ LoadBefore, LoadAfter }) => [LoadBefore, LoadAfter]),
+    [
+      [0.75, 0.375],
+      [0, 0.375],
+    ],
+  );
+  t.match(proposal.Summary, /differ by 75 percent of their capacity; 3 moves would make it 0/);
+  t.strictSame(proposeRebalance(world.store.snapshot()), proposal, 'the same state, the same proposal');
+  const { Rebalance } = await world.call('Operator.Rebalance', {});
+  t.strictSame(Rebalance, proposal);
+});
+
+t.test('no more of a group than migrate allows at once', async (t) => {
+  const world = await lopsided({}, 1);
+  t.equal(proposeRebalance(world.store.snapshot()).Moves.length, 1);
+});
+
+t.test('nothing moves against a constraint, an affinity, or the kind of job', async (t) => {
+  const only1 = { LTarget: '${node.unique.name}', RTarget: 'n1', Operand: '=' };
+  for (const changes of [
+    { Constraints: [only1] },
+    { Affinities: [{ ...only1, Weight: 50 }] },
+    { Type: 'batch' as const, TaskGroups: undefined as never },
+  ]) {
+    const world = createTestWorld();
+    const node = await world.addNode(1);
+    const job = { ...webJob({ count: 6, cpu: 500 }), ...changes };
+    if (changes.Type) {
+      const groups = webJob({ count: 6, cpu: 500 }).TaskGroups ?? [];
+      job.TaskGroups = groups.map((group) => ({ ...group, Migrate: null, ReschedulePolicy: null }));
+    }
+    await world.call('Job.Register', { Job: job });
+    await world.time.advance(0);
+    await world.obey(node);
+    await world.addNode(2);
+    t.equal(world.allocs().length, 6);
+    t.strictSame(proposeRebalance(world.store.snapshot()).Moves, [], JSON.stringify(changes));
+  }
+});
+
+t.test('an even cluster is left alone, and one node is no cluster', async (t) => {
+  const world = createTestWorld();
+  t.match(proposeRebalance(world.store.snapshot()).Summary, /nothing can be moved/);
+  await world.addNode(1);
+  await world.addNode(2);
+  t.match(proposeRebalance(world.store.snapshot()).Summary, /no move is worth a restart/);
+});

@@ -57,7 +57,8 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
   tell(
     `  ${n((placed * 1000) / cpuMs)} placements for each second of processor time, the garbage collector's included`,
   );
-  check('after placing', true);
+  // A job whose plans were refused too often is tried again when time passes: not everything need be placed yet.
+  check('after placing', false);
 
   world.clients.failuresPerThousand = 2;
   await phase('clients started everything, 2 of 1,000 tasks failed', world, tell, async () => {});

@@ -67,6 +67,7 @@ export const COMMANDS: Record<string, Entry> = {
   'node pool jobs': entry('Lists the jobs of a node pool', () => import('./commands/node-pool-jobs.js')),
   'node pool list': entry('Lists the node pools', () => import('./commands/node-pool-list.js')),
   'node pool nodes': entry('Lists the nodes of a node pool', () => import('./commands/node-pool-nodes.js')),
+  'node purge': entry('Forgets a node that will not come back', () => import('./commands/node-purge.js')),
   'node status': entry('Shows the nodes, or one of them', () => import('./commands/node-status.js')),
   'operator scheduler get-config': entry(
     'Shows how the scheduler is configured',

@@ -13,7 +13,7 @@ export async function pickNode(context: Context, action: string): Promise<Node |
   if (node.ID === named) return node;
   const asked = await confirm(
     flags,
-    `Are you sure you want to ${action} for node ${JSON.stringify(node.ID)}?`,
+    `Are you sure you want to ${action} node ${JSON.stringify(node.ID)}?`,
     `the id given is a prefix of node ${JSON.stringify(node.ID)}: write it whole, or add -yes`,
   );
   return asked ? node : null;

@@ -117,6 +117,16 @@ t.test('node drain sends what was asked for; a prefix needs -yes', async (t) => 
   t.match((await world.run('node', 'drain', '-monitor', NODE_ID)).out, /No drain strategy set/);
 });
 
+t.test('a node is purged by its whole id, or by a prefix with -yes', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/nodes': [{ ID: NODE_ID }],
+    [`GET /v1/node/${NODE_ID}`]: { ID: NODE_ID },
+    [`PUT /v1/node/${NODE_ID}/purge`]: {},
+  });
+  t.match((await world.run('node', 'purge', 'f1b2')).error, /prefix of node/);
+  t.equal((await world.run('node', 'purge', NODE_ID)).out, `Node "${NODE_ID}" purged\n`);
+});
+
 t.test('deployment commands say what they did', async (t) => {
   const world = await createCliWorld(t, {
     'GET /v1/deployments': [deployment()],

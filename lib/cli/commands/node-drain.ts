@@ -32,7 +32,7 @@ migrate.max_parallel allows, batch work may finish until the deadline, system jo
     const deadline = readDeadline(flags, mode);
     const meta = { ...readMeta(flags.list('meta')), ...(flags.string('m') ? { message: flags.string('m') } : {}) };
     takeArgs(args, flags.bool('self') ? 0 : 1, flags.bool('self') ? 0 : 1, '<node>');
-    const node = await pickNode(context, `${mode === 'disable' ? 'disable' : 'enable'} drain mode`);
+    const node = await pickNode(context, `${mode === 'disable' ? 'disable' : 'enable'} drain mode for`);
     if (!node) {
       output.out('Canceling drain toggle');
       return 0;

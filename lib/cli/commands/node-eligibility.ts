@@ -16,7 +16,7 @@ export const command: Command = {
     const [enable, disable] = [flags.bool('enable'), flags.bool('disable')];
     if (enable === disable) throw new UsageError("Either the '-enable' or '-disable' flag must be set");
     takeArgs(args, flags.bool('self') ? 0 : 1, flags.bool('self') ? 0 : 1, '<node>');
-    const node = await pickNode(context, `${enable ? 'enable' : 'disable'} new work`);
+    const node = await pickNode(context, `${enable ? 'enable' : 'disable'} new work for`);
     if (!node) return 0;
     const eligibility = enable ? 'eligible' : 'ineligible';
     const api = await context.api();

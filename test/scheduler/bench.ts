@@ -71,8 +71,12 @@ const NONE: readonly Allocation[] = [];
 /** One cell of the table, measured in a process of its own. */
 export interface Cell {
   readonly perSecond: number;
+  /** The same by the processor's time, the collector's included: what it would be if nothing else ran on the machine. */
+  readonly perCpuSecond: number;
   readonly placed: number;
-  /** Most memory the process ever had, MiB. */
+  /** Most memory the process had until its first evaluation was done, MiB. */
+  readonly firstRssMib: number;
+  /** Most memory it ever had, one evaluation following the other without a pause, MiB. */
   readonly peakRssMib: number;
   /** What a placement leaves behind beyond its plan, in bytes; 0 where no collector was at hand. */
   readonly garbageBytes: number;
@@ -99,19 +103,24 @@ async function measure(variant: Variant, n: number, c: number): Promise<Cell> {
   const random = seededRandom(1);
   const once = (): Promise<void> => schedule(mockEval(job), { state, planner, now: 1e12, random });
   const warmUntil = performance.now() + ROUND_MS / 3;
-  do await once();
-  while (performance.now() < warmUntil);
+  await once();
+  const firstRssMib = process.resourceUsage().maxRSS / 1024;
+  while (performance.now() < warmUntil) await once();
   const placed = Object.values((plan as Plan | null)?.NodeAllocation ?? {}).flat().length;
   let rounds = 0;
+  const cpuBefore = process.cpuUsage();
   const began = performance.now();
   do {
     await once();
     rounds++;
   } while (performance.now() - began < ROUND_MS);
   const perSecond = (rounds * placed * 1000) / (performance.now() - began);
+  const cpu = process.cpuUsage(cpuBefore);
+  const perCpuSecond = (rounds * placed * 1e6) / (cpu.user + cpu.system);
   const peakRssMib = process.resourceUsage().maxRSS / 1024;
   plan = null;
-  return { perSecond, placed, peakRssMib, garbageBytes: (await garbage(once)) / placed };
+  const garbageBytes = (await garbage(once)) / placed;
+  return { perSecond, perCpuSecond, placed, firstRssMib, peakRssMib, garbageBytes };
 }
 
 /** What one round leaves to the collector: the plan it made is still held when the collector is called. */

@@ -82,7 +82,9 @@ t.test('a reader that has seen enough ends the program quietly', async (t) => {
   const world = await createCliWorld(t, {
     'GET /v1/allocations': [alloc()],
     [`GET /v1/allocation/${ALLOC_ID}`]: alloc(),
-    [`GET /v1/client/fs/logs/${ALLOC_ID}`]: (_: unknown, response: { write(text: string): void }) => {
+    [`GET /v1/client/fs/logs/${ALLOC_ID}`]: (asked: { url?: string }, response: { write(text: string): void }) => {
+      // Standard error is followed as well, and stays silent.
+      if (asked.url?.includes('type=stderr')) return;
       const frame = JSON.stringify({ Data: Buffer.from(line.repeat(500)).toString('base64') });
       for (let i = 0; i < 40; i++) response.write(frame);
     },

@@ -63,7 +63,14 @@ function readAttribute(type: AttributeType, value: unknown, path: string, proble
     case 'bool':
       return expect(typeof value === 'boolean', 'true or false', value, path, problems);
     case 'int':
-      return expect(Number.isSafeInteger(value), 'a whole number', value, path, problems);
+      // Times of the API are nanoseconds since 1970, which are whole but beyond the safe integers; Go's int64 is the limit.
+      return expect(
+        Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63,
+        'a whole number',
+        value,
+        path,
+        problems,
+      );
     case 'duration':
       return readDuration(value, path, problems);
     case 'strings':

@@ -134,6 +134,14 @@ t.test('with an agent', { timeout: 240_000 }, async (t) => {
     t.match(second.out + second.err, /in use by process \d+/);
   });
 
+  await t.test('what job inspect prints can be run again', async (t) => {
+    const inspected = await agent.cli(['job', 'inspect', 'good']);
+    const again = await agent.cli(['job', 'run', '-detach', '-json', file('inspected.json', inspected.out)]);
+    t.equal(again.code, 0, again.err);
+    const job = await agent.get<{ Version: number }>('/v1/job/good');
+    t.equal(job.Version, 0, 'and is no new version');
+  });
+
   await t.test('the good job ran on through all of it', async (t) => {
     const [after] = await allocsOf(agent, 'good', 'running', 1);
     t.equal(after?.ID, good?.ID);

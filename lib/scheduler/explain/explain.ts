@@ -152,7 +152,8 @@ const replacedBy = ({ NextAllocation }: Allocation): string =>
 function choiceOf(alloc: Allocation, state: StateReader): string[] {
   const metrics = alloc.Metrics;
   if (!metrics) return [];
-  const { name, because } = algorithmOf(state.schedulerConfig(), [...state.nodes()].length);
+  const pool = state.nodePoolByName?.(alloc.Job?.NodePool ?? 'default')?.SchedulerConfiguration ?? null;
+  const { name, because } = algorithmOf(state.schedulerConfig(), [...state.nodes()].length, pool);
   const nameOf = (id: string): string => state.nodeById(id)?.Name ?? id;
   const lines = [
     `${metrics.NodesEvaluated} of ${metrics.NodesInPool} nodes were looked at: ${metrics.NodesFiltered} refused by a rule, ${metrics.NodesExhausted} without room.`,

@@ -12,8 +12,9 @@ export interface Algorithm {
 }
 
 /**
- * The algorithm in force for jobs of a pool: what an operator has set for it or for all, whatever it is; else spread on few nodes, where packing saves nothing
- * and would put all that one owns on the machine that fails next, and binpack on many, as in Nomad.
+ * The algorithm in force for jobs of a pool: what an operator has set for it or for all, whatever it is; else spread on
+ * few nodes, where packing saves nothing and would put all that one owns on the machine that fails next, and binpack on
+ * many, as in Nomad.
  */
 export function algorithmOf(
   config: Pick<SchedulerConfiguration, 'SchedulerAlgorithm' | 'ModifyIndex'>,

@@ -1,5 +1,5 @@
 // What the leader does of itself and on request, through the command line against an agent as a user runs it.
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -51,6 +51,7 @@ t.test('periodic force, dispatch, scale, restart and drain', { timeout: 240_000 
   const agent = await TestAgent.start();
   t.teardown(() => agent.dispose());
   const dir = mkdtempSync(join(tmpdir(), 'meshnomad-operations-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const out = join(dir, 'out.txt');
   for (const [name, text] of Object.entries(JOBS)) {
     writeFileSync(join(dir, `${name}.hcl`), text.replace('OUTFILE', out));

@@ -21,7 +21,7 @@ export async function readTwice(
   const remembered = folder ? recall(folder) : [];
   if (remembered.includes(digest)) return null;
   const { readAgain } = await import('./second-reading.js');
-  const disagreement = await readAgain(source, filename);
+  const disagreement = await readAgain(source, filename, folder);
   if (disagreement === null && folder) remember(folder, [...remembered.slice(1 - REMEMBERED_MAX), digest]);
   return disagreement;
 }
@@ -41,7 +41,7 @@ function recall(folder: string): string[] {
 /** A cache that cannot be written is none. */
 function remember(folder: string, digests: readonly string[]): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(join(folder, NAME), digests.join('\n'));
   } catch {
     // Without it the next time takes as long as this one.

@@ -33,8 +33,8 @@ async function choosePort(): Promise<number> {
   throw new Error('no free port for the API: give one with --port');
 }
 
-function run(args: string[], env: Record<string, string>): Promise<number> {
-  const child = spawn(process.execPath, [MESHNOMAD, ...args], { stdio: 'inherit', env: { ...process.env, ...env } });
+function run(args: string[], env: Record<string, string>, stdio: 'inherit' | 'ignore' = 'inherit'): Promise<number> {
+  const child = spawn(process.execPath, [MESHNOMAD, ...args], { stdio, env: { ...process.env, ...env } });
   return new Promise((done) => child.once('exit', (code) => done(code ?? 1)));
 }
 
@@ -110,7 +110,7 @@ async function fetchPatiently(url: string): Promise<string> {
 
 async function stop(agent: ChildProcess, env: Record<string, string>): Promise<void> {
   if (agent.exitCode !== null) return;
-  await run(['job', 'stop', '-purge', '-detach', 'hello'], env);
+  await run(['job', 'stop', '-purge', '-detach', 'hello'], env, 'ignore');
   const api = env['NOMAD_ADDR'] as string;
   for (let i = 0; i < 200; i++) {
     const allocs = await getJson<{ ClientStatus: string }[]>(`${api}/v1/allocations`).catch(() => []);

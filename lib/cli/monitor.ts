@@ -18,6 +18,8 @@ export class Monitor {
   readonly #output: Output;
   readonly #verbose: boolean;
   readonly #seen = new Map<string, string>();
+  /** Index of the evaluation that is watched: what is older was there before. */
+  #since = 0;
 
   constructor(options: { api: ApiClient; output: Output; verbose: boolean }) {
     this.#api = options.api;
@@ -35,6 +37,7 @@ export class Monitor {
       const reply = await this.#api.get<Evaluation>(`/v1/evaluation/${id}`, { index, wait: WAIT });
       const evaluation = reply.value;
       index = reply.index;
+      this.#since = evaluation.CreateIndex;
       if (status === '') this.#line(`Evaluation triggered by ${trigger(evaluation)}`);
       const allocs = (await this.#api.get<AllocListStub[] | null>(`/v1/evaluation/${id}/allocations`)).value ?? [];
       if (deploymentId === '' && evaluation.DeploymentID !== '') {
@@ -76,8 +79,8 @@ export class Monitor {
       this.#seen.set(alloc.ID, alloc.ClientStatus);
       const who = `Allocation ${quote(this.#id(alloc.ID))}`;
       if (before === undefined) {
-        const verb =
-          alloc.CreateIndex === alloc.ModifyIndex || alloc.ClientStatus === 'pending' ? 'created' : 'modified';
+        // What was there before the evaluation was changed in place by it.
+        const verb = alloc.CreateIndex < this.#since ? 'modified' : 'created';
         this.#line(`${who} ${verb}: node ${quote(this.#id(alloc.NodeID))}, group ${quote(alloc.TaskGroup)}`);
       } else if (before !== alloc.ClientStatus) {
         const why = alloc.ClientDescription === '' ? '' : ` (${alloc.ClientDescription})`;

@@ -12,14 +12,8 @@ import type { AgentSettings } from './settings.js';
 /** The RPC port of a server whose address is given without one, as Nomad's. */
 const RPC_PORT = 4647;
 
-export interface WorkedOut {
-  settings: AgentSettings;
-  /** What is said but has no effect in this version: to be logged once. */
-  notices: string[];
-}
-
 /** Works a configuration out for this machine; the error says what stands in the way, a line each. Reads secret and key files. */
-export async function settingsFromConfig(config: AgentConfig, version: string): Promise<Result<WorkedOut, string>> {
+export async function settingsFromConfig(config: AgentConfig, version: string): Promise<Result<AgentSettings, string>> {
   const problems = [...refused(config)];
   const servers = addresses([...config.client.servers, ...config.server.join], problems);
   if (config.client.enabled && !config.server.enabled && servers.length === 0) {
@@ -55,7 +49,7 @@ export async function settingsFromConfig(config: AgentConfig, version: string): 
     enabledDrivers: enabledByOptions(config),
     allowExec: !config.client.disableRemoteExec,
   };
-  return ok({ settings, notices: notInForce(config) });
+  return ok(settings);
 }
 
 // What a user relies on for safety must not be taken and then not done.
@@ -65,21 +59,6 @@ function* refused(config: AgentConfig): Generator<string> {
   if (config.tls.verifyClient && !config.tls.http) yield 'tls { verify_https_client = true } needs tls { http = true }';
   if (config.client.drainOnShutdown)
     yield 'client { drain_on_shutdown } is not supported yet: stop the jobs, or leave the tasks running';
-}
-
-/** Keys that are known and accepted, and do nothing in this version. */
-function notInForce({ client, server, telemetry, log }: AgentConfig): string[] {
-  const not = (given: boolean, key: string): string[] => (given ? [`"${key}" has no effect yet`] : []);
-  return [
-    ...not(Object.keys(client.hostNetworks).length > 0, 'client.host_network'),
-    ...not(Object.keys(client.chrootEnv).length > 0, 'client.chroot_env'),
-    ...not(Object.keys(client.artifact).length > 0, 'client.artifact'),
-    ...not(client.template !== null, 'client.template'),
-    ...not(client.cgroupParent !== null, 'client.cgroup_parent'),
-    ...not(Object.keys(server.schedulerConfig).length > 0, 'server.default_scheduler_config'),
-    ...not(Object.keys(telemetry).length > 0, 'telemetry'),
-    ...not(log.rotateBytes > 0 || log.rotateFilesMax > 0, 'log_rotate_*'),
-  ];
 }
 
 function addresses(texts: readonly string[], problems: string[]): Address[] {

@@ -56,7 +56,7 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
   const { config } = read.value;
   const worked = await settingsFromConfig(config, request.version);
   if (!worked.ok) return fail(output, worked.error);
-  const { settings } = worked.value;
+  const settings = worked.value;
 
   const sink = openSink(config);
   const log = createLog((record) => sink.write(record));
@@ -73,7 +73,7 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
   } catch (error) {
     return fail(output, `Error starting agent: ${(error as Error).message}`);
   }
-  for (const notice of [...read.value.notices, ...worked.value.notices]) log.warn(notice);
+  for (const notice of read.value.notices) log.warn(notice);
   output.out(banner(config, settings.http.hosts, agent.httpPort, request));
   return untilEnded(agent, log, reload);
 }

@@ -4,6 +4,7 @@ import { type InterfaceAddress, resolveAddress } from './address.js';
 import type { AgentConfig, AgentFlags } from './config.js';
 import type { Shape } from './fields.js';
 import { mergeBlock } from './merge.js';
+import { notInForce } from './not-in-force.js';
 import { parseRaw } from './raw.js';
 import { type Checked, type Findings, readFields } from './read.js';
 import { AGENT_FIELDS } from './schema.js';
@@ -50,7 +51,7 @@ export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagno
     }
   }
   if (hasErrors(findings.diagnostics)) return err(findings.diagnostics);
-  return ok({ config, notices: noticesOf(findings) });
+  return ok({ config, notices: [...noticesOf(findings), ...notInForce(merged)] });
 }
 
 // What is wrong only as a whole has no line of its own: it is said of the last file, or of the command line.

@@ -13,8 +13,8 @@ import {
   texts,
 } from './fields.js';
 
-const BY_AUTOPILOT = 'who serves and who votes is decided by the mesh (see "meshnomad server why")';
-const BY_INVITE = 'an agent joins by an invite ("meshnomad invite", "meshnomad join"), or by client.servers';
+const BY_AUTOPILOT = 'who serves and who votes is for the mesh to decide; a server founds its own at once';
+const BY_INVITE = 'a client names its servers in client.servers, and has their mesh.secret_file';
 const BY_RAFT = 'the log has one format and one protocol, chosen by the mesh';
 
 /** The keys of `server { }`. */

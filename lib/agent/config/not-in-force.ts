@@ -1,0 +1,40 @@
+import type { Checked } from './read.js';
+
+/**
+ * Keys that are known and checked, and that nothing in this version acts on: named once in the log when they are given, never
+ * passed over in silence. Whoever makes one work takes its line away.
+ */
+const PATHS = [
+  'plugin_dir enable_debug leave_on_interrupt leave_on_terminate telemetry autopilot',
+  'log_include_location log_rotate_bytes log_rotate_duration log_rotate_max_files',
+  'advertise.http advertise.rpc',
+  'tls.tls_min_version tls.tls_cipher_suites',
+  'limits.https_handshake_timeout limits.rpc_handshake_timeout limits.rpc_max_conns_per_client',
+  'mesh.bootstrap mesh.port mesh.hints mesh.voter mesh.relay',
+  'server.data_dir server.num_schedulers server.enabled_schedulers server.start_timeout server.deploy_query_rate_limit',
+  'server.csi_volume_claim_gc_interval server.csi_volume_claim_gc_threshold server.csi_plugin_gc_threshold',
+  'server.acl_token_gc_threshold server.root_key_gc_interval server.root_key_gc_threshold',
+  'server.root_key_rotation_threshold server.enable_event_broker server.event_buffer_size server.search',
+  'server.job_default_priority server.job_max_priority server.job_max_count server.job_tracked_versions',
+  'server.job_max_source_size server.default_scheduler_config server.retry_max server.retry_interval',
+  'client.alloc_mounts_dir client.host_volumes_dir client.host_volume_plugin_dir client.common_plugin_dir',
+  'client.cgroup_parent client.reservable_cores client.chroot_env client.disk_free_mb client.gc_parallel_destroys',
+  'client.node_max_allocs client.no_host_uuid client.gc_volumes_on_node_gc client.default_ineligible',
+  'client.bind_wildcard_default_host_network client.nomad_service_discovery client.cpu_disable_dmidecode',
+  'client.preferred_address_family client.reserved.cores client.host_network client.users client.artifact',
+  'client.template client.fingerprint client.server_join.retry_max client.server_join.retry_interval',
+].flatMap((line) => line.split(' '));
+
+/** A notice for each such key that the files or flags give. */
+export function notInForce(given: Checked): string[] {
+  return PATHS.filter((path) => isGiven(given, path)).map((path) => `"${path}" has no effect yet in this version`);
+}
+
+function isGiven(given: unknown, path: string): boolean {
+  let here = given;
+  for (const key of path.split('.')) {
+    if (typeof here !== 'object' || here === null || !Object.hasOwn(here, key)) return false;
+    here = (here as Record<string, unknown>)[key];
+  }
+  return here !== undefined;
+}

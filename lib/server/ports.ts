@@ -1,3 +1,4 @@
+import type { Membership, MembershipChange } from '../raft/index.js';
 import type { Command } from '../state/commands.js';
 
 /** Agreement on the order of commands. The raft host implements it; endpoints and watchers only know this. */
@@ -16,6 +17,37 @@ export interface Consensus {
   lastContactMs(): number;
   /** Called with true when this server has become leader and applied everything before its term, with false when it steps down. */
   onLeadership(listener: (leads: boolean) => void): void;
+}
+
+/** What a leader knows of another member of the group. */
+export interface Follower {
+  readonly id: string;
+  readonly voter: boolean;
+  /** Everything up to here is durable there. */
+  readonly matchIndex: number;
+  /** Milliseconds since it was last heard. */
+  readonly lastContactMs: number;
+  /** Median of the latest heartbeats; null before the first. */
+  readonly rttMs: number | null;
+  /** A snapshot is on its way to it. */
+  readonly receivingSnapshot: boolean;
+}
+
+/** Who agrees: asked and changed by the leader's autopilot and by operators. All reject with E_NO_LEADER elsewhere. */
+export interface ConsensusGroup {
+  readonly id: string;
+  membership(): Membership;
+  /** Of the leader only; empty on others. */
+  followers(): readonly Follower[];
+  /** One at a time; resolves when committed. Rejects with E_CONFLICT (another is under way) or E_BAD_REQUEST (makes no sense). */
+  change(change: MembershipChange): Promise<{ index: number }>;
+  /** Resolves when the other one leads; rejects with E_TIMEOUT when it does not come to it. */
+  transferLeadership(to: string): Promise<void>;
+  lastIndex(): number;
+  appliedIndex(): number;
+  term(): number;
+  /** Median time of a write that reaches the disk here; null before the first. */
+  syncMs(): number | null;
 }
 
 /** What agreement is reached about: the host of raft applies to it. lib/state's store has this shape. */

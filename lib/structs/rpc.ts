@@ -6,43 +6,17 @@ import type { JobDiff } from './job-diff.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
 import type { NodePool } from './node-pool.js';
 import type { Rebalance } from './rebalance.js';
+import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
+import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
+import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
 import type { JobScaleStatus } from './scaling.js';
 import type { Why } from './why.js';
+
+export type { QueryMeta, QueryOptions, WriteOptions } from './rpc-options.js';
 
 // The words agents say to each other, and the HTTP API to the server: one table of methods, named as Nomad names them.
 // HTTP routes, the client and (over the mesh) other agents all come through here, so that authorisation, forwarding and
 // blocking exist once. Every reply to a query carries QueryMeta, every reply to a write its Index.
-
-/** What every query may say. */
-export interface QueryOptions {
-  Region?: string;
-  /** '*' = all the caller may see; absent = "default". */
-  Namespace?: string;
-  AuthToken?: string;
-  AllowStale?: boolean;
-  /** Block until the answer's index is above this (0 or absent: answer at once)… */
-  MinQueryIndex?: number;
-  /** …but no longer than this; 0 or absent = 5 minutes; capped at 10; a jitter of up to a sixteenth is added. */
-  MaxQueryTimeMs?: number;
-  Prefix?: string;
-  Filter?: string;
-  PerPage?: number;
-  NextToken?: string;
-  Reverse?: boolean;
-}
-
-export interface QueryMeta {
-  Index: number;
-  LastContactMs: number;
-  KnownLeader: boolean;
-  NextToken?: string;
-}
-
-export interface WriteOptions {
-  Region?: string;
-  Namespace?: string;
-  AuthToken?: string;
-}
 
 export interface JobListStub {
   ID: string;
@@ -254,11 +228,8 @@ export interface FileInfo {
   ContentType?: string;
 }
 
-type Query<A, R> = { args: QueryOptions & A; reply: QueryMeta & R };
-type Write<A, R> = { args: WriteOptions & A; reply: { Index: number } & R };
-
 /** Call and answer. */
-export interface RpcMethods {
+export interface RpcMethods extends MeshRpcMethods, OperatorRpcMethods {
   'Status.Ping': { args: object; reply: object };
   /** `ip:port` of the leader, '' when there is none. */
   'Status.Leader': { args: object; reply: { Leader: string } };
@@ -463,7 +434,7 @@ export type ExecOutput =
   | { Type: 'exited'; ExitCode: number; Signal?: number };
 
 /** Methods answered with a stream of messages; `input` flows the other way. */
-export interface RpcStreams {
+export interface RpcStreams extends MeshRpcStreams, OperatorRpcStreams {
   /** Path inside the allocation's directory; Offset from Origin ("start" or "end"); Follow keeps it open at the end. */
   'FileSystem.Stream': {
     args: {

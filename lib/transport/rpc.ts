@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { MeshRole, NodeKey } from '../structs/mesh.js';
 import type { RpcMethods, RpcStreams } from '../structs/rpc.js';
 
 export type RpcMethod = keyof RpcMethods;
@@ -8,6 +9,8 @@ export type RpcStreamMethod = keyof RpcStreams;
 export interface RpcContext {
   /** Aborted when the caller went away or its deadline passed: blocking queries end then. */
   readonly signal: AbortSignal;
+  /** The member at the other end of the link, proven; absent = this very process (its HTTP API, its own client). */
+  readonly peer?: { readonly key: NodeKey; readonly role: MeshRole; readonly name: string };
 }
 
 /**

@@ -152,6 +152,7 @@ class RunningAgent implements Agent {
     this.#consensus = await openConsensus({
       dataDir: serverDir,
       id: identity.publicKey,
+      found: true,
       fsm: createStateMachine(store),
       timers: systemTimers,
       now: () => performance.now(),

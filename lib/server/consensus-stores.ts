@@ -50,12 +50,14 @@ export async function openStores(options: {
   }
 }
 
-/** Founds a mesh of one voter where nothing is stored yet; else checks that what is stored belongs together. */
-export async function prepareStores(stores: Stores, id: string): Promise<void> {
+/** Founds a group of one voter where nothing is stored yet, if asked; else checks that what is stored belongs together. */
+export async function prepareStores(stores: Stores, options: { id: string; found: boolean }): Promise<void> {
+  const { id, found } = options;
   const { log, stable, snapshots } = stores;
   const snapshot = snapshots.latest();
   const state = stable.load();
   if (log.lastIndex() === 0 && snapshot === null && state.commit === 0) {
+    if (!found) return;
     // The term first: a crash between the two writes leaves an empty log, which is founded again.
     await stable.save({ term: Math.max(1, state.term), vote: state.vote, commit: 0 });
     const data = encodeMembership({ voters: [id], learners: [] });

@@ -1,4 +1,4 @@
-import type { Entry, HardState, Ready } from '../raft/index.js';
+import type { Entry, HardState, Membership, MembershipChange, Ready } from '../raft/index.js';
 import { Raft } from '../raft/index.js';
 import { decodeCommand, encodeCommand } from '../state/command-codec.js';
 import type { Command } from '../state/commands.js';
@@ -11,7 +11,8 @@ import type { Random } from '../util/random.js';
 import { Snapshotter } from './consensus-snapshots.js';
 import type { Stores } from './consensus-stores.js';
 import { openStores, prepareStores, restoreSnapshot } from './consensus-stores.js';
-import type { Consensus, StateMachine } from './ports.js';
+import type { Consensus, ConsensusGroup, Follower, StateMachine } from './ports.js';
+import { RecentTimes } from './recent-times.js';
 import type { Timers } from './timers.js';
 
 // The host of raft: it carries out what ready() asks for, and nothing is acknowledged before that.
@@ -37,6 +38,8 @@ export interface ConsensusOptions {
   readonly dataDir: string | null;
   /** This server's id. */
   readonly id: string;
+  /** Where nothing is stored yet: begin a group of one voter. Else this server waits until a leader adds it to its group. */
+  readonly found: boolean;
   readonly fsm: StateMachine;
   readonly timers: Timers;
   /** Milliseconds that never go back. */
@@ -59,7 +62,7 @@ export interface ConsensusStats {
   readonly voters: readonly string[];
 }
 
-export interface RunningConsensus extends Consensus {
+export interface RunningConsensus extends Consensus, ConsensusGroup {
   /** Begins: a sole voter leads a few milliseconds later. Listeners should be registered before. */
   start(): void;
   /** Finishes what is under way and frees the data directory. */
@@ -73,11 +76,11 @@ export interface RunningConsensus extends Consensus {
  * E_STORAGE (damaged, or not writable).
  */
 export async function openConsensus(options: ConsensusOptions): Promise<RunningConsensus> {
-  const { dataDir, disk, limits, log, fsm, id } = options;
+  const { dataDir, disk, limits, log, fsm, id, found } = options;
   const segmentBytes = limits?.segmentBytes;
   const stores = await openStores({ dataDir, log, ...(disk && { disk }), ...(segmentBytes && { segmentBytes }) });
   try {
-    await prepareStores(stores, id);
+    await prepareStores(stores, { id, found });
     const latest = await restoreSnapshot(stores, fsm, log);
     const everyBytes = limits?.snapshotBytes ?? SNAPSHOT_BYTES;
     return new RaftHost(options, stores, new Snapshotter({ stores, fsm, log, everyBytes, latest }));
@@ -129,6 +132,7 @@ class RaftHost implements RunningConsensus {
   #woken = false;
   #failures = 0;
   #cancelRepair = (): void => {};
+  readonly #syncTimes = new RecentTimes();
 
   constructor(options: ConsensusOptions, stores: Stores, snapshotter: Snapshotter) {
     this.#options = options;
@@ -138,7 +142,7 @@ class RaftHost implements RunningConsensus {
     this.#applied = snapshotter.latest?.index ?? 0;
     this.#raft = this.#newRaft();
     const { voters } = this.#raft.membership;
-    if (!voters.includes(options.id)) {
+    if (voters.length > 0 && !voters.includes(options.id)) {
       throw new MeshError(
         'E_CONFLICT',
         `${options.dataDir} belongs to server ${voters.join(', ')}, this is ${options.id}: ` +
@@ -177,6 +181,33 @@ class RaftHost implements RunningConsensus {
   onLeadership(listener: (leads: boolean) => void): void {
     this.#listeners.push(listener);
   }
+  get id(): string {
+    return this.#options.id;
+  }
+  membership(): Membership {
+    return this.#raft.membership;
+  }
+  followers(): readonly Follower[] {
+    return [];
+  }
+  lastIndex(): number {
+    return this.#raft.lastIndex;
+  }
+  appliedIndex(): number {
+    return this.#applied;
+  }
+  term(): number {
+    return this.#raft.term;
+  }
+  syncMs(): number | null {
+    return this.#syncTimes.median;
+  }
+  async change(change: MembershipChange): Promise<{ index: number }> {
+    throw this.#refusal() ?? new MeshError('E_NOT_SUPPORTED', `${change.type} ${change.id}: no transport to others`);
+  }
+  async transferLeadership(to: string): Promise<void> {
+    throw this.#refusal() ?? new MeshError('E_BAD_REQUEST', `leadership cannot go to ${to}: it is no voter`);
+  }
   stats(): ConsensusStats {
     const { term, lastIndex, committed, membership } = this.#raft;
     return {
@@ -193,7 +224,7 @@ class RaftHost implements RunningConsensus {
   start(): void {
     assert(this.#state.kind === 'opened', 'consensus: it is started once');
     this.#state = { kind: 'running' };
-    this.#raft.campaign();
+    if (this.#raft.isSoleVoter) this.#raft.campaign();
     this.#wake();
   }
 
@@ -300,7 +331,9 @@ class RaftHost implements RunningConsensus {
       // The hint must not run ahead of the entries that this very write is about to make durable.
       await stable.save({ ...hardState, commit: Math.min(hardState.commit, log.lastIndex()) });
     }
+    const began = this.#options.now();
     await log.append(ready.entries);
+    if (ready.entries.length > 0) this.#syncTimes.add(this.#options.now() - began);
   }
 
   #apply(entries: readonly Entry[]): void {

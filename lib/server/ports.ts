@@ -50,6 +50,29 @@ export interface ConsensusGroup {
   syncMs(): number | null;
 }
 
+/**
+ * How servers of the group reach each other. What is sent may be lost, doubled, late or out of order; whoever it comes from
+ * has been proven by the transport.
+ */
+export interface RaftTransport {
+  /** Best effort; at once, or not at all. */
+  send(to: string, message: Uint8Array): void;
+  onMessage(listener: (from: string, message: Uint8Array) => void): void;
+  /**
+   * Streams a snapshot to a member, as fast as it takes it; resolves when the member has stored all of it, and rejects with
+   * MeshError when it has not, or `signal` ended it. What arrived by half is forgotten there.
+   */
+  sendSnapshot(
+    to: string,
+    snapshot: { head: Uint8Array; chunks: AsyncIterable<Uint8Array> },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Takes snapshots. `chunks` throws when the stream breaks or its digest is wrong; resolves when all is stored. */
+  onSnapshot(
+    receive: (from: string, snapshot: { head: Uint8Array; chunks: AsyncIterable<Uint8Array> }) => Promise<void>,
+  ): void;
+}
+
 /** What agreement is reached about: the host of raft applies to it. lib/state's store has this shape. */
 export interface StateMachine {
   /** Applies a committed command; total and deterministic. What it returns goes to the proposer. */

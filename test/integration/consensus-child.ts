@@ -14,6 +14,7 @@ const WRITERS = 8;
 const consensus = await openConsensus({
   dataDir,
   id: 'one',
+  found: true,
   fsm: createLedger(),
   timers: systemTimers,
   now: () => performance.now(),

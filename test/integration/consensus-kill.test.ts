@@ -54,6 +54,7 @@ t.test(
     const consensus = await openConsensus({
       dataDir,
       id: 'one',
+      found: true,
       fsm: ledger,
       timers: systemTimers,
       now: () => performance.now(),

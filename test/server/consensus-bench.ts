@@ -27,6 +27,7 @@ async function open(): Promise<RunningConsensus> {
   const consensus = await openConsensus({
     dataDir: flags.memory ? null : folder,
     id: 'one',
+    found: true,
     fsm: createLedger(),
     timers: systemTimers,
     now: () => performance.now(),

@@ -41,6 +41,7 @@ function setup(t: Test): Setup {
       const consensus = await openConsensus({
         dataDir,
         id: 'one',
+        found: true,
         fsm: ledger,
         timers: impatient,
         now: () => performance.now(),

@@ -1,0 +1,50 @@
+import type { CertificateChain, CertificateClaims, NodeKey } from '../../structs/mesh.js';
+import type { Millis } from '../../util/clock.js';
+import type { Log } from '../../util/log.js';
+import type { Random } from '../../util/random.js';
+import type { Result } from '../../util/result.js';
+import type { MeshClock } from '../clock.js';
+import type { Connection, Network } from '../network.js';
+import type { OwnCertificate, Peers, Roster } from '../peers.js';
+import type { RpcHandlers, RpcStreamHandlers } from '../rpc.js';
+import type { Address } from '../tcp.js';
+
+/**
+ * Whether a chain proves that `key` belongs to `mesh`. The member's own certificate may have ended (the link manager looks at
+ * NotAfter itself: who is expired may renew); everything else that is wrong is an error, said in words.
+ */
+export type VerifyChain = (
+  chain: CertificateChain,
+  expected: { mesh: NodeKey; key: NodeKey; now: Millis },
+) => Result<CertificateClaims, string>;
+
+/** Where members were last seen, kept over restarts: a network without internet forms again from it. */
+export interface AddressBook {
+  find(key: NodeKey): readonly Address[];
+  /** The latest first; keeps a few a key. */
+  add(key: NodeKey, addresses: readonly Address[]): void;
+}
+
+export interface PeersOptions {
+  readonly network: Network;
+  readonly roster: Roster;
+  /** Asked again from time to time: a renewed one is shown to everybody who is linked. */
+  certificate(): OwnCertificate;
+  readonly verify: VerifyChain;
+  /** What other members may ask of this agent, each within its rights (lib/transport/mesh/access.ts). */
+  readonly handlers: RpcHandlers;
+  readonly streamHandlers: RpcStreamHandlers;
+  /** A connection of a live invite's key, or of a member that waits for approval: it speaks join/1 and nothing else. */
+  readonly onJoin?: (connection: Connection) => void;
+  /** Discovery topics of the day (32 bytes each); absent = members are found by key and address only. */
+  readonly topics?: () => readonly Uint8Array[];
+  readonly addressBook: AddressBook;
+  readonly log: Log;
+  readonly clock: MeshClock;
+  readonly random: Random;
+  /** Of this program, shown in reports. */
+  readonly version: string;
+}
+
+/** The link manager (lib/transport/mesh/peers.ts). Nothing happens before start(). */
+export type CreatePeers = (options: PeersOptions) => Peers;

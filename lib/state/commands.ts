@@ -5,6 +5,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeEvent, NodeStatus } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
+import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { ClientAllocUpdate, SchedulerConfiguration } from '../structs/rpc.js';
 import type { ScalingEvent } from '../structs/scaling.js';
 import type { Millis, Nanos } from '../util/clock.js';
@@ -15,7 +16,7 @@ import type { Result } from '../util/result.js';
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
 /** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
-export const COMMANDS_VERSION = 2;
+export const COMMANDS_VERSION = 3;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {
@@ -299,6 +300,14 @@ export interface SchedulerConfigCommand {
   readonly casModifyIndex?: number;
 }
 
+/** Replaces the configuration of autopilot. */
+export interface AutopilotConfigCommand {
+  readonly type: 'autopilot-config';
+  readonly config: AutopilotConfiguration;
+  /** Only if the stored ModifyIndex is this; 0 = only if none was ever stored. */
+  readonly casModifyIndex?: number;
+}
+
 /** Every entry of the replicated log. */
 export type Command =
   | NoopCommand
@@ -323,6 +332,7 @@ export type Command =
   | DeploymentAllocHealthCommand
   | DeploymentDeleteCommand
   | SchedulerConfigCommand
+  | AutopilotConfigCommand
   | ScalingEventCommand
   | NodePoolUpsertCommand
   | NodePoolDeleteCommand
@@ -360,6 +370,7 @@ export interface CommandValues {
   'deployment-alloc-health': null;
   'deployment-delete': null;
   'scheduler-config': { readonly updated: boolean };
+  'autopilot-config': { readonly updated: boolean };
   'scaling-event': null;
   'node-pool-upsert': null;
   'node-pool-delete': null;

@@ -1,6 +1,7 @@
 import { MeshError } from '../structs/errors.js';
 import { ok } from '../util/result.js';
 import { applyAllocsClientUpdate, applyAllocsDesiredTransition } from './apply/allocs.js';
+import { applyAutopilotConfig } from './apply/autopilot-config.js';
 import {
   applyDeploymentAllocHealth,
   applyDeploymentDelete,
@@ -89,6 +90,8 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyDeploymentDelete(txn, command);
     case 'scheduler-config':
       return applySchedulerConfig(txn, command);
+    case 'autopilot-config':
+      return applyAutopilotConfig(txn, command);
     case 'scaling-event':
       return applyScalingEvent(txn, command);
     case 'node-pool-upsert':

@@ -5,6 +5,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
+import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import { Table, type TableSpec } from './table.js';
@@ -145,6 +146,7 @@ export interface Tables {
   readonly periodic_launches: Table<PeriodicLaunch>;
   readonly scaling_events: Table<JobScalingEvents>;
   readonly scheduler_config: Cell<SchedulerConfiguration>;
+  readonly autopilot_config: Cell<AutopilotConfiguration>;
 }
 
 /** The tables, by the name under which their last index is kept. */
@@ -164,6 +166,7 @@ export function emptyTables(): Tables {
     periodic_launches: new Table(PERIODIC_LAUNCHES),
     scaling_events: new Table(SCALING_EVENTS),
     scheduler_config: { value: DEFAULT_SCHEDULER_CONFIG, lastIndex: 0 },
+    autopilot_config: { value: DEFAULT_AUTOPILOT, lastIndex: 0 },
   };
 }
 
@@ -182,5 +185,6 @@ export function viewTables(tables: Tables): Tables {
     periodic_launches: tables.periodic_launches.view(),
     scaling_events: tables.scaling_events.view(),
     scheduler_config: { ...tables.scheduler_config },
+    autopilot_config: { ...tables.autopilot_config },
   };
 }

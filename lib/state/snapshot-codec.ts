@@ -5,6 +5,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
+import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import { assertNever } from '../util/assert.js';
@@ -45,6 +46,8 @@ interface Header {
   Index: number;
   TableIndexes: Record<TableName, number>;
   SchedulerConfig: SchedulerConfiguration;
+  /** Absent in what older versions wrote. */
+  AutopilotConfig?: AutopilotConfiguration;
 }
 
 /** Streams tables that nobody writes to any more; equal histories give equal bytes. */
@@ -56,6 +59,7 @@ export async function* encodeSnapshot(index: number, tables: Tables): AsyncGener
     Index: index,
     TableIndexes: Object.fromEntries(names.map((name) => [name, tables[name].lastIndex])) as Header['TableIndexes'],
     SchedulerConfig: tables.scheduler_config.value,
+    AutopilotConfig: tables.autopilot_config.value,
   };
   yield frame(JSON.stringify(header));
   let pending: string[] = [];
@@ -162,6 +166,7 @@ export async function decodeSnapshot(
   }
   if (header === null || !complete) throw broken('it is cut short');
   tables.scheduler_config.value = header.SchedulerConfig;
+  tables.autopilot_config.value = header.AutopilotConfig ?? DEFAULT_AUTOPILOT;
   for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = header.TableIndexes[name] ?? 0;
   return { index: header.Index, tables };
 }

@@ -4,6 +4,7 @@ import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import { BUILT_IN_POOLS, type NodePool } from '../structs/node-pool.js';
+import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import { type TableName, type Tables, versionKey } from './schema.js';
@@ -155,6 +156,10 @@ export class TablesSnapshot implements StateSnapshot {
 
   stream(): AsyncIterable<Uint8Array> {
     return encodeSnapshot(this.index, this.#tables);
+  }
+
+  autopilotConfig(): AutopilotConfiguration {
+    return this.#tables.autopilot_config.value;
   }
 
   schedulerConfig(): SchedulerConfiguration {

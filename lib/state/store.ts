@@ -5,6 +5,7 @@ import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
+import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import { assert } from '../util/assert.js';
@@ -55,6 +56,7 @@ export interface StateSnapshot extends StateReader {
   /** When a periodic job was launched last, in milliseconds since the epoch. */
   periodicLaunch(namespace: string, id: string): number | undefined;
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
+  autopilotConfig(): AutopilotConfiguration;
   /** How many rows a table has. */
   count(table: TableName): number;
   /** Everything as bytes, for Store.restore; equal histories give equal bytes. */

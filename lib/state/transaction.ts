@@ -4,6 +4,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
+import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import { Drafts } from './drafts.js';
@@ -189,6 +190,13 @@ export class Transaction {
     cell.value = config;
     cell.lastIndex = this.index;
     this.#watch.touch('scheduler-config', '');
+  }
+
+  setAutopilotConfig(config: AutopilotConfiguration): void {
+    const cell = this.tables.autopilot_config;
+    cell.value = config;
+    cell.lastIndex = this.index;
+    this.#watch.touch('autopilot-config', '');
   }
 
   /** Writes the drafts of deployments. */

@@ -18,6 +18,7 @@ export type WatchKind =
   | 'deployments-by-job'
   | 'job-summary'
   | 'scheduler-config'
+  | 'autopilot-config'
   | 'node-pools';
 
 export interface WatchKey {
@@ -54,6 +55,7 @@ export const watchKeys = {
   }),
   nodePools: (): WatchKey => ({ kind: 'node-pools', key: '' }),
   schedulerConfig: (): WatchKey => ({ kind: 'scheduler-config', key: '' }),
+  autopilotConfig: (): WatchKey => ({ kind: 'autopilot-config', key: '' }),
 };
 
 type Listener = (index: number) => void;

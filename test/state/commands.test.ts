@@ -167,6 +167,23 @@ t.test('the scheduler configuration is replaced, if wanted only where it is know
   t.equal(world.now.tableIndex('scheduler_config'), 2);
 });
 
+t.test(
+  'the configuration of autopilot is replaced, survives a snapshot, and compares an index if asked to',
+  async (t) => {
+    const world = new World();
+    t.equal(world.now.autopilotConfig().MaxVoters, 5);
+    const config = { ...world.now.autopilotConfig(), MaxVoters: 3 };
+    t.same(world.apply({ type: 'autopilot-config', config }), { ok: true, value: { updated: true } });
+    t.same(world.apply({ type: 'autopilot-config', config, casModifyIndex: 9 }), {
+      ok: true,
+      value: { updated: false },
+    });
+    const other = createStore();
+    await other.restore(world.now.stream(), world.now.index);
+    t.match(other.snapshot().autopilotConfig(), { MaxVoters: 3, CreateIndex: 1, ModifyIndex: 1 });
+  },
+);
+
 t.test('the port of the consensus host holds a snapshot while entries go on', async (t) => {
   const store = createStore();
   const machine = createStateMachine(store);

@@ -12,7 +12,10 @@ export interface ConnectAs {
   readonly seed: Uint8Array;
 }
 
-/** One encrypted byte stream to a proven key. That it is open proves nothing: see the hello of lib/transport/mesh. */
+/**
+ * One encrypted byte stream to a proven key. That it is open proves nothing: see the hello of lib/transport/mesh. The side that
+ * dialled speaks first: a network may wait a moment for its first bytes before it hands an accepted connection on.
+ */
 export interface Connection {
   /** Bytes, with back-pressure. Has an 'error' listener already. */
   readonly stream: Duplex;
@@ -79,11 +82,18 @@ export interface Network {
     options: { announce: boolean; onFound: (found: Sighting) => void },
   ): Discovery;
   report(): NatReport;
+  /** Where others may reach this node, for gossip: what is advertised, the public address, the local ones. */
+  addresses(): readonly Address[];
+  /** Addresses heard of a member (gossip): tried at the next dial, and kept on disk. Nothing is proven. */
+  learn(key: NodeKey, addresses: readonly Address[]): void;
   /** This machine's own addresses may have changed, or peers fell silent: look again at once. */
   refresh(): Promise<void>;
   /** The listener hears that local addresses changed. */
   onChange(listener: () => void): void;
-  /** Lets other members' traffic pass through here (ciphertext only), when this node is publicly reachable. */
+  /**
+   * Lets the traffic of those whom `admit` allows pass through here (ciphertext only) while this node is publicly reachable.
+   * Others name this node's own key in `DialOptions.relays`.
+   */
   serveRelay(admit: (key: NodeKey) => boolean): Promise<void>;
   close(): Promise<void>;
 }

@@ -65,7 +65,9 @@ export interface Discovery {
 
 export interface NatReport {
   readonly nat: 'open' | 'consistent' | 'random' | 'blocked' | 'unknown';
+  /** As others see it; null while nobody told, or while each of them sees another port. */
   readonly publicAddress: Address | null;
+  /** Where it may be dialled directly: what is advertised first, then the addresses of its interfaces. */
   readonly localAddresses: readonly Address[];
   readonly dhtReachable: boolean;
 }
@@ -82,10 +84,6 @@ export interface Network {
     options: { announce: boolean; onFound: (found: Sighting) => void },
   ): Discovery;
   report(): NatReport;
-  /** Where others may reach this node, for gossip: what is advertised, the public address, the local ones. */
-  addresses(): readonly Address[];
-  /** Addresses heard of a member (gossip): tried at the next dial, and kept on disk. Nothing is proven. */
-  learn(key: NodeKey, addresses: readonly Address[]): void;
   /** This machine's own addresses may have changed, or peers fell silent: look again at once. */
   refresh(): Promise<void>;
   /** The listener hears that local addresses changed. */

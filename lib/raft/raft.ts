@@ -26,6 +26,7 @@ import {
   stepHeartbeat,
   stepHeartbeatResponse,
   stepSnapshot,
+  tellNews,
 } from './replication.js';
 import type { RaftOptions } from './state.js';
 import { RaftState } from './state.js';
@@ -127,7 +128,7 @@ export class Raft {
     if (refusal !== null) return err(refusal);
     if (!state.hasRoomFor(command.length)) return err({ kind: 'busy' });
     const { index } = state.appendOwn('command', command);
-    for (const id of state.others) sendAppend(state, id, { evenIfEmpty: false });
+    state.hasNews.entries = true;
     return ok(index);
   }
 
@@ -293,6 +294,7 @@ export class Raft {
       state.outbox.length > 0 ||
       state.outboxAfterPersist.length > 0 ||
       state.reads.length > 0 ||
+      state.hasNews.round ||
       state.log.unstable().length > 0 ||
       state.log.installing !== null ||
       state.log.hasNextCommitted() ||
@@ -307,6 +309,7 @@ export class Raft {
   ready(): Ready {
     assert(this.#underWay === null, 'raft: advance() comes before the next ready()');
     const state = this.#state;
+    tellNews(state);
     const now = this.#hardState;
     const before = this.#handedOut.hardState;
     const voteChanged = now.term !== before.term || now.vote !== before.vote;

@@ -1,5 +1,4 @@
 import { quorumValue } from './quorum.js';
-import { broadcastHeartbeat } from './replication.js';
 import type { RaftState } from './state.js';
 
 /**
@@ -17,9 +16,10 @@ export function askReadIndex(state: RaftState, question: { from: string; context
     answer(state, { ...question, index });
     return;
   }
-  state.readRound++;
+  // Questions that come before the round leaves are all asked before its first answer, so it serves them all.
+  if (!state.hasNews.round) state.readRound++;
+  state.hasNews.round = true;
   state.pendingReads.push({ ...question, index, round: state.readRound });
-  broadcastHeartbeat(state);
 }
 
 export function releaseEarlyReads(state: RaftState): void {

@@ -15,6 +15,15 @@ export function broadcastAppend(state: RaftState): void {
   for (const id of state.others) sendAppend(state, id, { evenIfEmpty: true });
 }
 
+/** Tells the others what has come since they were told last: one message for many proposals, one round for many reads. */
+export function tellNews(state: RaftState): void {
+  const { entries, round } = state.hasNews;
+  if (!entries && !round) return;
+  state.hasNews = { entries: false, round: false };
+  if (entries) for (const id of state.others) sendAppend(state, id, { evenIfEmpty: false });
+  if (round) broadcastHeartbeat(state);
+}
+
 /** Sends to one member until it is up to date or its window is full. */
 export function sendAppend(state: RaftState, to: string, options: { evenIfEmpty: boolean }): void {
   let evenIfEmpty = options.evenIfEmpty;

@@ -294,6 +294,7 @@ export class Raft {
       state.outbox.length > 0 ||
       state.outboxAfterPersist.length > 0 ||
       state.reads.length > 0 ||
+      state.hasNews.commit ||
       state.hasNews.round ||
       state.log.unstable().length > 0 ||
       state.log.installing !== null ||

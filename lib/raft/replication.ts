@@ -15,12 +15,11 @@ export function broadcastAppend(state: RaftState): void {
   for (const id of state.others) sendAppend(state, id, { evenIfEmpty: true });
 }
 
-/** Tells the others what has come since they were told last: one message for many proposals, one round for many reads. */
+/** Tells the others of entries and commits in one message, however many they were; of reads in one round. */
 export function tellNews(state: RaftState): void {
-  const { entries, round } = state.hasNews;
-  if (!entries && !round) return;
-  state.hasNews = { entries: false, round: false };
-  if (entries) for (const id of state.others) sendAppend(state, id, { evenIfEmpty: false });
+  const { entries, commit, round } = state.hasNews;
+  state.hasNews = { entries: false, commit: false, round: false };
+  if (entries || commit) for (const id of state.others) sendAppend(state, id, { evenIfEmpty: commit });
   if (round) broadcastHeartbeat(state);
 }
 
@@ -101,7 +100,8 @@ export function stepAppendResponse(state: RaftState, message: AppendResponseMess
     progress.becomeProbe();
     progress.becomeReplicate();
   }
-  if (!commitAndTell(state)) sendAppend(state, message.from, { evenIfEmpty: wasPaused });
+  commitByCount(state);
+  if (!state.hasNews.commit) sendAppend(state, message.from, { evenIfEmpty: wasPaused });
   if (state.role === 'leader' && message.from === state.successor) nominateWhenReady(state);
 }
 
@@ -110,15 +110,14 @@ export function countOwnWrite(state: RaftState): void {
   const own = state.progress.get(state.id);
   if (state.role !== 'leader' || own === undefined) return;
   own.accepted(state.log.stableIndex);
-  commitAndTell(state);
+  commitByCount(state);
 }
 
-/** Commits what a majority has, and tells the others; returns whether there was anything. */
-function commitAndTell(state: RaftState): boolean {
-  if (!state.commitByQuorum()) return false;
+/** Commits what a majority has; the others hear of it with the next ready(). */
+function commitByCount(state: RaftState): void {
+  if (!state.commitByQuorum()) return;
+  state.hasNews.commit = true;
   onCommitted(state);
-  if (state.role === 'leader') broadcastAppend(state);
-  return true;
 }
 
 function onCommitted(state: RaftState): void {

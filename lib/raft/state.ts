@@ -70,8 +70,8 @@ export class RaftState {
   /** Index of the empty entry that opened this leader's term. */
   termStart = 0;
   readRound = 0;
-  /** Own entries, or a round of confirming, that ready() has yet to tell the others of: all that came since share a message. */
-  hasNews = { entries: false, round: false };
+  /** What ready() has yet to tell the others: all that came since the last one shares a message. */
+  hasNews = { entries: false, commit: false, round: false };
   pendingReads: PendingRead[] = [];
   /** Reads that came before this leader had committed anything of its own term. */
   earlyReads: { from: string; context: number }[] = [];
@@ -160,7 +160,7 @@ export class RaftState {
     this.pendingReads = [];
     this.earlyReads = [];
     this.readRound = 0;
-    this.hasNews = { entries: false, round: false };
+    this.hasNews = { entries: false, commit: false, round: false };
     this.#sizes = [];
     this.#sizesFrom = this.log.lastIndex + 1;
     this.#uncommittedBytes = 0;

@@ -13,6 +13,8 @@ need iptables iptables
 need busybox busybox-static
 need ps procps
 need tar tar
+need nix-instantiate nix-bin
+need systemd-analyze systemd
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

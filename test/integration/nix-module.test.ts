@@ -1,0 +1,192 @@
+// The NixOS module, evaluated with a small stand-in for nixpkgs (test/nix): what a machine gets that asks for an agent.
+import { execFile, execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { ROOT } from '../support/mesh-agent.js';
+import { unitProblems } from '../support/systemd.js';
+
+const run = promisify(execFile);
+const NIX = join(ROOT, 'nix');
+const MACHINE = join(ROOT, 'test/nix/machine.nix');
+
+interface Machine {
+  failed: string[];
+  settings: Record<string, unknown>;
+  service: { path: string[]; after: string[]; serviceConfig: Record<string, unknown> } | null;
+  firewall: { allowedTCPPorts: number[]; allowedUDPPorts: number[] };
+  docker: boolean;
+  gpuContainers: boolean;
+  packages: string[];
+}
+
+function hasNix(): boolean {
+  try {
+    execFileSync('nix-instantiate', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Nothing is built and no store is needed; without one of its own nix would want to write to /nix.
+async function nix(...args: string[]): Promise<string> {
+  const { stdout } = await run('nix-instantiate', ['--eval', '--strict', '--json', ...args]);
+  return stdout;
+}
+
+async function machine(options: string, ...args: string[]): Promise<Machine> {
+  const module = `{ lib, ... }: { services.meshnomad = { enable = true; } // { ${options} }; }`;
+  return JSON.parse(await nix(MACHINE, '--arg', 'machine', module, ...args)) as Machine;
+}
+
+async function refused(options: string): Promise<string> {
+  return machine(options).then(
+    () => 'accepted',
+    (error: Error) => error.message,
+  );
+}
+
+t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not installed' }, async (t) => {
+  t.test('does nothing unless it is enabled', async (t) => {
+    const { service, packages } = await machine('enable = lib.mkForce false;');
+    t.same([service, packages], [null, []]);
+  });
+
+  t.test('runs the agent with the settings in a file, as a user of its own', async (t) => {
+    const { failed, service, settings, packages, firewall } = await machine(
+      'settings = { client.meta.room = "attic"; }; extraSettingsPaths = [ "/etc/mesh nomad/100%" ];',
+    );
+    const config = service?.serviceConfig ?? {};
+    t.same(failed, []);
+    t.same(settings, { client: { meta: { room: 'attic' } }, data_dir: '/var/lib/meshnomad' });
+    t.equal(
+      config['ExecStart'],
+      '/run/meshnomad/bin/meshnomad agent -config=/generated/meshnomad.json "-config=/etc/mesh nomad/100%%"',
+    );
+    t.match(config, { DynamicUser: true, StateDirectory: 'meshnomad', PrivateDevices: true, KillMode: 'process' });
+    t.same(packages, ['/run/meshnomad'], 'the command line is on the path');
+    t.same(firewall, { allowedTCPPorts: [], allowedUDPPorts: [] });
+  });
+
+  t.test('hands secrets over as credentials, never through the store', async (t) => {
+    const found = await machine(
+      'joinKeyFile = "/run/keys/join"; credentials."docker.json" = "/run/keys/docker.json"; settings.region = "home";',
+    );
+    const config = found.service?.serviceConfig ?? {};
+    t.same(config['LoadCredential'], ['docker.json:/run/keys/docker.json', 'join-key:/run/keys/join']);
+    t.match(config['ExecStart'], / -config=%d\/docker\.json -join-key-file=%d\/join-key$/);
+    t.notMatch(JSON.stringify(found.settings), /run\/keys/);
+    t.notMatch(Object.keys(config), /Environment/, 'tasks would inherit it');
+  });
+
+  t.test('refuses a secret that is in the store, or would be copied to it', async (t) => {
+    t.match(await refused('joinKeyFile = ./secret;'), /joinKeyFile' is not of type/);
+    t.match(await refused('joinKeyFile = "/nix/store/00000000000000000000000000000000-secret";'), /joinKeyFile/);
+    t.match(await refused('joinKeyFile = "relative";'), /joinKeyFile/);
+    t.match(await refused('credentials.a = ./secret;'), /credentials\.a/);
+    for (const key of ['join_key', 'mesh.join_key', 'mesh.secret']) {
+      const { failed } = await machine(`settings.${key} = "mn1-secret";`);
+      t.match(failed, [new RegExp(`${key.replace('.', '\\.')} would be in the Nix store`)]);
+      t.notMatch(failed.join(), /mn1/);
+    }
+  });
+
+  t.test('says what needs root', async (t) => {
+    const wishes: [string, RegExp][] = [
+      ['settings.plugin.exec = { };', /exec needs root/],
+      ['settings.plugin.csi-nfs.config.enabled = true;', /csi-nfs needs root/],
+      ['settings.client.bridge_network_name = "br0";', /bridge networks need root/],
+      ['settings.data_dir = "/data";', /data_dir must be \/var\/lib\/meshnomad/],
+    ];
+    for (const [wish, message] of wishes) {
+      t.match((await machine(wish)).failed, [message], wish);
+      const asRoot = await machine(`${wish} dropPrivileges = false;`);
+      t.same(asRoot.failed, [], wish);
+      t.notOk(asRoot.service?.serviceConfig['DynamicUser']);
+    }
+    t.same((await machine('settings.plugin.exec.config.enabled = false;')).failed, []);
+  });
+
+  t.test('makes folders, devices, Docker and ports reachable when asked', async (t) => {
+    const found = await machine(
+      `hostVolumes = { data.path = "/srv/data"; films = { path = "/srv/films"; readOnly = true; }; };
+       gpu.enable = true; enableDocker = true; openFirewall = true; settings.ports.http = 80;`,
+    );
+    const config = found.service?.serviceConfig ?? {};
+    t.match(found.settings, {
+      client: {
+        host_volume: {
+          data: { path: '/srv/data', read_only: false },
+          films: { path: '/srv/films', read_only: true },
+        },
+      },
+    });
+    t.same(config['ReadWritePaths'], ['/srv/data'], 'DynamicUser makes all else read-only');
+    t.match(config, { PrivateDevices: false, SupplementaryGroups: ['docker', 'video', 'render'] });
+    t.same([found.docker, found.gpuContainers], [true, true]);
+    t.same(found.firewall, { allowedTCPPorts: [80, 4647], allowedUDPPorts: [49737] });
+    t.match(found.settings, { mesh: { port: 49737 } }, 'the port that is open is the one in use');
+  });
+
+  t.test('gives units that systemd understands', async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'meshnomad-nix-'));
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+    mkdirSync(join(dir, 'bin'));
+    writeFileSync(join(dir, 'bin/meshnomad'), '#!/bin/sh\n');
+    chmodSync(join(dir, 'bin/meshnomad'), 0o755);
+    for (const options of [
+      '',
+      'joinKeyFile = "/run/keys/join"; hostVolumes.a.path = "/srv/a"; gpu.enable = true; enableDocker = true;',
+      'dropPrivileges = false; extraSettingsPaths = [ "/etc/a b$c" ];',
+    ]) {
+      const { service } = await machine(options, '--argstr', 'package', dir);
+      t.same(await unitProblems('meshnomad.service', unitText(service?.serviceConfig ?? {})), [], options);
+    }
+    t.notSame(await unitProblems('meshnomad.service', '[Service]\nExecStart=relative\n'), [], 'it does look');
+  });
+
+  t.test('comes with a flake and a package', async (t) => {
+    const parts = await nix(
+      '--expr',
+      `let
+        lib = import ${ROOT}test/nix/lib.nix;
+        pkgs = { callPackage = path: _: baseNameOf path; };
+        flake = (import ${NIX}/flake.nix).outputs {
+          self = flake;
+          nixpkgs = { inherit lib; legacyPackages = { x86_64-linux = pkgs; aarch64-linux = pkgs; }; };
+        };
+        package = import ${NIX}/package.nix {
+          inherit lib;
+          stdenv.hostPlatform = { isLinux = true; node = { platform = "linux"; arch = "x64"; }; };
+          stdenv.cc.cc.lib = "libstdc++";
+          buildNpmPackage = package: package;
+          importNpmLock = { npmConfigHook = "hook"; __functor = _: { npmRoot }: toString npmRoot; };
+          nodejs = "node"; autoPatchelfHook = "autoPatchelf";
+        };
+      in {
+        inherit (flake) packages;
+        module = toString flake.nixosModules.default;
+        package = { inherit (package) pname version nativeBuildInputs; };
+      }`,
+    );
+    const { version } = JSON.parse(await run('cat', [join(ROOT, 'package.json')]).then(({ stdout }) => stdout)) as {
+      version: string;
+    };
+    t.match(JSON.parse(parts), {
+      packages: { 'x86_64-linux': { default: 'package.nix' }, 'aarch64-linux': { meshnomad: 'package.nix' } },
+      module: join(NIX, 'module.nix'),
+      package: { pname: 'meshnomad', version, nativeBuildInputs: ['autoPatchelf'] },
+    });
+  });
+});
+
+/** As NixOS writes it: a list is a line for each, a truth is true or false. */
+function unitText(service: Record<string, unknown>): string {
+  const lines = Object.entries(service).flatMap(([key, value]) =>
+    (Array.isArray(value) ? value : [value]).map((one) => `${key}=${String(one)}`),
+  );
+  return ['[Unit]', 'Description=meshnomad agent', '[Service]', ...lines, ''].join('\n');
+}

@@ -55,6 +55,8 @@ export interface MeshMember {
   AdmittedAt: Millis;
   /** The server that admitted it. */
   AdmittedBy: NodeKey;
+  /** What it told of its machine when it joined: `os`, `arch`, `version` and the like. */
+  Facts: Record<string, string>;
   CreateIndex: number;
   ModifyIndex: number;
 }
@@ -102,6 +104,8 @@ export interface MeshInfo {
   /** The present discovery secret and the one before it, hexadecimal: members find each other by them, nobody enters by them. */
   DiscoverySecrets: string[];
   NextSerial: number;
+  /** The root's private key under the recovery code, as text, so that it does not die with the founder's disk. */
+  SealedRoot: string;
   CreateIndex: number;
   ModifyIndex: number;
 }

@@ -1,7 +1,8 @@
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { MeshError } from '../structs/errors.js';
+import { keyFromSeed } from './signature.js';
 
 /** An agent's key pair (ed25519): its public half is its name among servers, whatever its address is. */
 export interface Identity {
@@ -12,15 +13,13 @@ export interface Identity {
 }
 
 const NAME = 'identity.key';
-// The fixed head of an ed25519 private key in PKCS #8 (RFC 8410, section 7): Node takes keys in this form only.
-const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 /** The identity kept in `folder`, made the first time; null = a new one that is kept nowhere. */
 export function ensureIdentity(folder: string | null): Identity {
-  if (folder === null) return fromSeed(randomBytes(32));
+  if (folder === null) return keyFromSeed(randomBytes(32));
   const path = join(folder, NAME);
   const known = read(path);
-  if (known) return fromSeed(known);
+  if (known) return keyFromSeed(known);
   const seed = randomBytes(32);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const draft = `${path}.new`;
@@ -29,7 +28,7 @@ export function ensureIdentity(folder: string | null): Identity {
   fsyncSync(file);
   closeSync(file);
   renameSync(draft, path);
-  return fromSeed(seed);
+  return keyFromSeed(seed);
 }
 
 function read(path: string): Buffer | undefined {
@@ -43,10 +42,4 @@ function read(path: string): Buffer | undefined {
   // A new identity in its stead would be another server: the old one's log would be refused.
   if (!/^[0-9a-f]{64}\s*$/.test(text)) throw new MeshError('E_STORAGE', `${path} is damaged: restore it from a backup`);
   return Buffer.from(text.trim(), 'hex');
-}
-
-function fromSeed(seed: Buffer): Identity {
-  const key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: 'der', type: 'pkcs8' });
-  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
-  return { publicKey: spki.subarray(-32).toString('hex'), seed };
 }

@@ -1,0 +1,248 @@
+import { MeshError } from '../structs/errors.js';
+import type { CertificateChain, MeshInfo, NodeKey, Tombstone } from '../structs/mesh.js';
+import type { RosterReply } from '../structs/rpc-mesh.js';
+import type { Millis } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import { err, type Result } from '../util/result.js';
+import { type VerifiedChain, verifyChain } from './certificate.js';
+import type { MeshHome } from './mesh-home.js';
+import type { OwnCertificate, Roster } from './peers.js';
+import { verifyTombstone } from './tombstone.js';
+
+// Who belongs to the mesh, as one agent knows it: what the servers said last, and every tombstone it ever heard of. Kept on
+// disk, so that machines that all start again without a server still know each other.
+
+/** A new member may call before this agent has heard of it: so long its call may wait. */
+const ADMIT_WAIT_MS = 1_000;
+/** Calls of unknown keys that wait at a time; more are refused at once. */
+const ADMIT_WAITING_MAX = 256;
+/** A rogue server could sign out keys without end; nobody has so many machines. */
+const TOMBSTONES_MAX = 10_000;
+/** Changes that come together are written to the disk together. */
+const SAVE_DELAY_MS = 200;
+
+/** What `joinMesh` and `foundMesh` give, and what is kept on disk. */
+export interface Membership {
+  readonly Mesh: MeshInfo;
+  readonly Chain: CertificateChain;
+  readonly Members: RosterReply['Members'];
+}
+
+export interface MemberRoster extends Roster {
+  /** This agent's own proof, the newest. */
+  own(): OwnCertificate;
+  /** What the servers say now: replaces what they said before. The own certificate is taken when it is newer. */
+  update(reply: Omit<RosterReply, 'Chain'> & { Chain?: CertificateChain }): void;
+  /** Takes a renewed certificate; throws E_PERMISSION_DENIED for one that is not this agent's. */
+  renew(chain: CertificateChain): void;
+  /** Whether this key may have a stream: a member, or (where invites are known) one who speaks join/1. May wait a second. */
+  admit(key: NodeKey): Promise<boolean>;
+  /** Checks the certificates that a linked peer has shown for its key. */
+  verify(key: NodeKey, chain: unknown): Result<VerifiedChain, MeshError>;
+  /** Writes what is not on the disk yet, and forgets listeners. */
+  close(): void;
+}
+
+export interface RosterOptions {
+  readonly home: MeshHome;
+  /** This agent's own key. */
+  readonly key: NodeKey;
+  readonly now: () => Millis;
+  readonly log: Log;
+}
+
+/** Whether there is a mesh on the disk that this machine is a member of. */
+export function isMember(home: MeshHome): boolean {
+  return home.has('roster');
+}
+
+/** Puts a fresh membership on the disk; `createRoster` finds it there. */
+export function saveMembership(home: MeshHome, membership: Membership): void {
+  home.write('roster', { Version: 1, ...membership });
+}
+
+/** The roster of a member, as it was when it last ran. Throws E_STORAGE when nothing, or nothing sound, is on the disk. */
+export function createRoster(options: RosterOptions): MemberRoster {
+  const { home, key: ownKey, now, log } = options;
+  const kept = readMembership(home);
+  const mesh = kept.Mesh.Root;
+  let info = kept.Mesh;
+  let members = new Map(kept.Members.map((member) => [member.Key, member]));
+  let invites = new Map<NodeKey, Millis>();
+  /** Those that the servers have written down: their order is the one that counts. */
+  let recorded = new Set<NodeKey>();
+  const tombstones = new Map<NodeKey, Tombstone>();
+  const listeners = new Set<() => void>();
+  let waiting = 0;
+  let saver: NodeJS.Timeout | undefined;
+
+  const isBuried = (key: NodeKey): boolean => tombstones.has(key);
+  let own = readOwn(kept.Chain);
+
+  function readOwn(chain: CertificateChain): OwnCertificate {
+    // Its own tombstone is a matter for the others; this agent still has to know who it was.
+    const read = verifyChain(chain, { mesh, key: ownKey, nowMs: now() });
+    if (!read.ok) throw read.error;
+    return { chain, claims: read.value.claims };
+  }
+
+  /** Takes those that verify and are new; throws nothing, answers how many. */
+  function take(list: readonly Tombstone[]): number {
+    let taken = 0;
+    for (const tombstone of list) {
+      if (tombstones.has(tombstone.Key) || tombstones.size >= TOMBSTONES_MAX) continue;
+      tombstones.set(tombstone.Key, tombstone);
+      taken++;
+      log.warn('a key was signed out of the mesh', {
+        key: tombstone.Key,
+        name: members.get(tombstone.Key)?.Name ?? '',
+        by: tombstone.By,
+        reason: tombstone.Reason,
+      });
+    }
+    if (taken > 0) home.write('tombstones', [...tombstones.values()]);
+    return taken;
+  }
+
+  const save = (): void => {
+    clearTimeout(saver);
+    saver = undefined;
+    saveMembership(home, { Mesh: info, Chain: own.chain, Members: [...members.values()] });
+  };
+  const changed = (): void => {
+    saver ??= setTimeout(() => {
+      try {
+        save();
+      } catch (error) {
+        log.warn('the roster is not on the disk', { why: (error as Error).message });
+      }
+    }, SAVE_DELAY_MS).unref();
+    for (const listener of [...listeners]) listener();
+  };
+
+  const isInvite = (key: NodeKey): boolean => (invites.get(key) ?? 0) > now();
+  const mayEnter = (key: NodeKey): boolean =>
+    !isBuried(key) && (members.get(key)?.Status === 'admitted' || isInvite(key));
+
+  function verified(list: readonly unknown[]): Result<Tombstone, MeshError>[] {
+    // One may stand on another of the same list; none may stand on a key that is buried already.
+    return list.map((one) => verifyTombstone(one, { mesh, isBuried }));
+  }
+
+  const known = home.read('tombstones');
+  // What is on the disk was verified when it came.
+  for (const one of Array.isArray(known) ? (known as Tombstone[]) : []) tombstones.set(one.Key, one);
+
+  return {
+    mesh,
+    own: () => own,
+    info: () => info,
+    members: () => [...members.values()].filter(({ Key }) => mayEnter(Key)).map(({ Key }) => Key),
+    tombstones: () => [...tombstones.values()],
+    isInvite: (key) => !isBuried(key) && isInvite(key),
+    find(key) {
+      const member = members.get(key);
+      if (!member) return undefined;
+      return { name: member.Name, role: member.Role, status: isBuried(key) ? 'revoked' : member.Status };
+    },
+    onChange(listener) {
+      listeners.add(listener);
+    },
+    bury(list) {
+      const read = verified(list.filter((one) => !tombstones.has(one?.Key)));
+      if (read.some((one) => !one.ok)) return false;
+      if (take(read.flatMap((one) => (one.ok ? [one.value] : []))) > 0) changed();
+      return true;
+    },
+    update(reply) {
+      if (reply.Mesh.Root !== mesh) throw new MeshError('E_PERMISSION_DENIED', 'this is the roster of another mesh');
+      const before = JSON.stringify([info, [...members.values()], [...invites], own.chain, [...tombstones.keys()]]);
+      info = reply.Mesh;
+      members = new Map(reply.Members.map((member) => [member.Key, member]));
+      invites = new Map(reply.InviteKeys.map(({ Key, ExpiresAt }) => [Key, ExpiresAt]));
+      recorded = new Set(reply.Tombstones.map(({ Key }) => Key));
+      for (const { Key, By } of tombstones.values()) {
+        // The servers had signed its signer out before they heard of it: its word does not count.
+        if (!recorded.has(Key) && recorded.has(By)) tombstones.delete(Key);
+      }
+      // What the servers agreed on needs no further proof here than the link it came over, but a signature all the same.
+      take(
+        reply.Tombstones.filter((one) => !tombstones.has(one.Key)).flatMap((one) => {
+          const read = verifyTombstone(one, { mesh });
+          return read.ok ? [read.value] : [];
+        }),
+      );
+      if (reply.Chain && reply.Chain.length > 0) adopt(reply.Chain);
+      const after = JSON.stringify([info, [...members.values()], [...invites], own.chain, [...tombstones.keys()]]);
+      if (after !== before) changed();
+    },
+    renew(chain) {
+      own = readOwn(chain);
+      changed();
+    },
+    async admit(key) {
+      if (mayEnter(key)) return true;
+      const status = members.get(key)?.Status;
+      if (isBuried(key) || status === 'revoked' || status === 'left' || waiting >= ADMIT_WAITING_MAX) return false;
+      waiting++;
+      try {
+        return await until(() => mayEnter(key));
+      } finally {
+        waiting--;
+      }
+    },
+    verify(key, chain) {
+      // Of a member that the servers have written down it does not matter by whom it was once admitted.
+      const written = members.get(key)?.Status === 'admitted';
+      const judged = verifyChain(chain, {
+        mesh,
+        key,
+        nowMs: now(),
+        isBuried: (one) => isBuried(one) && (one === key || !written),
+      });
+      const status = members.get(key)?.Status;
+      if (judged.ok && (status === 'left' || status === 'revoked')) {
+        return err(new MeshError('E_PERMISSION_DENIED', `${judged.value.claims.Name} is no member any more`));
+      }
+      return judged;
+    },
+    close() {
+      listeners.clear();
+      if (saver) save();
+    },
+  };
+
+  function adopt(chain: CertificateChain): void {
+    if (chain[0] === own.chain[0] && chain.length === own.chain.length) return;
+    try {
+      own = readOwn(chain);
+    } catch (error) {
+      log.warn('a certificate from the servers is not this agent’s', { why: (error as Error).message });
+    }
+  }
+
+  /** Waits until a change makes it so, a second at most. */
+  function until(holds: () => boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (result: boolean): void => {
+        clearTimeout(timer);
+        listeners.delete(look);
+        resolve(result);
+      };
+      const look = (): void => {
+        if (holds()) end(true);
+      };
+      const timer = setTimeout(() => end(false), ADMIT_WAIT_MS);
+      listeners.add(look);
+    });
+  }
+}
+
+function readMembership(home: MeshHome): Membership {
+  const value = home.read('roster') as (Membership & { Version: number }) | undefined;
+  if (value === undefined) throw new MeshError('E_STORAGE', 'this machine is in no mesh: "meshnomad init" or "join"');
+  if (value.Version !== 1 || !value.Mesh?.Root || !Array.isArray(value.Chain) || !Array.isArray(value.Members)) {
+    throw new MeshError('E_STORAGE', 'what is on the disk of the mesh cannot be read: restore it, or join again');
+  }
+  return value;
+}

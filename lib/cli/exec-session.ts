@@ -20,12 +20,12 @@ interface OutputFrame {
 /** Joins this terminal (or these pipes) and a command in a task; resolves to the command's exit code. */
 export async function execSession(api: ApiClient, options: ExecOptions): Promise<number> {
   const { WebSocket } = await import('ws');
-  const { url, headers } = api.websocket(`/v1/client/allocation/${options.allocId}/exec`, {
+  const { url, options: how } = api.websocket(`/v1/client/allocation/${options.allocId}/exec`, {
     task: options.task,
     tty: options.tty,
     command: JSON.stringify(options.command),
   });
-  const socket = new WebSocket(url, { headers, ...api.connection.tls });
+  const socket = new WebSocket(url, how);
   const send = (frame: object): void => {
     if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
   };

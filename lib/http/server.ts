@@ -47,6 +47,8 @@ export interface HttpOptions {
 export interface HttpServer {
   /** Rejects with what is in the way ("port 4646 of 127.0.0.1 is in use: …") . Resolves to the port it got. */
   listen(options: { host: string; port: number }): Promise<number>;
+  /** Serves a connection that came by another way than a port, in plain HTTP whatever the ports speak. */
+  take(stream: Duplex): void;
   /** Hangs up on everybody. */
   close(): Promise<void>;
 }
@@ -72,9 +74,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     connectionsCheckingInterval: Math.min(30_000, arrivalMs),
   };
   const { tls } = options;
-  const server = tls ? createTlsServer({ ...limits, ...tlsOptions(tls) }, answer) : createServer(limits, answer);
-  server.on('connection', (socket: Socket) => connections.add(socket));
-  server.on('upgrade', (request, socket, head) => {
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket' || connections.refuses(request.socket)) {
       // An offer such as h2c, which may be passed over (RFC 9110, 7.8).
       answer(request, responseOn(request));
@@ -83,7 +83,13 @@ export function createHttpServer(options: HttpOptions): HttpServer {
     upgraded.add(socket);
     socket.once('close', () => upgraded.delete(socket));
     void upgrade(options, request, socket, head);
-  });
+  };
+  const server = tls ? createTlsServer({ ...limits, ...tlsOptions(tls) }, answer) : createServer(limits, answer);
+  server.on('connection', (socket: Socket) => connections.add(socket));
+  server.on('upgrade', onUpgrade);
+  // It never listens: connections are handed to it.
+  const inner = createServer(limits, answer).on('upgrade', onUpgrade);
+  const taken = new Set<Duplex>();
 
   return {
     listen: ({ host, port }) =>
@@ -96,11 +102,17 @@ export function createHttpServer(options: HttpOptions): HttpServer {
           resolve((server.address() as AddressInfo).port);
         });
       }),
+    take(stream) {
+      taken.add(stream);
+      stream.once('close', () => taken.delete(stream));
+      stream.on('error', () => stream.destroy());
+      inner.emit('connection', stream);
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
-        for (const socket of upgraded) socket.destroy();
+        for (const socket of [...upgraded, ...taken]) socket.destroy();
       }),
   };
 }

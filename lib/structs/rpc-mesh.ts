@@ -93,4 +93,10 @@ export interface MeshRpcMethods {
   'Mesh.Net': Query<object, { Reports: NetReport[]; Unreached: { Key: NodeKey; Name: string; Why: string }[] }>;
 }
 
-export type MeshRpcStreams = object;
+export interface MeshRpcStreams {
+  /**
+   * A connection to the HTTP API of the agent asked, as bytes: so that an operator's command line reaches it wherever it is.
+   * For operators and servers only; whoever asks has all rights there.
+   */
+  'Mesh.Http': { args: object; input: { Data: Uint8Array }; output: { Data: Uint8Array } };
+}

@@ -39,6 +39,8 @@ export interface HttpWorld {
   logs: LogRecord[];
   close(): Promise<void>;
   send(path: string, sent?: Sent): Promise<Got>;
+  /** Hands it a connection that came by another way. */
+  take(stream: Duplex): void;
 }
 
 export const META = { Index: 7, LastContactMs: 12.4, KnownLeader: true };
@@ -77,6 +79,7 @@ export async function createHttpWorld(
   const server = createHttpServer({ rpc, log: createLog((record) => logs.push(record)), ...options, agent });
   world.port = await server.listen({ host: '127.0.0.1', port: 0 });
   world.close = () => server.close();
+  world.take = (stream) => server.take(stream);
   world.send = (path, sent) => send(world.port, path, sent);
   t.teardown(() => server.close());
   return world;

@@ -16,6 +16,7 @@ import {
   applyJobStability,
   applyJobVersionTag,
 } from './apply/jobs.js';
+import { applyMesh } from './apply/mesh.js';
 import { applyNodePoolDelete, applyNodePoolUpsert } from './apply/node-pools.js';
 import {
   applyNodeDeregister,
@@ -100,6 +101,18 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyNodePoolDelete(txn, command);
     case 'summaries-reconcile':
       return applySummariesReconcile(txn);
+    case 'mesh-found':
+    case 'mesh-invite':
+    case 'mesh-invite-revoke':
+    case 'mesh-redeem':
+    case 'mesh-approve':
+    case 'mesh-renew':
+    case 'mesh-bury':
+    case 'mesh-leave':
+    case 'mesh-rotate':
+    case 'mesh-seal':
+    case 'mesh-collect':
+      return applyMesh(txn, command);
     default:
       return refuseUnknown(command);
   }

@@ -3,6 +3,7 @@ import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
+import type { MeshInfo, MeshInvite, MeshMember, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
 import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/operator.js';
@@ -110,6 +111,21 @@ const DEPLOYMENTS: TableSpec<Deployment, 'job'> = {
   indexes: { job: (deployment) => jobKey(deployment.Namespace, deployment.JobID) },
 };
 
+const MESH_MEMBERS: TableSpec<MeshMember, 'name'> = {
+  key: (member) => member.Key,
+  // A name is free again once its member is out.
+  indexes: {
+    name: (member) => (member.Status === 'admitted' || member.Status === 'pending' ? member.Name : undefined),
+  },
+};
+
+const MESH_INVITES: TableSpec<MeshInvite, 'key'> = {
+  key: (invite) => invite.ID,
+  indexes: { key: (invite) => invite.Key },
+};
+
+const MESH_TOMBSTONES: TableSpec<Tombstone, never> = { key: (tombstone) => tombstone.Key, indexes: {} };
+
 /** The configuration until somebody sets one: Nomad's defaults. */
 export const DEFAULT_SCHEDULER_CONFIG: SchedulerConfiguration = {
   SchedulerAlgorithm: 'binpack',
@@ -145,6 +161,11 @@ export interface Tables {
   readonly node_pools: Table<NodePool>;
   readonly periodic_launches: Table<PeriodicLaunch>;
   readonly scaling_events: Table<JobScalingEvents>;
+  readonly mesh_members: Table<MeshMember, 'name'>;
+  readonly mesh_invites: Table<MeshInvite, 'key'>;
+  readonly mesh_tombstones: Table<Tombstone>;
+  /** null until a mesh is founded. */
+  readonly mesh: Cell<MeshInfo | null>;
   readonly scheduler_config: Cell<SchedulerConfiguration>;
   readonly autopilot_config: Cell<AutopilotConfiguration>;
 }
@@ -165,6 +186,10 @@ export function emptyTables(): Tables {
     node_pools: new Table(NODE_POOLS),
     periodic_launches: new Table(PERIODIC_LAUNCHES),
     scaling_events: new Table(SCALING_EVENTS),
+    mesh_members: new Table(MESH_MEMBERS),
+    mesh_invites: new Table(MESH_INVITES),
+    mesh_tombstones: new Table(MESH_TOMBSTONES),
+    mesh: { value: null, lastIndex: 0 },
     scheduler_config: { value: DEFAULT_SCHEDULER_CONFIG, lastIndex: 0 },
     autopilot_config: { value: DEFAULT_AUTOPILOT, lastIndex: 0 },
   };
@@ -184,6 +209,10 @@ export function viewTables(tables: Tables): Tables {
     node_pools: tables.node_pools.view(),
     periodic_launches: tables.periodic_launches.view(),
     scaling_events: tables.scaling_events.view(),
+    mesh_members: tables.mesh_members.view(),
+    mesh_invites: tables.mesh_invites.view(),
+    mesh_tombstones: tables.mesh_tombstones.view(),
+    mesh: { ...tables.mesh },
     scheduler_config: { ...tables.scheduler_config },
     autopilot_config: { ...tables.autopilot_config },
   };

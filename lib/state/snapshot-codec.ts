@@ -3,6 +3,7 @@ import type { Deployment } from '../structs/deployment.js';
 import { MeshError } from '../structs/errors.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
+import type { MeshInfo, MeshInvite, MeshMember, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
 import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/operator.js';
@@ -20,7 +21,7 @@ import { jobKey } from './watch.js';
 
 const FORMAT = 'meshnomad-state';
 /** Raised when older versions could not read what is written. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 /** UTF-16 units of JSON after which a frame is closed. */
 const FRAME_TARGET = 64 * 1024;
 
@@ -35,6 +36,9 @@ type TableRow =
   | ['pool', NodePool]
   | ['launch', PeriodicLaunch]
   | ['scaling', JobScalingEvents]
+  | ['member', MeshMember]
+  | ['invite', MeshInvite]
+  | ['tombstone', Tombstone]
   | ['alloc', Omit<Allocation, 'Job'> & { Job: number | null }];
 
 /** A job of the next number: whole, or as what differs from the job with number `base`. */
@@ -48,6 +52,8 @@ interface Header {
   SchedulerConfig: SchedulerConfiguration;
   /** Absent in what older versions wrote. */
   AutopilotConfig?: AutopilotConfiguration;
+  /** Absent likewise; null where no mesh was founded. */
+  Mesh?: MeshInfo | null;
 }
 
 /** Streams tables that nobody writes to any more; equal histories give equal bytes. */
@@ -60,6 +66,7 @@ export async function* encodeSnapshot(index: number, tables: Tables): AsyncGener
     TableIndexes: Object.fromEntries(names.map((name) => [name, tables[name].lastIndex])) as Header['TableIndexes'],
     SchedulerConfig: tables.scheduler_config.value,
     AutopilotConfig: tables.autopilot_config.value,
+    Mesh: tables.mesh.value,
   };
   yield frame(JSON.stringify(header));
   let pending: string[] = [];
@@ -100,6 +107,9 @@ function* rows(tables: Tables): Generator<Row, void, undefined> {
   for (const pool of tables.node_pools.values()) yield ['pool', pool];
   for (const row of tables.periodic_launches.values()) yield ['launch', row];
   for (const row of tables.scaling_events.values()) yield ['scaling', row];
+  for (const member of tables.mesh_members.values()) yield ['member', member];
+  for (const invite of tables.mesh_invites.values()) yield ['invite', invite];
+  for (const tombstone of tables.mesh_tombstones.values()) yield ['tombstone', tombstone];
   for (const alloc of tables.allocs.values()) {
     if (alloc.Job === null) {
       yield ['alloc', { ...alloc, Job: null }];
@@ -167,6 +177,7 @@ export async function decodeSnapshot(
   if (header === null || !complete) throw broken('it is cut short');
   tables.scheduler_config.value = header.SchedulerConfig;
   tables.autopilot_config.value = header.AutopilotConfig ?? DEFAULT_AUTOPILOT;
+  tables.mesh.value = header.Mesh ?? null;
   for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = header.TableIndexes[name] ?? 0;
   return { index: header.Index, tables };
 }
@@ -225,6 +236,15 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       return;
     case 'scaling':
       tables.scaling_events.put(row[1], epoch);
+      return;
+    case 'member':
+      tables.mesh_members.put(row[1], epoch);
+      return;
+    case 'invite':
+      tables.mesh_invites.put(row[1], epoch);
+      return;
+    case 'tombstone':
+      tables.mesh_tombstones.put(row[1], epoch);
       return;
     case 'alloc': {
       const whole: Allocation = { ...row[1], Job: row[1].Job === null ? null : body(row[1].Job) };

@@ -2,6 +2,7 @@ import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
+import type { MeshInfo, MeshInvite, MeshMember, NodeKey, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
 import { BUILT_IN_POOLS, type NodePool } from '../structs/node-pool.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
@@ -152,6 +153,42 @@ export class TablesSnapshot implements StateSnapshot {
 
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined {
     return this.#tables.scaling_events.get(jobKey(namespace, id));
+  }
+
+  mesh(): MeshInfo | undefined {
+    return this.#tables.mesh.value ?? undefined;
+  }
+
+  meshMembers(): Iterable<MeshMember> {
+    return this.#tables.mesh_members.values();
+  }
+
+  meshMember(key: NodeKey): MeshMember | undefined {
+    return this.#tables.mesh_members.get(key);
+  }
+
+  meshMemberByName(name: string): MeshMember | undefined {
+    return this.#tables.mesh_members.under('name', name)[0];
+  }
+
+  meshInvites(): Iterable<MeshInvite> {
+    return this.#tables.mesh_invites.values();
+  }
+
+  meshInviteById(id: string): MeshInvite | undefined {
+    return this.#tables.mesh_invites.get(id);
+  }
+
+  meshInviteByKey(key: NodeKey): MeshInvite | undefined {
+    return this.#tables.mesh_invites.under('key', key)[0];
+  }
+
+  meshTombstones(): Iterable<Tombstone> {
+    return this.#tables.mesh_tombstones.values();
+  }
+
+  meshTombstone(key: NodeKey): Tombstone | undefined {
+    return this.#tables.mesh_tombstones.get(key);
   }
 
   stream(): AsyncIterable<Uint8Array> {

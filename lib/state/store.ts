@@ -3,6 +3,7 @@ import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
+import type { MeshInfo, MeshInvite, MeshMember, NodeKey, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
@@ -57,6 +58,18 @@ export interface StateSnapshot extends StateReader {
   periodicLaunch(namespace: string, id: string): number | undefined;
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
   autopilotConfig(): AutopilotConfiguration;
+  /** Undefined until a mesh is founded. */
+  mesh(): MeshInfo | undefined;
+  /** By key. */
+  meshMembers(): Iterable<MeshMember>;
+  meshMember(key: NodeKey): MeshMember | undefined;
+  /** The one of this name that is admitted, or waits to be. */
+  meshMemberByName(name: string): MeshMember | undefined;
+  meshInvites(): Iterable<MeshInvite>;
+  meshInviteById(id: string): MeshInvite | undefined;
+  meshInviteByKey(key: NodeKey): MeshInvite | undefined;
+  meshTombstones(): Iterable<Tombstone>;
+  meshTombstone(key: NodeKey): Tombstone | undefined;
   /** How many rows a table has. */
   count(table: TableName): number;
   /** Everything as bytes, for Store.restore; equal histories give equal bytes. */
@@ -70,6 +83,10 @@ export type Change =
   | { readonly table: 'allocs'; readonly before: Allocation | undefined; readonly after: Allocation | undefined }
   | { readonly table: 'nodes'; readonly before: Node | undefined; readonly after: Node | undefined }
   | { readonly table: 'deployments'; readonly before: Deployment | undefined; readonly after: Deployment | undefined }
+  | { readonly table: 'mesh_members'; readonly before: MeshMember | undefined; readonly after: MeshMember }
+  | { readonly table: 'mesh_invites'; readonly before: MeshInvite | undefined; readonly after: MeshInvite | undefined }
+  | { readonly table: 'mesh_tombstones'; readonly before: Tombstone | undefined; readonly after: Tombstone }
+  | { readonly table: 'mesh'; readonly before: MeshInfo | null; readonly after: MeshInfo }
   | {
       readonly table: 'scheduler_config';
       readonly before: SchedulerConfiguration;

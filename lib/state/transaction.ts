@@ -2,6 +2,7 @@ import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
+import type { MeshInfo, MeshInvite, MeshMember, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
@@ -199,6 +200,37 @@ export class Transaction {
     this.#watch.touch('autopilot-config', '');
   }
 
+  putMeshMember(member: MeshMember): void {
+    const before = this.tables.mesh_members.put(member, this.#epoch);
+    this.tables.mesh_members.lastIndex = this.index;
+    this.changes.push({ table: 'mesh_members', before, after: member });
+    this.#watch.touch('mesh', '');
+    this.#watch.touch('mesh-member', member.Key);
+  }
+
+  putMeshInvite(invite: MeshInvite): void {
+    this.#touchInvite(this.tables.mesh_invites.put(invite, this.#epoch), invite);
+  }
+
+  deleteMeshInvite(invite: MeshInvite): void {
+    this.#touchInvite(this.tables.mesh_invites.delete(invite.ID, this.#epoch), undefined);
+  }
+
+  putTombstone(tombstone: Tombstone): void {
+    const before = this.tables.mesh_tombstones.put(tombstone, this.#epoch);
+    this.tables.mesh_tombstones.lastIndex = this.index;
+    this.changes.push({ table: 'mesh_tombstones', before, after: tombstone });
+    this.#watch.touch('mesh', '');
+  }
+
+  setMesh(info: MeshInfo): void {
+    const cell = this.tables.mesh;
+    this.changes.push({ table: 'mesh', before: cell.value, after: info });
+    cell.value = info;
+    cell.lastIndex = this.index;
+    this.#watch.touch('mesh', '');
+  }
+
   /** Writes the drafts of deployments. */
   flushDeployments(): void {
     for (const draft of this.deployments.take()) {
@@ -217,6 +249,12 @@ export class Transaction {
       this.tables.job_summaries.lastIndex = this.index;
       this.#watch.touch('job-summary', key);
     }
+  }
+
+  #touchInvite(before: MeshInvite | undefined, after: MeshInvite | undefined): void {
+    this.tables.mesh_invites.lastIndex = this.index;
+    this.changes.push({ table: 'mesh_invites', before, after });
+    this.#watch.touch('mesh', '');
   }
 
   #touchJob(namespace: string, id: string): void {

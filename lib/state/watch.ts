@@ -19,7 +19,9 @@ export type WatchKind =
   | 'job-summary'
   | 'scheduler-config'
   | 'autopilot-config'
-  | 'node-pools';
+  | 'node-pools'
+  | 'mesh'
+  | 'mesh-member';
 
 export interface WatchKey {
   readonly kind: WatchKind;
@@ -53,6 +55,9 @@ export const watchKeys = {
     kind: 'deployments-by-job',
     key: jobKey(namespace, id),
   }),
+  /** Whatever is known of the mesh: its members, its invites, itself. */
+  mesh: (): WatchKey => ({ kind: 'mesh', key: '' }),
+  meshMember: (key: string): WatchKey => ({ kind: 'mesh-member', key }),
   nodePools: (): WatchKey => ({ kind: 'node-pools', key: '' }),
   schedulerConfig: (): WatchKey => ({ kind: 'scheduler-config', key: '' }),
   autopilotConfig: (): WatchKey => ({ kind: 'autopilot-config', key: '' }),

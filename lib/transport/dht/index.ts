@@ -1,12 +1,30 @@
-// Comes from the agent, which opens one network a mesh; goes to hyperdht, hyperswarm and multicast-dns.
-import { MeshError } from '../../structs/errors.js';
+// Comes from the agent, which opens one network a mesh; goes to hyperdht, hyperswarm, blind-relay and multicast-dns, which are
+// loaded when the first network is opened.
+import { randomInt } from 'node:crypto';
+import type { Random } from '../../util/random.js';
 import type { Network } from '../network.js';
+import { assertIdentity, DhtNetwork } from './network.js';
+import { createNode } from './node.js';
 import type { DhtNetworkOptions } from './options.js';
+import { keptPort } from './port-file.js';
+
+export { type KeptAddressBook, openAddressBook } from './address-file.js';
+export type { DhtNetworkOptions } from './options.js';
+
+const entropy: Random = { next: () => randomInt(2 ** 48 - 1) / (2 ** 48 - 1) };
 
 /**
- * Opens the network over the DHT. Resolves once the UDP port is bound; rejects with MeshError E_CONFLICT when another program
- * has it.
+ * Opens the network over the DHT. Resolves once the UDP port is bound, whether there is a DHT or not; rejects with MeshError
+ * E_CONFLICT when another program has the port.
  */
 export async function openDhtNetwork(options: DhtNetworkOptions): Promise<Network> {
-  throw new MeshError('E_NOT_SUPPORTED', `no network yet for ${options.identity.publicKey}`);
+  const { default: DHT } = await import('hyperdht');
+  const { bootstrap, host, identity } = options;
+  const port = options.port ?? (await keptPort(options.folder, host));
+  const node = await createNode({ bootstrap, host, identity, port });
+  assertIdentity(node.defaultKeyPair, identity);
+  const keyPairOf = (as: { seed: Uint8Array }) => DHT.keyPair(as.seed);
+  const network = new DhtNetwork(node, { ...options, keyPairOf, random: entropy });
+  if (options.mdns) await network.openMdns();
+  return network;
 }

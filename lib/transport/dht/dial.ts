@@ -1,0 +1,241 @@
+import type { ConnectOptions, KeyPair, SecretStream } from 'hyperdht';
+import { MeshError } from '../../structs/errors.js';
+import type { NodeKey } from '../../structs/mesh.js';
+import type { Connection, DialOptions, NatReport } from '../network.js';
+import type { Address } from '../tcp.js';
+import { distinct, formatAddress, isUsable } from './addresses.js';
+import { toConnection } from './connection.js';
+import type { DhtNode } from './node.js';
+import { type Failure, reasonOf, unreachable } from './obstacles.js';
+import type { Sightings } from './sightings.js';
+
+const TIMEOUT_MS = 15_000;
+const ADDRESSES_MAX = 16;
+/** A second address of the same member waits so long for the first: else its other end would see two connections for one. */
+const NEXT_ADDRESS_MS = 150;
+/** What was half open a moment ago lets everything else go first. */
+const SUSPECT_DELAY_MS = 1_000;
+const SUSPECT_MS = 30_000;
+/** The DHT is asked so much later than an address that may well answer at once. */
+const DHT_DELAY_MS = 250;
+const RELAY_DELAY_MS = 2_000;
+const NEXT_RELAY_MS = 2_500;
+/** hyperdht punches at random ports once in a while only (node.ts). */
+const PUNCH_AGAIN_MS = 2_500;
+/** hyperdht's name for a NAT that has another port for every destination. */
+const RANDOM = 3;
+const PUNCH_FAILED = /^(HOLEPUNCH|REMOTE|CANNOT_HOLEPUNCH)/;
+
+export interface DialContext {
+  readonly node: DhtNode;
+  /** Heard by multicast. */
+  readonly sightings: Sightings;
+  /** DHT nodes that know the way to a key, from lookups of topics. */
+  readonly guides: Sightings;
+  /** Whether there is a DHT to ask at all. */
+  readonly hasDht: boolean;
+  /** What nobody else has. */
+  isOwn(address: Address): boolean;
+  report(): NatReport;
+  keyPair(as: { seed: Uint8Array }): KeyPair;
+  /** Asks on the local network who has this key. */
+  ask(): void;
+}
+
+/** Remembers what was half open of late, by key and address. */
+export class Dialler {
+  readonly #context: DialContext;
+  readonly #suspects = new Map<string, number>();
+
+  constructor(context: DialContext) {
+    this.#context = context;
+  }
+
+  /** Tries every way at once and takes the first that opens; the others are given up. Cheap enough to call again at once. */
+  async dial(key: NodeKey, options: DialOptions = {}): Promise<Connection> {
+    options.signal?.throwIfAborted();
+    for (const [text, at] of this.#suspects) if (performance.now() - at > SUSPECT_MS) this.#suspects.delete(text);
+    const connection = await new Dial(this.#context, key, options, (way) => this.#suspects.has(`${key} ${way}`)).run();
+    const way = connection.path().Address;
+    // Open, and not a word until it was given up: a black hole. The next dial prefers other ways.
+    connection.stream.once('close', () => {
+      if (!connection.stream.heard) this.#suspects.set(`${key} ${way}`, performance.now());
+    });
+    return connection;
+  }
+}
+
+type Opened = ReturnType<typeof toConnection>;
+
+class Dial {
+  readonly #context: DialContext;
+  readonly #key: NodeKey;
+  readonly #options: DialOptions;
+  readonly #isSuspect: (way: string) => boolean;
+  readonly #relays: readonly NodeKey[];
+  readonly #startedAt = performance.now();
+  readonly #failures: Failure[] = [];
+  readonly #streams = new Set<SecretStream>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #tried = new Set<string>();
+  readonly #cleanups: (() => void)[] = [];
+  #pings = 0;
+  #answered = 0;
+  #relaysTried = 0;
+  #settled = false;
+  #resolve: (connection: Opened) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
+
+  constructor(context: DialContext, key: NodeKey, options: DialOptions, isSuspect: (way: string) => boolean) {
+    this.#context = context;
+    this.#key = key;
+    this.#options = options;
+    this.#isSuspect = isSuspect;
+    this.#relays = (options.relays ?? []).filter((relay) => relay !== key && relay !== this.#ownKey());
+  }
+
+  run(): Promise<Opened> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      const { signal, timeoutMs = TIMEOUT_MS } = this.#options;
+      const onAbort = (): void => this.#end(() => reject(signal?.reason));
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const deadline = setTimeout(() => this.#giveUp(), timeoutMs);
+      this.#cleanups.push(
+        () => signal?.removeEventListener('abort', onAbort),
+        () => clearTimeout(deadline),
+        this.#context.sightings.watch(this.#key, (address) => this.#tryAddress(address)),
+      );
+      this.#start();
+    });
+  }
+
+  #start(): void {
+    const { sightings, hasDht } = this.#context;
+    const known = distinct([...(this.#options.addresses ?? []), ...sightings.find(this.#key, performance.now())]);
+    for (const address of known.slice(0, ADDRESSES_MAX)) this.#tryAddress(address);
+    this.#context.ask();
+    if (hasDht) {
+      const delayMs = this.#pings > 0 ? DHT_DELAY_MS : 0;
+      // From behind such a NAT most others are reached through a relay first; the connection becomes direct by itself.
+      const relayFirst = this.#relays.length > 0 && this.#context.report().nat === 'random';
+      this.#later(delayMs, () => (relayFirst ? this.#tryRelay() : this.#tryKey()));
+      if (!relayFirst && this.#relays.length > 0) this.#later(RELAY_DELAY_MS, () => this.#tryRelay());
+    }
+    // Nobody on the local network answers after this long either, if nothing else is under way.
+    else this.#later(RELAY_DELAY_MS, () => {});
+  }
+
+  #ownKey(): NodeKey {
+    return this.#context.node.defaultKeyPair.publicKey.toString('hex');
+  }
+
+  #tryAddress(address: Address): void {
+    const way = formatAddress(address);
+    if (this.#settled || this.#tried.has(way) || this.#tried.size >= ADDRESSES_MAX) return;
+    if (!isUsable(address) || this.#context.isOwn(address)) return;
+    this.#tried.add(way);
+    this.#pings++;
+    // A dead address costs a packet this way, and not a handshake with a search in the DHT behind it.
+    this.#context.node.ping({ host: address.host, port: address.port }).then(
+      () => {
+        this.#pings--;
+        const delayMs = this.#answered++ * NEXT_ADDRESS_MS + (this.#isSuspect(way) ? SUSPECT_DELAY_MS : 0);
+        const relayAddresses = [{ host: address.host, port: address.port }];
+        this.#later(delayMs, () => this.#attempt(way, { relayAddresses, holepunch: () => false }));
+      },
+      () => {
+        this.#pings--;
+        this.#failed({ way, why: 'no answer' });
+      },
+    );
+  }
+
+  #tryKey(): void {
+    const guides = this.#context.guides.find(this.#key, performance.now());
+    const mayRelay = this.#relays.length > 0;
+    const options: ConnectOptions = {
+      // To punch at random ports takes ten seconds and floods a home router: a relay is there at once, and is left again.
+      holepunch: (remote, local) => !mayRelay || (remote < RANDOM && local < RANDOM),
+      ...(guides.length > 0 ? { relayAddresses: guides.map(({ host, port }) => ({ host, port })) } : {}),
+    };
+    this.#attempt('by its key in the DHT', options, (why) => {
+      if (mayRelay) this.#tryRelay();
+      else if (PUNCH_FAILED.test(why)) this.#later(PUNCH_AGAIN_MS, () => this.#tryKey());
+    });
+  }
+
+  /** Through the next relay, which is the caller's next best. */
+  #tryRelay(): void {
+    const relay = this.#relays[this.#relaysTried];
+    if (this.#settled || relay === undefined) return;
+    this.#relaysTried++;
+    this.#attempt(`through ${relay.slice(0, 8)}`, { relayThrough: Buffer.from(relay, 'hex') }, () => this.#tryRelay());
+    this.#later(NEXT_RELAY_MS, () => this.#tryRelay());
+  }
+
+  #attempt(way: string, options: ConnectOptions, onFailed: (why: string) => void = () => {}): void {
+    if (this.#settled) return;
+    const { node, keyPair } = this.#context;
+    const raw = node.connect(Buffer.from(this.#key, 'hex'), {
+      ...options,
+      ...(this.#options.as ? { keyPair: keyPair(this.#options.as) } : {}),
+      ...(this.#isSuspect(way) ? { fastOpen: false } : {}),
+    });
+    let why = 'closed without a word';
+    this.#streams.add(raw);
+    raw.on('error', (error) => {
+      why = reasonOf(error);
+    });
+    raw.once('open', () => {
+      if (this.#settled) return;
+      this.#streams.delete(raw);
+      this.#end(() => this.#resolve(toConnection(node, raw, { dialled: true })));
+    });
+    raw.once('close', () => {
+      if (!this.#streams.delete(raw) || this.#settled) return;
+      onFailed(why);
+      this.#failed({ way, why });
+    });
+  }
+
+  #failed(failure: Failure): void {
+    if (this.#settled) return;
+    this.#failures.push(failure);
+    this.#giveUpIfIdle();
+  }
+
+  #giveUpIfIdle(): void {
+    if (this.#streams.size === 0 && this.#timers.size === 0 && this.#pings === 0) this.#giveUp();
+  }
+
+  #giveUp(): void {
+    const text = unreachable(this.#key, this.#failures, {
+      report: this.#context.report(),
+      relays: this.#relays.length,
+      seconds: (performance.now() - this.#startedAt) / 1000,
+    });
+    this.#end(() => this.#reject(new MeshError('E_TIMEOUT', text)));
+  }
+
+  #later(ms: number, then: () => void): void {
+    if (this.#settled) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      then();
+      if (!this.#settled) this.#giveUpIfIdle();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  #end(tell: () => void): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    for (const cleanup of this.#cleanups) cleanup();
+    for (const stream of this.#streams) stream.destroy();
+    this.#streams.clear();
+    tell();
+  }
+}

@@ -1,0 +1,108 @@
+import type { ConnectOptions, default as DHT, HostPort, Options, SecretStream } from 'hyperdht';
+import { MeshError } from '../../structs/errors.js';
+import type { NodeKey } from '../../structs/mesh.js';
+import { assert } from '../../util/assert.js';
+import type { ConnectAs } from '../network.js';
+import type { Address } from '../tcp.js';
+import { tryPort } from './port-file.js';
+
+/** Least time between two punches from a NAT that has a new port for every destination: each costs hundreds of packets. */
+const RANDOM_PUNCH_INTERVAL_MS = 2_000;
+/** The sampler of the own address keeps 32 samples: so many new ones leave nothing of the old. */
+const SAMPLES = 40;
+
+/** A node of the DHT, and what must be known of it that hyperdht keeps to itself. */
+export interface DhtNode extends DHT {
+  /** The member whose relay has this address in a connection that runs now. */
+  relayAt(host: string, port: number): NodeKey | undefined;
+  /** Others see this node at another address now: what was sampled before is forgotten. */
+  moved(to: HostPort): void;
+  /** Looks again whether others reach this node unasked; hyperdht does so at start and every 20 minutes only. */
+  checkReachable(): Promise<void>;
+}
+
+export interface NodeOptions {
+  /** Never undefined: hyperdht would take the public nodes for it. */
+  readonly bootstrap: 'public' | readonly Address[];
+  /** 0: any. */
+  readonly port: number;
+  readonly host?: string | undefined;
+  readonly identity?: ConnectAs;
+  /** Serves others as a part of the DHT from the start; the address is known and open. */
+  readonly serves?: boolean;
+}
+
+/** The one place where a DHT is made. Resolves when the UDP port is bound; rejects with E_CONFLICT when it is taken. */
+export async function createNode(options: NodeOptions): Promise<DhtNode> {
+  const { default: Base } = await import('hyperdht');
+  const bootstrap = bootstrapList(options.bootstrap, Base.BOOTSTRAP);
+  // hyperdht leaves a watch on the network behind when it cannot bind, and no way to end that: so it is tried before.
+  if (options.port !== 0 && (await tryPort(options.port, options.host)) === undefined) throw taken(options.port);
+  const own = options.bootstrap !== 'public' && bootstrap.length > 0;
+  const Node = nodeClass(Base, own);
+  const node = new Node({
+    bootstrap,
+    port: options.port === 0 ? [0, 0] : options.port,
+    anyPort: false,
+    randomPunchInterval: RANDOM_PUNCH_INTERVAL_MS,
+    ...(options.host === undefined ? {} : { host: options.host }),
+    ...(options.identity ? { keyPair: Base.keyPair(options.identity.seed) } : {}),
+    // In a DHT of one's own each member that others can reach helps at once; hyperdht would wait for 20 minutes. One that
+    // cannot be reached stays outside in any case.
+    ...(own || options.serves ? { ephemeral: false } : {}),
+    ...(options.serves ? { firewalled: false } : {}),
+  });
+  try {
+    await node.bind();
+  } catch (error) {
+    await node.destroy({ force: true }).catch(() => {});
+    throw taken(options.port, error);
+  }
+  return node;
+}
+
+function taken(port: number, cause?: unknown): MeshError {
+  return new MeshError(
+    'E_CONFLICT',
+    `UDP port ${port} is in use: end the program that has it, or choose another port with mesh { port = … }`,
+    { cause },
+  );
+}
+
+function bootstrapList(wanted: 'public' | readonly Address[], known: readonly string[]): (HostPort | string)[] {
+  if (wanted === 'public') return [...known];
+  assert(Array.isArray(wanted), 'the bootstrap nodes are a list: anything else means the public ones to hyperdht');
+  return wanted.map(({ host, port }) => ({ host, port }));
+}
+
+/** hyperdht is loaded when the first node is made, so its subclass is made then, too. */
+function nodeClass(Base: typeof DHT, own: boolean): new (options: Options) => DhtNode {
+  return class Node extends Base implements DhtNode {
+    readonly #relays = new Map<SecretStream, NodeKey>();
+
+    /** Without options it is hyperdht itself that dials, and that is always a relay. */
+    override connect(key: Buffer, options?: ConnectOptions): SecretStream {
+      const stream = super.connect(key, options ?? {});
+      if (options !== undefined) return stream;
+      this.#relays.set(stream, key.toString('hex'));
+      stream.on('error', () => {});
+      stream.once('close', () => this.#relays.delete(stream));
+      return stream;
+    }
+
+    relayAt(host: string, port: number): NodeKey | undefined {
+      for (const [stream, key] of this.#relays)
+        if (stream.rawStream?.remoteHost === host && stream.rawStream.remotePort === port) return key;
+      return undefined;
+    }
+
+    moved(to: HostPort): void {
+      for (let i = 0; i < SAMPLES; i++) this._nat.add(to.host, to.port);
+    }
+
+    async checkReachable(): Promise<void> {
+      // In the public DHT hyperdht itself decides who serves; in one's own every member does that others can reach.
+      if (this.firewalled) await this._updateNetworkState(!own);
+    }
+  };
+}

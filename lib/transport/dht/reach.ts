@@ -1,0 +1,110 @@
+import type { Log } from '../../util/log.js';
+import type { NatReport } from '../network.js';
+import type { Address } from '../tcp.js';
+import { distinct, formatAddress, isUsable, localHosts } from './addresses.js';
+import { isUdpBlocked } from './blocked.js';
+import { classifyNat, type Observation } from './nat.js';
+import type { DhtNode } from './node.js';
+
+const WITNESSES = 6;
+/** hyperdht looks at start, and every 20 minutes. */
+const CHECK_AGAIN_MS = 5 * 60_000;
+
+export interface ReachOptions {
+  readonly node: DhtNode;
+  /** Those with an IPv4 address. */
+  readonly bootstrap: readonly Address[];
+  readonly host: string | undefined;
+  readonly advertise: readonly Address[];
+  readonly log: Log;
+}
+
+/** What this node knows of its own place in the network: which NAT, which addresses, whether the DHT answers. */
+export class Reach {
+  readonly #options: ReachOptions;
+  #seen: readonly Observation[] = [];
+  #blocked = false;
+  #checkedAt = performance.now();
+  #looking: Promise<void> | undefined;
+
+  constructor(options: ReachOptions) {
+    this.#options = options;
+  }
+
+  /** Asks some DHT nodes how they see this one. Calls at the same time share one answer. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  report(): NatReport {
+    const dhtReachable = this.#seen.length > 0;
+    const found = classifyNat({ open: !this.#options.node.firewalled, seen: this.#seen });
+    return {
+      ...(this.#blocked ? { nat: 'blocked', publicAddress: null } : found),
+      localAddresses: this.localAddresses(),
+      dhtReachable,
+    };
+  }
+
+  localAddresses(): Address[] {
+    const { node, host, advertise } = this.#options;
+    const port = node.localAddress()?.port ?? 0;
+    const hosts = host === undefined ? localHosts().map((local) => local.host) : [host];
+    return distinct([...advertise, ...hosts.map((own) => ({ host: own, port }))]);
+  }
+
+  isOwn(address: Address): boolean {
+    const text = formatAddress(address);
+    if (this.localAddresses().some((own) => formatAddress(own) === text)) return true;
+    const { node } = this.#options;
+    return address.port === node.localAddress()?.port && (address.host.startsWith('127.') || this.#isPublic(address));
+  }
+
+  #isPublic(address: Address): boolean {
+    return !this.#options.node.firewalled && address.host === this.#options.node.host;
+  }
+
+  async #look(): Promise<void> {
+    const { node, bootstrap, log } = this.#options;
+    const witnesses = distinct([...node.toArray({ limit: WITNESSES }), ...bootstrap]).filter(isUsable);
+    if (witnesses.length === 0) {
+      this.#seen = [];
+      this.#blocked = false;
+      return;
+    }
+    const answers = await Promise.allSettled(witnesses.slice(0, WITNESSES).map((witness) => node.ping(witness)));
+    this.#seen = answers.flatMap((answer) =>
+      answer.status === 'fulfilled' ? [{ by: plain(answer.value.from), as: plain(answer.value.to) }] : [],
+    );
+    if (this.#seen.length === 0) {
+      const blocked = await isUdpBlocked(bootstrap);
+      if (blocked && !this.#blocked) log.warn('UDP to the internet is blocked: only the local network can be reached');
+      this.#blocked = blocked;
+      return;
+    }
+    this.#blocked = false;
+    await this.#notice();
+  }
+
+  async #notice(): Promise<void> {
+    const { node, log } = this.#options;
+    const { publicAddress } = classifyNat({ open: true, seen: this.#seen });
+    const agreed = this.#seen.filter(({ as }) => as.host === publicAddress?.host).length >= 2;
+    if (!node.firewalled && publicAddress && agreed && node.host !== null && node.host !== publicAddress.host) {
+      // hyperdht would tell others the old address for half an hour, and they would open connections into the void.
+      log.info('the public address changed', { from: node.host, to: publicAddress.host });
+      node.moved(publicAddress);
+    }
+    if (node.firewalled && performance.now() - this.#checkedAt > CHECK_AGAIN_MS) {
+      this.#checkedAt = performance.now();
+      await node.checkReachable();
+    }
+  }
+}
+
+function plain({ host, port }: Address): Address {
+  return { host, port };
+}

@@ -5,7 +5,7 @@ import type { RpcCaller, RpcContext, RpcHandlers, RpcStreamHandlers } from './rp
 const NEVER = new AbortController().signal;
 
 type AnyHandler = (args: object, context: RpcContext) => Promise<never>;
-type AnyStreamHandler = (args: object, stream: Duplex) => void;
+type AnyStreamHandler = (args: object, stream: Duplex, context: RpcContext) => void;
 
 /** A caller for handlers in this very process: no copy, no encoding. What crosses is shared and must not be changed. */
 export function localCaller(handlers: RpcHandlers, streamHandlers: RpcStreamHandlers): RpcCaller {
@@ -20,8 +20,13 @@ export function localCaller(handlers: RpcHandlers, streamHandlers: RpcStreamHand
       // A handler refuses by destroying its end: the caller hears of it, nobody else need.
       far.on('error', () => {});
       const handler = streamHandlers[method] as AnyStreamHandler | undefined;
-      if (handler) handler(args, far);
-      else far.destroy(unknownMethod(method));
+      if (!handler) {
+        far.destroy(unknownMethod(method));
+        return near;
+      }
+      const controller = new AbortController();
+      far.once('close', () => controller.abort());
+      handler(args, far, { signal: controller.signal });
       return near;
     },
   };

@@ -35,8 +35,15 @@ export type RpcHandler<M extends RpcMethod> = (
   context: RpcContext,
 ) => Promise<RpcMethods[M]['reply']>;
 
-/** Serves one stream: writes `output` messages, reads `input` ones, ends or destroys the stream when done. */
-export type RpcStreamHandler<M extends RpcStreamMethod> = (args: RpcStreams[M]['args'], stream: Duplex) => void;
+/**
+ * Serves one stream: writes `output` messages, reads `input` ones, ends or destroys the stream when done. The context's
+ * signal is aborted when the stream is closed.
+ */
+export type RpcStreamHandler<M extends RpcStreamMethod> = (
+  args: RpcStreams[M]['args'],
+  stream: Duplex,
+  context: RpcContext,
+) => void;
 
 /** What a role answers: a handler for each of the methods it serves. */
 export type RpcHandlers = { [M in RpcMethod]?: RpcHandler<M> };

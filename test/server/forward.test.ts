@@ -19,7 +19,7 @@ async function streaming(): Promise<{ caller: Duplex; near: Duplex; far: Duplex;
   world.server.registerNodeLink(node.ID, link);
   const [near, caller] = duplexPair({ objectMode: true });
   const args = { AllocID: world.allocs()[0]?.ID ?? '', Task: 'web', Cmd: ['sh'], Tty: false };
-  world.server.streamHandlers['Allocations.Exec']?.(args, near);
+  world.server.streamHandlers['Allocations.Exec']?.(args, near, { signal: new AbortController().signal });
   return { caller, near, far, client };
 }
 
@@ -54,7 +54,7 @@ t.test('an unknown allocation ends the stream with the reason', async (t) => {
   const [near] = duplexPair({ objectMode: true });
   const failed = once(near, 'error');
   const args = { AllocID: 'gone', Task: 'web', LogType: 'stdout', Offset: 0, Origin: 'start', Follow: false } as const;
-  world.server.streamHandlers['FileSystem.Logs']?.(args, near);
+  world.server.streamHandlers['FileSystem.Logs']?.(args, near, { signal: new AbortController().signal });
   const [error] = await failed;
   t.ok(error instanceof MeshError && error.code === 'E_NOT_FOUND');
 });

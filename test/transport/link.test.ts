@@ -115,7 +115,7 @@ t.test('a writer waits for a reader that does not read', async (t) => {
   const stream: Duplex = near.stream('FileSystem.Stream', file(100_000));
   await near.call('Status.Leader', {});
   await near.call('Status.Leader', {});
-  t.ok(stream.readableLength <= 64, `${stream.readableLength} messages are buffered`);
+  t.ok(stream.readableLength > 100 && stream.readableLength <= 2_048, `${stream.readableLength} messages are buffered`);
   stream.destroy();
   t.same(await near.call('Status.Leader', {}), { Leader: '127.0.0.1:4647' }, 'and the link lives on');
 });
@@ -155,11 +155,15 @@ t.test('frames survive any cut of the byte stream', async (t) => {
   ];
   const bytes = Buffer.concat(frames.map(encodeFrame));
   for (let cut = 0; cut <= bytes.length; cut++) {
-    const reader = new FrameReader();
+    const reader = new FrameReader(1024);
     const found = [
       ...reader.push(Buffer.from(bytes.subarray(0, cut))),
       ...reader.push(Buffer.from(bytes.subarray(cut))),
     ];
-    t.same(found, frames, `cut at ${cut}`);
+    t.same(
+      found.map(({ kind, id, body }) => ({ kind, id, body })),
+      frames,
+      `cut at ${cut}`,
+    );
   }
 });

@@ -5,7 +5,7 @@ import type { Random } from '../../util/random.js';
 import type { Result } from '../../util/result.js';
 import type { MeshClock } from '../clock.js';
 import type { Connection, Network } from '../network.js';
-import type { OwnCertificate, Peers, Roster } from '../peers.js';
+import type { OwnCertificate, Roster } from '../peers.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../rpc.js';
 import type { Address } from '../tcp.js';
 
@@ -38,6 +38,8 @@ export interface PeersOptions {
   readonly onJoin?: (connection: Connection) => void;
   /** Discovery topics of the day (32 bytes each); absent = members are found by key and address only. */
   readonly topics?: () => readonly Uint8Array[];
+  /** Lets other members' traffic pass through here when this machine is reachable by everybody. */
+  readonly relay: boolean;
   readonly addressBook: AddressBook;
   readonly log: Log;
   readonly clock: MeshClock;
@@ -45,6 +47,3 @@ export interface PeersOptions {
   /** Of this program, shown in reports. */
   readonly version: string;
 }
-
-/** The link manager (lib/transport/mesh/peers.ts). Nothing happens before start(). */
-export type CreatePeers = (options: PeersOptions) => Peers;

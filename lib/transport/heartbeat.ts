@@ -1,0 +1,154 @@
+import type { MeshClock } from './clock.js';
+
+/** How often a link is tried, and how long it may be silent. */
+export interface Pace {
+  readonly everyMs: number;
+  readonly deadMs: number;
+}
+
+/** For links that nothing hurries. */
+export const CALM: Pace = { everyMs: 5_000, deadMs: 15_000 };
+
+/** A timer that comes later than this was held up by this very machine: others are not to blame for its silence. */
+const LATE_MS = 1_000;
+/** How long the other side then gets to answer. */
+const SECOND_CHANCE_MS = 1_500;
+/** Even a quiet link is measured from time to time. */
+const MEASURE_EVERY = 8;
+const SAMPLES = 9;
+/** A slow way is not a dead one. */
+const RTT_ALLOWANCE = 4;
+const RTT_ALLOWANCE_MAX_MS = 5_000;
+/** The other side may ask for less, not for so little that nobody would notice a loss. */
+const ASKED_EVERY_MAX_MS = 10_000;
+
+export interface HeartbeatOptions {
+  clock: MeshClock;
+  pace: Pace;
+  /** Sends a ping with this number, saying how often such come. */
+  ping(id: number, everyMs: number): void;
+  dead(silentMs: number): void;
+}
+
+/**
+ * Decides whether the other end of a link is alive: who hears nothing for a while asks, and who gets no answer gives up. One
+ * side's question is a sign of life to the other, so that a quiet link carries one question and one answer a period.
+ */
+export class Heartbeat {
+  readonly #options: HeartbeatOptions;
+  #pace: Pace;
+  #heardAtMs: number;
+  #dueAtMs = 0;
+  #cancel: (() => void) | undefined;
+  #pingId = 0;
+  #pingedAtMs = 0;
+  #answered = true;
+  #ticks = 0;
+  /** What the other side said about its own pings; Infinity = nothing yet. */
+  #theirEveryMs = Number.POSITIVE_INFINITY;
+  /** How often the other side wants to be asked at most. */
+  #askedEveryMs = 0;
+  readonly #samples: number[] = [];
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+    this.#pace = options.pace;
+    this.#heardAtMs = options.clock.monotonicMs();
+    this.#ask();
+    this.#schedule();
+  }
+
+  /** Median of the latest round trips; null before the first. */
+  get rttMs(): number | null {
+    if (this.#samples.length === 0) return null;
+    const sorted = [...this.#samples].sort((a, b) => a - b);
+    return sorted[sorted.length >> 1] as number;
+  }
+
+  /** Milliseconds since anything came. */
+  get silentMs(): number {
+    return this.#options.clock.monotonicMs() - this.#heardAtMs;
+  }
+
+  heard(): void {
+    this.#heardAtMs = this.#options.clock.monotonicMs();
+  }
+
+  /** An answer: `wishMs` = how often the other side would like to be asked at most. */
+  pong(id: number, wishMs: unknown): void {
+    if (typeof wishMs === 'number' && wishMs >= 0) this.#askedEveryMs = Math.min(wishMs, ASKED_EVERY_MAX_MS);
+    if (this.#answered || id !== this.#pingId) return;
+    this.#answered = true;
+    this.#samples.push(this.#options.clock.monotonicMs() - this.#pingedAtMs);
+    if (this.#samples.length > SAMPLES) this.#samples.shift();
+  }
+
+  /** The other side says how often it asks: its silence is noticed by that measure. */
+  expectEvery(ms: unknown): void {
+    if (typeof ms === 'number' && ms > 0) this.#theirEveryMs = Math.max(ms, 1_000);
+  }
+
+  pace(pace: Pace): void {
+    if (pace.everyMs === this.#pace.everyMs && pace.deadMs === this.#pace.deadMs) return;
+    this.#pace = pace;
+    this.#schedule();
+  }
+
+  /** Something is wrong around here: asks now, and gives up soon when nothing comes. */
+  hurry(): void {
+    const latest =
+      this.#options.clock.monotonicMs() - this.#deadMs() + SECOND_CHANCE_MS + (this.rttMs ?? 0) * RTT_ALLOWANCE;
+    this.#heardAtMs = Math.min(this.#heardAtMs, latest);
+    this.#ask();
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #everyMs(): number {
+    return Math.max(this.#pace.everyMs, this.#askedEveryMs);
+  }
+
+  #deadMs(): number {
+    const { everyMs, deadMs } = this.#pace;
+    const own = Math.max(deadMs, (deadMs / everyMs) * this.#everyMs());
+    const expected = Math.min(own, Math.max(3_000, this.#theirEveryMs * 3));
+    return expected + Math.min((this.rttMs ?? 0) * RTT_ALLOWANCE, RTT_ALLOWANCE_MAX_MS);
+  }
+
+  #periodMs(): number {
+    return Math.min(this.#everyMs(), this.#deadMs() / 3);
+  }
+
+  #schedule(): void {
+    this.#cancel?.();
+    const waitMs = Math.max(10, Math.min(this.#periodMs(), this.#deadMs() - this.silentMs));
+    this.#dueAtMs = this.#options.clock.monotonicMs() + waitMs;
+    this.#cancel = this.#options.clock.setTimeout(waitMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    const now = this.#options.clock.monotonicMs();
+    if (now - this.#dueAtMs > LATE_MS) {
+      this.#heardAtMs = Math.max(this.#heardAtMs, now - this.#deadMs() + SECOND_CHANCE_MS);
+    }
+    if (this.silentMs >= this.#deadMs()) {
+      this.#options.dead(this.silentMs);
+      return;
+    }
+    // The side that asks more often sets the beat; the other one asks only when a beat is missing.
+    const patience = this.#everyMs() <= this.#theirEveryMs ? 0.9 : 1.3;
+    if (this.silentMs >= this.#periodMs() * patience || this.#ticks++ % MEASURE_EVERY === 0) this.#ask();
+    this.#schedule();
+  }
+
+  #ask(): void {
+    this.#answered = false;
+    this.#pingId = (this.#pingId + 1) >>> 0;
+    this.#pingedAtMs = this.#options.clock.monotonicMs();
+    this.#options.ping(this.#pingId, this.#everyMs());
+  }
+}

@@ -1,0 +1,99 @@
+import type { MeshRole } from '../../structs/mesh.js';
+import type { DatagramChannel } from '../peers.js';
+
+// Who may ask what of an agent over a link: the one place where this is decided. What is not named here is refused.
+// Finer questions (is this the asker's own node? does its token allow it?) are for the handlers, which learn who asks.
+
+export interface Asker {
+  readonly role: MeshRole;
+  /** Its certificate has ended: it may get a new one, and nothing else. */
+  readonly expired: boolean;
+}
+
+/** What every member may ask, whatever its role. */
+const MEMBER = new Set([
+  'Status.Ping',
+  'Status.Leader',
+  'Status.Peers',
+  'Mesh.Info',
+  'Mesh.Roster',
+  'Mesh.Renew',
+  'Mesh.Leave',
+  'Mesh.NetReport',
+]);
+
+/** What a machine says about itself, and pulls for itself. */
+const CLIENT = new Set([
+  'Node.Register',
+  'Node.UpdateStatus',
+  'Node.GetClientAllocs',
+  'Node.UpdateAlloc',
+  'Node.GetNode',
+  'Alloc.GetAllocs',
+]);
+
+/** Between servers, or of a machine about itself: no person asks this. */
+const NOT_FOR_OPERATORS = new Set([
+  'Mesh.Redeem',
+  'Node.Register',
+  'Node.UpdateStatus',
+  'Node.GetClientAllocs',
+  'Node.UpdateAlloc',
+  'Alloc.GetAllocs',
+]);
+
+/** What the HTTP API is made of: an operator may ask it over the mesh as it may at a server's own API. */
+const OPERATOR_ROOMS = new Set([
+  'Status',
+  'Job',
+  'Periodic',
+  'Scaling',
+  'Node',
+  'NodePool',
+  'Alloc',
+  'Eval',
+  'Deployment',
+  'Volume',
+  'Service',
+  'Variables',
+  'ACL',
+  'Namespace',
+  'Event',
+  'Search',
+  'System',
+  'Operator',
+  'Mesh',
+  'ClientStats',
+  'Allocations',
+  'FileSystem',
+]);
+
+const EXPIRED = new Set(['Status.Ping', 'Mesh.Renew']);
+
+/** Whether a member may ask this. */
+export function mayAsk(method: string, { role, expired }: Asker): boolean {
+  if (expired) return EXPIRED.has(method);
+  switch (role) {
+    case 'server':
+      return true;
+    case 'operator':
+      return MEMBER.has(method) || (isOperators(method) && !NOT_FOR_OPERATORS.has(method));
+    case 'client':
+      return MEMBER.has(method) || CLIENT.has(method);
+    default:
+      return false;
+  }
+}
+
+/**
+ * Whether a member may send datagrams about this. An expired server still votes: were all certificates to end while the power
+ * was off, nobody could be elected to renew them.
+ */
+export function maySend(channel: DatagramChannel, role: MeshRole): boolean {
+  return channel === 'gossip' || role === 'server';
+}
+
+function isOperators(method: string): boolean {
+  const dot = method.indexOf('.');
+  return dot > 0 && OPERATOR_ROOMS.has(method.slice(0, dot));
+}

@@ -1,0 +1,111 @@
+import type { NodeKey } from '../../structs/mesh.js';
+import type { MeshClock } from '../clock.js';
+import type { Connection } from '../network.js';
+import type { Roster } from '../peers.js';
+import { type Notices, RateLimit } from './notices.js';
+
+/** Connections of one key: a machine that comes and goes needs a few, a broken or hostile one is held to them. */
+const CONNECTS = { burst: 20, perSecond: 5 };
+/** Hellos under way at a time, of everybody together. */
+const GREETING_MAX = 256;
+/** A member that was admitted a moment ago may be here before its name is. */
+const NEWS_WAIT_MS = 1_500;
+const NEWS_WAITERS_MAX = 64;
+
+export interface DoorOptions {
+  readonly own: NodeKey;
+  readonly clock: MeshClock;
+  readonly roster: Roster;
+  readonly notices: Notices;
+  /** Says hello to a member and takes the link; rejects with the reason why not. */
+  greet(connection: Connection): Promise<void>;
+  /** A live invite, or a member that waits for approval. */
+  join(connection: Connection): void;
+  /** Another machine uses this agent's own key. */
+  ownKeySeen(): void;
+}
+
+/** Who may come in: decided before there is a stream, and again for each stream. */
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #connects: RateLimit;
+  #greeting = 0;
+  readonly #newsWaiters = new Set<() => void>();
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+    this.#connects = new RateLimit(options.clock, CONNECTS);
+    options.roster.onChange(() => {
+      for (const waiter of [...this.#newsWaiters]) waiter();
+    });
+  }
+
+  /** For the network's firewall. */
+  async admit(key: NodeKey): Promise<boolean> {
+    const { own, notices } = this.#options;
+    if (key === own) {
+      this.#options.ownKeySeen();
+      return false;
+    }
+    if (this.#standing(key) === 'unknown') await this.#news(key);
+    const standing = this.#standing(key);
+    if (standing === 'unknown' || standing === 'out') {
+      notices.say('warn', key, 'refused a connection', standing === 'out' ? 'no longer a member' : 'not a member');
+      return false;
+    }
+    if (this.#connects.take(key)) return true;
+    notices.say('warn', key, 'refused a connection', 'too many of this key');
+    return false;
+  }
+
+  /** For connections that the network opened. */
+  open(connection: Connection): void {
+    const { notices, join, greet } = this.#options;
+    const key = connection.remoteKey;
+    const refuse = (reason: string): void => {
+      connection.stream.destroy();
+      notices.say('warn', key, 'dropped a connection', reason);
+    };
+    switch (this.#standing(key)) {
+      case 'joining':
+        join(connection);
+        return;
+      case 'member':
+        if (this.#greeting >= GREETING_MAX) {
+          refuse('too many hellos at once');
+          return;
+        }
+        this.#greeting++;
+        void greet(connection)
+          .catch((error: Error) => refuse(error.message))
+          .finally(() => this.#greeting--);
+        return;
+      default:
+        refuse('not a member');
+    }
+  }
+
+  #standing(key: NodeKey): 'member' | 'joining' | 'out' | 'unknown' {
+    const { roster } = this.#options;
+    const status = roster.find(key)?.status;
+    if (status === 'admitted') return 'member';
+    if (status === 'pending' || roster.isInvite(key)) return 'joining';
+    return status === undefined ? 'unknown' : 'out';
+  }
+
+  #news(key: NodeKey): Promise<void> {
+    if (this.#newsWaiters.size >= NEWS_WAITERS_MAX) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#newsWaiters.delete(look);
+        resolve();
+      };
+      const look = (): void => {
+        if (this.#standing(key) !== 'unknown') done();
+      };
+      const cancel = this.#options.clock.setTimeout(NEWS_WAIT_MS, done);
+      this.#newsWaiters.add(look);
+    });
+  }
+}

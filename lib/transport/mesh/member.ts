@@ -1,0 +1,120 @@
+import type { MeshError } from '../../structs/errors.js';
+import type { NodeKey } from '../../structs/mesh.js';
+import type { Random } from '../../util/random.js';
+import type { MeshClock } from '../clock.js';
+import type { Greeted } from './handshake.js';
+import { LINK_KINDS, type LinkKind } from './hello.js';
+import { Lane } from './lane.js';
+import type { LiveLink } from './live-link.js';
+
+/** Both sides dialled at once when the second link comes so soon, from the other side, in the same lives of both. */
+const SIMULTANEOUS_MS = 5_000;
+/** A link that was replaced lives on until what it carries is done: at least, and at most. */
+const RETIRED_MIN_MS = 1_000;
+const RETIRED_MAX_MS = 10_000;
+const INSTANCES_MAX = 4;
+/** A bulk link goes with its control link when it is silent, too. */
+const BULK_SILENT_MS = 2_000;
+
+export interface MemberOptions {
+  readonly key: NodeKey;
+  readonly clock: MeshClock;
+  readonly random: Random;
+  kept(): boolean;
+  dial(kind: LinkKind, signal: AbortSignal): Promise<void>;
+}
+
+/** Another member as this agent is linked to it: one lane for each kind of link. */
+export class Member {
+  readonly lanes: Readonly<Record<LinkKind, Lane>>;
+  /** Two machines were seen that use its key. */
+  copied = false;
+  /** The latest it has shown. */
+  name = '';
+  readonly #clock: MeshClock;
+  #retired: LiveLink | undefined;
+  /** The lives of this member seen so far, the latest last. */
+  #instances: string[] = [];
+
+  constructor({ key, clock, random, kept, dial }: MemberOptions) {
+    this.#clock = clock;
+    const lane = (kind: LinkKind): Lane =>
+      new Lane({ key, clock, random, dial: (signal) => dial(kind, signal), kept: () => kind === 'control' && kept() });
+    this.lanes = { control: lane('control'), bulk: lane('bulk') };
+  }
+
+  /** All of its links, those that were replaced and still at work among them. */
+  links(): LiveLink[] {
+    return [...LINK_KINDS.flatMap((kind) => this.lanes[kind].live ?? []), ...(this.#retired ? [this.#retired] : [])];
+  }
+
+  get idle(): boolean {
+    return this.lanes.control.idle && this.lanes.bulk.idle && !this.#retired;
+  }
+
+  /**
+   * Whether a new link is to replace the one that is there. The newer one wins, for the older may be dead without knowing it.
+   * Only when both sides dialled at the same time each of them would see the other's as the newer and close the one that the
+   * other keeps: then the link that the smaller key dialled wins, at both sides.
+   */
+  prefers({ connection, hello }: Greeted, kind: LinkKind, own: NodeKey): boolean {
+    const former = this.lanes[kind].live;
+    if (!former || former.hello.instance !== hello.instance || former.dialled === connection.dialled) return true;
+    if (this.#clock.monotonicMs() - former.sinceMs > SIMULTANEOUS_MS) return true;
+    const smaller = own < connection.remoteKey;
+    return connection.dialled === smaller;
+  }
+
+  /** Notes who was met; true when it turns out that two machines have its key: an earlier life comes back after a later one. */
+  met({ hello, claims }: LiveLink): boolean {
+    this.name = claims.Name;
+    const latest = this.#instances.at(-1);
+    if (hello.instance === latest) return false;
+    const back = this.#instances.includes(hello.instance);
+    this.#instances = [...this.#instances.filter((one) => one !== hello.instance), hello.instance].slice(
+      -INSTANCES_MAX,
+    );
+    const news = back && !this.copied;
+    this.copied ||= back;
+    return news;
+  }
+
+  /** Closes a link that was replaced: at once when the machine was started anew, else when what it carries is done. */
+  retire(link: LiveLink, sameInstance: boolean): void {
+    this.#retired?.link.close('replaced by a newer link');
+    this.#retired = undefined;
+    if (!sameInstance) {
+      link.link.close('replaced by a newer link');
+      return;
+    }
+    this.#retired = link;
+    const untilMs = this.#clock.monotonicMs() + RETIRED_MAX_MS;
+    const look = (): void => {
+      if (this.#retired !== link) return;
+      if (link.link.busy && this.#clock.monotonicMs() < untilMs) {
+        this.#clock.setTimeout(RETIRED_MIN_MS, look);
+        return;
+      }
+      this.#retired = undefined;
+      link.link.close('replaced by a newer link');
+    };
+    this.#clock.setTimeout(RETIRED_MIN_MS, look);
+  }
+
+  /** The control link died: a bulk link that is silent as well need not be waited for. */
+  closeBulkIfSilent(): void {
+    const bulk = this.lanes.bulk.live?.link;
+    if (bulk && bulk.silentMs > BULK_SILENT_MS) bulk.close('silent, as the control link is');
+  }
+
+  /** No longer a member: every link goes, at once. */
+  out(reason: string): void {
+    for (const live of this.links()) live.link.close(reason);
+    this.#retired = undefined;
+  }
+
+  close(reason: MeshError): void {
+    for (const kind of LINK_KINDS) this.lanes[kind].close(reason);
+    this.out(reason.message);
+  }
+}

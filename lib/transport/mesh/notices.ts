@@ -1,0 +1,71 @@
+import type { NodeKey } from '../../structs/mesh.js';
+import type { Log } from '../../util/log.js';
+import type { MeshClock } from '../clock.js';
+
+const EVERY_MS = 10_000;
+const KEYS_MAX = 1_024;
+
+/** Says once in a while what a key does again and again: whoever knocks a thousand times a second fills no disk. */
+export class Notices {
+  readonly #clock: MeshClock;
+  readonly #log: Log;
+  readonly #said = new Map<NodeKey, { atMs: number; more: number }>();
+
+  constructor(clock: MeshClock, log: Log) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  say(level: 'info' | 'warn', key: NodeKey, message: string, reason: string): void {
+    const now = this.#clock.monotonicMs();
+    const former = this.#said.get(key);
+    if (former && now - former.atMs < EVERY_MS) {
+      former.more++;
+      return;
+    }
+    this.#said.delete(key);
+    this.#said.set(key, { atMs: now, more: 0 });
+    // The key that was silent for longest is forgotten first.
+    for (const oldest of this.#said.keys()) {
+      if (this.#said.size <= KEYS_MAX) break;
+      this.#said.delete(oldest);
+    }
+    this.#log[level](message, { key, reason, ...(former && former.more > 0 ? { times_before: former.more } : {}) });
+  }
+}
+
+/** So many at once, and so many a second from then on. */
+export interface Allowance {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+/** Counts what each key does, and says when it is too much. */
+export class RateLimit {
+  readonly #clock: MeshClock;
+  readonly #allowance: Allowance;
+  readonly #left = new Map<NodeKey, { tokens: number; atMs: number }>();
+
+  constructor(clock: MeshClock, allowance: Allowance) {
+    this.#clock = clock;
+    this.#allowance = allowance;
+  }
+
+  /** Whether the key may do it once more now. */
+  take(key: NodeKey): boolean {
+    const { burst, perSecond } = this.#allowance;
+    const now = this.#clock.monotonicMs();
+    const left = this.#left.get(key) ?? { tokens: burst, atMs: now };
+    left.tokens = Math.min(burst, left.tokens + ((now - left.atMs) / 1000) * perSecond);
+    left.atMs = now;
+    this.#left.delete(key);
+    this.#left.set(key, left);
+    for (const oldest of this.#left.keys()) {
+      if (this.#left.size <= KEYS_MAX) break;
+      this.#left.delete(oldest);
+    }
+    if (left.tokens < 1) return false;
+    left.tokens--;
+    return true;
+  }
+}

@@ -1,0 +1,483 @@
+import { randomBytes } from 'node:crypto';
+import { MeshError } from '../../structs/errors.js';
+import type { CertificateClaims, LinkReport, NetReport, NodeKey } from '../../structs/mesh.js';
+import { err, ok, type Result } from '../../util/result.js';
+import { FRAME_VERSIONS } from '../frame.js';
+import type { Connection, Discovery, Sighting } from '../network.js';
+import type { DatagramChannel, Peer, Peers } from '../peers.js';
+import type { RpcCaller } from '../rpc.js';
+import { type Address, parseAddress } from '../tcp.js';
+import { mayAsk } from './access.js';
+import { memberCaller } from './caller.js';
+import { Door } from './door.js';
+import { type Greeted, shakeHands } from './handshake.js';
+import { type Hello, type LinkKind, parseChain } from './hello.js';
+import { LiveLink } from './live-link.js';
+import { Member } from './member.js';
+import { Notices } from './notices.js';
+import type { PeersOptions } from './options.js';
+import { LARGE_ANSWER_BYTES, ParkedAnswers } from './parking.js';
+import { linkReport, netReport } from './report.js';
+import { Router } from './router.js';
+import { Watch } from './watch.js';
+
+/** A link that nobody used for so long is closed by the side that dialled it. */
+const IDLE_MS = 60_000;
+/** Members dialled at a time. */
+const DIALS_MAX = 16;
+/** A hub that is silent so long may be gone. */
+const HUB_SILENT_MS = 3_500;
+const DIAL_TIMEOUT_MS = 15_000;
+const RELAYS_MAX = 3;
+/** An agent with many links pings less often, and asks to be pinged less often: so much for each of them. */
+const BEAT_PER_LINK_MS = 3;
+
+/** The link manager: everybody who belongs to the mesh, over any network. Nothing happens before start(). */
+export function createPeers(options: PeersOptions): Peers {
+  return new MeshPeers(options);
+}
+
+type LinkListener = (peer: Peer, up: boolean) => void;
+
+class MeshPeers implements Peers {
+  readonly key: NodeKey;
+  readonly #options: PeersOptions;
+  readonly #members = new Map<NodeKey, Member>();
+  readonly #instance = randomBytes(16).toString('hex');
+  readonly #notices: Notices;
+  readonly #parked: ParkedAnswers;
+  readonly #router: Router;
+  readonly #door: Door;
+  readonly #watch: Watch;
+  readonly #listeners: LinkListener[] = [];
+  readonly #queue: (() => void)[] = [];
+  #dials = 0;
+  #kept: ReadonlySet<NodeKey> = new Set();
+  #discovery: Discovery | undefined;
+  #topics = '';
+  /** Of our own certificate that others were shown. */
+  #serial = 0;
+  #ownKeySeen = false;
+  #started = false;
+  #closed = false;
+
+  constructor(options: PeersOptions) {
+    const { network, clock, roster } = options;
+    this.#options = options;
+    this.key = network.key;
+    this.#notices = new Notices(clock, options.log);
+    this.#parked = new ParkedAnswers(clock);
+    this.#router = new Router({
+      own: this.key,
+      clock,
+      roster,
+      notices: this.#notices,
+      control: (key) => this.#members.get(key)?.lanes.control.live,
+      hubs: () =>
+        this.#controls().filter(({ claims, link }) => claims.Role === 'server' && link.silentMs < HUB_SILENT_MS),
+      isHub: () => this.#options.certificate().claims.Role === 'server',
+      open: (key, waitMs) => this.#link(key, 'control', waitMs),
+    });
+    this.#door = new Door({
+      own: this.key,
+      clock,
+      roster,
+      notices: this.#notices,
+      greet: (connection) => this.#greet(connection, 'control'),
+      join: (connection) => {
+        if (options.onJoin) options.onJoin(connection);
+        else connection.stream.destroy();
+      },
+      ownKeySeen: () => this.#sawOwnKey(),
+    });
+    this.#watch = new Watch({
+      clock,
+      expected: () => this.#controls().filter(({ key }) => this.#kept.has(key)),
+      alarm: (reason, asleep) => this.#lookAround(reason, asleep),
+      tick: () => this.#tick(),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { network, roster, relay } = this.#options;
+    this.#started = true;
+    this.#serial = this.#options.certificate().claims.Serial;
+    roster.onChange(() => this.#onRoster());
+    network.onChange(() => this.#lookAround('the addresses of this machine changed', true));
+    await network.listen({
+      admit: (key) => !this.#closed && this.#door.admit(key),
+      onConnection: (connection) => {
+        if (this.#closed) connection.stream.destroy();
+        else this.#door.open(connection);
+      },
+    });
+    if (relay) await network.serveRelay((key) => roster.find(key)?.status === 'admitted');
+    this.#discover();
+    this.#watch.start();
+    for (const member of this.#members.values()) member.lanes.control.pump();
+  }
+
+  linked(): readonly Peer[] {
+    return this.#controls().map((live) => this.#peer(live));
+  }
+
+  onLink(listener: LinkListener): void {
+    this.#listeners.push(listener);
+  }
+
+  caller(key: NodeKey): RpcCaller {
+    const { clock, handlers, streamHandlers } = this.#options;
+    return memberCaller(key, {
+      own: this.key,
+      clock,
+      handlers,
+      streamHandlers,
+      link: (member, kind, waitMs, signal) => this.#link(member, kind, waitMs, signal),
+      up: (member, kind) => this.#members.get(member)?.lanes[kind].live,
+    });
+  }
+
+  keep(keys: readonly NodeKey[]): void {
+    this.#kept = new Set(keys.filter((key) => key !== this.key));
+    for (const key of this.#kept) this.#member(key).lanes.control.pump();
+    this.#setPaces();
+  }
+
+  send(key: NodeKey, channel: DatagramChannel, data: Uint8Array): void {
+    if (!this.#closed) this.#router.send(key, channel, data);
+  }
+
+  onDatagram(channel: DatagramChannel, listener: (from: NodeKey, data: Uint8Array) => void): void {
+    this.#router.listen(channel, listener);
+  }
+
+  learn(key: NodeKey, addresses: readonly Address[]): void {
+    if (key !== this.key && addresses.length > 0) this.#options.addressBook.add(key, addresses);
+  }
+
+  addresses(): readonly Address[] {
+    const { publicAddress, localAddresses } = this.#options.network.report();
+    return publicAddress ? [publicAddress, ...localAddresses] : localAddresses;
+  }
+
+  report(): NetReport {
+    const { network, clock } = this.#options;
+    const nat = network.report();
+    const linked = [...this.#members.values()].flatMap(({ lanes }) =>
+      lanes.control.live ? [{ control: lanes.control.live, bulk: lanes.bulk.live }] : [],
+    );
+    return netReport({
+      key: this.key,
+      nat,
+      relays: this.#relays(),
+      linked,
+      nowMs: clock.monotonicMs(),
+      noticed: [
+        ...(this.#ownKeySeen
+          ? ['another machine uses the key of this one: its disk was copied; join again with -replace on one of them']
+          : []),
+        ...[...this.#members.values()].flatMap(({ copied, name }) =>
+          copied ? [`two machines use the key of ${name}: a disk was copied; revoke it and join again`] : [],
+        ),
+      ],
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#watch.stop();
+    this.#parked.clear();
+    const reason = new MeshError('E_TIMEOUT', 'this agent shuts down');
+    for (const member of this.#members.values()) member.close(reason);
+    await this.#discovery?.close();
+    await this.#options.network.close();
+  }
+
+  #controls(): LiveLink[] {
+    return [...this.#members.values()].flatMap(({ lanes }) => lanes.control.live ?? []);
+  }
+
+  #peer(live: LiveLink): Peer {
+    const own = this.key;
+    const { clock } = this.#options;
+    const bulk = (): LiveLink | undefined => this.#members.get(live.key)?.lanes.bulk.live;
+    return {
+      key: live.key,
+      claims: live.claims,
+      get report(): LinkReport {
+        return linkReport(own, { control: live, bulk: bulk() }, clock.monotonicMs());
+      },
+    };
+  }
+
+  #member(key: NodeKey): Member {
+    const known = this.#members.get(key);
+    if (known) return known;
+    const { clock, random } = this.#options;
+    const member = new Member({
+      key,
+      clock,
+      random,
+      kept: () => this.#kept.has(key) && this.#started && !this.#closed,
+      dial: (kind, signal) => this.#dial(key, kind, signal),
+    });
+    this.#members.set(key, member);
+    return member;
+  }
+
+  async #link(key: NodeKey, kind: LinkKind, waitMs: number, signal?: AbortSignal): Promise<LiveLink> {
+    const status = this.#options.roster.find(key)?.status;
+    if (status !== 'admitted') {
+      const short = key.slice(0, 8);
+      throw status === undefined
+        ? new MeshError('E_NOT_FOUND', `no member of the mesh has the key ${short}…`)
+        : new MeshError('E_PERMISSION_DENIED', `the member with the key ${short}… is ${status}, and is not spoken to`);
+    }
+    return this.#member(key).lanes[kind].wait(waitMs, signal);
+  }
+
+  async #dial(key: NodeKey, kind: LinkKind, signal: AbortSignal): Promise<void> {
+    if (this.#options.roster.find(key)?.status !== 'admitted') throw new Error('it is no member');
+    if (this.#dials >= DIALS_MAX) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    this.#dials++;
+    try {
+      const { network, addressBook } = this.#options;
+      const connection = await network.dial(key, {
+        addresses: addressBook.find(key),
+        relays: this.#relayKeys(key),
+        timeoutMs: DIAL_TIMEOUT_MS,
+        signal,
+      });
+      await this.#greet(connection, kind);
+    } catch (error) {
+      if (this.#kept.has(key) && !signal.aborted)
+        this.#notices.say('info', key, 'no link to a member', (error as Error).message);
+      throw error;
+    } finally {
+      this.#dials--;
+      this.#queue.shift()?.();
+    }
+  }
+
+  /** Members that are linked and let others' traffic pass, the nearest first. */
+  #relayKeys(except: NodeKey): NodeKey[] {
+    return this.#controls()
+      .filter(({ key, hello }) => hello.relays && key !== except)
+      .sort((a, b) => (a.link.rttMs ?? 0) - (b.link.rttMs ?? 0))
+      .slice(0, RELAYS_MAX)
+      .map(({ key }) => key);
+  }
+
+  #relays(): boolean {
+    return this.#options.relay && this.#options.network.report().nat === 'open';
+  }
+
+  #hello(link: LinkKind): Hello {
+    const { certificate, clock, version } = this.#options;
+    return {
+      versions: FRAME_VERSIONS,
+      link,
+      chain: certificate().chain,
+      instance: this.#instance,
+      program: version,
+      now: clock.now(),
+      addresses: this.addresses(),
+      relays: this.#relays(),
+    };
+  }
+
+  async #greet(connection: Connection, kind: LinkKind): Promise<void> {
+    const greeted = await shakeHands({
+      connection,
+      clock: this.#options.clock,
+      hello: this.#hello(kind),
+      check: (hello) => this.#check(connection.remoteKey, hello.chain),
+    });
+    if (this.#closed) connection.stream.destroy();
+    else this.#take(greeted, connection.dialled ? kind : greeted.hello.link);
+  }
+
+  /** Whether a chain makes its owner a member today. */
+  #check(key: NodeKey, chain: Hello['chain']): Result<CertificateClaims, string> {
+    const { verify, roster, clock } = this.#options;
+    const verified = verify(chain, { mesh: roster.mesh, key, now: clock.now() });
+    if (!verified.ok) return verified;
+    const { value: claims } = verified;
+    if (claims.Key !== key) return err('the certificate is for another key');
+    if (claims.Mesh !== roster.mesh) return err('the certificate is for another mesh');
+    const member = roster.find(key);
+    if (member?.status !== 'admitted') return err(`${claims.Name} is ${member?.status ?? 'unknown'} here`);
+    if (member.role !== claims.Role)
+      return err(`${claims.Name} shows a certificate as ${claims.Role}, and is ${member.role}`);
+    return ok(claims);
+  }
+
+  /** A connection passed the hello: the one place where links come up. */
+  #take(greeted: Greeted, kind: LinkKind): void {
+    const { connection, hello } = greeted;
+    // Between the check and now it may have been revoked.
+    if (this.#options.roster.find(connection.remoteKey)?.status !== 'admitted') {
+      connection.stream.destroy();
+      return;
+    }
+    const member = this.#member(connection.remoteKey);
+    if (!member.prefers(greeted, kind, this.key)) {
+      connection.stream.destroy();
+      return;
+    }
+    const former = member.lanes[kind].live;
+    const live = this.#liveLink(greeted, kind);
+    if (member.met(live)) {
+      this.#notices.say('warn', live.key, 'two machines use one key', `a disk of ${live.claims.Name} was copied`);
+    }
+    const again = former?.hello.instance === hello.instance;
+    if (former) member.retire(former, again);
+    member.lanes[kind].up(live);
+    this.#learnFrom(live);
+    live.expect(this.#kept.has(live.key), this.#beatMs());
+    if (kind === 'control' && !(former && again)) this.#tell(live, true);
+  }
+
+  #liveLink(greeted: Greeted, kind: LinkKind): LiveLink {
+    const { clock, handlers, streamHandlers } = this.#options;
+    return new LiveLink(greeted, {
+      kind,
+      nowMs: clock.monotonicMs(),
+      ownNow: clock.now(),
+      link: { handlers, streamHandlers, clock, onClose: (reason) => this.#lost(greeted.connection, kind, reason) },
+      mesh: (live) => ({
+        mayAsk: (method) => mayAsk(method, { role: live.claims.Role, expired: live.claims.NotAfter < clock.now() }),
+        onDatagram: (id, data) => this.#router.receive(live, id, data),
+        onCertificate: (body) => this.#renewed(live, body),
+        parking:
+          kind === 'bulk'
+            ? undefined
+            : {
+                aboveBytes: LARGE_ANSWER_BYTES,
+                park: (frame) => this.#parked.park(live.key, frame),
+                fetch: (token) =>
+                  this.#link(live.key, 'bulk', DIAL_TIMEOUT_MS).then((bulk) => {
+                    bulk.usedAtMs = clock.monotonicMs();
+                    return bulk.link.take(token);
+                  }),
+              },
+        unpark: (token) => this.#parked.take(live.key, token),
+        pingWishMs: () => this.#beatMs(),
+      }),
+    });
+  }
+
+  #lost(connection: Connection, kind: LinkKind, reason: string): void {
+    const member = this.#members.get(connection.remoteKey);
+    const live = member?.lanes[kind].live;
+    if (!member || !live?.is(connection)) return;
+    if (kind === 'control') {
+      if (!this.#closed)
+        this.#notices.say('info', live.key, 'lost the link to a member', `${live.claims.Name}: ${reason}`);
+      this.#tell(live, false);
+      member.closeBulkIfSilent();
+    }
+    member.lanes[kind].lost(live);
+  }
+
+  #tell(live: LiveLink, up: boolean): void {
+    const peer = this.#peer(live);
+    for (const listener of this.#listeners) listener(peer, up);
+  }
+
+  #learnFrom({ key, path, hello }: LiveLink): void {
+    const seen = path.Kind === 'relayed' ? undefined : parseAddress(path.Address, 0);
+    this.learn(key, seen && seen.port > 0 ? [seen, ...hello.addresses] : hello.addresses);
+  }
+
+  #renewed(live: LiveLink, body: Record<string, unknown>): void {
+    const chain = parseChain(body['Chain']);
+    const claims = chain ? this.#check(live.key, chain) : err('no certificates');
+    if (!claims.ok) throw new Error(`a renewed certificate that is none: ${claims.error}`);
+    // An old one, sent again, takes nothing back.
+    if (claims.value.Serial >= live.claims.Serial) live.claims = claims.value;
+  }
+
+  #onRoster(): void {
+    const { roster } = this.#options;
+    for (const [key, member] of this.#members) {
+      const status = roster.find(key)?.status;
+      if (status === 'admitted') member.lanes.control.pump();
+      else member.out(`the member is ${status ?? 'unknown'} now`);
+    }
+    this.#discover();
+  }
+
+  #discover(): void {
+    const { topics, network } = this.#options;
+    if (!topics || this.#closed) return;
+    const wanted = topics();
+    const name = wanted.map((topic) => Buffer.from(topic).toString('hex')).join();
+    if (name === this.#topics) return;
+    this.#topics = name;
+    void this.#discovery?.close();
+    this.#discovery = network.discover(wanted, { announce: true, onFound: (found) => this.#found(found) });
+  }
+
+  #found({ key, addresses }: Sighting): void {
+    if (this.#closed || this.#options.roster.find(key)?.status !== 'admitted') return;
+    this.learn(key, addresses);
+    const member = this.#members.get(key);
+    if (member && !member.lanes.control.live) member.lanes.control.retryNow();
+  }
+
+  #lookAround(reason: string, asleep: boolean): void {
+    if (this.#closed) return;
+    const { network, log } = this.#options;
+    log.info('looking for members again', { reason });
+    const failed = (error: Error): void => log.debug('the network was not refreshed', { why: error.message });
+    network.refresh().catch(failed);
+    this.#discovery?.refresh().catch(failed);
+    for (const { lanes } of this.#members.values()) {
+      if (asleep) {
+        lanes.control.live?.link.hurry();
+        lanes.bulk.live?.link.hurry();
+      }
+      lanes.control.retryNow();
+      lanes.bulk.retryNow();
+    }
+  }
+
+  #tick(): void {
+    this.#setPaces();
+    this.#showRenewed();
+    const idleSinceMs = this.#options.clock.monotonicMs() - IDLE_MS;
+    for (const [key, member] of this.#members) {
+      const keep = this.#kept.has(key);
+      for (const live of member.links()) {
+        const kept = keep && live.kind === 'control';
+        // The other side may want to keep what it dialled itself.
+        if (live.dialled && !kept && !live.link.busy && live.usedAtMs < idleSinceMs) live.link.close('idle');
+      }
+      if (member.idle && !keep) this.#members.delete(key);
+    }
+  }
+
+  #setPaces(): void {
+    const beatMs = this.#beatMs();
+    for (const live of this.#controls()) live.expect(this.#kept.has(live.key) || live.link.waiting, beatMs);
+  }
+
+  #beatMs(): number {
+    return this.#members.size * BEAT_PER_LINK_MS;
+  }
+
+  #showRenewed(): void {
+    const { chain, claims } = this.#options.certificate();
+    if (claims.Serial === this.#serial) return;
+    this.#serial = claims.Serial;
+    for (const member of this.#members.values()) {
+      for (const live of member.links()) live.link.showCertificate({ Chain: chain });
+    }
+  }
+
+  #sawOwnKey(): void {
+    this.#ownKeySeen = true;
+    this.#notices.say('warn', this.key, 'two machines use one key', 'somebody connects with the key of this machine');
+  }
+}

@@ -1,0 +1,95 @@
+import type { LinkReport, NetReport, NodeKey } from '../../structs/mesh.js';
+import type { NatReport } from '../network.js';
+import { formatAddress } from './hello.js';
+import type { LiveLink } from './live-link.js';
+
+/** Clocks further apart make certificates, logs and leases hard to read. */
+const SKEW_MAX_MS = 1_000;
+
+export interface Linked {
+  readonly control: LiveLink;
+  readonly bulk: LiveLink | undefined;
+}
+
+/** One row of the link matrix. */
+export function linkReport(from: NodeKey, { control, bulk }: Linked, nowMs: number): LinkReport {
+  return {
+    From: from,
+    To: control.key,
+    Path: control.path,
+    RttMs: Math.round((control.link.rttMs ?? 0) * 1000) / 1000,
+    SinceMs: Math.round(nowMs - control.sinceMs),
+    SentBytes: control.link.sentBytes + (bulk?.link.sentBytes ?? 0),
+    ReceivedBytes: control.link.receivedBytes + (bulk?.link.receivedBytes ?? 0),
+  };
+}
+
+/** What this agent knows of its own network, and what is wrong with it. */
+export function netReport(options: {
+  key: NodeKey;
+  nat: NatReport;
+  relays: boolean;
+  linked: readonly Linked[];
+  nowMs: number;
+  /** What the link manager itself has noticed. */
+  noticed: readonly string[];
+}): NetReport {
+  const { key, nat, relays, linked, nowMs, noticed } = options;
+  return {
+    Key: key,
+    Nat: nat.nat,
+    PublicAddress: nat.publicAddress ? formatAddress(nat.publicAddress) : '',
+    LocalAddresses: nat.localAddresses.map(formatAddress),
+    DhtReachable: nat.dhtReachable,
+    Relays: relays,
+    Links: linked.map((one) => linkReport(key, one, nowMs)),
+    Problems: [
+      ...natProblems(nat),
+      ...linked.flatMap(({ control }) => [...skewProblem(control), ...pathProblems(control, nat)]),
+      ...noticed,
+    ],
+  };
+}
+
+function natProblems({ nat, dhtReachable, localAddresses }: NatReport): string[] {
+  if (nat === 'blocked') {
+    return [
+      'UDP towards the internet is blocked: only members on this network can be reached; allow outgoing UDP in the firewall, or let another member here relay',
+    ];
+  }
+  const problems = dhtReachable
+    ? []
+    : ['the DHT does not answer: members are found on this network and at known addresses only'];
+  // 100.64.0.0/10 is what providers number their own customers' networks with (RFC 6598).
+  const carrier = localAddresses.find(({ host }) => /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./.test(host));
+  if (nat === 'random' && carrier) {
+    problems.push(
+      `the provider puts a second NAT before this network (${carrier.host}): links go through relays where both sides have one`,
+    );
+  }
+  return problems;
+}
+
+function skewProblem({ claims, skewMs }: LiveLink): string[] {
+  if (Math.abs(skewMs) <= SKEW_MAX_MS) return [];
+  const seconds = (Math.abs(skewMs) / 1000).toFixed(1);
+  return [
+    `the clock of ${claims.Name} is ${seconds} s ${skewMs > 0 ? 'ahead of' : 'behind'} this one: set both by NTP`,
+  ];
+}
+
+function pathProblems({ claims, path, hello }: LiveLink, nat: NatReport): string[] {
+  if (path.Kind === 'relayed') {
+    return [
+      `${claims.Name} is reached through a relay (${path.Address}): both sides are behind NATs that give every destination another port; forward a UDP port to one of them`,
+    ];
+  }
+  const ours = nat.publicAddress?.host;
+  const shared = ours !== undefined && hello.addresses.some(({ host }) => host === ours);
+  if (path.Kind === 'direct' && shared) {
+    return [
+      `${claims.Name} has this machine's public address and another network: there are two NATs in a row between them`,
+    ];
+  }
+  return [];
+}

@@ -85,6 +85,7 @@ export class TestRoster implements Roster {
       CreatedAt: 0,
       DiscoveryEpoch: 1,
       DiscoverySecrets: ['00'.repeat(32)],
+      SealedRoot: '',
       NextSerial: 1000,
       CreateIndex: 1,
       ModifyIndex: 1,

@@ -94,13 +94,13 @@ export class TestRoster implements Roster {
 }
 
 /** Certificates of tests: the claims as JSON. */
-export const verifyTestChain: VerifyChain = ([leaf = ''], { mesh, key }) => {
+const verifyTestChain: VerifyChain = (key, [leaf = '']) => {
   try {
     const claims = JSON.parse(leaf) as CertificateClaims;
-    if (claims.Mesh !== mesh) return err('it is for another mesh');
-    return claims.Key === key ? ok(claims) : err('it is for another key');
+    if (claims.Mesh !== ROOT) return err(new Error('it is for another mesh'));
+    return claims.Key === key ? ok({ claims }) : err(new Error('it is for another key'));
   } catch {
-    return err('it is no certificate');
+    return err(new Error('it is no certificate'));
   }
 };
 

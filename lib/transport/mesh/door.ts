@@ -12,6 +12,9 @@ const GREETING_MAX = 256;
 const NEWS_WAIT_MS = 1_500;
 const NEWS_WAITERS_MAX = 64;
 
+/** Why a key gets no stream. A machine that waits for approval does so on its invite's connection. */
+const REFUSALS = { unknown: 'not a member', out: 'no member any more', pending: 'waits for approval' } as const;
+
 export interface DoorOptions {
   readonly own: NodeKey;
   readonly clock: MeshClock;
@@ -19,7 +22,7 @@ export interface DoorOptions {
   readonly notices: Notices;
   /** Says hello to a member and takes the link; rejects with the reason why not. */
   greet(connection: Connection): Promise<void>;
-  /** A live invite, or a member that waits for approval. */
+  /** A live invite's key: it speaks join/1, and nothing else is served on it. */
   join(connection: Connection): void;
   /** Another machine uses this agent's own key. */
   ownKeySeen(): void;
@@ -49,8 +52,8 @@ export class Door {
     }
     if (this.#standing(key) === 'unknown') await this.#news(key);
     const standing = this.#standing(key);
-    if (standing === 'unknown' || standing === 'out') {
-      notices.say('warn', key, 'refused a connection', standing === 'out' ? 'no longer a member' : 'not a member');
+    if (standing !== 'member' && standing !== 'invite') {
+      notices.say('warn', key, 'refused a connection', REFUSALS[standing]);
       return false;
     }
     if (this.#connects.take(key)) return true;
@@ -67,7 +70,7 @@ export class Door {
       notices.say('warn', key, 'dropped a connection', reason);
     };
     switch (this.#standing(key)) {
-      case 'joining':
+      case 'invite':
         join(connection);
         return;
       case 'member':
@@ -81,15 +84,16 @@ export class Door {
           .finally(() => this.#greeting--);
         return;
       default:
-        refuse('not a member');
+        refuse('no member any more');
     }
   }
 
-  #standing(key: NodeKey): 'member' | 'joining' | 'out' | 'unknown' {
+  #standing(key: NodeKey): 'member' | 'invite' | keyof typeof REFUSALS {
     const { roster } = this.#options;
     const status = roster.find(key)?.status;
     if (status === 'admitted') return 'member';
-    if (status === 'pending' || roster.isInvite(key)) return 'joining';
+    if (roster.isInvite(key)) return 'invite';
+    if (status === 'pending') return 'pending';
     return status === undefined ? 'unknown' : 'out';
   }
 

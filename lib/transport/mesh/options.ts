@@ -1,5 +1,4 @@
 import type { CertificateChain, CertificateClaims, NodeKey } from '../../structs/mesh.js';
-import type { Millis } from '../../util/clock.js';
 import type { Log } from '../../util/log.js';
 import type { Random } from '../../util/random.js';
 import type { Result } from '../../util/result.js';
@@ -10,13 +9,13 @@ import type { RpcHandlers, RpcStreamHandlers } from '../rpc.js';
 import type { Address } from '../tcp.js';
 
 /**
- * Whether a chain proves that `key` belongs to `mesh`. The member's own certificate may have ended (the link manager looks at
- * NotAfter itself: who is expired may renew); everything else that is wrong is an error, said in words.
+ * Whether a chain proves that `key` belongs to the mesh. The member's own certificate may have ended (the link manager looks
+ * at NotAfter itself: who is expired may renew); everything else that is wrong is an error. The roster has one.
  */
 export type VerifyChain = (
+  key: NodeKey,
   chain: CertificateChain,
-  expected: { mesh: NodeKey; key: NodeKey; now: Millis },
-) => Result<CertificateClaims, string>;
+) => Result<{ readonly claims: CertificateClaims }, { readonly message: string }>;
 
 /** Where members were last seen, kept over restarts: a network without internet forms again from it. */
 export interface AddressBook {
@@ -34,7 +33,7 @@ export interface PeersOptions {
   /** What other members may ask of this agent, each within its rights (lib/transport/mesh/access.ts). */
   readonly handlers: RpcHandlers;
   readonly streamHandlers: RpcStreamHandlers;
-  /** A connection of a live invite's key, or of a member that waits for approval: it speaks join/1 and nothing else. */
+  /** A connection of a live invite's key: it speaks join/1 and nothing else is served on it. Absent: it is dropped. */
   readonly onJoin?: (connection: Connection) => void;
   /** Discovery topics of the day (32 bytes each); absent = members are found by key and address only. */
   readonly topics?: () => readonly Uint8Array[];

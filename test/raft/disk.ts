@@ -6,7 +6,7 @@ export class SimDisk implements LogReader, SnapshotReader {
   hardState: HardState = EMPTY_HARD_STATE;
   #boundary = { index: 0, term: 0 };
   #entries: Entry[] = [];
-  snapshot: { meta: SnapshotMeta; digest: number } | null = null;
+  snapshot: { meta: SnapshotMeta; digest: number; register: string } | null = null;
 
   firstIndex(): number {
     return this.#boundary.index + 1;

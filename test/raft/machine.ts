@@ -68,7 +68,7 @@ export class Machine {
 
   persist(ready: Ready): void {
     if (ready.snapshot !== null) {
-      this.disk.snapshot = { meta: ready.snapshot, digest: 0 };
+      this.disk.snapshot = { meta: ready.snapshot, digest: 0, register: '' };
       this.disk.reset(ready.snapshot);
     }
     if (ready.hardState !== null) this.disk.hardState = ready.hardState;

@@ -175,7 +175,7 @@ export class Script {
 
   #write(disk: SimDisk, ready: Ready): void {
     if (ready.snapshot !== null) {
-      disk.snapshot = { meta: ready.snapshot, digest: 0 };
+      disk.snapshot = { meta: ready.snapshot, digest: 0, register: '' };
       disk.reset(ready.snapshot);
     }
     if (ready.hardState !== null) disk.hardState = ready.hardState;
@@ -242,7 +242,7 @@ export class Script {
     const term = disk.term(applied);
     if (term === undefined || applied === 0) throw new Error(`${id} has applied nothing`);
     const raft = this.#raft(id);
-    disk.snapshot = { meta: { index: applied, term, membership: raft.membershipAt(applied) }, digest: 0 };
+    disk.snapshot = { meta: { index: applied, term, membership: raft.membershipAt(applied) }, digest: 0, register: '' };
     disk.compact(applied - keep);
     raft.compacted(applied - keep);
   }

@@ -2,6 +2,7 @@ import type { Entry, Membership, Message, RaftOptions, Ready, SnapshotMeta } fro
 import { encodeMembership, Raft } from '../../lib/raft/index.js';
 import type { Random } from '../../lib/util/random.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
+import { Clients } from './clients.js';
 import { SimDisk } from './disk.js';
 
 const ELECTION_TICKS = 10;
@@ -19,6 +20,11 @@ export interface Faults {
 
 export const CALM: Faults = { loss: 0, duplicate: 0, delayMax: 1, diskDone: 1 };
 
+interface SimState {
+  readonly digest: number;
+  readonly register: string;
+}
+
 /** A server: its disk survives a crash, the rest does not. */
 export class SimServer {
   readonly id: string;
@@ -27,8 +33,10 @@ export class SimServer {
   underWay: Ready | null = null;
   applied = 0;
   digest = 0;
-  /** Digests of snapshots that arrived but are not installed yet. */
-  staged = new Map<number, number>();
+  /** The last value written: the whole state of this state machine. */
+  register = '';
+  /** What snapshots hold that arrived but are not installed yet. */
+  staged = new Map<number, SimState>();
 
   constructor(id: string) {
     this.id = id;
@@ -51,13 +59,14 @@ export class World {
   faults: Faults = CALM;
   now = 0;
   /** Messages on their way. */
-  #flying: { at: number; message: Message; digest: number }[] = [];
+  #flying: { at: number; message: Message; state: SimState }[] = [];
   #leaders = new Map<number, string>();
   #identity = new Map<string, number>();
   #digests = new Map<number, number>();
   #committed: number[] = [];
   #reads = new Map<string, number>();
   #context = 0;
+  readonly clients = new Clients();
   /** How often something happened: a simulation in which nothing happens proves nothing. */
   readonly seen = { elections: 0, commits: 0, snapshots: 0, reads: 0, crashes: 0, changes: 0 };
 
@@ -110,6 +119,7 @@ export class World {
     const { disk } = server;
     server.applied = disk.snapshot?.meta.index ?? 0;
     server.digest = disk.snapshot?.digest ?? 0;
+    server.register = disk.snapshot?.register ?? '';
     server.staged.clear();
     server.underWay = null;
     server.raft = new Raft({
@@ -135,6 +145,7 @@ export class World {
     }
     server.raft = null;
     server.underWay = null;
+    this.clients.lost(server.id);
   }
 
   /** One step: everybody's time passes, disks work, messages arrive. */
@@ -157,12 +168,12 @@ export class World {
   #deliver(): void {
     const due = this.#flying.filter(({ at }) => at <= this.now);
     this.#flying = this.#flying.filter(({ at }) => at > this.now);
-    for (const { message, digest } of due) {
+    for (const { message, state } of due) {
       const to = this.servers.get(message.to);
       const arrives = to?.raft && !this.cut.has(`${message.from}>${message.to}`) && !this.chance(this.faults.loss);
       if (message.type === 'snapshot') this.#report(message, arrives === true);
       if (!arrives) continue;
-      if (message.type === 'snapshot') to.staged.set(message.snapshot.index, digest);
+      if (message.type === 'snapshot') to.staged.set(message.snapshot.index, state);
       to.raft?.step(message);
     }
   }
@@ -176,7 +187,8 @@ export class World {
       const copies = this.chance(this.faults.duplicate) ? 2 : 1;
       for (let i = 0; i < copies; i++) {
         const at = this.now + 1 + randomInt(this.random, this.faults.delayMax);
-        this.#flying.push({ at, message, digest: server.disk.snapshot?.digest ?? 0 });
+        const { digest = 0, register = '' } = server.disk.snapshot ?? {};
+        this.#flying.push({ at, message, state: { digest, register } });
       }
     }
   }
@@ -192,6 +204,7 @@ export class World {
         this.#send(server, ready.messages);
         this.#apply(server, ready.committed);
         this.#answerReads(server, ready);
+        this.clients.answerReads(server);
       }
       if (!this.chance(this.faults.diskDone)) return;
       const ready = server.underWay;
@@ -221,6 +234,8 @@ export class World {
       if (entry.index !== server.applied + 1) throw new Error(`${server.id} applies ${entry.index} out of order`);
       server.applied = entry.index;
       server.digest = mix(server.digest, entry);
+      if (entry.type === 'command') server.register = new TextDecoder().decode(entry.data);
+      this.clients.applied(server, entry);
       const known = this.#digests.get(entry.index) ?? server.digest;
       if (known !== server.digest) throw new Error(`state machine safety: ${server.id} differs at ${entry.index}`);
       this.#digests.set(entry.index, server.digest);
@@ -235,15 +250,15 @@ export class World {
   }
 
   #install(server: SimServer, meta: SnapshotMeta): void {
-    const digest = server.staged.get(meta.index);
-    if (digest === undefined) throw new Error(`${server.id} installs a snapshot that it does not hold`);
+    const state = server.staged.get(meta.index);
+    if (state === undefined) throw new Error(`${server.id} installs a snapshot that it does not hold`);
     const known = this.#digests.get(meta.index);
-    if (known !== undefined && known !== digest) throw new Error(`snapshot at ${meta.index} differs`);
+    if (known !== undefined && known !== state.digest) throw new Error(`snapshot at ${meta.index} differs`);
     this.seen.snapshots++;
-    server.disk.snapshot = { meta, digest };
+    server.disk.snapshot = { meta, ...state };
     server.disk.reset(meta);
     server.applied = meta.index;
-    server.digest = digest;
+    Object.assign(server, state);
   }
 
   /** Takes a snapshot of what is applied and forgets the log up to a little before it. */
@@ -252,7 +267,8 @@ export class World {
     const term = disk.term(applied);
     if (raft === null || server.underWay !== null || term === undefined) return;
     if (applied <= (disk.snapshot?.meta.index ?? 0)) return;
-    disk.snapshot = { meta: { index: applied, term, membership: raft.membershipAt(applied) }, digest: server.digest };
+    const { digest, register } = server;
+    disk.snapshot = { meta: { index: applied, term, membership: raft.membershipAt(applied) }, digest, register };
     disk.compact(Math.max(0, applied - keep));
     raft.compacted(applied);
   }
@@ -261,7 +277,19 @@ export class World {
   read(raft: Raft): void {
     this.#context++;
     const floor = Math.max(...this.up.map(({ raft: other }) => other.committed));
-    if (raft.readIndex(this.#context).ok) this.#reads.set(`${raft.id}/${this.#context}`, floor);
+    if (!raft.readIndex(this.#context).ok) return;
+    this.#reads.set(`${raft.id}/${this.#context}`, floor);
+    this.clients.beganRead(raft.id, this.#context);
+  }
+
+  /** A client writes a value of its own through this server; null when it does not take it. */
+  write(raft: Raft): number | null {
+    const value = this.clients.nextValue();
+    const { term } = raft;
+    const proposed = raft.propose(new TextEncoder().encode(value));
+    if (!proposed.ok) return null;
+    this.clients.beganWrite(raft.id, value, { index: proposed.value, term });
+    return proposed.value;
   }
 
   #answerReads(server: SimServer, ready: Ready): void {
@@ -270,6 +298,7 @@ export class World {
       if (floor === undefined) continue;
       this.seen.reads++;
       if (index < floor) throw new Error(`stale read: ${server.id} got ${index}, ${floor} was committed`);
+      this.clients.mayRead(context, index);
     }
   }
 

@@ -353,6 +353,20 @@ t.test('§7: a snapshot replaces a log that ends before it, or that differs', as
   }
 });
 
+t.test('§7: while a snapshot is being installed there is no log to stand for election with', async (t) => {
+  const machine = new Machine({ terms: [1], term: 3 });
+  const membership = { voters: ['a', 'b', 'c'], learners: [] };
+  machine.step('b', { type: 'snapshot', term: 3, snapshot: { index: 5, term: 2, membership } });
+  const ready = machine.raft.ready();
+  machine.tick(50).step('b', { type: 'timeoutNow', term: 3 });
+  t.match(machine.raft, { role: 'follower', term: 3 });
+  machine.persist(ready);
+  machine.raft.advance();
+  machine.settle();
+  machine.tick(20);
+  t.equal(machine.raft.role, 'preCandidate');
+});
+
 t.test('§7: a log that holds the snapshot’s last entry is kept, with what follows it', async (t) => {
   const machine = new Machine({ terms: [2, 2, 2, 2], term: 3 });
   const membership = { voters: ['a', 'b', 'c'], learners: [] };

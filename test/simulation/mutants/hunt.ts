@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Mutant } from './table.js';
+
+const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
+/** What the simulation and the tests of raft and storage are made of. */
+const ROOMS = [
+  'lib/raft',
+  'lib/storage',
+  'lib/structs',
+  'lib/util',
+
+  'test/raft',
+  'test/storage',
+  'test/conformance',
+  'test/support',
+  'test/group.js',
+];
+/** Of a bug that the simulation cannot see: files whose tests must fail. */
+const TESTS: Record<string, readonly string[]> = {
+  raft: ['election', 'membership', 'read-index', 'replication', 'paper', 'scripts'].map((name) => `raft/${name}`),
+  storage: ['raft-log', 'stable', 'snapshots'].map((name) => `storage/${name}`),
+};
+const TIMEOUT_MS = 60_000;
+
+export type Catch =
+  | { readonly by: 'simulation'; readonly seed: number; readonly message: string }
+  | { readonly by: 'test'; readonly name: string }
+  | { readonly by: 'nobody' };
+
+/** Nothing planted: a copy that works must not be taken for one that was caught. */
+export const CONTROL: readonly Mutant[] = ['raft/raft', 'storage/raft-log'].map((file) => ({
+  name: `nothing, in ${file}`,
+  file,
+  from: '//# sourceMappingURL',
+  to: '//# sourceMappingURL',
+}));
+
+/** Plants a bug in a copy of the compiled program and looks for who notices: the simulation first, then the tests. */
+export async function hunt(mutant: Mutant, seedsMax: number): Promise<Catch> {
+  const folder = plant(mutant);
+  try {
+    const found = mutant.file.startsWith('raft/') ? await simulateIn(folder, seedsMax) : null;
+    if (found !== null) return found;
+    const name = await testIn(folder, TESTS[mutant.file.split('/')[0] as string] ?? []);
+    if (name !== null) return { by: 'test', name };
+    return { by: 'nobody' };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A copy of what the bug can touch. Throws when the text to replace is not there exactly once: the table is out of date. */
+function plant({ name, file, from, to }: Mutant): string {
+  const folder = mkdtempSync(join(tmpdir(), 'meshnomad-mutant-'));
+  for (const room of ROOMS) cpSync(join(ROOT, 'dist', room), join(folder, 'dist', room), { recursive: true });
+  for (const shared of ['node_modules', 'test', 'package.json']) symlinkSync(join(ROOT, shared), join(folder, shared));
+  const path = join(folder, 'dist/lib', `${file}.js`);
+  const parts = readFileSync(path, 'utf8').split(from);
+  if (parts.length !== 2) {
+    rmSync(folder, { recursive: true });
+    throw new Error(`mutant "${name}": its text occurs ${parts.length - 1} times in ${file}, not once`);
+  }
+  writeFileSync(path, parts.join(to));
+  return folder;
+}
+
+async function simulateIn(folder: string, seedsMax: number): Promise<Catch | null> {
+  const script = `
+    import { simulate } from ${JSON.stringify(join(folder, 'dist/test/raft/simulate.js'))};
+    let seed = 1;
+    try {
+      for (; seed <= ${seedsMax}; seed++) simulate(seed);
+    } catch (error) {
+      console.log(JSON.stringify({ seed, message: error.message.split('\\n')[0] }));
+    }`;
+  const { code, output } = await run(folder, ['--input-type=module', '-e', script]);
+  if (code === null) return { by: 'simulation', seed: 0, message: 'it never ends' };
+  if (output === '') return null;
+  const { seed, message } = JSON.parse(output) as { seed: number; message: string };
+  return { by: 'simulation', seed, message };
+}
+
+/** Name of the first test that fails; null when all pass. */
+async function testIn(folder: string, files: readonly string[]): Promise<string | null> {
+  const urls = files.map((file) => pathToFileURL(join(folder, 'dist/test', `${file}.test.js`)).href);
+  const { code, output } = await run(folder, [join(folder, 'dist/test/group.js'), ...urls]);
+  if (code === 0) return null;
+  return /^not ok \d+ - (.*?)(?: #.*)?$/m.exec(output)?.[1] ?? `the tests end with code ${code}`;
+}
+
+/** Code is null when it had to be ended. */
+function run(cwd: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, {
+      cwd,
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { ...process.env, TAP: '1' },
+    });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS);
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      resolve({ code, output });
+    });
+  });
+}

@@ -1,11 +1,15 @@
 import type { Membership, MembershipChange } from '../raft/index.js';
 import type { Command } from '../state/commands.js';
+import type { LinkReport } from '../structs/mesh.js';
+import type { ServerStats } from '../structs/operator.js';
+import type { RpcCaller } from '../transport/rpc.js';
 
 /** Agreement on the order of commands. The raft host implements it; endpoints and watchers only know this. */
 export interface Consensus {
   /**
    * Commits a command. Resolves once it is on disk at a quorum and applied here, with its index and what applying it
-   * returned. Rejects with MeshError E_NO_LEADER (not leader, or lost it: the outcome is unknown) or E_STORAGE.
+   * returned. Rejects with MeshError: E_NO_LEADER (nothing was done), E_TIMEOUT (leadership was lost on the way: the
+   * outcome is unknown) or E_STORAGE.
    */
   propose(command: Command): Promise<{ index: number; result: unknown }>;
   /** Resolves when everything committed before the call is applied here: a linearizable read may follow (Raft §8). */
@@ -71,6 +75,18 @@ export interface RaftTransport {
   onSnapshot(
     receive: (from: string, snapshot: { head: Uint8Array; chunks: AsyncIterable<Uint8Array> }) => Promise<void>,
   ): void;
+}
+
+/** The other servers of the mesh, whatever way they are reached; the agent implements it. */
+export interface ServerPeers {
+  /** Asks another server, by its key. */
+  serverCaller(id: string): RpcCaller;
+  /** By gossip, as this agent sees it. */
+  health(id: string): 'alive' | 'suspect' | 'dead' | 'left' | 'unknown';
+  /** Its link to this agent, when there is one. */
+  link(id: string): LinkReport | null;
+  /** What this agent says of itself. */
+  self(): Pick<ServerStats, 'Name' | 'Version' | 'NeverVotes' | 'Wired' | 'Mains' | 'ServerLinks' | 'RelayedLinks'>;
 }
 
 /** What agreement is reached about: the host of raft applies to it. lib/state's store has this shape. */

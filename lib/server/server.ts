@@ -24,10 +24,12 @@ import { nodePoolEndpoints } from './endpoints/node-pool.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
 import { whyEndpoints } from './endpoints/why.js';
+import { forwarding } from './forwarding.js';
 import { createLeader, type Leader } from './leader.js';
+import { createNodePaths } from './node-path.js';
 import { createNodeWatch } from './node-watch.js';
 import { createPeriodic } from './periodic.js';
-import type { Consensus } from './ports.js';
+import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
 import { createScheduling, type SchedulingCounts } from './scheduling.js';
 import { systemTimers, type Timers } from './timers.js';
 import type { Schedule } from './worker.js';
@@ -39,6 +41,11 @@ import type { ServerConfig, ServerWorld } from './world.js';
 
 export interface ServerOptions {
   consensus: Consensus;
+  /** Who agrees, and the other servers; absent = this one is alone for ever. */
+  group?: ConsensusGroup;
+  peers?: ServerPeers;
+  /** A way to a client that has not come to this server by itself; absent = there is none. */
+  reachNode?: (nodeId: string) => RpcCaller | undefined;
   store: Store;
   /** The schedulers of lib/scheduler unless given. */
   schedule?: Schedule;
@@ -70,26 +77,33 @@ export function createServer(options: ServerOptions): Server {
   const coreGc = createCoreGc(world);
   const scheduling = createScheduling(world, schedule);
   const periodic = createPeriodic(world);
-  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, nodeLinks };
+  const nodePaths = createNodePaths(world, {
+    linked: (nodeId) => nodeLinks.get(nodeId),
+    reach: (nodeId) => options.reachNode?.(nodeId),
+  });
+  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, nodePaths };
   let leader: Leader | undefined;
   return {
-    handlers: answeringWell(world, {
-      ...statusEndpoints(context),
-      ...jobReadEndpoints(context),
-      ...jobWriteEndpoints(context),
-      ...jobPlanEndpoints(context),
-      ...jobChildrenEndpoints(context),
-      ...jobScaleEndpoints(context),
-      ...nodePoolEndpoints(context),
-      ...allocEndpoints(context),
-      ...evalEndpoints(context),
-      ...whyEndpoints(context),
-      ...deploymentEndpoints(context),
-      ...nodeEndpoints(context),
-      ...nodeClientEndpoints(context),
-      ...systemEndpoints(context),
-      ...forwardEndpoints(context),
-    }),
+    handlers: answeringWell(
+      world,
+      forwarding(world, {
+        ...statusEndpoints(context),
+        ...jobReadEndpoints(context),
+        ...jobWriteEndpoints(context),
+        ...jobPlanEndpoints(context),
+        ...jobChildrenEndpoints(context),
+        ...jobScaleEndpoints(context),
+        ...nodePoolEndpoints(context),
+        ...allocEndpoints(context),
+        ...evalEndpoints(context),
+        ...whyEndpoints(context),
+        ...deploymentEndpoints(context),
+        ...nodeEndpoints(context),
+        ...nodeClientEndpoints(context),
+        ...systemEndpoints(context),
+        ...forwardEndpoints(context),
+      }),
+    ),
     streamHandlers: forwardStreams(context),
     start() {
       leader ??= createLeader(world, [

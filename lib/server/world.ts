@@ -5,7 +5,7 @@ import type { Random } from '../util/random.js';
 import type { GcThresholds } from './garbage.js';
 import type { HeartbeatLimits } from './heartbeat.js';
 import type { PlanRejectionLimits } from './plan-rejections.js';
-import type { Consensus } from './ports.js';
+import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
 import type { Timers } from './timers.js';
 
 export interface ServerConfig {
@@ -25,6 +25,10 @@ export interface ServerConfig {
 /** All that the parts of a server know of the world. */
 export interface ServerWorld {
   readonly consensus: Consensus;
+  /** Absent: this server is alone for ever. */
+  readonly group?: ConsensusGroup;
+  /** Absent: it knows no others. */
+  readonly peers?: ServerPeers;
   readonly store: Store;
   readonly now: () => Millis;
   readonly random: Random;

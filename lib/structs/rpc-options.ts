@@ -7,6 +7,8 @@ export interface QueryOptions {
   Namespace?: string;
   AuthToken?: string;
   AllowStale?: boolean;
+  /** A server passed it on to this one, which must answer or refuse, and not pass it on again. */
+  Forwarded?: boolean;
   /** Block until the answer's index is above this (0 or absent: answer at once)… */
   MinQueryIndex?: number;
   /** …but no longer than this; 0 or absent = 5 minutes; capped at 10; a jitter of up to a sixteenth is added. */
@@ -29,6 +31,8 @@ export interface WriteOptions {
   Region?: string;
   Namespace?: string;
   AuthToken?: string;
+  /** As for a query. */
+  Forwarded?: boolean;
 }
 
 /** A question: may be asked of any server, may wait for a change. */

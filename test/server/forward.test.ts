@@ -20,6 +20,8 @@ async function streaming(): Promise<{ caller: Duplex; near: Duplex; far: Duplex;
   const [near, caller] = duplexPair({ objectMode: true });
   const args = { AllocID: world.allocs()[0]?.ID ?? '', Task: 'web', Cmd: ['sh'], Tty: false };
   world.server.streamHandlers['Allocations.Exec']?.(args, near, { signal: new AbortController().signal });
+  // Where the node is linked is found a moment later.
+  await new Promise((resolve) => setImmediate(resolve));
   return { caller, near, far, client };
 }
 

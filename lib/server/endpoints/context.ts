@@ -1,8 +1,8 @@
 import type { ListOptions } from '../../state/store.js';
 import { MeshError } from '../../structs/errors.js';
 import type { QueryOptions } from '../../structs/rpc.js';
-import type { RpcCaller } from '../../transport/rpc.js';
 import type { CoreGc } from '../core-gc.js';
+import type { NodePaths } from '../node-path.js';
 import type { NodeWatch } from '../node-watch.js';
 import type { Periodic } from '../periodic.js';
 import type { Schedule } from '../worker.js';
@@ -16,8 +16,7 @@ export interface EndpointContext extends ServerWorld {
   readonly nodeWatch: NodeWatch;
   readonly coreGc: CoreGc;
   readonly periodic: Periodic;
-  /** Links to clients that can be asked right now, by node id. */
-  readonly nodeLinks: ReadonlyMap<string, RpcCaller>;
+  readonly nodePaths: NodePaths;
 }
 
 /** The namespace of a request that concerns one object. */

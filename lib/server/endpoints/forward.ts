@@ -2,7 +2,8 @@ import type { Duplex } from 'node:stream';
 import { MeshError } from '../../structs/errors.js';
 import type { RpcMethods, RpcStreams } from '../../structs/rpc.js';
 import type { RpcCaller, RpcContext, RpcHandlers, RpcStreamHandlers } from '../../transport/rpc.js';
-import { type EndpointContext, requireFound, requireText } from './context.js';
+import { joinStreams } from '../node-path.js';
+import { type EndpointContext, requireText } from './context.js';
 
 // What only the client with the allocation can answer is passed on over its link, and its answer back as it is.
 
@@ -23,30 +24,33 @@ const FORWARDED_STREAMS = [
   'Allocations.Exec',
 ] as const satisfies readonly (keyof RpcStreams)[];
 
-type Target = { NodeID: string } | { AllocID: string };
+type Target = ({ NodeID: string } | { AllocID: string }) & { Forwarded?: boolean };
 
-/** The link to the client that a request is for. Throws E_NOT_FOUND, or E_NO_NODE_PATH when the client is not linked. */
-function linkFor({ store, nodeLinks }: EndpointContext, args: Target): RpcCaller {
-  const state = store.snapshot();
-  const nodeId =
-    'AllocID' in args
-      ? requireAlloc(state.allocById(requireText(args.AllocID, 'allocation ID')), args.AllocID).NodeID
-      : requireFound(state.nodeById(requireText(args.NodeID, 'node ID')), 'node').ID;
-  const link = nodeLinks.get(nodeId);
-  if (link) return link;
-  throw new MeshError('E_NO_NODE_PATH', `No path to node ${nodeId}`);
+/** Whoever leads to the client that a request is for. Rejects with E_NOT_FOUND, or E_NO_NODE_PATH when there is no way. */
+async function pathFor(context: EndpointContext, args: Target): Promise<RpcCaller> {
+  const { consensus, nodePaths } = context;
+  let nodeId = nodeOf(context, args);
+  // A server that follows may not have heard yet of what was placed just now.
+  if (nodeId === undefined && !consensus.isLeader) {
+    await consensus.readIndex();
+    nodeId = nodeOf(context, args);
+  }
+  if (nodeId !== undefined) return nodePaths.find(nodeId, { forwarded: args.Forwarded === true });
+  if ('AllocID' in args) throw new MeshError('E_NOT_FOUND', `Unknown allocation "${args.AllocID}"`);
+  throw new MeshError('E_NOT_FOUND', 'node not found');
 }
 
-function requireAlloc<T>(alloc: T | undefined, id: string): T {
-  if (alloc) return alloc;
-  throw new MeshError('E_NOT_FOUND', `Unknown allocation "${id}"`);
+function nodeOf({ store }: EndpointContext, args: Target): string | undefined {
+  const state = store.snapshot();
+  if ('AllocID' in args) return state.allocById(requireText(args.AllocID, 'allocation ID'))?.NodeID;
+  return state.nodeById(requireText(args.NodeID, 'node ID'))?.ID;
 }
 
 export function forwardEndpoints(context: EndpointContext): RpcHandlers {
   const forward =
     <M extends (typeof FORWARDED)[number]>(method: M) =>
     async (args: RpcMethods[M]['args'], { signal }: RpcContext): Promise<RpcMethods[M]['reply']> =>
-      linkFor(context, args).call(method, args, { signal });
+      (await pathFor(context, args)).call(method, args, { signal });
   return Object.fromEntries(FORWARDED.map((method) => [method, forward(method)]));
 }
 
@@ -54,27 +58,12 @@ export function forwardStreams(context: EndpointContext): RpcStreamHandlers {
   const forward =
     <M extends (typeof FORWARDED_STREAMS)[number]>(method: M) =>
     (args: RpcStreams[M]['args'], stream: Duplex): void => {
-      let remote: Duplex;
-      try {
-        remote = linkFor(context, args).stream(method, args);
-      } catch (error) {
-        stream.destroy(error as Error);
-        return;
-      }
-      join(stream, remote);
+      pathFor(context, args).then(
+        (path) => {
+          if (!stream.destroyed) joinStreams(stream, path.stream(method, args));
+        },
+        (error: Error) => stream.destroy(error),
+      );
     };
   return Object.fromEntries(FORWARDED_STREAMS.map((method) => [method, forward(method)]));
-}
-
-/** Lets two streams be one: messages, the end, and failures go both ways. */
-function join(near: Duplex, far: Duplex): void {
-  near.on('error', (error) => far.destroy(error));
-  far.on('error', (error) => near.destroy(error));
-  near.once('close', () => far.destroy());
-  far.once('close', () => {
-    // After an orderly end pipe has ended the other side, which may still be reading; anything else is an abort.
-    if (!far.readableEnded) near.destroy();
-  });
-  near.pipe(far);
-  far.pipe(near);
 }

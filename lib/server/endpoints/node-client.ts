@@ -27,6 +27,11 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
     return node;
   };
 
+  /** A node that the leader has just registered may not be known here yet, where it is linked. */
+  const caughtUpWith = async (nodeId: string): Promise<void> => {
+    if (!consensus.isLeader && !store.snapshot().nodeById(nodeId)) await consensus.readIndex();
+  };
+
   /** A heartbeat only counts with the leader: another would forget it. */
   const requireLeader = (): void => {
     if (!consensus.isLeader) throw new MeshError('E_NO_LEADER', 'No cluster leader here: ask another server');
@@ -82,6 +87,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Node.GetClientAllocs'(args, call) {
+      await caughtUpWith(args.NodeID);
       requireSelf(args);
       const nodeId = args.NodeID;
       const keys = [watchKeys.allocsByNode(nodeId)];
@@ -114,6 +120,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Alloc.GetAllocs'(args, call) {
+      await caughtUpWith(args.NodeID);
       requireSelf(args);
       const keys = args.AllocIDs.map((id) => watchKeys.alloc(id));
       return answerQuery(context, args, call, keys, (state) => {

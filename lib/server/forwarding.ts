@@ -1,0 +1,184 @@
+import { MeshError } from '../structs/errors.js';
+import type { RpcCaller, RpcContext, RpcHandlers, RpcMethod } from '../transport/rpc.js';
+import { assertNever } from '../util/assert.js';
+import { METHOD_CLASS, type MethodClass } from './method-class.js';
+import type { ServerWorld } from './world.js';
+
+// Every server answers everything: what only the leader can do is passed on to it, once.
+//
+//     asked ──▶ this server ──here, stale, blocking──▶ its own handler
+//                    └──────the leader's──────▶ own handler when it leads, else the leader's, marked as forwarded
+//
+// While no server leads the request is held, as Nomad holds it, for a bounded time.
+
+/** How long a request waits for somebody to lead. */
+export const HOLD_MS = 5_000;
+const RETRY_FIRST_MS = 20;
+const RETRY_MAX_MS = 250;
+/** A leader that was not asked for so long is asked whether it is there before a write is entrusted to it. */
+const COLD_AFTER_MS = 2_000;
+const PING_MS = 1_000;
+/** How often it is looked whether the one asked still leads. */
+const WATCH_MS = 100;
+/** The longest time a leader may take. */
+const ANSWER_MS = 60_000;
+
+type Args = { AllowStale?: boolean; MinQueryIndex?: number; Forwarded?: boolean };
+type AnyHandler = (args: Args, context: RpcContext) => Promise<unknown>;
+
+/** The handlers of a server, each answering wherever the answer is. */
+export function forwarding(world: ServerWorld, handlers: RpcHandlers): RpcHandlers {
+  if (!world.peers) return handlers;
+  const leader = new LeaderCalls(world);
+  const wrap = (method: RpcMethod, handler: AnyHandler): AnyHandler => {
+    const kind = METHOD_CLASS[method];
+    return (args, context) => {
+      if (isOwn(kind, args)) return handler(args, context);
+      return leader.ask({ method, args, context, own: () => handler(args, context), kind });
+    };
+  };
+  return Object.fromEntries(
+    Object.entries(handlers).map(([method, handler]) => [method, wrap(method as RpcMethod, handler as AnyHandler)]),
+  );
+}
+
+/** Whether the server asked answers by itself, whoever leads. */
+function isOwn(kind: MethodClass, args: Args): boolean {
+  switch (kind) {
+    case 'here':
+      return true;
+    // Waiting for a change needs no leader: what is applied here wakes it.
+    case 'read':
+      return args.AllowStale === true || (args.MinQueryIndex ?? 0) > 0;
+    case 'readHere':
+      return true;
+    case 'write':
+    case 'again':
+    case 'leaderFirst':
+      return false;
+    default:
+      return assertNever(kind);
+  }
+}
+
+interface Request {
+  readonly method: RpcMethod;
+  readonly args: Args;
+  readonly context: RpcContext;
+  readonly own: () => Promise<unknown>;
+  readonly kind: MethodClass;
+}
+
+/** Finds the leader for one request after the other. */
+class LeaderCalls {
+  readonly #world: ServerWorld;
+  #warm: { leader: string; untilMs: number } = { leader: '', untilMs: 0 };
+
+  constructor(world: ServerWorld) {
+    this.#world = world;
+  }
+
+  async ask(request: Request): Promise<unknown> {
+    const { now } = this.#world;
+    const giveUpMs = now() + HOLD_MS;
+    for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
+      try {
+        return await this.#attempt(request);
+      } catch (error) {
+        if (!mayRepeat(error, request.kind) || request.args.Forwarded === true) throw error;
+        if (request.context.signal.aborted) throw error;
+        // Without a leader whoever is asked does what it can, and does not wait for one.
+        if (request.kind === 'leaderFirst') return request.own();
+        if (now() + waitMs >= giveUpMs) throw error;
+      }
+      await this.#pause(waitMs, request.context.signal);
+    }
+  }
+
+  async #attempt({ method, args, context, own, kind }: Request): Promise<unknown> {
+    const { consensus, peers } = this.#world;
+    if (consensus.isLeader) return own();
+    const { leader } = consensus;
+    if (leader === '' || !peers) throw noLeader();
+    if (args.Forwarded === true) throw new MeshError('E_NO_LEADER', 'No cluster leader here: another server leads now');
+    const caller = peers.serverCaller(leader);
+    if (kind === 'write') await this.#ensureThere(leader, caller);
+    const options = { signal: context.signal, timeoutMs: ANSWER_MS };
+    const passed = { ...args, Forwarded: true } as never;
+    const answer =
+      kind === 'write'
+        ? await caller.call(method, passed, options)
+        : await this.#whileItLeads(leader, context, (signal) => caller.call(method, passed, { ...options, signal }));
+    this.#warm = { leader, untilMs: this.#world.now() + COLD_AFTER_MS };
+    return answer;
+  }
+
+  /** A write that was handed to a server which is gone could never be repeated: nobody knows whether it was done. */
+  async #ensureThere(leader: string, caller: RpcCaller): Promise<void> {
+    if (this.#warm.leader === leader && this.#world.now() < this.#warm.untilMs) return;
+    try {
+      await caller.call('Status.Ping', {}, { timeoutMs: PING_MS });
+    } catch (error) {
+      throw new MeshError('E_NO_LEADER', 'No cluster leader: the one that led does not answer', { cause: error });
+    }
+  }
+
+  /** What may be repeated does not wait for a server that leads no more. */
+  #whileItLeads<T>(leader: string, context: RpcContext, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { consensus, timers } = this.#world;
+    const gone = new AbortController();
+    return new Promise((resolve, reject) => {
+      let cancel = (): void => {};
+      const stop = (): void => {
+        cancel();
+        context.signal.removeEventListener('abort', leave);
+      };
+      const leave = (): void => gone.abort();
+      const watch = (): void => {
+        cancel = timers.setTimeout(WATCH_MS, () => {
+          if (consensus.leader === leader) {
+            watch();
+            return;
+          }
+          stop();
+          reject(noLeader());
+          gone.abort();
+        });
+      };
+      context.signal.addEventListener('abort', leave, { once: true });
+      watch();
+      call(gone.signal).then(
+        (answer) => {
+          stop();
+          resolve(answer);
+        },
+        (error: unknown) => {
+          stop();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = this.#world.timers.setTimeout(ms, end);
+      signal.addEventListener('abort', end, { once: true });
+    });
+  }
+}
+
+/** E_NO_LEADER says that nothing was done; after E_TIMEOUT nobody knows. */
+function mayRepeat(error: unknown, kind: MethodClass): boolean {
+  if (!(error instanceof MeshError)) return false;
+  return error.code === 'E_NO_LEADER' || (error.code === 'E_TIMEOUT' && kind !== 'write');
+}
+
+function noLeader(): MeshError {
+  return new MeshError('E_NO_LEADER', 'No cluster leader');
+}

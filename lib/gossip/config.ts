@@ -66,5 +66,5 @@ export const GOSSIP_CONFIG: GossipConfig = {
   reconnectIntervalMs: 10_000,
   forgetMs: 24 * 3_600_000,
   lateMs: 250,
-  unsteadyMs: 60_000,
+  unsteadyMs: 300_000,
 };

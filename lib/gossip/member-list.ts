@@ -124,10 +124,13 @@ export class MemberList {
     return picked;
   }
 
-  /** What else all should know of, beside the members themselves: a tombstone under this key. */
-  mark(key: NodeKey, hash: number): void {
+  /**
+   * What else all should know of, beside the members themselves: that there is a tombstone for this key (1), or none any
+   * more (-1). Which one does not matter: two members may have signed one each.
+   */
+  mark(key: NodeKey, sign: 1 | -1): void {
     const bucket = bucketOf(key);
-    this.#hashes[bucket] = ((this.#hashes[bucket] as number) + hash) >>> 0;
+    this.#hashes[bucket] = ((this.#hashes[bucket] as number) + sign * Number.parseInt(key.slice(8, 16), 16)) >>> 0;
   }
 
   /** One hash for each of `buckets` (a power of two) equal parts of all keys: over those who are present, and the marks. */

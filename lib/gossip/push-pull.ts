@@ -1,6 +1,5 @@
 import type { NodeKey } from '../structs/mesh.js';
 import type { Millis } from '../util/clock.js';
-import { crc32 } from '../util/crc32.js';
 import { applyAlive, applyDead, applyLeft, applySuspect } from './claims.js';
 import { bucketAmong } from './member-list.js';
 import { BUCKETS_MAX, encodeEntry, encodeMessage, joinPacket } from './message-codec.js';
@@ -122,11 +121,18 @@ export function buryMember(state: GossipState, { key, bytes }: TombstoneMessage,
   if (state.tombstones.has(key)) return false;
   const record = state.members.get(key);
   state.tombstones.set(key, bytes);
-  state.members.mark(key, crc32(bytes));
+  state.members.mark(key, 1);
   if (key !== state.key) {
     state.forget(key);
     if (record) state.emit({ type: 'forgotten', record });
   }
   state.broadcast(`tombstone/${key}`, { type: 'tombstone', key, bytes }, now);
   return true;
+}
+
+/** The tombstone does not count after all: whoever signed it had no right to. */
+export function exhumeMember(state: GossipState, key: NodeKey): void {
+  if (!state.tombstones.delete(key)) return;
+  state.members.mark(key, -1);
+  state.withdraw(`tombstone/${key}`);
 }

@@ -121,6 +121,7 @@ export class GossipState {
 
   withdraw(subject: string): void {
     this.#news.drop(subject);
+    this.#largeNews.drop(subject);
   }
 
   /** Sends messages in one packet, with as much news as there is room for. */

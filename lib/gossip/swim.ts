@@ -20,7 +20,7 @@ import { isPresent } from './member.js';
 import { decodePacket } from './message-codec.js';
 import type { GossipMessage } from './messages.js';
 import { proveAlive, startProbe, stepAck, stepNack, stepPing, stepPingRequest, tickProbes } from './probe.js';
-import { buryMember, startSync, stepDigest, stepState } from './push-pull.js';
+import { buryMember, exhumeMember, startSync, stepDigest, stepState } from './push-pull.js';
 import type { GossipOptions } from './state.js';
 import { GossipState } from './state.js';
 
@@ -35,6 +35,8 @@ export type GossipEvent =
   | { readonly type: 'update'; readonly info: MemberInfo }
   /** A genuine tombstone. */
   | { readonly type: 'bury'; readonly key: NodeKey; readonly bytes: Uint8Array }
+  /** A tombstone that was taken for genuine is not. */
+  | { readonly type: 'exhume'; readonly key: NodeKey }
   /** Good-bye: spread until `hasNews` is false, then stop. */
   | { readonly type: 'leave' };
 
@@ -80,6 +82,11 @@ export class Gossip {
 
   member(key: NodeKey): MemberRecord | undefined {
     return this.#state.members.get(key);
+  }
+
+  /** Those who are out for ever, as far as this machine was told. */
+  buried(): Iterable<NodeKey> {
+    return this.#state.tombstones.keys();
   }
 
   /** How many are alive or suspect, this member included while it has not left. */
@@ -132,6 +139,9 @@ export class Gossip {
         break;
       case 'bury':
         buryMember(state, { type: 'tombstone', key: event.key, bytes: event.bytes }, now);
+        break;
+      case 'exhume':
+        exhumeMember(state, event.key);
         break;
       case 'leave':
         this.#leave(now);

@@ -22,6 +22,8 @@ export type HomeFile =
   | 'tombstones'
   /** The root key, sealed with the recovery code; at the founder's. */
   | 'root.sealed'
+  /** How far this member's incarnation may have gone in the gossip: never backwards. */
+  | 'incarnation'
   /** What the founder has yet to tell the servers' state. */
   | 'founding';
 

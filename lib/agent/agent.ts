@@ -9,18 +9,21 @@ import type { Driver } from '../plugin/sdk/driver.js';
 import type { RunningConsensus } from '../server/consensus.js';
 import type { Server } from '../server/server.js';
 import { acquireLock, type Lock } from '../storage/index.js';
-import { ensureIdentity } from '../transport/identity.js';
+import type { LinkReport, MeshRole, NodeKey } from '../structs/mesh.js';
+import { nodeIdOf } from '../transport/certificate.js';
+import { ensureIdentity, type Identity } from '../transport/identity.js';
 import type { Link } from '../transport/link.js';
 import { localCaller } from '../transport/local.js';
-import type { RpcCaller, RpcHandlers } from '../transport/rpc.js';
+import type { RpcCaller } from '../transport/rpc.js';
 import { isLoopback, type Listener, listenLinks } from '../transport/tcp.js';
-import { assert } from '../util/assert.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { Result } from '../util/result.js';
 import { createDispatcher, type Roles } from './dispatch.js';
 import { agentFacts } from './facts.js';
+import type { AgentMesh } from './mesh/agent-mesh.js';
 import { createMetrics } from './metrics.js';
+import { linkHandlers } from './node-links.js';
 import { type RemoteServer, remoteServer } from './remote-server.js';
 import { clientMetrics, serverMetrics } from './role-metrics.js';
 import type { AgentSettings } from './settings.js';
@@ -33,11 +36,24 @@ export interface AgentOptions {
   reload: (agent: Agent) => Promise<Result<string[], string>>;
 }
 
+/** A mesh, as one of its members sees it now. */
+export interface MeshView {
+  readonly name: string;
+  readonly root: NodeKey;
+  /** This machine's own name and role. */
+  readonly own: { readonly name: string; readonly role: MeshRole };
+  /** There is no other server to link with. */
+  readonly alone: boolean;
+  readonly links: readonly { readonly name: string; readonly role: MeshRole; readonly report: LinkReport }[];
+}
+
 /** A running agent: a server, a client, or both, and the HTTP API over them. */
 export interface Agent {
   /** The port the HTTP API got. */
   readonly httpPort: number;
   readonly client: Client | undefined;
+  /** The mesh as it is seen from here; null for an agent that is in none. */
+  mesh(): MeshView | null;
   /** Ends in order; tasks go on running, unless the agent keeps no state. */
   shutdown(): Promise<void>;
 }
@@ -70,6 +86,9 @@ class RunningAgent implements Agent {
   #drivers: DriverSet | undefined;
   #listener: Listener | undefined;
   #remote: RemoteServer | undefined;
+  #mesh: AgentMesh | undefined;
+  /** This machine founded its mesh, and has not told the state of it yet. */
+  #founds = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -77,6 +96,19 @@ class RunningAgent implements Agent {
 
   get client(): Client | undefined {
     return this.#client;
+  }
+
+  mesh(): MeshView | null {
+    if (!this.#mesh) return null;
+    const { roster, peers, servers } = this.#mesh.member;
+    const { claims } = roster.own();
+    return {
+      name: roster.info().Name,
+      root: roster.mesh,
+      own: { name: claims.Name, role: claims.Role },
+      alone: servers().length === 0,
+      links: peers.linked().map(({ claims, report }) => ({ name: claims.Name, role: claims.Role, report })),
+    };
   }
 
   async start(): Promise<void> {
@@ -92,8 +124,13 @@ class RunningAgent implements Agent {
       }
     }
     await this.#startHttp();
-    if (settings.server) await this.#startServer();
-    if (settings.client) await this.#startClient();
+    const identity = ensureIdentity(settings.dataDir);
+    await this.#openMesh(identity);
+    if (settings.server) await this.#startServer(identity);
+    if (settings.client) await this.#makeClient(identity);
+    // Links come up once there is somebody to answer over them.
+    await this.#mesh?.start();
+    await this.#client?.start();
     log.info('agent started', {
       version: settings.version,
       api: `${settings.http.tls ? 'https' : 'http'}://${settings.http.hosts[0]}:${this.httpPort}`,
@@ -129,7 +166,30 @@ class RunningAgent implements Agent {
     }
   }
 
-  async #startServer(): Promise<void> {
+  /** An agent that is in no mesh loads nothing of it. */
+  async #openMesh(identity: Identity): Promise<void> {
+    const { settings, log, random } = this.#options;
+    if (settings.mesh.folder === null) return;
+    const { openMeshHome } = await import('../transport/mesh-home.js');
+    const home = openMeshHome(settings.mesh.folder);
+    if (!home.has('roster')) return;
+    const { openAgentMesh } = await import('./mesh/agent-mesh.js');
+    const http = (): HttpServer => this.#http[0] as HttpServer;
+    this.#mesh = await openAgentMesh({
+      home,
+      identity,
+      settings,
+      roles: this.#roles,
+      http,
+      log: log.child('mesh'),
+      random,
+    });
+    this.#founds = home.has('founding');
+    this.#remote = this.#mesh.remote;
+    this.#roles.remote = this.#mesh.servers;
+  }
+
+  async #startServer(identity: Identity): Promise<void> {
     const { settings, log, random } = this.#options;
     const [
       { openConsensus },
@@ -146,13 +206,14 @@ class RunningAgent implements Agent {
       import('../state/fsm.js'),
       import('../scheduler/index.js'),
     ]);
-    const identity = ensureIdentity(settings.dataDir);
     const store = createStore();
     const serverDir = settings.dataDir === null ? null : join(settings.dataDir, 'server');
     this.#consensus = await openConsensus({
       dataDir: serverDir,
       id: identity.publicKey,
-      found: true,
+      // Who joined a mesh never founds a second group beside its own.
+      found: this.#mesh === undefined || this.#founds,
+      ...(this.#mesh ? { transport: this.#mesh.raft } : {}),
       fsm: createStateMachine(store),
       timers: systemTimers,
       now: () => performance.now(),
@@ -168,6 +229,7 @@ class RunningAgent implements Agent {
       now: () => Date.now(),
       random,
       log: log.child('server'),
+      ...(this.#mesh ? { reachNode: this.#mesh.reachNode } : {}),
       config: {
         region: settings.region,
         knownDrivers: DRIVER_NAMES,
@@ -200,7 +262,7 @@ class RunningAgent implements Agent {
         const forget: (() => void)[] = [];
         return {
           options: {
-            handlers: linkHandlers(server, (nodeId) => forget.push(server.registerNodeLink(nodeId, link))),
+            handlers: linkHandlers(server.handlers, (nodeId) => forget.push(server.registerNodeLink(nodeId, link))),
             streamHandlers: server.streamHandlers,
             onClose: () => {
               for (const drop of forget) drop();
@@ -214,7 +276,7 @@ class RunningAgent implements Agent {
     });
   }
 
-  async #startClient(): Promise<void> {
+  async #makeClient(identity: Identity): Promise<void> {
     const { settings, log, random } = this.#options;
     if (!settings.client) return;
     const { createClient } = await import('../client/client.js');
@@ -234,6 +296,7 @@ class RunningAgent implements Agent {
     }
     this.#client = await createClient({
       rpc: this.#rpcOfClient(),
+      nodeId: nodeIdOf(identity.publicKey),
       drivers,
       config: settings.client,
       httpAddr: `${advertised(settings.http.hosts[0] ?? '127.0.0.1')}:${this.httpPort}`,
@@ -248,12 +311,12 @@ class RunningAgent implements Agent {
       localCaller(this.#client.handlers, this.#client.streamHandlers),
     );
     this.#metrics.add(clientMetrics(this.#client));
-    await this.#client.start();
   }
 
-  /** The server in this process, or those that the configuration names. */
+  /** The server in this process, those of the mesh, or those that the configuration names. */
   #rpcOfClient(): RpcCaller {
     const { settings, log, random } = this.#options;
+    if (this.#mesh) return this.#mesh.servers;
     if (this.#server) return localCaller(this.#server.handlers, this.#server.streamHandlers);
     // What servers may ask over the link is this client, which does not exist yet: it is looked up when they ask.
     const roles = this.#roles;
@@ -281,41 +344,11 @@ class RunningAgent implements Agent {
     await this.#listener?.close();
     this.#server?.stop();
     await this.#consensus?.close();
+    await this.#mesh?.close();
     await this.#drivers?.close();
     for (const http of this.#http) await http.close();
     this.#lock?.release();
   }
-}
-
-/**
- * A node that proved itself over a link (its SecretID was the registered one) can be reached over it. It asks what to run
- * as soon as a link stands, which may be long before its next heartbeat.
- */
-function linkHandlers(server: Server, linked: (nodeId: string) => void): RpcHandlers {
-  const seen = new Set<string>();
-  const learn = (nodeId: string): void => {
-    if (seen.has(nodeId)) return;
-    seen.add(nodeId);
-    linked(nodeId);
-  };
-  const { 'Node.Register': register, 'Node.GetClientAllocs': getAllocs } = server.handlers;
-  assert(register && getAllocs, 'a server answers clients');
-  return {
-    ...server.handlers,
-    'Node.Register': async (args, context) => {
-      const reply = await register(args, context);
-      learn(args.Node.ID);
-      return reply;
-    },
-    'Node.GetClientAllocs': async (args, context) => {
-      if (!seen.has(args.NodeID)) {
-        // The question itself may wait for minutes; asked without waiting it is answered, or refused, at once.
-        await getAllocs({ ...args, MinQueryIndex: 0 }, context);
-        learn(args.NodeID);
-      }
-      return getAllocs(args, context);
-    },
-  };
 }
 
 /** The address others would use: a listener on all interfaces is named by the first real one. */

@@ -4,18 +4,27 @@ import type { Server } from '../server/server.js';
 import { MeshError } from '../structs/errors.js';
 import type { RpcMethods, RpcStreams } from '../structs/rpc.js';
 import { messagePair } from '../transport/local.js';
-import type { RpcCaller, RpcHandlers, RpcMethod, RpcStreamHandlers, RpcStreamMethod } from '../transport/rpc.js';
+import type {
+  RpcCaller,
+  RpcContext,
+  RpcHandlers,
+  RpcMethod,
+  RpcStreamHandlers,
+  RpcStreamMethod,
+} from '../transport/rpc.js';
 
 /** Who can answer in this agent, as far as it has started. */
 export interface Roles {
   server?: Server;
   client?: Client;
-  /** The server of another agent, for one that is a client only. */
+  /** Whoever answers for the servers, where it is not simply the own one. */
   remote?: RpcCaller;
 }
 
 type AnyCall = (args: object, context: { signal: AbortSignal }) => Promise<never>;
 type AnyStream = (args: object, stream: Duplex) => void;
+type AnyHandler = (args: object, context: RpcContext) => Promise<never>;
+type AnyStreamHandler = (args: object, stream: Duplex, context: RpcContext) => void;
 
 /**
  * Finds who answers a request of this agent's HTTP API: its own client for what lies on this machine, its own server, or a
@@ -27,7 +36,7 @@ export function createDispatcher(roles: Roles, { allowExec }: { allowExec: boole
       const own = ownHandler(roles, method, args);
       const signal = options?.signal ?? new AbortController().signal;
       if (own) return own(withOwnNode(roles, args), { signal });
-      if (roles.remote) return roles.remote.call(method, args, options);
+      if (roles.remote) return roles.remote.call(method, withOwnNode(roles, args), options);
       return Promise.reject(starting());
     },
     stream(method, args) {
@@ -41,6 +50,36 @@ export function createDispatcher(roles: Roles, { allowExec }: { allowExec: boole
       return near;
     },
   };
+}
+
+/** What other members may ask of this agent; the tables are there before the roles are, and filled as these start. */
+export interface Served {
+  readonly handlers: RpcHandlers;
+  readonly streamHandlers: RpcStreamHandlers;
+}
+
+/** Puts what the roles that have started answer into the tables: the client for what lies on this machine, else the server. */
+export function fillServed(served: Served, roles: Roles): void {
+  const calls = served.handlers as Record<string, AnyHandler>;
+  const client = roles.client?.handlers as Record<string, AnyHandler> | undefined;
+  const server = roles.server?.handlers as Record<string, AnyHandler> | undefined;
+  for (const method of Object.keys({ ...client, ...server })) {
+    calls[method] = (args, context) => {
+      const [mine, ours] = [client?.[method], server?.[method]];
+      const handler = mine && (isHere(roles, args) || !ours) ? mine : ours;
+      return (handler as AnyHandler)(args, context);
+    };
+  }
+  const streams = served.streamHandlers as Record<string, AnyStreamHandler>;
+  const clientStreams = roles.client?.streamHandlers as Record<string, AnyStreamHandler> | undefined;
+  const serverStreams = roles.server?.streamHandlers as Record<string, AnyStreamHandler> | undefined;
+  for (const method of Object.keys({ ...clientStreams, ...serverStreams })) {
+    streams[method] = (args, stream, context) => {
+      const [mine, ours] = [clientStreams?.[method], serverStreams?.[method]];
+      const handler = mine && (isHere(roles, args) || !ours) ? mine : ours;
+      (handler as AnyStreamHandler)(args, stream, context);
+    };
+  }
 }
 
 function refusedStream(error: MeshError): Duplex {
@@ -76,7 +115,8 @@ function isHere({ client }: Roles, args: object): boolean {
 function ownHandler<M extends RpcMethod>(roles: Roles, method: M, args: RpcMethods[M]['args']): AnyCall | undefined {
   const pick = (handlers: RpcHandlers | undefined): AnyCall | undefined => handlers?.[method] as AnyCall | undefined;
   const mine = pick(roles.client?.handlers);
-  return mine && isHere(roles, args) ? mine : pick(roles.server?.handlers);
+  if (mine && isHere(roles, args)) return mine;
+  return roles.remote ? undefined : pick(roles.server?.handlers);
 }
 
 function ownStream<M extends RpcStreamMethod>(
@@ -87,5 +127,6 @@ function ownStream<M extends RpcStreamMethod>(
   const pick = (handlers: RpcStreamHandlers | undefined): AnyStream | undefined =>
     handlers?.[method] as AnyStream | undefined;
   const mine = pick(roles.client?.streamHandlers);
-  return mine && isHere(roles, args) ? mine : pick(roles.server?.streamHandlers);
+  if (mine && isHere(roles, args)) return mine;
+  return roles.remote ? undefined : pick(roles.server?.streamHandlers);
 }

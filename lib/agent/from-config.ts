@@ -3,33 +3,48 @@ import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type ClientConfig, defaultClientConfig } from '../client/config.js';
 import { DRIVER_NAMES, pluginConfigProblems } from '../plugin/registry.js';
+import type { MeshRole } from '../structs/mesh.js';
 import type { HostVolumeInfo } from '../structs/node.js';
 import { type Address, parseAddress } from '../transport/tcp.js';
 import { err, ok, type Result } from '../util/result.js';
 import type { AgentConfig } from './config/index.js';
-import type { AgentSettings } from './settings.js';
+import { readKeptNetwork } from './mesh/kept-network.js';
+import type { AgentSettings, MeshSettings } from './settings.js';
 
 /** The RPC port of a server whose address is given without one, as Nomad's. */
 const RPC_PORT = 4647;
+/** The UDP port of a DHT node that is named without one. */
+const MESH_PORT = 49_737;
 
 /** Works a configuration out for this machine; the error says what stands in the way, a line each. Reads secret and key files. */
-export async function settingsFromConfig(config: AgentConfig, version: string): Promise<Result<AgentSettings, string>> {
+export async function settingsFromConfig(
+  config: AgentConfig,
+  { version, member }: { version: string; member?: { name: string; role: MeshRole } | undefined },
+): Promise<Result<AgentSettings, string>> {
   const problems = [...refused(config)];
   const servers = addresses([...config.client.servers, ...config.server.join], problems);
-  if (config.client.enabled && !config.server.enabled && servers.length === 0) {
+  if (config.server.enabled && member && member.role !== 'server') {
     problems.push(
-      'a client without a server of its own needs one: set client { servers = ["host:port"] }, or server { enabled = true }',
+      `this machine is in its mesh as ${member.role}, so it cannot be a server: leave server { enabled = true } out, or join again with an invite for a server`,
+    );
+  }
+  if (config.client.enabled && !config.server.enabled && servers.length === 0 && !member) {
+    problems.push(
+      'a client without a server of its own needs one: join a mesh (meshnomad join), set client { servers = ["host:port"] }, or server { enabled = true }',
     );
   }
   const plugins = Object.fromEntries(Object.entries(config.plugins).map(([name, plugin]) => [name, plugin.config]));
   for (const { path, message } of await pluginConfigProblems(plugins)) problems.push(`plugin ${path}: ${message}`);
   const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
   const tls = tlsOf(config, problems);
+  const mesh = meshSettings(config, problems);
   if (problems.length > 0) return err(problems.join('\n'));
   const { http, rpc } = config.addresses;
+  // In a mesh a name is somebody's: what the configuration says counts when joining, and from then on the certificate.
+  const nodeName = member?.name ?? config.nodeName ?? hostname();
   const settings: AgentSettings = {
     version,
-    nodeName: config.nodeName ?? hostname(),
+    nodeName,
     region: config.region,
     datacenter: config.datacenter,
     dataDir: config.dataDir === null ? null : resolve(config.dataDir),
@@ -42,8 +57,9 @@ export async function settingsFromConfig(config: AgentConfig, version: string): 
     },
     rpc: { host: rpc, port: config.ports.rpc },
     secret,
+    mesh,
     server: config.server.enabled ? serverSettings(config) : null,
-    client: config.client.enabled ? clientSettings(config) : null,
+    client: config.client.enabled ? clientSettings(config, nodeName) : null,
     servers: config.server.enabled ? [] : servers,
     plugins,
     enabledDrivers: enabledByOptions(config),
@@ -77,6 +93,33 @@ function read(path: string | null, key: string, problems: string[]): string | un
     problems.push(`${key}: cannot read ${path}: ${(error as Error).message}`);
     return undefined;
   }
+}
+
+/** Where a data directory has what belongs to the mesh. */
+export function meshFolder(dataDir: string): string {
+  return join(resolve(dataDir), 'mesh');
+}
+
+/** How the agent takes part in a mesh; what is wrong is added to `problems`. */
+export function meshSettings({ mesh, dataDir }: AgentConfig, problems: string[]): MeshSettings {
+  const folder = dataDir === null ? null : meshFolder(dataDir);
+  const kept = folder === null ? undefined : readKeptNetwork(folder);
+  const list = (key: string, texts: readonly string[]): Address[] =>
+    texts.flatMap((text) => {
+      const address = parseAddress(text, MESH_PORT);
+      if (!address) problems.push(`mesh.${key}: ${JSON.stringify(text)} is no address: write it as "host:port"`);
+      return address ?? [];
+    });
+  return {
+    folder,
+    bootstrap: mesh.bootstrap === null ? (kept?.bootstrap ?? 'public') : list('bootstrap', mesh.bootstrap),
+    port: mesh.port === 0 ? null : mesh.port,
+    hints: [...list('hints', mesh.hints), ...(kept?.hints ?? [])],
+    mdns: mesh.mdns,
+    relay: mesh.relay,
+    advertise: list('advertise', mesh.advertise),
+    joinKeyFile: mesh.joinKeyFile,
+  };
 }
 
 function tlsOf({ tls }: AgentConfig, problems: string[]): AgentSettings['http']['tls'] {
@@ -120,7 +163,7 @@ export function reloadableClient(config: AgentConfig): Pick<ClientConfig, 'hostV
   };
 }
 
-function clientSettings(config: AgentConfig): ClientConfig {
+function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
   const { client, dataDir } = config;
   const below = (name: string): string => join(resolve(dataDir as string), name);
   const stateDir = dataDir === null ? null : (client.stateDir ?? below('client'));
@@ -129,7 +172,7 @@ function clientSettings(config: AgentConfig): ClientConfig {
   return defaultClientConfig({
     stateDir: stateDir === null ? null : resolve(stateDir),
     allocDir: resolve(allocDir),
-    nodeName: config.nodeName ?? hostname(),
+    nodeName,
     datacenter: config.datacenter,
     region: config.region,
     nodeClass: client.nodeClass,

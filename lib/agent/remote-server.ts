@@ -19,6 +19,8 @@ export interface RemoteServerOptions {
 export interface RemoteServer extends RpcCaller {
   /** `host:port` of the server in use, '' when there is none. */
   readonly current: string;
+  /** Whether one can be asked right now. */
+  readonly linked: boolean;
   close(): void;
 }
 
@@ -110,6 +112,9 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
   }
 
   return {
+    get linked() {
+      return link !== undefined && !link.closed;
+    },
     get current() {
       return link && !link.closed ? name(current()) : '';
     },

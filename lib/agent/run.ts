@@ -1,8 +1,10 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { type Diagnostic, formatDiagnostic } from '../hcl/index.js';
+import type { MeshRole } from '../structs/mesh.js';
 import { createLog, type Log } from '../util/log.js';
 import { err, ok, type Result } from '../util/result.js';
-import { type Agent, startAgent } from './agent.js';
+import { type Agent, type MeshView, startAgent } from './agent.js';
 import {
   type AgentConfig,
   type AgentFlags,
@@ -11,26 +13,52 @@ import {
   machineAddresses,
   readConfigFiles,
 } from './config/index.js';
-import { reloadableClient, settingsFromConfig } from './from-config.js';
+import { meshFolder, reloadableClient, settingsFromConfig } from './from-config.js';
 import { type LogSink, logSink } from './log-sink.js';
+import type { MeshStep } from './mesh/enter.js';
+import { membershipIn } from './mesh/membership.js';
+import type { Entry } from './mesh/start.js';
 
 /** How an agent is asked for on the command line. */
 export interface AgentRequest {
+  /** Where state is kept when nothing says so. */
+  dataDirDefault?: string;
+  /** How it is to come into its mesh, if it is to. */
+  entry?: Entry;
+  /** Done with it once it is in its mesh; absent = it runs until a signal ends it. */
+  enterOnly?: boolean;
   configPaths: string[];
   flags: AgentFlags;
   dev: boolean;
   version: string;
 }
 
+/** So long the first screen waits for a link to tell of. */
+const FIRST_LINK_MS = 10_000;
+
 /** Where an agent's own words go. */
 export interface AgentOutput {
   out(text: string): void;
   error(text: string): void;
+  /** Hears what happens on the way into the mesh, and that the agent runs, in place of the usual banner. */
+  story?: {
+    step(step: MeshStep): void;
+    started(about: StartedAgent): void;
+  };
+}
+
+/** An agent that runs, for its first screen. */
+export interface StartedAgent {
+  dataDir: string;
+  api: string;
+  /** Null: it is in no mesh. */
+  mesh: MeshView | null;
 }
 
 /** The configuration that files and flags ask for, or what is wrong with it, ready to print. */
 export async function readConfiguration(
   request: AgentRequest,
+  assumed?: MeshRole,
 ): Promise<Result<{ config: AgentConfig; notices: readonly string[] }, string>> {
   const files = await readConfigFiles(request.configPaths);
   if (!files.ok) return files;
@@ -38,6 +66,9 @@ export async function readConfiguration(
     files: files.value,
     flags: request.flags,
     dev: request.dev,
+    ...(request.dataDirDefault === undefined ? {} : { dataDirDefault: request.dataDirDefault }),
+    // A person's profile runs nothing, and a machine that is about to join will know soon.
+    roleIn: (dataDir) => memberIn(dataDir)?.role ?? assumed,
     interfaces: machineAddresses(),
   });
   if (loaded.ok) return loaded;
@@ -51,10 +82,14 @@ function describe(diagnostic: Diagnostic, sources: ReadonlyMap<string, string>):
 
 /** Runs an agent until a signal ends it; resolves to the exit code. SIGINT or SIGTERM once ends it in order, twice at once. */
 export async function runAgent(request: AgentRequest, output: AgentOutput): Promise<number> {
+  const entered = await enter(request, output);
+  if (!entered.ok) return fail(output, entered.error);
+  if (request.enterOnly) return 0;
   const read = await readConfiguration(request);
   if (!read.ok) return fail(output, read.error);
   const { config } = read.value;
-  const worked = await settingsFromConfig(config, request.version);
+  const member = config.dataDir === null ? undefined : memberIn(config.dataDir);
+  const worked = await settingsFromConfig(config, { version: request.version, member });
   if (!worked.ok) return fail(output, worked.error);
   const settings = worked.value;
 
@@ -66,7 +101,7 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
     if (outcome.ok) running = outcome.value.config;
     return outcome.ok ? ok(outcome.value.applied) : outcome;
   };
-  output.out('==> Starting meshnomad agent...');
+  if (!output.story) output.out('==> Starting meshnomad agent...');
   let agent: Agent;
   try {
     agent = await startAgent({ settings, log, random: { next: Math.random }, reload });
@@ -74,8 +109,58 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
     return fail(output, `Error starting agent: ${(error as Error).message}`);
   }
   for (const notice of read.value.notices) log.warn(notice);
-  output.out(banner(config, settings.http.hosts, agent.httpPort, request));
+  if (output.story) {
+    const api = `${settings.http.tls ? 'https' : 'http'}://${settings.http.hosts[0]}:${agent.httpPort}`;
+    void firstLink(agent).then((mesh) => output.story?.started({ dataDir: settings.dataDir ?? '', api, mesh }));
+  } else output.out(banner(config, settings.http.hosts, agent.httpPort, request));
   return untilEnded(agent, log, reload);
+}
+
+/** A mesh is looked for on the disk without loading what speaks to one. */
+function memberIn(dataDir: string): { mesh: string; name: string; role: MeshRole } | undefined {
+  return existsSync(join(meshFolder(dataDir), 'roster')) ? membershipIn(resolve(dataDir)) : undefined;
+}
+
+/** Comes into the mesh, if that is asked on the command line or in the configuration. */
+async function enter(request: AgentRequest, output: AgentOutput): Promise<Result<void, string>> {
+  const asked = request.entry;
+  const read = await readConfiguration(request, asked ? 'client' : undefined);
+  const keyFile = (config: AgentConfig): string | null => (asked ? null : config.mesh.joinKeyFile);
+  if (!asked && read.ok && keyFile(read.value.config) === null) return ok(undefined);
+  const assumedRead = read.ok ? read : await readConfiguration(request, 'client');
+  if (!assumedRead.ok) return asked ? assumedRead : read.ok ? ok(undefined) : read;
+  const { config } = assumedRead.value;
+  let entry = asked;
+  const path = keyFile(config);
+  if (path !== null && (config.dataDir === null || !memberIn(config.dataDir))) {
+    const key = readKeyFile(path);
+    if (!key.ok) return key;
+    entry = { kind: 'join-once', invite: key.value };
+  }
+  if (!entry) return ok(undefined);
+  const { enterMesh } = await import('./mesh/start.js');
+  return enterMesh(entry, config, {
+    version: request.version,
+    onStep: (step) => (output.story ? output.story.step(step) : output.out(`==> ${JSON.stringify(step)}`)),
+  });
+}
+
+function readKeyFile(path: string): Result<string, string> {
+  try {
+    return ok(readFileSync(path, 'utf8').trim());
+  } catch (error) {
+    return err(`mesh.join_key_file: cannot read ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** The mesh as the agent sees it once the first link stands; as it is when that takes too long. */
+async function firstLink(agent: Agent): Promise<MeshView | null> {
+  const until = performance.now() + FIRST_LINK_MS;
+  for (;;) {
+    const mesh = agent.mesh();
+    if (mesh === null || mesh.alone || mesh.links.length > 0 || performance.now() > until) return mesh;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 function fail(output: AgentOutput, message: string): number {

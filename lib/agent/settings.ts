@@ -6,6 +6,22 @@ import type { HeartbeatLimits } from '../server/heartbeat.js';
 import type { PlanRejectionLimits } from '../server/plan-rejections.js';
 import type { Address } from '../transport/tcp.js';
 
+/** How this agent takes part in a mesh, if it does. */
+export interface MeshSettings {
+  /** Where the mesh keeps its files, below the data directory; null: nowhere. */
+  folder: string | null;
+  bootstrap: 'public' | readonly Address[];
+  /** Null: chosen at the first start, and kept. */
+  port: number | null;
+  /** Where other members may be tried first. */
+  hints: readonly Address[];
+  mdns: boolean;
+  /** Whether traffic of other members may be relayed through this one. */
+  relay: boolean;
+  advertise: readonly Address[];
+  joinKeyFile: string | null;
+}
+
 /** What an agent is made from: the configuration, worked out for this machine. */
 export interface AgentSettings {
   version: string;
@@ -26,6 +42,7 @@ export interface AgentSettings {
   rpc: Address;
   /** What agents that link by plain address must both have; '' = only on this machine. */
   secret: string;
+  mesh: MeshSettings;
   server: {
     heartbeat: Partial<HeartbeatLimits>;
     gc: Partial<GcThresholds>;

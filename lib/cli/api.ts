@@ -21,6 +21,11 @@ export interface ApiReply<T> {
   nextToken: string;
 }
 
+const LOCAL_ADDRESS = 'http://127.0.0.1:4646';
+/** Names the API where it is reached over the mesh. */
+const MESH_ADDRESS = 'http://server.mesh';
+const LOCAL_WAIT_MS = 500;
+
 export interface Connection {
   address: URL;
   region: string;
@@ -49,6 +54,8 @@ type WebsocketOptions = { headers: Record<string, string> } & Connection['tls'] 
 /** A typed client of the HTTP API: every path below /v1, JSON both ways. */
 export class ApiClient {
   readonly connection: Connection;
+  /** What the last answer said of its age; '' when it was fresh. */
+  staleness = '';
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -93,6 +100,7 @@ export class ApiClient {
   async #json<T>(method: string, path: string, query: Query, body?: string): Promise<ApiReply<T>> {
     const response = await this.#request(method, path, query, body);
     if (response.statusCode !== 200) throw await refusal(response);
+    this.staleness = stalenessOf(response);
     const text = await readText(response);
     const index = Number(response.headers['x-nomad-index'] ?? 0);
     const nextToken = String(response.headers['x-nomad-nexttoken'] ?? '');
@@ -155,6 +163,13 @@ export class ApiClient {
   }
 }
 
+/** What is shown may be old when the server that was asked knows no leader. */
+function stalenessOf({ headers }: IncomingMessage): string {
+  if (headers['x-nomad-knownleader'] !== 'false') return '';
+  const seconds = Math.round(Number(headers['x-nomad-lastcontact'] ?? 0) / 1000);
+  return `no leader for ${seconds} s: this is how it was then`;
+}
+
 async function refusal(response: IncomingMessage): Promise<ApiError> {
   const text = (await readText(response)).trim();
   return new ApiError(response.statusCode ?? 0, `Unexpected response code: ${response.statusCode} (${text})`);
@@ -196,20 +211,57 @@ function unreachable(error: NodeJS.ErrnoException, address: URL): ApiError {
   }
 }
 
-/** A client for the agent that flags and environment name. */
+/**
+ * A client for the agent that flags and environment name; else for the one on this machine; else, where none runs, for the mesh
+ * that the user has a profile for.
+ */
 export async function connect(flags: Flags, env: Record<string, string | undefined>): Promise<ApiClient> {
   const pick = (flag: string, ...names: string[]): string => {
     const given = flags.string(flag);
     if (given !== undefined) return given;
     return names.map((name) => env[name]).find((value) => value !== undefined && value !== '') ?? '';
   };
+  const address = pick('address', 'MESHNOMAD_ADDR', 'NOMAD_ADDR');
+  const mesh = address === '' ? await meshApi(env) : undefined;
   return new ApiClient({
-    address: parseAddress(pick('address', 'MESHNOMAD_ADDR', 'NOMAD_ADDR') || 'http://127.0.0.1:4646'),
+    ...(mesh ? { mesh } : {}),
+    address: parseAddress(address || (mesh ? MESH_ADDRESS : LOCAL_ADDRESS)),
     region: pick('region', 'NOMAD_REGION'),
     namespace: pick('namespace', 'NOMAD_NAMESPACE'),
     token: pick('token', 'NOMAD_TOKEN'),
     httpAuth: env['NOMAD_HTTP_AUTH'] ?? '',
     tls: await tlsOptions(pick, flags.bool('tls-skip-verify') || /^(1|true)$/i.test(env['NOMAD_SKIP_VERIFY'] ?? '')),
+  });
+}
+
+/** The way over the mesh, for who has a profile where no agent runs. */
+async function meshApi(env: Record<string, string | undefined>): Promise<MeshApi | undefined> {
+  const [{ profileDir }, { existsSync }] = await Promise.all([import('./places.js'), import('node:fs')]);
+  const profile = profileDir(env);
+  if (!existsSync(`${profile}/mesh/roster`) || (await answers(new URL(LOCAL_ADDRESS)))) return undefined;
+  const [{ openOperatorApi }, { VERSION }] = await Promise.all([
+    import('../agent/mesh/operator.js'),
+    import('./version.js'),
+  ]);
+  try {
+    return await openOperatorApi({ profile, version: VERSION });
+  } catch (error) {
+    throw new ApiError(0, (error as Error).message);
+  }
+}
+
+/** Whether anybody listens there: said at once on this machine. */
+async function answers({ hostname: host, port }: URL): Promise<boolean> {
+  const { connect: dial } = await import('node:net');
+  return new Promise((resolve) => {
+    const socket = dial({ host, port: Number(port), timeout: LOCAL_WAIT_MS });
+    const end = (found: boolean): void => {
+      socket.destroy();
+      resolve(found);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('error', () => end(false));
+    socket.once('timeout', () => end(false));
   });
 }
 

@@ -1,4 +1,5 @@
 import { nearest } from '../util/nearest.js';
+import type { ApiClient } from './api.js';
 import { type Command, type Context, type Output, type Sink, UsageError } from './command.js';
 import { COMMANDS } from './commands.js';
 import { COMMON_FLAGS, CONNECTION_FLAGS, flagHelp, parseFlags } from './flags.js';
@@ -28,6 +29,7 @@ async function runCommand(command: Command, name: string, argv: string[], around
   const { env } = around;
   const specs = { ...command.flags, ...(command.local ? {} : CONNECTION_FLAGS), ...COMMON_FLAGS };
   let output = createOutput(around, {});
+  let made: Promise<ApiClient> | undefined;
   try {
     const { args, flags } = parseFlags(argv, specs, command.passThrough);
     if (flags.bool('help')) {
@@ -35,15 +37,31 @@ async function runCommand(command: Command, name: string, argv: string[], around
       return 0;
     }
     output = createOutput(around, { plain: flags.bool('no-color'), color: flags.bool('force-color') });
-    const api: Context['api'] = async () => {
-      const { connect } = await import('./api.js');
-      return connect(flags, env);
+    const api: Context['api'] = () => {
+      made ??= import('./api.js').then(({ connect }) => connect(flags, env));
+      return made;
     };
-    return await command.run({ args, flags, output, env, api });
+    const code = await command.run({ args, flags, output, env, api });
+    if (made) tellWay(await made, output, flags.optionalBool('json') ?? false);
+    return code;
   } catch (error) {
     explain(error, name, output);
     return command.failureCode ?? 1;
+  } finally {
+    await made?.then((client) => client.close()).catch(() => {});
   }
+}
+
+/** How the answer came, where that is no matter of course; results stay as they are. */
+function tellWay(client: ApiClient, output: Output, json: boolean): void {
+  const { mesh } = client.connection;
+  const staleness = client.staleness;
+  if (json && (mesh || staleness !== '')) {
+    output.error(JSON.stringify({ Via: mesh?.describe() ?? '', Stale: staleness }));
+    return;
+  }
+  if (staleness !== '') output.error(`(${staleness})`);
+  if (mesh && output.tty) output.error(`(${mesh.describe()})`);
 }
 
 function explain(error: unknown, name: string, output: Output): void {

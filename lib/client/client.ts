@@ -28,6 +28,8 @@ export interface ClientOptions {
   /** By name, as job files say them. The client does not close them. */
   drivers: Readonly<Record<string, Driver>>;
   config: ClientConfig;
+  /** The id of a node that has none yet; absent = a random one. */
+  nodeId?: string;
   /** `host:port` of this agent's HTTP API. */
   httpAddr: string;
   version: string;
@@ -78,7 +80,7 @@ export interface Client {
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const { stateDir } = options.config;
-  const identity = await ensureIdentity(stateDir, options.random);
+  const identity = await ensureIdentity(stateDir, options.random, options.nodeId);
   const db = stateDir === null ? createMemoryClientDb() : openClientDb(stateDir);
   for (const problem of db.problems) options.log.error(problem);
   return new RunningClient(options, identity, db);

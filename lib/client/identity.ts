@@ -11,14 +11,22 @@ export interface NodeIdentity {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Reads the identity from `stateDir`, or makes it there once and for all; without a directory it lives as long as the process. */
-export async function ensureIdentity(stateDir: string | null, random: Random): Promise<NodeIdentity> {
+/**
+ * Reads the identity from `stateDir`, or makes it there once and for all; without a directory it lives as long as the process.
+ * A node that has none yet gets the id that is offered, which derives from the agent's key.
+ */
+export async function ensureIdentity(
+  stateDir: string | null,
+  random: Random,
+  offered?: string | undefined,
+): Promise<NodeIdentity> {
   const fresh = (): string => randomUuid(random);
-  if (stateDir === null) return { nodeId: fresh(), secretId: fresh() };
+  const newId = (): string => offered ?? fresh();
+  if (stateDir === null) return { nodeId: newId(), secretId: fresh() };
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     return {
-      nodeId: await ensureFile(join(stateDir, 'client-id'), fresh),
+      nodeId: await ensureFile(join(stateDir, 'client-id'), newId),
       secretId: await ensureFile(join(stateDir, 'secret-id'), fresh),
     };
   } catch (cause) {

@@ -99,4 +99,13 @@ export interface MeshRpcStreams {
    * For operators and servers only; whoever asks has all rights there.
    */
   'Mesh.Http': { args: object; input: { Data: Uint8Array }; output: { Data: Uint8Array } };
+  /**
+   * A snapshot of the state for a server of the same group: its head (base64) in the arguments, then its bytes, then the
+   * SHA-256 of them. Answered once all of it is stored.
+   */
+  'Raft.Snapshot': {
+    args: { Head: string };
+    input: { Data: Uint8Array } | { Digest: string };
+    output: { Stored: true };
+  };
 }

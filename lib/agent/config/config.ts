@@ -8,6 +8,8 @@ import type { LogLevel } from '../../util/log.js';
 export interface AgentConfig {
   /** `-dev`: server and client at once, raw_exec on, nothing kept. */
   dev: boolean;
+  /** Whether files or flags say what the agent is to be; else its role in the mesh decides. */
+  rolesSaid: boolean;
   region: string;
   datacenter: string;
   /** Null: the name of the host. */
@@ -137,6 +139,9 @@ export interface MeshSection {
   secretFile: string | null;
   voter: 'auto' | 'never';
   relay: boolean;
+  mdns: boolean;
+  advertise: string[];
+  joinKeyFile: string | null;
 }
 
 export interface AclSection {
@@ -181,4 +186,8 @@ export interface AgentFlags {
   networkSpeed?: number | null;
   aclEnabled?: boolean | null;
   httpPort?: number | null;
+  joinKeyFile?: string | null;
+  /** Empty: the local network only. */
+  meshBootstrap?: readonly string[] | null;
+  meshPort?: number | null;
 }

@@ -1,4 +1,5 @@
 import { type Diagnostic, errorAt, hasErrors, type SourceRange } from '../../hcl/index.js';
+import type { MeshRole } from '../../structs/mesh.js';
 import { err, ok, type Result } from '../../util/result.js';
 import { type InterfaceAddress, resolveAddress } from './address.js';
 import type { AgentConfig, AgentFlags } from './config.js';
@@ -21,6 +22,10 @@ export interface ConfigInput {
   readonly files: readonly ConfigFile[];
   readonly flags: AgentFlags;
   readonly dev: boolean;
+  /** Where state is kept when neither files nor flags say so. */
+  readonly dataDirDefault?: string;
+  /** The role that the owner of a data directory has in its mesh: what the agent is where nothing else is said. */
+  readonly roleIn?: (dataDir: string) => MeshRole | undefined;
   /** The addresses of this machine, for `{{ GetPrivateIP }}` and the like. */
   readonly interfaces?: readonly InterfaceAddress[];
 }
@@ -36,7 +41,7 @@ const ROOT: Shape = { kind: 'block', fields: AGENT_FIELDS };
 /** The whole configuration out of its sources: `-dev`'s defaults, over them the files in order, over these the flags. */
 export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagnostic[]> {
   const findings: Findings = { diagnostics: [], replaced: new Map() };
-  let merged: Checked = {};
+  let merged: Checked = input.dataDirDefault === undefined ? {} : { data_dir: input.dataDirDefault };
   for (const { name, source } of input.files) {
     const { root, diagnostics } = parseRaw(source, name);
     findings.diagnostics.push(...diagnostics);
@@ -44,6 +49,11 @@ export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagno
   }
   merged = mergeBlock(merged, flagsAsFile(input.flags), ROOT);
   const config = settle(merged, input.dev);
+  if (!config.rolesSaid && config.dataDir !== null) {
+    const role = input.roleIn?.(config.dataDir);
+    config.server.enabled = role === 'server';
+    config.client.enabled = role === 'server' || role === 'client';
+  }
   if (!hasErrors(findings.diagnostics)) {
     const place = placeOf(input.files);
     for (const problem of [...resolveAddresses(config, input.interfaces ?? []), ...problemsOf(config)]) {
@@ -93,6 +103,11 @@ function flagsAsFile(flags: AgentFlags): Checked {
       network_interface: flags.networkInterface,
       network_speed: flags.networkSpeed,
     }),
+    mesh: section({
+      join_key_file: flags.joinKeyFile,
+      bootstrap: flags.meshBootstrap,
+      port: flags.meshPort,
+    }),
     acl: section({ enabled: flags.aclEnabled }),
   });
   return file ?? {};
@@ -129,7 +144,7 @@ function problemsOf(config: AgentConfig): string[] {
     config.dataDir !==
       null, 'Where to keep state must be said: set data_dir, or use -data-dir (or -dev to keep nothing).');
   require(server.enabled ||
-    client.enabled, 'The agent has nothing to do: set server { enabled = true } or client { enabled = true }, or use -dev.');
+    client.enabled, 'The agent has nothing to do: set server { enabled = true } or client { enabled = true }, use -dev, or join a mesh (meshnomad init, meshnomad join).');
   for (const [key, port] of Object.entries({
     'ports.http': ports.http,
     'ports.rpc': ports.rpc,

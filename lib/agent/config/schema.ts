@@ -55,6 +55,12 @@ export const MESH_FIELDS: Fields = {
   voter: choice('auto', 'never'),
   /** Whether traffic of other members may be relayed through this one. */
   relay: flag,
+  /** Whether to look for members on the local network by multicast. */
+  mdns: flag,
+  /** Further addresses "host:port" under which others reach this machine, such as a port that a router forwards. */
+  advertise: texts,
+  /** A file with the invite to join with; read when this machine is in no mesh yet. */
+  join_key_file: text,
 };
 
 /** Every key of an agent's configuration: Nomad's, and `mesh`. */

@@ -24,6 +24,7 @@ export function settle(checked: Checked, dev: boolean): AgentConfig {
   const limits = root.section('limits');
   return {
     dev,
+    rolesSaid: dev || root.section('server').has('enabled') || root.section('client').has('enabled'),
     region: root.get('region', 'global'),
     datacenter: root.get('datacenter', 'dc1'),
     nodeName: root.text('name'),
@@ -197,6 +198,9 @@ function meshOf(mesh: Picker, dev: boolean): MeshSection {
     secretFile: mesh.get<string | null>('secret_file', null),
     voter: mesh.get('voter', 'auto'),
     relay: mesh.get('relay', true),
+    mdns: mesh.get('mdns', !dev),
+    advertise: mesh.get('advertise', []),
+    joinKeyFile: mesh.text('join_key_file'),
   };
 }
 

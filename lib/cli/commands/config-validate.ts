@@ -21,7 +21,7 @@ twice, by two parsers.`,
       output.error(read.error);
       return 1;
     }
-    const worked = await settingsFromConfig(read.value.config, VERSION);
+    const worked = await settingsFromConfig(read.value.config, { version: VERSION });
     if (!worked.ok) {
       output.error(worked.error);
       return 1;

@@ -8,7 +8,6 @@ import { createNode } from './node.js';
 import type { DhtNetworkOptions } from './options.js';
 import { keptPort } from './port-file.js';
 
-export { type KeptAddressBook, openAddressBook } from './address-file.js';
 export type { DhtNetworkOptions } from './options.js';
 
 const entropy: Random = { next: () => randomInt(2 ** 48 - 1) / (2 ** 48 - 1) };

@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { MeshError } from '../../structs/errors.js';
+import { byteStream } from '../../transport/byte-stream.js';
+import { ensureIdentity } from '../../transport/identity.js';
+import { openMeshHome } from '../../transport/mesh-home.js';
+import type { Peer } from '../../transport/peers.js';
+import { silentLog } from '../../util/log.js';
+import type { MeshSettings } from '../settings.js';
+import { readKeptNetwork } from './kept-network.js';
+import { type Member, openMember } from './member.js';
+
+/** How long a command waits for a link to any server. */
+const LINK_WAIT_MS = 20_000;
+
+/** A person's way to the API of the mesh, from wherever the command line runs. */
+export interface OperatorApi {
+  /** A connection to the API of the server that answered first, as bytes. */
+  open(): Duplex;
+  /** `via nas, direct, 14 ms`. */
+  describe(): string;
+  close(): Promise<void>;
+}
+
+/** The network settings of a profile: as they were when its owner logged in. */
+export function profileNetwork(profile: string): MeshSettings {
+  const folder = join(profile, 'mesh');
+  const kept = readKeptNetwork(folder);
+  return {
+    folder,
+    bootstrap: kept?.bootstrap ?? 'public',
+    port: null,
+    hints: kept?.hints ?? [],
+    mdns: true,
+    relay: false,
+    advertise: [],
+    joinKeyFile: null,
+  };
+}
+
+/**
+ * Links to whichever server answers first with the key in a profile. Rejects with MeshError E_TIMEOUT that says what was tried.
+ */
+export async function openOperatorApi(options: { profile: string; version: string }): Promise<OperatorApi> {
+  const { profile, version } = options;
+  const member = await openMember({
+    home: openMeshHome(join(profile, 'mesh')),
+    identity: ensureIdentity(profile),
+    settings: profileNetwork(profile),
+    // Commands run side by side: none of them has a port of its own.
+    keepPort: false,
+    served: { handlers: {}, streamHandlers: {} },
+    log: silentLog,
+    random: { next: Math.random },
+    version,
+  });
+  try {
+    const peer = await firstServer(member);
+    await refresh(member, peer);
+    return {
+      open: () => byteStream(member.peers.caller(peer.key).stream('Mesh.Http', {})),
+      describe: () => describePeer(peer),
+      close: () => member.close(),
+    };
+  } catch (error) {
+    await member.close();
+    throw error;
+  }
+}
+
+/** `via nas, direct, 14 ms`. */
+export function describePeer({ claims, report }: Peer): string {
+  const { Kind } = report.Path;
+  const way = Kind === 'local' ? 'local network' : Kind;
+  return `via ${claims.Name}, ${way}, ${report.RttMs < 10 ? report.RttMs.toFixed(1) : Math.round(report.RttMs)} ms`;
+}
+
+function firstServer(member: Member): Promise<Peer> {
+  const { peers, servers, nameOf } = member;
+  const keys = servers();
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const names = keys.map(nameOf).join(', ');
+      const problems = peers.report().Problems;
+      reject(
+        new MeshError(
+          'E_TIMEOUT',
+          `no server of the mesh "${member.roster.info().Name}" answered within ${LINK_WAIT_MS / 1000} s (tried: ${names})${problems.map((line) => `\n  ${line}`).join('')}`,
+        ),
+      );
+    }, LINK_WAIT_MS);
+    peers.onLink((peer, up) => {
+      if (!up || !keys.includes(peer.key)) return;
+      clearTimeout(timer);
+      resolve(peer);
+    });
+    peers.keep(keys);
+    peers.start().catch((error: Error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+  });
+}
+
+/** A profile that lay in a drawer: its certificate may have ended, and servers may have come. */
+async function refresh({ roster, peers }: Member, { key }: Peer): Promise<void> {
+  const caller = peers.caller(key);
+  const { NotAfter } = roster.own().claims;
+  if (NotAfter < Date.now()) {
+    const { Member } = await caller.call('Mesh.Renew', { Key: peers.key }, { timeoutMs: 10_000 });
+    roster.renew(Member.Chain);
+  }
+  // What is new counts from the next command on: this one need not wait for it.
+  caller.call('Mesh.Roster', { Key: peers.key, AllowStale: true }, { timeoutMs: 10_000 }).then(
+    (reply) => roster.update(reply),
+    () => {},
+  );
+}

@@ -1,0 +1,117 @@
+import { Duplex } from 'node:stream';
+import { MeshError } from '../../structs/errors.js';
+import type { NodeKey } from '../../structs/mesh.js';
+import type { Peer, Peers } from '../../transport/peers.js';
+import type { RemoteServer } from '../remote-server.js';
+
+/** How long a call waits for a link to any server before it fails. */
+const LINK_WAIT_MS = 5_000;
+/** A server that knew no leader is passed over for so long, where another is linked. */
+const LEADERLESS_MS = 5_000;
+
+export interface MeshServersOptions {
+  peers: Pick<Peers, 'linked' | 'onLink' | 'caller' | 'key'>;
+  /** Everybody who may serve, as known now. */
+  servers: () => readonly NodeKey[];
+  nameOf: (key: NodeKey) => string;
+  /** Milliseconds that only go forward. */
+  monotonicMs: () => number;
+}
+
+/**
+ * The servers of the mesh as one: asked is the one asked before while its link stands, else the best of those that are linked.
+ * Links are kept by the link manager; when one is lost the next call goes to another server at once.
+ */
+export function meshServers(options: MeshServersOptions): RemoteServer {
+  const { peers, servers, nameOf, monotonicMs } = options;
+  const leaderlessUntil = new Map<NodeKey, number>();
+  const waiters = new Set<() => void>();
+  let current: NodeKey | undefined;
+  let closed = false;
+
+  const candidates = (): Peer[] => {
+    const wanted = new Set(servers());
+    return peers.linked().filter(({ key }) => wanted.has(key));
+  };
+  const isLeaderless = (key: NodeKey): boolean => (leaderlessUntil.get(key) ?? 0) > monotonicMs();
+
+  /** The server to ask now; undefined when none is linked. */
+  const pick = (): NodeKey | undefined => {
+    const linked = candidates();
+    const same = linked.find(({ key }) => key === current);
+    if (same && !isLeaderless(same.key)) return same.key;
+    const [best] = linked.sort((a, b) => costOf(a) - costOf(b));
+    current = best?.key;
+    return current;
+  };
+  const costOf = ({ key, report }: Peer): number =>
+    (isLeaderless(key) ? 1e6 : 0) + (report.Path.Kind === 'relayed' ? 1e3 : 0) + report.RttMs;
+
+  peers.onLink((_, up) => {
+    if (up) for (const wake of [...waiters]) wake();
+  });
+
+  const noServer = (): MeshError => {
+    const names = servers().map(nameOf);
+    return new MeshError(
+      'E_NO_LEADER',
+      names.length === 0
+        ? 'this machine knows no server of its mesh yet'
+        : `no server of the mesh is linked (tried: ${names.join(', ')}); "meshnomad net" says more`,
+    );
+  };
+
+  function ready(signal: AbortSignal | undefined): Promise<NodeKey> {
+    if (closed) return Promise.reject(new MeshError('E_TIMEOUT', 'this agent shuts down'));
+    const key = pick();
+    if (key !== undefined) return Promise.resolve(key);
+    return new Promise((resolve, reject) => {
+      const end = (found: NodeKey | undefined): void => {
+        clearTimeout(timer);
+        waiters.delete(look);
+        signal?.removeEventListener('abort', giveUp);
+        if (found !== undefined) resolve(found);
+        else reject(noServer());
+      };
+      const look = (): void => {
+        const found = closed ? undefined : pick();
+        if (found !== undefined || closed) end(found);
+      };
+      const giveUp = (): void => end(undefined);
+      const timer = setTimeout(giveUp, LINK_WAIT_MS);
+      signal?.addEventListener('abort', giveUp, { once: true });
+      waiters.add(look);
+    });
+  }
+
+  return {
+    get linked() {
+      return candidates().length > 0;
+    },
+    get current() {
+      const key = current;
+      return key !== undefined && candidates().some((peer) => peer.key === key) ? nameOf(key) : '';
+    },
+    async call(method, args, callOptions) {
+      const key = await ready(callOptions?.signal);
+      try {
+        return await peers.caller(key).call(method, args, callOptions);
+      } catch (error) {
+        if (error instanceof MeshError && error.code === 'E_NO_LEADER')
+          leaderlessUntil.set(key, monotonicMs() + LEADERLESS_MS);
+        throw error;
+      }
+    },
+    stream(method, args) {
+      const key = pick();
+      if (key !== undefined) return peers.caller(key).stream(method, args);
+      const refused = new Duplex({ objectMode: true, read() {}, write: (_chunk, _encoding, done) => done() });
+      process.nextTick(() => refused.destroy(noServer()));
+      return refused;
+    },
+    close() {
+      closed = true;
+      for (const wake of [...waiters]) wake();
+    },
+  };
+}

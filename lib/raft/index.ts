@@ -5,6 +5,7 @@
  *
  * The host's loop: `while (raft.hasReady()) { const ready = raft.ready(); …do what Ready says…; raft.advance() }`.
  */
+export { decodeMessage, encodeMessage } from './codec.js';
 export type { Membership, MembershipChange } from './membership.js';
 export { decodeMembership, encodeMembership, NO_MEMBERS } from './membership.js';
 export type * from './messages.js';

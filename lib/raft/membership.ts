@@ -37,11 +37,27 @@ export function encodeMembership(membership: Membership): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ v: 1, voters: membership.voters, learners: membership.learners }));
 }
 
+/** Reads the payload of a config entry that another server sent. */
+export function parseMembership(data: Uint8Array): Result<Membership, string> {
+  try {
+    const { v, voters, learners } = JSON.parse(new TextDecoder().decode(data)) ?? {};
+    if (v !== 1) return err(`membership of unknown version ${v}`);
+    if (isIds(voters) && isIds(learners)) return ok({ voters, learners });
+  } catch {
+    // Said below.
+  }
+  return err('a membership that cannot be read');
+}
+
+function isIds(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((id) => typeof id === 'string');
+}
+
 /** Reads a config entry of this server's own log or of its leader: a damaged one is a bug, for the log is checksummed. */
 export function decodeMembership(data: Uint8Array): Membership {
-  const { v, voters, learners } = JSON.parse(new TextDecoder().decode(data)) as Membership & { v: number };
-  assert(v === 1, `membership entry of unknown version ${v}`);
-  return { voters, learners };
+  const parsed = parseMembership(data);
+  assert(parsed.ok, 'membership: what is in the log can be read');
+  return parsed.value;
 }
 
 /** The memberships that the log holds. The newest counts as soon as it is in the log, committed or not (thesis §4.1). */

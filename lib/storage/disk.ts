@@ -10,9 +10,11 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { MeshError } from '../structs/errors.js';
+import type { Lock } from './lock.js';
 
 /**
  * The few things that durable stores ask of a file system. Reads and writes go to the page cache and are synchronous;
@@ -29,6 +31,10 @@ export interface Disk {
   remove(path: string): void;
   /** Makes names in a folder durable: needed after create, rename and remove. */
   syncDir(path: string): Promise<void>;
+  /** Something that stays with a folder as long as it lies where it was made, and differs in a copy; '' or absent = unknown. */
+  place?(path: string): string;
+  /** Keeps others out of a folder, in place of a lock file there. */
+  lock?(path: string): Lock;
 }
 
 export interface DiskFile {
@@ -69,6 +75,10 @@ export const nodeDisk: Disk = {
     } finally {
       closeSync(fd);
     }
+  },
+  place(path) {
+    // The inode number alone: the time of birth is not kept by every file system, and Node then shows another time.
+    return String(statSync(path, { bigint: true }).ino);
   },
 };
 

@@ -4,6 +4,8 @@
  */
 export type { Disk, DiskFile } from './disk.js';
 export { nodeDisk, storageError } from './disk.js';
+export type { Instance, InstanceStore } from './instance.js';
+export { memoryInstance, openInstance } from './instance.js';
 export type { Lock } from './lock.js';
 export { acquireLock } from './lock.js';
 export { openRaftLog } from './raft-log.js';

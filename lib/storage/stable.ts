@@ -5,10 +5,10 @@ import { MeshError } from '../structs/errors.js';
 import { crc32c } from './crc32c.js';
 import type { Disk } from './disk.js';
 import { nodeDisk, storageError } from './disk.js';
+import { readSmallFile, replaceSmallFile } from './small-file.js';
 
 const NAME = 'vote.json';
 const VERSION = 1;
-const SIZE_MAX = 4096;
 
 /**
  * Term and vote in a small file that is replaced as a whole: written beside, synced, renamed, and the folder synced.
@@ -20,7 +20,8 @@ export function openStable(folder: string, options: { disk?: Disk } = {}): Stabl
   let state: HardState;
   try {
     disk.makeDir(folder);
-    state = disk.list(folder).includes(NAME) ? parse(readAll(disk, path), path) : EMPTY_HARD_STATE;
+    const text = readSmallFile(disk, folder, NAME);
+    state = text === null ? EMPTY_HARD_STATE : parse(text, path);
   } catch (error) {
     throw storageError('read', path, error);
   }
@@ -28,15 +29,7 @@ export function openStable(folder: string, options: { disk?: Disk } = {}): Stabl
     load: () => state,
     async save(next) {
       try {
-        const file = disk.open(`${path}.tmp`, 'create');
-        try {
-          file.write(print(next), 0);
-          await file.sync();
-        } finally {
-          file.close();
-        }
-        disk.rename(`${path}.tmp`, path);
-        await disk.syncDir(folder);
+        await replaceSmallFile(disk, folder, NAME, print(next));
         state = next;
       } catch (error) {
         throw storageError('write', path, error);
@@ -56,25 +49,13 @@ export function memoryStable(): StableStore {
   };
 }
 
-function readAll(disk: Disk, path: string): string {
-  const file = disk.open(path, 'read');
-  try {
-    const bytes = new Uint8Array(SIZE_MAX);
-    return new TextDecoder().decode(bytes.subarray(0, file.read(bytes, 0)));
-  } finally {
-    file.close();
-  }
-}
-
 function checksum(state: HardState): number {
   return crc32c(new TextEncoder().encode(JSON.stringify([state.term, state.vote, state.commit])));
 }
 
-function print(state: HardState): Uint8Array {
+function print(state: HardState): string {
   const { term, vote, commit } = state;
-  return new TextEncoder().encode(
-    `${JSON.stringify({ format: VERSION, term, vote, commit, crc32c: checksum(state) })}\n`,
-  );
+  return `${JSON.stringify({ format: VERSION, term, vote, commit, crc32c: checksum(state) })}\n`;
 }
 
 function parse(text: string, path: string): HardState {

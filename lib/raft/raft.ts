@@ -49,6 +49,8 @@ export type Refusal =
 export class Raft {
   readonly #state: RaftState;
   #underWay: Ready | null = null;
+  /** The ready() under way makes a term or a vote durable. */
+  #voteUnderWay = false;
   #handedOut: { hardState: HardState; role: Role; leader: string };
 
   constructor(options: RaftOptions) {
@@ -333,8 +335,30 @@ export class Raft {
     state.outboxAfterPersist = [];
     state.reads = [];
     this.#underWay = ready;
+    this.#voteUnderWay = voteChanged;
     this.#handedOut = { hardState: now, role: state.role, leader: state.leader };
     return ready;
+  }
+
+  /** Does takeMessages() have any, as far as can be said without making them? */
+  get hasMessages(): boolean {
+    const { outbox, hasNews } = this.#state;
+    return outbox.length > 0 || hasNews.entries || hasNews.round;
+  }
+
+  /**
+   * Messages that need not wait for the write under way: with a slow disk too a leader's heartbeats go out in time, and
+   * others write at the same time as it does (thesis §10.2.1). May be called at any time.
+   */
+  takeMessages(): readonly Message[] {
+    const state = this.#state;
+    const { term, vote } = this.#handedOut.hardState;
+    // Nobody may hear of a term before it is durable.
+    if (this.#voteUnderWay || state.term !== term || state.vote !== vote) return [];
+    tellNews(state);
+    const messages = state.outbox;
+    state.outbox = [];
+    return messages;
   }
 
   /** Everything of the last ready() is done: written, sent, applied. */
@@ -342,6 +366,7 @@ export class Raft {
     const done = this.#underWay;
     assert(done !== null, 'raft: advance() follows ready()');
     this.#underWay = null;
+    this.#voteUnderWay = false;
     const { log } = this.#state;
     if (done.snapshot !== null) log.installed(done.snapshot);
     const applied = done.committed.at(-1);

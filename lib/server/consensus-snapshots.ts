@@ -22,6 +22,8 @@ export class Snapshotter {
   /** The one being written, or one that is done. */
   #work: Promise<void> = Promise.resolve();
   #busy = false;
+  /** Indexes of snapshots on their way to others: the log is kept from there on, or they would arrive in vain. */
+  readonly #held = new Map<string, number>();
 
   constructor(parts: { stores: Stores; fsm: StateMachine; log: Log; everyBytes: number; latest: SnapshotMeta | null }) {
     this.#stores = parts.stores;
@@ -35,6 +37,32 @@ export class Snapshotter {
 
   get latest(): SnapshotMeta | null {
     return this.#latest;
+  }
+
+  /** A snapshot is on its way to a member; until it is released the log is kept from there on. */
+  hold(member: string, index: number): void {
+    this.#held.set(member, index);
+  }
+
+  release(member: string): void {
+    this.#held.delete(member);
+  }
+
+  /** Runs `receive` while no snapshot of one's own is written. */
+  async whileIdle(receive: () => Promise<void>): Promise<void> {
+    while (this.#busy) await this.#work.catch(() => {});
+    this.#busy = true;
+    this.#work = receive().finally(() => {
+      this.#busy = false;
+    });
+    await this.#work;
+  }
+
+  /** The state was replaced by a snapshot of the leader. */
+  installed(meta: SnapshotMeta): void {
+    this.#latest = meta;
+    this.#bytes = 0;
+    this.#dueBytes = this.#nextDue();
   }
 
   #nextDue(): number {
@@ -59,12 +87,15 @@ export class Snapshotter {
     try {
       await snapshots.save(meta, stream);
       const before = this.#latest;
+      // A leader's newer one was installed meanwhile.
+      if (before !== null && before.index >= meta.index) return;
       this.#latest = meta;
       this.#dueBytes = this.#nextDue();
       // The log still reaches back to the snapshot before: should this one turn out damaged, nothing is lost.
       if (before !== null) {
-        await log.compact(before.index);
-        raft.compacted(before.index);
+        const index = Math.min(before.index, ...this.#held.values());
+        await log.compact(index);
+        raft.compacted(index);
       }
       this.#log.info('took a snapshot', { index: meta.index, bytes: snapshots.bytes(meta) });
     } catch (error) {
@@ -77,6 +108,6 @@ export class Snapshotter {
 
   /** Resolves when no snapshot is being written. */
   async idle(): Promise<void> {
-    await this.#work;
+    await this.#work.catch(() => {});
   }
 }

@@ -1,19 +1,23 @@
 import { join } from 'node:path';
-import type { LogStore, SnapshotMeta, SnapshotStore, StableStore } from '../raft/index.js';
-import { encodeMembership } from '../raft/index.js';
-import type { Disk, Lock } from '../storage/index.js';
+import type { LogStore, Membership, SnapshotMeta, SnapshotStore, StableStore } from '../raft/index.js';
+import { decodeMembership, encodeMembership, NO_MEMBERS } from '../raft/index.js';
+import type { Disk, Instance, InstanceStore, Lock } from '../storage/index.js';
 import {
   acquireLock,
+  memoryInstance,
   memoryRaftLog,
   memorySnapshots,
   memoryStable,
   nodeDisk,
+  openInstance,
   openRaftLog,
   openSnapshots,
   openStable,
 } from '../storage/index.js';
 import { MeshError } from '../structs/errors.js';
 import type { Log } from '../util/log.js';
+import type { Random } from '../util/random.js';
+import { randomInt } from '../util/random.js';
 import type { StateMachine } from './ports.js';
 
 /** What consensus keeps: on disk, or in memory for an agent without state. */
@@ -21,6 +25,7 @@ export interface Stores {
   readonly log: LogStore;
   readonly stable: StableStore;
   readonly snapshots: SnapshotStore;
+  readonly instance: InstanceStore;
   readonly lock: Lock;
 }
 
@@ -33,38 +38,39 @@ export async function openStores(options: {
 }): Promise<Stores> {
   if (options.dataDir === null) {
     const lock = { release() {} };
-    return { log: memoryRaftLog(), stable: memoryStable(), snapshots: memorySnapshots(), lock };
+    const snapshots = memorySnapshots();
+    return { log: memoryRaftLog(), stable: memoryStable(), snapshots, instance: memoryInstance(), lock };
   }
   const folder = join(options.dataDir, 'raft');
   const { disk = nodeDisk, segmentBytes, log } = options;
-  const lock = acquireLock(folder);
+  const lock = disk.lock?.(folder) ?? acquireLock(folder);
   try {
+    const instance = openInstance(folder, { disk });
     const stable = openStable(folder, { disk });
     const onDamaged = (error: MeshError): void => log.warn('a snapshot is passed over', { error: error.message });
     const snapshots = openSnapshots(join(folder, 'snapshots'), { disk, onDamaged });
     const raftLog = await openRaftLog(join(folder, 'log'), { disk, ...(segmentBytes && { segmentBytes }) });
-    return { log: raftLog, stable, snapshots, lock };
+    return { log: raftLog, stable, snapshots, instance, lock };
   } catch (error) {
     lock.release();
     throw error;
   }
 }
 
-/** Founds a group of one voter where nothing is stored yet, if asked; else checks that what is stored belongs together. */
-export async function prepareStores(stores: Stores, options: { id: string; found: boolean }): Promise<void> {
-  const { id, found } = options;
+/** Founds a group of one voter where nothing is stored yet. */
+export async function foundGroup(stores: Stores, id: string): Promise<void> {
   const { log, stable, snapshots } = stores;
-  const snapshot = snapshots.latest();
   const state = stable.load();
-  if (log.lastIndex() === 0 && snapshot === null && state.commit === 0) {
-    if (!found) return;
-    // The term first: a crash between the two writes leaves an empty log, which is founded again.
-    await stable.save({ term: Math.max(1, state.term), vote: state.vote, commit: 0 });
-    const data = encodeMembership({ voters: [id], learners: [] });
-    await log.append([{ term: 1, index: 1, type: 'config', data }]);
-    return;
-  }
-  if (snapshot !== null && log.lastIndex() < snapshot.index) await log.reset(snapshot);
+  if (log.lastIndex() > 0 || snapshots.latest() !== null || state.commit > 0) return;
+  // The term first: a crash between the two writes leaves an empty log, which is founded again.
+  await stable.save({ term: Math.max(1, state.term), vote: state.vote, commit: 0 });
+  const data = encodeMembership({ voters: [id], learners: [] });
+  await log.append([{ term: 1, index: 1, type: 'config', data }]);
+}
+
+/** Checks that what is stored belongs together. Throws E_STORAGE when something is missing that others count on. */
+export function checkStores({ log, stable }: Stores): void {
+  const state = stable.load();
   const last = log.lastIndex();
   if (last < state.commit) {
     throw lost(`the raft log ends at entry ${last}, though ${state.commit} were committed`);
@@ -77,7 +83,8 @@ export async function prepareStores(stores: Stores, options: { id: string; found
 
 /**
  * Restores the newest snapshot that is whole, and returns it: null when the log holds everything from its beginning.
- * Throws E_STORAGE when what it misses is nowhere.
+ * A log that does not reach the snapshot, or disagrees with it, begins anew after it. Throws E_STORAGE when what is
+ * missing is nowhere.
  */
 export async function restoreSnapshot(stores: Stores, fsm: StateMachine, log: Log): Promise<SnapshotMeta | null> {
   const first = stores.log.firstIndex();
@@ -85,15 +92,82 @@ export async function restoreSnapshot(stores: Stores, fsm: StateMachine, log: Lo
     if (meta.index + 1 < first) break;
     try {
       await fsm.restore(stores.snapshots.open(meta), meta.index);
-      log.info('restored from a snapshot', { index: meta.index, term: meta.term });
-      return meta;
     } catch (error) {
       if (!(error instanceof MeshError) || error.code !== 'E_STORAGE') throw error;
       log.warn('a snapshot is passed over, the one before it is tried', { error: error.message });
+      continue;
     }
+    log.info('restored from a snapshot', { index: meta.index, term: meta.term });
+    await beginLogAfter(stores, meta);
+    return meta;
   }
   if (first > 1) throw lost(`entries before ${first} are in no snapshot that can be read`);
   return null;
+}
+
+/** A leader's snapshot arrived here, and the power failed before the log began anew after it. */
+async function beginLogAfter({ log, stable }: Stores, meta: SnapshotMeta): Promise<void> {
+  if (log.term(meta.index) === meta.term) return;
+  const state = stable.load();
+  // The term first: a log of a term that the vote is not of would not be started from.
+  if (state.term < meta.term) await stable.save({ term: meta.term, vote: '', commit: state.commit });
+  await log.reset(meta);
+}
+
+/** The newest membership that is stored, committed or not. */
+export function storedMembership({ log }: Stores, snapshot: SnapshotMeta | null): Membership {
+  const at = log.configIndexes().at(-1) ?? 0;
+  const entry = at > (snapshot?.index ?? 0) ? log.entries(at, at, 0)[0] : undefined;
+  if (entry !== undefined) return decodeMembership(entry.data);
+  return snapshot?.membership ?? NO_MEMBERS;
+}
+
+/**
+ * Notes that the data is opened once more. Data without an owner that holds anything is this server's, from a version that
+ * kept no instance. A copy of the data becomes another instance, which its group must admit; one that is alone in its
+ * group has nobody who counts on what the original promised. Throws E_CONFLICT for another server's data.
+ */
+export async function openLife(
+  stores: Stores,
+  options: { id: string; membership: Membership; random: Random; log: Log },
+): Promise<Instance> {
+  const { id, membership, random, log } = options;
+  const { voters, learners } = membership;
+  const kept = stores.instance.load();
+  const owner = kept?.id ?? (voters.length === 0 || [...voters, ...learners].includes(id) ? id : voters.join(', '));
+  if (owner !== id) {
+    throw new MeshError(
+      'E_CONFLICT',
+      `this data directory belongs to server ${owner}, this is ${id}: ` +
+        'use another data directory, or bring back the identity that belongs to this one',
+    );
+  }
+  const alone = voters.length === 1 && voters[0] === id;
+  let life: Instance;
+  if (kept === null) {
+    life = { id, instance: newInstance(random), starts: 1, admitted: voters.length > 0 };
+  } else if (stores.instance.moved) {
+    log.warn(
+      alone
+        ? 'the data was moved or restored: it is this group’s now'
+        : 'the data was moved or restored: this server takes part again once the leader has admitted it anew',
+    );
+    life = { id, instance: newInstance(random), starts: 1, admitted: alone };
+  } else {
+    life = { ...kept, starts: kept.starts + 1 };
+  }
+  await stores.instance.save(life);
+  return life;
+}
+
+/** A name for data that has none yet. */
+export function newInstance(random: Random): string {
+  const half = (): string =>
+    randomInt(random, 2 ** 32)
+      .toString(16)
+      .padStart(8, '0');
+  // All zeros stand for nobody.
+  return `1${half().slice(1)}${half()}`;
 }
 
 function lost(what: string): MeshError {

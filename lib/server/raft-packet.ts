@@ -15,8 +15,6 @@ const VERSION = 1;
 const FLAG_STRANGER = 1;
 const FLAG_ADMITTED = 2;
 const INSTANCE_BYTES = 8;
-/** Bytes of messages in one packet, unless a single one is larger. */
-export const PACKET_BYTES_MAX = 512 * 1024;
 
 /** One life of a server's data: who it is, and how often it was opened. A copy of older data shows by either. */
 export interface Life {
@@ -35,10 +33,10 @@ export interface Packet {
   readonly stranger: boolean;
   /** The receiver, a stranger until now, has been admitted as it is. */
   readonly admitted: boolean;
-  /** The sender's clock, in whole milliseconds from anywhere; 0 = none. */
-  readonly stampMs: number;
+  /** From the sender's clock; comes back as an echo. 0 = none. */
+  readonly stamp: number;
   /** The stamp of the heartbeat that this answers; 0 = none. */
-  readonly echoMs: number;
+  readonly echo: number;
   /** How long a tick of the leader's group is; 0 = from somebody else. */
   readonly tickMs: number;
   readonly messages: readonly Message[];
@@ -51,7 +49,7 @@ export function encodePacket(packet: Packet): Uint8Array {
   out.byte((packet.stranger ? FLAG_STRANGER : 0) | (packet.admitted ? FLAG_ADMITTED : 0));
   writeLife(out, packet.life);
   writeLife(out, packet.toLife);
-  out.number(packet.stampMs).number(packet.echoMs).number(packet.tickMs);
+  out.number(packet.stamp).number(packet.echo).number(packet.tickMs);
   for (const body of bodies) out.bytes(body);
   return out.done();
 }
@@ -65,7 +63,7 @@ export function decodePacket(bytes: Uint8Array, between: { from: string; to: str
   const flags = input.byte();
   const life = readLife(input);
   const toLife = readLife(input);
-  const head = { stampMs: input.number(), echoMs: input.number(), tickMs: input.number() };
+  const head = { stamp: input.number(), echo: input.number(), tickMs: input.number() };
   const messages: Message[] = [];
   while (input.ok && input.rest > 0) {
     const message = decodeMessage(input.bytes(), between);

@@ -13,6 +13,7 @@ interface Inode {
 
 interface NameChange {
   readonly folder: string;
+  readonly before: [string, Inode | undefined][];
   readonly undo: () => void;
 }
 
@@ -32,6 +33,8 @@ export class FaultyDisk implements Disk {
   /** After so many more operations that change something the power goes. */
   operationsLeft = Number.POSITIVE_INFINITY;
   operations = 0;
+  /** Where the disk lies: a copy lies elsewhere. */
+  location = 'here';
 
   #change(): void {
     if (this.failing) throw failure('EIO');
@@ -121,7 +124,7 @@ export class FaultyDisk implements Disk {
         else this.#files.set(path, inode);
       }
     };
-    this.#nameChanges.push({ folder, undo });
+    this.#nameChanges.push({ folder, before, undo });
   }
 
   async syncDir(path: string): Promise<void> {
@@ -151,6 +154,26 @@ export class FaultyDisk implements Disk {
     }
     this.operationsLeft = Number.POSITIVE_INFINITY;
     this.failing = false;
+  }
+
+  /** What a power failure now would leave of a file that is replaced as a whole; '' when it is not there. */
+  durableText(path: string): string {
+    let inode = this.#files.get(path);
+    for (const change of this.#nameChanges.toReversed()) {
+      const before = change.before.find(([name]) => name === path);
+      if (before !== undefined) inode = before[1];
+    }
+    return inode === undefined ? '' : new TextDecoder().decode(inode.durable);
+  }
+
+  /** What is on the medium now, on a disk elsewhere. */
+  copy(location: string): FaultyDisk {
+    const other = new FaultyDisk();
+    other.location = location;
+    for (const [path, { durable }] of this.#files) {
+      other.#files.set(path, { current: durable.slice(), durable: durable.slice(), unsynced: [] });
+    }
+    return other;
   }
 
   /** The bytes of a file, to be damaged in place. */

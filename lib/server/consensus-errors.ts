@@ -1,0 +1,31 @@
+import type { Refusal } from '../raft/index.js';
+import { MeshError } from '../structs/errors.js';
+import { assertNever } from '../util/assert.js';
+
+/** Nothing can be written or read for certain, and why. */
+export function noLeader(why: string): MeshError {
+  return new MeshError('E_NO_LEADER', `no leader: ${why}`);
+}
+
+/** A proposal that a new leader may have kept, or not. */
+export function unknownOutcome(): MeshError {
+  return noLeader('another server took over; whether the write was kept is unknown');
+}
+
+/** Raft’s refusal in words. */
+export function refusalError(refusal: Refusal): MeshError {
+  switch (refusal.kind) {
+    case 'notLeader':
+      return noLeader('this server does not lead');
+    case 'transferring':
+      return noLeader(`leadership is going to ${refusal.to}`);
+    case 'busy':
+      return new MeshError('E_TOO_MANY', 'too many writes wait for the disk: retry in a moment');
+    case 'pending':
+      return new MeshError('E_CONFLICT', 'another change of the members is under way: retry when it is done');
+    case 'invalid':
+      return new MeshError('E_BAD_REQUEST', refusal.why);
+    default:
+      return assertNever(refusal);
+  }
+}

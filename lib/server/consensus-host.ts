@@ -1,0 +1,498 @@
+import type { Entry, Membership, MembershipChange, Ready, SnapshotMeta } from '../raft/index.js';
+import { Raft } from '../raft/index.js';
+import { encodeCommand } from '../state/command-codec.js';
+import type { Command } from '../state/commands.js';
+import type { Instance } from '../storage/index.js';
+import { MeshError } from '../structs/errors.js';
+import { assert } from '../util/assert.js';
+import { backoffMs } from '../util/backoff.js';
+import type { ConsensusOptions, ConsensusStats, RunningConsensus } from './consensus.js';
+import { Applier } from './consensus-apply.js';
+import { ELECTION_TICKS, HEARTBEAT_TICKS, needsTicks, Ticker, tickMsFor } from './consensus-clock.js';
+import { DurableSide } from './consensus-durable.js';
+import { noLeader, refusalError, unknownOutcome } from './consensus-errors.js';
+import { GroupSide } from './consensus-group.js';
+import { HandOver } from './consensus-handover.js';
+import { OwnLife } from './consensus-life.js';
+import { PendingReads, PendingWrites } from './consensus-pending.js';
+import type { Snapshotter } from './consensus-snapshots.js';
+import type { HostState } from './consensus-state.js';
+import { notRunning } from './consensus-state.js';
+import type { Stores } from './consensus-stores.js';
+import type { Follower } from './ports.js';
+
+// The host of raft: it carries out what ready() asks for, and nothing is acknowledged before that.
+//
+//     propose ─▶ raft ─▶ one write and one sync for all that came in one turn, or during the sync before ─▶ advance
+//     others ──▶  ▲ │                                                                                        │
+//                 │ └─▶ messages that promise nothing go out at once, the others when the write is done ◀────┤
+//                 └──── the next round: its write is under way while what was committed is applied ◀─────────┘
+//
+// When the disk refuses, the machine is thrown away as a crash would, proposals fail with E_STORAGE, and the host goes
+// on from what is durable as soon as the disk takes writes again; the others elect another leader meanwhile.
+
+const REPAIR_FIRST_MS = 500;
+const REPAIR_MAX_MS = 10_000;
+/** A replay gives other work a turn after so long. */
+const TURN_MS_MAX = 20;
+/** Reads wait for a leader as long as this many shortest elections. */
+const READ_ELECTIONS = 5;
+/** Raft itself gives a transfer up after one; the new leader needs a moment more to be heard. */
+const HAND_OVER_ELECTIONS = 2;
+
+/** Consensus over one raft machine, its stores and its group. */
+export class RaftHost implements RunningConsensus {
+  readonly #options: ConsensusOptions;
+  readonly #stores: Stores;
+  readonly #snapshotter: Snapshotter;
+  /** Null without a transport: alone for ever. */
+  readonly #group: GroupSide | null;
+  readonly #ticker: Ticker;
+  readonly #life: OwnLife;
+  #raft: Raft;
+  #state: HostState = { kind: 'opened' };
+  #applied: number;
+  /** The term in which this server leads and has applied everything before; 0 = it does not. */
+  #ledTerm = 0;
+  #knownLeader = '';
+  /** When a leader was heard last, or this server led. */
+  #contactMs: number;
+  #listeners: ((leads: boolean) => void)[] = [];
+  readonly #writes = new PendingWrites();
+  readonly #applier: Applier;
+  readonly #durable: DurableSide;
+  readonly #reads = new PendingReads();
+  #handOver: HandOver | null = null;
+  #pump: Promise<void> | null = null;
+  #woken = false;
+  #failures = 0;
+  #cancelRepair = (): void => {};
+
+  constructor(options: ConsensusOptions, parts: { stores: Stores; snapshotter: Snapshotter; life: Instance }) {
+    const { timers, now, transport, id, log } = options;
+    this.#options = options;
+    this.#stores = parts.stores;
+    this.#snapshotter = parts.snapshotter;
+    this.#life = new OwnLife({ store: parts.stores.instance, life: parts.life, random: options.random, log });
+    this.#contactMs = now();
+    this.#durable = new DurableSide({ stores: parts.stores, fsm: options.fsm, now, log });
+    this.#applier = new Applier({ fsm: options.fsm, writes: this.#writes, log });
+    this.#applied = parts.snapshotter.latest?.index ?? 0;
+    this.#raft = this.#newRaft();
+    this.#ticker = new Ticker({ timers, now, tick: () => this.#tick() });
+    this.#group = transport
+      ? new GroupSide({
+          id,
+          transport,
+          stores: parts.stores,
+          snapshotter: parts.snapshotter,
+          now,
+          log,
+          host: {
+            raft: () => (this.#takesPart ? this.#raft : null),
+            life: () => this.#life.now,
+            tickMs: () => this.#ticker.tickMs,
+            stepped: (from, tickMs) => this.#stepped(from, tickMs),
+            failed: (error) => this.#fail(error),
+            admitted: () => void this.#becomeAdmitted(),
+            outdated: () => void this.#becomeStranger(),
+          },
+        })
+      : null;
+  }
+
+  /** The machine as it is after a crash: it knows what is durable. */
+  #newRaft(): Raft {
+    const { log, stable } = this.#stores;
+    return new Raft({
+      id: this.#options.id,
+      electionTicks: ELECTION_TICKS,
+      heartbeatTicks: HEARTBEAT_TICKS,
+      random: this.#options.random,
+      log,
+      snapshots: { latest: () => this.#snapshotter.latest },
+      hardState: stable.load(),
+      applied: this.#applied,
+    });
+  }
+
+  get #takesPart(): boolean {
+    return this.#state.kind === 'running' && this.#life.now.admitted;
+  }
+  get id(): string {
+    return this.#options.id;
+  }
+  get isLeader(): boolean {
+    return this.#ledTerm !== 0;
+  }
+  get leader(): string {
+    if (!this.#takesPart) return '';
+    const { leader } = this.#raft;
+    // It leads for others only once it has applied what came before its term.
+    return leader === this.#options.id && !this.isLeader ? '' : leader;
+  }
+  lastContactMs(): number {
+    return this.isLeader ? 0 : Math.max(0, this.#options.now() - this.#contactMs);
+  }
+  onLeadership(listener: (leads: boolean) => void): void {
+    this.#listeners.push(listener);
+  }
+  membership(): Membership {
+    return this.#raft.membership;
+  }
+  followers(): readonly Follower[] {
+    return this.#takesPart ? (this.#group?.followers(this.#raft) ?? []) : [];
+  }
+  lastIndex(): number {
+    return this.#raft.lastIndex;
+  }
+  appliedIndex(): number {
+    return this.#applied;
+  }
+  term(): number {
+    return this.#raft.term;
+  }
+  syncMs(): number | null {
+    return this.#durable.syncMs;
+  }
+  stats(): ConsensusStats {
+    const { term, lastIndex, committed, membership } = this.#raft;
+    return {
+      state: this.#state.kind,
+      admitted: this.#life.now.admitted,
+      term,
+      lastIndex,
+      commitIndex: committed,
+      appliedIndex: this.#applied,
+      snapshotIndex: this.#snapshotter.latest?.index ?? 0,
+      voters: membership.voters,
+    };
+  }
+
+  start(): void {
+    assert(this.#state.kind === 'opened', 'consensus: it is started once');
+    this.#state = { kind: 'running' };
+    if (this.#raft.isSoleVoter) this.#raft.campaign();
+    this.#settle();
+  }
+
+  async propose(command: Command): Promise<{ index: number; result: unknown }> {
+    const refusal = this.#refusal();
+    if (refusal !== null) throw refusal;
+    return this.#proposed(this.#raft.propose(encodeCommand(command)));
+  }
+
+  async change(change: MembershipChange): Promise<{ index: number }> {
+    const refusal = this.#refusal();
+    if (refusal !== null) throw refusal;
+    const { type, id } = change;
+    if (this.#group === null && type !== 'remove') {
+      throw new MeshError('E_NOT_SUPPORTED', `${id} cannot become a member: this server is not linked to a mesh`);
+    }
+    if (type !== 'remove') this.#group?.expect(id);
+    const { index } = await this.#proposed(this.#raft.proposeChange(change));
+    return { index };
+  }
+
+  #proposed(proposed: ReturnType<Raft['propose']>): Promise<{ index: number; result: unknown }> {
+    if (!proposed.ok) throw refusalError(proposed.error);
+    const outcome = this.#writes.wait(proposed.value, this.#raft.term);
+    this.#wake();
+    return outcome;
+  }
+
+  async transferLeadership(to: string): Promise<void> {
+    const refusal = this.#refusal();
+    if (refusal !== null) throw refusal;
+    if (this.#handOver !== null)
+      throw new MeshError('E_CONFLICT', `leadership is going to ${this.#handOver.to} already`);
+    const asked = this.#raft.transferLeadership(to);
+    if (!asked.ok) throw refusalError(asked.error);
+    const handOver = new HandOver({
+      to,
+      limitMs: HAND_OVER_ELECTIONS * this.#ticker.electionMs,
+      timers: this.#options.timers,
+    });
+    this.#handOver = handOver;
+    this.#settle();
+    return handOver.done.finally(() => {
+      this.#handOver = null;
+    });
+  }
+
+  async readIndex(): Promise<number> {
+    // With a disk that refuses writes nothing can change: what is applied here is all that was ever acknowledged.
+    if (this.#state.kind === 'broken' && this.#raft.isSoleVoter) return this.#applied;
+    const refusal = this.#refusalToRead();
+    if (refusal !== null) throw refusal;
+    const read = this.#reads.wait(this.#options.now());
+    this.#wake();
+    return read;
+  }
+
+  #refusal(): MeshError | null {
+    const reason = notRunning(this.#state, this.#life.now.admitted);
+    if (reason !== null || this.isLeader) return reason;
+    return noLeader(this.#raft.role === 'leader' ? 'the log is still being replayed' : 'this server does not lead');
+  }
+
+  #refusalToRead(): MeshError | null {
+    const reason = notRunning(this.#state, this.#life.now.admitted);
+    if (reason !== null || this.isLeader) return reason;
+    const { isSoleVoter, membership } = this.#raft;
+    if (isSoleVoter) return noLeader('the log is still being replayed');
+    return membership.voters.length === 0 ? noLeader('this server waits until a leader adds it to its group') : null;
+  }
+
+  /** Work begins when the present turn is over, so that all that arrives in one turn shares one write. */
+  #wake(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    this.#options.timers.soon(() => {
+      this.#woken = false;
+      if (this.#state.kind !== 'running') return;
+      this.#reads.ask(this.#raft);
+      this.#sendEarly();
+      if (this.#pump !== null || !this.#raft.hasReady()) return;
+      this.#pump = this.#work().finally(() => {
+        this.#pump = null;
+        // What came in between the last look and here.
+        if (this.#state.kind === 'running' && this.#raft.hasReady()) this.#wake();
+      });
+    });
+  }
+
+  /** A write may be under way: what need not wait for it goes out now. */
+  #sendEarly(): void {
+    if (this.#group === null || !this.#takesPart || !this.#raft.hasMessages) return;
+    try {
+      this.#group.send(this.#raft.takeMessages());
+    } catch (error) {
+      // What is to be sent is read from the disk.
+      this.#fail(error);
+    }
+  }
+
+  async #work(): Promise<void> {
+    let turnBegan = this.#options.now();
+    while ((this.#state.kind === 'running' || this.#state.kind === 'closed') && this.#raft.hasReady()) {
+      let ready: Ready;
+      try {
+        ready = this.#raft.ready();
+        await this.#round(ready);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      if (!ready.mustSync && this.#options.now() - turnBegan > TURN_MS_MAX) {
+        await new Promise<void>((resolve) => this.#options.timers.soon(resolve));
+        turnBegan = this.#options.now();
+      }
+      if (ready.mustSync) turnBegan = this.#options.now();
+      this.#reads.ask(this.#raft);
+    }
+  }
+
+  /** Does what one ready() asks for. */
+  async #round(ready: Ready): Promise<void> {
+    this.#group?.send(ready.messages);
+    if (ready.snapshot !== null) {
+      await this.#durable.install(ready.snapshot, ready.hardState);
+      this.#replaced(ready.snapshot);
+    }
+    const written = ready.mustSync ? this.#durable.write(ready) : undefined;
+    for (const { context, index } of ready.reads) this.#reads.named(context, index);
+    let defect: unknown;
+    try {
+      this.#apply(ready.committed);
+    } catch (error) {
+      defect = error;
+    }
+    this.#reads.applied(this.#applied);
+    // Whatever applying met, the write under way is waited for: nobody closes a file under it.
+    await written;
+    if (defect !== undefined) throw defect;
+    // Something else may have failed meanwhile: then nothing is promised any more.
+    if (this.#state.kind !== 'running' && this.#state.kind !== 'closed') return;
+    this.#group?.send(ready.messagesAfterPersist);
+    this.#raft.advance();
+    this.#failures = 0;
+    this.#settle();
+  }
+
+  /** The state is now the snapshot's. */
+  #replaced(meta: SnapshotMeta): void {
+    this.#snapshotter.installed(meta);
+    this.#applied = meta.index;
+    this.#writes.rejectUpTo(meta.index, unknownOutcome());
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    let bytes = 0;
+    for (const entry of entries) {
+      this.#applier.apply(entry);
+      this.#applied = entry.index;
+      bytes += entry.data.length;
+    }
+    this.#snapshotter.applied(this.#raft, { index: this.#applied, bytes });
+    // Its own first entry is applied, and so everything before its term.
+    const { role, term, termStart } = this.#raft;
+    if (role === 'leader' && !this.isLeader && this.#takesPart && this.#applied >= termStart) this.#lead(term);
+  }
+
+  #tick(): void {
+    if (!this.#takesPart) return;
+    this.#raft.tick();
+    if (this.#raft.role === 'leader') {
+      this.#ticker.tickMs = tickMsFor(this.#group?.slowestRttMs(this.#raft.membership.voters) ?? 0);
+    }
+    this.#reads.tick(this.#raft, { nowMs: this.#options.now(), patienceMs: READ_ELECTIONS * this.#ticker.electionMs });
+    this.#settle();
+  }
+
+  /** Another server was heard: `from` is '' when only a report came in. */
+  #stepped(from: string, tickMs: number): void {
+    if (from !== '' && from === this.#raft.leader) {
+      this.#contactMs = this.#options.now();
+      // Elections last as long here as the leader thinks they must.
+      if (tickMs > 0) this.#ticker.tickMs = tickMs;
+    }
+    this.#settle();
+  }
+
+  /** Draws the conclusions from whatever raft was told: called after each tick, message and round. */
+  #settle(): void {
+    const { role, term, leader } = this.#raft;
+    if (this.isLeader && (role !== 'leader' || term !== this.#ledTerm || !this.#takesPart)) this.#lead(0);
+    if (leader !== this.#knownLeader) {
+      this.#knownLeader = leader;
+      if (leader !== '' && leader !== this.id) this.#options.log.info('a server leads', { leader, term });
+      if (leader !== '') this.#reads.askAgain(this.#raft);
+    }
+    this.#handOver?.sawLeader(leader);
+    this.#ticker.run(this.#takesPart && needsTicks(this.#raft));
+    if (this.#state.kind === 'running' && (this.#raft.hasReady() || this.#raft.hasMessages)) this.#wake();
+  }
+
+  /** Begins to lead in a term, or with 0 ceases to. */
+  #lead(term: number): void {
+    if ((term !== 0) === this.isLeader) return;
+    this.#ledTerm = term;
+    this.#contactMs = this.#options.now();
+    const leads = term !== 0;
+    this.#options.log.info(leads ? 'this server leads' : 'this server leads no more', {
+      term: this.#raft.term,
+      index: this.#applied,
+    });
+    if (!leads) {
+      this.#group?.stopLeading();
+      // What is committed already will be applied here, and answered then.
+      this.#writes.rejectAfter(this.#raft.committed, unknownOutcome());
+    }
+    for (const listener of this.#listeners) {
+      try {
+        listener(leads);
+      } catch (error) {
+        this.#options.log.error('what follows a change of leadership failed', { leads, error: (error as Error).stack });
+      }
+    }
+  }
+
+  /** Nobody gets an answer that rests on what is not durable. */
+  #fail(cause: unknown): void {
+    const error =
+      cause instanceof MeshError
+        ? cause
+        : new MeshError('E_INTERNAL', `consensus failed: ${(cause as Error).message}`, { cause });
+    const { log } = this.#options;
+    if (this.#state.kind === 'running') this.#group?.handOver(this.#raft);
+    if (error.code === 'E_STORAGE' && this.#state.kind !== 'closed') {
+      this.#state = { kind: 'broken', error };
+      if (this.#failures === 0)
+        log.error('nothing can be written until the disk is well again', { error: error.message });
+      this.#repairLater();
+    } else if (this.#state.kind !== 'closed') {
+      this.#state = { kind: 'halted', error };
+      log.error('consensus has stopped', {
+        error: error.message,
+        stack: cause instanceof MeshError ? '' : (cause as Error).stack,
+      });
+    }
+    this.#giveUp(error);
+  }
+
+  /** Nothing that waits will come to pass here. */
+  #giveUp(error: MeshError): void {
+    this.#ticker.run(false);
+    this.#writes.rejectAfter(0, error);
+    this.#reads.rejectAll(error);
+    this.#handOver?.fail(error);
+    this.#lead(0);
+    this.#group?.stopLeading();
+  }
+
+  #repairLater(): void {
+    const attempt = this.#failures++;
+    const ms = backoffMs({ attempt, baseMs: REPAIR_FIRST_MS, maxMs: REPAIR_MAX_MS, random: this.#options.random });
+    this.#cancelRepair = this.#options.timers.setTimeout(ms, () => {
+      // A read may have failed while a write was under way.
+      this.#pump = (this.#pump ?? Promise.resolve())
+        .then(() => this.#repair())
+        .finally(() => {
+          this.#pump = null;
+          if (this.#state.kind === 'running') this.#wake();
+        });
+    });
+  }
+
+  async #repair(): Promise<void> {
+    try {
+      const begunAnewAt = await this.#durable.repair();
+      if (begunAnewAt !== null) this.#replaced(begunAnewAt);
+      if (this.#state.kind !== 'broken') return;
+      // As after a crash: what was not durable was never acknowledged, and is gone.
+      this.#raft = this.#newRaft();
+      this.#state = { kind: 'running' };
+      if (this.#raft.isSoleVoter) this.#raft.campaign();
+      this.#options.log.info('the disk takes writes again', { index: this.#raft.lastIndex });
+      this.#settle();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #becomeAdmitted(): Promise<void> {
+    await this.#life.admit(
+      () => this.#idle(),
+      () => {
+        if (this.#state.kind === 'running') this.#raft = this.#newRaft();
+      },
+    );
+    this.#settle();
+  }
+
+  async #becomeStranger(): Promise<void> {
+    if (!this.#takesPart) return;
+    const forsaken = this.#life.forsake();
+    this.#giveUp(noLeader('this server waits until the leader admits it'));
+    await forsaken;
+  }
+
+  async #idle(): Promise<void> {
+    while (this.#pump !== null) await this.#pump;
+  }
+
+  async close(): Promise<void> {
+    if (this.#state.kind === 'closed') return;
+    const wasRunning = this.#state.kind === 'running';
+    if (wasRunning) this.#group?.handOver(this.#raft);
+    this.#state = { kind: 'closed' };
+    this.#cancelRepair();
+    await this.#idle();
+    if (wasRunning) await this.#work();
+    this.#giveUp(noLeader('the server is shutting down; whether the write was kept is unknown'));
+    await this.#snapshotter.idle();
+    await this.#durable.close(wasRunning ? this.#applied : null);
+  }
+}

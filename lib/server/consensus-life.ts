@@ -1,0 +1,60 @@
+import type { Instance, InstanceStore } from '../storage/index.js';
+import type { Log } from '../util/log.js';
+import type { Random } from '../util/random.js';
+import { newInstance } from './consensus-stores.js';
+
+/** Whether the group may count on this server's data:
+ *
+ *     stranger ──the leader admits it──▶ admitted ──others know newer data of this server──▶ stranger
+ */
+export class OwnLife {
+  readonly #store: InstanceStore;
+  readonly #random: Random;
+  readonly #log: Log;
+  #now: Instance;
+  #admitting = false;
+
+  constructor(parts: { store: InstanceStore; life: Instance; random: Random; log: Log }) {
+    this.#store = parts.store;
+    this.#random = parts.random;
+    this.#log = parts.log;
+    this.#now = parts.life;
+  }
+
+  get now(): Instance {
+    return this.#now;
+  }
+
+  /**
+   * The leader admits the data as it is. Takes effect, and calls `begin`, once that is durable and nothing is under way here
+   * any more: nothing may be promised before.
+   */
+  async admit(idle: () => Promise<void>, begin: () => void): Promise<void> {
+    if (this.#admitting || this.#now.admitted) return;
+    this.#admitting = true;
+    const life = { ...this.#now, admitted: true };
+    try {
+      await this.#store.save(life);
+      await idle();
+      this.#now = life;
+      begin();
+      this.#log.info('the leader has admitted this server');
+    } catch (error) {
+      // The leader goes on saying so.
+      this.#log.warn('the admission could not be noted', { error: (error as Error).message });
+    } finally {
+      this.#admitting = false;
+    }
+  }
+
+  /** What is here is a copy of older data: what the newer has promised is not known. Takes effect at once. */
+  async forsake(): Promise<void> {
+    this.#log.warn('others know newer data of this server: it takes part again once the leader has admitted it anew');
+    this.#now = { id: this.#now.id, instance: newInstance(this.#random), starts: 1, admitted: false };
+    try {
+      await this.#store.save(this.#now);
+    } catch (error) {
+      this.#log.warn('the new instance could not be noted', { error: (error as Error).message });
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import t from 'tap';
+import { tellStory } from './consensus/story.js';
+
+// npm run sim -- --seeds 2000 for a longer look.
+const SEEDS = Number(process.env['MESHNOMAD_SIM_SEEDS'] ?? 100);
+
+t.test(
+  'whatever fails, consensus keeps its promises, and after healing it moves on',
+  { timeout: 280_000 },
+  async (t) => {
+    const totals = new Map<string, number>();
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      try {
+        const { seen } = await tellStory(seed);
+        for (const [what, count] of Object.entries(seen)) totals.set(what, (totals.get(what) ?? 0) + count);
+      } catch (error) {
+        t.fail(`${(error as Error).message}\nreplay: npm run sim -- --seed ${seed}`);
+        return;
+      }
+    }
+    t.comment(JSON.stringify(Object.fromEntries(totals)));
+    // A simulation in which nothing happens proves nothing.
+    for (const [what, count] of totals) t.ok(count > SEEDS / 20, `${count} ${what}`);
+  },
+);

@@ -17,7 +17,7 @@ const NEXT_ADDRESS_MS = 150;
 const SUSPECT_DELAY_MS = 1_000;
 const SUSPECT_MS = 30_000;
 /** The DHT is asked so much later than an address that may well answer at once. */
-const DHT_DELAY_MS = 250;
+const DHT_DELAY_MS = 100;
 const RELAY_DELAY_MS = 2_000;
 const NEXT_RELAY_MS = 2_500;
 /** hyperdht punches at random ports once in a while only (node.ts). */

@@ -52,6 +52,9 @@ export async function createNode(options: NodeOptions): Promise<DhtNode> {
     ...(own || options.serves ? { ephemeral: false } : {}),
     ...(options.serves ? { firewalled: false } : {}),
   });
+  // The first of all has nobody to tell it its address.
+  if (options.serves && options.host !== undefined && options.port !== 0)
+    node.moved({ host: options.host, port: options.port });
   try {
     await node.bind();
   } catch (error) {

@@ -1,0 +1,173 @@
+// A process with one network over the DHT, for network.test.ts: commands come as lines of JSON on standard input, answers go
+// out as lines of JSON. Usage: node network-peer.js '{"bootstrap":[…],"seed":"…"}'
+import { createInterface } from 'node:readline';
+import { openDhtNetwork } from '../../lib/transport/dht/index.js';
+import { createNode } from '../../lib/transport/dht/node.js';
+import type { Connection, DialOptions, Network } from '../../lib/transport/network.js';
+import type { Address } from '../../lib/transport/tcp.js';
+import { createLog, formatLogLine } from '../../lib/util/log.js';
+import { newIdentity } from '../support/testnet.js';
+
+const HELLO_MS = 2_000;
+const BEAT_MS = 250;
+const SILENCE_MS = 1_500;
+const DIAL_AGAIN_MS = 200;
+
+interface Start {
+  bootstrap: Address[];
+  /** Only a node of the DHT, at these addresses. */
+  serve?: Address[];
+  /** To bind. */
+  host?: string;
+  mdns?: boolean;
+}
+
+interface Command {
+  id: number;
+  do: 'listen' | 'dial' | 'keep' | 'discover' | 'report' | 'refresh' | 'relay' | 'stop';
+  key?: string;
+  dial?: DialOptions;
+  topic?: string;
+}
+
+const start = JSON.parse(process.argv[2] ?? '{}') as Start;
+const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
+// Whoever started it is gone.
+process.stdin.once('close', () => process.exit());
+
+if (start.serve) await serveDht(start.serve, start.bootstrap);
+else await takeCommands(start);
+
+async function serveDht(addresses: readonly Address[], bootstrap: readonly Address[]): Promise<void> {
+  for (const address of addresses) await createNode({ ...address, bootstrap, serves: true });
+  say({ event: 'ready' });
+}
+
+async function takeCommands({ bootstrap, host, mdns = false }: Start): Promise<void> {
+  const log = createLog((record) => process.stderr.write(`${formatLogLine(record, new Date().toISOString())}\n`));
+  const identity = await newIdentity();
+  const network = await openDhtNetwork({
+    identity,
+    bootstrap,
+    port: 49_737,
+    folder: null,
+    mdns,
+    advertise: [],
+    log,
+    ...(host === undefined ? {} : { host }),
+  });
+  network.onChange(() => say({ event: 'changed' }));
+  say({ event: 'ready', key: network.key });
+  for await (const line of createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line) as Command;
+    void act(network, command).then(
+      (value) => say({ id: command.id, value: value ?? null }),
+      (error: Error) => say({ id: command.id, error: error.message }),
+    );
+  }
+}
+
+async function act(network: Network, command: Command): Promise<unknown> {
+  switch (command.do) {
+    case 'listen':
+      return network.listen({ admit: () => true, onConnection: (connection) => answer(network, connection) });
+    case 'dial':
+      return greet(network, command);
+    case 'keep':
+      void keep(network, command);
+      return;
+    case 'discover': {
+      const topic = Buffer.from(command.topic ?? '', 'hex');
+      network.discover([topic], { announce: true, onFound: (found) => say({ event: 'found', ...found }) });
+      return;
+    }
+    case 'report':
+      return network.report();
+    case 'refresh':
+      return network.refresh();
+    case 'relay':
+      return network.serveRelay(() => true);
+    case 'stop':
+      await network.close();
+      setImmediate(() => process.exit());
+      return;
+  }
+}
+
+/** Repeats what it hears; looks around when a connection falls silent, as the links above do. */
+function answer(network: Network, connection: Connection): void {
+  let heardAt = performance.now();
+  const timer = setInterval(() => {
+    if (performance.now() - heardAt < SILENCE_MS) return;
+    connection.stream.destroy();
+    void network.refresh();
+  }, BEAT_MS);
+  connection.stream.on('data', (chunk) => {
+    heardAt = performance.now();
+    connection.stream.write(chunk);
+  });
+  connection.stream.once('close', () => clearInterval(timer));
+}
+
+/** Dials until a hello comes back. */
+async function greet(network: Network, command: Command): Promise<unknown> {
+  const began = performance.now();
+  const { connection, dials } = await connect(network, command);
+  const ms = performance.now() - began;
+  const paths = [connection.path()];
+  connection.stream.on('data', () => {
+    const path = connection.path();
+    if (JSON.stringify(path) !== JSON.stringify(paths.at(-1))) {
+      paths.push(path);
+      say({ event: 'path', path, ms: performance.now() - began });
+    }
+  });
+  const beat = setInterval(() => connection.stream.write('beat'), BEAT_MS);
+  connection.stream.once('close', () => clearInterval(beat));
+  return { ms, dials, path: paths[0] };
+}
+
+async function connect(network: Network, { key = '', dial = {} }: Command) {
+  for (let dials = 1; ; dials++) {
+    const connection = await network.dial(key, dial);
+    connection.stream.write('hello');
+    if (await hears(connection, HELLO_MS)) return { connection, dials };
+    connection.stream.destroy();
+  }
+}
+
+/** Keeps a connection up for ever, and says when one comes up or is lost. */
+async function keep(network: Network, command: Command): Promise<void> {
+  for (;;) {
+    try {
+      const { connection } = await connect(network, command);
+      say({ event: 'up', path: connection.path() });
+      do connection.stream.write('beat');
+      while (await hears(connection, SILENCE_MS, BEAT_MS));
+      connection.stream.destroy();
+      say({ event: 'down' });
+      await network.refresh();
+    } catch (error) {
+      say({ event: 'failed', error: (error as Error).message });
+    }
+    await pause(DIAL_AGAIN_MS);
+  }
+}
+
+async function hears(connection: Connection, limitMs: number, restMs = 0): Promise<boolean> {
+  const heard = await new Promise<boolean>((resolve) => {
+    const timer = setTimeout(() => resolve(false), limitMs);
+    const done = (word: boolean) => () => {
+      clearTimeout(timer);
+      resolve(word);
+    };
+    connection.stream.once('data', done(true));
+    connection.stream.once('close', done(false));
+  });
+  if (heard) await pause(restMs);
+  return heard;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,148 @@
+// The network over the DHT between real processes behind NATs. Run alone it prints what it measured.
+import t from 'tap';
+import { eventually } from '../support/mesh-agent.js';
+import { missingForLabs } from '../support/netlab.js';
+import { type Greeting, type LabPeer, openNetworkLab } from '../support/network-lab.js';
+
+const skip = missingForLabs() ?? false;
+const CONNECTED_MS = 15_000;
+
+type Peer = LabPeer & { key: string };
+
+function row(cell: string, found: Greeting): string {
+  const { ms, dials, path } = found;
+  return `${cell.padEnd(28)} ${path.Kind.padEnd(8)} ${String(Math.round(ms)).padStart(6)} ms${dials > 1 ? ` (${dials} dials)` : ''}`;
+}
+
+t.test('every pair of NATs is passed, through a member that relays where nothing else helps', { skip }, async (t) => {
+  const net = await openNetworkLab({
+    dht: true,
+    homes: {
+      A: { nat: 'open' },
+      B: { nat: 'open' },
+      C: { nat: 'cone', hosts: 2 },
+      D: { nat: 'cone' },
+      E: { nat: 'symmetric', hosts: 2 },
+      F: { nat: 'symmetric' },
+      // The same network as home C has.
+      G: { nat: 'cone', subnet: '192.168.3' },
+    },
+  });
+  t.teardown(() => net.close());
+  const hosts = ['homeA1', 'homeB1', 'homeC1', 'homeC2', 'homeD1', 'homeE1', 'homeE2', 'homeF1', 'homeG1'];
+  const peers = new Map<string, Peer>();
+  await Promise.all(hosts.map(async (host) => peers.set(host, await net.peer(host))));
+  await Promise.all([...peers.values()].map((peer) => peer.listen()));
+  const cells: [string, string, string][] = [
+    ['open / open', 'homeA1', 'homeB1'],
+    ['open / cone', 'homeA1', 'homeC1'],
+    ['open / symmetric', 'homeA1', 'homeE1'],
+    ['cone / open', 'homeC1', 'homeB1'],
+    ['cone / cone', 'homeC1', 'homeD1'],
+    ['cone / symmetric', 'homeC1', 'homeF1'],
+    ['symmetric / open', 'homeE1', 'homeB1'],
+    ['symmetric / cone', 'homeE1', 'homeD1'],
+    ['symmetric / symmetric', 'homeE1', 'homeF1'],
+    ['same home, cone', 'homeC1', 'homeC2'],
+    ['same home, symmetric', 'homeE1', 'homeE2'],
+    ['same subnet on both sides', 'homeC1', 'homeG1'],
+  ];
+  for (const [cell, server, client] of cells) {
+    const [to, from] = [peers.get(server) as Peer, peers.get(client) as Peer];
+    const dial = { addresses: (await to.report()).localAddresses, relays: [net.relay] };
+    const found = await from.dial(to.key, dial);
+    t.comment(row(cell, found));
+    t.ok(found.ms < CONNECTED_MS, `${cell}: ${Math.round(found.ms)} ms`);
+    t.ok(expected(cell).includes(found.path.Kind), `${cell}: ${found.path.Kind}`);
+  }
+});
+
+t.test('two cones meet within a second, nine times of ten', { skip }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'cone' }, B: { nat: 'cone' } } });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([net.peer('homeA1'), net.peer('homeB1')]);
+  await a.listen();
+  const times: number[] = [];
+  for (let i = 0; i < 10; i++) times.push((await b.dial(a.key)).ms);
+  times.sort((x, y) => x - y);
+  t.comment(`cone / cone, ten dials: p50 ${Math.round(times[5] ?? 0)} ms, slowest ${Math.round(times[9] ?? 0)} ms`);
+  t.ok((times[5] ?? Number.POSITIVE_INFINITY) <= 1_000, 'p50');
+  t.ok((times[8] ?? Number.POSITIVE_INFINITY) <= 1_000, 'nine of ten');
+});
+
+t.test('where UDP is blocked it is said, and the local network still works', { skip }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'blocked', hosts: 2 }, B: { nat: 'cone' } } });
+  t.teardown(() => net.close());
+  const [a, c, b] = await Promise.all([net.peer('homeA1'), net.peer('homeA2'), net.peer('homeB1')]);
+  await Promise.all([a.listen(), b.listen()]);
+  const report = await eventually('the diagnosis', async () => {
+    const found = await c.report();
+    return found.nat === 'blocked' ? found : undefined;
+  });
+  t.equal(report.dhtReachable, false);
+  t.match(c.log, /UDP to the internet is blocked/);
+  await t.rejects(c.dial(b.key, { addresses: (await b.report()).localAddresses, timeoutMs: 8_000 }), {
+    message: /UDP to the internet is blocked here/,
+  });
+  const near = await c.dial(a.key, { addresses: (await a.report()).localAddresses });
+  t.equal(near.path.Kind, 'local');
+  t.ok(near.ms < 2_000, `${Math.round(near.ms)} ms`);
+});
+
+t.test('without internet a known address or a question by multicast leads to a member', { skip }, async (t) => {
+  const net = await openNetworkLab({ dht: false, lan: 2 });
+  t.teardown(() => net.close());
+  // As configured for the internet, which is not there.
+  const bootstrap = [{ host: '5.5.5.1', port: 49_737 }];
+  const options = { bootstrap, mdns: true };
+  const [a, b] = await Promise.all([net.peer('lan1', options), net.peer('lan2', options)]);
+  await Promise.all([a.listen(), b.listen()]);
+  const found = await b.dial(a.key, { addresses: [{ host: '10.9.0.1', port: 49_737 }] });
+  t.comment(row('LAN only, known address', found));
+  t.ok(found.ms < 2_000, `${Math.round(found.ms)} ms`);
+  t.equal(found.path.Kind, 'local');
+  const topic = 'ab'.repeat(32);
+  const asked = performance.now();
+  await Promise.all([a.discover(topic), b.discover(topic)]);
+  const seen = await b.event('found');
+  t.comment(`LAN only, found by multicast  ${Math.round(seen.atMs - asked)} ms`);
+  t.match(seen, { key: a.key, source: 'mdns', addresses: [{ host: '10.9.0.1', port: 49_737 }] });
+  const again = await b.dial(a.key);
+  t.comment(row('LAN only, by multicast', again));
+  t.ok(again.ms < 2_000, `${Math.round(again.ms)} ms`);
+});
+
+t.test('links heal when addresses change, on the near side and on the far one', { skip }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'cone' }, B: { nat: 'cone' } } });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([net.peer('homeA1'), net.peer('homeB1')]);
+  await a.listen();
+  await b.keep(a.key);
+  await b.event('up');
+  const changes: [string, () => Promise<void>][] = [
+    ['the router of the far side gets another public address', () => net.lab.setPublicAddress('A', 77)],
+    ['the router of the near side gets another public address', () => net.lab.setPublicAddress('B', 78)],
+    ['DHCP gives the far side another address', () => net.lab.setAddress('homeA1', 99)],
+    ['DHCP gives the near side another address', () => net.lab.setAddress('homeB1', 98)],
+  ];
+  for (const [what, change] of changes) {
+    const began = performance.now();
+    await change();
+    await b.event('down', began);
+    const up = await b.event('up', began);
+    t.comment(`${what}: healed after ${Math.round(up.atMs - began)} ms`);
+    t.ok(up.atMs - began <= 10_000, what);
+  }
+  t.ok(
+    a.events.some(({ event }) => event === 'changed'),
+    'who got another address noticed',
+  );
+});
+
+function expected(cell: string): string[] {
+  if (cell.startsWith('same home')) return ['local'];
+  if (cell === 'symmetric / symmetric') return ['relayed'];
+  // A lucky packet may get through before the relay is asked.
+  if (/symmetric/.test(cell) && !/open/.test(cell)) return ['relayed', 'direct'];
+  return ['direct'];
+}

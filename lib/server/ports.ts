@@ -52,6 +52,8 @@ export interface ConsensusGroup {
   term(): number;
   /** Median time of a write that reaches the disk here; null before the first. */
   syncMs(): number | null;
+  /** Counts up with every recovery: whoever is of an earlier one belongs to a group that is no more. */
+  epoch?(): number;
 }
 
 /**

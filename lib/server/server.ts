@@ -5,6 +5,7 @@ import type { RpcCaller, RpcContext, RpcHandlers, RpcMethod, RpcStreamHandlers }
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
+import { createAutopilotPart } from './autopilot/part.js';
 import { createCoreGc } from './core-gc.js';
 import { createDeploymentWatcher } from './deployment-watcher.js';
 import { createDrainer } from './drainer.js';
@@ -21,6 +22,7 @@ import { jobWriteEndpoints } from './endpoints/job-write.js';
 import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
+import { serverEndpoints } from './endpoints/servers.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
 import { whyEndpoints } from './endpoints/why.js';
@@ -77,17 +79,19 @@ export function createServer(options: ServerOptions): Server {
   const coreGc = createCoreGc(world);
   const scheduling = createScheduling(world, schedule);
   const periodic = createPeriodic(world);
+  const autopilot = createAutopilotPart(world, options.config.autopilot);
   const nodePaths = createNodePaths(world, {
     linked: (nodeId) => nodeLinks.get(nodeId),
     reach: (nodeId) => options.reachNode?.(nodeId),
   });
-  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, nodePaths };
+  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, autopilot, nodePaths };
   let leader: Leader | undefined;
   return {
     handlers: answeringWell(
       world,
       forwarding(world, {
         ...statusEndpoints(context),
+        ...serverEndpoints(context),
         ...jobReadEndpoints(context),
         ...jobWriteEndpoints(context),
         ...jobPlanEndpoints(context),
@@ -113,6 +117,7 @@ export function createServer(options: ServerOptions): Server {
         createDrainer(world),
         periodic,
         coreGc,
+        autopilot,
       ]);
     },
     stop() {

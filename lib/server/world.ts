@@ -1,4 +1,5 @@
 import type { Store } from '../state/store.js';
+import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
@@ -12,6 +13,8 @@ export interface ServerConfig {
   region: string;
   heartbeat?: Partial<HeartbeatLimits>;
   gc?: Partial<GcThresholds>;
+  /** What a new mesh begins with. */
+  autopilot?: Partial<AutopilotConfiguration>;
   /** Absent = a node is left in the choice however often plans are refused on it. */
   planRejections?: PlanRejectionLimits;
   /** Names of the drivers some node of this version could have; absent = any name is taken. */

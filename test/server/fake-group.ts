@@ -41,6 +41,10 @@ export interface FakeGroup {
   onKept: (command: Command) => void;
   /** Who agrees, changed by whoever leads. */
   membership: Membership;
+  /** Before it is changed: what is thrown here is what the changer hears. */
+  onChange: () => void;
+  /** Puts a command into the log, as if a server had proposed it. */
+  keep(command: Command): Promise<unknown>;
   /** What was done to it: `addVoter s1`. */
   readonly changes: string[];
   lead(id: string): void;
@@ -68,6 +72,8 @@ export function createFakeGroup(count: number, config: Partial<ServerConfig> = {
     onPropose: () => {},
     onKept: () => {},
     membership: { voters: Array.from({ length: count }, (_, i) => `s${i}`), learners: [] },
+    onChange: () => {},
+    keep: (command) => keep(command, group.servers.find(({ id }) => id === leader) as GroupServer),
     changes: [],
     lead(id) {
       const before = leader;
@@ -193,6 +199,7 @@ function memberOf(own: string, group: FakeGroup, lastIndex: () => number): Conse
             }))
         : [],
     async change(change) {
+      group.onChange();
       const next = changeMembership(group.membership, change);
       if (!next.ok) throw new MeshError('E_BAD_REQUEST', next.error);
       group.membership = next.value;
@@ -207,6 +214,7 @@ function memberOf(own: string, group: FakeGroup, lastIndex: () => number): Conse
     appliedIndex: () => self().store.index,
     term: () => 1,
     syncMs: () => 1,
+    epoch: () => 1,
   };
 }
 
@@ -219,7 +227,8 @@ function caller(from: string, to: string, group: FakeGroup): RpcCaller {
   const lost = (): MeshError => new MeshError('E_TIMEOUT', `the link to ${to} was lost`);
   return {
     async call(method, args, options = {}) {
-      group.passed.push(`${from}>${to} ${method}`);
+      // The leader asks all others about themselves all the time.
+      if (method !== 'Status.ServerStats') group.passed.push(`${from}>${to} ${method}`);
       const { server } = target();
       if (target().down) throw lost();
       const answer = await localCaller(server.handlers, server.streamHandlers).call(method, args, options);

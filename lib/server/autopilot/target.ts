@@ -36,6 +36,7 @@ export function unfitness(server: ServerView, { view, limits, memory }: Scene): 
   if (server.neverVotes) return 'its configuration says mesh { voter = "never" }';
   if (server.group === 'none') return 'it is not a standby yet';
   if (!isAlive(server, view, limits)) return `it has not been heard for ${seconds(server.lastContactMs)}`;
+  if (!server.told) return 'it has not said yet what it is';
   if (!isHealthy(server, view, limits)) return `its log is ${server.trailing} entries behind`;
   const fault = hardFault(server);
   if (fault !== null) return fault;

@@ -6,10 +6,14 @@ import { toMillis } from '../../util/clock.js';
 export interface ServerView {
   readonly id: string;
   readonly name: string;
+  /** Of its program; '' = not told yet. */
+  readonly version: string;
   /** What it is in the group that agrees. */
   readonly group: 'voter' | 'learner' | 'none';
   /** Admitted to the mesh with the role server; false: left, revoked, or never heard of. */
   readonly belongs: boolean;
+  /** It has said what it is: what follows, down to mains, is known. */
+  readonly told: boolean;
   /** `mesh { voter = "never" }`. */
   readonly neverVotes: boolean;
   readonly gossip: 'alive' | 'suspect' | 'dead' | 'left' | 'unknown';

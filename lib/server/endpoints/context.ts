@@ -1,6 +1,7 @@
 import type { ListOptions } from '../../state/store.js';
 import { MeshError } from '../../structs/errors.js';
 import type { QueryOptions } from '../../structs/rpc.js';
+import type { AutopilotPart } from '../autopilot/part.js';
 import type { CoreGc } from '../core-gc.js';
 import type { NodePaths } from '../node-path.js';
 import type { NodeWatch } from '../node-watch.js';
@@ -16,6 +17,7 @@ export interface EndpointContext extends ServerWorld {
   readonly nodeWatch: NodeWatch;
   readonly coreGc: CoreGc;
   readonly periodic: Periodic;
+  readonly autopilot: AutopilotPart;
   readonly nodePaths: NodePaths;
 }
 

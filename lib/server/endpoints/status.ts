@@ -1,8 +1,14 @@
+import type { ServerMember, ServerStats } from '../../structs/operator.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import { serversOf } from '../autopilot/observe.js';
 import type { EndpointContext } from './context.js';
 
+/** How long another server may take to tell about itself in a list. */
+const ASK_MS = 1_500;
+
 /** Who leads, and who else serves. */
-export function statusEndpoints({ consensus, config, nodePaths }: EndpointContext): RpcHandlers {
+export function statusEndpoints(context: EndpointContext): RpcHandlers {
+  const { consensus, config, nodePaths } = context;
   const address = (serverId: string): string => config.addressOf?.(serverId) ?? serverId;
   const leader = (): string => (consensus.leader === '' ? '' : address(consensus.leader));
   return {
@@ -12,11 +18,85 @@ export function statusEndpoints({ consensus, config, nodePaths }: EndpointContex
     async 'Status.Leader'() {
       return { Leader: leader() };
     },
+    async 'Status.Peers'() {
+      const voters = context.group?.membership().voters ?? [];
+      if (voters.length > 0) return { Peers: voters.map(address) };
+      return { Peers: config.servers?.() ?? (leader() === '' ? [] : [leader()]) };
+    },
+    async 'Status.ServerStats'() {
+      return ownStats(context);
+    },
     async 'Status.HasNodeConn'({ NodeID }) {
       return { Connected: nodePaths.isLinked(NodeID) };
     },
-    async 'Status.Peers'() {
-      return { Peers: config.servers?.() ?? (leader() === '' ? [] : [leader()]) };
+    async 'Status.Members'() {
+      return { Members: await members(context), Leader: consensus.leader };
     },
   };
+}
+
+/** What this server says of itself. */
+export function ownStats({ group, peers, consensus, store }: EndpointContext): ServerStats {
+  const { voters, learners } = group?.membership() ?? { voters: [], learners: [] };
+  const self = peers?.self();
+  return {
+    ID: group?.id ?? consensus.leader,
+    Name: self?.Name ?? '',
+    Version: self?.Version ?? '',
+    Leader: consensus.leader,
+    Term: group?.term() ?? 0,
+    LastIndex: group?.lastIndex() ?? store.index,
+    AppliedIndex: group?.appliedIndex() ?? store.index,
+    Voters: [...voters],
+    Learners: [...learners],
+    Epoch: group?.epoch?.() ?? 0,
+    SyncMs: group?.syncMs() ?? null,
+    NeverVotes: self?.NeverVotes ?? false,
+    Wired: self?.Wired ?? null,
+    Mains: self?.Mains ?? null,
+    ServerLinks: self?.ServerLinks ?? 0,
+    RelayedLinks: self?.RelayedLinks ?? 0,
+  };
+}
+
+/** Every server there is, by name; each is asked about itself. */
+async function members(context: EndpointContext): Promise<ServerMember[]> {
+  const { group, peers, store } = context;
+  const own = ownStats(context);
+  const { voters, learners } = group?.membership() ?? { voters: [own.ID], learners: [] };
+  const ids = [...new Set([own.ID, ...voters, ...learners, ...serversOf(context)])];
+  const told = await Promise.all(
+    ids.map((id) => {
+      if (id === own.ID || !peers) return own;
+      return peers
+        .serverCaller(id)
+        .call('Status.ServerStats', {}, { timeoutMs: ASK_MS })
+        .catch(() => null);
+    }),
+  );
+  const newest = Math.max(...told.map((stats) => stats?.LastIndex ?? 0));
+  return ids
+    .map((id, i): ServerMember => {
+      const stats = told[i] ?? null;
+      const isVoter = voters.includes(id);
+      return {
+        ID: id,
+        Name: store.snapshot().meshMember(id)?.Name || stats?.Name || id.slice(0, 8),
+        Address: addressOf(context, id),
+        // Who has just answered is alive, whatever gossip believes.
+        Status: stats ? 'alive' : (peers?.health(id) ?? 'unknown'),
+        Standing: id === own.Leader ? 'leader' : isVoter ? 'voter' : learners.includes(id) ? 'standby' : 'plain',
+        Version: stats?.Version ?? '',
+        Term: stats?.Term ?? 0,
+        LastIndex: stats?.LastIndex ?? 0,
+        Lag: stats ? Math.max(0, newest - stats.AppliedIndex) : 0,
+      };
+    })
+    .sort((a, b) => (a.Name < b.Name ? -1 : 1));
+}
+
+/** Where a server is, or was seen last; '' when nobody can tell. */
+export function addressOf({ config, peers, group }: EndpointContext, id: string): string {
+  if (id === group?.id) return config.addressOf?.(id) ?? '';
+  return peers?.link(id)?.Path.Address ?? config.addressOf?.(id) ?? '';
 }

@@ -87,6 +87,8 @@ export class SimMesh {
         name: server.id,
         group: server.group,
         belongs: server.belongs,
+        version: '0.0.0',
+        told: true,
         neverVotes: server.neverVotes,
         trailing: server.trailing,
         syncMs: server.syncMs,

@@ -9,6 +9,8 @@ import { RecentTimes } from './recent-times.js';
 const HELLO_EVERY_MS = 100;
 /** One that cannot be understood is complained about this often. */
 const COMPLAIN_EVERY_MS = 60_000;
+/** Messages to one server share a packet up to this size; one that is larger has its own. */
+const PACKET_BYTES = 256 * 1024;
 /** Stamps count tenths of milliseconds, and begin again before they are large. */
 const STAMPS_PER_MS = 10;
 const STAMP_MODULUS = 2 ** 31;
@@ -91,18 +93,22 @@ export class GroupLink {
   /** Sends messages, those to one server in one packet. A stranger says nothing: it could not keep what it promised before. */
   send(messages: readonly Message[]): void {
     if (messages.length === 0 || !this.#options.self().admitted) return;
-    const first = messages[0] as Message;
-    if (messages.every(({ to }) => to === first.to)) {
-      this.#sendTo(first.to, messages);
-      return;
-    }
-    const byReceiver = new Map<string, Message[]>();
+    const open = new Map<string, { messages: Message[]; bytes: number }>();
     for (const message of messages) {
-      const others = byReceiver.get(message.to);
-      if (others === undefined) byReceiver.set(message.to, [message]);
-      else others.push(message);
+      const { to } = message;
+      const bytes = sizeOf(message);
+      const packet = open.get(to);
+      if (packet === undefined) {
+        open.set(to, { messages: [message], bytes });
+      } else if (packet.bytes + bytes <= PACKET_BYTES) {
+        packet.messages.push(message);
+        packet.bytes += bytes;
+      } else {
+        this.#sendTo(to, packet.messages);
+        open.set(to, { messages: [message], bytes });
+      }
     }
-    for (const [to, all] of byReceiver) this.#sendTo(to, all);
+    for (const [to, packet] of open) this.#sendTo(to, packet.messages);
   }
 
   #sendTo(to: string, messages: readonly Message[]): void {
@@ -201,4 +207,8 @@ export class GroupLink {
     peer.complainedMs = now;
     this.#options.log.warn('a server cannot be understood', { from, why });
   }
+}
+
+function sizeOf(message: Message): number {
+  return message.type === 'append' ? message.entries.reduce((sum, { data }) => sum + data.length, 64) : 64;
 }

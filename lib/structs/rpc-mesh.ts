@@ -49,22 +49,14 @@ export interface RedeemRequest {
 export interface MeshRpcMethods {
   'Mesh.Info': Query<
     object,
-    { Mesh: Omit<MeshInfo, 'DiscoverySecrets' | 'SealedRoot'>; Members: number; Leader: NodeKey; Problems: string[] }
+    { Mesh: Omit<MeshInfo, 'DiscoverySecrets' | 'SealedRoot'>; Members: number; Leader: NodeKey }
   >;
   'Mesh.Members': Query<object, { Members: MeshMemberStub[] }>;
   /** Blocks like any query; asked by agents, for their own copy. */
   'Mesh.Roster': Query<{ Key?: NodeKey }, RosterReply>;
   /** Answers the invite itself, once: only what derives from its seed is kept. */
   'Mesh.CreateInvite': Write<
-    {
-      Role?: MeshRole;
-      TTLMs?: number;
-      Uses?: number;
-      Name?: string;
-      Tags?: Record<string, string>;
-      /** Somebody has to approve also of a single use. */
-      Approve?: boolean;
-    },
+    { Role?: MeshRole; TTLMs?: number; Uses?: number; Name?: string; Tags?: Record<string, string> },
     { Invite: string; ID: string; ExpiresAt: number; NeedsApproval: boolean }
   >;
   'Mesh.ListInvites': Query<object, { Invites: MeshInvite[] }>;
@@ -107,13 +99,4 @@ export interface MeshRpcStreams {
    * For operators and servers only; whoever asks has all rights there.
    */
   'Mesh.Http': { args: object; input: { Data: Uint8Array }; output: { Data: Uint8Array } };
-  /**
-   * A snapshot of the state for a server of the same group: its head (base64) in the arguments, then its bytes, then the
-   * SHA-256 of them. Answered once all of it is stored.
-   */
-  'Raft.Snapshot': {
-    args: { Head: string };
-    input: { Data: Uint8Array } | { Digest: string };
-    output: { Stored: true };
-  };
 }

@@ -9,6 +9,7 @@ import type { Rebalance } from './rebalance.js';
 import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
+import type { RaftRpcStreams } from './rpc-raft.js';
 import type { JobScaleStatus } from './scaling.js';
 import type { Why } from './why.js';
 
@@ -434,7 +435,7 @@ export type ExecOutput =
   | { Type: 'exited'; ExitCode: number; Signal?: number };
 
 /** Methods answered with a stream of messages; `input` flows the other way. */
-export interface RpcStreams extends MeshRpcStreams, OperatorRpcStreams {
+export interface RpcStreams extends MeshRpcStreams, OperatorRpcStreams, RaftRpcStreams {
   /** Path inside the allocation's directory; Offset from Origin ("start" or "end"); Follow keeps it open at the end. */
   'FileSystem.Stream': {
     args: {

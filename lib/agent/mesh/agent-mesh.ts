@@ -1,4 +1,5 @@
 import type { HttpServer } from '../../http/server.js';
+import { type MeshRaftTransport, meshRaftTransport } from '../../server/raft-transport.js';
 import type { Server } from '../../server/server.js';
 import { byteStream } from '../../transport/byte-stream.js';
 import { nodeIdOf } from '../../transport/certificate.js';
@@ -19,7 +20,6 @@ import { followRoster } from './follow-roster.js';
 import { keptLinks } from './keep-links.js';
 import { type Member, openMember } from './member.js';
 import { ownElseOthers } from './own-else-others.js';
-import { type MeshRaftTransport, raftTransport } from './raft-transport.js';
 import { meshServers } from './servers.js';
 
 export interface AgentMeshOptions {
@@ -75,7 +75,7 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     () => roles.server && localCaller(roles.server.handlers, roles.server.streamHandlers),
     remote,
   );
-  const raft = raftTransport(peers);
+  const raft = meshRaftTransport(peers);
   const door = createJoinDoor({
     identity,
     chain: () => roster.own().chain,

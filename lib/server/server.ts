@@ -19,6 +19,9 @@ import { jobPlanEndpoints } from './endpoints/job-plan.js';
 import { jobReadEndpoints } from './endpoints/job-read.js';
 import { jobScaleEndpoints } from './endpoints/job-scale.js';
 import { jobWriteEndpoints } from './endpoints/job-write.js';
+import { meshEndpoints } from './endpoints/mesh.js';
+import { meshAdmissionEndpoints } from './endpoints/mesh-admission.js';
+import { meshExclusionEndpoints } from './endpoints/mesh-exclusion.js';
 import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
@@ -28,6 +31,10 @@ import { systemEndpoints } from './endpoints/system.js';
 import { whyEndpoints } from './endpoints/why.js';
 import { forwarding } from './forwarding.js';
 import { createLeader, type Leader } from './leader.js';
+import { createMeshDuties } from './mesh/duties.js';
+import { guarded } from './mesh/guards.js';
+import { createIssuer } from './mesh/issuer.js';
+import { feedRoster } from './mesh/roster-view.js';
 import { createNodePaths } from './node-path.js';
 import { createNodeWatch } from './node-watch.js';
 import { createPeriodic } from './periodic.js';
@@ -84,32 +91,41 @@ export function createServer(options: ServerOptions): Server {
     linked: (nodeId) => nodeLinks.get(nodeId),
     reach: (nodeId) => options.reachNode?.(nodeId),
   });
-  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, autopilot, nodePaths };
+  const { mesh } = world.config;
+  const issuer = mesh && createIssuer(world, mesh.identity);
+  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, autopilot, nodePaths, issuer };
   let leader: Leader | undefined;
+  let stopFeed = (): void => {};
   return {
     handlers: answeringWell(
       world,
-      forwarding(world, {
-        ...statusEndpoints(context),
-        ...serverEndpoints(context),
-        ...jobReadEndpoints(context),
-        ...jobWriteEndpoints(context),
-        ...jobPlanEndpoints(context),
-        ...jobChildrenEndpoints(context),
-        ...jobScaleEndpoints(context),
-        ...nodePoolEndpoints(context),
-        ...allocEndpoints(context),
-        ...evalEndpoints(context),
-        ...whyEndpoints(context),
-        ...deploymentEndpoints(context),
-        ...nodeEndpoints(context),
-        ...nodeClientEndpoints(context),
-        ...systemEndpoints(context),
-        ...forwardEndpoints(context),
-      }),
+      guarded(
+        forwarding(world, {
+          ...statusEndpoints(context),
+          ...serverEndpoints(context),
+          ...jobReadEndpoints(context),
+          ...jobWriteEndpoints(context),
+          ...jobPlanEndpoints(context),
+          ...jobChildrenEndpoints(context),
+          ...jobScaleEndpoints(context),
+          ...nodePoolEndpoints(context),
+          ...allocEndpoints(context),
+          ...evalEndpoints(context),
+          ...whyEndpoints(context),
+          ...deploymentEndpoints(context),
+          ...nodeEndpoints(context),
+          ...nodeClientEndpoints(context),
+          ...systemEndpoints(context),
+          ...meshEndpoints(context),
+          ...meshAdmissionEndpoints(context),
+          ...meshExclusionEndpoints(context),
+          ...forwardEndpoints(context),
+        }),
+      ),
     ),
     streamHandlers: forwardStreams(context),
     start() {
+      if (mesh) stopFeed = feedRoster(world.store, mesh.roster, mesh.identity.publicKey);
       leader ??= createLeader(world, [
         scheduling,
         nodeWatch,
@@ -118,9 +134,11 @@ export function createServer(options: ServerOptions): Server {
         periodic,
         coreGc,
         autopilot,
+        ...(mesh && issuer ? [createMeshDuties(world, mesh, issuer)] : []),
       ]);
     },
     stop() {
+      stopFeed();
       leader?.stop();
     },
     registerNodeLink(nodeId, caller) {

@@ -5,6 +5,7 @@ import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { GcThresholds } from './garbage.js';
 import type { HeartbeatLimits } from './heartbeat.js';
+import type { ServerMesh } from './mesh/config.js';
 import type { PlanRejectionLimits } from './plan-rejections.js';
 import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
 import type { Timers } from './timers.js';
@@ -15,6 +16,8 @@ export interface ServerConfig {
   gc?: Partial<GcThresholds>;
   /** What a new mesh begins with. */
   autopilot?: Partial<AutopilotConfiguration>;
+  /** Absent = this server is in no mesh. */
+  mesh?: ServerMesh;
   /** Absent = a node is left in the choice however often plans are refused on it. */
   planRejections?: PlanRejectionLimits;
   /** Names of the drivers some node of this version could have; absent = any name is taken. */

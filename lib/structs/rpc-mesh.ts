@@ -49,14 +49,22 @@ export interface RedeemRequest {
 export interface MeshRpcMethods {
   'Mesh.Info': Query<
     object,
-    { Mesh: Omit<MeshInfo, 'DiscoverySecrets' | 'SealedRoot'>; Members: number; Leader: NodeKey }
+    { Mesh: Omit<MeshInfo, 'DiscoverySecrets' | 'SealedRoot'>; Members: number; Leader: NodeKey; Problems: string[] }
   >;
   'Mesh.Members': Query<object, { Members: MeshMemberStub[] }>;
   /** Blocks like any query; asked by agents, for their own copy. */
   'Mesh.Roster': Query<{ Key?: NodeKey }, RosterReply>;
   /** Answers the invite itself, once: only what derives from its seed is kept. */
   'Mesh.CreateInvite': Write<
-    { Role?: MeshRole; TTLMs?: number; Uses?: number; Name?: string; Tags?: Record<string, string> },
+    {
+      Role?: MeshRole;
+      TTLMs?: number;
+      Uses?: number;
+      Name?: string;
+      Tags?: Record<string, string>;
+      /** Somebody has to approve also of a single use. */
+      Approve?: boolean;
+    },
     { Invite: string; ID: string; ExpiresAt: number; NeedsApproval: boolean }
   >;
   'Mesh.ListInvites': Query<object, { Invites: MeshInvite[] }>;

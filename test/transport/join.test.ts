@@ -103,7 +103,10 @@ async function world(t: Test, redeem?: (request: RedeemRequest) => Promise<MeshM
     timeoutMs: 2_000,
     ...changes,
   });
+  // A network in memory has no sockets that would keep the process alive.
+  const alive = setInterval(() => {}, 1_000);
   t.teardown(async () => {
+    clearInterval(alive);
     await network.close();
     await server.close();
   });

@@ -3,6 +3,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { QueryOptions } from '../../structs/rpc.js';
 import type { AutopilotPart } from '../autopilot/part.js';
 import type { CoreGc } from '../core-gc.js';
+import type { Issuer } from '../mesh/issuer.js';
 import type { NodePaths } from '../node-path.js';
 import type { NodeWatch } from '../node-watch.js';
 import type { Periodic } from '../periodic.js';
@@ -19,6 +20,8 @@ export interface EndpointContext extends ServerWorld {
   readonly periodic: Periodic;
   readonly autopilot: AutopilotPart;
   readonly nodePaths: NodePaths;
+  /** Signs certificates; absent in no mesh. */
+  readonly issuer: Issuer | undefined;
 }
 
 /** The namespace of a request that concerns one object. */

@@ -1,0 +1,35 @@
+import type { StateSnapshot, Store } from '../../state/store.js';
+import type { NodeKey } from '../../structs/mesh.js';
+import type { RosterReply } from '../../structs/rpc-mesh.js';
+import type { MemberRoster } from '../../transport/roster.js';
+import { INVITE_KEPT_MS } from './invite-rules.js';
+
+/** What one agent gets to know of who belongs to the mesh; undefined while no mesh is founded. */
+export function rosterOf(state: StateSnapshot, asker: { key: NodeKey; isServer: boolean }): RosterReply | undefined {
+  const mesh = state.mesh();
+  if (!mesh) return undefined;
+  const invites = asker.isServer ? [...state.meshInvites()] : [];
+  return {
+    Mesh: asker.isServer ? mesh : { ...mesh, SealedRoot: '' },
+    Members: [...state.meshMembers()].map(({ Key, Name, Role, Status }) => ({ Key, Name, Role, Status })),
+    InviteKeys: invites.map(({ Key, ExpiresAt }) => ({ Key, ExpiresAt: ExpiresAt + INVITE_KEPT_MS })),
+    Tombstones: [...state.meshTombstones()],
+    Chain: state.meshMember(asker.key)?.Chain ?? [],
+  };
+}
+
+/** Index at which the answer of `rosterOf` last changed. */
+export function rosterIndex(state: StateSnapshot): number {
+  return state.tableIndex('mesh', 'mesh_members', 'mesh_invites', 'mesh_tombstones');
+}
+
+/** Keeps the roster of a server as new as its state; the returned function ends that. */
+export function feedRoster(store: Store, roster: MemberRoster, key: NodeKey): () => void {
+  const feed = (): void => {
+    const reply = rosterOf(store.snapshot(), { key, isServer: true });
+    // Before its founding is committed, or from a snapshot of another mesh, the state has nothing to say.
+    if (reply?.Mesh.Root === roster.mesh) roster.update(reply);
+  };
+  feed();
+  return store.subscribe([{ kind: 'mesh', key: '' }], feed);
+}

@@ -130,6 +130,11 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 
 const refused = (why: string): Result<never, MeshError> => err(new MeshError('E_PERMISSION_DENIED', why));
 
+/** When a certificate should be renewed: two thirds of its life are over. */
+export function renewalDueMs({ NotBefore, NotAfter }: Pick<CertificateClaims, 'NotBefore' | 'NotAfter'>): Millis {
+  return NotAfter - (NotAfter - NotBefore) / 3;
+}
+
 /** The id of a member's node in the API: a UUID (version 8, RFC 9562) that anybody can derive from its key. */
 export function nodeIdOf(key: NodeKey): string {
   const hash = createHash('sha256').update('meshnomad/node-id/1').update(Buffer.from(key, 'hex')).digest();

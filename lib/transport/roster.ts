@@ -12,10 +12,6 @@ import { verifyTombstone } from './tombstone.js';
 // Who belongs to the mesh, as one agent knows it: what the servers said last, and every tombstone it ever heard of. Kept on
 // disk, so that machines that all start again without a server still know each other.
 
-/** A new member may call before this agent has heard of it: so long its call may wait. */
-const ADMIT_WAIT_MS = 1_000;
-/** Calls of unknown keys that wait at a time; more are refused at once. */
-const ADMIT_WAITING_MAX = 256;
 /** A rogue server could sign out keys without end; nobody has so many machines. */
 const TOMBSTONES_MAX = 10_000;
 /** Changes that come together are written to the disk together. */
@@ -35,8 +31,6 @@ export interface MemberRoster extends Roster {
   update(reply: Omit<RosterReply, 'Chain'> & { Chain?: CertificateChain }): void;
   /** Takes a renewed certificate; throws E_PERMISSION_DENIED for one that is not this agent's. */
   renew(chain: CertificateChain): void;
-  /** Whether this key may have a stream: a member, or (where invites are known) one who speaks join/1. May wait a second. */
-  admit(key: NodeKey): Promise<boolean>;
   /** Checks the certificates that a linked peer has shown for its key. */
   verify(key: NodeKey, chain: unknown): Result<VerifiedChain, MeshError>;
   /** Writes what is not on the disk yet, and forgets listeners. */
@@ -73,7 +67,6 @@ export function createRoster(options: RosterOptions): MemberRoster {
   let recorded = new Set<NodeKey>();
   const tombstones = new Map<NodeKey, Tombstone>();
   const listeners = new Set<() => void>();
-  let waiting = 0;
   let saver: NodeJS.Timeout | undefined;
 
   const isBuried = (key: NodeKey): boolean => tombstones.has(key);
@@ -121,8 +114,7 @@ export function createRoster(options: RosterOptions): MemberRoster {
   };
 
   const isInvite = (key: NodeKey): boolean => (invites.get(key) ?? 0) > now();
-  const mayEnter = (key: NodeKey): boolean =>
-    !isBuried(key) && (members.get(key)?.Status === 'admitted' || isInvite(key));
+  const isPresent = (key: NodeKey): boolean => !isBuried(key) && members.get(key)?.Status === 'admitted';
 
   function verified(list: readonly unknown[]): Result<Tombstone, MeshError>[] {
     return list.map((one) => {
@@ -141,7 +133,7 @@ export function createRoster(options: RosterOptions): MemberRoster {
     mesh,
     own: () => own,
     info: () => info,
-    members: () => [...members.values()].filter(({ Key }) => mayEnter(Key)).map(({ Key }) => Key),
+    members: () => [...members.values()].filter(({ Key }) => isPresent(Key)).map(({ Key }) => Key),
     tombstones: () => [...tombstones.values()],
     isInvite: (key) => !isBuried(key) && isInvite(key),
     find(key) {
@@ -184,17 +176,6 @@ export function createRoster(options: RosterOptions): MemberRoster {
       own = readOwn(chain);
       changed();
     },
-    async admit(key) {
-      if (mayEnter(key)) return true;
-      const status = members.get(key)?.Status;
-      if (isBuried(key) || status === 'revoked' || status === 'left' || waiting >= ADMIT_WAITING_MAX) return false;
-      waiting++;
-      try {
-        return await until(() => mayEnter(key));
-      } finally {
-        waiting--;
-      }
-    },
     verify(key, chain) {
       // Of a member that the servers have written down it does not matter by whom it was once admitted.
       const written = members.get(key)?.Status === 'admitted';
@@ -223,22 +204,6 @@ export function createRoster(options: RosterOptions): MemberRoster {
     } catch (error) {
       log.warn('a certificate from the servers is not this agent’s', { why: (error as Error).message });
     }
-  }
-
-  /** Waits until a change makes it so, a second at most. */
-  function until(holds: () => boolean): Promise<boolean> {
-    return new Promise((resolve) => {
-      const end = (result: boolean): void => {
-        clearTimeout(timer);
-        listeners.delete(look);
-        resolve(result);
-      };
-      const look = (): void => {
-        if (holds()) end(true);
-      };
-      const timer = setTimeout(() => end(false), ADMIT_WAIT_MS);
-      listeners.add(look);
-    });
   }
 }
 

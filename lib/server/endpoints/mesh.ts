@@ -4,6 +4,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { MeshInfo, MeshMember } from '../../structs/mesh.js';
 import type { MeshMemberStub } from '../../structs/rpc-mesh.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import { tombstoneHandlers } from '../../transport/spread-tombstones.js';
 import { answerQuery } from '../blocking.js';
 import { requireMesh } from '../mesh/config.js';
 import { restingOnBuried } from '../mesh/renewal-rules.js';
@@ -63,10 +64,7 @@ export function meshEndpoints(context: EndpointContext): RpcHandlers {
       }));
     },
 
-    async 'Mesh.Bury'(args) {
-      const list = Array.isArray(args.Tombstones) ? args.Tombstones : [];
-      return { Taken: requireMesh(context.config).roster.bury(list) };
-    },
+    ...(context.config.mesh ? tombstoneHandlers(context.config.mesh.roster) : {}),
   };
 }
 

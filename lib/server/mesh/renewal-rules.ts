@@ -1,17 +1,14 @@
 import type { StateSnapshot } from '../../state/store.js';
 import type { MeshMember, NodeKey } from '../../structs/mesh.js';
-import { readSigned } from '../../transport/certificate.js';
+import { readSigned, renewalDueMs } from '../../transport/certificate.js';
 import type { Millis } from '../../util/clock.js';
 
 /** A client's or operator's certificate lasts so long; a server's as long as the word of whoever admitted it. */
 export const CERTIFICATE_MS = 30 * 86_400_000;
-/** A certificate is renewed when a third of its life is left. */
-const RENEW_PART = 3;
-
-/** Whether a member's certificate is in the last third of its life, or over. */
-export function isDue({ NotAfter, Chain }: Pick<MeshMember, 'NotAfter' | 'Chain'>, now: Millis): boolean {
-  const begun = readSigned(Chain[0])?.NotBefore ?? now;
-  return now >= NotAfter - (NotAfter - begun) / RENEW_PART;
+/** Whether a member's certificate is in the last third of its life, over, or none. */
+export function isDue({ Chain }: Pick<MeshMember, 'Chain'>, now: Millis): boolean {
+  const claims = readSigned(Chain[0]);
+  return !claims || now >= renewalDueMs(claims);
 }
 
 /** Whoever signed in a chain, or holds it. */

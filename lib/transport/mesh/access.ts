@@ -19,6 +19,7 @@ const MEMBER = new Set([
   'Mesh.Roster',
   'Mesh.Renew',
   'Mesh.Leave',
+  'Mesh.Bury',
   'Mesh.NetReport',
 ]);
 

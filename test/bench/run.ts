@@ -2,6 +2,7 @@
 // runs or machines compare only as ratios: the fsync floor and the start of bare node are printed beside them.
 import { benchCli } from './cli.js';
 import { benchColdStart } from './cold-start.js';
+import { benchGossip } from './gossip.js';
 import { benchJobs } from './jobs.js';
 import { fsyncFloorMs } from './measure.js';
 import { benchRegister } from './register.js';
@@ -18,6 +19,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   'cold-start': benchColdStart,
   register: benchRegister,
   jobs: benchJobs,
+  gossip: benchGossip,
   scheduler: benchScheduler,
 };
 

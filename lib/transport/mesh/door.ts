@@ -75,7 +75,14 @@ export class Door {
         return;
       case 'member':
         if (this.#greeting >= GREETING_MAX) {
-          refuse('too many hellos at once');
+          connection.stream.destroy();
+          // A whole mesh that starts at once: one line for all of them.
+          notices.say(
+            'warn',
+            'many',
+            'dropped connections',
+            `${GREETING_MAX} hellos are under way; they will try again`,
+          );
           return;
         }
         this.#greeting++;

@@ -25,6 +25,8 @@ const ASKED_EVERY_MAX_MS = 10_000;
 export interface HeartbeatOptions {
   clock: MeshClock;
   pace: Pace;
+  /** Asks when both sides would ask equally often: the one that dialled. */
+  leads: boolean;
   /** Sends a ping with this number, saying how often such come. */
   ping(id: number, everyMs: number): void;
   dead(silentMs: number): void;
@@ -140,7 +142,9 @@ export class Heartbeat {
       return;
     }
     // The side that asks more often sets the beat; the other one asks only when a beat is missing.
-    const patience = this.#everyMs() <= this.#theirEveryMs ? 0.9 : 1.3;
+    const everyMs = this.#everyMs();
+    const leads = everyMs < this.#theirEveryMs || (everyMs === this.#theirEveryMs && this.#options.leads);
+    const patience = leads ? 0.9 : 1.3;
     if (this.silentMs >= this.#periodMs() * patience || this.#ticks++ % MEASURE_EVERY === 0) this.#ask();
     this.#schedule();
   }

@@ -129,6 +129,7 @@ class SocketLink implements Link {
     this.#heartbeat = new Heartbeat({
       clock: this.#clock,
       pace: options.mesh?.pace ?? CALM,
+      leads: options.dialled,
       ping: (id, Every) => this.#send(encodeFrame({ kind: KIND.ping, id, body: { Every } })),
       dead: (silentMs) => this.close(`silent for ${(silentMs / 1000).toFixed(1)} s`),
     });

@@ -266,6 +266,19 @@ t.test('without a hub a datagram opens the link', async (t) => {
   t.same(heard, [node(1).key]);
 });
 
+t.test('a datagram too large for control goes over bulk, and arrives whole', async (t) => {
+  const { clock, node } = await meshOf(t, ['server', 'server']);
+  node(2).peers.keep([node(1).key]);
+  await clock.until(() => both(node(1), node(2)), 1_000);
+  const heard: number[] = [];
+  node(1).peers.onDatagram('raft', (_, data) => heard.push(data.length));
+  for (const bytes of [100, 100_000, 3_000_000, 100_000]) {
+    node(2).peers.send(node(1).key, 'raft', new Uint8Array(bytes));
+    await clock.advance(500);
+  }
+  t.same(heard, [100, 100_000, 3_000_000, 100_000]);
+});
+
 t.test('a hub passes nothing on to or for those who are no members', async (t) => {
   const { clock, node, roster } = await meshOf(t, ['server', 'client', 'client']);
   for (const n of [2, 3]) node(n).peers.keep([node(1).key]);

@@ -5,8 +5,8 @@ import type { Connection } from '../network.js';
 import type { Greeted } from './handshake.js';
 import type { Hello, LinkKind } from './hello.js';
 
-/** Frames on control are small: what is larger goes over bulk. Datagrams of raft are the largest of them. */
-const CONTROL_FRAME_MAX_BYTES = 1280 * 1024;
+/** Frames on control are small: what is larger goes over bulk. */
+const CONTROL_FRAME_MAX_BYTES = 512 * 1024;
 const BULK_FRAME_MAX_BYTES = 32 * 1024 * 1024;
 /** Traffic is expected: a loss is noticed within some three seconds, or later where there are very many links. */
 const BRISK_EVERY_MS = 1_000;

@@ -29,6 +29,8 @@ const DIALS_MAX = 16;
 const HUB_SILENT_MS = 3_500;
 const DIAL_TIMEOUT_MS = 15_000;
 const RELAYS_MAX = 3;
+/** Ticks come once a second. */
+const TOPICS_EVERY_TICKS = 60;
 /** An agent with many links pings less often, and asks to be pinged less often: so much for each of them. */
 const BEAT_PER_LINK_MS = 3;
 
@@ -58,6 +60,7 @@ class MeshPeers implements Peers {
   /** Of our own certificate that others were shown. */
   #serial = 0;
   #ownKeySeen = false;
+  #ticks = 0;
   #started = false;
   #closed = false;
 
@@ -72,11 +75,11 @@ class MeshPeers implements Peers {
       clock,
       roster,
       notices: this.#notices,
-      control: (key) => this.#members.get(key)?.lanes.control.live,
+      up: (key, kind) => this.#members.get(key)?.lanes[kind].live,
       hubs: () =>
         this.#controls().filter(({ claims, link }) => claims.Role === 'server' && link.silentMs < HUB_SILENT_MS),
       isHub: () => this.#options.certificate().claims.Role === 'server',
-      open: (key, waitMs) => this.#link(key, 'control', waitMs),
+      open: (key, kind, waitMs) => this.#link(key, kind, waitMs),
     });
     this.#door = new Door({
       own: this.key,
@@ -446,6 +449,8 @@ class MeshPeers implements Peers {
   #tick(): void {
     this.#setPaces();
     this.#showRenewed();
+    // Topics are those of the day.
+    if (this.#ticks++ % TOPICS_EVERY_TICKS === 0) this.#discover();
     const idleSinceMs = this.#options.clock.monotonicMs() - IDLE_MS;
     for (const [key, member] of this.#members) {
       const keep = this.#kept.has(key);

@@ -3,11 +3,16 @@ import { assert } from '../../util/assert.js';
 import type { MeshClock } from '../clock.js';
 import type { DatagramChannel, Roster } from '../peers.js';
 import { maySend } from './access.js';
+import type { LinkKind } from './hello.js';
 import type { LiveLink } from './live-link.js';
 import { type Notices, RateLimit } from './notices.js';
 
-/** The largest datagram; raft sends some of this size, gossip far smaller ones. */
-export const DATAGRAM_MAX_BYTES = 1024 * 1024;
+/** The largest datagram: one command of raft that is very large. Gossip's are far smaller. */
+const DATAGRAM_MAX_BYTES = 24 * 1024 * 1024;
+/** The largest over a control link, or through a hub. */
+const CONTROL_MAX_BYTES = 320 * 1024;
+/** Above this the bulk link is better, so that heartbeats need not wait behind it. */
+const BULK_FROM_BYTES = 64 * 1024;
 const CHANNELS: readonly DatagramChannel[] = ['gossip', 'raft'];
 const KEY_BYTES = 32;
 /** The id of a datagram's frame: its channel, and how it comes. */
@@ -25,7 +30,7 @@ const ROUTES_MAX = 8_192;
 /** What a hub passes on for one member. */
 const ONWARD = { burst: 1_000, perSecond: 500 };
 /** Datagrams that wait for a link, where there is no hub. */
-const WAITING_MAX = 16;
+const WAITING_MAX = 8;
 const WAIT_MS = 5_000;
 
 export interface RouterOptions {
@@ -33,13 +38,13 @@ export interface RouterOptions {
   readonly clock: MeshClock;
   readonly roster: Roster;
   readonly notices: Notices;
-  control(key: NodeKey): LiveLink | undefined;
+  up(key: NodeKey, kind: LinkKind): LiveLink | undefined;
   /** Linked servers, in no order. */
   hubs(): readonly LiveLink[];
   /** Whether this agent passes datagrams on. */
   isHub(): boolean;
   /** Opens a link because there is no other way. */
-  open(key: NodeKey, waitMs: number): Promise<LiveLink>;
+  open(key: NodeKey, kind: LinkKind, waitMs: number): Promise<LiveLink>;
 }
 
 type Listener = (from: NodeKey, data: Uint8Array) => void;
@@ -63,27 +68,33 @@ export class Router {
   }
 
   send(to: NodeKey, channel: DatagramChannel, data: Uint8Array): void {
+    const { own, up } = this.#options;
     assert(data.length <= DATAGRAM_MAX_BYTES, `a datagram of ${data.length} bytes`);
-    const { own, control } = this.#options;
     if (to === own) {
       queueMicrotask(() => this.#deliver(own, channel, data));
       return;
     }
-    const direct = control(to);
+    if (data.length > BULK_FROM_BYTES) {
+      const bulk = up(to, 'bulk');
+      if (bulk) this.#hand(bulk, channel, WAY.direct, data);
+      else this.#waitFor(to, 'bulk', channel, data.length > CONTROL_MAX_BYTES ? data : undefined);
+      if (bulk || data.length > CONTROL_MAX_BYTES) return;
+    }
+    const direct = up(to, 'control');
     if (direct) {
       this.#hand(direct, channel, WAY.direct, data);
       return;
     }
     const hub = this.#hubTo(to);
     if (hub) hub.link.datagram(frameId(channel, WAY.onward), withKey(to, data));
-    else this.#waitFor(to, channel, data);
+    else this.#waitFor(to, 'control', channel, data);
   }
 
   /** Takes a datagram from a link; throws when the member at its other end broke the rules. */
   receive(live: LiveLink, id: number, data: Uint8Array): void {
     const channel = CHANNELS[id & 0xff];
     const way = id >>> 8;
-    if (!channel || data.length > DATAGRAM_MAX_BYTES + KEY_BYTES) throw new Error('a datagram of no kind');
+    if (!channel) throw new Error('a datagram of no kind');
     if (way === WAY.passed) {
       this.#passed(live, channel, data);
       return;
@@ -97,7 +108,7 @@ export class Router {
   }
 
   #passOn(from: LiveLink, channel: DatagramChannel, data: Uint8Array): void {
-    const { own, roster, isHub, control } = this.#options;
+    const { own, roster, isHub, up } = this.#options;
     const to = keyOf(data);
     const payload = data.subarray(KEY_BYTES);
     if (to === own) {
@@ -105,7 +116,7 @@ export class Router {
       return;
     }
     if (!isHub() || roster.find(to)?.status !== 'admitted' || !this.#onward.take(from.key)) return;
-    const next = control(to);
+    const next = up(to, 'control');
     // One hop and no more: who is not linked here is not looked for.
     if (next) this.#hand(next, channel, WAY.passed, withKey(from.key, payload));
   }
@@ -149,7 +160,8 @@ export class Router {
     return hubs[this.#turn++ % Math.max(1, hubs.length)];
   }
 
-  #waitFor(to: NodeKey, channel: DatagramChannel, data: Uint8Array): void {
+  /** Opens a link, and sends by it what may wait for it. */
+  #waitFor(to: NodeKey, kind: LinkKind, channel: DatagramChannel, data: Uint8Array | undefined): void {
     const waiting = this.#waiting.get(to) ?? 0;
     if (waiting >= WAITING_MAX || this.#options.roster.find(to)?.status !== 'admitted') return;
     this.#waiting.set(to, waiting + 1);
@@ -158,10 +170,10 @@ export class Router {
       if (left === 0) this.#waiting.delete(to);
       else this.#waiting.set(to, left);
     };
-    this.#options.open(to, WAIT_MS).then(
+    this.#options.open(to, kind, WAIT_MS).then(
       (link) => {
         done();
-        this.#hand(link, channel, WAY.direct, data);
+        if (data) this.#hand(link, channel, WAY.direct, data);
       },
       // A datagram may be lost.
       done,

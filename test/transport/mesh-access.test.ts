@@ -1,0 +1,62 @@
+import t from 'tap';
+import type { MeshRole } from '../../lib/structs/mesh.js';
+import { mayAsk, maySend } from '../../lib/transport/mesh/access.js';
+
+/** Method → who may ask it. Whoever is not named may not. */
+const TABLE: Record<string, string> = {
+  'Status.Ping': 'server client operator expired',
+  'Status.Leader': 'server client operator',
+  'Status.Peers': 'server client operator',
+  'Mesh.Roster': 'server client operator',
+  'Mesh.Renew': 'server client operator expired',
+  'Mesh.Leave': 'server client operator',
+  'Mesh.NetReport': 'server client operator',
+  'Mesh.Redeem': 'server',
+  'Mesh.CreateInvite': 'server operator',
+  'Mesh.Revoke': 'server operator',
+  'Mesh.Approve': 'server operator',
+  'Node.Register': 'server client',
+  'Node.UpdateStatus': 'server client',
+  'Node.UpdateAlloc': 'server client',
+  'Node.GetClientAllocs': 'server client',
+  'Alloc.GetAllocs': 'server client',
+  'Node.Purge': 'server operator',
+  'Node.UpdateDrain': 'server operator',
+  'Node.List': 'server operator',
+  'Job.Register': 'server operator',
+  'Job.List': 'server operator',
+  'Alloc.GetAlloc': 'server operator',
+  'Allocations.Exec': 'server operator',
+  'FileSystem.Logs': 'server operator',
+  'Operator.SchedulerSetConfiguration': 'server operator',
+  'Raft.Snapshot': 'server',
+  'Nothing.Known': 'server',
+  Job: 'server',
+  '.List': 'server',
+  '': 'server',
+  constructor: 'server',
+};
+
+t.test('who may ask what', async (t) => {
+  for (const [method, allowed] of Object.entries(TABLE)) {
+    for (const role of ['server', 'client', 'operator'] as const) {
+      t.equal(mayAsk(method, { role, expired: false }), allowed.split(' ').includes(role), `${role}: ${method}`);
+      t.equal(mayAsk(method, { role, expired: true }), allowed.split(' ').includes('expired'), `expired: ${method}`);
+    }
+  }
+});
+
+t.test('a role that does not exist may ask nothing', async (t) => {
+  t.notOk(mayAsk('Status.Ping', { role: 'admin' as MeshRole, expired: false }));
+});
+
+t.test('only servers speak raft; everybody gossips', async (t) => {
+  t.same(
+    (['server', 'client', 'operator'] as const).map((role) => [maySend('raft', role), maySend('gossip', role)]),
+    [
+      [true, true],
+      [false, true],
+      [false, true],
+    ],
+  );
+});

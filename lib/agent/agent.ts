@@ -18,7 +18,7 @@ import type { RpcCaller } from '../transport/rpc.js';
 import { isLoopback, type Listener, listenLinks } from '../transport/tcp.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
-import type { Result } from '../util/result.js';
+import { err, type Result } from '../util/result.js';
 import { createDispatcher, type Roles } from './dispatch.js';
 import { agentFacts } from './facts.js';
 import type { AgentMesh } from './mesh/agent-mesh.js';
@@ -28,12 +28,17 @@ import { type RemoteServer, remoteServer } from './remote-server.js';
 import { clientMetrics, serverMetrics } from './role-metrics.js';
 import type { AgentSettings } from './settings.js';
 
+/** Between the answer that it left and the end. */
+const LEAVE_DELAY_MS = 200;
+
 export interface AgentOptions {
   settings: AgentSettings;
   log: Log;
   random: Random;
   /** Reads the configuration again and applies what can be applied; says what was, or what is wrong. */
   reload: (agent: Agent) => Promise<Result<string[], string>>;
+  /** Ends the agent as a signal does. */
+  end: (why: string) => void;
 }
 
 /** A mesh, as one of its members sees it now. */
@@ -139,6 +144,18 @@ class RunningAgent implements Agent {
     });
   }
 
+  async #leave(): Promise<Result<void, string>> {
+    const mesh = this.#mesh;
+    const { folder } = this.#options.settings.mesh;
+    if (!mesh || folder === null) return err('This agent is in no mesh.');
+    const { leaveMesh } = await import('./mesh/leave.js');
+    const running = this.#client?.stats().allocs['running'] ?? 0;
+    const left = await leaveMesh({ mesh, consensus: this.#consensus, running, folder });
+    // The answer goes out first.
+    if (left.ok) setTimeout(() => this.#options.end('it left its mesh'), LEAVE_DELAY_MS);
+    return left;
+  }
+
   async #startHttp(): Promise<void> {
     const { settings, log } = this.#options;
     const { hosts, port, connectionsPerAddressMax, headers, tls } = settings.http;
@@ -151,6 +168,8 @@ class RunningAgent implements Agent {
         consensus: () => this.#consensus,
         client: () => this.#client,
         remote: () => this.#remote,
+        net: () => this.#mesh?.member.peers.report() ?? null,
+        leave: () => this.#leave(),
         reload: () => this.#options.reload(this),
       }),
       log: log.child('http'),
@@ -229,18 +248,20 @@ class RunningAgent implements Agent {
       now: () => Date.now(),
       random,
       log: log.child('server'),
-      ...(this.#mesh ? { reachNode: this.#mesh.reachNode } : {}),
+      ...(this.#mesh ? { group: this.#consensus, peers: this.#mesh.serverPeers, reachNode: this.#mesh.reachNode } : {}),
       config: {
         region: settings.region,
         knownDrivers: DRIVER_NAMES,
         servers: () => [address()],
         addressOf: address,
+        ...(this.#mesh ? { mesh: this.#mesh.serverMesh(this.#consensus) } : {}),
         ...settings.server,
       },
     });
     this.#server.start();
     this.#consensus.start();
     this.#roles.server = this.#server;
+    this.#mesh?.follow(this.#consensus);
     this.#metrics.add(serverMetrics(this.#server, this.#consensus, store));
     await this.#listen(this.#server);
   }

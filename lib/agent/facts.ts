@@ -2,6 +2,7 @@ import { arch, platform } from 'node:os';
 import type { Client } from '../client/client.js';
 import type { AgentFacts } from '../http/agent-facts.js';
 import type { RunningConsensus } from '../server/consensus.js';
+import type { NetReport } from '../structs/mesh.js';
 import type { Result } from '../util/result.js';
 import type { Metrics } from './metrics.js';
 import type { RemoteServer } from './remote-server.js';
@@ -15,6 +16,8 @@ interface Sources {
   consensus: () => RunningConsensus | undefined;
   client: () => Client | undefined;
   remote: () => RemoteServer | undefined;
+  net: () => NetReport | null;
+  leave: () => Promise<Result<void, string>>;
   reload: () => Promise<Result<string[], string>>;
 }
 
@@ -31,6 +34,8 @@ export function agentFacts(sources: Sources): AgentFacts {
       Members: settings.server ? [member(sources)] : [],
     }),
     health: () => health(sources),
+    net: () => sources.net(),
+    leave: sources.leave,
     servers: () => {
       if (settings.server) return [`${settings.rpc.host}:${settings.rpc.port}`];
       return settings.servers.map(({ host, port }) => `${host}:${port}`);

@@ -117,6 +117,7 @@ export function meshSettings({ mesh, dataDir }: AgentConfig, problems: string[])
     hints: [...list('hints', mesh.hints), ...(kept?.hints ?? [])],
     mdns: mesh.mdns,
     relay: mesh.relay,
+    voter: mesh.voter === 'auto',
     advertise: list('advertise', mesh.advertise),
     joinKeyFile: mesh.joinKeyFile,
   };

@@ -104,7 +104,16 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
   if (!output.story) output.out('==> Starting meshnomad agent...');
   let agent: Agent;
   try {
-    agent = await startAgent({ settings, log, random: { next: Math.random }, reload });
+    agent = await startAgent({
+      settings,
+      log,
+      random: { next: Math.random },
+      reload,
+      end: (why) => {
+        log.info('the agent ends', { why });
+        process.kill(process.pid, 'SIGTERM');
+      },
+    });
   } catch (error) {
     return fail(output, `Error starting agent: ${(error as Error).message}`);
   }

@@ -18,6 +18,8 @@ export interface MeshSettings {
   mdns: boolean;
   /** Whether traffic of other members may be relayed through this one. */
   relay: boolean;
+  /** Whether this agent may be made a voter. */
+  voter: boolean;
   advertise: readonly Address[];
   joinKeyFile: string | null;
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from './command.js';
+import { readSecret } from './read-secret.js';
 
 type Env = Record<string, string | undefined>;
 
@@ -22,7 +23,7 @@ export async function readJoinKey(options: {
   if (args.length > 1) throw new UsageError('give one invite only');
   if (keyFile !== undefined && argument !== undefined) throw new UsageError('give the invite or -key-file, not both');
   if (keyFile !== undefined) return readKeyFile(keyFile);
-  if (argument === '-') return readStandardInput();
+  if (argument === '-') return readSecret('Paste the invite: ');
   if (argument?.startsWith('@')) return readKeyFile(argument.slice(1));
   if (argument !== undefined) return argument;
   if (env['MESHNOMAD_JOIN_KEY']) return env['MESHNOMAD_JOIN_KEY'];
@@ -39,18 +40,4 @@ function readKeyFile(path: string): string {
   } catch (error) {
     throw new UsageError(`the invite cannot be read from ${path}: ${(error as Error).message}`);
   }
-}
-
-/** Up to the end, or on a terminal up to the first line that is not empty. */
-async function readStandardInput(): Promise<string> {
-  const { stdin } = process;
-  if (stdin.isTTY) process.stderr.write('Paste the invite: ');
-  let text = '';
-  stdin.setEncoding('utf8');
-  for await (const chunk of stdin as AsyncIterable<string>) {
-    text += chunk;
-    if (text.length > KEY_CHARS_MAX || (stdin.isTTY && /\S\s*\n/.test(text))) break;
-  }
-  stdin.destroy();
-  return text.trim();
 }

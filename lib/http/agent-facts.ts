@@ -1,3 +1,4 @@
+import type { NetReport } from '../structs/mesh.js';
 import type { Result } from '../util/result.js';
 
 /** A figure the agent keeps about itself, as Nomad names them: `nomad.client.allocs.running`. */
@@ -17,6 +18,10 @@ export interface AgentFacts {
   members(): object;
   /** Whether its server and its client are fit for work. */
   health(): { server: { ok: boolean; message: string } | null; client: { ok: boolean; message: string } | null };
+  /** How this agent is linked with its mesh; null in none. */
+  net(): NetReport | null;
+  /** Takes this agent out of its mesh, and ends it soon after; the error says what is in the way. */
+  leave(): Promise<Result<void, string>>;
   /** `host:port` of the servers it knows. */
   servers(): string[];
   metrics(): MetricPoint[];

@@ -98,7 +98,15 @@ export interface MeshRpcMethods {
   /** Answered by every agent for itself. */
   'Mesh.NetReport': { args: object; reply: { Report: NetReport } };
   /** The reports of all members that a server can reach. */
-  'Mesh.Net': Query<object, { Reports: NetReport[]; Unreached: { Key: NodeKey; Name: string; Why: string }[] }>;
+  'Mesh.Net': Query<
+    object,
+    {
+      Reports: NetReport[];
+      Unreached: { Key: NodeKey; Name: string; Why: string }[];
+      /** Of all members, by key. */
+      Names: Record<NodeKey, string>;
+    }
+  >;
 }
 
 export interface MeshRpcStreams {

@@ -26,6 +26,8 @@ async function createStack(t: Test): Promise<Stack> {
     self: () => ({ config: { Region: 'global' }, stats: {} }),
     members: () => ({ Members: [] }),
     health: () => ({ server: { ok: true, message: 'ok' }, client: null }),
+    net: () => null,
+    leave: async () => ({ ok: true as const, value: undefined }),
     servers: () => [],
     metrics: () => [],
     reload: async () => ({ ok: true as const, value: [] }),

@@ -71,6 +71,8 @@ export async function createHttpWorld(
     self: () => ({ config: { Region: 'here' }, stats: {} }),
     members: () => ({ Members: [] }),
     health: () => ({ server: { ok: true, message: 'ok' }, client: null }),
+    net: () => null,
+    leave: async () => ok(undefined),
     servers: () => ['127.0.0.1:4647'],
     metrics: () => [],
     reload: async () => ok(['log_level']),

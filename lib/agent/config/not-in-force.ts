@@ -10,7 +10,6 @@ const PATHS = [
   'advertise.http advertise.rpc',
   'tls.tls_min_version tls.tls_cipher_suites',
   'limits.https_handshake_timeout limits.rpc_handshake_timeout limits.rpc_max_conns_per_client',
-  'mesh.voter',
   'server.data_dir server.num_schedulers server.enabled_schedulers server.start_timeout server.deploy_query_rate_limit',
   'server.csi_volume_claim_gc_interval server.csi_volume_claim_gc_threshold server.csi_plugin_gc_threshold',
   'server.acl_token_gc_threshold server.root_key_gc_interval server.root_key_gc_threshold',

@@ -1,8 +1,15 @@
+import type { RaftHint } from '../../gossip/index.js';
 import type { HttpServer } from '../../http/server.js';
+import type { ServerMesh } from '../../server/mesh/config.js';
+import type { Consensus, ConsensusGroup, ServerPeers } from '../../server/ports.js';
 import { type MeshRaftTransport, meshRaftTransport } from '../../server/raft-transport.js';
 import type { Server } from '../../server/server.js';
+import type { NodeKey } from '../../structs/mesh.js';
 import { byteStream } from '../../transport/byte-stream.js';
 import { nodeIdOf } from '../../transport/certificate.js';
+import { systemClock } from '../../transport/clock.js';
+import { followRoster } from '../../transport/follow-roster.js';
+import { createMeshGossip, type MeshGossip } from '../../transport/gossip.js';
 import type { Identity } from '../../transport/identity.js';
 import { createJoinDoor } from '../../transport/join-door.js';
 import { localCaller } from '../../transport/local.js';
@@ -10,17 +17,22 @@ import { formatAddress } from '../../transport/mesh/hello.js';
 import type { MeshHome } from '../../transport/mesh-home.js';
 import type { Peer } from '../../transport/peers.js';
 import type { RpcCaller } from '../../transport/rpc.js';
+import { spreadTombstones, tombstoneHandlers } from '../../transport/spread-tombstones.js';
 import type { Log } from '../../util/log.js';
 import type { Random } from '../../util/random.js';
 import { fillServed, type Roles, type Served } from '../dispatch.js';
 import { nodeLinkHandlers } from '../node-links.js';
 import type { RemoteServer } from '../remote-server.js';
 import type { AgentSettings } from '../settings.js';
-import { followRoster } from './follow-roster.js';
 import { keptLinks } from './keep-links.js';
 import { type Member, openMember } from './member.js';
+import { netHandlers } from './net.js';
 import { ownElseOthers } from './own-else-others.js';
+import { serverPeers } from './server-peers.js';
 import { meshServers } from './servers.js';
+
+/** What is told of the own part in Raft is a hint: it may be this old. */
+const RAFT_HINT_MS = 2_000;
 
 export interface AgentMeshOptions {
   home: MeshHome;
@@ -43,8 +55,15 @@ export interface AgentMesh {
   readonly raft: MeshRaftTransport;
   /** Who answers for the servers: the own one, or while it stands outside of the group another. */
   readonly servers: RpcCaller;
+  /** The other servers, for the own one. */
+  readonly serverPeers: ServerPeers;
+  readonly gossip: MeshGossip;
   /** A way to a node by its id. */
   reachNode(nodeId: string): RpcCaller | undefined;
+  /** What the own server knows of the mesh besides the state. */
+  serverMesh(consensus: Consensus & ConsensusGroup): ServerMesh;
+  /** Others are told what part this agent has in the group of servers. */
+  follow(consensus: Consensus & ConsensusGroup): void;
   /** Links begin: what others may ask is answered from now on. */
   start(): Promise<void>;
   close(): Promise<void>;
@@ -54,8 +73,8 @@ export interface AgentMesh {
 export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMesh> {
   const { home, identity, settings, roles, log, random } = options;
   const served: Served = { handlers: {}, streamHandlers: {} };
-  const ending = new AbortController();
-  const now = (): number => Date.now();
+  let stopFollowing = (): void => {};
+  let hintTimer: NodeJS.Timeout | undefined;
   const isServer = settings.server !== null;
 
   const member: Member = await openMember({
@@ -70,9 +89,20 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     version: settings.version,
   });
   const { peers, roster, nameOf } = member;
+  const gossip = createMeshGossip({
+    peers,
+    roster,
+    certificate: () => roster.own(),
+    home,
+    clock: systemClock,
+    random,
+    log: log.child('gossip'),
+    meta: { version: settings.version },
+  });
   const remote = meshServers({ peers, servers: member.servers, nameOf, monotonicMs: () => performance.now() });
+  const net = netHandlers(member, isServer);
   const servers = ownElseOthers(
-    () => roles.server && localCaller(roles.server.handlers, roles.server.streamHandlers),
+    () => roles.server && localCaller({ ...roles.server.handlers, ...net }, roles.server.streamHandlers),
     remote,
   );
   const raft = meshRaftTransport(peers);
@@ -106,7 +136,7 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
 
   const serve = (server: Server | undefined): void => {
     fillServed(served, roles);
-    Object.assign(served.handlers, { 'Mesh.NetReport': async () => ({ Report: peers.report() }) });
+    Object.assign(served.handlers, net, tombstoneHandlers(roster));
     Object.assign(served.streamHandlers, raft.streamHandlers);
     if (!server) return;
     Object.assign(served.handlers, nodeLinkHandlers(server, { ...served.handlers }, peers));
@@ -115,7 +145,9 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
 
   return {
     member,
+    gossip,
     remote,
+    serverPeers: serverPeers({ member, gossip, settings }),
     raft,
     servers,
     reachNode(nodeId) {
@@ -125,22 +157,49 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     async start() {
       serve(roles.server);
       roster.onChange(keepLinks);
+      spreadTombstones(roster, peers);
       keepLinks();
+      gossip.start();
       await peers.start();
-      void followRoster({
-        roster,
-        ask: () => servers,
-        key: peers.key,
-        now,
-        random,
-        log: log.child('roster'),
-        signal: ending.signal,
-      });
+      // A server that stands outside of the group hears of changes from the others.
+      stopFollowing = followRoster({ roster, servers, clock: systemClock, random, log: log.child('roster') });
+    },
+    serverMesh: (consensus) => ({
+      identity,
+      home,
+      roster,
+      addresses: () => peers.addresses(),
+      view: (key) => ({
+        Health: key === peers.key ? 'alive' : gossip.health(key),
+        Link: peers.linked().find((peer) => peer.key === key)?.report ?? null,
+        ServerState: standing(consensus, key),
+      }),
+    }),
+    follow(consensus) {
+      const tell = (): void => gossip.tell({ raft: raftHint(consensus) });
+      consensus.onLeadership(tell);
+      hintTimer = setInterval(tell, RAFT_HINT_MS);
+      hintTimer.unref();
     },
     async close() {
-      ending.abort();
+      clearInterval(hintTimer);
+      stopFollowing();
       remote.close();
+      gossip.close();
       await member.close();
     },
   };
+}
+
+function raftHint(consensus: Consensus & ConsensusGroup): RaftHint {
+  const state = standing(consensus, consensus.id);
+  return { state: state === '' ? 'none' : state, term: consensus.term() };
+}
+
+/** What a member is in the group of servers; '' when it is not in it. */
+function standing(consensus: Consensus & ConsensusGroup, key: NodeKey): 'leader' | 'voter' | 'standby' | '' {
+  const { voters, learners } = consensus.membership();
+  if (consensus.leader === key) return 'leader';
+  if (voters.includes(key)) return 'voter';
+  return learners.includes(key) ? 'standby' : '';
 }

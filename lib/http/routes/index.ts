@@ -7,6 +7,7 @@ import { evaluationRoutes } from './evaluations.js';
 import { jobChildrenRoutes } from './job-children.js';
 import { jobRoutes } from './jobs.js';
 import { laterRoutes } from './later.js';
+import { meshRoutes } from './mesh.js';
 import { nodePoolRoutes } from './node-pools.js';
 import { nodeRoutes } from './nodes.js';
 import { operatorRoutes } from './operator.js';
@@ -25,6 +26,7 @@ export const ROUTES: readonly Routes[] = [
   nodeRoutes,
   clientRoutes,
   agentRoutes,
+  meshRoutes,
   operatorRoutes,
   searchRoutes,
   laterRoutes,

@@ -1,0 +1,30 @@
+import type { MeshMember } from '../../structs/mesh.js';
+import type { MeshMemberStub } from '../../structs/rpc-mesh.js';
+import { ApiError } from '../api.js';
+import type { Command } from '../command.js';
+import { confirm } from '../confirm.js';
+import { takeArgs } from '../print.js';
+
+export const command: Command = {
+  usage: 'meshnomad approve [options] <member>',
+  about: 'Lets a machine in that waits for it. First it shows four words: the machine must show the same.',
+  flags: { yes: { type: 'bool', help: 'Do not ask: the words have been compared.' } },
+  async run({ args, flags, output, api: connect }) {
+    takeArgs(args, 1, 1, 'name or key of the member');
+    const wanted = args[0] as string;
+    const api = await connect();
+    const { value } = await api.get<MeshMemberStub[]>('/v1/mesh/members');
+    const waiting = value.filter(({ Status }) => Status === 'pending');
+    const member = waiting.find(({ Name, Key }) => Name === wanted || Key.startsWith(wanted.toLowerCase()));
+    if (!member) {
+      const names = waiting.map(({ Name }) => Name).join(', ') || 'nobody';
+      throw new ApiError(0, `no machine ${JSON.stringify(wanted)} waits to be let in; waiting: ${names}`);
+    }
+    const { Name, Role, Key, Words } = member;
+    output.out(`${Name} wants in as ${Role}, with the key ${Key.slice(0, 16)}… It must show:\n\n    ${Words}\n`);
+    if (!(await confirm(flags, 'Does it?', 'compare the words, then say so with -yes'))) return 1;
+    const approved = await api.put<MeshMember>(`/v1/mesh/member/${Key}/approve`, {});
+    output.out(`${approved.value.Name} is a member (${approved.value.Role}).`);
+    return 0;
+  },
+};

@@ -1,0 +1,19 @@
+import type { Command } from '../command.js';
+import { confirm } from '../confirm.js';
+import { takeArgs } from '../print.js';
+
+export const command: Command = {
+  usage: 'meshnomad leave [options]',
+  about: `Takes this machine out of its mesh: the servers let it go, its agent ends, and its part of the mesh is removed from the
+disk. Its tasks end; move them away first with "meshnomad node drain -self -enable". To come back it needs a new invite.`,
+  flags: { yes: { type: 'bool', help: 'Do not ask.' } },
+  async run({ args, flags, output, api: connect }) {
+    takeArgs(args, 0, 0, '');
+    const sure = await confirm(flags, 'Take this machine out of its mesh?', 'say that you are sure with -yes');
+    if (!sure) return 1;
+    const api = await connect();
+    await api.put('/v1/agent/leave', {});
+    output.out('This machine has left its mesh; its agent ends.');
+    return 0;
+  },
+};

@@ -1,0 +1,16 @@
+import type { Command } from '../command.js';
+import { takeArgs } from '../print.js';
+
+export const command: Command = {
+  usage: 'meshnomad mesh rotate [options]',
+  about: `Gives the mesh a new discovery secret: who knows the old one finds its members no longer. Members learn the new one over
+their links; whoever sleeps through two rotations is found by its address or by a server.`,
+  flags: {},
+  async run({ args, output, api: connect }) {
+    takeArgs(args, 0, 0, '');
+    const api = await connect();
+    const { value } = await api.put<{ Epoch: number }>('/v1/mesh/rotate', {});
+    output.out(`The discovery secret is a new one (epoch ${value.Epoch}).`);
+    return 0;
+  },
+};

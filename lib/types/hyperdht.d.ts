@@ -114,6 +114,18 @@ declare module 'hyperdht' {
     lookupAndUnannounce(topic: Buffer, keyPair: KeyPair, options?: object): Query;
     unannounce(topic: Buffer, keyPair: KeyPair, options?: object): Promise<void>;
     destroy(options?: { force?: boolean }): Promise<void>;
+    /** Null when the node is closed. Not part of the documented interface. */
+    protected _request(
+      to: HostPort & { id: null },
+      force: boolean,
+      internal: boolean,
+      command: number,
+      target: null,
+      value: Buffer,
+      session: null,
+      onresponse: () => void,
+      onerror: () => void,
+    ): object | null;
     /** Checks anew whether others reach this node unasked. Not part of the documented interface. */
     protected _updateNetworkState(onlyFirewall?: boolean): Promise<boolean>;
   }

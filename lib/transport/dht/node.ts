@@ -8,6 +8,8 @@ import { tryPort } from './port-file.js';
 
 /** Least time between two punches from a NAT that has a new port for every destination: each costs hundreds of packets. */
 const RANDOM_PUNCH_INTERVAL_MS = 2_000;
+/** A command of dht-rpc. */
+const PING_NAT = 1;
 /** The sampler of the own address keeps 32 samples: so many new ones leave nothing of the old. */
 const SAMPLES = 40;
 
@@ -17,8 +19,13 @@ export interface DhtNode extends DHT {
   relayAt(host: string, port: number): NodeKey | undefined;
   /** Others see this node at another address now: what was sampled before is forgotten. */
   moved(to: HostPort): void;
-  /** Looks again whether others reach this node unasked; hyperdht does so at start and every 20 minutes only. */
-  checkReachable(): Promise<void>;
+  /**
+   * Looks whether others reach this node unasked. hyperdht asks one node at the start and mistakes a quick DHT for a NAT, then
+   * waits for 20 minutes; and behind a NAT it forgets every node that it asks in earnest.
+   */
+  checkReachable(witnesses: readonly HostPort[]): Promise<void>;
+  /** Takes part in a DHT of one's own as soon as others reach this node; hyperdht would wait for 20 minutes. */
+  serveIfReachable(): Promise<void>;
 }
 
 export interface NodeOptions {
@@ -28,8 +35,10 @@ export interface NodeOptions {
   readonly port: number;
   readonly host?: string | undefined;
   readonly identity?: ConnectAs;
-  /** Serves others as a part of the DHT from the start; the address is known and open. */
+  /** Serves others as a part of the DHT from the start; nothing stands between them and its port. */
   readonly serves?: boolean;
+  /** Where others reach it, when that is not `host`. */
+  readonly publicHost?: string;
 }
 
 /** The one place where a DHT is made. Resolves when the UDP port is bound; rejects with E_CONFLICT when it is taken. */
@@ -47,14 +56,14 @@ export async function createNode(options: NodeOptions): Promise<DhtNode> {
     randomPunchInterval: RANDOM_PUNCH_INTERVAL_MS,
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.identity ? { keyPair: Base.keyPair(options.identity.seed) } : {}),
-    // In a DHT of one's own each member that others can reach helps at once; hyperdht would wait for 20 minutes. One that
-    // cannot be reached stays outside in any case.
-    ...(own || options.serves ? { ephemeral: false } : {}),
-    ...(options.serves ? { firewalled: false } : {}),
+    // Never `ephemeral: false` for a member: it would ask all nodes it knows to reach it unasked, and behind a NAT forget each
+    // of them for not doing so.
+    ...(options.serves ? { ephemeral: false, firewalled: false } : {}),
   });
   // The first of all has nobody to tell it its address.
-  if (options.serves && options.host !== undefined && options.port !== 0)
-    node.moved({ host: options.host, port: options.port });
+  const publicHost = options.publicHost ?? options.host;
+  if (options.serves && publicHost !== undefined && options.port !== 0)
+    node.moved({ host: publicHost, port: options.port });
   try {
     await node.bind();
   } catch (error) {
@@ -103,9 +112,26 @@ function nodeClass(Base: typeof DHT, own: boolean): new (options: Options) => Dh
       for (let i = 0; i < SAMPLES; i++) this._nat.add(to.host, to.port);
     }
 
-    async checkReachable(): Promise<void> {
-      // In the public DHT hyperdht itself decides who serves; in one's own every member does that others can reach.
-      if (this.firewalled) await this._updateNetworkState(!own);
+    async checkReachable(witnesses: readonly HostPort[]): Promise<void> {
+      if (!this.firewalled) return;
+      const answers = witnesses.map(({ host, port }) => this.#reachesUnasked({ id: null, host, port }));
+      if ((await Promise.all(answers)).includes(true)) await this._updateNetworkState(true);
+    }
+
+    /** Asks a node to answer to the port that nothing was sent from. One without an id is not forgotten if it does not. */
+    #reachesUnasked(to: HostPort & { id: null }): Promise<boolean> {
+      const own = Buffer.alloc(2);
+      own.writeUInt16LE(this.localAddress()?.port ?? 0);
+      return new Promise((resolve) => {
+        const answered = (): void => resolve(true);
+        const silent = (): void => resolve(false);
+        if (!this._request(to, false, true, PING_NAT, null, own, null, answered, silent)) resolve(false);
+      });
+    }
+
+    async serveIfReachable(): Promise<void> {
+      // In the public DHT hyperdht itself decides who serves.
+      if (own && !this.firewalled) await this._updateNetworkState();
     }
   };
 }

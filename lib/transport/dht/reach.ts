@@ -7,8 +7,8 @@ import { classifyNat, type Observation } from './nat.js';
 import type { DhtNode } from './node.js';
 
 const WITNESSES = 6;
-/** hyperdht looks at start, and every 20 minutes. */
-const CHECK_AGAIN_MS = 5 * 60_000;
+/** So many are asked to reach this node unasked. */
+const REACHED_BY = 3;
 
 export interface ReachOptions {
   readonly node: DhtNode;
@@ -24,7 +24,8 @@ export class Reach {
   readonly #options: ReachOptions;
   #seen: readonly Observation[] = [];
   #blocked = false;
-  #checkedAt = performance.now();
+  /** The public address for which it was checked whether others reach it; '' = not yet. */
+  #checkedFor = '';
   #looking: Promise<void> | undefined;
 
   constructor(options: ReachOptions) {
@@ -80,6 +81,7 @@ export class Reach {
       answer.status === 'fulfilled' ? [{ by: plain(answer.value.from), as: plain(answer.value.to) }] : [],
     );
     if (this.#seen.length === 0) {
+      this.#checkedFor = '';
       const blocked = await isUdpBlocked(bootstrap);
       if (blocked && !this.#blocked) log.warn('UDP to the internet is blocked: only the local network can be reached');
       this.#blocked = blocked;
@@ -93,15 +95,17 @@ export class Reach {
     const { node, log } = this.#options;
     const { publicAddress } = classifyNat({ open: true, seen: this.#seen });
     const agreed = this.#seen.filter(({ as }) => as.host === publicAddress?.host).length >= 2;
-    if (!node.firewalled && publicAddress && agreed && node.host !== null && node.host !== publicAddress.host) {
+    if (!publicAddress) return;
+    if (agreed && !node.firewalled && node.host !== null && node.host !== publicAddress.host) {
       // hyperdht would tell others the old address for half an hour, and they would open connections into the void.
       log.info('the public address changed', { from: node.host, to: publicAddress.host });
       node.moved(publicAddress);
     }
-    if (node.firewalled && performance.now() - this.#checkedAt > CHECK_AGAIN_MS) {
-      this.#checkedAt = performance.now();
-      await node.checkReachable();
+    if (this.#checkedFor !== publicAddress.host) {
+      this.#checkedFor = publicAddress.host;
+      await node.checkReachable(this.#seen.map(({ by }) => by).slice(0, REACHED_BY));
     }
+    await node.serveIfReachable();
   }
 }
 

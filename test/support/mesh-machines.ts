@@ -91,17 +91,14 @@ export class Machine {
   }
 
   /** Waits for one of the steps; fails at once when the process ends. */
-  step(name: string, limitMs = 30_000): Promise<Step> {
-    return eventually(
+  async step(name: string, limitMs = 30_000): Promise<Step> {
+    const found = await eventually(
       `${this.name} to be ${name}`,
-      () => {
-        const found = this.steps.find(({ Step }) => Step === name);
-        if (found) return found;
-        if (this.ended) throw new Error(`it ended:\n${this.log.slice(-3000)}`);
-        return undefined;
-      },
+      () => this.steps.find(({ Step }) => Step === name) ?? (this.ended ? 'ended' : undefined),
       limitMs,
     );
+    if (found !== 'ended') return found;
+    throw new Error(`${this.name} ended:\n${this.log.slice(-3000)}`);
   }
 
   get ended(): boolean {
@@ -125,6 +122,12 @@ export class Machine {
     const said = await this.cli(['invite', '-json', ...args]);
     if (said.code !== 0) throw new Error(said.err);
     return (JSON.parse(said.out) as { Invite: string }).Invite;
+  }
+
+  /** A command of a person whose key lies in a profile on this machine's disk, where no agent runs. */
+  operator(args: string[], input?: string): Promise<CliResult> {
+    const env = { XDG_CONFIG_HOME: join(this.dir, 'profile'), HOME: this.dir, NOMAD_ADDR: '', MESHNOMAD_ADDR: '' };
+    return cli(args, { env, ...(input === undefined ? {} : { input }) });
   }
 
   async end(signal: NodeJS.Signals): Promise<number | null> {

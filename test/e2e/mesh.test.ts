@@ -1,0 +1,131 @@
+// A mesh as people make it: init on one machine, join on another, work on the second, looked at from a laptop, put out again.
+// Real processes over a private DHT on loopback.
+import t from 'tap';
+import { eventually, jobJson } from '../support/mesh-agent.js';
+import { Machine } from '../support/mesh-machines.js';
+import { openTestnet } from '../support/testnet.js';
+
+interface Alloc {
+  ID: string;
+  NodeID: string;
+  ClientStatus: string;
+}
+
+interface Member {
+  Name: string;
+  NodeID: string;
+  Status: string;
+  Health: string;
+}
+
+/** From the command to the first screen; generous, for machines that do much else. */
+const JOIN_MS_MAX = 3_000;
+const REVOKE_MS_MAX = 2_000;
+
+t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t) => {
+  const testnet = await openTestnet();
+  t.teardown(() => testnet.close());
+  const nas = await Machine.make({ testnet, name: 'nas' });
+  const berta = await Machine.make({ testnet, name: 'berta' });
+  t.teardown(() => Promise.all([nas.dispose(), berta.dispose()]));
+
+  t.match(await nas.start('init', '-name=home'), { Mesh: { Name: 'home', Self: { name: 'nas', role: 'server' } } });
+  const founded = await nas.step('founded');
+  t.match(founded['RecoveryCode'], /^[a-z0-9-]{30,}$/);
+  t.match(await nas.cli(['init', `-data-dir=${nas.dir}/data`]), { code: 1, err: /in the mesh "home" already/ });
+
+  const invite = await nas.invite();
+  t.match(invite, /^mn1-[a-z0-9]+$/);
+  const started = await berta.start('join', invite);
+  t.match(started, { Mesh: { Name: 'home', Self: { name: 'berta', role: 'client' }, Links: [{ Name: 'nas' }] } });
+  const joined = await berta.step('joined');
+  t.ok(Number(joined['Ms']) < JOIN_MS_MAX, `joined in ${String(joined['Ms'])} ms`);
+  const node = await eventually('the node to be ready', async () => {
+    const nodes = await nas.get<{ ID: string; Name: string; Status: string }[]>('/v1/nodes');
+    return nodes.find(({ Name, Status }) => Name === 'berta' && Status === 'ready');
+  });
+  const members = await eventually('berta to be alive', async () => {
+    const list = await nas.get<Member[]>('/v1/mesh/members');
+    return list.some(({ Name, Health }) => Name === 'berta' && Health === 'alive') ? list : undefined;
+  });
+  t.equal(members.find(({ Name }) => Name === 'berta')?.NodeID, node.ID, 'a node has the id that its key gives');
+
+  t.test('an invite is used once, and says by whom', async (t) => {
+    const again = await Machine.make({ testnet, name: 'again' });
+    t.teardown(() => again.dispose());
+    const second = await again.start('join', invite).catch(() => again.log);
+    t.match(second, /used by berta/);
+  });
+
+  const script = 'echo hello from $NOMAD_ALLOC_NAME; exec sleep 3600';
+  const job = jobJson('far', {
+    config: { command: '/bin/sh', args: ['-c', script] },
+    group: { Constraints: [{ LTarget: '${node.unique.name}', RTarget: 'berta', Operand: '=' }] },
+  });
+  const put = await fetch(`${nas.address}/v1/jobs`, { method: 'PUT', body: JSON.stringify(job) });
+  t.equal(put.status, 200, await put.text());
+  const alloc = await eventually('the job to run on berta', async () => {
+    const allocs = await nas.get<Alloc[]>('/v1/job/far/allocations');
+    return allocs.find(({ ClientStatus }) => ClientStatus === 'running');
+  });
+  t.equal(alloc.NodeID, node.ID);
+
+  t.test('logs, exec and files go over the mesh', async (t) => {
+    await eventually('the log', async () => {
+      const { out } = await nas.cli(['alloc', 'logs', alloc.ID]);
+      return out === 'hello from far.g[0]\n' ? true : undefined;
+    });
+    const exec = await nas.cli(['alloc', 'exec', '-i=false', alloc.ID, '/bin/sh', '-c', 'echo in; exit 5']);
+    t.same([exec.code, exec.out], [5, 'in\n']);
+    t.match(await nas.cli(['alloc', 'fs', alloc.ID, 't']), { code: 0, out: /local/ });
+  });
+
+  t.test('a person reaches everything from a laptop without an agent', async (t) => {
+    const laptop = await Machine.make({ testnet, name: 'laptop' });
+    t.teardown(() => laptop.dispose());
+    const bootstrap = testnet.bootstrap.map(({ host, port }) => `-bootstrap=${host}:${port}`);
+    const forMachine = await nas.invite();
+    const wrong = await laptop.operator(['operator', 'login', ...bootstrap, '-'], forMachine);
+    t.match(wrong, { code: 1, err: /is for a machine \(client\)/ });
+    const key = await nas.invite('-role=operator');
+    const login = await laptop.operator(['operator', 'login', ...bootstrap, '-name=ada', '-'], key);
+    t.match(login, { code: 0, out: /Joined the mesh "home" as ada \(operator\)/ });
+    const status = await laptop.operator(['job', 'status', '-json', 'far']);
+    t.equal(status.code, 0, status.err);
+    t.match(JSON.parse(status.err), { Via: /^via nas, (local network|direct), [\d.]+ ms$/ });
+    t.match(await laptop.operator(['alloc', 'logs', alloc.ID]), { code: 0, out: 'hello from far.g[0]\n' });
+    const exec = await laptop.operator(['alloc', 'exec', '-i=false', alloc.ID, '/bin/sh', '-c', 'echo in; exit 7']);
+    t.same([exec.code, exec.out], [7, 'in\n']);
+    const net = await laptop.operator(['net']);
+    t.match(net.out, /berta/);
+    t.match(net.out, /nas/);
+  });
+
+  t.test('an agent that starts again is in its mesh again', async (t) => {
+    await berta.end('SIGKILL');
+    await berta.start('up');
+    await eventually('the log to be reached again', async () => {
+      const { out } = await nas.cli(['alloc', 'logs', alloc.ID]);
+      return out.startsWith('hello') ? true : undefined;
+    });
+    const [same] = await nas.get<Alloc[]>('/v1/job/far/allocations');
+    t.match(same, { ID: alloc.ID, ClientStatus: 'running' });
+  });
+
+  t.test('who is revoked is out at once', async (t) => {
+    await nas.cli(['job', 'stop', '-purge', '-detach', 'far']);
+    await eventually('the task to end', async () => {
+      const allocs = await nas.get<Alloc[]>('/v1/allocations');
+      return allocs.some(({ ClientStatus }) => ClientStatus === 'running') ? undefined : true;
+    });
+    const began = performance.now();
+    const said = await nas.cli(['revoke', '-yes', '-reason=sold', 'berta']);
+    t.match(said, { code: 0, out: /berta is out/ });
+    await eventually('its links to be closed', async () => {
+      const report = await berta.get<{ Links: object[] }>('/v1/agent/net');
+      return report.Links.length === 0 ? true : undefined;
+    });
+    t.ok(performance.now() - began < REVOKE_MS_MAX, `${Math.round(performance.now() - began)} ms`);
+    t.match(await berta.cli(['leave', '-yes']), { code: 1 }, 'it has nobody to take leave of');
+  });
+});

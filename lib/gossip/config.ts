@@ -2,7 +2,7 @@ import type { Millis } from '../util/clock.js';
 
 /** The figures of the machine. The reasons stand beside them; memberlist's are in its documentation under the same names. */
 export interface GossipConfig {
-  /** Between the starts of two probes of one member, while it thinks itself well. */
+  /** Between the starts of two probes by one member, while it thinks itself well; grows in meshes of more than some thirty. */
   readonly probeIntervalMs: Millis;
   /** The least time for a direct answer; a member known to be far gets three times its round trip, up to `probeTimeoutMaxMs`. */
   readonly probeTimeoutMs: Millis;
@@ -47,7 +47,7 @@ export interface GossipConfig {
 }
 
 export const GOSSIP_CONFIG: GossipConfig = {
-  probeIntervalMs: 500,
+  probeIntervalMs: 700,
   probeTimeoutMs: 300,
   probeTimeoutMaxMs: 2_000,
   probeDeadlineMs: 1_000,

@@ -14,6 +14,17 @@ const HELPER_SHARE = 0.6;
 const RTT_FACTOR = 3;
 const RTT_UNIT_MAX_MS = 65_535;
 
+/** Members of a mesh in which each probes at the base rate. */
+const MEMBERS_SMALL = 32;
+
+/**
+ * Between two probes by one member. Many members mean many probers of each, and most datagrams of a large mesh pass through
+ * its few servers: so each tenfold adds as much again.
+ */
+export function probeIntervalMs(options: { members: number; baseMs: Millis }): Millis {
+  return options.baseMs * (1 + Math.max(0, Math.log10(options.members / MEMBERS_SMALL)));
+}
+
 /**
  * How long a direct answer may take, and how long any answer: a far member gets more of both, and whoever is not well itself
  * (factor above 1) waits that much longer before it accuses.

@@ -19,7 +19,16 @@ import type { MemberInfo, MemberRecord } from './member.js';
 import { isPresent } from './member.js';
 import { decodePacket } from './message-codec.js';
 import type { GossipMessage } from './messages.js';
-import { proveAlive, startProbe, stepAck, stepNack, stepPing, stepPingRequest, tickProbes } from './probe.js';
+import {
+  probeIntervalMs,
+  proveAlive,
+  startProbe,
+  stepAck,
+  stepNack,
+  stepPing,
+  stepPingRequest,
+  tickProbes,
+} from './probe.js';
 import { buryMember, exhumeMember, startSync, stepDigest, stepState } from './push-pull.js';
 import type { GossipOptions } from './state.js';
 import { GossipState } from './state.js';
@@ -269,9 +278,10 @@ export class Gossip {
 
   #probe(now: Millis): void {
     const state = this.#state;
-    const { config, awareness } = state;
-    this.#probeAt = now + config.probeIntervalMs * awareness.factor;
-    const next = state.members.nextToProbe();
+    const { config, awareness, members } = state;
+    const intervalMs = probeIntervalMs({ members: members.present, baseMs: config.probeIntervalMs });
+    this.#probeAt = now + intervalMs * awareness.factor;
+    const next = members.nextToProbe();
     // With nobody to ask there is no sign of being sick either.
     if (next) startProbe(state, next.key, now);
     else awareness.better();

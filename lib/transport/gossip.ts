@@ -11,7 +11,7 @@ import type { OwnCertificate, Peers, Roster } from './peers.js';
 // tombstones to the roster and back.
 
 /** How often it is looked whether this agent's own addresses changed. */
-const ADDRESSES_INTERVAL_MS = 5_000;
+const ADDRESSES_INTERVAL_MS = 10_000;
 /** A good-bye is spread for at most so long. */
 const LEAVE_LIMIT_MS = 1_500;
 const LEAVE_POLL_MS = 50;

@@ -3,7 +3,7 @@ import { AWARENESS_MAX, Awareness, failedProbePenalty } from '../../lib/gossip/a
 import { retransmitLimit } from '../../lib/gossip/broadcast-queue.js';
 import { GOSSIP_CONFIG } from '../../lib/gossip/config.js';
 import { Incarnation } from '../../lib/gossip/incarnation.js';
-import { probeTimesMs } from '../../lib/gossip/probe.js';
+import { probeIntervalMs, probeTimesMs } from '../../lib/gossip/probe.js';
 import { bucketCount } from '../../lib/gossip/push-pull.js';
 import { accusersNeeded, Suspicion, suspicionBoundsMs, suspicionTimeoutMs } from '../../lib/gossip/suspicion.js';
 
@@ -81,6 +81,17 @@ t.test('a far member, and one who feels unwell, gets more time for an answer', a
   t.strictSame(of(200, 1), [600, 1_500]);
   t.strictSame(of(60_000, 1), [2_000, 5_000], 'within reason');
   t.strictSame(of(null, 3), [300, 3_000]);
+});
+
+t.test('in a large mesh each probes less often, and all together more', async (t) => {
+  const table: [members: number, intervalMs: number][] = [
+    [2, 700],
+    [32, 700],
+    [320, 1_400],
+    [3_200, 2_100],
+  ];
+  for (const [members, intervalMs] of table)
+    t.equal(Math.round(probeIntervalMs({ members, baseMs: 700 })), intervalMs, `${members} members`);
 });
 
 t.test('who misses nacks is unwell; who has nobody to send any is not', async (t) => {

@@ -120,7 +120,7 @@ t.test('members of the roster find each other, say who they are, and teach the l
   b.gossip.tell({ raft: { state: 'leader', term: 7 } });
   await clock.until(() => a.gossip.member(b.peers.key)?.info.raft.term === 7, 1_000, 'what b says of itself now');
   b.peers.own = [{ host: '10.9.9.9', port: 1 }];
-  await clock.until(() => a.peers.learned.get(b.peers.key)?.[0]?.host === '10.9.9.9', 7_000, 'the new address');
+  await clock.until(() => a.peers.learned.get(b.peers.key)?.[0]?.host === '10.9.9.9', 12_000, 'the new address');
 });
 
 t.test('a silent member is suspect, then dead; one who says good-bye has left', async (t) => {

@@ -125,7 +125,7 @@ export function createServer(options: ServerOptions): Server {
     ),
     streamHandlers: forwardStreams(context),
     start() {
-      if (mesh) stopFeed = feedRoster(world.store, mesh.roster, mesh.identity.publicKey);
+      if (mesh) stopFeed = feedRoster(world, mesh);
       leader ??= createLeader(world, [
         scheduling,
         nodeWatch,

@@ -75,8 +75,13 @@ export function verifyChain(chain: unknown, options: VerifyOptions): Result<Veri
   return ok({ claims: leaf, expired: options.nowMs > leaf.NotAfter, keys });
 }
 
+/** What a certificate says, of one that was verified before it was kept: in the servers' state. */
+export function claimsOf(text: string | undefined): CertificateClaims | undefined {
+  return text === undefined ? undefined : readClaims(Buffer.from(text.split('.')[0] ?? '', 'base64url'));
+}
+
 /** What a certificate says, if it is one and the signer it names has signed it; who that signer is remains to be proven. */
-export function readSigned(text: unknown): CertificateClaims | undefined {
+function readSigned(text: unknown): CertificateClaims | undefined {
   if (typeof text !== 'string' || text.length > CERTIFICATE_MAX_CHARS) return undefined;
   const [payload = '', signature = '', ...rest] = text.split('.');
   if (rest.length > 0 || !/^[\w-]+$/.test(payload) || !/^[\w-]+$/.test(signature)) return undefined;

@@ -11,6 +11,8 @@ import type { RpcCaller } from './rpc.js';
 
 /** A question waits so long for a change; then it is looked whether the certificate is due. */
 const WAIT_MS = 60_000;
+/** Changes that come in a row are fetched together: whom this agent has to know at once it hears of by gossip. */
+const REST_MS = 1_000;
 const RETRY = { baseMs: 500, maxMs: 15_000 };
 /** The least that lies between two attempts to renew: one that is refused will be refused again. */
 const RENEW_RETRY_MS = 10 * 60_000;
@@ -58,6 +60,7 @@ export function followRoster(options: FollowRosterOptions): () => void {
       try {
         await once();
         failures = 0;
+        await pause(REST_MS);
       } catch (error) {
         if (signal.aborted) return;
         const why = error instanceof MeshError ? error.message : String((error as Error).stack ?? error);

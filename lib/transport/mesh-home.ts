@@ -20,7 +20,7 @@ export type HomeFile =
   | 'roster'
   /** Who is out, for ever. */
   | 'tombstones'
-  /** The root key, sealed with the recovery code; at the founder's. */
+  /** The root key, sealed with the recovery code; on every server. */
   | 'root.sealed'
   /** How far this member's incarnation may have gone in the gossip: never backwards. */
   | 'incarnation'

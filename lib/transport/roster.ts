@@ -68,6 +68,7 @@ export function createRoster(options: RosterOptions): MemberRoster {
   const tombstones = new Map<NodeKey, Tombstone>();
   const listeners = new Set<() => void>();
   let saver: NodeJS.Timeout | undefined;
+  let tombstonesKept = true;
 
   const isBuried = (key: NodeKey): boolean => tombstones.has(key);
   let own = readOwn(kept.Chain);
@@ -93,23 +94,34 @@ export function createRoster(options: RosterOptions): MemberRoster {
         reason: tombstone.Reason,
       });
     }
-    if (taken > 0) home.write('tombstones', [...tombstones.values()]);
+    if (taken > 0) safely(keepTombstones);
     return taken;
+  }
+
+  /** At once: a machine that is switched off next must know them when it comes back. */
+  function keepTombstones(): void {
+    tombstonesKept = false;
+    home.write('tombstones', [...tombstones.values()]);
+    tombstonesKept = true;
+  }
+
+  /** A full disk keeps nobody from knowing who is in and who is out: what is not written is written with the next change. */
+  function safely(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      log.warn('what is known of the mesh is not on the disk', { why: (error as Error).message });
+    }
   }
 
   const save = (): void => {
     clearTimeout(saver);
     saver = undefined;
+    if (!tombstonesKept) keepTombstones();
     saveMembership(home, { Mesh: info, Chain: own.chain, Members: [...members.values()] });
   };
   const changed = (): void => {
-    saver ??= setTimeout(() => {
-      try {
-        save();
-      } catch (error) {
-        log.warn('the roster is not on the disk', { why: (error as Error).message });
-      }
-    }, SAVE_DELAY_MS).unref();
+    saver ??= setTimeout(() => safely(save), SAVE_DELAY_MS).unref();
     for (const listener of [...listeners]) listener();
   };
 
@@ -159,7 +171,9 @@ export function createRoster(options: RosterOptions): MemberRoster {
       recorded = new Set(reply.Tombstones.map(({ Key }) => Key));
       for (const { Key, By } of tombstones.values()) {
         // The servers had signed its signer out before they heard of it: its word does not count.
-        if (!recorded.has(Key) && recorded.has(By)) tombstones.delete(Key);
+        if (recorded.has(Key) || !recorded.has(By)) continue;
+        tombstones.delete(Key);
+        tombstonesKept = false;
       }
       // What the servers agreed on needs no further proof here than the link it came over, but a signature all the same.
       take(
@@ -193,7 +207,7 @@ export function createRoster(options: RosterOptions): MemberRoster {
     },
     close() {
       listeners.clear();
-      if (saver) save();
+      if (saver) safely(save);
     },
   };
 

@@ -325,6 +325,7 @@ t.test('the recovery code can be changed by whoever has it', async (t) => {
   t.match(await founder.call('Mesh.ExportRecovery', {}), { Sealed: /^mr1-/, Code: '' });
   const { Code } = await founder.call('Mesh.ExportRecovery', { Code: recoveryCode });
   await t.rejects(founder.call('Mesh.Reissue', { Code: recoveryCode }), { code: 'E_PERMISSION_DENIED' });
+  t.equal(founder.home.read('root.sealed'), founder.roster.info().SealedRoot, 'the copy on the disk is the new one');
   t.match(await founder.call('Mesh.Reissue', { Code }), { Names: ['nas'] });
 });
 

@@ -88,9 +88,12 @@ function following(t: Test) {
 }
 
 t.test('a client asks for changes from where it is, and takes them', async (t) => {
-  const { asked, waiting, roster } = following(t);
+  const { asked, waiting, roster, fire } = following(t);
   await settled();
   waiting[0]?.({ Index: 5, Mesh: meshInfo(roster.mesh, { DiscoveryEpoch: 3 }) });
+  await settled();
+  t.equal(asked.length, 1, 'not before it has rested: changes come in a row');
+  fire();
   await settled();
   t.equal(roster.info().DiscoveryEpoch, 3);
   t.strictSame(asked, [
@@ -98,6 +101,8 @@ t.test('a client asks for changes from where it is, and takes them', async (t) =
     { method: 'Mesh.Roster', index: 5 },
   ]);
   waiting[1]?.({ Index: 2 });
+  await settled();
+  fire();
   await settled();
   t.equal(asked.at(-1)?.index, 0, 'after a restore from a backup it begins again');
 });
@@ -115,10 +120,12 @@ t.test('while no server can be reached it knows what it knew, and asks again', a
 });
 
 t.test('the certificate is renewed when two thirds of its life are over, before anything else is asked', async (t) => {
-  const { asked, waiting, clock, roster } = following(t);
+  const { asked, waiting, clock, roster, fire } = following(t);
   await settled();
   clock.now = NOW + 21 * DAY_MS;
   waiting[0]?.({ Index: 5 });
+  await settled();
+  fire();
   await settled();
   t.equal(roster.own().claims.Serial, 7);
   t.strictSame(

@@ -164,6 +164,26 @@ t.test('who has left is shown out, however good its certificate', async (t) => {
   t.notOk(roster.verify(friend.publicKey, admit(friend)).ok);
 });
 
+t.test('a full disk keeps nobody from knowing who is out', async (t) => {
+  const home = openMeshHome(null);
+  let full = false;
+  const { roster, friend, bury, open } = world(t, {
+    ...home,
+    write(file, value) {
+      if (full) throw new Error('no space left on device');
+      home.write(file, value);
+    },
+  });
+  full = true;
+  t.ok(roster.bury([bury(friend.publicKey)]));
+  t.equal(roster.find(friend.publicKey)?.status, 'revoked');
+  full = false;
+  roster.close();
+  const again = open();
+  t.equal(again.find(friend.publicKey)?.status, 'revoked', 'it was written later');
+  again.close();
+});
+
 t.test('the roster of another mesh is refused', async (t) => {
   const { roster, reply } = world(t);
   t.throws(() => roster.update(reply({ Mesh: meshInfo(newKey().publicKey) })), { code: 'E_PERMISSION_DENIED' });

@@ -1,7 +1,7 @@
 import type { IssuedCertificate } from '../../state/mesh-commands.js';
 import { MeshError } from '../../structs/errors.js';
 import type { CertificateChain, MeshInfo, MeshMember } from '../../structs/mesh.js';
-import { CHAIN_MAX, issue, readSigned } from '../../transport/certificate.js';
+import { CHAIN_MAX, claimsOf, issue } from '../../transport/certificate.js';
 import { ROOT_WORD_MS } from '../../transport/found.js';
 import type { SigningKey } from '../../transport/signature.js';
 import type { Millis } from '../../util/clock.js';
@@ -52,7 +52,7 @@ export function createIssuer(world: ServerWorld, identity: SigningKey): Issuer {
   return {
     issue(about) {
       const own = world.store.snapshot().meshMember(identity.publicKey);
-      const claims = own?.Status === 'admitted' ? readSigned(own.Chain[0]) : undefined;
+      const claims = own?.Status === 'admitted' ? claimsOf(own.Chain[0]) : undefined;
       if (!own || !claims?.Issuer) throw notAnIssuer('this server has no certificate that lets it admit others');
       if (about.Role === 'server' && own.Chain.length >= CHAIN_MAX - 1) {
         throw notAnIssuer(`${CHAIN_MAX - 1} servers stand between this one and the root already`);

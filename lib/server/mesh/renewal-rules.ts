@@ -1,19 +1,19 @@
 import type { StateSnapshot } from '../../state/store.js';
 import type { MeshMember, NodeKey } from '../../structs/mesh.js';
-import { readSigned, renewalDueMs } from '../../transport/certificate.js';
+import { claimsOf, renewalDueMs } from '../../transport/certificate.js';
 import type { Millis } from '../../util/clock.js';
 
 /** A client's or operator's certificate lasts so long; a server's as long as the word of whoever admitted it. */
 export const CERTIFICATE_MS = 30 * 86_400_000;
 /** Whether a member's certificate is in the last third of its life, over, or none. */
 export function isDue({ Chain }: Pick<MeshMember, 'Chain'>, now: Millis): boolean {
-  const claims = readSigned(Chain[0]);
+  const claims = claimsOf(Chain[0]);
   return !claims || now >= renewalDueMs(claims);
 }
 
 /** Whoever signed in a chain, or holds it. */
 export function keysOf(chain: readonly string[]): NodeKey[] {
-  return chain.flatMap((text) => readSigned(text)?.Key ?? []);
+  return chain.flatMap((text) => claimsOf(text)?.Key ?? []);
 }
 
 /**

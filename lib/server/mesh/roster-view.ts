@@ -1,7 +1,8 @@
-import type { StateSnapshot, Store } from '../../state/store.js';
+import type { StateSnapshot } from '../../state/store.js';
 import type { NodeKey } from '../../structs/mesh.js';
 import type { RosterReply } from '../../structs/rpc-mesh.js';
-import type { MemberRoster } from '../../transport/roster.js';
+import type { ServerWorld } from '../world.js';
+import type { ServerMesh } from './config.js';
 import { INVITE_KEPT_MS } from './invite-rules.js';
 
 /** What one agent gets to know of who belongs to the mesh; undefined while no mesh is founded. */
@@ -23,12 +24,23 @@ export function rosterIndex(state: StateSnapshot): number {
   return state.tableIndex('mesh', 'mesh_members', 'mesh_invites', 'mesh_tombstones');
 }
 
-/** Keeps the roster of a server as new as its state; the returned function ends that. */
-export function feedRoster(store: Store, roster: MemberRoster, key: NodeKey): () => void {
+/** Keeps what a server has on its own disk as new as its state: the roster, the sealed root. The returned function ends that. */
+export function feedRoster({ store, log }: Pick<ServerWorld, 'store' | 'log'>, mesh: ServerMesh): () => void {
+  const { roster, home, identity } = mesh;
+  let sealed = home.read('root.sealed');
   const feed = (): void => {
-    const reply = rosterOf(store.snapshot(), { key, isServer: true });
+    const reply = rosterOf(store.snapshot(), { key: identity.publicKey, isServer: true });
     // Before its founding is committed, or from a snapshot of another mesh, the state has nothing to say.
-    if (reply?.Mesh.Root === roster.mesh) roster.update(reply);
+    if (reply?.Mesh.Root !== roster.mesh) return;
+    roster.update(reply);
+    if (reply.Mesh.SealedRoot === sealed) return;
+    try {
+      home.write('root.sealed', reply.Mesh.SealedRoot);
+      sealed = reply.Mesh.SealedRoot;
+    } catch (error) {
+      // The state has it too; the next change tries again.
+      log.warn('the sealed root is not on the disk', { why: (error as Error).message });
+    }
   };
   feed();
   return store.subscribe([{ kind: 'mesh', key: '' }], feed);

@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestOptions } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Flags } from './command.js';
 
@@ -65,6 +65,11 @@ export class ApiClient {
     return this.#json<T>('GET', path, query);
   }
 
+  /** A report whose status says whether all is well: 429 has a body like 200. */
+  report<T>(path: string, query: Query = {}): Promise<ApiReply<T>> {
+    return this.#json<T>('GET', path, query, undefined, 429);
+  }
+
   put<T>(path: string, body: unknown, query: Query = {}): Promise<ApiReply<T>> {
     return this.#json<T>('PUT', path, query, JSON.stringify(body));
   }
@@ -78,6 +83,13 @@ export class ApiClient {
     const response = await this.#request('GET', path, query);
     if (response.statusCode === 200) return response;
     throw await refusal(response);
+  }
+
+  /** Sends a body as it comes from a file. */
+  async upload<T>(path: string, body: AsyncIterable<Uint8Array>, query: Query = {}): Promise<ApiReply<T>> {
+    const response = await this.#request('PUT', path, query, body);
+    if (response.statusCode !== 200) throw await refusal(response);
+    return this.#reply(response);
   }
 
   /** The address of a websocket, and the options it is to be opened with. */
@@ -97,9 +109,13 @@ export class ApiClient {
     return mesh ? { createConnection: () => mesh.open() } : {};
   }
 
-  async #json<T>(method: string, path: string, query: Query, body?: string): Promise<ApiReply<T>> {
+  async #json<T>(method: string, path: string, query: Query, body?: string, also = 200): Promise<ApiReply<T>> {
     const response = await this.#request(method, path, query, body);
-    if (response.statusCode !== 200) throw await refusal(response);
+    if (response.statusCode !== 200 && response.statusCode !== also) throw await refusal(response);
+    return this.#reply(response);
+  }
+
+  async #reply<T>(response: IncomingMessage): Promise<ApiReply<T>> {
     this.staleness = stalenessOf(response);
     const text = await readText(response);
     const index = Number(response.headers['x-nomad-index'] ?? 0);
@@ -133,7 +149,12 @@ export class ApiClient {
     };
   }
 
-  async #request(method: string, path: string, query: Query, body?: string): Promise<IncomingMessage> {
+  async #request(
+    method: string,
+    path: string,
+    query: Query,
+    body?: string | AsyncIterable<Uint8Array>,
+  ): Promise<IncomingMessage> {
     const url = this.#url(path, query);
     const options: RequestOptions = {
       method,
@@ -141,7 +162,7 @@ export class ApiClient {
       // Over the mesh each request has a stream of its own: those cost nothing, and cannot be kept like sockets.
       ...this.#way(),
     };
-    if (body !== undefined) {
+    if (typeof body === 'string') {
       options.headers = {
         ...options.headers,
         'Content-Type': 'application/json',
@@ -154,7 +175,8 @@ export class ApiClient {
       try {
         const call = request(url, { ...options, ...this.connection.tls }, resolve);
         call.on('error', fail);
-        call.end(body);
+        if (body === undefined || typeof body === 'string') call.end(body);
+        else send(body, call, reject);
       } catch (error) {
         // Certificates that are none are found out here.
         fail(error as NodeJS.ErrnoException);
@@ -168,6 +190,21 @@ function stalenessOf({ headers }: IncomingMessage): string {
   if (headers['x-nomad-knownleader'] !== 'false') return '';
   const seconds = Math.round(Number(headers['x-nomad-lastcontact'] ?? 0) / 1000);
   return `no leader for ${seconds} s: this is how it was then`;
+}
+
+/** Pours a body into a request; an answer that comes before its end is taken as it is. */
+function send(body: AsyncIterable<Uint8Array>, call: ClientRequest, fail: (error: Error) => void): void {
+  const run = async (): Promise<void> => {
+    for await (const chunk of body) {
+      if (call.destroyed) return;
+      if (!call.write(chunk)) await new Promise((resolve) => call.once('drain', resolve).once('close', resolve));
+    }
+    call.end();
+  };
+  run().catch((error: Error) => {
+    fail(error);
+    call.destroy();
+  });
 }
 
 async function refusal(response: IncomingMessage): Promise<ApiError> {

@@ -87,6 +87,30 @@ export const COMMANDS: Record<string, Entry> = {
   'node purge': entry('Forgets a node that will not come back', () => import('./commands/node-purge.js')),
   'node status': entry('Shows the nodes, or one of them', () => import('./commands/node-status.js')),
   'operator login': entry('Lets you use a mesh from this machine', () => import('./commands/operator-login.js')),
+  'operator autopilot get-config': entry(
+    'Shows by what autopilot decides who votes',
+    () => import('./commands/operator-autopilot-get-config.js'),
+  ),
+  'operator autopilot health': entry(
+    'Shows which servers are healthy',
+    () => import('./commands/operator-autopilot-health.js'),
+  ),
+  'operator autopilot set-config': entry(
+    'Changes by what autopilot decides who votes',
+    () => import('./commands/operator-autopilot-set-config.js'),
+  ),
+  'operator raft list-peers': entry(
+    'Lists the servers that agree on the log',
+    () => import('./commands/operator-raft-list-peers.js'),
+  ),
+  'operator raft remove-peer': entry(
+    'Puts a server out of the group that agrees',
+    () => import('./commands/operator-raft-remove-peer.js'),
+  ),
+  'operator raft transfer-leadership': entry(
+    'Has another server lead',
+    () => import('./commands/operator-raft-transfer-leadership.js'),
+  ),
   'operator scheduler get-config': entry(
     'Shows how the scheduler is configured',
     () => import('./commands/operator-scheduler-get-config.js'),
@@ -96,7 +120,22 @@ export const COMMANDS: Record<string, Entry> = {
     () => import('./commands/operator-scheduler-set-config.js'),
   ),
   revoke: entry('Puts a member out of the mesh, for ever', () => import('./commands/revoke.js')),
+  'operator snapshot inspect': entry(
+    'Shows what is in a snapshot',
+    () => import('./commands/operator-snapshot-inspect.js'),
+  ),
+  'operator snapshot restore': entry(
+    'Replaces the state of all servers by a snapshot',
+    () => import('./commands/operator-snapshot-restore.js'),
+  ),
+  'operator snapshot save': entry(
+    'Writes the state of all servers into a file',
+    () => import('./commands/operator-snapshot-save.js'),
+  ),
+  'server force-leave': entry('Says what is done here instead', () => import('./commands/server-force-leave.js')),
+  'server join': entry('Says what is done here instead', () => import('./commands/server-join.js')),
   'server members': entry('Lists the servers', () => import('./commands/server-members.js')),
+  'server why': entry('Says why each server leads, votes or stands by', () => import('./commands/server-why.js')),
   rebalance: entry('Proposes moves that would even out the load', () => import('./commands/rebalance.js')),
   status: entry('Shows whatever has this id or name', () => import('./commands/status.js')),
   'system gc': entry('Collects garbage now', () => import('./commands/system-gc.js')),

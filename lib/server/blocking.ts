@@ -39,8 +39,9 @@ export async function answerQuery<R extends object>(
   const minIndex = query.MinQueryIndex ?? 0;
   if (minIndex > 0 && reading.index <= minIndex) {
     const deadline = world.now() + waitMs(query.MaxQueryTimeMs, world.random);
-    while (reading.index <= minIndex && (await changed(world, context, keys, deadline))) {
-      reading = read(world.store.snapshot());
+    for (let outcome: Wakened = 'changed'; reading.index <= minIndex && outcome === 'changed'; ) {
+      outcome = await waited(world, context, keys, deadline);
+      if (outcome !== 'late') reading = read(world.store.snapshot());
     }
   }
   // An index of 0 would make the next query not block at all.
@@ -56,13 +57,16 @@ export function meta(world: ServerWorld, index: number): QueryMeta {
   };
 }
 
-/** Resolves with true when one of the keys was touched, with false when the time is over; rejects when the caller left. */
-function changed(
+/** `restored`: everything is another now, and what an index was worth is not known any more: who waits is answered. */
+type Wakened = 'changed' | 'restored' | 'late';
+
+/** Resolves when one of the keys was touched, or the time is over; rejects when the caller left. */
+function waited(
   world: ServerWorld,
   { signal }: RpcContext,
   keys: readonly WatchKey[],
   deadlineMs: number,
-): Promise<boolean> {
+): Promise<Wakened> {
   return new Promise((resolve, reject) => {
     const leave = (): void => {
       stop();
@@ -72,15 +76,17 @@ function changed(
       reject(new MeshError('E_TIMEOUT', 'the caller no longer waits for this query'));
       return;
     }
-    const end = (touched: boolean): void => {
+    const end = (outcome: Wakened): void => {
       stop();
-      resolve(touched);
+      resolve(outcome);
     };
-    const unsubscribe = world.store.subscribe(keys, () => end(true));
-    const cancel = world.timers.setTimeout(Math.max(0, deadlineMs - world.now()), () => end(false));
+    const unsubscribe = world.store.subscribe(keys, () => end('changed'));
+    const forget = world.store.onRestore(() => end('restored'));
+    const cancel = world.timers.setTimeout(Math.max(0, deadlineMs - world.now()), () => end('late'));
     signal.addEventListener('abort', leave, { once: true });
     const stop = (): void => {
       unsubscribe();
+      forget();
       cancel();
       signal.removeEventListener('abort', leave);
     };

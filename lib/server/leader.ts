@@ -29,16 +29,17 @@ export function createLeader(world: ServerWorld, parts: readonly LeaderPart[]): 
     log.info('leadership ended');
   };
 
-  world.consensus.onLeadership((now) => {
-    if (!now) {
-      end();
-      return;
-    }
+  const begin = (): void => {
     if (leads || stopped) return;
     leads = true;
     const state = world.store.snapshot();
     for (const part of parts) part.begin(state);
     log.info('leadership began', { index: state.index });
+  };
+
+  world.consensus.onLeadership((now) => {
+    if (now) begin();
+    else end();
   });
 
   const forget = world.store.onCommit((commit) => {
@@ -46,10 +47,20 @@ export function createLeader(world: ServerWorld, parts: readonly LeaderPart[]): 
     for (const part of parts) part.saw?.(commit);
   });
 
+  // Another state is there: everybody begins anew with it, when the turn that brought it is over.
+  const forgetRestore = world.store.onRestore(() => {
+    if (!leads) return;
+    end();
+    world.timers.soon(() => {
+      if (world.consensus.isLeader) begin();
+    });
+  });
+
   return {
     stop() {
       stopped = true;
       forget();
+      forgetRestore();
       end();
     },
   };

@@ -26,6 +26,7 @@ import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
 import { serverEndpoints } from './endpoints/servers.js';
+import { snapshotStreams } from './endpoints/snapshot.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
 import { whyEndpoints } from './endpoints/why.js';
@@ -79,7 +80,11 @@ export interface Server {
 }
 
 export function createServer(options: ServerOptions): Server {
-  const world: ServerWorld = { ...options, timers: options.timers ?? systemTimers };
+  const world: ServerWorld = {
+    ...options,
+    consensus: byStateIndex(options.consensus, options.store),
+    timers: options.timers ?? systemTimers,
+  };
   const schedule = options.schedule ?? scheduleByType;
   const nodeLinks = new Map<string, RpcCaller>();
   const nodeWatch = createNodeWatch(world);
@@ -123,7 +128,7 @@ export function createServer(options: ServerOptions): Server {
         }),
       ),
     ),
-    streamHandlers: forwardStreams(context),
+    streamHandlers: { ...forwardStreams(context), ...snapshotStreams(context) },
     start() {
       if (mesh) stopFeed = feedRoster(world, mesh);
       leader ??= createLeader(world, [
@@ -148,6 +153,25 @@ export function createServer(options: ServerOptions): Server {
       };
     },
     counts: () => scheduling.counts(),
+  };
+}
+
+/** Agreement, with the indexes of the state in place of the log's. */
+function byStateIndex(consensus: Consensus, store: Store): Consensus {
+  return {
+    async propose(command) {
+      const { index, result } = await consensus.propose(command);
+      return { index: index + store.indexOffset, result };
+    },
+    readIndex: async () => (await consensus.readIndex()) + store.indexOffset,
+    get isLeader() {
+      return consensus.isLeader;
+    },
+    get leader() {
+      return consensus.leader;
+    },
+    lastContactMs: () => consensus.lastContactMs(),
+    onLeadership: (listener) => consensus.onLeadership(listener),
   };
 }
 

@@ -17,7 +17,7 @@ import type { MeshCommand, MeshCommandValues } from './mesh-commands.js';
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
 /** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
-export const COMMANDS_VERSION = 4;
+export const COMMANDS_VERSION = 5;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {
@@ -309,6 +309,33 @@ export interface AutopilotConfigCommand {
   readonly casModifyIndex?: number;
 }
 
+/**
+ * A piece of a snapshot that is being restored: one frame of it, put aside until all are there. The first (`seq` 0) forgets the
+ * pieces of whatever restore came before.
+ */
+export interface RestoreStageCommand {
+  readonly type: 'restore-stage';
+  readonly id: string;
+  readonly seq: number;
+  readonly text: string;
+}
+
+/**
+ * The pieces put aside become the state, all or nothing; what the state knows of the mesh itself stays as it is. Refused with
+ * E_CONFLICT when they are not all there, with E_STORAGE when they make no state.
+ */
+export interface RestoreCommitCommand {
+  readonly type: 'restore-commit';
+  readonly id: string;
+  readonly pieces: number;
+}
+
+/** Forgets the pieces of a restore that came to nothing. */
+export interface RestoreAbortCommand {
+  readonly type: 'restore-abort';
+  readonly id: string;
+}
+
 /** Every entry of the replicated log. */
 export type Command =
   | NoopCommand
@@ -334,6 +361,9 @@ export type Command =
   | DeploymentDeleteCommand
   | SchedulerConfigCommand
   | AutopilotConfigCommand
+  | RestoreStageCommand
+  | RestoreCommitCommand
+  | RestoreAbortCommand
   | ScalingEventCommand
   | NodePoolUpsertCommand
   | NodePoolDeleteCommand
@@ -373,6 +403,10 @@ export interface CommandValues extends MeshCommandValues {
   'deployment-delete': null;
   'scheduler-config': { readonly updated: boolean };
   'autopilot-config': { readonly updated: boolean };
+  'restore-stage': null;
+  /** Index of the restored state. */
+  'restore-commit': { readonly index: number };
+  'restore-abort': null;
   'scaling-event': null;
   'node-pool-upsert': null;
   'node-pool-delete': null;

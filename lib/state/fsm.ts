@@ -1,5 +1,5 @@
 import { MeshError } from '../structs/errors.js';
-import { ok } from '../util/result.js';
+import { err, ok } from '../util/result.js';
 import { applyAllocsClientUpdate, applyAllocsDesiredTransition } from './apply/allocs.js';
 import { applyAutopilotConfig } from './apply/autopilot-config.js';
 import {
@@ -26,6 +26,7 @@ import {
   applyNodeStatus,
 } from './apply/nodes.js';
 import { applyPlanResults } from './apply/plan.js';
+import { applyRestoreAbort, applyRestoreStage } from './apply/restore.js';
 import { applyScalingEvent } from './apply/scaling.js';
 import { applySchedulerConfig } from './apply/scheduler-config.js';
 import { applySummariesReconcile } from './apply/summaries.js';
@@ -93,6 +94,13 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applySchedulerConfig(txn, command);
     case 'autopilot-config':
       return applyAutopilotConfig(txn, command);
+    case 'restore-stage':
+      return applyRestoreStage(txn, command);
+    case 'restore-abort':
+      return applyRestoreAbort(txn, command);
+    case 'restore-commit':
+      // The store itself is replaced: it does that before it comes here, and never as part of a batch.
+      return err(new MeshError('E_BAD_REQUEST', 'a restore is no part of a batch'));
     case 'scaling-event':
       return applyScalingEvent(txn, command);
     case 'node-pool-upsert':

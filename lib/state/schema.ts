@@ -126,6 +126,18 @@ const MESH_INVITES: TableSpec<MeshInvite, 'key'> = {
 
 const MESH_TOMBSTONES: TableSpec<Tombstone, never> = { key: (tombstone) => tombstone.Key, indexes: {} };
 
+/** A piece of a snapshot that is being restored. */
+export interface RestorePiece {
+  readonly ID: string;
+  readonly Seq: number;
+  readonly Text: string;
+}
+
+/** In the order of the pieces. */
+export const pieceKey = (id: string, seq: number): string => `${id}\0${String(seq).padStart(12, '0')}`;
+
+const RESTORES: TableSpec<RestorePiece, never> = { key: ({ ID, Seq }) => pieceKey(ID, Seq), indexes: {} };
+
 /** The configuration until somebody sets one: Nomad's defaults. */
 export const DEFAULT_SCHEDULER_CONFIG: SchedulerConfiguration = {
   SchedulerAlgorithm: 'binpack',
@@ -166,6 +178,7 @@ export interface Tables {
   readonly mesh_tombstones: Table<Tombstone>;
   /** null until a mesh is founded. */
   readonly mesh: Cell<MeshInfo | null>;
+  readonly restores: Table<RestorePiece>;
   readonly scheduler_config: Cell<SchedulerConfiguration>;
   readonly autopilot_config: Cell<AutopilotConfiguration>;
 }
@@ -190,6 +203,7 @@ export function emptyTables(): Tables {
     mesh_invites: new Table(MESH_INVITES),
     mesh_tombstones: new Table(MESH_TOMBSTONES),
     mesh: { value: null, lastIndex: 0 },
+    restores: new Table(RESTORES),
     scheduler_config: { value: DEFAULT_SCHEDULER_CONFIG, lastIndex: 0 },
     autopilot_config: { value: DEFAULT_AUTOPILOT, lastIndex: 0 },
   };
@@ -213,6 +227,7 @@ export function viewTables(tables: Tables): Tables {
     mesh_invites: tables.mesh_invites.view(),
     mesh_tombstones: tables.mesh_tombstones.view(),
     mesh: { ...tables.mesh },
+    restores: tables.restores.view(),
     scheduler_config: { ...tables.scheduler_config },
     autopilot_config: { ...tables.autopilot_config },
   };

@@ -12,7 +12,14 @@ import type { JobScalingEvents } from '../structs/scaling.js';
 import { assertNever } from '../util/assert.js';
 import { frame, frames } from './frames.js';
 import { internAlloc } from './intern.js';
-import { emptyTables, type PeriodicLaunch, type StoredSubmission, type TableName, type Tables } from './schema.js';
+import {
+  emptyTables,
+  type PeriodicLaunch,
+  type RestorePiece,
+  type StoredSubmission,
+  type TableName,
+  type Tables,
+} from './schema.js';
 import { jobKey } from './watch.js';
 
 // The whole state as a stream: a header, frames of rows, and an end that counts them. Rows are JSON. A job, which its
@@ -39,6 +46,7 @@ type TableRow =
   | ['member', MeshMember]
   | ['invite', MeshInvite]
   | ['tombstone', Tombstone]
+  | ['piece', RestorePiece]
   | ['alloc', Omit<Allocation, 'Job'> & { Job: number | null }];
 
 /** A job of the next number: whole, or as what differs from the job with number `base`. */
@@ -54,10 +62,15 @@ interface Header {
   AutopilotConfig?: AutopilotConfiguration;
   /** Absent likewise; null where no mesh was founded. */
   Mesh?: MeshInfo | null;
+  /** Absent likewise. */
+  IndexOffset?: number;
 }
 
 /** Streams tables that nobody writes to any more; equal histories give equal bytes. */
-export async function* encodeSnapshot(index: number, tables: Tables): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* encodeSnapshot(
+  { index, indexOffset }: { index: number; indexOffset: number },
+  tables: Tables,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const names = Object.keys(tables) as TableName[];
   const header: Header = {
     Format: FORMAT,
@@ -67,6 +80,7 @@ export async function* encodeSnapshot(index: number, tables: Tables): AsyncGener
     SchedulerConfig: tables.scheduler_config.value,
     AutopilotConfig: tables.autopilot_config.value,
     Mesh: tables.mesh.value,
+    ...(indexOffset > 0 ? { IndexOffset: indexOffset } : {}),
   };
   yield frame(JSON.stringify(header));
   let pending: string[] = [];
@@ -110,6 +124,7 @@ function* rows(tables: Tables): Generator<Row, void, undefined> {
   for (const member of tables.mesh_members.values()) yield ['member', member];
   for (const invite of tables.mesh_invites.values()) yield ['invite', invite];
   for (const tombstone of tables.mesh_tombstones.values()) yield ['tombstone', tombstone];
+  for (const piece of tables.restores.values()) yield ['piece', piece];
   for (const alloc of tables.allocs.values()) {
     if (alloc.Job === null) {
       yield ['alloc', { ...alloc, Job: null }];
@@ -146,40 +161,81 @@ class JobBodies {
   }
 }
 
+/** What a snapshot holds. */
+export interface Decoded {
+  readonly index: number;
+  /** How far the index of the state is ahead of the log's. */
+  readonly indexOffset: number;
+  readonly tables: Tables;
+}
+
 /**
  * Reads a stream into new tables. Rejects with E_STORAGE when it is damaged, cut short or of a newer format.
  * `epoch` is the one the tables are then written in.
  */
-export async function decodeSnapshot(
+export async function decodeSnapshot(stream: AsyncIterable<Uint8Array>, epoch: number): Promise<Decoded> {
+  const decoder = new SnapshotDecoder(epoch);
+  for await (const text of frames(stream)) decoder.take(text);
+  return decoder.end();
+}
+
+/** How many rows of each kind a snapshot holds, and their bytes of JSON; jobs count where their bodies are. */
+export async function countRows(
   stream: AsyncIterable<Uint8Array>,
-  epoch: number,
-): Promise<{ index: number; tables: Tables }> {
-  const tables = emptyTables();
-  const bodies: Job[] = [];
-  const siblings = new Map<string, Allocation>();
-  let header: Header | null = null;
-  let count = 0;
-  let complete = false;
+): Promise<{ index: number; rows: Map<string, { count: number; bytes: number }> }> {
+  const rows = new Map<string, { count: number; bytes: number }>();
+  let index = 0;
+  let isFirst = true;
   for await (const text of frames(stream)) {
     const value = JSON.parse(text) as Row[] | Header | { Rows: number };
-    if (complete) throw broken('something follows its end');
-    if (header === null) {
-      header = checkHeader(value as Header);
-    } else if (Array.isArray(value)) {
-      for (const row of value) restoreRow(row, { tables, bodies, siblings, epoch });
-      count += value.length;
-    } else {
-      const { Rows } = value as { Rows: number };
-      if (Rows !== count) throw broken(`it has ${count} rows, and should have ${Rows}`);
-      complete = true;
+    if (isFirst) index = checkHeader(value as Header).Index;
+    isFirst = false;
+    if (!Array.isArray(value)) continue;
+    for (const row of value) {
+      const seen = rows.get(row[0]) ?? { count: 0, bytes: 0 };
+      rows.set(row[0], { count: seen.count + 1, bytes: seen.bytes + JSON.stringify(row).length });
     }
   }
-  if (header === null || !complete) throw broken('it is cut short');
-  tables.scheduler_config.value = header.SchedulerConfig;
-  tables.autopilot_config.value = header.AutopilotConfig ?? DEFAULT_AUTOPILOT;
-  tables.mesh.value = header.Mesh ?? null;
-  for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = header.TableIndexes[name] ?? 0;
-  return { index: header.Index, tables };
+  return { index, rows };
+}
+
+/** Reads a snapshot frame by frame. Throws MeshError E_STORAGE as decodeSnapshot does. */
+export class SnapshotDecoder {
+  readonly #restoring: Restoring;
+  #header: Header | null = null;
+  #count = 0;
+  #complete = false;
+
+  constructor(epoch: number) {
+    this.#restoring = { tables: emptyTables(), bodies: [], siblings: new Map(), epoch };
+  }
+
+  /** The payload of the next frame. */
+  take(text: string): void {
+    const value = JSON.parse(text) as Row[] | Header | { Rows: number };
+    if (this.#complete) throw broken('something follows its end');
+    if (this.#header === null) {
+      this.#header = checkHeader(value as Header);
+    } else if (Array.isArray(value)) {
+      for (const row of value) restoreRow(row, this.#restoring);
+      this.#count += value.length;
+    } else {
+      const { Rows } = value as { Rows: number };
+      if (Rows !== this.#count) throw broken(`it has ${this.#count} rows, and should have ${Rows}`);
+      this.#complete = true;
+    }
+  }
+
+  end(): Decoded {
+    const header = this.#header;
+    const { tables } = this.#restoring;
+    if (header === null || !this.#complete) throw broken('it is cut short');
+    tables.scheduler_config.value = header.SchedulerConfig;
+    tables.autopilot_config.value = header.AutopilotConfig ?? DEFAULT_AUTOPILOT;
+    tables.mesh.value = header.Mesh ?? null;
+    for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = header.TableIndexes[name] ?? 0;
+    return { index: header.Index, indexOffset: header.IndexOffset ?? 0, tables };
+  }
 }
 
 function checkHeader(header: Header): Header {
@@ -245,6 +301,9 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       return;
     case 'tombstone':
       tables.mesh_tombstones.put(row[1], epoch);
+      return;
+    case 'piece':
+      tables.restores.put(row[1], epoch);
       return;
     case 'alloc': {
       const whole: Allocation = { ...row[1], Job: row[1].Job === null ? null : body(row[1].Job) };

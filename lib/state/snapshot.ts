@@ -18,10 +18,12 @@ const NO_USAGE = [0, 0, 0];
 /** Reads tables that nobody writes to any more. */
 export class TablesSnapshot implements StateSnapshot {
   readonly index: number;
+  readonly #indexOffset: number;
   readonly #tables: Tables;
 
-  constructor(index: number, tables: Tables) {
+  constructor({ index, indexOffset }: { index: number; indexOffset: number }, tables: Tables) {
     this.index = index;
+    this.#indexOffset = indexOffset;
     this.#tables = tables;
   }
 
@@ -192,7 +194,7 @@ export class TablesSnapshot implements StateSnapshot {
   }
 
   stream(): AsyncIterable<Uint8Array> {
-    return encodeSnapshot(this.index, this.#tables);
+    return encodeSnapshot({ index: this.index, indexOffset: this.#indexOffset }, this.#tables);
   }
 
   autopilotConfig(): AutopilotConfiguration {

@@ -1,6 +1,7 @@
 import type { StateReader } from '../scheduler/ports.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
+import { MeshError } from '../structs/errors.js';
 import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { MeshInfo, MeshInvite, MeshMember, NodeKey, Tombstone } from '../structs/mesh.js';
@@ -10,11 +11,12 @@ import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import { assert } from '../util/assert.js';
-import type { Command, CommandResult } from './commands.js';
+import { err, ok, type Result } from '../util/result.js';
+import type { Command, CommandResult, RestoreCommitCommand } from './commands.js';
 import { applyCommand } from './fsm.js';
-import { emptyTables, type TableName, viewTables } from './schema.js';
+import { emptyTables, type TableName, type Tables, viewTables } from './schema.js';
 import { TablesSnapshot } from './snapshot.js';
-import { decodeSnapshot } from './snapshot-codec.js';
+import { type Decoded, decodeSnapshot, SnapshotDecoder } from './snapshot-codec.js';
 import { type Recent, Transaction } from './transaction.js';
 import { Watch, type WatchKey } from './watch.js';
 
@@ -101,11 +103,16 @@ export interface Commit {
 
 /** The replicated state of one server. */
 export interface Store {
-  /** Index of the last command applied; 0 at the start. */
+  /** Index of the last command applied; 0 at the start. The log's, but for `indexOffset`. */
   readonly index: number;
+  /**
+   * How far the state's index is ahead of the log's: a restored snapshot of another mesh may know higher indexes than this log
+   * has, and an index never goes back.
+   */
+  readonly indexOffset: number;
   snapshot(): StateSnapshot;
   /**
-   * Applies one log entry. Indexes must rise. Total: the only throw is for a command of an unknown type (a newer
+   * Applies one log entry, by its index in the log. Indexes must rise. Total: the only throw is for a command of an unknown type (a newer
    * version's), which must stop the server rather than let it drift from the others.
    */
   apply<C extends Command>(index: number, command: C): CommandResult<C['type']>;
@@ -115,6 +122,8 @@ export interface Store {
   restore(stream: AsyncIterable<Uint8Array>, index: number): Promise<void>;
   /** Tells every change, right after it was applied: for the eval broker, blocked evaluations, events. Not after a restore. */
   onCommit(listener: (commit: Commit) => void): () => void;
+  /** Tells when the whole state was replaced, right after it was. */
+  onRestore(listener: (index: number) => void): () => void;
 }
 
 /** An empty state. */
@@ -124,6 +133,7 @@ export function createStore(): Store {
 
 class MemoryStore implements Store {
   #index = 0;
+  #offset = 0;
   #tables = emptyTables();
   /** Rises with every snapshot: what was made before it is then shared and no longer changed in place. */
   #epoch = 1;
@@ -131,23 +141,29 @@ class MemoryStore implements Store {
   #current: TablesSnapshot | null = null;
   readonly #watch = new Watch();
   readonly #listeners = new Set<(commit: Commit) => void>();
+  readonly #restoreListeners = new Set<(index: number) => void>();
   #recent: Recent = { job: null, taskStates: null };
 
   get index(): number {
     return this.#index;
   }
+  get indexOffset(): number {
+    return this.#offset;
+  }
 
   snapshot(): TablesSnapshot {
     if (this.#current !== null) return this.#current;
-    const snapshot = new TablesSnapshot(this.#index, viewTables(this.#tables));
+    const snapshot = new TablesSnapshot({ index: this.#index, indexOffset: this.#offset }, viewTables(this.#tables));
     this.#epoch++;
     this.#current = snapshot;
     return snapshot;
   }
 
-  apply<C extends Command>(index: number, command: C): CommandResult<C['type']> {
+  apply<C extends Command>(logIndex: number, command: C): CommandResult<C['type']> {
+    const index = logIndex + this.#offset;
     assert(index > this.#index, `log entries are applied in order: ${index} after ${this.#index}`);
     this.#current = null;
+    if (command.type === 'restore-commit') return this.#commitRestore(index, command) as CommandResult<C['type']>;
     const txn = new Transaction({
       index,
       tables: this.#tables,
@@ -176,15 +192,59 @@ class MemoryStore implements Store {
     };
   }
 
-  async restore(stream: AsyncIterable<Uint8Array>, index: number): Promise<void> {
+  onRestore(listener: (index: number) => void): () => void {
+    this.#restoreListeners.add(listener);
+    return () => {
+      this.#restoreListeners.delete(listener);
+    };
+  }
+
+  async restore(stream: AsyncIterable<Uint8Array>, logIndex: number): Promise<void> {
     const restored = await decodeSnapshot(stream, this.#epoch + 1);
-    this.#tables = restored.tables;
+    this.#offset = restored.indexOffset;
     // The log knows best how far the snapshot reaches: entries without effect may follow the last one applied.
-    this.#index = Math.max(index, restored.index);
+    this.#replace(restored.tables, Math.max(logIndex + this.#offset, restored.index));
+  }
+
+  /** The pieces put aside become the state. Who is in the mesh is not theirs to say: nobody comes back in, nobody is put out. */
+  #commitRestore(index: number, command: RestoreCommitCommand): CommandResult<'restore-commit'> {
+    this.#index = index;
+    const decoded = decodePieces(this.#tables, command, this.#epoch + 1);
+    if (!decoded.ok) return decoded;
+    const { mesh, mesh_members, mesh_invites, mesh_tombstones } = this.#tables;
+    const tables: Tables = { ...decoded.value.tables, mesh, mesh_members, mesh_invites, mesh_tombstones };
+    const at = Math.max(index, decoded.value.index + 1);
+    this.#offset += at - index;
+    // Whoever waits for a change of a list has seen one.
+    for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = at;
+    this.#replace(tables, at);
+    return ok({ index: at });
+  }
+
+  #replace(tables: Tables, index: number): void {
+    this.#tables = tables;
+    this.#index = index;
     this.#epoch += 2;
     this.#current = null;
     this.#recent = { job: null, taskStates: null };
+    for (const listener of this.#restoreListeners) listener(index);
     this.#watch.touchAll();
-    this.#watch.fire(this.#index);
+    this.#watch.fire(index);
+  }
+}
+
+function decodePieces(tables: Tables, command: RestoreCommitCommand, epoch: number): Result<Decoded, MeshError> {
+  const pieces = [...tables.restores.values(`${command.id}\0`)];
+  if (pieces.length !== command.pieces) {
+    const have = `${pieces.length} of ${command.pieces} pieces of the snapshot are there`;
+    return err(new MeshError('E_CONFLICT', `${have}: another restore was begun meanwhile; begin again`));
+  }
+  try {
+    const decoder = new SnapshotDecoder(epoch);
+    for (const { Text } of pieces) decoder.take(Text);
+    return ok(decoder.end());
+  } catch (error) {
+    if (error instanceof MeshError) return err(error);
+    return err(new MeshError('E_STORAGE', `the snapshot cannot be read: ${(error as Error).message}`));
   }
 }

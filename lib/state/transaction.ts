@@ -9,8 +9,8 @@ import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import { Drafts } from './drafts.js';
-import type { PeriodicLaunch, StoredSubmission, Tables } from './schema.js';
-import { versionKey } from './schema.js';
+import type { PeriodicLaunch, RestorePiece, StoredSubmission, Tables } from './schema.js';
+import { pieceKey, versionKey } from './schema.js';
 import type { Change } from './store.js';
 import { jobKey, type Watch } from './watch.js';
 
@@ -191,6 +191,18 @@ export class Transaction {
     cell.value = config;
     cell.lastIndex = this.index;
     this.#watch.touch('scheduler-config', '');
+  }
+
+  putRestorePiece(piece: RestorePiece): void {
+    this.tables.restores.put(piece, this.#epoch);
+    this.tables.restores.lastIndex = this.index;
+  }
+
+  /** Forgets the pieces that are put aside, all or those of one restore. */
+  forgetRestore(id?: string): void {
+    const pieces = [...this.tables.restores.values(id === undefined ? '' : `${id}\0`)];
+    for (const { ID, Seq } of pieces) this.tables.restores.delete(pieceKey(ID, Seq), this.#epoch);
+    this.tables.restores.lastIndex = this.index;
   }
 
   setAutopilotConfig(config: AutopilotConfiguration): void {

@@ -58,8 +58,9 @@ export function createFakeGroup(count: number, config: Partial<ServerConfig> = {
   const servers: (GroupServer & { leads: (now: boolean) => void })[] = [];
   let leader = '';
   const take = (server: GroupServer): void => {
-    while (!server.down && !server.lags && server.store.index < log.length) {
-      server.store.apply(server.store.index + 1, log[server.store.index] as Command);
+    const taken = (): number => server.store.index - server.store.indexOffset;
+    while (!server.down && !server.lags && taken() < log.length) {
+      server.store.apply(taken() + 1, log[taken()] as Command);
     }
   };
   const group: FakeGroup = {
@@ -114,7 +115,7 @@ export function createFakeGroup(count: number, config: Partial<ServerConfig> = {
       },
       async readIndex() {
         const needed = log.length;
-        for (let tries = 0; leader === '' || store.index < needed; tries++) {
+        for (let tries = 0; leader === '' || store.index - store.indexOffset < needed; tries++) {
           if (tries === 50) throw new MeshError('E_NO_LEADER', 'No cluster leader');
           await new Promise<void>((resolve) => time.timers.setTimeout(100, resolve));
         }

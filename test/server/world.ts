@@ -36,7 +36,7 @@ export function createFakeConsensus(store: Store, { keepLog = true } = {}): Fake
       await Promise.resolve();
       if (this.failWith) throw this.failWith;
       if (keepLog) log.push(command);
-      const index = store.index + 1;
+      const index = store.index - store.indexOffset + 1;
       return { index, result: store.apply(index, command) };
     },
     async readIndex() {

@@ -12,7 +12,7 @@ interface Member {
 
 export const command: Command = {
   usage: 'meshnomad server members [options]',
-  about: 'Lists the servers that are known, and which of them leads.',
+  about: 'Lists the servers: which of them leads, votes or stands by, and how far each has come with the log.',
   flags: {
     ...DATA_FLAGS,
     detailed: { type: 'bool', help: 'All tags instead of columns.' },
@@ -25,26 +25,29 @@ export const command: Command = {
     const members = (await api.get<{ Members: Member[] | null }>('/v1/agent/members')).value.Members ?? [];
     if (await printData(context, members)) return 0;
     members.sort((a, b) => (a.Name < b.Name ? -1 : 1));
-    const leader = (await api.get<string>('/v1/status/leader')).value;
     if (flags.bool('detailed') || flags.bool('verbose')) {
       const rows = members.map((member) => [member.Name, member.Addr, String(member.Port), tagsText(member.Tags)]);
       output.out(formatTable([['Name', 'Address', 'Port', 'Tags'], ...rows]));
       return 0;
     }
+    const leads = ({ Tags }: Member): boolean => Tags['standing'] === 'leader';
     const rows = members.map((member) => [
       member.Name,
       member.Addr,
       String(member.Port),
       member.Status,
-      String(leader === `${member.Addr}:${member.Tags['port'] ?? member.Port}`),
-      member.Tags['raft_vsn'] ?? '',
+      String(leads(member)),
+      member.Tags['standing'] ?? '',
+      member.Tags['raft_term'] ?? '',
+      member.Tags['raft_index'] ?? '',
+      member.Tags['raft_lag'] ?? '',
       member.Tags['build'] ?? '',
       member.Tags['dc'] ?? '',
       member.Tags['region'] ?? '',
     ]);
-    const head = ['Name', 'Address', 'Port', 'Status', 'Leader', 'Raft Version', 'Build', 'Datacenter', 'Region'];
+    const head = 'Name Address Port Status Leader Standing Term Index Lag Build Datacenter Region'.split(' ');
     output.out(formatTable([head, ...rows]));
-    if (leader === '') output.error('\nThere is no leader now.');
+    if (!members.some(leads)) output.error('\nThere is no leader now.');
     return 0;
   },
 };

@@ -5,7 +5,6 @@ import type { Exchange, Routes } from '../router.js';
 
 export const agentRoutes: Routes = {
   '/v1/agent/self': { GET: async ({ agent }) => ({ value: agent.self() }) },
-  '/v1/agent/members': { GET: async ({ agent }) => ({ value: agent.members() }) },
   '/v1/agent/servers': { GET: async ({ agent }) => ({ value: agent.servers() }) },
   '/v1/agent/health': { GET: health },
   '/v1/agent/reload': { PUT: reload },

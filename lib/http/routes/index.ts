@@ -12,6 +12,7 @@ import { nodePoolRoutes } from './node-pools.js';
 import { nodeRoutes } from './nodes.js';
 import { operatorRoutes } from './operator.js';
 import { searchRoutes } from './search.js';
+import { serverRoutes } from './servers.js';
 import { whyRoutes } from './why.js';
 
 /** Every route of the API. Within one table the first pattern that fits wins. */
@@ -28,6 +29,7 @@ export const ROUTES: readonly Routes[] = [
   agentRoutes,
   meshRoutes,
   operatorRoutes,
+  serverRoutes,
   searchRoutes,
   laterRoutes,
 ];

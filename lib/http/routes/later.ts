@@ -21,13 +21,8 @@ const PATHS = [
   '/v1/allocation/:id/checks',
   '/v1/allocation/:id/services',
   '/v1/client/metadata',
-  '/v1/operator/raft/*rest',
-  '/v1/operator/autopilot/*rest',
-  '/v1/operator/snapshot',
   '/v1/operator/keyring/*rest',
   '/v1/agent/monitor',
-  '/v1/agent/join',
-  '/v1/agent/force-leave',
 ];
 
 const refuse: RouteHandler = async ({ request }) => {

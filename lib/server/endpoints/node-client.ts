@@ -134,16 +134,20 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
   };
 }
 
-/** The index at which an allocation of a node was last forgotten: nothing that is left shows it. */
+/** The index at which an allocation of a node was last forgotten, if only by a restore: nothing that is left shows it. */
 function watchRemovals({ store }: EndpointContext): { lastOf(nodeId: string): number } {
   const last = new Map<string, number>();
+  let restored = 0;
+  store.onRestore((index) => {
+    restored = index;
+  });
   store.onCommit(({ index, changes }) => {
     for (const change of changes) {
       if (change.table === 'allocs' && change.before && !change.after) last.set(change.before.NodeID, index);
       if (change.table === 'nodes' && change.before && !change.after) last.delete(change.before.ID);
     }
   });
-  return { lastOf: (nodeId) => last.get(nodeId) ?? 0 };
+  return { lastOf: (nodeId) => Math.max(restored, last.get(nodeId) ?? 0) };
 }
 
 function checkSecret(node: Node, secretId: string): void {

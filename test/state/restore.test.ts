@@ -1,0 +1,101 @@
+import t from 'tap';
+import { frames } from '../../lib/state/frames.js';
+import { createStore, type Store } from '../../lib/state/store.js';
+import { mockJob } from '../scheduler/mock.js';
+
+const job = (ID: string) =>
+  ({ type: 'job-register', job: mockJob({ ID, Name: ID }), eval: null, submission: null }) as const;
+
+async function piecesOf(store: Store): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const text of frames(store.snapshot().stream())) texts.push(text);
+  return texts;
+}
+
+/** A store with a job, whose log stands at `index`. */
+function storeAt(index: number, ...jobs: string[]): Store {
+  const store = createStore();
+  for (const [i, name] of jobs.entries()) store.apply(index - jobs.length + i + 1, job(name));
+  return store;
+}
+
+function stage(store: Store, id: string, pieces: readonly string[], from: number): number {
+  for (const [seq, text] of pieces.entries()) store.apply(from + seq, { type: 'restore-stage', id, seq, text });
+  return from + pieces.length;
+}
+
+t.test('the pieces of a snapshot become the state, all at once, and the index never goes back', async (t) => {
+  const pieces = await piecesOf(storeAt(50, 'old', 'older'));
+  const store = storeAt(400, 'now');
+  let restoredAt = 0;
+  let woken = 0;
+  store.onRestore((index) => {
+    restoredAt = index;
+  });
+  store.subscribe([{ kind: 'jobs', key: '' }], () => woken++);
+  const next = stage(store, 'r', pieces, 401);
+  t.ok(store.snapshot().jobById('default', 'now'), 'until the end nothing has changed');
+  t.equal(woken, 0);
+  t.same(store.apply(next, { type: 'restore-commit', id: 'r', pieces: pieces.length }), {
+    ok: true,
+    value: { index: next },
+  });
+  t.equal(restoredAt, next);
+  t.equal(woken, 1);
+  t.same([...store.snapshot().jobs()].map(({ ID }) => ID).sort(), ['old', 'older']);
+  t.equal(store.snapshot().tableIndex('jobs'), next, 'who waits for the list has something new');
+  t.equal(store.snapshot().count('restores'), 0);
+});
+
+t.test(
+  'a snapshot that knows higher indexes than the log lifts the index of the state, here and on whoever follows',
+  async (t) => {
+    const pieces = await piecesOf(storeAt(90_000, 'old'));
+    const store = createStore();
+    const next = stage(store, 'r', pieces, 1);
+    store.apply(next, { type: 'restore-commit', id: 'r', pieces: pieces.length });
+    t.equal(store.index, 90_001);
+    store.apply(next + 1, job('new'));
+    t.equal(store.snapshot().jobById('default', 'new')?.CreateIndex, 90_002);
+    const follower = createStore();
+    await follower.restore(store.snapshot().stream(), next + 1);
+    t.equal(follower.index, 90_002);
+    follower.apply(next + 2, job('newer'));
+    t.equal(follower.snapshot().jobById('default', 'newer')?.CreateIndex, 90_003);
+  },
+);
+
+t.test('pieces that are not all there, or make no state, change nothing', async (t) => {
+  const pieces = await piecesOf(storeAt(50, 'old'));
+  const store = storeAt(400, 'now');
+  let index = stage(store, 'r', pieces.slice(0, -1), 401);
+  const commit = (count: number) => store.apply(index++, { type: 'restore-commit', id: 'r', pieces: count });
+  t.match(commit(pieces.length), { ok: false, error: { code: 'E_CONFLICT' } });
+  t.match(commit(pieces.length - 1), { ok: false, error: { code: 'E_STORAGE' } });
+  index = stage(store, 'r', ['{"Format":"something"}'], index);
+  t.match(commit(1), { ok: false, error: { code: 'E_STORAGE' } });
+  index = stage(store, 'r', ['no json'], index);
+  t.match(commit(1), { ok: false, error: { code: 'E_STORAGE' } });
+  t.ok(store.snapshot().jobById('default', 'now'));
+  store.apply(index, { type: 'restore-abort', id: 'r' });
+  t.equal(store.snapshot().count('restores'), 0);
+});
+
+t.test('pieces put aside survive a snapshot of the log, so that every server commits the same', async (t) => {
+  const pieces = await piecesOf(storeAt(50, 'old'));
+  const store = storeAt(400, 'now');
+  const next = stage(store, 'r', pieces, 401);
+  const follower = createStore();
+  await follower.restore(store.snapshot().stream(), next - 1);
+  for (const each of [store, follower]) each.apply(next, { type: 'restore-commit', id: 'r', pieces: pieces.length });
+  t.same(await piecesOf(follower), await piecesOf(store));
+});
+
+t.test('another restore takes the place of one that was left unfinished', async (t) => {
+  const pieces = await piecesOf(storeAt(50, 'old'));
+  const store = storeAt(400, 'now');
+  let index = stage(store, 'a', pieces, 401);
+  index = stage(store, 'b', pieces, index);
+  t.match(store.apply(index, { type: 'restore-commit', id: 'a', pieces: pieces.length }), { ok: false });
+  t.match(store.apply(index + 1, { type: 'restore-commit', id: 'b', pieces: pieces.length }), { ok: true });
+});

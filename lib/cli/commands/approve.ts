@@ -8,7 +8,10 @@ import { takeArgs } from '../print.js';
 export const command: Command = {
   usage: 'meshnomad approve [options] <member>',
   about: 'Lets a machine in that waits for it. First it shows four words: the machine must show the same.',
-  flags: { yes: { type: 'bool', help: 'Do not ask: the words have been compared.' } },
+  flags: {
+    yes: { type: 'bool', help: 'Do not ask: the words have been compared.' },
+    json: { type: 'bool', help: "Print the API's JSON." },
+  },
   async run({ args, flags, output, api: connect }) {
     takeArgs(args, 1, 1, 'name or key of the member');
     const wanted = args[0] as string;
@@ -20,11 +23,15 @@ export const command: Command = {
       const names = waiting.map(({ Name }) => Name).join(', ') || 'nobody';
       throw new ApiError(0, `no machine ${JSON.stringify(wanted)} waits to be let in; waiting: ${names}`);
     }
-    const { Name, Role, Key, Words } = member;
-    output.out(`${Name} wants in as ${Role}, with the key ${Key.slice(0, 16)}… It must show:\n\n    ${Words}\n`);
-    if (!(await confirm(flags, 'Does it?', 'compare the words, then say so with -yes'))) return 1;
-    const approved = await api.put<MeshMember>(`/v1/mesh/member/${Key}/approve`, {});
-    output.out(`${approved.value.Name} is a member (${approved.value.Role}).`);
+    const { Name, Role, Key, Words, Facts } = member;
+    if (!flags.bool('json')) {
+      const machine = Object.values(Facts).join(', ');
+      const about = `with the key ${Key.slice(0, 16)}…${machine === '' ? '' : `, from a machine that says it is ${machine}`}`;
+      output.out(`${Name} wants in as ${Role}, ${about}. It must show:\n\n    ${Words}\n`);
+    }
+    if (!(await confirm(flags, 'Does it?', `compare the words (${Words}), then say so with -yes`))) return 1;
+    const { value: approved } = await api.put<MeshMember>(`/v1/mesh/member/${Key}/approve`, {});
+    output.out(flags.bool('json') ? JSON.stringify(approved, null, 4) : `${Name} is a member (${approved.Role}).`);
     return 0;
   },
 };

@@ -57,7 +57,8 @@ async function show(output: Output, created: Created, { role, qr }: { role: stri
   }
   if (qr) {
     const { renderUnicodeCompact } = await import('uqr');
-    output.out(renderUnicodeCompact(created.Invite, { border: 1 }));
+    // Capitals need half the squares, and mean the same.
+    output.out(renderUnicodeCompact(created.Invite.toUpperCase(), { border: 1 }));
   }
   const use = role === 'operator' ? 'meshnomad operator login' : 'npx meshnomad join';
   output.out(`\n  ${use} ${created.Invite}\n`);

@@ -23,10 +23,11 @@ export const command: Command = {
         member.ServerState === '' ? member.Role : `${member.Role} (${member.ServerState})`,
         statusText(member),
         linkText(member),
+        member.Link?.Path.Address ?? '-',
         member.NodeID.slice(0, 8),
         member.Key.slice(0, 16),
       ]);
-    context.output.out(formatTable([['Name', 'Role', 'Status', 'Link', 'Node', 'Key'], ...rows]));
+    context.output.out(formatTable([['Name', 'Role', 'Status', 'Link', 'Address', 'Node', 'Key'], ...rows]));
     const waiting = shown.filter(({ Status }) => Status === 'pending');
     for (const { Name, Words } of waiting)
       context.output.out(`\n${Name} waits: meshnomad approve ${Name} (it must show: ${Words})`);

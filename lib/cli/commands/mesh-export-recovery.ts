@@ -11,9 +11,10 @@ interface Recovery {
 export const command: Command = {
   usage: 'meshnomad mesh export-recovery [options]',
   about: `Prints the root key of the mesh, sealed by the recovery code, to be kept away from the servers. With -new-code it is
-sealed anew under another code, which is shown once; the present code is asked for, or read from standard input.`,
+sealed anew under another code, which is shown once; the present code is asked for, or read from standard input. Copies made
+before still open with the old one: destroy them.`,
   flags: {
-    'new-code': { type: 'bool', help: 'Make a new recovery code; the old one is void.' },
+    'new-code': { type: 'bool', help: 'Make a new recovery code.' },
     json: { type: 'bool', help: "Print the API's JSON." },
   },
   async run({ args, flags, output, api: connect }) {

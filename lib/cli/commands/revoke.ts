@@ -10,6 +10,7 @@ server leads. Says what it had seen, so that you can change it.`,
   flags: {
     reason: { type: 'string', value: 'text', help: 'Why; everybody can read it.' },
     yes: { type: 'bool', help: 'Do not ask.' },
+    json: { type: 'bool', help: "Print the API's JSON." },
   },
   async run({ args, flags, output, api: connect }) {
     takeArgs(args, 1, 1, 'name or key of the member');
@@ -21,6 +22,10 @@ server leads. Says what it had seen, so that you can change it.`,
       `/v1/mesh/member/${encodeURIComponent(member)}/revoke`,
       { Reason: flags.string('reason') ?? '' },
     );
+    if (flags.bool('json')) {
+      output.out(JSON.stringify(value, null, 4));
+      return 0;
+    }
     output.out(`${member} is out (key ${value.Tombstone.Key.slice(0, 16)}…).`);
     if (!value.Recorded)
       output.error('No server leads: the members in reach know; it is written down as soon as one does.');

@@ -343,7 +343,7 @@ export class Raft {
   /** Does takeMessages() have any, as far as can be said without making them? */
   get hasMessages(): boolean {
     const { outbox, hasNews } = this.#state;
-    return outbox.length > 0 || hasNews.entries || hasNews.round;
+    return outbox.length > 0 || hasNews.entries || hasNews.commit || hasNews.round;
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { LogRecord } from '../../../lib/util/log.js';
 import { randomInt } from '../../../lib/util/random.js';
 import { FaultyDisk } from '../../storage/faulty-disk.js';
 import { GOOD_NETWORK } from './network.js';
@@ -51,6 +52,7 @@ class Story {
 
   constructor(world: World) {
     this.#world = world;
+    world.onLog = (server, record) => this.#heard(server, record);
     this.#voters = IDS.slice(0, world.pick([1, 3, 3, 3, 5]));
     const some = (): boolean => world.chance(0.4);
     this.#troubles = {
@@ -98,11 +100,12 @@ class Story {
     const { consensus, process } = server;
     if (consensus === null || process === null) return;
     const filler = 'v'.repeat(randomInt(random, 60));
-    const command = writeCommand(this.#world.pick(KEYS), `${this.#written++}${filler}`);
+    const value = `${this.#written++}${filler}`;
+    const command = writeCommand(this.#world.pick(KEYS), value);
     process.enter(() => {
       const term = consensus.term();
       consensus.propose(command).then(
-        ({ index }) => watch.acknowledged(index, term),
+        ({ index, result }) => watch.acknowledged({ index, term, result, value }),
         (error) => watch.expected(error),
       );
     });
@@ -126,6 +129,7 @@ class Story {
     const { crashes, cuts, slowDisks, failingDisks, sleep, changes, transfers, lostData } = this.#troubles;
     const any = world.pick([...world.servers.values()]);
     if (crashes && world.chance(0.02)) world.crash(any);
+    if (crashes && world.chance(0.02)) this.#crashSoon(any, 40);
     if (cuts && world.chance(0.03)) this.#cut();
     if (cuts && world.chance(0.02)) world.network.cut.clear();
     if (slowDisks && world.chance(0.02)) slow(world, any, world.pick([5, 50, 700]));
@@ -140,6 +144,24 @@ class Story {
     }
     // Somebody must bring back those who left because of their data.
     if (lostData && !changes) for (const id of this.#voters) world.promote(id);
+  }
+
+  /** The power fails within so many operations of the disk: between any two of them something may be half done. */
+  #crashSoon(server: SimServer, operationsMax: number): void {
+    const { process } = server;
+    if (process === null) return;
+    server.disk.operationsLeft = randomInt(this.#world.random, operationsMax);
+    this.#world.time.after(STEP_MS, () => {
+      if (server.process === process) this.#world.crash(server);
+      server.disk.operationsLeft = Number.POSITIVE_INFINITY;
+    });
+  }
+
+  /** Taking a snapshot over has many steps: a power failure likes them best. */
+  #heard(server: SimServer, { message }: LogRecord): void {
+    if (message === 'took over the state of the leader') this.#world.watch.seen.installs++;
+    if (message !== 'received a snapshot' || !this.#troubles.crashes || !this.#world.chance(0.3)) return;
+    this.#crashSoon(server, 12);
   }
 
   #cut(): void {
@@ -207,14 +229,15 @@ class Story {
     for (const server of world.servers.values()) {
       server.disk.failing = false;
       server.disk.failNextSync = false;
+      server.disk.operationsLeft = Number.POSITIVE_INFINITY;
       slow(world, server, 0.5);
       if (server.process !== null) server.process.suspendedUntilMs = 0;
-      else void world.start(server);
     }
     const before = world.watch.floor;
     const end = world.time.nowMs + HEAL_MS;
     let moves = false;
     while (!moves && world.time.nowMs < end) {
+      for (const server of world.servers.values()) if (server.process === null) void world.start(server);
       if (world.leader !== undefined) this.#write(world.leader.server);
       for (const { server } of world.up) this.#read(server);
       for (const id of this.#spoiled) world.promote(id);

@@ -17,6 +17,7 @@ export class Watch {
     transfers: 0,
     refusals: 0,
     losses: 0,
+    installs: 0,
   };
   /** The first breach: some happen where nobody catches. */
   breach: Error | null = null;
@@ -69,8 +70,10 @@ export class Watch {
     this.#forgetful.add(id);
   }
 
-  acknowledged(index: number, term: number): void {
+  acknowledged(write: { index: number; term: number; value: string; result: unknown }): void {
+    const { index, term, value, result } = write;
     this.seen.writes++;
+    if (result !== value) this.#fail(`the write of ${value} is answered with ${result}`);
     this.#acknowledged.push({ index, term });
     this.floor = Math.max(this.floor, index);
   }

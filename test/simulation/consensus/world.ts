@@ -26,8 +26,6 @@ export interface SimServer {
 export interface WorldOptions {
   readonly seed: number;
   readonly ids: readonly string[];
-  /** Small, so that followers often need a snapshot. */
-  readonly snapshotBytes?: number;
 }
 
 const FAST_DISK_MS = 0.5;
@@ -40,11 +38,14 @@ export class World {
   readonly watch = new Watch();
   readonly servers = new Map<string, SimServer>();
   readonly records: { at: number; id: string; record: LogRecord }[] = [];
-  readonly #options: WorldOptions;
+  /** Sees what the servers log, as it happens. */
+  onLog: (server: SimServer, record: LogRecord) => void = () => {};
+  /** Small, so that followers often need a snapshot. */
+  readonly snapshotBytes: number;
 
   constructor(options: WorldOptions) {
-    this.#options = options;
     this.random = seededRandom(options.seed);
+    this.snapshotBytes = this.pick([1000, 4000]);
     this.network = new SimNetwork(this.time, seededRandom(randomInt(this.random, 2 ** 31)));
     this.network.onSend = (from, to, message) => this.#inspect(from, to, message);
     for (const id of options.ids) {
@@ -86,7 +87,10 @@ export class World {
     server.process = process;
     const { id } = server;
     server.state = new Registers((index, hash) => this.watch.applied(id, index, hash));
-    const log = createLog((record) => this.records.push({ at: this.time.nowMs, id, record }));
+    const log = createLog((record) => {
+      this.records.push({ at: this.time.nowMs, id, record });
+      this.onLog(server, record);
+    });
     try {
       const consensus = await openConsensus({
         dataDir: '/data',
@@ -98,7 +102,7 @@ export class World {
         now: () => this.time.nowMs,
         random: seededRandom(randomInt(this.random, 2 ** 31)),
         log,
-        limits: { snapshotBytes: this.#options.snapshotBytes ?? 4000, segmentBytes: 4096 },
+        limits: { snapshotBytes: this.snapshotBytes, segmentBytes: 4096 },
         disk: mountDisk(server.disk, process, server.speed),
       });
       if (process.dead) return;

@@ -9,13 +9,15 @@ const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 /** What the simulation and the tests of raft and storage are made of. */
 const ROOMS = [
   'lib/raft',
+  'lib/server',
+  'lib/state',
   'lib/storage',
   'lib/structs',
   'lib/util',
-
   'test/raft',
   'test/storage',
   'test/conformance',
+  'test/simulation/consensus',
   'test/support',
   'test/group.js',
 ];
@@ -24,7 +26,7 @@ const TESTS: Record<string, readonly string[]> = {
   raft: ['election', 'membership', 'read-index', 'replication', 'paper', 'scripts'].map((name) => `raft/${name}`),
   storage: ['raft-log', 'stable', 'snapshots'].map((name) => `storage/${name}`),
 };
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 300_000;
 
 export type Catch =
   | { readonly by: 'simulation'; readonly seed: number; readonly message: string }
@@ -43,7 +45,7 @@ export const CONTROL: readonly Mutant[] = ['raft/raft', 'storage/raft-log'].map(
 export async function hunt(mutant: Mutant, seedsMax: number): Promise<Catch> {
   const folder = plant(mutant);
   try {
-    const found = mutant.file.startsWith('raft/') ? await simulateIn(folder, seedsMax) : null;
+    const found = await simulateIn(folder, mutant, seedsMax);
     if (found !== null) return found;
     const name = await testIn(folder, TESTS[mutant.file.split('/')[0] as string] ?? []);
     if (name !== null) return { by: 'test', name };
@@ -68,12 +70,21 @@ function plant({ name, file, from, to }: Mutant): string {
   return folder;
 }
 
-async function simulateIn(folder: string, seedsMax: number): Promise<Catch | null> {
+/** Raft's rules are tried on the machine alone, which is quicker; the rest on all of consensus. */
+const SIMULATIONS: Record<string, { readonly module: string; readonly call: string }> = {
+  raft: { module: 'dist/test/raft/simulate.js', call: 'simulate' },
+  server: { module: 'dist/test/simulation/consensus/story.js', call: 'tellStory' },
+};
+
+async function simulateIn(folder: string, { file }: Mutant, seedsMax: number): Promise<Catch | null> {
+  const simulation = SIMULATIONS[file.split('/')[0] as string];
+  if (simulation === undefined) return null;
+  const { module, call } = simulation;
   const script = `
-    import { simulate } from ${JSON.stringify(join(folder, 'dist/test/raft/simulate.js'))};
+    import { ${call} } from ${JSON.stringify(join(folder, module))};
     let seed = 1;
     try {
-      for (; seed <= ${seedsMax}; seed++) simulate(seed);
+      for (; seed <= ${seedsMax}; seed++) await ${call}(seed);
     } catch (error) {
       console.log(JSON.stringify({ seed, message: error.message.split('\\n')[0] }));
     }`;

@@ -236,13 +236,13 @@ export const MUTANTS: readonly Mutant[] = [
   { name: 'does not sync the log', file: 'storage/raft-log', from: 'await segment.file.sync();', to: '' },
   {
     name: 'does not sync term and vote',
-    file: 'storage/stable',
+    file: 'storage/small-file',
     from: 'await file.sync();',
     to: '',
   },
   {
     name: 'does not sync the folder of term and vote',
-    file: 'storage/stable',
+    file: 'storage/small-file',
     from: 'await disk.syncDir(folder);',
     to: '',
   },
@@ -269,5 +269,67 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'storage/snapshots',
     from: 'await file.sync();',
     to: '',
+  },
+  // The host: caught by the simulation of consensus as a whole
+  { name: 'promises before it is durable', file: 'server/consensus-host', from: 'await written;', to: 'void written;' },
+  {
+    name: 'gives a vote that is not on disk',
+    file: 'server/consensus-durable',
+    from: 'before.term === hardState.term && before.vote === hardState.vote',
+    to: 'before.term === hardState.term',
+  },
+  {
+    name: 'leads before it has applied what was before its term',
+    file: 'server/consensus-host',
+    from: 'this.#applied >= termStart',
+    to: 'true',
+  },
+  {
+    name: 'answers a proposal by the entry of another leader',
+    file: 'server/consensus-apply',
+    from: 'if (write?.term === term)',
+    to: 'if (write)',
+  },
+  {
+    name: 'answers reads before their index is applied',
+    file: 'server/consensus-pending',
+    from: 'waiting.index <= index',
+    to: 'true',
+  },
+  {
+    name: 'goes on with the old machine after a refused write',
+    file: 'server/consensus-host',
+    from: 'this.#raft = this.#newRaft();\n            this.#state',
+    to: 'this.#state',
+  },
+  {
+    name: 'takes a snapshot over before its term is durable',
+    file: 'server/consensus-durable',
+    from: 'await this.#saveVote(hardState);\n        await this.#fsm',
+    to: 'await this.#fsm',
+  },
+  {
+    name: 'keeps a log that a snapshot has replaced',
+    file: 'server/consensus-durable',
+    from: 'await log.reset(meta);',
+    to: '',
+  },
+  {
+    name: 'starts with a log that does not reach its snapshot',
+    file: 'server/consensus-stores',
+    from: 'if (log.term(meta.index) === meta.term)',
+    to: 'if (true)',
+  },
+  {
+    name: 'counts on data that was lost or restored',
+    file: 'server/consensus-link',
+    from: 'if (!own.admitted)',
+    to: 'if (false)',
+  },
+  {
+    name: 'admits new data without putting its server out of the group',
+    file: 'server/consensus-admission',
+    from: "if (!isMember || known === 'anyData')",
+    to: 'if (true)',
   },
 ];

@@ -26,6 +26,8 @@ export interface SnapshotMeta {
   readonly index: number;
   readonly term: number;
   readonly membership: Membership;
+  /** Of all entries up to `index`, in hexadecimal: see storage/entry-chain.ts. Absent in snapshots from before it was kept. */
+  readonly digest?: string;
 }
 
 /** What the machine reads of the durable log. Synchronous: it serves from memory, or from the page cache. */

@@ -2,8 +2,16 @@
  * What lies on disk. Comes from server/consensus.ts (log, term and vote, snapshots); goes to files in the data
  * directory, or to memory for an agent that keeps no state. It decides nothing: the ports are the cores'.
  */
+export type { Core, Cores } from './cores.js';
+export { openCores } from './cores.js';
 export type { Disk, DiskFile } from './disk.js';
 export { nodeDisk, storageError } from './disk.js';
+export { EntryChain } from './entry-chain.js';
+export type { FeedTarget, FollowerState } from './feed-follower.js';
+export { FeedFollower } from './feed-follower.js';
+export type { FeedAddress, FeedStats } from './feed-publisher.js';
+export { FeedPublisher } from './feed-publisher.js';
+export type { CapturedState } from './feed-segment.js';
 export type { Instance, InstanceStore } from './instance.js';
 export { memoryInstance, openInstance } from './instance.js';
 export type { Lock } from './lock.js';

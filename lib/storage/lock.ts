@@ -108,7 +108,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-function bootId(): string {
+export function bootId(): string {
   return read('/proc/sys/kernel/random/boot_id').trim();
 }
 

@@ -213,8 +213,9 @@ function readHead(file: DiskFile, path: string): { meta: SnapshotMeta; end: numb
   if (length > META_BYTES_MAX) throw damaged(path, 'its head is damaged');
   const head = new Uint8Array(length);
   if (file.read(head, 16) < length || crc32c(head) !== sum) throw damaged(path, 'its head is damaged');
-  const { index, term, membership } = JSON.parse(new TextDecoder().decode(head)) as SnapshotMeta;
-  return { meta: { index, term, membership: membership as Membership }, end: 16 + length };
+  const { index, term, membership, digest } = JSON.parse(new TextDecoder().decode(head)) as SnapshotMeta;
+  const meta = { index, term, membership: membership as Membership, ...(digest !== undefined && { digest }) };
+  return { meta, end: 16 + length };
 }
 
 function damaged(path: string, why: string): MeshError {

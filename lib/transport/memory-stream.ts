@@ -27,6 +27,7 @@ export class MemoryStream extends Duplex {
   #cancelTimer: (() => void) | undefined;
   #cancelGiveUp: (() => void) | undefined;
   #writeDone: (() => void) | undefined;
+  #finalDone: (() => void) | undefined;
   #peerFull = false;
 
   constructor(clock: MeshClock, way: MemoryWay) {
@@ -57,8 +58,9 @@ export class MemoryStream extends Duplex {
   }
 
   override _final(done: () => void): void {
+    // Finished is what has arrived: a stream that is destroyed then loses nothing.
+    this.#finalDone = done;
     this.#enqueue(null);
-    done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -67,8 +69,9 @@ export class MemoryStream extends Duplex {
     this.#queue.length = 0;
     this.#writeDone?.();
     const { peer } = this;
+    const whole = this.writableFinished && this.readableEnded;
     // The other side hears of it as of everything else: later, and not at all over a cut way.
-    if (!peer.destroyed && !this.#way.cut()) {
+    if (!whole && !peer.destroyed && !this.#way.cut()) {
       this.#clock.setTimeout(this.#way.delayMs(), () => {
         if (!this.#way.cut()) peer.destroy();
       });
@@ -103,7 +106,8 @@ export class MemoryStream extends Duplex {
       }
       this.#queue.shift();
       this.#inFlight -= head.chunk?.length ?? 0;
-      if (!this.peer.destroyed) this.#peerFull = !this.peer.push(head.chunk);
+      if (!this.peer.destroyed) this.#peerFull = !this.peer.push(head.chunk) && head.chunk !== null;
+      if (head.chunk === null) this.#finalDone?.();
       const done = this.#writeDone;
       this.#writeDone = undefined;
       done?.();

@@ -94,7 +94,7 @@ export class TestRoster implements Roster {
 }
 
 /** Certificates of tests: the claims as JSON. */
-const verifyTestChain: VerifyChain = (key, [leaf = '']) => {
+export const verifyTestChain: VerifyChain = (key, [leaf = '']) => {
   try {
     const claims = JSON.parse(leaf) as CertificateClaims;
     if (claims.Mesh !== ROOT) return err(new Error('it is for another mesh'));

@@ -66,6 +66,7 @@ async function greet({ clock }: Stage, connection: Connection, change: Partial<H
     connection,
     clock,
     hello: hello(change),
+    timeoutMs: 2_000,
     check: () => ({ ok: true, value: testCertificate({ Key: connection.remoteKey }).claims }),
   });
   await clock.advance(0);

@@ -50,8 +50,9 @@ export class ConnectionStream extends Duplex {
   }
 
   override _final(done: () => void): void {
+    // Finished is what has arrived: a stream that both sides have ended destroys itself, and would reset the other side else.
+    this.#raw.once('finish', () => done());
     this.#raw.end();
-    done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

@@ -2,6 +2,7 @@ import type { NodeKey } from '../../structs/mesh.js';
 import type { MeshClock } from '../clock.js';
 import type { Connection } from '../network.js';
 import type { Roster } from '../peers.js';
+import { NoHello } from './handshake.js';
 import { type Notices, RateLimit } from './notices.js';
 
 /** Connections of one key: a machine that comes and goes needs a few, a broken or hostile one is held to them. */
@@ -22,6 +23,7 @@ export interface DoorOptions {
   readonly notices: Notices;
   /** Says hello to a member and takes the link; rejects with the reason why not. */
   greet(connection: Connection): Promise<void>;
+  linked(key: NodeKey): boolean;
   /** A live invite's key: it speaks join/1, and nothing else is served on it. */
   join(connection: Connection): void;
   /** Another machine uses this agent's own key. */
@@ -63,7 +65,7 @@ export class Door {
 
   /** For connections that the network opened. */
   open(connection: Connection): void {
-    const { notices, join, greet } = this.#options;
+    const { notices, join, greet, linked } = this.#options;
     const key = connection.remoteKey;
     const refuse = (reason: string): void => {
       connection.stream.destroy();
@@ -87,7 +89,11 @@ export class Door {
         }
         this.#greeting++;
         void greet(connection)
-          .catch((error: Error) => refuse(error.message))
+          .catch((error: Error) => {
+            connection.stream.destroy();
+            // Its dial was called off because another one was faster, or it is not quite here yet.
+            if (!(error instanceof NoHello && linked(key))) refuse(error.message);
+          })
           .finally(() => this.#greeting--);
         return;
       default:

@@ -7,6 +7,8 @@ import { encodeHello, HELLO_MAX_BYTES, type Hello, parseHello } from './hello.js
 
 /** That a connection is open proves nothing: who says no hello in this time is not there. */
 export const HELLO_TIMEOUT_MS = 2_000;
+/** The first dial is given less: half-open connections are common while a machine starts, and a second one costs little. */
+export const FIRST_HELLO_TIMEOUT_MS = 1_000;
 const REASON_MAX_CHARS = 300;
 
 /** A connection whose other end has proven who it is. */
@@ -25,16 +27,20 @@ export interface HandshakeOptions {
   readonly connection: Connection;
   readonly clock: MeshClock;
   readonly hello: Hello;
+  readonly timeoutMs: number;
   /** Whether the other side belongs here: its chain, the roster. */
   check(hello: Hello): Result<CertificateClaims, string>;
 }
+
+/** The other side said nothing at all, or not enough: no word about its right to be here. */
+export class NoHello extends Error {}
 
 /**
  * Both sides say hello at once; each checks the other's and acknowledges it. Resolves when the other side is found good here
  * and this side there; rejects with the reason, and the connection is destroyed then.
  */
 export function shakeHands(options: HandshakeOptions): Promise<Greeted> {
-  const { connection, clock } = options;
+  const { connection, clock, timeoutMs } = options;
   const { stream } = connection;
   const reader = new FrameReader(HELLO_MAX_BYTES);
   const startedMs = clock.monotonicMs();
@@ -49,10 +55,10 @@ export function shakeHands(options: HandshakeOptions): Promise<Greeted> {
       stream.off('data', onData);
       stream.off('close', onClose);
     };
-    const fail = (reason: string): void => {
+    const fail = (error: Error): void => {
       stop();
       stream.destroy();
-      reject(new Error(reason));
+      reject(error);
     };
     const refuse = (reason: string): void => {
       say({ kind: KIND.error, id: 0, body: { message: reason } });
@@ -79,7 +85,7 @@ export function shakeHands(options: HandshakeOptions): Promise<Greeted> {
           }
         }
       } catch (error) {
-        fail(`no hello: ${(error as Error).message}`);
+        fail(new Error(`no hello: ${(error as Error).message}`));
       }
     };
     const take = ({ kind, body }: Frame): string | undefined => {
@@ -95,8 +101,8 @@ export function shakeHands(options: HandshakeOptions): Promise<Greeted> {
       say({ kind: KIND.ack, id: 0, body: {} });
       return undefined;
     };
-    const onClose = (): void => fail('the connection ended during the hello');
-    const cancelTimer = clock.setTimeout(HELLO_TIMEOUT_MS, () => fail(`no hello within ${HELLO_TIMEOUT_MS / 1000} s`));
+    const onClose = (): void => fail(new NoHello('the connection ended during the hello'));
+    const cancelTimer = clock.setTimeout(timeoutMs, () => fail(new NoHello(`no hello within ${timeoutMs / 1000} s`)));
     stream.on('data', onData);
     stream.on('close', onClose);
     say({ kind: KIND.hello, id: 0, body: encodeHello(options.hello) });

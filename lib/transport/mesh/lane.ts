@@ -17,7 +17,7 @@ export interface LaneOptions {
   readonly clock: MeshClock;
   readonly random: Random;
   /** Opens a connection, says hello and hands the link to `take`, by way of the one place where links are taken. */
-  dial(signal: AbortSignal): Promise<void>;
+  dial(signal: AbortSignal, attempt: number): Promise<void>;
   /** Whether the link is to be there even when nobody waits for it. */
   kept(): boolean;
 }
@@ -87,7 +87,7 @@ export class Lane {
     if (this.#live || this.#dialling || this.#cancelRetry || !this.#wanted()) return;
     const dialling = new AbortController();
     this.#dialling = dialling;
-    this.#options.dial(dialling.signal).then(
+    this.#options.dial(dialling.signal, this.#attempt).then(
       () => {
         this.#dialling = undefined;
         this.pump();

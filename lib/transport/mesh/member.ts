@@ -21,7 +21,7 @@ export interface MemberOptions {
   readonly clock: MeshClock;
   readonly random: Random;
   kept(): boolean;
-  dial(kind: LinkKind, signal: AbortSignal): Promise<void>;
+  dial(kind: LinkKind, signal: AbortSignal, attempt: number): Promise<void>;
 }
 
 /** Another member as this agent is linked to it: one lane for each kind of link. */
@@ -39,7 +39,13 @@ export class Member {
   constructor({ key, clock, random, kept, dial }: MemberOptions) {
     this.#clock = clock;
     const lane = (kind: LinkKind): Lane =>
-      new Lane({ key, clock, random, dial: (signal) => dial(kind, signal), kept: () => kind === 'control' && kept() });
+      new Lane({
+        key,
+        clock,
+        random,
+        dial: (signal, attempt) => dial(kind, signal, attempt),
+        kept: () => kind === 'control' && kept(),
+      });
     this.lanes = { control: lane('control'), bulk: lane('bulk') };
   }
 

@@ -10,7 +10,7 @@ import { type Address, parseAddress } from '../tcp.js';
 import { mayAsk } from './access.js';
 import { memberCaller } from './caller.js';
 import { Door } from './door.js';
-import { type Greeted, shakeHands } from './handshake.js';
+import { FIRST_HELLO_TIMEOUT_MS, type Greeted, HELLO_TIMEOUT_MS, shakeHands } from './handshake.js';
 import { type Hello, type LinkKind, parseChain } from './hello.js';
 import { LiveLink } from './live-link.js';
 import { Member } from './member.js';
@@ -86,7 +86,8 @@ class MeshPeers implements Peers {
       clock,
       roster,
       notices: this.#notices,
-      greet: (connection) => this.#greet(connection, 'control'),
+      greet: (connection) => this.#greet(connection, 'control', HELLO_TIMEOUT_MS),
+      linked: (key) => this.#members.get(key)?.lanes.control.live !== undefined,
       join: (connection) => {
         if (options.onJoin) options.onJoin(connection);
         else connection.stream.destroy();
@@ -222,7 +223,7 @@ class MeshPeers implements Peers {
       clock,
       random,
       kept: () => this.#kept.has(key) && this.#started && !this.#closed,
-      dial: (kind, signal) => this.#dial(key, kind, signal),
+      dial: (kind, signal, attempt) => this.#dial(key, kind, signal, attempt),
     });
     this.#members.set(key, member);
     return member;
@@ -239,7 +240,7 @@ class MeshPeers implements Peers {
     return this.#member(key).lanes[kind].wait(waitMs, signal);
   }
 
-  async #dial(key: NodeKey, kind: LinkKind, signal: AbortSignal): Promise<void> {
+  async #dial(key: NodeKey, kind: LinkKind, signal: AbortSignal, attempt: number): Promise<void> {
     if (this.#options.roster.find(key)?.status !== 'admitted') throw new Error('it is no member');
     if (this.#dials >= DIALS_MAX) await new Promise<void>((resolve) => this.#queue.push(resolve));
     this.#dials++;
@@ -251,7 +252,7 @@ class MeshPeers implements Peers {
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,
       });
-      await this.#greet(connection, kind);
+      await this.#greet(connection, kind, attempt === 0 ? FIRST_HELLO_TIMEOUT_MS : HELLO_TIMEOUT_MS);
     } catch (error) {
       if (this.#kept.has(key) && !signal.aborted)
         this.#notices.say('info', key, 'no link to a member', (error as Error).message);
@@ -289,11 +290,12 @@ class MeshPeers implements Peers {
     };
   }
 
-  async #greet(connection: Connection, kind: LinkKind): Promise<void> {
+  async #greet(connection: Connection, kind: LinkKind, timeoutMs: number): Promise<void> {
     const greeted = await shakeHands({
       connection,
       clock: this.#options.clock,
       hello: this.#hello(kind),
+      timeoutMs,
       check: (hello) => this.#check(connection.remoteKey, hello.chain),
     });
     if (this.#closed) connection.stream.destroy();
@@ -324,12 +326,14 @@ class MeshPeers implements Peers {
       return;
     }
     const member = this.#member(connection.remoteKey);
-    if (!member.prefers(greeted, kind, this.key)) {
-      connection.stream.destroy();
+    const former = member.lanes[kind].live;
+    const preferred = member.prefers(greeted, kind, this.key);
+    const live = this.#liveLink(greeted, kind);
+    if (!preferred) {
+      // The other side may have sent by it already, and sees only later that both have dialled.
+      member.retire(live, true);
       return;
     }
-    const former = member.lanes[kind].live;
-    const live = this.#liveLink(greeted, kind);
     if (member.met(live)) {
       this.#notices.say('warn', live.key, 'two machines use one key', `a disk of ${live.claims.Name} was copied`);
     }

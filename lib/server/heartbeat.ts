@@ -16,6 +16,8 @@ export interface HeartbeatLimits {
    * rather than theirs, and declaring them down would stop work that has nowhere else to run.
    */
   massLossMs: Millis;
+  /** What is left to a node that gossip found dead: less than its time, more than a wrong word takes to be put right. */
+  hastenedMs: Millis;
 }
 
 /** More silent nodes than this share of all, and at least two, are a mass loss. */
@@ -27,6 +29,7 @@ export const HEARTBEAT_LIMITS: HeartbeatLimits = {
   graceMs: 10_000,
   leaderChangeMs: 300_000,
   massLossMs: 60_000,
+  hastenedMs: 5_000,
 };
 
 /**
@@ -46,6 +49,8 @@ export function heartbeatTtlMs(options: {
 interface Pulse {
   nodeId: string;
   deadline: Millis;
+  /** What the deadline was before gossip found it dead; the deadline itself when it did not. */
+  granted: Millis;
   /** When it was missed first, but spared because many were; 0 = it was not. */
   sparedMs: Millis;
 }
@@ -81,6 +86,20 @@ export class Heartbeats {
     const ttlMs = heartbeatTtlMs({ nodes: known, ttlMinMs, perSecondMax, random: this.#random });
     this.#set(nodeId, now + ttlMs + graceMs);
     return ttlMs;
+  }
+
+  /** Gossip found it dead: it has to be heard of soon. */
+  hasten(nodeId: string, now: Millis): void {
+    const pulse = this.#pulses.get(nodeId);
+    const soon = now + this.#limits.hastenedMs;
+    if (!pulse || pulse.sparedMs > 0 || pulse.deadline <= soon) return;
+    this.#set(nodeId, soon, 0, pulse.granted);
+  }
+
+  /** Gossip was wrong, or it is back: it has the time it had. */
+  relent(nodeId: string): void {
+    const pulse = this.#pulses.get(nodeId);
+    if (pulse && pulse.granted > pulse.deadline) this.#set(nodeId, pulse.granted);
   }
 
   /** The node is gone for good, or known to be down. */
@@ -132,8 +151,8 @@ export class Heartbeats {
     this.#byDeadline.clear();
   }
 
-  #set(nodeId: string, deadline: Millis, sparedMs = 0): void {
-    const pulse = { nodeId, deadline, sparedMs };
+  #set(nodeId: string, deadline: Millis, sparedMs = 0, granted = deadline): void {
+    const pulse = { nodeId, deadline, granted, sparedMs };
     this.#pulses.set(nodeId, pulse);
     this.#byDeadline.push(pulse);
   }

@@ -80,6 +80,15 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
     }
   };
 
+  // Gossip proposes, the heartbeat decides: who is found dead has to be heard of sooner, and is not down before that.
+  world.peers?.onHealth((key, health) => {
+    const member = store.snapshot().meshMember(key);
+    if (!leads || !member || health === 'suspect') return;
+    if (health === 'dead') heartbeats.hasten(member.NodeID, now());
+    else heartbeats.relent(member.NodeID);
+    alarm.set(heartbeats.dueMs());
+  });
+
   return {
     name: 'node watch',
     begin(state) {
@@ -87,6 +96,9 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
       const alive: string[] = [];
       for (const node of state.nodes()) if (node.Status !== 'down') alive.push(node.ID);
       heartbeats.begin(alive, now());
+      for (const { Key, NodeID } of state.meshMembers()) {
+        if (world.peers?.health(Key) === 'dead') heartbeats.hasten(NodeID, now());
+      }
       alarm.set(heartbeats.dueMs());
     },
     end() {

@@ -1,6 +1,6 @@
 import type { Membership, MembershipChange } from '../raft/index.js';
 import type { Command } from '../state/commands.js';
-import type { LinkReport } from '../structs/mesh.js';
+import type { LinkReport, NodeKey } from '../structs/mesh.js';
 import type { ServerStats } from '../structs/operator.js';
 import type { RpcCaller } from '../transport/rpc.js';
 
@@ -85,6 +85,8 @@ export interface ServerPeers {
   serverCaller(id: string): RpcCaller;
   /** By gossip, as this agent sees it. */
   health(id: string): 'alive' | 'suspect' | 'dead' | 'left' | 'unknown';
+  /** Hears of every change of the health of any member, servers and others. */
+  onHealth(listener: (key: NodeKey, health: 'alive' | 'suspect' | 'dead' | 'left') => void): void;
   /** Its link to this agent, when there is one. */
   link(id: string): LinkReport | null;
   /** What this agent says of itself. */

@@ -144,11 +144,26 @@ t.test('an accusation that was refuted already gets the answer again', async (t)
   );
 });
 
-t.test('a suspect hears of it in the very ping', async (t) => {
+t.test('a suspect hears of it in each ping, long after it was news', async (t) => {
   const solo = new Solo(3);
   solo.hear(1, suspect(2, 1, 1));
+  solo.pass(5_000, answering(solo, []));
+  solo.said();
+  solo.pass(4_000, answering(solo, []));
+  t.equal(solo.state(2), 'suspect');
   const said = solo.said().filter(({ to }) => to === 2);
-  t.match(said, [{ message: { type: 'ping' } }, { message: { type: 'suspect', key: keyOf(2), incarnation: 1 } }]);
+  const pings = said.filter(({ message }) => message.type === 'ping').length;
+  t.ok(pings > 0);
+  const told = said.filter(({ message }) => message.type === 'suspect' && message.key === keyOf(2)).length;
+  t.equal(told, 2 * pings, 'and once more when it answers');
+});
+
+t.test('the dead hear news for a while: one of them may not be', async (t) => {
+  const solo = new Solo(2);
+  solo.pass(1_000, answering(solo, []));
+  solo.hear(1, dead(2, 1));
+  solo.pass(1_000, answering(solo, [2]));
+  t.ok(solo.saidOf('dead').some(({ to, message }) => to === 2 && message.key === keyOf(2)));
 });
 
 t.test('whoever hears a suspicion looks for itself, and confirms it when it finds the same', async (t) => {

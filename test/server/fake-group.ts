@@ -167,6 +167,7 @@ function peersOf(own: string, group: FakeGroup): ServerPeers {
   return {
     serverCaller: (id) => caller(own, id, group),
     health: (id) => (group.servers.find((server) => server.id === id)?.down ? 'dead' : 'alive'),
+    onHealth() {},
     link: () => null,
     self: () => ({
       Name: own,

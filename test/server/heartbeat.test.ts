@@ -97,3 +97,30 @@ t.test('one node of two is no mass', async (t) => {
   heartbeats.beat('n2', 20_000);
   t.same(heartbeats.takeMissed(25_000).missed, ['n1']);
 });
+
+t.test('who gossip finds dead has to be heard of soon, and has its time again when that was wrong', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.beat('n1', 0);
+  heartbeats.beat('n2', 0);
+  heartbeats.hasten('n1', 4_000);
+  t.equal(heartbeats.dueMs(), 9_000);
+  t.same(heartbeats.takeMissed(9_000), { missed: ['n1'], spared: [] });
+  heartbeats.hasten('n2', 4_000);
+  heartbeats.relent('n2');
+  t.equal(heartbeats.dueMs(), 25_000);
+  heartbeats.hasten('n2', 24_000);
+  t.equal(heartbeats.dueMs(), 25_000, 'it never gains by it');
+  heartbeats.hasten('n2', 10_000);
+  heartbeats.beat('n2', 11_000);
+  t.equal(heartbeats.dueMs(), 36_000, 'its own word counts for more');
+  heartbeats.hasten('nobody', 0);
+  t.equal(heartbeats.size, 1);
+});
+
+t.test('when gossip finds many dead at once they are spared as when they are silent', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  for (const node of ['n1', 'n2', 'n3']) heartbeats.beat(node, 0);
+  heartbeats.hasten('n1', 1_000);
+  heartbeats.hasten('n2', 1_000);
+  t.same(heartbeats.takeMissed(6_000), { missed: [], spared: ['n1', 'n2'] });
+});

@@ -1,4 +1,6 @@
 import t from 'tap';
+import type { ServerPeers } from '../../lib/server/ports.js';
+import type { MeshInfo, MeshInvite, MeshMember } from '../../lib/structs/mesh.js';
 import { batchJob, createTestWorld, webJob } from './world.js';
 
 const HEARTBEAT = { ttlMinMs: 10_000, graceMs: 10_000, leaderChangeMs: 300_000 };
@@ -50,6 +52,66 @@ t.test('after a change of leader a node is not missed before it could find the n
   await world.time.advance(2_000);
   t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'down');
 });
+
+t.test('a node that gossip finds dead is down soon after, unless it beats', async (t) => {
+  const keys = ['a'.repeat(64), 'b'.repeat(64)];
+  const listeners: Parameters<ServerPeers['onHealth']>[0][] = [];
+  const health = new Map<string, 'dead'>();
+  const peers = {
+    health: (key: string) => health.get(key) ?? 'alive',
+    onHealth: (listener: (typeof listeners)[number]) => void listeners.push(listener),
+  } as Partial<ServerPeers> as ServerPeers;
+  const world = createTestWorld({ config: { heartbeat: HEARTBEAT }, peers });
+  const nodes = [await world.addNode(1), await world.addNode(2)];
+  for (const [at, node] of nodes.entries()) foundBy(world, keys[at] as string, node.ID);
+  const status = (at: number): string | undefined => world.store.snapshot().nodeById(nodes[at]?.ID ?? '')?.Status;
+  const beat = (at: number) =>
+    world.call('Node.UpdateStatus', {
+      NodeID: nodes[at]?.ID ?? '',
+      SecretID: nodes[at]?.SecretID ?? '',
+      Status: 'ready',
+    });
+  const say = (key: string, word: 'alive' | 'dead'): void => {
+    for (const listener of listeners) listener(key, word);
+  };
+  say(keys[1] as string, 'dead');
+  await world.time.advance(4_000);
+  t.equal(status(1), 'ready', 'gossip proposes, and no more');
+  say(keys[1] as string, 'alive');
+  await world.time.advance(2_000);
+  t.equal(status(1), 'ready');
+  say(keys[1] as string, 'dead');
+  await world.time.advance(4_000);
+  await beat(0);
+  await world.time.advance(2_000);
+  t.equal(status(1), 'down');
+  t.equal(status(0), 'ready');
+
+  // A new leader asks what gossip holds already.
+  health.set(keys[0] as string, 'dead');
+  world.consensus.lead(false);
+  world.consensus.lead(true);
+  await world.time.advance(6_000);
+  t.equal(status(0), 'down');
+});
+
+/** A mesh that holds only this member. */
+function foundBy(world: ReturnType<typeof createTestWorld>, key: string, nodeId: string): void {
+  const member = { Key: key, NodeID: nodeId, Name: key.slice(0, 8), Status: 'admitted' } as MeshMember;
+  const invite = { ID: key, Key: key, Role: 'client', Uses: 1, Used: [], ExpiresAt: 1e15 } as unknown as MeshInvite;
+  const info = { Root: 'c'.repeat(64), Name: 'home', NextSerial: 1 } as MeshInfo;
+  if (world.store.snapshot().meshMember('a'.repeat(64))) {
+    world.store.apply(world.store.index + 1, { type: 'mesh-invite', invite });
+    world.store.apply(world.store.index + 1, {
+      type: 'mesh-redeem',
+      inviteId: key,
+      member,
+      bury: null,
+      discoverySecret: null,
+      time: world.time.now(),
+    });
+  } else world.store.apply(world.store.index + 1, { type: 'mesh-found', info, founder: member });
+}
 
 t.test('a suspended laptop does not find all its nodes dead when it wakes', async (t) => {
   const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });

@@ -1,4 +1,4 @@
-import type { Consensus } from '../../lib/server/ports.js';
+import type { Consensus, ServerPeers } from '../../lib/server/ports.js';
 import { createServer, type Server } from '../../lib/server/server.js';
 import type { Schedule } from '../../lib/server/worker.js';
 import type { ServerConfig } from '../../lib/server/world.js';
@@ -81,6 +81,7 @@ export interface TestWorldOptions {
   schedule?: Schedule;
   config?: Partial<ServerConfig>;
   seed?: number;
+  peers?: ServerPeers;
   /** Take part in the election at once (default). */
   lead?: boolean;
 }
@@ -93,6 +94,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
     consensus,
     store,
     ...(options.schedule && { schedule: options.schedule }),
+    ...(options.peers && { peers: options.peers }),
     now: time.now,
     random: seededRandom(options.seed ?? 1),
     log: silentLog,

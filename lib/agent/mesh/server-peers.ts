@@ -18,6 +18,12 @@ export function serverPeers(options: { member: Member; gossip: MeshGossip; setti
   return {
     serverCaller: (id) => peers.caller(id),
     health: (id) => gossip.health(id),
+    onHealth(listener) {
+      gossip.onChange((change) => {
+        if (change.type !== 'member' || change.record.state === change.before?.state) return;
+        listener(change.record.key, change.record.state);
+      });
+    },
     link,
     self() {
       if (!traits || performance.now() - lookedAt > TRAITS_KEPT_MS) {

@@ -105,6 +105,12 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     () => roles.server && localCaller({ ...roles.server.handlers, ...net }, roles.server.streamHandlers),
     remote,
   );
+  // Who reads its own state must not take what is still being replayed for the present.
+  const newest: RpcCaller = {
+    call: (method, args, callOptions) =>
+      servers.call(method, isServer ? { ...args, AllowStale: false } : args, callOptions),
+    stream: servers.stream,
+  };
   const raft = meshRaftTransport(peers);
   const door = createJoinDoor({
     identity,
@@ -162,7 +168,7 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
       gossip.start();
       await peers.start();
       // A server that stands outside of the group hears of changes from the others.
-      stopFollowing = followRoster({ roster, servers, clock: systemClock, random, log: log.child('roster') });
+      stopFollowing = followRoster({ roster, servers: newest, clock: systemClock, random, log: log.child('roster') });
     },
     serverMesh: (consensus) => ({
       identity,

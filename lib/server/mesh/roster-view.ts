@@ -5,6 +5,11 @@ import type { ServerWorld } from '../world.js';
 import type { ServerMesh } from './config.js';
 import { INVITE_KEPT_MS } from './invite-rules.js';
 
+/** Until a leader is known. */
+const CURRENT_RETRY_MS = 200;
+
+type RosterWorld = Pick<ServerWorld, 'store' | 'consensus' | 'timers' | 'log'>;
+
 /** What one agent gets to know of who belongs to the mesh; undefined while no mesh is founded. */
 export function rosterOf(state: StateSnapshot, asker: { key: NodeKey; isServer: boolean }): RosterReply | undefined {
   const mesh = state.mesh();
@@ -24,8 +29,13 @@ export function rosterIndex(state: StateSnapshot): number {
   return state.tableIndex('mesh', 'mesh_members', 'mesh_invites', 'mesh_tombstones');
 }
 
-/** Keeps what a server has on its own disk as new as its state: the roster, the sealed root. The returned function ends that. */
-export function feedRoster({ store, log }: Pick<ServerWorld, 'store' | 'log'>, mesh: ServerMesh): () => void {
+/**
+ * Keeps what a server has on its own disk as new as its state: the roster, the sealed root. The returned function ends that. It
+ * begins once the state is known to be the newest: while a log is replayed, members come and go that are long settled, and
+ * their links would with them.
+ */
+export function feedRoster(world: RosterWorld, mesh: ServerMesh): () => void {
+  const { store, consensus, timers, log } = world;
   const { roster, home, identity } = mesh;
   let sealed = home.read('root.sealed');
   const feed = (): void => {
@@ -42,6 +52,27 @@ export function feedRoster({ store, log }: Pick<ServerWorld, 'store' | 'log'>, m
       log.warn('the sealed root is not on the disk', { why: (error as Error).message });
     }
   };
-  feed();
-  return store.subscribe([{ kind: 'mesh', key: '' }], feed);
+  let state: 'waiting' | 'fed' | 'ended' = 'waiting';
+  let end = (): void => {};
+  const begin = (): void => {
+    if (state !== 'waiting') return;
+    state = 'fed';
+    end();
+    feed();
+    end = store.subscribe([{ kind: 'mesh', key: '' }], feed);
+  };
+  const ask = (): void => {
+    consensus.readIndex().then(begin, () => {
+      if (state === 'waiting') end = timers.setTimeout(CURRENT_RETRY_MS, ask);
+    });
+  };
+  // Who leads has applied everything.
+  consensus.onLeadership((leads) => {
+    if (leads) begin();
+  });
+  ask();
+  return () => {
+    state = 'ended';
+    end();
+  };
 }

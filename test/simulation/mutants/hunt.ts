@@ -15,6 +15,7 @@ const ROOMS = [
   'lib/structs',
   'lib/util',
   'test/raft',
+  'test/server',
   'test/storage',
   'test/conformance',
   'test/simulation/consensus',
@@ -25,6 +26,7 @@ const ROOMS = [
 const TESTS: Record<string, readonly string[]> = {
   raft: ['election', 'membership', 'read-index', 'replication', 'paper', 'scripts'].map((name) => `raft/${name}`),
   storage: ['raft-log', 'stable', 'snapshots'].map((name) => `storage/${name}`),
+  server: ['consensus', 'consensus-group', 'consensus-durable'].map((name) => `server/${name}`),
 };
 const TIMEOUT_MS = 300_000;
 

@@ -269,6 +269,8 @@ class RunningAgent implements Agent {
   /** Takes links of clients elsewhere; without a secret only of this machine. */
   async #listen(server: Server): Promise<void> {
     const { settings, log } = this.#options;
+    // Members link by their keys: a port that only this machine could use would be one more to be in use already.
+    if (settings.secret === '' && this.#mesh) return;
     if (settings.secret === '' && !isLoopback(settings.rpc.host)) {
       log.info('no links by plain address are taken: that needs mesh { secret_file = … }', {
         address: settings.rpc.host,

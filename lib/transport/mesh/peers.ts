@@ -1,8 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { MeshError } from '../../structs/errors.js';
-import type { CertificateClaims, LinkReport, NetReport, NodeKey } from '../../structs/mesh.js';
-import { err, ok, type Result } from '../../util/result.js';
-import { FRAME_VERSIONS } from '../frame.js';
+import type { LinkReport, NetReport, NodeKey } from '../../structs/mesh.js';
+import { err } from '../../util/result.js';
 import type { Connection, Discovery, Sighting } from '../network.js';
 import type { DatagramChannel, Peer, Peers } from '../peers.js';
 import type { RpcCaller } from '../rpc.js';
@@ -10,8 +8,9 @@ import { type Address, parseAddress } from '../tcp.js';
 import { mayAsk } from './access.js';
 import { memberCaller } from './caller.js';
 import { Door } from './door.js';
-import { FIRST_HELLO_TIMEOUT_MS, type Greeted, HELLO_TIMEOUT_MS, shakeHands } from './handshake.js';
-import { type Hello, type LinkKind, parseChain } from './hello.js';
+import { Greeter } from './greeter.js';
+import { FIRST_HELLO_TIMEOUT_MS, type Greeted, HELLO_TIMEOUT_MS } from './handshake.js';
+import { type LinkKind, parseChain } from './hello.js';
 import { LiveLink } from './live-link.js';
 import { Member } from './member.js';
 import { Notices } from './notices.js';
@@ -45,11 +44,11 @@ class MeshPeers implements Peers {
   readonly key: NodeKey;
   readonly #options: PeersOptions;
   readonly #members = new Map<NodeKey, Member>();
-  readonly #instance = randomBytes(16).toString('hex');
   readonly #notices: Notices;
   readonly #parked: ParkedAnswers;
   readonly #router: Router;
   readonly #door: Door;
+  readonly #greeter: Greeter;
   readonly #watch: Watch;
   readonly #listeners: LinkListener[] = [];
   readonly #queue: (() => void)[] = [];
@@ -70,6 +69,7 @@ class MeshPeers implements Peers {
     this.key = network.key;
     this.#notices = new Notices(clock, options.log);
     this.#parked = new ParkedAnswers(clock);
+    this.#greeter = new Greeter(options);
     this.#router = new Router({
       own: this.key,
       clock,
@@ -86,7 +86,10 @@ class MeshPeers implements Peers {
       clock,
       roster,
       notices: this.#notices,
-      greet: (connection) => this.#greet(connection, 'control', HELLO_TIMEOUT_MS),
+      greet: async (connection) => {
+        const greeted = await this.#greeter.greet(connection, 'control', HELLO_TIMEOUT_MS);
+        this.#take(greeted, greeted.hello.link);
+      },
       linked: (key) => this.#members.get(key)?.lanes.control.live !== undefined,
       join: (connection) => {
         if (options.onJoin) options.onJoin(connection);
@@ -160,8 +163,7 @@ class MeshPeers implements Peers {
   }
 
   addresses(): readonly Address[] {
-    const { publicAddress, localAddresses } = this.#options.network.report();
-    return publicAddress ? [publicAddress, ...localAddresses] : localAddresses;
+    return this.#greeter.addresses();
   }
 
   report(): NetReport {
@@ -173,7 +175,7 @@ class MeshPeers implements Peers {
     return netReport({
       key: this.key,
       nat,
-      relays: this.#relays(),
+      relays: this.#greeter.relays(),
       linked,
       nowMs: clock.monotonicMs(),
       noticed: [
@@ -252,7 +254,10 @@ class MeshPeers implements Peers {
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,
       });
-      await this.#greet(connection, kind, attempt === 0 ? FIRST_HELLO_TIMEOUT_MS : HELLO_TIMEOUT_MS);
+      this.#take(
+        await this.#greeter.greet(connection, kind, attempt === 0 ? FIRST_HELLO_TIMEOUT_MS : HELLO_TIMEOUT_MS),
+        kind,
+      );
     } catch (error) {
       if (this.#kept.has(key) && !signal.aborted)
         this.#notices.say('info', key, 'no link to a member', (error as Error).message);
@@ -272,56 +277,11 @@ class MeshPeers implements Peers {
       .map(({ key }) => key);
   }
 
-  #relays(): boolean {
-    return this.#options.relay && this.#options.network.report().nat === 'open';
-  }
-
-  #hello(link: LinkKind): Hello {
-    const { certificate, clock, version } = this.#options;
-    return {
-      versions: FRAME_VERSIONS,
-      link,
-      chain: certificate().chain,
-      instance: this.#instance,
-      program: version,
-      now: clock.now(),
-      addresses: this.addresses(),
-      relays: this.#relays(),
-    };
-  }
-
-  async #greet(connection: Connection, kind: LinkKind, timeoutMs: number): Promise<void> {
-    const greeted = await shakeHands({
-      connection,
-      clock: this.#options.clock,
-      hello: this.#hello(kind),
-      timeoutMs,
-      check: (hello) => this.#check(connection.remoteKey, hello.chain),
-    });
-    if (this.#closed) connection.stream.destroy();
-    else this.#take(greeted, connection.dialled ? kind : greeted.hello.link);
-  }
-
-  /** Whether a chain makes its owner a member today. */
-  #check(key: NodeKey, chain: Hello['chain']): Result<CertificateClaims, string> {
-    const { verify, roster } = this.#options;
-    const verified = verify(key, chain);
-    if (!verified.ok) return err(verified.error.message);
-    const { claims } = verified.value;
-    if (claims.Key !== key) return err('the certificate is for another key');
-    if (claims.Mesh !== roster.mesh) return err('the certificate is for another mesh');
-    const member = roster.find(key);
-    if (member?.status !== 'admitted') return err(`${claims.Name} is ${member?.status ?? 'unknown'} here`);
-    if (member.role !== claims.Role)
-      return err(`${claims.Name} shows a certificate as ${claims.Role}, and is ${member.role}`);
-    return ok(claims);
-  }
-
   /** A connection passed the hello: the one place where links come up. */
   #take(greeted: Greeted, kind: LinkKind): void {
     const { connection, hello } = greeted;
     // Between the check and now it may have been revoked.
-    if (this.#options.roster.find(connection.remoteKey)?.status !== 'admitted') {
+    if (this.#closed || this.#options.roster.find(connection.remoteKey)?.status !== 'admitted') {
       connection.stream.destroy();
       return;
     }
@@ -399,7 +359,7 @@ class MeshPeers implements Peers {
 
   #renewed(live: LiveLink, body: Record<string, unknown>): void {
     const chain = parseChain(body['Chain']);
-    const claims = chain ? this.#check(live.key, chain) : err('no certificates');
+    const claims = chain ? this.#greeter.check(live.key, chain) : err('no certificates');
     if (!claims.ok) throw new Error(`a renewed certificate that is none: ${claims.error}`);
     // An old one, sent again, takes nothing back.
     if (claims.value.Serial >= live.claims.Serial) live.claims = claims.value;

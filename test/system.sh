@@ -10,6 +10,7 @@ need() { # need PROGRAM PACKAGE
 need dockerd docker.io
 need ip iproute2
 need iptables iptables
+need conntrack conntrack
 need busybox busybox-static
 need ps procps
 need tar tar

@@ -132,6 +132,7 @@ async function connect(network: Network, { key = '', dial = {} }: Command) {
     const connection = await network.dial(key, dial);
     connection.stream.write('hello');
     if (await hears(connection, HELLO_MS)) return { connection, dials };
+    say({ event: 'half-open', path: connection.path() });
     connection.stream.destroy();
   }
 }

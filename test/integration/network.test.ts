@@ -6,6 +6,8 @@ import { type Greeting, type LabPeer, openNetworkLab } from '../support/network-
 
 const skip = missingForLabs() ?? false;
 const CONNECTED_MS = 15_000;
+// Each has a lab of its own, and mostly waits.
+t.jobs = 3;
 
 type Peer = LabPeer & { key: string };
 
@@ -14,50 +16,54 @@ function row(cell: string, found: Greeting): string {
   return `${cell.padEnd(28)} ${path.Kind.padEnd(8)} ${String(Math.round(ms)).padStart(6)} ms${dials > 1 ? ` (${dials} dials)` : ''}`;
 }
 
-t.test('every pair of NATs is passed, through a member that relays where nothing else helps', { skip }, async (t) => {
-  const net = await openNetworkLab({
-    dht: true,
-    homes: {
-      A: { nat: 'open' },
-      B: { nat: 'open' },
-      C: { nat: 'cone', hosts: 2 },
-      D: { nat: 'cone' },
-      E: { nat: 'symmetric', hosts: 2 },
-      F: { nat: 'symmetric' },
-      // The same network as home C has.
-      G: { nat: 'cone', subnet: '192.168.3' },
-    },
-  });
-  t.teardown(() => net.close());
-  const hosts = ['homeA1', 'homeB1', 'homeC1', 'homeC2', 'homeD1', 'homeE1', 'homeE2', 'homeF1', 'homeG1'];
-  const peers = new Map<string, Peer>();
-  await Promise.all(hosts.map(async (host) => peers.set(host, await net.peer(host))));
-  await Promise.all([...peers.values()].map((peer) => peer.listen()));
-  const cells: [string, string, string][] = [
-    ['open / open', 'homeA1', 'homeB1'],
-    ['open / cone', 'homeA1', 'homeC1'],
-    ['open / symmetric', 'homeA1', 'homeE1'],
-    ['cone / open', 'homeC1', 'homeB1'],
-    ['cone / cone', 'homeC1', 'homeD1'],
-    ['cone / symmetric', 'homeC1', 'homeF1'],
-    ['symmetric / open', 'homeE1', 'homeB1'],
-    ['symmetric / cone', 'homeE1', 'homeD1'],
-    ['symmetric / symmetric', 'homeE1', 'homeF1'],
-    ['same home, cone', 'homeC1', 'homeC2'],
-    ['same home, symmetric', 'homeE1', 'homeE2'],
-    ['same subnet on both sides', 'homeC1', 'homeG1'],
-  ];
-  for (const [cell, server, client] of cells) {
-    const [to, from] = [peers.get(server) as Peer, peers.get(client) as Peer];
-    const dial = { addresses: (await to.report()).localAddresses, relays: [net.relay] };
-    const found = await from.dial(to.key, dial);
-    t.comment(row(cell, found));
-    t.ok(found.ms < CONNECTED_MS, `${cell}: ${Math.round(found.ms)} ms`);
-    t.ok(expected(cell).includes(found.path.Kind), `${cell}: ${found.path.Kind}`);
-  }
-});
+t.test(
+  'every pair of NATs is passed, through a member that relays where nothing else helps',
+  { skip, buffered: true },
+  async (t) => {
+    const net = await openNetworkLab({
+      dht: true,
+      homes: {
+        A: { nat: 'open' },
+        B: { nat: 'open' },
+        C: { nat: 'cone', hosts: 2 },
+        D: { nat: 'cone' },
+        E: { nat: 'symmetric', hosts: 2 },
+        F: { nat: 'symmetric' },
+        // The same network as home C has.
+        G: { nat: 'cone', subnet: '192.168.3' },
+      },
+    });
+    t.teardown(() => net.close());
+    const hosts = ['homeA1', 'homeB1', 'homeC1', 'homeC2', 'homeD1', 'homeE1', 'homeE2', 'homeF1', 'homeG1'];
+    const peers = new Map<string, Peer>();
+    await Promise.all(hosts.map(async (host) => peers.set(host, await net.peer(host))));
+    await Promise.all([...peers.values()].map((peer) => peer.listen()));
+    const cells: [string, string, string][] = [
+      ['open / open', 'homeA1', 'homeB1'],
+      ['open / cone', 'homeA1', 'homeC1'],
+      ['open / symmetric', 'homeA1', 'homeE1'],
+      ['cone / open', 'homeC1', 'homeB1'],
+      ['cone / cone', 'homeC1', 'homeD1'],
+      ['cone / symmetric', 'homeC1', 'homeF1'],
+      ['symmetric / open', 'homeE1', 'homeB1'],
+      ['symmetric / cone', 'homeE1', 'homeD1'],
+      ['symmetric / symmetric', 'homeE1', 'homeF1'],
+      ['same home, cone', 'homeC1', 'homeC2'],
+      ['same home, symmetric', 'homeE1', 'homeE2'],
+      ['same subnet on both sides', 'homeC1', 'homeG1'],
+    ];
+    for (const [cell, server, client] of cells) {
+      const [to, from] = [peers.get(server) as Peer, peers.get(client) as Peer];
+      const dial = { addresses: (await to.report()).localAddresses, relays: [net.relay] };
+      const found = await from.dial(to.key, dial);
+      t.comment(row(cell, found));
+      t.ok(found.ms < CONNECTED_MS, `${cell}: ${Math.round(found.ms)} ms`);
+      t.ok(expected(cell).includes(found.path.Kind), `${cell}: ${found.path.Kind}`);
+    }
+  },
+);
 
-t.test('one bootstrap node, run by hand, is DHT enough for homes behind NATs', { skip }, async (t) => {
+t.test('one bootstrap node, run by hand, is DHT enough for homes behind NATs', { skip, buffered: true }, async (t) => {
   const net = await openNetworkLab({
     dht: false,
     homes: { A: { nat: 'cone' }, B: { nat: 'cone' }, C: { nat: 'symmetric' } },
@@ -94,7 +100,7 @@ t.test('one bootstrap node, run by hand, is DHT enough for homes behind NATs', {
   t.equal(await ended, 0, 'SIGINT ends it in order');
 });
 
-t.test('where UDP is blocked it is said, and the local network still works', { skip }, async (t) => {
+t.test('where UDP is blocked it is said, and the local network still works', { skip, buffered: true }, async (t) => {
   const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'blocked', hosts: 2 }, B: { nat: 'cone' } } });
   t.teardown(() => net.close());
   const [a, c, b] = await Promise.all([net.peer('homeA1'), net.peer('homeA2'), net.peer('homeB1')]);
@@ -113,47 +119,61 @@ t.test('where UDP is blocked it is said, and the local network still works', { s
   t.ok(near.ms < 2_000, `${Math.round(near.ms)} ms`);
 });
 
-t.test('without internet a known address or a question by multicast leads to a member', { skip }, async (t) => {
-  const net = await openNetworkLab({ dht: false, lan: 2 });
-  t.teardown(() => net.close());
-  // As configured for the internet, which is not there.
-  const bootstrap = [{ host: '5.5.5.1', port: 49_737 }];
-  const options = { bootstrap, mdns: true };
-  const [a, b] = await Promise.all([net.peer('lan1', options), net.peer('lan2', options)]);
-  await Promise.all([a.listen(), b.listen()]);
-  const found = await b.dial(a.key, { addresses: [{ host: '10.9.0.1', port: 49_737 }] });
-  t.comment(row('LAN only, known address', found));
-  t.ok(found.ms < 2_000, `${Math.round(found.ms)} ms`);
-  t.equal(found.path.Kind, 'local');
-  const topic = 'ab'.repeat(32);
-  const asked = performance.now();
-  await Promise.all([a.discover(topic), b.discover(topic)]);
-  const seen = await b.event('found');
-  t.comment(`LAN only, found by multicast  ${Math.round(seen.atMs - asked)} ms`);
-  t.match(seen, { key: a.key, source: 'mdns', addresses: [{ host: '10.9.0.1', port: 49_737 }] });
-  const again = await b.dial(a.key);
-  t.comment(row('LAN only, by multicast', again));
-  t.ok(again.ms < 2_000, `${Math.round(again.ms)} ms`);
-});
+t.test(
+  'without internet a known address or a question by multicast leads to a member',
+  { skip, buffered: true },
+  async (t) => {
+    const net = await openNetworkLab({ dht: false, lan: 2 });
+    t.teardown(() => net.close());
+    // As configured for the internet, which is not there.
+    const bootstrap = [{ host: '5.5.5.1', port: 49_737 }];
+    const options = { bootstrap, mdns: true };
+    const [a, b] = await Promise.all([net.peer('lan1', options), net.peer('lan2', options)]);
+    await Promise.all([a.listen(), b.listen()]);
+    const found = await b.dial(a.key, { addresses: [{ host: '10.9.0.1', port: 49_737 }] });
+    t.comment(row('LAN only, known address', found));
+    t.ok(found.ms < 2_000, `${Math.round(found.ms)} ms`);
+    t.equal(found.path.Kind, 'local');
+    const topic = 'ab'.repeat(32);
+    const asked = performance.now();
+    await Promise.all([a.discover(topic), b.discover(topic)]);
+    const seen = await b.event('found');
+    t.comment(`LAN only, found by multicast  ${Math.round(seen.atMs - asked)} ms`);
+    t.match(seen, { key: a.key, source: 'mdns', addresses: [{ host: '10.9.0.1', port: 49_737 }] });
+    const again = await b.dial(a.key);
+    t.comment(row('LAN only, by multicast', again));
+    t.ok(again.ms < 2_000, `${Math.round(again.ms)} ms`);
+  },
+);
 
-t.test('links heal when addresses change, on the near side and on the far one', { skip }, async (t) => {
-  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'cone' }, B: { nat: 'cone' } } });
+t.test('links heal when addresses change, on the near side and on the far one', { skip, buffered: true }, async (t) => {
+  const net = await openNetworkLab({
+    dht: true,
+    homes: { A: { nat: 'cone' }, B: { nat: 'cone', hosts: 2 }, C: { nat: 'open' } },
+  });
   t.teardown(() => net.close());
-  const [a, b] = await Promise.all([net.peer('homeA1'), net.peer('homeB1')]);
-  await a.listen();
-  await b.keep(a.key);
-  await b.event('up');
-  const changes: [string, () => Promise<void>][] = [
-    ['the router of the far side gets another public address', () => net.lab.setPublicAddress('A', 77)],
-    ['the router of the near side gets another public address', () => net.lab.setPublicAddress('B', 78)],
-    ['DHCP gives the far side another address', () => net.lab.setAddress('homeA1', 99)],
-    ['DHCP gives the near side another address', () => net.lab.setAddress('homeB1', 98)],
+  const [a, b, open, other] = await Promise.all([
+    net.peer('homeA1'),
+    net.peer('homeB1'),
+    net.peer('homeC1'),
+    net.peer('homeB2'),
+  ]);
+  await Promise.all([a.listen(), open.listen()]);
+  await eventually('the open home to know that it is', async () => (await open.report()).nat === 'open' || undefined);
+  await Promise.all([b.keep(a.key), other.keep(open.key)]);
+  await Promise.all([b.event('up'), other.event('up')]);
+  const changes: [string, LabPeer, () => Promise<void>][] = [
+    ['the router of the far side gets another public address', b, () => net.lab.setPublicAddress('A', 77)],
+    ['the router of an open home gets another public address', other, () => net.lab.setPublicAddress('C', 79)],
+    ['the router of the near side gets another public address', b, () => net.lab.setPublicAddress('B', 78)],
+    ['DHCP gives the far side another address', b, () => net.lab.setAddress('homeA1', 99)],
+    ['DHCP gives the near side another address', b, () => net.lab.setAddress('homeB1', 98)],
   ];
-  for (const [what, change] of changes) {
+  for (const [what, peer, change] of changes) {
     const began = performance.now();
     await change();
-    await b.event('down', began);
-    const up = await b.event('up', began);
+    await peer.event('down', began);
+    const up = await peer.event('up', began);
     t.comment(`${what}: healed after ${Math.round(up.atMs - began)} ms`);
     t.ok(up.atMs - began <= 10_000, what);
   }

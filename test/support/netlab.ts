@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -39,7 +40,7 @@ let opened = 0;
 export function missingForLabs(): string | undefined {
   if (process.platform !== 'linux') return 'network namespaces are of Linux';
   if (process.getuid?.() !== 0) return 'only root can make network namespaces';
-  for (const program of ['ip', 'iptables-restore']) {
+  for (const program of ['ip', 'iptables-restore', 'conntrack']) {
     try {
       execFileSync(program, ['-V'], { stdio: 'ignore' });
     } catch {
@@ -106,20 +107,21 @@ export class Netlab {
 
   /** Another kind of NAT from now on; the mappings there were are forgotten. */
   async setNat(home: string, nat: NatKind): Promise<void> {
-    const router = this.#router(home);
     await this.#nat(home, nat);
-    // The kernel drops its mappings together with the address.
-    await this.setPublicAddress(home, router.publicNumber);
+    await this.run(`nat${home}`, 'conntrack', '-F');
   }
 
   /** Gives a home's router another public address: 11 is the first home's own, 20–250 are free. */
   async setPublicAddress(home: string, number: number): Promise<void> {
     this.#router(home).publicNumber = number;
     await this.#batch(`nat${home}`, [
+      // Neighbours remember who had the former address, and a forwarded port would be reached by it for half a minute more.
+      `link set wan address ${newMac()}`,
       'addr flush dev wan',
       `addr add ${PUBLIC}.${number}/24 dev wan`,
       `route replace default via ${PUBLIC}.1 dev wan`,
     ]);
+    await this.run(`nat${home}`, 'conntrack', '-F');
   }
 
   /** Pulls a home's uplink, or plugs it in again. */
@@ -295,6 +297,11 @@ function call(file: string, args: readonly string[], input = ''): Promise<string
       else reject(new Error(`${file} ${args.join(' ')}: ${error.trim()} (input: ${input.trim()})`));
     });
   });
+}
+
+/** A hardware address that no vendor has. */
+function newMac(): string {
+  return ['02', ...(randomBytes(5).toString('hex').match(/../g) ?? [])].join(':');
 }
 
 async function waitForExit(child: ChildProcess): Promise<void> {

@@ -19,7 +19,13 @@ const SUSPECT_MS = 30_000;
 /** The DHT is asked so much later than an address that may well answer at once. */
 const DHT_DELAY_MS = 100;
 const RELAY_DELAY_MS = 2_000;
-const NEXT_RELAY_MS = 2_500;
+/**
+ * An attempt that met an outdated announcement hangs for eight seconds, while a new one finds what was announced since: so
+ * another begins after this long, beside it.
+ */
+const NEXT_TRY_MS = 2_500;
+const KEY_TRIES_MAX = 3;
+const RELAY_TRIES_MAX = 4;
 /** hyperdht punches at random ports once in a while only (node.ts). */
 const PUNCH_AGAIN_MS = 2_500;
 /** hyperdht's name for a NAT that has another port for every destination. */
@@ -46,6 +52,8 @@ export interface DialContext {
 export class Dialler {
   readonly #context: DialContext;
   readonly #suspects = new Map<string, number>();
+  readonly #dials = new Set<Dial>();
+  #closed = false;
 
   constructor(context: DialContext) {
     this.#context = context;
@@ -54,8 +62,11 @@ export class Dialler {
   /** Tries every way at once and takes the first that opens; the others are given up. Cheap enough to call again at once. */
   async dial(key: NodeKey, options: DialOptions = {}): Promise<Connection> {
     options.signal?.throwIfAborted();
+    if (this.#closed) throw closedError();
     for (const [text, at] of this.#suspects) if (performance.now() - at > SUSPECT_MS) this.#suspects.delete(text);
-    const connection = await new Dial(this.#context, key, options, (way) => this.#suspects.has(`${key} ${way}`)).run();
+    const dial = new Dial(this.#context, key, options, (way) => this.#suspects.has(`${key} ${way}`));
+    this.#dials.add(dial);
+    const connection = await dial.run().finally(() => this.#dials.delete(dial));
     const way = connection.path().Address;
     // Open, and not a word until it was given up: a black hole. The next dial prefers other ways.
     connection.stream.once('close', () => {
@@ -63,6 +74,16 @@ export class Dialler {
     });
     return connection;
   }
+
+  /** Calls off what is under way. */
+  close(): void {
+    this.#closed = true;
+    for (const dial of this.#dials) dial.stop(closedError());
+  }
+}
+
+function closedError(): MeshError {
+  return new MeshError('E_TIMEOUT', 'the network is closed');
 }
 
 type Opened = ReturnType<typeof toConnection>;
@@ -81,7 +102,8 @@ class Dial {
   readonly #cleanups: (() => void)[] = [];
   #pings = 0;
   #answered = 0;
-  #relaysTried = 0;
+  #keyTries = 0;
+  #relayTries = 0;
   #settled = false;
   #resolve: (connection: Opened) => void = () => {};
   #reject: (error: unknown) => void = () => {};
@@ -99,7 +121,7 @@ class Dial {
       this.#resolve = resolve;
       this.#reject = reject;
       const { signal, timeoutMs = TIMEOUT_MS } = this.#options;
-      const onAbort = (): void => this.#end(() => reject(signal?.reason));
+      const onAbort = (): void => this.stop(signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });
       const deadline = setTimeout(() => this.#giveUp(), timeoutMs);
       this.#cleanups.push(
@@ -109,6 +131,10 @@ class Dial {
       );
       this.#start();
     });
+  }
+
+  stop(reason: unknown): void {
+    this.#end(() => this.#reject(reason));
   }
 
   #start(): void {
@@ -153,6 +179,7 @@ class Dial {
   }
 
   #tryKey(): void {
+    if (this.#settled || this.#keyTries++ >= KEY_TRIES_MAX) return;
     const guides = this.#context.guides.find(this.#key, performance.now());
     const mayRelay = this.#relays.length > 0;
     const options: ConnectOptions = {
@@ -161,18 +188,19 @@ class Dial {
       ...(guides.length > 0 ? { relayAddresses: guides.map(({ host, port }) => ({ host, port })) } : {}),
     };
     this.#attempt('by its key in the DHT', options, (why) => {
+      if (!PUNCH_FAILED.test(why)) return;
       if (mayRelay) this.#tryRelay();
-      else if (PUNCH_FAILED.test(why)) this.#later(PUNCH_AGAIN_MS, () => this.#tryKey());
+      else this.#later(PUNCH_AGAIN_MS, () => this.#tryKey());
     });
+    this.#later(NEXT_TRY_MS, () => this.#tryKey());
   }
 
-  /** Through the next relay, which is the caller's next best. */
+  /** Through the next relay, which is the caller's next best, or through the first again. */
   #tryRelay(): void {
-    const relay = this.#relays[this.#relaysTried];
-    if (this.#settled || relay === undefined) return;
-    this.#relaysTried++;
-    this.#attempt(`through ${relay.slice(0, 8)}`, { relayThrough: Buffer.from(relay, 'hex') }, () => this.#tryRelay());
-    this.#later(NEXT_RELAY_MS, () => this.#tryRelay());
+    if (this.#settled || this.#relays.length === 0 || this.#relayTries >= RELAY_TRIES_MAX) return;
+    const relay = this.#relays[this.#relayTries++ % this.#relays.length] as NodeKey;
+    this.#attempt(`through ${relay.slice(0, 8)}`, { relayThrough: Buffer.from(relay, 'hex') });
+    this.#later(NEXT_TRY_MS, () => this.#tryRelay());
   }
 
   #attempt(way: string, options: ConnectOptions, onFailed: (why: string) => void = () => {}): void {

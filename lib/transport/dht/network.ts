@@ -115,7 +115,6 @@ export class DhtNetwork implements Network {
   }
 
   async dial(key: NodeKey, options: DialOptions = {}): Promise<Connection> {
-    if (this.#closed) throw new MeshError('E_TIMEOUT', 'the network is closed');
     if (key === this.key && !options.as) throw new MeshError('E_BAD_REQUEST', `${key.slice(0, 8)} is this node itself`);
     return this.#dialler.dial(key, options);
   }
@@ -174,6 +173,7 @@ export class DhtNetwork implements Network {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#dialler.close();
     clearInterval(this.#timer);
     this.#watch.stop();
     const left = this.#leave();

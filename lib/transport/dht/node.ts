@@ -24,8 +24,6 @@ export interface DhtNode extends DHT {
    * waits for 20 minutes; and behind a NAT it forgets every node that it asks in earnest.
    */
   checkReachable(witnesses: readonly HostPort[]): Promise<void>;
-  /** Takes part in a DHT of one's own as soon as others reach this node; hyperdht would wait for 20 minutes. */
-  serveIfReachable(): Promise<void>;
 }
 
 export interface NodeOptions {
@@ -47,8 +45,7 @@ export async function createNode(options: NodeOptions): Promise<DhtNode> {
   const bootstrap = bootstrapList(options.bootstrap, Base.BOOTSTRAP);
   // hyperdht leaves a watch on the network behind when it cannot bind, and no way to end that: so it is tried before.
   if (options.port !== 0 && (await tryPort(options.port, options.host)) === undefined) throw taken(options.port);
-  const own = options.bootstrap !== 'public' && bootstrap.length > 0;
-  const Node = nodeClass(Base, own);
+  const Node = nodeClass(Base);
   const node = new Node({
     bootstrap,
     port: options.port === 0 ? [0, 0] : options.port,
@@ -88,7 +85,7 @@ function bootstrapList(wanted: 'public' | readonly Address[], known: readonly st
 }
 
 /** hyperdht is loaded when the first node is made, so its subclass is made then, too. */
-function nodeClass(Base: typeof DHT, own: boolean): new (options: Options) => DhtNode {
+function nodeClass(Base: typeof DHT): new (options: Options) => DhtNode {
   return class Node extends Base implements DhtNode {
     readonly #relays = new Map<SecretStream, NodeKey>();
 
@@ -127,11 +124,6 @@ function nodeClass(Base: typeof DHT, own: boolean): new (options: Options) => Dh
         const silent = (): void => resolve(false);
         if (!this._request(to, false, true, PING_NAT, null, own, null, answered, silent)) resolve(false);
       });
-    }
-
-    async serveIfReachable(): Promise<void> {
-      // In the public DHT hyperdht itself decides who serves.
-      if (own && !this.firewalled) await this._updateNetworkState();
     }
   };
 }

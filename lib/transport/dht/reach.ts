@@ -88,10 +88,10 @@ export class Reach {
       return;
     }
     this.#blocked = false;
-    await this.#notice();
+    this.#notice();
   }
 
-  async #notice(): Promise<void> {
+  #notice(): void {
     const { node, log } = this.#options;
     const { publicAddress } = classifyNat({ open: true, seen: this.#seen });
     const agreed = this.#seen.filter(({ as }) => as.host === publicAddress?.host).length >= 2;
@@ -101,11 +101,12 @@ export class Reach {
       log.info('the public address changed', { from: node.host, to: publicAddress.host });
       node.moved(publicAddress);
     }
-    if (this.#checkedFor !== publicAddress.host) {
-      this.#checkedFor = publicAddress.host;
-      await node.checkReachable(this.#seen.map(({ by }) => by).slice(0, REACHED_BY));
-    }
-    await node.serveIfReachable();
+    if (this.#checkedFor === publicAddress.host) return;
+    this.#checkedFor = publicAddress.host;
+    // Behind a NAT this takes four seconds, for which nobody shall wait.
+    node.checkReachable(this.#seen.map(({ by }) => by).slice(0, REACHED_BY)).catch((error: Error) => {
+      log.debug('could not find out who reaches this node', { error: error.message });
+    });
   }
 }
 

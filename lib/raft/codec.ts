@@ -57,8 +57,8 @@ export function encodeMessage(message: Message): Uint8Array {
       out.byte((message.pre ? FLAG_PRE : 0) | (message.granted ? FLAG_GRANTED : 0));
       break;
     case 'snapshot': {
-      const { index, term, membership } = message.snapshot;
-      out.number(index).number(term).bytes(encodeMembership(membership));
+      const { index, term, membership, digest = '' } = message.snapshot;
+      out.number(index).number(term).bytes(encodeMembership(membership)).bytes(new TextEncoder().encode(digest));
       break;
     }
     case 'timeoutNow':
@@ -124,7 +124,10 @@ function readBody(
     case 'snapshot': {
       const at = { index: input.number(), term: input.number() };
       const membership = parseMembership(input.bytes());
-      return membership.ok ? { ...envelope, type, snapshot: { ...at, membership: membership.value } } : null;
+      const digest = new TextDecoder().decode(input.bytes());
+      const isDigest = digest === '' || /^[0-9a-f]{64}$/.test(digest);
+      if (!membership.ok || !isDigest) return null;
+      return { ...envelope, type, snapshot: { ...at, membership: membership.value, ...(digest !== '' && { digest }) } };
     }
     case 'timeoutNow':
       return { ...envelope, type };

@@ -13,6 +13,8 @@ import type { Life } from './raft-packet.js';
 export interface GroupHost {
   /** The machine in use; null while it must not be told anything. */
   raft(): Raft | null;
+  /** Raft may be told nothing, but the group has something to say. */
+  called(): void;
   life(): Instance;
   tickMs(): number;
   /** Raft was told something. */
@@ -96,7 +98,10 @@ export class GroupSide {
   #step(from: string, messages: readonly Message[], tickMs: number, options = { withSnapshot: false }): void {
     const { host } = this.#options;
     const raft = host.raft();
-    if (raft === null) return;
+    if (raft === null) {
+      host.called();
+      return;
+    }
     try {
       for (const message of messages) {
         // Without its bytes it would be installed from nothing.

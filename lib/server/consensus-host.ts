@@ -2,10 +2,9 @@ import type { Entry, Membership, MembershipChange, Ready, SnapshotMeta } from '.
 import { Raft } from '../raft/index.js';
 import { encodeCommand } from '../state/command-codec.js';
 import type { Command } from '../state/commands.js';
-import type { Instance } from '../storage/index.js';
+import type { EntryChain, Instance } from '../storage/index.js';
 import { MeshError } from '../structs/errors.js';
 import { assert } from '../util/assert.js';
-import { backoffMs } from '../util/backoff.js';
 import type { ConsensusOptions, ConsensusStats, RunningConsensus } from './consensus.js';
 import { Applier } from './consensus-apply.js';
 import { ELECTION_TICKS, HEARTBEAT_TICKS, needsTicks, Ticker, tickMsFor } from './consensus-clock.js';
@@ -13,26 +12,17 @@ import { DurableSide } from './consensus-durable.js';
 import { noLeader, refusalError, unknownOutcome } from './consensus-errors.js';
 import { GroupSide } from './consensus-group.js';
 import { HandOver } from './consensus-handover.js';
+import { Joining } from './consensus-joining.js';
 import { OwnLife } from './consensus-life.js';
+import { LeadershipListeners } from './consensus-listeners.js';
 import { PendingReads, PendingWrites } from './consensus-pending.js';
+import { RepairPlan } from './consensus-repair.js';
 import type { Snapshotter } from './consensus-snapshots.js';
-import type { HostState } from './consensus-state.js';
-import { notRunning } from './consensus-state.js';
+import type { HostState, Standing } from './consensus-state.js';
+import { refusalToRead, refusalToWrite } from './consensus-state.js';
 import type { Stores } from './consensus-stores.js';
 import type { Follower } from './ports.js';
 
-// The host of raft: it carries out what ready() asks for, and nothing is acknowledged before that.
-//
-//     propose ─▶ raft ─▶ one write and one sync for all that came in one turn, or during the sync before ─▶ advance
-//     others ──▶  ▲ │                                                                                        │
-//                 │ └─▶ messages that promise nothing go out at once, the others when the write is done ◀────┤
-//                 └──── the next round: its write is under way while what was committed is applied ◀─────────┘
-//
-// When the disk refuses, the machine is thrown away as a crash would, proposals fail with E_STORAGE, and the host goes
-// on from what is durable as soon as the disk takes writes again; the others elect another leader meanwhile.
-
-const REPAIR_FIRST_MS = 500;
-const REPAIR_MAX_MS = 10_000;
 /** A replay gives other work a turn after so long. */
 const TURN_MS_MAX = 20;
 /** Reads wait for a leader as long as this many shortest elections. */
@@ -49,6 +39,8 @@ export class RaftHost implements RunningConsensus {
   readonly #group: GroupSide | null;
   readonly #ticker: Ticker;
   readonly #life: OwnLife;
+  readonly #chain: EntryChain;
+  readonly #joining: Joining;
   #raft: Raft;
   #state: HostState = { kind: 'opened' };
   #applied: number;
@@ -57,7 +49,7 @@ export class RaftHost implements RunningConsensus {
   #knownLeader = '';
   /** When a leader was heard last, or this server led. */
   #contactMs: number;
-  #listeners: ((leads: boolean) => void)[] = [];
+  readonly #listeners: LeadershipListeners;
   readonly #writes = new PendingWrites();
   readonly #applier: Applier;
   readonly #durable: DurableSide;
@@ -65,11 +57,17 @@ export class RaftHost implements RunningConsensus {
   #handOver: HandOver | null = null;
   #pump: Promise<void> | null = null;
   #woken = false;
-  #failures = 0;
-  #cancelRepair = (): void => {};
+  readonly #repairs: RepairPlan;
 
-  constructor(options: ConsensusOptions, parts: { stores: Stores; snapshotter: Snapshotter; life: Instance }) {
-    const { timers, now, transport, id, log } = options;
+  constructor(
+    options: ConsensusOptions,
+    parts: { stores: Stores; snapshotter: Snapshotter; life: Instance; chain: EntryChain },
+  ) {
+    const { timers, now, transport, id, log, replica } = options;
+    this.#chain = parts.chain;
+    this.#listeners = new LeadershipListeners(log);
+    this.#repairs = new RepairPlan(options);
+    this.#joining = new Joining({ ...parts, id, replica, now, log });
     this.#options = options;
     this.#stores = parts.stores;
     this.#snapshotter = parts.snapshotter;
@@ -90,6 +88,7 @@ export class RaftHost implements RunningConsensus {
           log,
           host: {
             raft: () => (this.#takesPart ? this.#raft : null),
+            called: () => this.#letIn(),
             life: () => this.#life.now,
             tickMs: () => this.#ticker.tickMs,
             stepped: (from, tickMs) => this.#stepped(from, tickMs),
@@ -117,7 +116,10 @@ export class RaftHost implements RunningConsensus {
   }
 
   get #takesPart(): boolean {
-    return this.#state.kind === 'running' && this.#life.now.admitted;
+    return this.#state.kind === 'running' && this.#life.now.admitted && !this.isOutside;
+  }
+  get isOutside(): boolean {
+    return this.#joining.isOutside(this.#raft.membership);
   }
   get id(): string {
     return this.#options.id;
@@ -135,7 +137,7 @@ export class RaftHost implements RunningConsensus {
     return this.isLeader ? 0 : Math.max(0, this.#options.now() - this.#contactMs);
   }
   onLeadership(listener: (leads: boolean) => void): void {
-    this.#listeners.push(listener);
+    this.#listeners.add(listener);
   }
   membership(): Membership {
     return this.#raft.membership;
@@ -177,13 +179,13 @@ export class RaftHost implements RunningConsensus {
   }
 
   async propose(command: Command): Promise<{ index: number; result: unknown }> {
-    const refusal = this.#refusal();
+    const refusal = refusalToWrite(this.#standing);
     if (refusal !== null) throw refusal;
     return this.#proposed(this.#raft.propose(encodeCommand(command)));
   }
 
   async change(change: MembershipChange): Promise<{ index: number }> {
-    const refusal = this.#refusal();
+    const refusal = refusalToWrite(this.#standing);
     if (refusal !== null) throw refusal;
     const { type, id } = change;
     if (this.#group === null && type !== 'remove') {
@@ -202,7 +204,7 @@ export class RaftHost implements RunningConsensus {
   }
 
   async transferLeadership(to: string): Promise<void> {
-    const refusal = this.#refusal();
+    const refusal = refusalToWrite(this.#standing);
     if (refusal !== null) throw refusal;
     if (this.#handOver !== null)
       throw new MeshError('E_CONFLICT', `leadership is going to ${this.#handOver.to} already`);
@@ -223,25 +225,17 @@ export class RaftHost implements RunningConsensus {
   async readIndex(): Promise<number> {
     // With a disk that refuses writes nothing can change: what is applied here is all that was ever acknowledged.
     if (this.#state.kind === 'broken' && this.#raft.isSoleVoter) return this.#applied;
-    const refusal = this.#refusalToRead();
+    const refusal = refusalToRead(this.#standing);
     if (refusal !== null) throw refusal;
     const read = this.#reads.wait(this.#options.now());
     this.#wake();
     return read;
   }
 
-  #refusal(): MeshError | null {
-    const reason = notRunning(this.#state, this.#life.now.admitted);
-    if (reason !== null || this.isLeader) return reason;
-    return noLeader(this.#raft.role === 'leader' ? 'the log is still being replayed' : 'this server does not lead');
-  }
-
-  #refusalToRead(): MeshError | null {
-    const reason = notRunning(this.#state, this.#life.now.admitted);
-    if (reason !== null || this.isLeader) return reason;
-    const { isSoleVoter, membership } = this.#raft;
-    if (isSoleVoter) return noLeader('the log is still being replayed');
-    return membership.voters.length === 0 ? noLeader('this server waits until a leader adds it to its group') : null;
+  get #standing(): Standing {
+    const { role, isSoleVoter, membership } = this.#raft;
+    const { admitted } = this.#life.now;
+    return { state: this.#state, admitted, leads: this.isLeader, role, isSoleVoter, voters: membership.voters.length };
   }
 
   /** Work begins when the present turn is over, so that all that arrives in one turn shares one write. */
@@ -316,13 +310,14 @@ export class RaftHost implements RunningConsensus {
     if (this.#state.kind !== 'running' && this.#state.kind !== 'closed') return;
     this.#group?.send(ready.messagesAfterPersist);
     this.#raft.advance();
-    this.#failures = 0;
+    this.#repairs.succeeded();
     this.#settle();
   }
 
   /** The state is now the snapshot's. */
   #replaced(meta: SnapshotMeta): void {
     this.#snapshotter.installed(meta);
+    this.#chain.restored(meta);
     this.#applied = meta.index;
     this.#writes.rejectUpTo(meta.index, unknownOutcome());
   }
@@ -332,6 +327,7 @@ export class RaftHost implements RunningConsensus {
     let bytes = 0;
     for (const entry of entries) {
       this.#applier.apply(entry);
+      this.#chain.applied(entry);
       this.#applied = entry.index;
       bytes += entry.data.length;
     }
@@ -355,6 +351,7 @@ export class RaftHost implements RunningConsensus {
   #stepped(from: string, tickMs: number): void {
     if (from !== '' && from === this.#raft.leader) {
       this.#contactMs = this.#options.now();
+      this.#joining.heard();
       // Elections last as long here as the leader thinks they must.
       if (tickMs > 0) this.#ticker.tickMs = tickMs;
     }
@@ -390,13 +387,7 @@ export class RaftHost implements RunningConsensus {
       // What is committed already will be applied here, and answered then.
       this.#writes.rejectAfter(this.#raft.committed, unknownOutcome());
     }
-    for (const listener of this.#listeners) {
-      try {
-        listener(leads);
-      } catch (error) {
-        this.#options.log.error('what follows a change of leadership failed', { leads, error: (error as Error).stack });
-      }
-    }
+    this.#listeners.tell(leads);
   }
 
   /** Nobody gets an answer that rests on what is not durable. */
@@ -409,7 +400,7 @@ export class RaftHost implements RunningConsensus {
     if (this.#state.kind === 'running') this.#group?.handOver(this.#raft);
     if (error.code === 'E_STORAGE' && this.#state.kind !== 'closed') {
       this.#state = { kind: 'broken', error };
-      if (this.#failures === 0)
+      if (this.#repairs.isFirst)
         log.error('nothing can be written until the disk is well again', { error: error.message });
       this.#repairLater();
     } else if (this.#state.kind !== 'closed') {
@@ -433,9 +424,7 @@ export class RaftHost implements RunningConsensus {
   }
 
   #repairLater(): void {
-    const attempt = this.#failures++;
-    const ms = backoffMs({ attempt, baseMs: REPAIR_FIRST_MS, maxMs: REPAIR_MAX_MS, random: this.#options.random });
-    this.#cancelRepair = this.#options.timers.setTimeout(ms, () => {
+    this.#repairs.later(() => {
       // A read may have failed while a write was under way.
       this.#pump = (this.#pump ?? Promise.resolve())
         .then(() => this.#repair())
@@ -472,6 +461,19 @@ export class RaftHost implements RunningConsensus {
     this.#settle();
   }
 
+  /** The group speaks to this server, which is outside of it: what was said will be said again. */
+  #letIn(): void {
+    if (this.#state.kind !== 'running' || !this.isOutside) return;
+    const replaced = (meta: SnapshotMeta | null): void => {
+      if (meta !== null) this.#replaced(meta);
+      if (this.#state.kind === 'running') this.#raft = this.#newRaft();
+      this.#settle();
+    };
+    this.#joining
+      .letIn({ applied: () => this.#applied, idle: () => this.#idle(), replaced })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
   async #becomeStranger(): Promise<void> {
     if (!this.#takesPart) return;
     const forsaken = this.#life.forsake();
@@ -488,7 +490,7 @@ export class RaftHost implements RunningConsensus {
     const wasRunning = this.#state.kind === 'running';
     if (wasRunning) this.#group?.handOver(this.#raft);
     this.#state = { kind: 'closed' };
-    this.#cancelRepair();
+    this.#repairs.cancel();
     await this.#idle();
     if (wasRunning) await this.#work();
     this.#giveUp(noLeader('the server is shutting down; whether the write was kept is unknown'));

@@ -1,4 +1,5 @@
 import type { Raft, SnapshotMeta } from '../raft/index.js';
+import type { EntryChain } from '../storage/index.js';
 import type { Log } from '../util/log.js';
 import type { Stores } from './consensus-stores.js';
 import type { StateMachine } from './ports.js';
@@ -14,6 +15,7 @@ export class Snapshotter {
   readonly #stores: Stores;
   readonly #fsm: StateMachine;
   readonly #log: Log;
+  readonly #chain: EntryChain;
   readonly #everyBytes: number;
   #latest: SnapshotMeta | null;
   /** Bytes of applied entries that the latest snapshot lacks. */
@@ -25,7 +27,15 @@ export class Snapshotter {
   /** Indexes of snapshots on their way to others: the log is kept from there on, or they would arrive in vain. */
   readonly #held = new Map<string, number>();
 
-  constructor(parts: { stores: Stores; fsm: StateMachine; log: Log; everyBytes: number; latest: SnapshotMeta | null }) {
+  constructor(parts: {
+    stores: Stores;
+    fsm: StateMachine;
+    log: Log;
+    chain: EntryChain;
+    everyBytes: number;
+    latest: SnapshotMeta | null;
+  }) {
+    this.#chain = parts.chain;
     this.#stores = parts.stores;
     this.#fsm = parts.fsm;
     this.#log = parts.log;
@@ -75,7 +85,8 @@ export class Snapshotter {
     if (this.#bytes < this.#dueBytes || this.#busy) return;
     const term = this.#stores.log.term(position.index);
     if (term === undefined) return;
-    const meta = { index: position.index, term, membership: raft.membershipAt(position.index) };
+    const { digestText: digest } = this.#chain;
+    const meta = { index: position.index, term, membership: raft.membershipAt(position.index), digest };
     const stream = this.#fsm.snapshot();
     this.#busy = true;
     this.#bytes = 0;

@@ -1,3 +1,4 @@
+import type { Role } from '../raft/index.js';
 import type { MeshError } from '../structs/errors.js';
 import { noLeader } from './consensus-errors.js';
 
@@ -16,8 +17,33 @@ export type HostState =
   | { readonly kind: 'halted'; readonly error: MeshError }
   | { readonly kind: 'closed' };
 
-/** Why nothing can be asked of a host, if so. */
-export function notRunning(state: HostState, admitted: boolean): MeshError | null {
+/** What decides whether a host can be asked for something. */
+export interface Standing {
+  readonly state: HostState;
+  readonly admitted: boolean;
+  readonly leads: boolean;
+  readonly role: Role;
+  readonly isSoleVoter: boolean;
+  /** How many there are. */
+  readonly voters: number;
+}
+
+/** Why nothing can be proposed here, if so. */
+export function refusalToWrite({ state, admitted, leads, role }: Standing): MeshError | null {
+  const reason = notRunning(state, admitted);
+  if (reason !== null || leads) return reason;
+  return noLeader(role === 'leader' ? 'the log is still being replayed' : 'this server does not lead');
+}
+
+/** Why nothing can be read here that is up to date, if so. */
+export function refusalToRead({ state, admitted, leads, isSoleVoter, voters }: Standing): MeshError | null {
+  const reason = notRunning(state, admitted);
+  if (reason !== null || leads) return reason;
+  if (isSoleVoter) return noLeader('the log is still being replayed');
+  return voters === 0 ? noLeader('this server waits until a leader adds it to its group') : null;
+}
+
+function notRunning(state: HostState, admitted: boolean): MeshError | null {
   switch (state.kind) {
     case 'broken':
     case 'halted':

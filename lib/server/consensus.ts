@@ -1,4 +1,5 @@
 import type { Disk } from '../storage/index.js';
+import { EntryChain } from '../storage/index.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { RaftHost } from './consensus-host.js';
@@ -11,8 +12,18 @@ import {
   restoreSnapshot,
   storedMembership,
 } from './consensus-stores.js';
-import type { Consensus, ConsensusGroup, RaftTransport, StateMachine } from './ports.js';
+import type { Consensus, ConsensusGroup, RaftTransport, Replica, StateMachine } from './ports.js';
 import type { Timers } from './timers.js';
+
+// The host of raft: it carries out what ready() asks for, and nothing is acknowledged before that.
+//
+//     propose ─▶ raft ─▶ one write and one sync for all that came in one turn, or during the sync before ─▶ advance
+//     others ──▶  ▲ │                                                                                        │
+//                 │ └─▶ messages that promise nothing go out at once, the others when the write is done ◀────┤
+//                 └──── the next round: its write is under way while what was committed is applied ◀─────────┘
+//
+// When the disk refuses, the machine is thrown away as a crash would, proposals fail with E_STORAGE, and the host goes
+// on from what is durable as soon as the disk takes writes again; the others elect another leader meanwhile.
 
 /** Log between two snapshots: little, for small machines with memory cards keep everything twice. */
 const SNAPSHOT_BYTES = 8 * 1024 * 1024;
@@ -32,6 +43,10 @@ export interface ConsensusOptions {
   readonly now: () => number;
   readonly random: Random;
   readonly log: Log;
+  /** Is kept up to date with what is applied here. */
+  readonly chain?: EntryChain;
+  /** Keeps the state of this server while it is outside of the group. */
+  readonly replica?: Replica;
   readonly limits?: { readonly snapshotBytes?: number; readonly segmentBytes?: number };
   /** In place of the real file system. */
   readonly disk?: Disk;
@@ -51,6 +66,8 @@ export interface ConsensusStats {
 }
 
 export interface RunningConsensus extends Consensus, ConsensusGroup {
+  /** Nobody counts on this server: its state comes from elsewhere, if from anywhere. */
+  readonly isOutside: boolean;
   /** Begins: a sole voter leads a few milliseconds later. Listeners should be registered before. */
   start(): void;
   /** Finishes what is under way and frees the data directory. */
@@ -64,7 +81,7 @@ export interface RunningConsensus extends Consensus, ConsensusGroup {
  * E_STORAGE (damaged, or not writable).
  */
 export async function openConsensus(options: ConsensusOptions): Promise<RunningConsensus> {
-  const { dataDir, disk, limits, log, fsm, id, random } = options;
+  const { dataDir, disk, limits, log, fsm, id, random, chain = new EntryChain() } = options;
   const segmentBytes = limits?.segmentBytes;
   const stores = await openStores({ dataDir, log, ...(disk && { disk }), ...(segmentBytes && { segmentBytes }) });
   try {
@@ -74,8 +91,9 @@ export async function openConsensus(options: ConsensusOptions): Promise<RunningC
     const membership = storedMembership(stores, latest);
     const life = await openLife(stores, { id, membership, random, log });
     const everyBytes = limits?.snapshotBytes ?? SNAPSHOT_BYTES;
-    const snapshotter = new Snapshotter({ stores, fsm, log, everyBytes, latest });
-    return new RaftHost(options, { stores, snapshotter, life });
+    if (latest !== null) chain.restored(latest);
+    const snapshotter = new Snapshotter({ stores, fsm, log, chain, everyBytes, latest });
+    return new RaftHost(options, { stores, snapshotter, life, chain });
   } catch (error) {
     await stores.log.close();
     stores.lock.release();

@@ -1,4 +1,4 @@
-import type { Membership, MembershipChange } from '../raft/index.js';
+import type { Membership, MembershipChange, SnapshotMeta } from '../raft/index.js';
 import type { Command } from '../state/commands.js';
 import type { LinkReport, NodeKey } from '../structs/mesh.js';
 import type { ServerStats } from '../structs/operator.js';
@@ -91,6 +91,21 @@ export interface ServerPeers {
   link(id: string): LinkReport | null;
   /** What this agent says of itself. */
   self(): Pick<ServerStats, 'Name' | 'Version' | 'NeverVotes' | 'Wired' | 'Mains' | 'ServerLinks' | 'RelayedLinks'>;
+}
+
+/** A state as it was at an index. */
+export interface HandedOver {
+  readonly meta: SnapshotMeta;
+  readonly stream: AsyncIterable<Uint8Array>;
+}
+
+/** Whoever keeps the state of a server that is outside of the group: from the feed of one that is in it. */
+export interface Replica {
+  /**
+   * The group takes this server in: the state is left alone from now on, and raft goes on from where it is. Null when there
+   * is no state.
+   */
+  handOver(): Promise<HandedOver | null>;
 }
 
 /** What agreement is reached about: the host of raft applies to it. lib/state's store has this shape. */

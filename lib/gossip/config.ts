@@ -30,8 +30,10 @@ export interface GossipConfig {
   readonly packetsPerRoundMax: number;
   /** A datagram of more bytes is fragmented on many a path; exchanges of state and tombstones may be larger. */
   readonly packetBytesMax: number;
-  /** Between two comparisons of all that is known with one random member. */
+  /** Between two comparisons of all that is known with one random member, while they find nothing. */
   readonly syncIntervalMs: Millis;
+  /** The same at the start, and after one that found something: it doubles with each that does not. */
+  readonly syncIntervalMinMs: Millis;
   /** Bytes of one part of such an exchange. */
   readonly syncBytesMax: number;
   /** The dead hear news for so long: the falsely accused must learn of it. */
@@ -52,7 +54,7 @@ export const GOSSIP_CONFIG: GossipConfig = {
   probeTimeoutMaxMs: 2_000,
   probeDeadlineMs: 1_000,
   indirectProbes: 3,
-  verifiers: 5,
+  verifiers: 8,
   suspicionMinMs: 1_200,
   suspicionMaxFactor: 8,
   gossipIntervalMs: 100,
@@ -61,6 +63,7 @@ export const GOSSIP_CONFIG: GossipConfig = {
   packetsPerRoundMax: 4,
   packetBytesMax: 1_200,
   syncIntervalMs: 20_000,
+  syncIntervalMinMs: 1_000,
   syncBytesMax: 16_384,
   gossipToTheDeadMs: 30_000,
   reconnectIntervalMs: 10_000,

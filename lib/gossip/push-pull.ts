@@ -21,6 +21,20 @@ export function bucketCount(members: number): number {
   return Math.min(BUCKETS_MAX, 2 ** Math.max(0, Math.ceil(Math.log2(Math.max(1, wanted)))));
 }
 
+/** Compares with a random member when it is time to, less and less often as long as nothing differs. */
+export function tickSync(state: GossipState, now: Millis): void {
+  if (now < state.syncAt) return;
+  state.syncAt = now + state.jitter(state.syncIntervalMs);
+  state.syncIntervalMs = Math.min(state.config.syncIntervalMs, 2 * state.syncIntervalMs);
+  for (const { key } of state.members.pick(1, (record) => record.state === 'alive')) startSync(state, key);
+}
+
+/** This one knew what had not been heard here: there may be more of it, and others who have not heard it either. */
+function syncSoon(state: GossipState, now: Millis): void {
+  state.syncIntervalMs = state.config.syncIntervalMinMs;
+  state.syncAt = Math.min(state.syncAt, now + state.jitter(state.syncIntervalMs));
+}
+
 /** Begins an exchange. */
 export function startSync(state: GossipState, to: NodeKey): void {
   state.send(to, [{ type: 'digest', hashes: state.members.digest(bucketCount(state.members.present)) }]);
@@ -34,7 +48,9 @@ export function stepDigest(state: GossipState, from: NodeKey, { hashes }: Digest
 }
 
 export function stepState(state: GossipState, from: NodeKey, message: StateMessage, now: Millis): void {
+  const { learned } = state;
   for (const entry of message.entries) merge(state, entry, from, now);
+  if (state.learned > learned) syncSoon(state, now);
   if (message.ask !== null) sendView(state, from, message.ask, { asks: false, now });
 }
 

@@ -60,6 +60,11 @@ export class GossipState {
   readonly outOfTurn = new Set<NodeKey>();
   info: MemberInfo;
   leaving = false;
+  /** Counts what was learned of others. */
+  learned = 0;
+  /** The next comparison with somebody, and how long after it the one after that comes. */
+  syncAt: Millis;
+  syncIntervalMs: Millis;
   /** The next round of spreading; Infinity without news. */
   gossipAt: Millis = Number.POSITIVE_INFINITY;
 
@@ -75,6 +80,8 @@ export class GossipState {
     this.config = config;
     this.random = options.random;
     this.info = options.info;
+    this.syncIntervalMs = config.syncIntervalMinMs;
+    this.syncAt = options.now + options.random.next() * config.syncIntervalMinMs;
     this.incarnation = new Incarnation(options.incarnation);
     this.members = new MemberList(options.key, options.random);
     this.emit({ type: 'reserve', incarnation: this.incarnation.reserved });
@@ -97,6 +104,7 @@ export class GossipState {
   }
 
   emit(effect: GossipEffect): void {
+    if (effect.type === 'member') this.learned++;
     this.#effects.push(effect);
   }
 

@@ -29,7 +29,7 @@ import {
   stepPingRequest,
   tickProbes,
 } from './probe.js';
-import { buryMember, exhumeMember, startSync, stepDigest, stepState } from './push-pull.js';
+import { buryMember, exhumeMember, startSync, stepDigest, stepState, tickSync } from './push-pull.js';
 import type { GossipOptions } from './state.js';
 import { GossipState } from './state.js';
 
@@ -66,7 +66,6 @@ const JOIN_FANOUT = 3;
 export class Gossip {
   readonly #state: GossipState;
   #probeAt: Millis;
-  #syncAt: Millis;
   #reconnectAt: Millis;
   #pruneAt: Millis;
   /** When the next tick was wanted, as the shell was told. */
@@ -78,7 +77,6 @@ export class Gossip {
     this.#state = new GossipState(options, config);
     // At a random moment of the first interval, so that many that start together do not act together.
     this.#probeAt = now + random.next() * config.probeIntervalMs;
-    this.#syncAt = now + random.next() * config.syncIntervalMs;
     this.#reconnectAt = now + config.probeIntervalMs;
     this.#pruneAt = now + PRUNE_INTERVAL_MS;
     this.#expectedAt = now + config.probeIntervalMs;
@@ -164,15 +162,11 @@ export class Gossip {
   /** Does what has become due; call it no earlier than `dueAt`. */
   tick(now: Millis): void {
     const state = this.#state;
-    const { config } = state;
     this.#allowForSleep(now);
     tickProbes(state, now);
     tickSuspicions(state, now);
     if (now >= this.#probeAt) this.#probe(now);
-    if (now >= this.#syncAt) {
-      this.#syncAt = now + state.jitter(config.syncIntervalMs);
-      for (const { key } of state.members.pick(1, (record) => record.state === 'alive')) startSync(state, key);
-    }
+    tickSync(state, now);
     if (now >= this.#reconnectAt) this.#reconnect(now);
     if (now >= this.#pruneAt) {
       this.#pruneAt = now + PRUNE_INTERVAL_MS;
@@ -187,7 +181,7 @@ export class Gossip {
     const state = this.#state;
     const due = Math.min(
       this.#probeAt,
-      this.#syncAt,
+      state.syncAt,
       this.#reconnectAt,
       this.#pruneAt,
       state.gossipAt,

@@ -50,7 +50,7 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
   });
   t.equal(members.find(({ Name }) => Name === 'berta')?.NodeID, node.ID, 'a node has the id that its key gives');
 
-  t.test('an invite is used once, and says by whom', async (t) => {
+  await t.test('an invite is used once, and says by whom', async (t) => {
     const again = await Machine.make({ testnet, name: 'again' });
     t.teardown(() => again.dispose());
     const second = await again.start('join', invite).catch(() => again.log);
@@ -62,15 +62,14 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
     config: { command: '/bin/sh', args: ['-c', script] },
     group: { Constraints: [{ LTarget: '${node.unique.name}', RTarget: 'berta', Operand: '=' }] },
   });
-  const put = await fetch(`${nas.address}/v1/jobs`, { method: 'PUT', body: JSON.stringify(job) });
-  t.equal(put.status, 200, await put.text());
+  await nas.register(job);
   const alloc = await eventually('the job to run on berta', async () => {
     const allocs = await nas.get<Alloc[]>('/v1/job/far/allocations');
     return allocs.find(({ ClientStatus }) => ClientStatus === 'running');
   });
   t.equal(alloc.NodeID, node.ID);
 
-  t.test('logs, exec and files go over the mesh', async (t) => {
+  await t.test('logs, exec and files go over the mesh', async (t) => {
     await eventually('the log', async () => {
       const { out } = await nas.cli(['alloc', 'logs', alloc.ID]);
       return out === 'hello from far.g[0]\n' ? true : undefined;
@@ -80,7 +79,7 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
     t.match(await nas.cli(['alloc', 'fs', alloc.ID, 't']), { code: 0, out: /local/ });
   });
 
-  t.test('a person reaches everything from a laptop without an agent', async (t) => {
+  await t.test('a person reaches everything from a laptop without an agent', async (t) => {
     const laptop = await Machine.make({ testnet, name: 'laptop' });
     t.teardown(() => laptop.dispose());
     const bootstrap = testnet.bootstrap.map(({ host, port }) => `-bootstrap=${host}:${port}`);
@@ -101,7 +100,7 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
     t.match(net.out, /nas/);
   });
 
-  t.test('an agent that starts again is in its mesh again', async (t) => {
+  await t.test('an agent that starts again is in its mesh again', async (t) => {
     await berta.end('SIGKILL');
     await berta.start('up');
     await eventually('the log to be reached again', async () => {
@@ -112,7 +111,7 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
     t.match(same, { ID: alloc.ID, ClientStatus: 'running' });
   });
 
-  t.test('who is revoked is out at once', async (t) => {
+  await t.test('who is revoked is out at once', async (t) => {
     await nas.cli(['job', 'stop', '-purge', '-detach', 'far']);
     await eventually('the task to end', async () => {
       const allocs = await nas.get<Alloc[]>('/v1/allocations');

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type CliResult, cli, eventually, freePort, MESHNOMAD } from './mesh-agent.js';
+import { FarFetch } from './far-fetch.js';
+import { type CliResult, eventually, freePort, MESHNOMAD } from './mesh-agent.js';
 import type { Testnet } from './testnet.js';
 
 /** What `-json` says of the way into a mesh. */
@@ -11,11 +12,16 @@ export interface Step {
   [key: string]: unknown;
 }
 
-/** How a machine is started: its own words before the command line, `ip netns exec home` for example. */
+/** Starts programs where the machine stands: in a network namespace, for example. */
+export type Place = (file: string, args: readonly string[], options?: SpawnOptions) => ChildProcess;
+
 export interface MachineOptions {
   testnet: Pick<Testnet, 'bootstrap'>;
   name: string;
-  prefix?: readonly string[];
+  /** Default: on this very machine. */
+  place?: Place;
+  /** Whether it looks for others by multicast. */
+  mdns?: boolean;
   /** More configuration, in HCL. */
   config?: string;
 }
@@ -26,6 +32,8 @@ export class Machine {
   readonly name: string;
   readonly port: number;
   readonly #options: MachineOptions;
+  readonly #place: Place;
+  #far: FarFetch | undefined;
   #process: ChildProcess | undefined;
   steps: Step[] = [];
   log = '';
@@ -35,6 +43,7 @@ export class Machine {
     this.port = port;
     this.name = options.name;
     this.#options = options;
+    this.#place = options.place ?? ((file, args, how) => spawn(file, args, how ?? {}));
   }
 
   static async make(options: MachineOptions): Promise<Machine> {
@@ -61,24 +70,16 @@ export class Machine {
       `data_dir = ${JSON.stringify(join(this.dir, 'data'))}`,
       `name = ${JSON.stringify(this.name)}`,
       `ports {\n  http = ${this.port}\n  rpc = 0\n}`,
-      `mesh {\n  bootstrap = ${JSON.stringify(bootstrap)}\n  mdns = false\n}`,
+      `mesh {\n  bootstrap = ${JSON.stringify(bootstrap)}\n  mdns = ${this.#options.mdns ?? false}\n}`,
       'plugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}',
       this.#options.config ?? '',
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
     this.steps = [];
-    const [program = process.execPath, ...words] = [
-      ...(this.#options.prefix ?? []),
-      process.execPath,
-      MESHNOMAD,
-      command,
-      '-json',
-      `-config=${file}`,
-      ...args,
-    ];
-    const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
-    child.stdout.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
+    const words = [MESHNOMAD, command, '-json', `-config=${file}`, ...args];
+    const child = this.#place(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout?.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
     this.#process = child;
     return this.step('started');
   }
@@ -106,15 +107,43 @@ export class Machine {
   }
 
   async get<T>(path: string): Promise<T> {
-    const response = await fetch(this.address + path);
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+    const { status, text } = await this.fetch(path);
+    if (status !== 200) throw new Error(`${path}: ${status} ${text}`);
     return JSON.parse(text) as T;
+  }
+
+  /** A request to its own agent, made on the machine itself. */
+  fetch(path: string, init?: { method?: string; body?: string }): Promise<{ status: number; text: string }> {
+    this.#far ??= new FarFetch((file, args) => this.#place(file, args, { stdio: ['pipe', 'pipe', 'inherit'] }));
+    return this.#far.fetch(this.address + path, init);
+  }
+
+  /** Registers a job that must be accepted. */
+  async register(job: object): Promise<void> {
+    const { status, text } = await this.fetch('/v1/jobs', { method: 'PUT', body: JSON.stringify(job) });
+    if (status !== 200) throw new Error(`the job was refused: ${status} ${text}`);
   }
 
   /** A command on this machine, for its own agent. */
   cli(args: string[], input?: string): Promise<CliResult> {
-    return cli(args, { env: { NOMAD_ADDR: this.address }, ...(input === undefined ? {} : { input }) });
+    return this.#run(args, { NOMAD_ADDR: this.address }, input);
+  }
+
+  #run(args: string[], env: Record<string, string>, input = ''): Promise<CliResult> {
+    const child = this.#place(process.execPath, [MESHNOMAD, ...args], {
+      env: { ...process.env, NO_COLOR: '1', ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const text = { out: '', err: '' };
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text.out += chunk;
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      text.err += chunk;
+    });
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
+    return new Promise((resolve) => child.once('close', (code) => resolve({ code: code ?? -1, ...text })));
   }
 
   /** An invite, made here. */
@@ -127,7 +156,7 @@ export class Machine {
   /** A command of a person whose key lies in a profile on this machine's disk, where no agent runs. */
   operator(args: string[], input?: string): Promise<CliResult> {
     const env = { XDG_CONFIG_HOME: join(this.dir, 'profile'), HOME: this.dir, NOMAD_ADDR: '', MESHNOMAD_ADDR: '' };
-    return cli(args, { env, ...(input === undefined ? {} : { input }) });
+    return this.#run(args, env, input);
   }
 
   async end(signal: NodeJS.Signals): Promise<number | null> {
@@ -139,6 +168,7 @@ export class Machine {
   }
 
   async dispose(): Promise<void> {
+    this.#far?.close();
     await this.end('SIGTERM');
     rmSync(this.dir, { recursive: true, force: true });
   }

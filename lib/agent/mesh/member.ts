@@ -22,6 +22,8 @@ export interface MemberOptions {
   settings: MeshSettings;
   /** Whether the UDP port is the same at each start: where others find an agent again. */
   keepPort: boolean;
+  /** Comes for a moment only: one link to a server has to do. */
+  passing?: boolean;
   /** What other members may ask; tables that may be filled later. */
   served: Served;
   /** Takes connections of those who want to join; absent on whoever lets nobody in. */
@@ -70,6 +72,7 @@ export async function openMember(options: MemberOptions): Promise<Member> {
     topics: () => topicsOf(roster),
     relay: settings.relay,
     addressBook,
+    ...(options.passing ? { streamsOver: 'control' } : {}),
     log: log.child('links'),
     clock: systemClock,
     random: options.random,

@@ -50,6 +50,7 @@ export async function openOperatorApi(options: { profile: string; version: strin
     settings: profileNetwork(profile),
     // Commands run side by side: none of them has a port of its own.
     keepPort: false,
+    passing: true,
     served: { handlers: {}, streamHandlers: {} },
     log: silentLog,
     random: { next: Math.random },

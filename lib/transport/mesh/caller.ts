@@ -16,13 +16,15 @@ export interface CallerOptions {
   readonly clock: MeshClock;
   readonly handlers: RpcHandlers;
   readonly streamHandlers: RpcStreamHandlers;
+  /** What streams go over. */
+  readonly streamsOver: LinkKind;
   /** A link to a member, opened when there is none. */
   link(key: NodeKey, kind: LinkKind, waitMs: number, signal?: AbortSignal): Promise<LiveLink>;
   /** The link that is up already. */
   up(key: NodeKey, kind: LinkKind): LiveLink | undefined;
 }
 
-/** One who asks a member over whichever link suits: small calls over control, streams and what is large over bulk. */
+/** One who asks a member over whichever link suits: small calls over control, streams (unless told) and what is large over bulk. */
 export function memberCaller(key: NodeKey, options: CallerOptions): RpcCaller {
   const { own, clock } = options;
   if (key === own) return localCaller(options.handlers, options.streamHandlers);
@@ -39,14 +41,14 @@ export function memberCaller(key: NodeKey, options: CallerOptions): RpcCaller {
       });
     },
     stream(method, args) {
-      const live = options.up(key, 'bulk');
+      const live = options.up(key, options.streamsOver);
       if (live) {
         live.usedAtMs = clock.monotonicMs();
         return live.link.stream(method, args);
       }
       const [near, far] = messagePair();
       far.on('error', () => {});
-      options.link(key, 'bulk', LINK_WAIT_MS).then(
+      options.link(key, options.streamsOver, LINK_WAIT_MS).then(
         (link) => join(far, link.link.stream(method, args)),
         (error: Error) => far.destroy(error instanceof MeshError ? error : new MeshError('E_TIMEOUT', error.message)),
       );

@@ -7,6 +7,7 @@ import type { Connection, Network } from '../network.js';
 import type { OwnCertificate, Roster } from '../peers.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../rpc.js';
 import type { Address } from '../tcp.js';
+import type { LinkKind } from './hello.js';
 
 /**
  * Whether a chain proves that `key` belongs to the mesh. The member's own certificate may have ended (the link manager looks
@@ -40,6 +41,11 @@ export interface PeersOptions {
   /** Lets other members' traffic pass through here when this machine is reachable by everybody. */
   readonly relay: boolean;
   readonly addressBook: AddressBook;
+  /**
+   * What streams go over; default `bulk`. Who comes for a question or two has no heartbeats to keep up, and behind some NATs a
+   * second link takes ten seconds: it uses `control`.
+   */
+  readonly streamsOver?: LinkKind;
   readonly log: Log;
   readonly clock: MeshClock;
   readonly random: Random;

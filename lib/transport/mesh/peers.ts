@@ -139,6 +139,7 @@ class MeshPeers implements Peers {
       clock,
       handlers,
       streamHandlers,
+      streamsOver: this.#options.streamsOver ?? 'bulk',
       link: (member, kind, waitMs, signal) => this.#link(member, kind, waitMs, signal),
       up: (member, kind) => this.#members.get(member)?.lanes[kind].live,
     });

@@ -105,6 +105,7 @@ export function createServer(options: ServerOptions): Server {
     handlers: answeringWell(
       world,
       guarded(
+        world.store,
         forwarding(world, {
           ...statusEndpoints(context),
           ...serverEndpoints(context),

@@ -13,7 +13,7 @@ import {
 } from './join-messages.js';
 import type { Connection, Network } from './network.js';
 import type { Membership } from './roster.js';
-import { type SigningKey, sign, verify } from './signature.js';
+import { isKey, type SigningKey, sign, verify } from './signature.js';
 import type { Address } from './tcp.js';
 
 // The joiner's side of join/1: find a server of the mesh that the invite names, by its hints, by the topic of the day, and
@@ -252,20 +252,30 @@ async function ask(
   }
 }
 
+/** Whether everything that is kept is of the kind it should be. */
+function isWhole({ Mesh, Members, Places }: JoinedAnswer): boolean {
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  return (
+    [Mesh?.Root, Mesh?.Name, Mesh?.SealedRoot].every(isText) &&
+    [Mesh.CreatedAt, Mesh.DiscoveryEpoch, Mesh.NextSerial].every(Number.isSafeInteger) &&
+    Array.isArray(Mesh.DiscoverySecrets) &&
+    Mesh.DiscoverySecrets.every(isKey) &&
+    Array.isArray(Members) &&
+    Members.every(
+      (one) => isKey(one?.Key) && isText(one.Name) && MESH_ROLES.includes(one.Role) && isText(one.Status),
+    ) &&
+    Array.isArray(Places) &&
+    Places.every((place) => isKey(place?.Key) && Array.isArray(place.Addresses) && place.Addresses.every(isText))
+  );
+}
+
 /** The answer, held to what the invite and our own key say. */
 function readJoined(answer: JoinedAnswer, options: JoinOptions, connection: Connection): Joined {
   const { Member, Mesh, Members, Places } = answer;
   const { invite, identity } = options;
   const judged = verifyChain(Member?.Chain, { mesh: invite.mesh, key: identity.publicKey, nowMs: options.now() });
   if (!judged.ok) throw new Impostor(`its answer does not hold: ${judged.error.message}`);
-  const good =
-    Mesh?.Root === invite.mesh &&
-    Array.isArray(Mesh.DiscoverySecrets) &&
-    Array.isArray(Members) &&
-    Members.every(({ Key, Role }) => typeof Key === 'string' && MESH_ROLES.includes(Role)) &&
-    Array.isArray(Places) &&
-    Places.every((place) => typeof place?.Key === 'string' && Array.isArray(place.Addresses));
-  if (!good) throw new Impostor('its answer is not whole');
+  if (!isWhole(answer) || Mesh.Root !== invite.mesh) throw new Impostor('its answer is not whole');
   const { Name, Role } = judged.value.claims;
   const own = { Key: identity.publicKey, Name, Role, Status: 'admitted' as const };
   const others = Members.filter(({ Key }) => Key !== identity.publicKey);

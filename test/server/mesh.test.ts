@@ -1,8 +1,9 @@
 import t from 'tap';
 import type { MeshError } from '../../lib/structs/errors.js';
-import { verifyChain } from '../../lib/transport/certificate.js';
+import { nodeIdOf, verifyChain } from '../../lib/transport/certificate.js';
 import type { Joined } from '../../lib/transport/join.js';
 import { signTombstone } from '../../lib/transport/tombstone.js';
+import { mockNode } from '../scheduler/mock.js';
 import { createMeshWorld, isWelcome, keyOfInvite, newKey } from './mesh-world.js';
 
 const HOUR_MS = 3_600_000;
@@ -198,6 +199,24 @@ t.test('revoking: at once, for ever, with a list of what the machine had seen', 
   await t.rejects(founder.call('Mesh.Revoke', { Member: 'nas' }), { code: 'E_BAD_REQUEST', message: /itself/ });
   const again = await founder.call('Mesh.Revoke', { Member: identity.publicKey });
   t.strictSame(again.Tombstone, reply.Tombstone, 'twice is as once');
+});
+
+t.test('the node of one who is out is down at once, and its work goes elsewhere', async (t) => {
+  const { founder, invite, join, store, time } = await createMeshWorld(t);
+  const [identity, other] = [newKey(), newKey()];
+  await join(await invite(), { identity });
+  const peer = { key: identity.publicKey, role: 'client', name: 'pi' } as const;
+  const register = (key: string) =>
+    founder.call('Node.Register', { Node: mockNode(1, { ID: nodeIdOf(key), SecretID: 's', ComputedClass: '' }) }, peer);
+  await t.rejects(register(other.publicKey), { code: 'E_PERMISSION_DENIED', message: /its own node only/ });
+  await register(identity.publicKey);
+  t.equal(store.snapshot().nodeById(nodeIdOf(identity.publicKey))?.Status, 'ready');
+  await founder.call('Mesh.Revoke', { Member: 'pi' });
+  await time.advance(0);
+  t.match(store.snapshot().nodeById(nodeIdOf(identity.publicKey)), {
+    Status: 'down',
+    Events: [{}, { Message: 'Node is no member of the mesh any more' }],
+  });
 });
 
 t.test('a server without a leader revokes too; the next leader writes it down', async (t) => {

@@ -221,6 +221,79 @@ t.test('a joiner can be stopped', async (t) => {
   await t.rejects(joined, { message: 'enough' });
 });
 
+t.test('an answer that does not hold is not taken, whatever is wrong with it', async (t) => {
+  const small = smallMesh();
+  const identity = newKey();
+  const seed = new Uint8Array(randomBytes(16));
+  const chain = small.admit(identity);
+  const whole = {
+    Type: 'joined',
+    Member: member({ Key: identity.publicKey, Chain: chain }),
+    Mesh: meshInfo(small.mesh),
+    Members: [],
+    Places: [],
+  };
+  const answers: unknown[] = [
+    { ...whole, Member: null },
+    { ...whole, Member: { ...whole.Member, Chain: small.admit(newKey()) } },
+    { ...whole, Member: { ...whole.Member, Chain: smallMesh().admit(identity) } },
+    { ...whole, Mesh: null },
+    { ...whole, Mesh: meshInfo(newKey().publicKey) },
+    { ...whole, Mesh: { ...whole.Mesh, DiscoverySecrets: [1] } },
+    { ...whole, Members: [null] },
+    { ...whole, Members: [{ Key: newKey().publicKey, Name: 'x', Role: 'king', Status: 'admitted' }] },
+    { ...whole, Places: [{ Key: newKey().publicKey, Addresses: [7] }] },
+    { Type: 'later' },
+    [],
+  ];
+  const memory = createMemoryNetwork({ clock: systemClock, random: seededRandom(1), unreachableMs: 50 });
+  const server = memory.join(small.founder);
+  let said: unknown;
+  await server.listen({
+    admit: () => true,
+    onConnection: ({ stream, handshakeHash, remoteKey }) => {
+      const proof = sign(small.founder, 'meshnomad/join-server/1', handshakeHash, remoteKey).toString('base64url');
+      for (const message of [{ Type: 'server', Version: 1, Chain: small.founderChain, Signature: proof }, said]) {
+        const json = Buffer.from(JSON.stringify(message));
+        const head = Buffer.alloc(4);
+        head.writeUInt32LE(json.length);
+        stream.write(Buffer.concat([head, json]));
+      }
+      stream.resume();
+      stream.on('end', () => stream.end());
+    },
+  });
+  const network = memory.join(identity);
+  const join = () =>
+    joinMesh({
+      invite: {
+        mesh: small.mesh,
+        discoverySecret: new Uint8Array(32),
+        seed,
+        server: small.founder.publicKey,
+        role: 'client',
+        needsApproval: false,
+        expiresAtMs: NOW,
+        hints: [],
+      },
+      network,
+      identity,
+      name: 'pi',
+      rename: true,
+      facts: {},
+      now: () => NOW,
+      timeoutMs: 60,
+    });
+  for (const answer of answers) {
+    said = answer;
+    await t.rejects(join(), { code: 'E_TIMEOUT' }, JSON.stringify(answer).slice(0, 60));
+  }
+  said = whole;
+  t.match(await join(), { member: { Name: 'pi' } }, 'the whole one is');
+  await network.close();
+  await server.close();
+});
+
 /** A connection of the invite's, spoken by hand. */
 async function byHand(t: Test) {
   const made = await world(t);

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from '../../state/commands.js';
 import type { MeshFoundCommand } from '../../state/mesh-commands.js';
-import type { Commit } from '../../state/store.js';
+import type { Commit, StateSnapshot } from '../../state/store.js';
 import { MeshError } from '../../structs/errors.js';
+import type { Node } from '../../structs/node.js';
+import { rfc3339 } from '../endpoints/context.js';
 import type { LeaderPart } from '../leader.js';
+import { nodeEvals } from '../node-evals.js';
 import { propose } from '../propose.js';
 import type { ServerWorld } from '../world.js';
 import type { ServerMesh } from './config.js';
@@ -20,7 +23,7 @@ const BATCH_MAX = 100;
 
 /**
  * What the leader does for the mesh without being asked: tells the state of its founding, writes down tombstones that were
- * signed without it, issues certificates anew, forgets old invites.
+ * signed without it, issues certificates anew, takes the nodes of those who are out for down, forgets old invites.
  */
 export function createMeshDuties(world: ServerWorld, mesh: ServerMesh, issuer: Issuer): LeaderPart {
   const log = world.log.child('mesh');
@@ -46,8 +49,29 @@ export function createMeshDuties(world: ServerWorld, mesh: ServerMesh, issuer: I
       const due = membersToReissue(state, leader, now).slice(0, BATCH_MAX);
       if (due.length > 0) return { type: 'mesh-renew', certificates: due.map((member) => issuer.issue(member)) };
     }
+    const node = orphan(state);
+    if (node) return downed(node, state);
     const invites = forgottenInvites(state, now);
     return invites.length > 0 ? { type: 'mesh-collect', invites } : undefined;
+  }
+
+  /** Its work goes elsewhere at once, also what could wait for a machine that only lost its way. */
+  function downed(node: Node, state: StateSnapshot): Command {
+    const now = world.now();
+    return {
+      type: 'node-status',
+      id: node.ID,
+      status: 'down',
+      updatedAt: Math.floor(now / 1_000),
+      event: {
+        Message: 'Node is no member of the mesh any more',
+        Subsystem: 'Cluster',
+        Details: null,
+        Timestamp: rfc3339(now),
+        CreateIndex: 0,
+      },
+      evals: nodeEvals(state, { ...node, Status: 'down' }, 'node-update', { random: world.random, now }),
+    };
   }
 
   async function work(): Promise<void> {
@@ -95,4 +119,13 @@ export function createMeshDuties(world: ServerWorld, mesh: ServerMesh, issuer: I
       }
     },
   };
+}
+
+/** A node that is not down, of a member that is out. */
+function orphan(state: StateSnapshot): Node | undefined {
+  for (const { Status, NodeID } of state.meshMembers()) {
+    const node = Status === 'revoked' || Status === 'left' ? state.nodeById(NodeID) : undefined;
+    if (node && node.Status !== 'down') return node;
+  }
+  return undefined;
 }

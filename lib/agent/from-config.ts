@@ -5,7 +5,9 @@ import { type ClientConfig, defaultClientConfig } from '../client/config.js';
 import { DRIVER_NAMES, pluginConfigProblems } from '../plugin/registry.js';
 import type { MeshRole } from '../structs/mesh.js';
 import type { HostVolumeInfo } from '../structs/node.js';
+import type { AutopilotConfiguration } from '../structs/operator.js';
 import { type Address, parseAddress } from '../transport/tcp.js';
+import { toNanos } from '../util/clock.js';
 import { err, ok, type Result } from '../util/result.js';
 import type { AgentConfig } from './config/index.js';
 import { readKeptNetwork } from './mesh/kept-network.js';
@@ -132,8 +134,9 @@ function tlsOf({ tls }: AgentConfig, problems: string[]): AgentSettings['http'][
   return { cert, key, ...(ca === undefined ? {} : { ca }), verifyClient: tls.verifyClient };
 }
 
-function serverSettings({ server }: AgentConfig): NonNullable<AgentSettings['server']> {
+function serverSettings({ server, autopilot }: AgentConfig): NonNullable<AgentSettings['server']> {
   return {
+    autopilot: autopilotSettings(autopilot),
     heartbeat: {
       graceMs: server.heartbeatGraceMs,
       ttlMinMs: server.heartbeatTtlMinMs,
@@ -150,6 +153,23 @@ function serverSettings({ server }: AgentConfig): NonNullable<AgentSettings['ser
     },
     ...(server.planRejections ? { planRejections: server.planRejections } : {}),
   };
+}
+
+/** The `autopilot { }` block, in the words of the API. */
+function autopilotSettings(block: Record<string, unknown>): Partial<AutopilotConfiguration> {
+  const given = {
+    CleanupDeadServers: block['cleanup_dead_servers'],
+    LastContactThreshold: nanos(block['last_contact_threshold']),
+    MaxTrailingLogs: block['max_trailing_logs'],
+    MaxVoters: block['max_voters'],
+    MinQuorum: block['min_quorum'],
+    ServerStabilizationTime: nanos(block['server_stabilization_time']),
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function nanos(ms: unknown): number | undefined {
+  return typeof ms === 'number' ? toNanos(ms) : undefined;
 }
 
 /** The part of a client's settings that a reload may change. */

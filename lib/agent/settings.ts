@@ -4,6 +4,7 @@ import type { PluginConfigs } from '../plugin/registry.js';
 import type { GcThresholds } from '../server/garbage.js';
 import type { HeartbeatLimits } from '../server/heartbeat.js';
 import type { PlanRejectionLimits } from '../server/plan-rejections.js';
+import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { Address } from '../transport/tcp.js';
 
 /** How this agent takes part in a mesh, if it does. */
@@ -49,6 +50,8 @@ export interface AgentSettings {
     heartbeat: Partial<HeartbeatLimits>;
     gc: Partial<GcThresholds>;
     planRejections?: PlanRejectionLimits;
+    /** What autopilot's configuration is in a mesh that has none yet. */
+    autopilot: Partial<AutopilotConfiguration>;
   } | null;
   client: ClientConfig | null;
   /** Servers to link to by plain address; a client that has none uses the server of its own agent. */

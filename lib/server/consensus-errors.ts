@@ -9,7 +9,10 @@ export function noLeader(why: string): MeshError {
 
 /** A proposal that a new leader may have kept, or not. */
 export function unknownOutcome(): MeshError {
-  return noLeader('another server took over; whether the write was kept is unknown');
+  return new MeshError(
+    'E_TIMEOUT',
+    'another server took over; whether the write was kept is unknown: read before writing again',
+  );
 }
 
 /** Raft’s refusal in words. */

@@ -15,8 +15,8 @@ import type { ServerWorld } from './world.js';
 export const HOLD_MS = 5_000;
 const RETRY_FIRST_MS = 20;
 const RETRY_MAX_MS = 250;
-/** A leader that was not asked for so long is asked whether it is there before a write is entrusted to it. */
-const COLD_AFTER_MS = 2_000;
+/** A leader that was not heard for so long is asked whether it is there before a write is entrusted to it. */
+const FRESH_MS = 500;
 const PING_MS = 1_000;
 /** How often it is looked whether the one asked still leads. */
 const WATCH_MS = 100;
@@ -72,7 +72,6 @@ interface Request {
 /** Finds the leader for one request after the other. */
 class LeaderCalls {
   readonly #world: ServerWorld;
-  #warm: { leader: string; untilMs: number } = { leader: '', untilMs: 0 };
 
   constructor(world: ServerWorld) {
     this.#world = world;
@@ -102,20 +101,17 @@ class LeaderCalls {
     if (leader === '' || !peers) throw noLeader();
     if (args.Forwarded === true) throw new MeshError('E_NO_LEADER', 'No cluster leader here: another server leads now');
     const caller = peers.serverCaller(leader);
-    if (kind === 'write') await this.#ensureThere(leader, caller);
+    if (kind === 'write') await this.#ensureThere(caller);
     const options = { signal: context.signal, timeoutMs: ANSWER_MS };
     const passed = { ...args, Forwarded: true } as never;
-    const answer =
-      kind === 'write'
-        ? await caller.call(method, passed, options)
-        : await this.#whileItLeads(leader, context, (signal) => caller.call(method, passed, { ...options, signal }));
-    this.#warm = { leader, untilMs: this.#world.now() + COLD_AFTER_MS };
-    return answer;
+    return kind === 'write'
+      ? caller.call(method, passed, options)
+      : this.#whileItLeads(leader, context, (signal) => caller.call(method, passed, { ...options, signal }));
   }
 
   /** A write that was handed to a server which is gone could never be repeated: nobody knows whether it was done. */
-  async #ensureThere(leader: string, caller: RpcCaller): Promise<void> {
-    if (this.#warm.leader === leader && this.#world.now() < this.#warm.untilMs) return;
+  async #ensureThere(caller: RpcCaller): Promise<void> {
+    if (this.#world.consensus.lastContactMs() <= FRESH_MS) return;
     try {
       await caller.call('Status.Ping', {}, { timeoutMs: PING_MS });
     } catch (error) {

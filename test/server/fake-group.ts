@@ -127,7 +127,7 @@ export function createFakeGroup(count: number, config: Partial<ServerConfig> = {
       get leader() {
         return leader;
       },
-      lastContactMs: () => (leader === id ? 0 : 7),
+      lastContactMs: () => (leader === id ? 0 : servers.find((server) => server.id === leader)?.down ? 60_000 : 7),
       onLeadership: (listener) => void listeners.push(listener),
     };
     const server = createServer({

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { MeshError } from '../../lib/structs/errors.js';
-import type { MeshMember } from '../../lib/structs/mesh.js';
 import { createFakeGroup, type FakeGroup, type GroupServer } from './fake-group.js';
+import { meshCommands } from './mesh-state.js';
 
 const codeOf = (error: unknown): string => (error instanceof MeshError ? error.code : String(error));
 
@@ -161,72 +161,10 @@ t.test('the list of members shows who is what, by whoever is asked', async (t) =
   );
 });
 
-/** A mesh in the state: the first server has founded it, the others came by one invite. */
-async function foundMesh(group: FakeGroup, others: Partial<MeshMember>[]): Promise<void> {
-  const member = (changes: Partial<MeshMember>): MeshMember => ({
-    Key: '',
-    NodeID: '',
-    Name: changes.Key ?? '',
-    Role: 'server',
-    Tags: {},
-    Status: 'admitted',
-    Serial: 1,
-    Chain: [],
-    NotAfter: 2e12,
-    Words: '',
-    InviteID: 'i1',
-    AdmittedAt: 0,
-    AdmittedBy: 's0',
-    Facts: {},
-    CreateIndex: 0,
-    ModifyIndex: 0,
-    ...changes,
-  });
-  await group.keep({
-    type: 'mesh-found',
-    info: {
-      Root: 'root',
-      Name: 'home',
-      CreatedAt: 0,
-      DiscoveryEpoch: 1,
-      DiscoverySecrets: [],
-      NextSerial: 2,
-      SealedRoot: '',
-    },
-    founder: member({ Key: 's0', InviteID: '' }),
-  });
-  for (const [i, changes] of others.entries()) {
-    const invite = {
-      ID: `i${i}`,
-      Key: `invite${i}`,
-      Role: changes.Role ?? 'server',
-      Name: '',
-      Tags: {},
-      Uses: 1,
-      Used: [],
-      NeedsApproval: false,
-      CreatedAt: 0,
-      ExpiresAt: 2e12,
-      Revoked: false,
-    };
-    await group.keep({ type: 'mesh-invite', invite });
-    const joined = member({ Serial: 2 + i, InviteID: `i${i}`, ...changes });
-    const time = group.time.now();
-    await group.keep({
-      type: 'mesh-redeem',
-      inviteId: `i${i}`,
-      member: joined,
-      bury: null,
-      discoverySecret: null,
-      time,
-    });
-  }
-}
-
 t.test('only members of the mesh with the role server are taken in, and who left goes', async (t) => {
   const { group, s0 } = servers(4, 1);
   group.membership = { voters: ['s0'], learners: ['s3'] };
-  await foundMesh(group, [{ Key: 's1' }, { Key: 's2', Role: 'client' }]);
+  for (const command of meshCommands('s0', [{ Key: 's1' }, { Key: 's2', Role: 'client' }])) await group.keep(command);
   await group.time.advance(5_000);
   t.same(group.changes, ['remove s3', 'addLearner s1']);
   t.match((await s0.call('Operator.ServerWhy', {})).Servers, { length: 2 });

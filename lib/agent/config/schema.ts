@@ -99,7 +99,7 @@ export const AGENT_FIELDS: Fields = {
   autopilot: block({
     cleanup_dead_servers: flag,
     ...all('server_stabilization_time last_contact_threshold', duration),
-    ...all('max_trailing_logs min_quorum', integer),
+    ...all('max_trailing_logs min_quorum max_voters', integer),
     ...all('enable_redundancy_zones disable_upgrade_migration enable_custom_upgrades', flag),
   }),
   rpc: replaced('links between agents control their own flow'),

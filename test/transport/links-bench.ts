@@ -10,8 +10,9 @@ import type { Peers } from '../../lib/transport/peers.js';
 import type { Address } from '../../lib/transport/tcp.js';
 import { silentLog } from '../../lib/util/log.js';
 import { seededRandom } from '../../lib/util/random.js';
-import { TestRoster, testCertificate, verifyTestChain } from '../support/memory-mesh.js';
+import { testCertificate, verifyTestChain } from '../support/memory-mesh.js';
 import { eventually } from '../support/mesh-agent.js';
+import { OpenRoster } from '../support/open-roster.js';
 import { newIdentity } from '../support/testnet.js';
 
 // What links cost, over real UDP on loopback, between two processes: `node dist/test/transport/links-bench.js`.
@@ -23,13 +24,6 @@ const MESSAGE = new Uint8Array(64 * 1024);
 interface Place {
   key: NodeKey;
   addresses: Address[];
-}
-
-/** A roster that knows everybody: keys of other processes are not known before. */
-class OpenRoster extends TestRoster {
-  override find(): { name: string; role: 'server'; status: 'admitted' } {
-    return { name: 'any', role: 'server', status: 'admitted' };
-  }
 }
 
 async function member(): Promise<Peers> {

@@ -1,0 +1,177 @@
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import t, { type Test as TapTest } from 'tap';
+import type { LinkReport, NetReport } from '../../lib/structs/mesh.js';
+import { eventually } from '../support/mesh-agent.js';
+import { missingForLabs, Netlab } from '../support/netlab.js';
+import { openNetworkLab } from '../support/network-lab.js';
+
+// Links between real processes behind NATs: what link managers promise beyond what a network does.
+
+const skip = missingForLabs() ?? false;
+const PEER = fileURLToPath(new URL('./links-peer.js', import.meta.url));
+
+interface News {
+  event: 'ready' | 'up' | 'down';
+  key: string;
+  atMs: number;
+}
+
+class Member {
+  readonly news: News[] = [];
+  readonly child: ChildProcess;
+  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  #log = '';
+  #next = 1;
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    if (!child.stdout || !child.stderr) throw new Error('a member talks over pipes');
+    child.stderr.on('data', (chunk: Buffer) => {
+      this.#log = (this.#log + chunk).slice(-20_000);
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const message = JSON.parse(line) as News & { id?: number; value?: never; error?: string };
+      if (message.id === undefined) {
+        this.news.push({ ...message, atMs: performance.now() });
+        return;
+      }
+      const waiting = this.#waiting.get(message.id);
+      this.#waiting.delete(message.id);
+      if (message.error === undefined) waiting?.resolve(message.value as never);
+      else waiting?.reject(new Error(`${message.error}\n${this.#log}`));
+    });
+  }
+
+  get key(): string {
+    return this.news[0]?.key ?? '';
+  }
+
+  heard(event: News['event'], afterMs = 0): Promise<News> {
+    return eventually(
+      `${event}; it says: ${this.#log.slice(-1_500)}`,
+      () => this.news.find((one) => one.event === event && one.atMs >= afterMs),
+      30_000,
+    );
+  }
+
+  ask<T>(what: string, ...keys: string[]): Promise<T> {
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.child.stdin?.write(`${JSON.stringify({ id, do: what, keys })}\n`);
+    });
+  }
+
+  /** How old its link is, and by which way it goes. */
+  async link(): Promise<LinkReport | undefined> {
+    return (await this.ask<NetReport>('report')).Links[0];
+  }
+}
+
+type Lab = Awaited<ReturnType<typeof openNetworkLab>>;
+
+async function member(net: Lab, host: string, options: { host?: string; relay?: boolean } = {}): Promise<Member> {
+  const start = { bootstrap: net.bootstrap, relay: false, ...options };
+  const one = new Member(net.lab.spawn(host, process.execPath, ['--enable-source-maps', PEER, JSON.stringify(start)]));
+  await one.heard('ready');
+  return one;
+}
+
+/** Waits for a link that is younger than what happened to it; answers how long after that it stood. */
+async function healed(what: string, a: Member, b: Member, beganMs: number): Promise<number> {
+  await eventually(
+    `${what}: a new link`,
+    async () => {
+      const age = performance.now() - beganMs;
+      const [one, other] = await Promise.all([a.link(), b.link()]);
+      return (one && other && one.SinceMs < age && other.SinceMs < age) || undefined;
+    },
+    30_000,
+  );
+  await a.ask('call', b.key);
+  return performance.now() - beganMs;
+}
+
+function check(t: TapTest, what: string, ms: number, limitMs: number): void {
+  t.ok(ms <= limitMs, `${what}: ${Math.round(ms)} ms, at most ${limitMs}`);
+}
+
+t.test('links heal by themselves, and are given up in time', { skip, timeout: 180_000 }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'cone' }, B: { nat: 'cone' } } });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([member(net, 'homeA1'), member(net, 'homeB1')]);
+  const beganMs = performance.now();
+  await Promise.all([a.ask('keep', b.key), b.ask('keep', a.key)]);
+  await Promise.all([a.heard('up'), b.heard('up')]);
+  check(t, 'two homes are linked', performance.now() - beganMs, 10_000);
+
+  const changes: [string, () => Promise<void>][] = [
+    ['a router gets another public address', () => net.lab.setPublicAddress('A', 77)],
+    ['DHCP gives a host another address', () => net.lab.setAddress('homeB1', 98)],
+  ];
+  for (const [what, change] of changes) {
+    const changedMs = performance.now();
+    await change();
+    check(t, what, await healed(what, a, b, changedMs), 10_000);
+  }
+
+  const stoppedMs = performance.now();
+  b.child.kill('SIGSTOP');
+  const down = await a.heard('down', stoppedMs);
+  check(t, 'a stopped process is noticed', down.atMs - stoppedMs, 5_000);
+  await eventually('5 s to pass', () => performance.now() - down.atMs > 5_000 || undefined);
+  const continuedMs = performance.now();
+  b.child.kill('SIGCONT');
+  check(t, 'one that goes on is linked again', await healed('going on', a, b, continuedMs), 10_000);
+
+  const killedMs = performance.now();
+  b.child.kill('SIGKILL');
+  check(t, 'a killed process is noticed', (await a.heard('down', killedMs)).atMs - killedMs, 5_000);
+});
+
+t.test('a revoked member is out within 2 s, on the side that was told', { skip, timeout: 60_000 }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'cone' }, B: { nat: 'cone' } } });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([member(net, 'homeA1'), member(net, 'homeB1')]);
+  await b.ask('keep', a.key);
+  await Promise.all([a.heard('up'), b.heard('up')]);
+  const revokedMs = performance.now();
+  await a.ask('revoke', b.key);
+  const [there, here] = await Promise.all([b.heard('down', revokedMs), a.heard('down', revokedMs)]);
+  check(t, 'there', there.atMs - revokedMs, 2_000);
+  check(t, 'here', here.atMs - revokedMs, 2_000);
+  await eventually('5 s of tries', () => performance.now() - revokedMs > 5_000 || undefined);
+  t.notOk(
+    a.news.some(({ event, atMs }) => event === 'up' && atMs > revokedMs),
+    'it does not come in again',
+  );
+});
+
+t.test(
+  'two symmetric NATs are linked through a member that relays, and it is said',
+  { skip, timeout: 90_000 },
+  async (t) => {
+    const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'symmetric' }, B: { nat: 'symmetric' } } });
+    t.teardown(() => net.close());
+    const hub = await member(net, 'pub', { host: Netlab.publicAddress(8), relay: true });
+    const [a, b] = await Promise.all([member(net, 'homeA1'), member(net, 'homeB1')]);
+    await eventually(
+      'the hub to know that it is reachable',
+      async () => (await hub.ask<NetReport>('report')).Relays || undefined,
+    );
+    for (const one of [a, b]) await one.ask('keep', hub.key);
+    await Promise.all([a.heard('up'), b.heard('up')]);
+    const beganMs = performance.now();
+    await a.ask('call', b.key);
+    check(t, 'a call, its link included', performance.now() - beganMs, 15_000);
+    const { Links, Problems, Nat } = await a.ask<NetReport>('report');
+    t.equal(Nat, 'random');
+    t.match(
+      Links.find(({ To }) => To === b.key),
+      { Path: { Kind: 'relayed' } },
+    );
+    t.match(Problems.join(), /is reached through a relay/);
+  },
+);

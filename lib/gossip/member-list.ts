@@ -45,7 +45,9 @@ export function bucketAmong(key: NodeKey, buckets: number): number {
 
 /** A hash of what the member is said to be: the same at all who know the same. Suspicions pass by themselves and do not count. */
 function hashOf(record: MemberRecord): number {
-  let hash = Number.parseInt(record.key.slice(2, 10), 16) ^ Math.imul(record.incarnation | 0, 0x9e3779b1);
+  const { key, incarnation } = record;
+  let hash = Number.parseInt(key.slice(0, 8), 16) ^ Math.imul(Number.parseInt(key.slice(-8), 16), 0x85ebca77);
+  hash ^= Math.imul(incarnation | 0, 0x9e3779b1);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
@@ -130,7 +132,7 @@ export class MemberList {
    */
   mark(key: NodeKey, sign: 1 | -1): void {
     const bucket = bucketOf(key);
-    this.#hashes[bucket] = ((this.#hashes[bucket] as number) + sign * Number.parseInt(key.slice(8, 16), 16)) >>> 0;
+    this.#hashes[bucket] = ((this.#hashes[bucket] as number) + sign * Number.parseInt(key.slice(-8), 16)) >>> 0;
   }
 
   /** One hash for each of `buckets` (a power of two) equal parts of all keys: over those who are present, and the marks. */

@@ -100,6 +100,23 @@ t.test('one bootstrap node, run by hand, is DHT enough for homes behind NATs', {
   t.equal(await ended, 0, 'SIGINT ends it in order');
 });
 
+t.test('a relayed connection becomes direct by itself', { skip, buffered: true }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'cone' }, B: { nat: 'symmetric' } } });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([net.peer('homeA1'), net.peer('homeB1')]);
+  await a.listen();
+  await eventually('its kind of NAT', async () => (await b.report()).nat === 'random' || undefined);
+  const began = performance.now();
+  const found = await b.dial(a.key, { relays: [net.relay] });
+  t.comment(row('symmetric dials cone', found));
+  if (found.path.Kind === 'relayed') {
+    t.equal(found.path.Relay, net.relay);
+    const { path, atMs } = await b.event('path', began, 60_000);
+    t.comment(`direct after ${Math.round(atMs - began)} ms`);
+    t.equal(path?.Kind, 'direct');
+  }
+});
+
 t.test('where UDP is blocked it is said, and the local network still works', { skip, buffered: true }, async (t) => {
   const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'blocked', hosts: 2 }, B: { nat: 'cone' } } });
   t.teardown(() => net.close());

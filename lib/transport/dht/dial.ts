@@ -1,3 +1,5 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import type { ConnectOptions, KeyPair, SecretStream } from 'hyperdht';
 import { MeshError } from '../../structs/errors.js';
 import type { NodeKey } from '../../structs/mesh.js';
@@ -160,6 +162,11 @@ class Dial {
   #tryAddress(address: Address): void {
     const way = formatAddress(address);
     if (this.#settled || this.#tried.has(way) || this.#tried.size >= ADDRESSES_MAX) return;
+    if (isIP(address.host) === 0) {
+      this.#tried.add(way);
+      this.#tryName(address, way);
+      return;
+    }
     if (!isUsable(address) || this.#context.isOwn(address)) return;
     this.#tried.add(way);
     this.#pings++;
@@ -167,13 +174,31 @@ class Dial {
     this.#context.node.ping({ host: address.host, port: address.port }).then(
       () => {
         this.#pings--;
-        const delayMs = this.#answered++ * NEXT_ADDRESS_MS + (this.#isSuspect(way) ? SUSPECT_DELAY_MS : 0);
+        const others = this.#context.hasDht || this.#tried.size > 1;
+        const waitMs = others && this.#isSuspect(way) ? SUSPECT_DELAY_MS : 0;
+        const delayMs = this.#answered++ * NEXT_ADDRESS_MS + waitMs;
         const relayAddresses = [{ host: address.host, port: address.port }];
         this.#later(delayMs, () => this.#attempt(way, { relayAddresses, holepunch: () => false }));
       },
       () => {
         this.#pings--;
         this.#failed({ way, why: 'no answer' });
+      },
+    );
+  }
+
+  /** Whoever has a changing address at home often has a name for it. */
+  #tryName({ host, port }: Address, way: string): void {
+    this.#pings++;
+    lookup(host, { family: 4 }).then(
+      (found) => {
+        this.#pings--;
+        this.#tryAddress({ host: found.address, port });
+        this.#giveUpIfIdle();
+      },
+      () => {
+        this.#pings--;
+        this.#failed({ way, why: 'the name is not known' });
       },
     );
   }
@@ -235,6 +260,7 @@ class Dial {
   }
 
   #giveUpIfIdle(): void {
+    if (this.#settled) return;
     if (this.#streams.size === 0 && this.#timers.size === 0 && this.#pings === 0) this.#giveUp();
   }
 
@@ -252,7 +278,7 @@ class Dial {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       then();
-      if (!this.#settled) this.#giveUpIfIdle();
+      this.#giveUpIfIdle();
     }, ms);
     this.#timers.add(timer);
   }

@@ -46,6 +46,7 @@ export class DhtNetwork implements Network {
   readonly #node: DhtNode;
   readonly #log: Log;
   readonly #random: Random;
+  readonly #hasDht: boolean;
   readonly #keyPairOf: (as: { seed: Uint8Array }) => KeyPair;
   readonly #reach: Reach;
   readonly #dialler: Dialler;
@@ -72,6 +73,7 @@ export class DhtNetwork implements Network {
     this.#log = options.log;
     this.#random = options.random;
     this.#keyPairOf = options.keyPairOf;
+    this.#hasDht = options.bootstrap === 'public' || options.bootstrap.length > 0;
     const bootstrap = options.bootstrap === 'public' ? [] : options.bootstrap.filter(({ host }) => isIPv4(host));
     const { host, advertise, log } = options;
     this.#reach = new Reach({ node, bootstrap, host, advertise, log });
@@ -79,7 +81,7 @@ export class DhtNetwork implements Network {
       node,
       sightings: this.#sightings,
       guides: this.#guides,
-      hasDht: options.bootstrap === 'public' || options.bootstrap.length > 0,
+      hasDht: this.#hasDht,
       isOwn: (address) => this.#reach.isOwn(address),
       report: () => this.report(),
       keyPair: (as) => this.#keyPairOf(as),
@@ -123,33 +125,38 @@ export class DhtNetwork implements Network {
     const seeker: Seeker = { topics, ...options };
     this.#seekers.add(seeker);
     this.#tellMdns();
-    const found = discoverTopics(topics, {
-      node: this.#node,
-      keyPair: this.#node.defaultKeyPair,
-      server: () => this.#server,
-      announce: options.announce,
-      onFound: (key, guides) => {
-        this.#guides.add(key, guides, performance.now());
-        options.onFound({ key, addresses: [], source: 'topic' });
-      },
-      random: this.#random,
-      log: this.#log.child('topics'),
-    });
-    found.catch((error: Error) => this.#log.error('topics cannot be looked up', { error: error.message }));
+    const found = this.#hasDht ? this.#lookUp(seeker) : Promise.resolve(undefined);
     const discovery: Discovery = {
       refresh: async () => {
         this.#mdns?.ask();
-        await (await found).refresh();
+        await (await found)?.refresh();
       },
       close: async () => {
         if (!this.#discoveries.delete(discovery)) return;
         this.#seekers.delete(seeker);
         this.#tellMdns();
-        await (await found).close();
+        await (await found)?.close();
       },
     };
     this.#discoveries.add(discovery);
     return discovery;
+  }
+
+  #lookUp({ topics, announce, onFound }: Seeker): Promise<Discovery> {
+    const found = discoverTopics(topics, {
+      node: this.#node,
+      keyPair: this.#node.defaultKeyPair,
+      server: () => this.#server,
+      announce,
+      onFound: (key, guides) => {
+        this.#guides.add(key, guides, performance.now());
+        onFound({ key, addresses: [], source: 'topic' });
+      },
+      random: this.#random,
+      log: this.#log.child('topics'),
+    });
+    found.catch((error: Error) => this.#log.error('topics cannot be looked up', { error: error.message }));
+    return found;
   }
 
   report(): NatReport {

@@ -8,6 +8,9 @@ import type { Address } from '../../../lib/transport/tcp.js';
 import { eventually } from '../../support/mesh-agent.js';
 import { newIdentity, openTestnet, type Testnet } from '../../support/testnet.js';
 
+// Some of them mostly wait.
+t.jobs = 5;
+
 /** Nobody answers there, and nobody says so. */
 const SILENT: Address = { host: '127.255.255.250', port: 9 };
 
@@ -83,24 +86,28 @@ t.test('a connection carries megabytes both ways, with back-pressure, and its en
   await eventually('the other end to hear of it', () => far.stream.closed || undefined);
 });
 
-t.test('a key that is not admitted gets no stream, and one that is admitted later does', async (t) => {
-  const net = await testnet(t);
-  const a = await net.open({ bootstrap: [] });
-  const b = await net.open({ bootstrap: [] });
-  const members = new Set<string>();
-  const taken = await listening(a, async (key) => {
-    if (key === 'never') throw new Error('unreachable');
-    return members.has(key);
-  });
-  const dial = { addresses: [addressOf(a)], timeoutMs: 700 };
-  await t.rejects(b.dial(a.key, dial), { code: 'E_TIMEOUT', message: /cannot be reached/ });
-  t.equal(taken.length, 0);
-  members.add(b.key);
-  await b.dial(a.key, { addresses: [addressOf(a)] });
-  await eventually('the connection', () => taken[0]);
-});
+t.test(
+  'a key that is not admitted gets no stream, and one that is admitted later does',
+  { buffered: true },
+  async (t) => {
+    const net = await testnet(t);
+    const a = await net.open({ bootstrap: [] });
+    const b = await net.open({ bootstrap: [] });
+    const members = new Set<string>();
+    const taken = await listening(a, async (key) => {
+      if (key === 'never') throw new Error('unreachable');
+      return members.has(key);
+    });
+    const dial = { addresses: [addressOf(a)], timeoutMs: 700 };
+    await t.rejects(b.dial(a.key, dial), { code: 'E_TIMEOUT', message: /cannot be reached/ });
+    t.equal(taken.length, 0);
+    members.add(b.key);
+    await b.dial(a.key, { addresses: [addressOf(a)] });
+    await eventually('the connection', () => taken[0]);
+  },
+);
 
-t.test('an admission that throws refuses', async (t) => {
+t.test('an admission that throws refuses', { buffered: true }, async (t) => {
   const net = await testnet(t);
   const a = await net.open({ bootstrap: [] });
   const b = await net.open({ bootstrap: [] });
@@ -136,7 +143,7 @@ t.test('without a DHT an address leads to a member at once, among dead and forei
   t.ok(performance.now() - began < 2_000, `took ${Math.round(performance.now() - began)} ms`);
 });
 
-t.test('a dead bootstrap node delays neither listening nor a dial by address', async (t) => {
+t.test('a dead bootstrap node delays neither listening nor a dial by address', { buffered: true }, async (t) => {
   const net = await testnet(t);
   const began = performance.now();
   const a = await net.open({ bootstrap: [SILENT] });
@@ -148,7 +155,7 @@ t.test('a dead bootstrap node delays neither listening nor a dial by address', a
   t.equal(b.report().dhtReachable, false);
 });
 
-t.test('who cannot be reached is told with what was tried', async (t) => {
+t.test('who cannot be reached is told with what was tried', { buffered: true }, async (t) => {
   const net = await testnet(t);
   const b = await net.open({ bootstrap: [] });
   const { publicKey } = await newIdentity();
@@ -159,6 +166,17 @@ t.test('who cannot be reached is told with what was tried', async (t) => {
   });
   await t.rejects(b.dial(publicKey, { addresses: [SILENT] }), { code: 'E_TIMEOUT', message: new RegExp(address) });
   await t.rejects(b.dial(b.key), { code: 'E_BAD_REQUEST', message: /this node itself/ });
+});
+
+t.test('a name leads to a member like an address', async (t) => {
+  const net = await testnet(t);
+  const a = await net.open({ bootstrap: [] });
+  const b = await net.open({ bootstrap: [] });
+  await listening(a);
+  const { port } = addressOf(a);
+  t.equal((await b.dial(a.key, { addresses: [{ host: 'localhost', port }] })).remoteKey, a.key);
+  const unknown = { addresses: [{ host: 'nowhere.invalid', port }], timeoutMs: 1_000 };
+  await t.rejects(b.dial(a.key, unknown), { code: 'E_TIMEOUT', message: /cannot be reached/ });
 });
 
 t.test('a dial ends at once when it is called off', async (t) => {
@@ -211,6 +229,57 @@ t.test('several see this node, so it knows how it is reached', async (t) => {
   t.same(report.publicAddress, addressOf(a));
   const advertised = await net.open({ advertise: [{ host: '5.5.5.5', port: 7 }] });
   t.same(addressOf(advertised), { host: '5.5.5.5', port: 7 });
+});
+
+t.test(
+  'a node that relays tells by the first bytes who wants to be relayed, and lets only members',
+  { buffered: true },
+  async (t) => {
+    const net = await testnet(t);
+    const a = await net.open();
+    const b = await net.open();
+    const taken = await listening(a);
+    await a.serveRelay((key) => key !== b.key);
+    const dial = { addresses: [addressOf(a)] };
+    const wish = Buffer.concat([Buffer.from([0, 1, 1, 11]), Buffer.from('blind-relay'), Buffer.alloc(40)]);
+    const refused = await b.dial(a.key, dial);
+    refused.stream.write(wish);
+    await eventually('the refusal', () => refused.stream.closed || undefined);
+    t.equal(taken.length, 0, 'it is no connection for anybody');
+    const plain = await b.dial(a.key, dial);
+    plain.stream.write('hello');
+    const far = await eventually('the connection', () => taken[0]);
+    t.equal(await said(far), 'hello', 'what was read to find out is not lost');
+    await b.dial(a.key, dial);
+    await eventually('one that says nothing', () => taken[1]);
+  },
+);
+
+t.test('what was open without a word lets other ways go first, and is still tried', async (t) => {
+  const net = await testnet(t);
+  const a = await net.open();
+  const b = await net.open();
+  await listening(a);
+  const dial = { addresses: [addressOf(a)] };
+  (await b.dial(a.key, dial)).stream.destroy();
+  const again = await b.dial(a.key, dial);
+  t.equal(again.remoteKey, a.key);
+  const alone = await net.open({ bootstrap: [] });
+  (await alone.dial(a.key, dial)).stream.destroy();
+  const began = performance.now();
+  await alone.dial(a.key, dial);
+  t.ok(performance.now() - began < 900, 'where there is no other way, it is not waited for');
+});
+
+t.test('what is under way ends with the network', async (t) => {
+  const net = await testnet(t);
+  const a = await net.open();
+  const { publicKey } = await newIdentity();
+  const dialling = a.dial(publicKey, { addresses: [SILENT] });
+  const failed = t.rejects(dialling, { code: 'E_TIMEOUT', message: 'the network is closed' });
+  await a.close();
+  await failed;
+  await t.rejects(a.dial(publicKey), { code: 'E_TIMEOUT', message: 'the network is closed' });
 });
 
 t.test('a taken port is named, and a chosen one is kept', async (t) => {

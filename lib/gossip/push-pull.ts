@@ -35,9 +35,10 @@ function syncSoon(state: GossipState, now: Millis): void {
   state.syncAt = Math.min(state.syncAt, now + state.jitter(state.syncIntervalMs));
 }
 
-/** Begins an exchange. */
+/** Begins an exchange. One that may not know of this member hears of it at once, and can pass it on meanwhile. */
 export function startSync(state: GossipState, to: NodeKey): void {
-  state.send(to, [{ type: 'digest', hashes: state.members.digest(bucketCount(state.members.present)) }]);
+  const digest: DigestMessage = { type: 'digest', hashes: state.members.digest(bucketCount(state.members.present)) };
+  state.send(to, state.members.get(to) || state.leaving ? [digest] : [digest, state.ownAlive()]);
 }
 
 export function stepDigest(state: GossipState, from: NodeKey, { hashes }: DigestMessage, now: Millis): void {

@@ -36,7 +36,7 @@ import { GossipState } from './state.js';
 /** What happens to the machine. */
 export type GossipEvent =
   | { readonly type: 'datagram'; readonly from: NodeKey; readonly data: Uint8Array }
-  /** These are members by the roster's word: exchange what is known with those that are not met yet. */
+  /** These are members by the roster's word: those that are not met soon are asked for. */
   | { readonly type: 'join'; readonly keys: readonly NodeKey[] }
   /** A link to this member came up: if it is a stranger or believed gone, now is the time to compare. */
   | { readonly type: 'linked'; readonly key: NodeKey }
@@ -134,7 +134,8 @@ export class Gossip {
         break;
       case 'join':
         for (const key of event.keys) if (!state.members.get(key)) state.candidates.add(key);
-        this.#askCandidates();
+        // Not at once: a link that comes up meanwhile is a better way than one that has to be made for this.
+        this.#reconnectAt = Math.min(this.#reconnectAt, now + state.config.probeIntervalMs);
         break;
       case 'linked':
         if (state.members.get(event.key)?.state !== 'alive' && state.mayTell(event.key, now))

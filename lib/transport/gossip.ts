@@ -95,6 +95,7 @@ class RunningGossip implements MeshGossip {
     });
     roster.onChange(() => this.#followRoster());
     this.#followRoster();
+    for (const { key } of peers.linked()) this.#step({ type: 'linked', key });
     this.#lookLater();
   }
 

@@ -339,8 +339,14 @@ t.test('a comparison costs one packet when nothing differs, and is answered in p
   t.equal(same.present, 401);
 
   const empty = new Solo(0);
-  empty.do({ type: 'join', keys: [keyOf(1)] });
-  const [question] = empty.said();
+  empty.do({ type: 'linked', key: keyOf(1) });
+  const said = empty.said();
+  t.match(
+    said.map(({ message }) => message.type),
+    ['digest', 'alive'],
+    'a newcomer says who it is in the same packet',
+  );
+  const [question] = said;
   if (question) full.hear(500, question.message);
   const parts = full.saidOf('state');
   t.ok(parts.length > 1);
@@ -355,6 +361,21 @@ t.test('a comparison costs one packet when nothing differs, and is answered in p
     empty.saidOf('state').some(({ message }) => message.entries.some(({ key }) => key === keyOf(0))),
     'and it is asked who it is',
   );
+});
+
+t.test('members by the roster’s word are asked for, a few at a time, until they are met', async (t) => {
+  const solo = new Solo(0);
+  solo.do({ type: 'join', keys: [1, 2, 3, 4, 5].map(keyOf) });
+  t.strictSame(solo.said(), [], 'not at once: links come first');
+  solo.pass(700);
+  t.equal(solo.saidOf('digest').length, 3);
+  solo.pass(20_000);
+  t.strictSame(new Set(solo.saidOf('digest').map(({ to }) => to)), new Set([1, 2, 3, 4, 5]));
+  for (const index of [1, 2, 3, 4, 5]) solo.hear(index, alive(index, 1));
+  solo.said();
+  solo.pass(2_000, answering(solo, []));
+  const asked = solo.said().filter(({ message }) => message.type === 'alive' && message.key === keyOf(0));
+  t.strictSame(asked, [], 'nobody is a stranger any more');
 });
 
 t.test('what another believes dead gets the time to refute it here', async (t) => {

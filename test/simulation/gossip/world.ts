@@ -59,6 +59,9 @@ export class SimNode {
   }
 }
 
+/** To how many of the members that it knows by their keys a machine is linked. */
+const LINKS = 3;
+
 /** A socket's buffer: a stalled process loses what does not fit. */
 const INBOX_MAX = 2_000;
 
@@ -141,8 +144,10 @@ export class GossipWorld {
     node.inbox = [];
     node.wakeAt = Number.POSITIVE_INFINITY;
     node.isolated = false;
-    const keys = (options.seeds ?? []).map(({ key }) => key);
+    const keys = (options.seeds ?? []).map(({ key }) => key).filter((key) => key !== node.key);
     if (keys.length > 0) node.gossip.step({ type: 'join', keys }, this.now);
+    // Links to some of them stand a moment later.
+    for (const key of keys.slice(0, LINKS)) node.gossip.step({ type: 'linked', key }, this.now);
     this.#after(node);
   }
 

@@ -51,6 +51,8 @@ export class Heartbeat {
   /** How often the other side wants to be asked at most. */
   #askedEveryMs = 0;
   readonly #samples: number[] = [];
+  /** The shortest round trip so far: what the way itself takes, without what waits on it. 0 before the first. */
+  bestRttMs = 0;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -81,7 +83,9 @@ export class Heartbeat {
     if (typeof wishMs === 'number' && wishMs >= 0) this.#askedEveryMs = Math.min(wishMs, ASKED_EVERY_MAX_MS);
     if (this.#answered || id !== this.#pingId) return;
     this.#answered = true;
-    this.#samples.push(this.#options.clock.monotonicMs() - this.#pingedAtMs);
+    const rttMs = this.#options.clock.monotonicMs() - this.#pingedAtMs;
+    this.bestRttMs = this.#samples.length === 0 ? rttMs : Math.min(this.bestRttMs, rttMs);
+    this.#samples.push(rttMs);
     if (this.#samples.length > SAMPLES) this.#samples.shift();
   }
 

@@ -111,7 +111,7 @@ class SocketLink implements Link {
   readonly #pending = new Map<number, Pending>();
   readonly #serving = new Map<number, AbortController>();
   readonly #streams = new Map<number, LinkStream>();
-  readonly #outlet = new Outlet();
+  readonly #outlet = new Outlet(() => this.#heartbeat.bestRttMs);
   readonly #heartbeat: Heartbeat;
   #nextId: number;
   #closed = false;

@@ -114,6 +114,7 @@ async function parent(other: ChildProcess): Promise<void> {
   const idle = await pings(peers, server.key);
   say(`RPC on control, idle: p50 ${quantile(idle, 0.5)} ms, p99 ${quantile(idle, 0.99)} ms (${idle.length} calls)`);
 
+  await idleLinks(peers, other);
   const stream = peers.caller(server.key).stream('Allocations.Exec', { AllocID: '', Task: '', Cmd: [], Tty: false });
   stream.on('error', () => {});
   let bytes = 0;
@@ -130,8 +131,9 @@ async function parent(other: ChildProcess): Promise<void> {
   );
   say(`bulk beside it: ${megabytes.toFixed(0)} MB/s`);
   stream.destroy();
+}
 
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+async function idleLinks(peers: Peers, other: ChildProcess): Promise<void> {
   globalThis.gc?.();
   const before = process.memoryUsage().rss;
   other.send(place(peers));

@@ -1,5 +1,5 @@
 import { MeshError } from '../structs/errors.js';
-import type { CertificateChain, MeshInfo, NodeKey, Tombstone } from '../structs/mesh.js';
+import type { CertificateChain, CertificateClaims, MeshInfo, NodeKey, Tombstone } from '../structs/mesh.js';
 import type { RosterReply } from '../structs/rpc-mesh.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
@@ -29,6 +29,11 @@ export interface MemberRoster extends Roster {
   own(): OwnCertificate;
   /** What the servers say now: replaces what they said before. The own certificate is taken when it is newer. */
   update(reply: Omit<RosterReply, 'Chain'> & { Chain?: CertificateChain }): void;
+  /**
+   * A key that nobody has told of has proven itself, by its certificates, to be a server of this mesh: it counts as one until
+   * the servers are heard of again.
+   */
+  vouch(claims: CertificateClaims): void;
   /** Takes a renewed certificate; throws E_PERMISSION_DENIED for one that is not this agent's. */
   renew(chain: CertificateChain): void;
   /** Checks the certificates that a linked peer has shown for its key. */
@@ -155,6 +160,15 @@ export function createRoster(options: RosterOptions): MemberRoster {
     },
     onChange(listener) {
       listeners.add(listener);
+    },
+    vouch({ Key, Name, Role }) {
+      if (isBuried(Key) || members.has(Key)) return;
+      members.set(Key, { Key, Name, Role, Status: 'admitted' });
+      log.warn('a server is taken at its certificate’s word: none of those that were known is there', {
+        name: Name,
+        key: Key,
+      });
+      changed();
     },
     bury(list) {
       const read = verified(list.filter((one) => !tombstones.has(one?.Key)));

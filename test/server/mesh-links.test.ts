@@ -27,6 +27,8 @@ function linksOf(t: Test, world: MeshWorld, identity: SigningKey, roster: Member
     roster,
     certificate: () => roster.own(),
     verify: (key, chain) => roster.verify(key, chain),
+    vouch: (claims) => roster.vouch(claims),
+    topics: () => roster.info().DiscoverySecrets.map((secret) => Buffer.from(secret, 'hex')),
     handlers: { ...handlers, ...tombstoneHandlers(roster) },
     streamHandlers: {},
     relay: false,
@@ -46,13 +48,14 @@ function linksOf(t: Test, world: MeshWorld, identity: SigningKey, roster: Member
   return peers;
 }
 
-/** A client that joined, and is not linked yet. */
-async function joined(t: Test) {
+/** A client that joined, and is not linked yet; before anybody is linked `later` happens. */
+async function joined<T>(t: Test, later?: (world: MeshWorld) => Promise<T>) {
   const world = await createMeshWorld(t);
   const identity = newKey();
   const { membership } = await world.join(await world.invite(), { identity });
   const home = openMeshHome(null);
   saveMembership(home, membership);
+  const happened = await later?.(world);
   const roster = createRoster({ home, key: identity.publicKey, now: world.time.now, log: silentLog });
   const { founder } = world;
   const server = linksOf(t, world, founder.identity, founder.roster, founder.server.handlers);
@@ -71,7 +74,7 @@ async function joined(t: Test) {
     t.teardown(followRoster({ roster, servers, clock, random: seededRandom(5), log: silentLog }));
   };
   t.teardown(() => roster.close());
-  return { ...world, identity, roster, client, server, servers, link };
+  return { ...world, identity, roster, client, server, servers, link, happened: happened as T };
 }
 
 t.test(
@@ -103,4 +106,33 @@ t.test('who is put out loses its links within two seconds, and gets no others', 
   const again = client.caller(founder.identity.publicKey).call('Mesh.Info', {}, { timeoutMs: 500 });
   await t.rejects(again, { code: 'E_TIMEOUT' });
   t.ok(roster.own(), 'it still knows who it was');
+});
+
+t.test('a machine that was away while all servers were replaced finds the new ones by what they prove', async (t) => {
+  const key = newKey();
+  const world = await joined(t, async ({ serve, join, invite }) => {
+    const text = await invite({ Role: 'server' });
+    return serve(await join(text, { identity: key, name: 'nuc' }), key);
+  });
+  const { founder, server, roster, client, link, memory, time, happened: second } = world;
+  founder.consensus.lead(false);
+  await server.close();
+  memory.powerOff(founder.identity.publicKey);
+  second.consensus.lead(true);
+  await time.advance(0);
+  const stranger = newKey();
+  const passer = memory.join(stranger);
+  await passer.listen({ admit: () => true, onConnection: ({ stream }) => stream.resume() });
+  const topics = roster.info().DiscoverySecrets.map((secret) => Buffer.from(secret, 'hex'));
+  passer.discover(topics, { announce: true, onFound: () => {} });
+  t.equal(roster.find(key.publicKey), undefined, 'nobody has told it');
+  const links = linksOf(t, world, key, second.roster, second.server.handlers);
+  await links.start();
+  await link();
+  await eventually('the new server to be linked', () =>
+    client.linked().some((peer) => peer.key === key.publicKey) ? true : undefined,
+  );
+  t.match(roster.find(key.publicKey), { name: 'nuc', role: 'server', status: 'admitted' });
+  t.equal(roster.find(stranger.publicKey), undefined, 'who only knows the topic is nobody');
+  await passer.close();
 });

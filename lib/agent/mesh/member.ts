@@ -67,6 +67,7 @@ export async function openMember(options: MemberOptions): Promise<Member> {
     roster,
     certificate: () => roster.own(),
     verify: (key, chain) => roster.verify(key, chain),
+    vouch: (claims) => roster.vouch(claims),
     ...options.served,
     ...(options.onJoin ? { onJoin: options.onJoin } : {}),
     topics: () => topicsOf(roster),

@@ -36,13 +36,18 @@ export class Greeter {
   }
 
   /** Resolves once both sides have proven themselves; rejects with the reason why not, and the connection is closed then. */
-  greet(connection: Connection, link: LinkKind, timeoutMs: number): Promise<Greeted> {
+  greet(
+    connection: Connection,
+    link: LinkKind,
+    timeoutMs: number,
+    check = (chain: CertificateChain) => this.check(connection.remoteKey, chain),
+  ): Promise<Greeted> {
     return shakeHands({
       connection,
       clock: this.#options.clock,
       hello: this.#hello(link),
       timeoutMs,
-      check: ({ chain }) => this.check(connection.remoteKey, chain),
+      check: ({ chain }) => check(chain),
     });
   }
 
@@ -60,6 +65,17 @@ export class Greeter {
       return err(`${claims.Name} shows a certificate as ${claims.Role}, and is ${member.role}`);
     }
     return ok(claims);
+  }
+
+  /** What a chain says of a key that nobody has told of, if it proves it to be a server of this mesh, today. */
+  serverOf(key: NodeKey, chain: CertificateChain): Result<CertificateClaims, string> {
+    const { verify, roster, clock } = this.#options;
+    const verified = verify(key, chain);
+    if (!verified.ok) return err(verified.error.message);
+    const { claims } = verified.value;
+    if (claims.Mesh !== roster.mesh) return err('the certificate is for another mesh');
+    if (claims.Role !== 'server' || !claims.Issuer) return err(`${claims.Name} is no server`);
+    return clock.now() > claims.NotAfter ? err(`the certificate of ${claims.Name} has ended`) : ok(claims);
   }
 
   #hello(link: LinkKind): Hello {

@@ -38,6 +38,8 @@ export interface PeersOptions {
   readonly onJoin?: (connection: Connection) => void;
   /** Discovery topics of the day (32 bytes each); absent = members are found by key and address only. */
   readonly topics?: () => readonly Uint8Array[];
+  /** Takes an unknown key for a server that has proven itself to be one, while none is known to be there; absent = nobody is. */
+  readonly vouch?: (claims: CertificateClaims) => void;
   /** Lets other members' traffic pass through here when this machine is reachable by everybody. */
   readonly relay: boolean;
   readonly addressBook: AddressBook;

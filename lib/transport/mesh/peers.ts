@@ -18,6 +18,7 @@ import type { PeersOptions } from './options.js';
 import { LARGE_ANSWER_BYTES, ParkedAnswers } from './parking.js';
 import { linkReport, netReport } from './report.js';
 import { Router } from './router.js';
+import { Strangers } from './strangers.js';
 import { Watch } from './watch.js';
 
 /** A link that nobody used for so long is closed by the side that dialled it. */
@@ -48,6 +49,7 @@ class MeshPeers implements Peers {
   readonly #parked: ParkedAnswers;
   readonly #router: Router;
   readonly #door: Door;
+  readonly #strangers: Strangers;
   readonly #greeter: Greeter;
   readonly #watch: Watch;
   readonly #listeners: LinkListener[] = [];
@@ -96,6 +98,19 @@ class MeshPeers implements Peers {
         else connection.stream.destroy();
       },
       ownKeySeen: () => this.#sawOwnKey(),
+    });
+    this.#strangers = new Strangers({
+      network: options.network,
+      greeter: this.#greeter,
+      clock,
+      notices: this.#notices,
+      vouch: (claims) => options.vouch?.(claims),
+      isLost: () =>
+        !this.#closed &&
+        options.vouch !== undefined &&
+        this.#options.certificate().claims.Role !== 'server' &&
+        !this.#controls().some(({ claims }) => claims.Role === 'server'),
+      met: (greeted) => this.#take(greeted, 'control'),
     });
     this.#watch = new Watch({
       clock,
@@ -387,8 +402,12 @@ class MeshPeers implements Peers {
     this.#discovery = network.discover(wanted, { announce: true, onFound: (found) => this.#found(found) });
   }
 
-  #found({ key, addresses }: Sighting): void {
-    if (this.#closed || this.#options.roster.find(key)?.status !== 'admitted') return;
+  #found(sighting: Sighting): void {
+    const { key, addresses } = sighting;
+    const status = this.#options.roster.find(key)?.status;
+    if (this.#closed || key === this.key) return;
+    if (status === undefined) this.#strangers.consider(sighting);
+    if (status !== 'admitted') return;
     this.learn(key, addresses);
     const member = this.#members.get(key);
     if (member && !member.lanes.control.live) member.lanes.control.retryNow();

@@ -102,6 +102,7 @@ declare module 'hyperdht' {
     fullyBootstrapped(): Promise<void>;
     address(): HostPort | null;
     localAddress(): HostPort | null;
+    addNode(node: HostPort): void;
     toArray(options?: { limit?: number }): HostPort[];
     /** `to` is this node as the other one sees it. */
     ping(to: HostPort, options?: { retry?: boolean }): Promise<{ from: HostPort; to: HostPort }>;

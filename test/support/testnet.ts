@@ -15,6 +15,8 @@ export interface Testnet {
   readonly bootstrap: readonly Address[];
   /** A member's network; closed with the testnet. */
   open(options?: Partial<DhtNetworkOptions>): Promise<Network>;
+  /** Ends one of the DHT's own nodes. */
+  stop(node: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -52,6 +54,7 @@ export async function openTestnet(): Promise<Testnet> {
       networks.push(network);
       return network;
     },
+    stop: async (node) => nodes[node]?.destroy({ force: true }),
     async close() {
       await Promise.all(networks.map((network) => network.close()));
       await Promise.all(nodes.map((node) => node.destroy({ force: true })));

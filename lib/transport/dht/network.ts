@@ -17,6 +17,7 @@ import type {
 } from '../network.js';
 import type { Address } from '../tcp.js';
 import { Dialler } from './dial.js';
+import { type KeptNodes, keepNodes } from './kept-nodes.js';
 import { listen } from './listen.js';
 import { type Mdns, openMdns } from './mdns.js';
 import type { DhtNode } from './node.js';
@@ -49,6 +50,7 @@ export class DhtNetwork implements Network {
   readonly #hasDht: boolean;
   readonly #keyPairOf: (as: { seed: Uint8Array }) => KeyPair;
   readonly #reach: Reach;
+  readonly #kept: KeptNodes;
   readonly #dialler: Dialler;
   readonly #sightings = new Sightings();
   readonly #guides = new Sightings();
@@ -77,6 +79,7 @@ export class DhtNetwork implements Network {
     const bootstrap = options.bootstrap === 'public' ? [] : options.bootstrap.filter(({ host }) => isIPv4(host));
     const { host, advertise, log } = options;
     this.#reach = new Reach({ node, bootstrap, host, advertise, log });
+    this.#kept = keepNodes(node, this.#hasDht ? options.folder : null, log);
     this.#dialler = new Dialler({
       node,
       sightings: this.#sightings,
@@ -90,10 +93,10 @@ export class DhtNetwork implements Network {
     this.#watch = watchMachine((why) => this.#changed(why));
     this.#timer = setInterval(() => void this.#renew(), REFRESH_MS);
     this.#timer.unref();
-    void this.#reach.look();
+    void this.#look();
     // By then it knows more nodes to ask.
     void node.fullyBootstrapped().then(
-      () => this.#reach.look(),
+      () => this.#look(),
       () => {},
     );
   }
@@ -183,6 +186,7 @@ export class DhtNetwork implements Network {
     this.#dialler.close();
     clearInterval(this.#timer);
     this.#watch.stop();
+    this.#kept.save(true);
     const left = this.#leave();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -231,7 +235,21 @@ export class DhtNetwork implements Network {
     this.#server?.refresh();
     // Nothing is known of a DHT that was out of reach at the start, and hyperdht asks again every 40 seconds only.
     if (this.#node.toArray({ limit: 1 }).length === 0) this.#node.refresh();
-    await this.#reach.look().catch((error: Error) => this.#log.debug('could not look', { error: error.message }));
+    await this.#look();
+  }
+
+  async #look(): Promise<void> {
+    try {
+      await this.#reach.look();
+      if (this.#closed) return;
+      if (this.report().dhtReachable) this.#kept.save();
+      else if (this.#kept.recall()) {
+        this.#node.refresh();
+        await this.#reach.look();
+      }
+    } catch (error) {
+      this.#log.debug('could not look around', { error: (error as Error).message });
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { ERRORS, type ErrorCode, MeshError } from '../structs/errors.js';
+import { MeshError } from '../structs/errors.js';
 import { type MeshClock, systemClock } from './clock.js';
 import {
   commonVersion,
@@ -12,13 +12,13 @@ import {
   relabelFrame,
 } from './frame.js';
 import { CALM, Heartbeat, type Pace } from './heartbeat.js';
+import { bodyError, errorBody, Serving } from './link-serving.js';
 import { LinkStream, Outlet } from './link-stream.js';
 import { unknownMethod } from './local.js';
 import type { RpcCaller, RpcContext, RpcHandlers, RpcStreamHandlers } from './rpc.js';
 
-/** Calls and streams of the other side that are served at a time; blocking queries are among them. */
-const SERVING_MAX = 1_024;
-const STREAMS_MAX = 1_024;
+/** Streams of both sides at a time. */
+const STREAMS_MAX = 256;
 /** Bytes that wait to be sent, as a multiple of the largest frame: beyond it the other side does not read. */
 const UNSENT_MAX_FRAMES = 2;
 /** Datagrams are dropped above this rather than queued: they would come too late. */
@@ -109,7 +109,7 @@ class SocketLink implements Link {
   readonly #limitBytes: number;
   readonly #reader: FrameReader;
   readonly #pending = new Map<number, Pending>();
-  readonly #serving = new Map<number, AbortController>();
+  readonly #serving = new Serving();
   readonly #streams = new Map<number, LinkStream>();
   readonly #outlet = new Outlet(() => this.#heartbeat.bestRttMs);
   readonly #heartbeat: Heartbeat;
@@ -173,10 +173,9 @@ class SocketLink implements Link {
     this.#socket.destroy();
     const error = new MeshError('E_TIMEOUT', `the link was lost: ${reason}`);
     for (const { reject } of this.#pending.values()) reject(error);
-    for (const controller of this.#serving.values()) controller.abort();
+    this.#serving.cancelAll();
     for (const stream of this.#streams.values()) stream.destroy(error);
     this.#pending.clear();
-    this.#serving.clear();
     this.#options.onClose?.(reason);
   }
 
@@ -305,26 +304,25 @@ class SocketLink implements Link {
     return busy ? new MeshError('E_TOO_MANY', 'too many calls are under way on this link; retry later') : undefined;
   }
 
-  async #serveCall(id: number, body: Record<string, unknown>): Promise<void> {
-    const controller = new AbortController();
-    const busy = this.#serving.size >= SERVING_MAX;
+  async #serveCall(id: number, body: Record<string, unknown>, bytes: number): Promise<void> {
     // An id that is in use would hide the one before from its cancel.
     if (this.#serving.has(id)) {
       this.close('two calls have one number');
       return;
     }
-    this.#serving.set(id, controller);
+    const busy = this.#serving.full(bytes);
+    const signal = this.#serving.begin(id, bytes);
     try {
       const method = String(body['method']);
       const handler = own(this.#options.handlers, method) as AnyHandler | undefined;
       const refusal = this.#refusal(method, handler, busy);
       if (refusal || !handler) throw refusal;
-      const value = await handler(asObject(body['args']), this.#context(controller.signal));
+      const value = await handler(asObject(body['args']), this.#context(signal));
       this.#reply(id, value as Record<string, unknown>);
     } catch (error) {
       this.#send(encodeFrame({ kind: KIND.error, id, body: errorBody(error) }));
     } finally {
-      this.#serving.delete(id);
+      this.#serving.end(id);
     }
   }
 
@@ -402,7 +400,7 @@ class SocketLink implements Link {
         this.#greet(body);
         return;
       case KIND.call:
-        void this.#serveCall(id, body);
+        void this.#serveCall(id, body, bytes);
         return;
       case KIND.reply:
         this.#pending.get(id)?.resolve(body as never);
@@ -412,7 +410,7 @@ class SocketLink implements Link {
         this.#streams.get(id)?.fail(bodyError(body));
         return;
       case KIND.cancel:
-        this.#serving.get(id)?.abort();
+        this.#serving.cancel(id);
         this.#streams.get(id)?.fail(undefined);
         return;
       case KIND.open:
@@ -478,14 +476,4 @@ function own(table: object, method: string): unknown {
 
 function asObject(value: unknown): object {
   return typeof value === 'object' && value !== null ? value : {};
-}
-
-function errorBody(error: unknown): Record<string, unknown> {
-  if (error instanceof MeshError) return { code: error.code, message: error.message };
-  return { code: 'E_INTERNAL', message: error instanceof Error ? error.message : String(error) };
-}
-
-function bodyError(body: Record<string, unknown>): MeshError {
-  const code = String(body['code']);
-  return new MeshError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'E_INTERNAL', String(body['message']));
 }

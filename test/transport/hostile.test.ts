@@ -25,7 +25,8 @@ async function stage(t: TapTest, member: boolean, role: MeshRole = 'client'): Pr
   const mesh = await createMemoryMesh(['server'], {
     delayMs: 0,
     peers: () => ({
-      handlers: { 'Status.Ping': async () => ({}) },
+      // One answers, the other never does.
+      handlers: { 'Status.Ping': async () => ({}), 'Status.Leader': () => new Promise(() => {}) },
       // Takes a stream and never reads it.
       streamHandlers: { 'Allocations.Exec': () => {} },
     }),
@@ -223,6 +224,25 @@ t.test('a member that asks and does not read is cut off', async (t) => {
     await one.clock.advance(20);
   }
   t.equal(one.victim.peers.linked().length, 0);
+});
+
+t.test('questions without end: so many are served at a time, the others are told to come again', async (t) => {
+  const one = await stage(t, true);
+  const { connection } = await greet(one, await one.connect());
+  const codes = new Map<string, number>();
+  const reader = new FrameReader();
+  connection.stream.on('data', (chunk: Buffer) => {
+    for (const { kind, body } of reader.push(chunk)) {
+      if (kind === KIND.error) codes.set(String(body['code']), (codes.get(String(body['code'])) ?? 0) + 1);
+    }
+  });
+  connection.stream.resume();
+  for (let i = 1; i <= 1_500; i++) {
+    connection.stream.write(encodeFrame({ kind: KIND.call, id: i * 2, body: { method: 'Status.Leader', args: {} } }));
+  }
+  await one.clock.advance(10);
+  t.same([...codes], [['E_TOO_MANY', 476]]);
+  t.equal(one.victim.peers.linked().length, 1);
 });
 
 t.test('the key of an invite gets to join/1 and to nothing else', async (t) => {

@@ -362,3 +362,45 @@ t.test('the report shows links, relays, clocks that differ and UDP that is block
   t.match(report.Problems.join('\n'), /UDP towards the internet is blocked/);
   t.notMatch(report.Problems.join('\n'), /clock/);
 });
+
+t.test('clocks that differ are told, by the one and by the other', async (t) => {
+  const mesh = await meshOf(t, ['server']);
+  const { clock, node } = mesh;
+  const ahead = mesh.add(2, 'server', { clock: { ...clock, now: () => clock.now() + 4_000 } });
+  await ahead.peers.start();
+  ahead.peers.keep([node(1).key]);
+  await clock.until(() => both(node(1), ahead), 1_000);
+  t.match(node(1).peers.report().Problems.join(), /the clock of n2 is 4\.0 s ahead of this one/);
+  t.match(ahead.peers.report().Problems.join(), /the clock of n1 is 4\.0 s behind this one/);
+});
+
+t.test('two that cannot meet are linked by a member that relays, and it is told', async (t) => {
+  const mesh = await meshOf(t, ['server', 'client', 'client'], { peers: () => ({ handlers, relay: true }) });
+  const { clock, node, net } = mesh;
+  net.setNat(node(1).key, 'open');
+  net.needRelay(node(2).key, node(3).key);
+  for (const n of [2, 3]) node(n).peers.keep([node(1).key]);
+  await clock.until(() => both(node(1), node(2)) && both(node(1), node(3)), 1_000);
+  const call = node(2).peers.caller(node(3).key).call('Status.Ping', {});
+  await clock.advance(500);
+  await call;
+  t.match(
+    node(2)
+      .peers.report()
+      .Links.find(({ To }) => To === node(3).key),
+    { Path: { Kind: 'relayed', Relay: node(1).key } },
+  );
+  t.match(node(2).peers.report().Problems.join(), /n3 is reached through a relay/);
+  t.equal(node(1).peers.report().Relays, true);
+});
+
+t.test('members find each other by the topic of the day alone', async (t) => {
+  const topic = new Uint8Array(32).fill(7);
+  const { clock, node, net } = await meshOf(t, ['server', 'server'], {
+    peers: () => ({ handlers, topics: () => [topic] }),
+  });
+  net.setInternet(false);
+  node(1).peers.keep([node(2).key]);
+  const tookMs = await clock.until(() => both(node(1), node(2)), 15_000);
+  t.ok(tookMs < 11_000, `${tookMs} ms`);
+});

@@ -71,9 +71,12 @@ const OPERATOR_ROOMS = new Set([
 
 const EXPIRED = new Set(['Status.Ping', 'Mesh.Renew']);
 
+/** What servers need to elect a leader: see maySend. */
+const AGREEMENT = 'Raft.';
+
 /** Whether a member may ask this. */
 export function mayAsk(method: string, { role, expired }: Asker): boolean {
-  if (expired) return EXPIRED.has(method);
+  if (expired) return EXPIRED.has(method) || (role === 'server' && method.startsWith(AGREEMENT));
   switch (role) {
     case 'server':
       return true;

@@ -28,6 +28,13 @@ function stepText(step: MeshStep): string {
         `        ${step.RecoveryCode}`,
         '',
       ].join('\n');
+    case 'refounded':
+      return [
+        `==> Founded the mesh ${step.Root.slice(0, 16)}… again, with ${step.Name} as its first server.`,
+        '',
+        '    Bring its jobs and members back with "meshnomad operator snapshot restore"; without a snapshot they join again.',
+        '',
+      ].join('\n');
     case 'searching': {
       const at = step.Hints.length > 0 ? ` at ${step.Hints.join(', ')},` : '';
       return `==> Looking for the mesh${at} on the local network and in the DHT…`;

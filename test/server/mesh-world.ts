@@ -6,7 +6,7 @@ import { createStore, type Store } from '../../lib/state/store.js';
 import type { RpcMethods } from '../../lib/structs/rpc.js';
 import type { MeshMemberStub } from '../../lib/structs/rpc-mesh.js';
 import { systemClock } from '../../lib/transport/clock.js';
-import { foundMesh } from '../../lib/transport/found.js';
+import { foundMesh, refoundMesh } from '../../lib/transport/found.js';
 import { inviteKey, parseInvite } from '../../lib/transport/invite.js';
 import { type Joined, type JoinOptions, joinMesh } from '../../lib/transport/join.js';
 import { createJoinDoor } from '../../lib/transport/join-door.js';
@@ -54,8 +54,8 @@ export interface MeshWorld {
 
 export const newKey = (): SigningKey => keyFromSeed(randomBytes(32));
 
-/** A mesh that was founded a moment ago, its founder leading. */
-export async function createMeshWorld(t: Test): Promise<MeshWorld> {
+/** A mesh that was founded a moment ago, its founder leading; `from` a sealed root: founded again. */
+export async function createMeshWorld(t: Test, from?: { sealed: string; code: string }): Promise<MeshWorld> {
   const store = createStore();
   const time = createSimulatedTime();
   const memory = createMemoryNetwork({ clock: systemClock, random: seededRandom(4), unreachableMs: 50 });
@@ -86,7 +86,7 @@ export async function createMeshWorld(t: Test): Promise<MeshWorld> {
       consensus,
       store,
       now: time.now,
-      random: seededRandom(networks.length + 1),
+      random: seededRandom(networks.length + (from ? 100 : 1)),
       log: silentLog,
       timers: time.timers,
       config: { region: 'global', mesh },
@@ -114,7 +114,10 @@ export async function createMeshWorld(t: Test): Promise<MeshWorld> {
 
   const home = openMeshHome(null);
   const identity = newKey();
-  const { recoveryCode, info } = foundMesh({ home, identity, name: 'nas', meshName: 'home', nowMs: time.now() });
+  const about = { home, identity, name: 'nas', meshName: 'home', nowMs: time.now() };
+  const { recoveryCode, info } = from
+    ? { recoveryCode: from.code, info: refoundMesh({ ...about, ...from }) }
+    : foundMesh(about);
   const founder = await start(home, identity);
   founder.consensus.lead(true);
   await time.advance(0);

@@ -348,6 +348,39 @@ t.test('the recovery code can be changed by whoever has it', async (t) => {
   t.match(await founder.call('Mesh.Reissue', { Code }), { Names: ['nas'] });
 });
 
+t.test(
+  'after the loss of all servers the root founds the mesh again, and a snapshot brings its members back',
+  async (t) => {
+    const lost = await createMeshWorld(t);
+    const client = newKey();
+    const { membership } = await lost.join(await lost.invite(), { identity: client });
+    const backup = lost.store.snapshot();
+    const { Sealed: sealed } = await lost.founder.call('Mesh.ExportRecovery', {});
+    await t.rejects(createMeshWorld(t, { sealed, code: 'aaaaa' }), { code: 'E_BAD_REQUEST' });
+
+    const { founder, store, time, mesh, join, invite } = await createMeshWorld(t, { sealed, code: lost.recoveryCode });
+    t.equal(mesh, lost.mesh, 'it is the same mesh');
+    t.equal(store.snapshot().count('mesh_members'), 1);
+    await store.restore(backup.stream(), backup.index);
+    await time.advance(0);
+    t.match(store.snapshot().meshMemberByName('nas'), { Key: founder.identity.publicKey, Status: 'admitted' });
+    t.equal(store.snapshot().meshMember(lost.founder.identity.publicKey)?.Status, 'left');
+    t.ok(isWelcome(founder.roster, client.publicKey), 'the client is known');
+    t.strictSame(
+      founder.roster.info().DiscoverySecrets,
+      membership.Mesh.DiscoverySecrets,
+      'and finds it where it looks',
+    );
+    const judged = verifyChain(founder.roster.own().chain, {
+      mesh: membership.Mesh.Root,
+      key: founder.identity.publicKey,
+      nowMs: time.now(),
+    });
+    t.ok(judged.ok && judged.value.claims.Issuer, 'and believes it');
+    t.ok(await join(await invite(), { name: 'late' }), 'others may come in');
+  },
+);
+
 t.test('leaving: a member of its own will, but not the only server', async (t) => {
   const { founder, invite, join, store } = await createMeshWorld(t);
   const identity = newKey();

@@ -104,6 +104,20 @@ t.test('a mesh is founded once; by the same founder again is as once', async (t)
   t.equal(world.now.meshMemberByName('nas')?.Key, FOUNDER);
 });
 
+t.test('the root brings a server into the mesh it has, under the name of the one that was lost', async (t) => {
+  const world = founded();
+  const again = (Key: string, Name: string): Command => ({
+    ...(found() as Extract<Command, { type: 'mesh-found' }>),
+    founder: member({ Key, Name, Role: 'server', Serial: 900, InviteID: '' }),
+  });
+  t.equal(code(world.apply(again(key('8'), 'nas'))), 'ok');
+  t.match(world.now.meshMemberByName('nas'), { Key: key('8'), Status: 'admitted', Role: 'server' });
+  t.equal(world.now.meshMember(FOUNDER)?.Status, 'left');
+  t.match(world.now.mesh(), { NextSerial: 901, DiscoverySecrets: ['s1'], CreateIndex: 1 }, 'the mesh stays what it is');
+  world.apply(bury(tombstone(key('7'))));
+  t.equal(code(world.apply(again(key('7'), 'nuc'))), 'E_CONFLICT', 'but not a key that is out');
+});
+
 t.test('an invite is used and its user admitted in one step', async (t) => {
   const world = founded();
   t.equal(code(world.apply(redeem())), 'ok');

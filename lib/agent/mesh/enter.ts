@@ -5,7 +5,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { LinkPath, MeshRole } from '../../structs/mesh.js';
 import { systemClock } from '../../transport/clock.js';
 import { openDhtNetwork } from '../../transport/dht/index.js';
-import { foundMesh } from '../../transport/found.js';
+import { foundMesh, refoundMesh } from '../../transport/found.js';
 import { ensureIdentity } from '../../transport/identity.js';
 import { type Invite, parseInvite } from '../../transport/invite.js';
 import { type Joined, joinMesh } from '../../transport/join.js';
@@ -25,6 +25,7 @@ const HINTS_KEPT = 8;
 /** What happens on the way into a mesh, for whoever watches. */
 export type MeshStep =
   | { Step: 'founded'; Mesh: string; Root: string; Name: string; RecoveryCode: string }
+  | { Step: 'refounded'; Mesh: string; Root: string; Name: string }
   | { Step: 'searching'; Server: string; Hints: string[] }
   | { Step: 'pending'; Name: string; Words: string }
   | { Step: 'joined'; Mesh: string; Root: string; Name: string; Role: MeshRole; Path: LinkPath; Ms: number };
@@ -57,6 +58,15 @@ export function foundHere(options: EnterOptions & { meshName: string }): void {
   });
   if (options.bootstrapSaid) keepNetwork(folderOf(options), { bootstrap: saidBootstrap(options), hints: [] });
   onStep({ Step: 'founded', Mesh: info.Name, Root: info.Root, Name: name, RecoveryCode: recoveryCode });
+}
+
+/** Founds a mesh again whose servers were all lost, from its sealed root key. */
+export function refoundHere(options: EnterOptions & { meshName: string; sealed: string; code: string }): void {
+  const { dataDir, name, version, onStep } = options;
+  const identity = ensureIdentity(dataDir);
+  const info = refoundMesh({ ...options, home: homeOf(options), identity, facts: factsOf(version), nowMs: Date.now() });
+  if (options.bootstrapSaid) keepNetwork(folderOf(options), { bootstrap: saidBootstrap(options), hints: [] });
+  onStep({ Step: 'refounded', Mesh: info.Name, Root: info.Root, Name: name });
 }
 
 export interface JoinHereOptions extends EnterOptions {

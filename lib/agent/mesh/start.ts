@@ -5,13 +5,15 @@ import { MeshError } from '../../structs/errors.js';
 import { err, ok, type Result } from '../../util/result.js';
 import type { AgentConfig } from '../config/index.js';
 import { meshSettings } from '../from-config.js';
-import { type EnterOptions, foundHere, joinHere, type MeshStep } from './enter.js';
+import { type EnterOptions, foundHere, joinHere, type MeshStep, refoundHere } from './enter.js';
 import { membershipIn } from './membership.js';
 
 /** How an agent comes into its mesh before it starts. */
 export type Entry =
   /** Founds one; an error where there is one already. */
   | { kind: 'found'; meshName: string | undefined }
+  /** Founds one again after its servers were lost, from its sealed root and the recovery code; an error for a member. */
+  | { kind: 'refound'; meshName: string | undefined; sealed: string; code: string }
   /** Founds one unless this machine is in one. */
   | { kind: 'up'; meshName: string | undefined }
   /** Joins by an invite; an error for a member. */
@@ -46,12 +48,14 @@ export async function enterMesh(
         foundHere({ ...options, meshName: entry.meshName ?? options.name });
         return ok(undefined);
       case 'found':
+      case 'refound':
         if (already) {
           return err(
             `This machine is in the mesh "${already.mesh}" already, as ${already.name}: "meshnomad up" starts it.`,
           );
         }
-        foundHere({ ...options, meshName: entry.meshName ?? options.name });
+        if (entry.kind === 'found') foundHere({ ...options, meshName: entry.meshName ?? options.name });
+        else refoundHere({ ...options, ...entry, meshName: entry.meshName ?? options.name });
         return ok(undefined);
       case 'join-once':
         if (already) return ok(undefined);

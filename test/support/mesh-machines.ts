@@ -62,8 +62,30 @@ export class Machine {
     return this.#process?.pid ?? -1;
   }
 
-  /** Runs init, up, join or agent as a person does, and waits for its first screen. */
+  /** Runs init, up or join as a person does, and waits for its first screen. */
   async start(command: string, ...args: string[]): Promise<Step> {
+    this.#spawn([command, '-json', ...args]);
+    return this.step('started');
+  }
+
+  /** Runs a command to its end. */
+  async run(command: string, ...args: string[]): Promise<number | null> {
+    const child = this.#spawn([command, '-json', ...args]);
+    return new Promise((resolve) => child.once('close', resolve));
+  }
+
+  /** Runs the agent as a service does, with an invite in a file; waits until it is healthy. */
+  async startAgent(invite: string): Promise<void> {
+    const file = join(this.dir, 'invite');
+    writeFileSync(file, invite, { mode: 0o600 });
+    this.#spawn(['agent', `-join-key-file=${file}`]);
+    await eventually(`${this.name} to be healthy`, async () => {
+      if (this.ended) throw new Error(this.log.slice(-3000));
+      return (await this.fetch('/v1/agent/health')).status === 200 || undefined;
+    });
+  }
+
+  #spawn(words: readonly string[]): ChildProcess {
     const file = join(this.dir, 'config', 'agent.hcl');
     const bootstrap = this.#options.testnet.bootstrap.map(({ host, port }) => `${host}:${port}`);
     const lines = [
@@ -76,12 +98,12 @@ export class Machine {
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
     this.steps = [];
-    const words = [MESHNOMAD, command, '-json', `-config=${file}`, ...args];
-    const child = this.#place(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const args = [MESHNOMAD, ...words.slice(0, 1), `-config=${file}`, ...words.slice(1)];
+    const child = this.#place(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout?.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
     child.stderr?.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
     this.#process = child;
-    return this.step('started');
+    return child;
   }
 
   #hear(text: string): void {

@@ -102,7 +102,10 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
   const remote = meshServers({ peers, servers: member.servers, nameOf, monotonicMs: () => performance.now() });
   const net = netHandlers(member, isServer);
   const servers = ownElseOthers(
-    () => roles.server && localCaller({ ...roles.server.handlers, ...net }, roles.server.streamHandlers),
+    {
+      expected: isServer,
+      caller: () => roles.server && localCaller({ ...roles.server.handlers, ...net }, roles.server.streamHandlers),
+    },
     remote,
   );
   // Who reads its own state must not take what is still being replayed for the present.

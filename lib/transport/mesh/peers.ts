@@ -29,6 +29,8 @@ const DIALS_MAX = 16;
 const HUB_SILENT_MS = 3_500;
 const DIAL_TIMEOUT_MS = 15_000;
 const RELAYS_MAX = 3;
+/** Between the moment a member has left and the end of its links. */
+const GOODBYE_MS = 1_000;
 /** Ticks come once a second. */
 const TOPICS_EVERY_TICKS = 60;
 /** An agent with many links pings less often, and asks to be pinged less often: so much for each of them. */
@@ -381,11 +383,17 @@ class MeshPeers implements Peers {
     if (claims.value.Serial >= live.claims.Serial) live.claims = claims.value;
   }
 
+  #outUnlessBack(key: NodeKey, member: Member): void {
+    if (this.#options.roster.find(key)?.status !== 'admitted') member.out('the member has left');
+  }
+
   #onRoster(): void {
-    const { roster } = this.#options;
+    const { roster, clock } = this.#options;
     for (const [key, member] of this.#members) {
       const status = roster.find(key)?.status;
       if (status === 'admitted') member.lanes.control.pump();
+      // Who goes of its own will is to hear that it may.
+      else if (status === 'left') clock.setTimeout(GOODBYE_MS, () => this.#outUnlessBack(key, member));
       else member.out(`the member is ${status ?? 'unknown'} now`);
     }
     this.#discover();

@@ -2,7 +2,7 @@ import t from 'tap';
 import { SCENARIOS } from './gossip/scenarios.js';
 
 /** How many seeds each story gets here; `npm run sim:gossip` runs as many as one likes. */
-const SEEDS: Record<string, number> = { stalled: 4, churn: 8, 'mass-restart': 8, 'mass-join': 2 };
+const SEEDS: Record<string, number> = { stalled: 4, churn: 8, 'mass-restart': 8, 'mass-join': 2, thousand: 1 };
 
 for (const [name, scenario] of Object.entries(SCENARIOS)) {
   t.test(`gossip holds: ${name}`, async (t) => {

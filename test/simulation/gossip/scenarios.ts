@@ -209,6 +209,24 @@ const leave: Scenario = (seed) => {
   return [...problems, ...unsettled(made, 15_000)];
 };
 
+/** A thousand members hear of things as a few do, and lose nobody meanwhile. */
+const thousand: Scenario = (seed) => {
+  const made = new GossipWorld({ seed });
+  made.weather = WET;
+  const nodes = made.add(1_000);
+  made.startTogether(nodes);
+  const speaker = pick(made.random, nodes);
+  made.step(speaker, { type: 'update', info: infoOf(speaker.index, { word: 'new' }) });
+  const heard = (): boolean => nodes.every(({ gossip }) => gossip.member(speaker.key)?.info.meta['word'] === 'new');
+  const problems: string[] = [];
+  if (made.runUntil(heard, 1_000) === undefined) problems.push('not all heard the news within a second');
+  const victim = pick(made.random, nodes);
+  made.kill(victim);
+  if (made.runUntil(() => made.allSee([victim], 'dead'), 15_000, 100) === undefined)
+    problems.push('not all found the dead one within 15 s');
+  return [...problems, ...deathsOf(made)];
+};
+
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   kill,
   storm,
@@ -221,4 +239,5 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'mass-join': massJoin,
   news,
   leave,
+  thousand,
 };

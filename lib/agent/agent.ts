@@ -7,6 +7,7 @@ import { createHttpServer } from '../http/server.js';
 import { createDrivers, DRIVER_NAMES, type DriverSet } from '../plugin/registry.js';
 import type { Driver } from '../plugin/sdk/driver.js';
 import type { RunningConsensus } from '../server/consensus.js';
+import type { StateMachine } from '../server/ports.js';
 import type { Server } from '../server/server.js';
 import { acquireLock, type Lock } from '../storage/index.js';
 import type { LinkReport, MeshRole, NodeKey } from '../structs/mesh.js';
@@ -21,6 +22,7 @@ import type { Random } from '../util/random.js';
 import { err, type Result } from '../util/result.js';
 import { createDispatcher, type Roles } from './dispatch.js';
 import { agentFacts } from './facts.js';
+import type { AgentFeed } from './feed.js';
 import type { AgentMesh } from './mesh/agent-mesh.js';
 import { createMetrics } from './metrics.js';
 import { linkHandlers } from './node-links.js';
@@ -86,6 +88,7 @@ class RunningAgent implements Agent {
   #http: HttpServer[] = [];
   #lock: Lock | undefined;
   #consensus: RunningConsensus | undefined;
+  #feed: AgentFeed | undefined;
   #server: Server | undefined;
   #client: Client | undefined;
   #drivers: DriverSet | undefined;
@@ -227,13 +230,16 @@ class RunningAgent implements Agent {
     ]);
     const store = createStore();
     const serverDir = settings.dataDir === null ? null : join(settings.dataDir, 'server');
+    const fsm = createStateMachine(store);
+    await this.#makeFeed(identity, fsm);
     this.#consensus = await openConsensus({
       dataDir: serverDir,
       id: identity.publicKey,
       // Who joined a mesh never founds a second group beside its own.
       found: this.#mesh === undefined || this.#founds,
       ...(this.#mesh ? { transport: this.#mesh.raft } : {}),
-      fsm: createStateMachine(store),
+      fsm,
+      ...(this.#feed ? { chain: this.#feed.chain, replica: this.#feed.part } : {}),
       timers: systemTimers,
       now: () => performance.now(),
       random,
@@ -259,11 +265,22 @@ class RunningAgent implements Agent {
       },
     });
     this.#server.start();
+    await this.#feed?.part.start(this.#consensus);
     this.#consensus.start();
     this.#roles.server = this.#server;
     this.#mesh?.follow(this.#consensus);
     this.#metrics.add(serverMetrics(this.#server, this.#consensus, store));
     await this.#listen(this.#server);
+  }
+
+  /** How servers that have no vote and no log get the state; loaded by servers of a mesh only. */
+  async #makeFeed(identity: Identity, fsm: StateMachine): Promise<void> {
+    const { settings, log } = this.#options;
+    if (!this.#mesh || settings.dataDir === null) return;
+    const { createAgentFeed } = await import('./feed.js');
+    const { dataDir } = settings;
+    this.#feed = createAgentFeed({ dataDir, id: identity.publicKey, mesh: this.#mesh, fsm, log: log.child('feed') });
+    this.#roles.feed = this.#feed.part;
   }
 
   /** Takes links of clients elsewhere; without a secret only of this machine. */
@@ -367,6 +384,7 @@ class RunningAgent implements Agent {
     await this.#listener?.close();
     this.#server?.stop();
     await this.#consensus?.close();
+    await this.#feed?.close();
     await this.#mesh?.close();
     await this.#drivers?.close();
     for (const http of this.#http) await http.close();

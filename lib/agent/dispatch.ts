@@ -17,6 +17,8 @@ import type {
 export interface Roles {
   server?: Server;
   client?: Client;
+  /** How the state of the servers is passed on: asked by servers over the mesh, and by nobody else. */
+  feed?: Pick<Server, 'handlers' | 'streamHandlers'>;
   /** Whoever answers for the servers, where it is not simply the own one. */
   remote?: RpcCaller;
 }

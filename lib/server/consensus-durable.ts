@@ -1,4 +1,5 @@
 import type { HardState, Ready, SnapshotMeta } from '../raft/index.js';
+import type { EntryChain } from '../storage/index.js';
 import type { Log } from '../util/log.js';
 import type { Stores } from './consensus-stores.js';
 import { restoreSnapshot } from './consensus-stores.js';
@@ -9,13 +10,15 @@ import { RecentTimes } from './recent-times.js';
 export class DurableSide {
   readonly #stores: Stores;
   readonly #fsm: StateMachine;
+  readonly #chain: EntryChain;
   readonly #now: () => number;
   readonly #log: Log;
   readonly #syncTimes = new RecentTimes();
   /** A leader's snapshot is taking the place of state and log. */
   #installing = false;
 
-  constructor(parts: { stores: Stores; fsm: StateMachine; now: () => number; log: Log }) {
+  constructor(parts: { stores: Stores; fsm: StateMachine; chain: EntryChain; now: () => number; log: Log }) {
+    this.#chain = parts.chain;
     this.#stores = parts.stores;
     this.#fsm = parts.fsm;
     this.#now = parts.now;
@@ -53,6 +56,7 @@ export class DurableSide {
     const { log, snapshots } = this.#stores;
     this.#installing = true;
     await this.#saveVote(hardState);
+    this.#chain.willBeReplaced();
     await this.#fsm.restore(snapshots.open(meta), meta.index);
     await log.reset(meta);
     this.#installing = false;
@@ -66,6 +70,7 @@ export class DurableSide {
   async repair(): Promise<SnapshotMeta | null> {
     await this.#stores.log.repair();
     if (!this.#installing) return null;
+    this.#chain.willBeReplaced();
     const meta = await restoreSnapshot(this.#stores, this.#fsm, this.#log);
     this.#installing = false;
     return meta;

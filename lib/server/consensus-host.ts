@@ -19,7 +19,7 @@ import { PendingReads, PendingWrites } from './consensus-pending.js';
 import { RepairPlan } from './consensus-repair.js';
 import type { Snapshotter } from './consensus-snapshots.js';
 import type { HostState, Standing } from './consensus-state.js';
-import { refusalToRead, refusalToWrite } from './consensus-state.js';
+import { refusalToRead, refusalToWrite, statsOf } from './consensus-state.js';
 import type { Stores } from './consensus-stores.js';
 import type { Follower } from './ports.js';
 
@@ -73,7 +73,7 @@ export class RaftHost implements RunningConsensus {
     this.#snapshotter = parts.snapshotter;
     this.#life = new OwnLife({ store: parts.stores.instance, life: parts.life, random: options.random, log });
     this.#contactMs = now();
-    this.#durable = new DurableSide({ stores: parts.stores, fsm: options.fsm, now, log });
+    this.#durable = new DurableSide({ ...parts, fsm: options.fsm, now, log });
     this.#applier = new Applier({ fsm: options.fsm, writes: this.#writes, log });
     this.#applied = parts.snapshotter.latest?.index ?? 0;
     this.#raft = this.#newRaft();
@@ -118,6 +118,10 @@ export class RaftHost implements RunningConsensus {
   get #takesPart(): boolean {
     return this.#state.kind === 'running' && this.#life.now.admitted && !this.isOutside;
   }
+  expel(): void {
+    this.#joining.expel();
+    this.#settle();
+  }
   get isOutside(): boolean {
     return this.#joining.isOutside(this.#raft.membership);
   }
@@ -158,17 +162,8 @@ export class RaftHost implements RunningConsensus {
     return this.#durable.syncMs;
   }
   stats(): ConsensusStats {
-    const { term, lastIndex, committed, membership } = this.#raft;
-    return {
-      state: this.#state.kind,
-      admitted: this.#life.now.admitted,
-      term,
-      lastIndex,
-      commitIndex: committed,
-      appliedIndex: this.#applied,
-      snapshotIndex: this.#snapshotter.latest?.index ?? 0,
-      voters: membership.voters,
-    };
+    const snapshotIndex = this.#snapshotter.latest?.index ?? 0;
+    return statsOf(this.#raft, { ...this.#standing, appliedIndex: this.#applied, snapshotIndex });
   }
 
   start(): void {
@@ -464,14 +459,12 @@ export class RaftHost implements RunningConsensus {
   /** The group speaks to this server, which is outside of it: what was said will be said again. */
   #letIn(): void {
     if (this.#state.kind !== 'running' || !this.isOutside) return;
-    const replaced = (meta: SnapshotMeta | null): void => {
-      if (meta !== null) this.#replaced(meta);
+    const goOn = (applied: number | null): void => {
+      this.#applied = applied ?? this.#applied;
       if (this.#state.kind === 'running') this.#raft = this.#newRaft();
       this.#settle();
     };
-    this.#joining
-      .letIn({ applied: () => this.#applied, idle: () => this.#idle(), replaced })
-      .catch((error: unknown) => this.#fail(error));
+    this.#joining.letIn({ idle: () => this.#idle(), goOn }).catch((error: unknown) => this.#fail(error));
   }
 
   async #becomeStranger(): Promise<void> {

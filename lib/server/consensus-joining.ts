@@ -1,4 +1,4 @@
-import type { Membership, SnapshotMeta } from '../raft/index.js';
+import type { Membership } from '../raft/index.js';
 import type { Log } from '../util/log.js';
 import type { Snapshotter } from './consensus-snapshots.js';
 import type { Stores } from './consensus-stores.js';
@@ -27,6 +27,8 @@ export class Joining {
   /** When the group was last heard, since it let this server in. */
   #heardMs: number | null = null;
   #working = false;
+  /** The group has put this server out, which its own log may not say. */
+  #expelled = false;
 
   constructor(options: JoiningOptions) {
     this.#options = options;
@@ -35,7 +37,8 @@ export class Joining {
   /** Raft must be told nothing now. */
   isOutside({ voters, learners }: Membership): boolean {
     const { id, replica, now } = this.#options;
-    if (replica === undefined || voters.includes(id) || learners.includes(id)) return false;
+    const isMember = voters.includes(id) || learners.includes(id);
+    if (replica === undefined || (isMember && !this.#expelled)) return false;
     return this.#working || this.#heardMs === null || now() - this.#heardMs > SILENCE_MS_MAX;
   }
 
@@ -44,38 +47,45 @@ export class Joining {
     this.#heardMs = this.#options.now();
   }
 
+  /** The group has put this server out: nobody tells a server that, for whoever is out is told nothing. */
+  expel(): void {
+    this.#expelled = this.#options.replica !== undefined;
+    this.#heardMs = null;
+  }
+
   /**
-   * The group was heard while this server is outside of it. `idle` waits for the writes of raft, `replaced` hears what takes
-   * the place of log and state; it is null when both stay as they are.
+   * The group was heard while this server is outside of it. `idle` waits for the writes of raft; `goOn` lets raft begin again
+   * from what is stored, with the state at this index, or where it was.
    */
-  async letIn(host: {
-    applied: () => number;
-    idle: () => Promise<void>;
-    replaced: (meta: SnapshotMeta | null) => void;
-  }): Promise<void> {
+  async letIn(host: { idle: () => Promise<void>; goOn: (applied: number | null) => void }): Promise<void> {
     const { replica, log } = this.#options;
     if (this.#working || replica === undefined) return;
     this.#working = true;
     try {
       const handed = await replica.handOver();
       await host.idle();
-      const isNews = handed !== null && handed.meta.index !== host.applied();
-      if (isNews) await this.#keep(handed);
+      if (handed !== null) await this.#keep(handed);
       this.heard();
-      host.replaced(isNews ? handed.meta : null);
-      if (isNews) log.info('goes on in the group from the state of the feed', { index: handed.meta.index });
+      this.#expelled = false;
+      host.goOn(handed?.meta.index ?? null);
+      if (handed !== null) log.info('goes on in the group from the state of the feed', { index: handed.meta.index });
     } finally {
       this.#working = false;
     }
   }
 
-  /** The snapshot first: until the log begins after it, a crash leaves what was there before. See restoreSnapshot. */
+  /**
+   * What was committed takes the place of a log that does not hold it, as a leader's snapshot would. The snapshot first: until
+   * the log begins after it, a crash leaves what was there before; see restoreSnapshot.
+   */
   async #keep({ meta, stream }: HandedOver): Promise<void> {
     const { stores, snapshotter } = this.#options;
     const { snapshots, stable, log } = stores;
+    if (log.term(meta.index) === meta.term) return;
     await snapshotter.whileIdle(() => snapshots.save(meta, stream));
     const state = stable.load();
     if (state.term < meta.term) await stable.save({ term: meta.term, vote: '', commit: state.commit });
     await log.reset(meta);
+    snapshotter.installed(meta);
   }
 }

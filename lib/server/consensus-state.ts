@@ -1,5 +1,6 @@
-import type { Role } from '../raft/index.js';
+import type { Raft, Role } from '../raft/index.js';
 import type { MeshError } from '../structs/errors.js';
+import type { ConsensusStats } from './consensus.js';
 import { noLeader } from './consensus-errors.js';
 
 /**
@@ -55,4 +56,15 @@ function notRunning(state: HostState, admitted: boolean): MeshError | null {
     default:
       return admitted ? null : noLeader('this server waits until the leader admits it');
   }
+}
+
+/** What an operator may want to know of a host. */
+export function statsOf(
+  raft: Raft,
+  host: Standing & { readonly appliedIndex: number; readonly snapshotIndex: number },
+): ConsensusStats {
+  const { term, lastIndex, committed, membership } = raft;
+  const { state, admitted, appliedIndex, snapshotIndex } = host;
+  const { voters } = membership;
+  return { state: state.kind, admitted, term, lastIndex, commitIndex: committed, appliedIndex, snapshotIndex, voters };
 }

@@ -68,6 +68,8 @@ export interface ConsensusStats {
 export interface RunningConsensus extends Consensus, ConsensusGroup {
   /** Nobody counts on this server: its state comes from elsewhere, if from anywhere. */
   readonly isOutside: boolean;
+  /** The group has put this server out, which is never said to whoever is out: from now on it is outside. */
+  expel(): void;
   /** Begins: a sole voter leads a few milliseconds later. Listeners should be registered before. */
   start(): void;
   /** Finishes what is under way and frees the data directory. */

@@ -128,4 +128,5 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Mesh.Reissue': 'again',
   'Mesh.NetReport': 'here',
   'Mesh.Net': 'here',
+  'Feed.Describe': 'here',
 };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Entry, EntryType, SnapshotMeta } from '../raft/index.js';
+import type { Entry, EntryType, Membership, SnapshotMeta } from '../raft/index.js';
+import { decodeMembership, NO_MEMBERS } from '../raft/index.js';
 
 const TYPES: Record<EntryType, number> = { command: 1, noop: 2, config: 3 };
 
@@ -27,6 +28,8 @@ export class EntryChain {
   #index = 0;
   #term = 0;
   #digest: Uint8Array = NOTHING;
+  #membership: Membership = NO_MEMBERS;
+  #isBeingReplaced = false;
   readonly #listeners = new Set<AppliedListener>();
 
   /** The index of the entry applied last. */
@@ -47,8 +50,30 @@ export class EntryChain {
     return Buffer.from(this.#digest).toString('hex');
   }
 
+  /** What a snapshot of the state as it is now carries. */
+  get meta(): SnapshotMeta & { readonly digest: string } {
+    return { index: this.#index, term: this.#term, membership: this.#membership, digest: this.digestText };
+  }
+
+  /** Between willBeReplaced() and what follows: what is said here is not what the state is. */
+  get isBeingReplaced(): boolean {
+    return this.#isBeingReplaced;
+  }
+
+  /** A snapshot is about to take the place of the state. */
+  willBeReplaced(): void {
+    this.#isBeingReplaced = true;
+  }
+
+  /** It did not, after all. */
+  stays(): void {
+    this.#isBeingReplaced = false;
+  }
+
   /** The state was replaced by a snapshot's. */
   restored(meta: SnapshotMeta): void {
+    this.#isBeingReplaced = false;
+    this.#membership = meta.membership;
     this.#index = meta.index;
     this.#term = meta.term;
     this.#digest = snapshotDigest(meta);
@@ -59,6 +84,7 @@ export class EntryChain {
     this.#digest = digest;
     this.#index = entry.index;
     this.#term = entry.term;
+    if (entry.type === 'config') this.#membership = decodeMembership(entry.data);
     for (const listener of this.#listeners) listener(entry, this.#digest);
   }
 

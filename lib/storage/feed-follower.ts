@@ -1,13 +1,12 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
-import type { Entry, Membership, SnapshotMeta } from '../raft/index.js';
-import { decodeMembership, NO_MEMBERS } from '../raft/index.js';
+import type { Entry, SnapshotMeta } from '../raft/index.js';
+import type { FeedAddress } from '../structs/rpc-feed.js';
 import type { Log } from '../util/log.js';
 import type { Cores } from './cores.js';
 import type { EntryChain } from './entry-chain.js';
 import { chainDigest } from './entry-chain.js';
 import { FeedCopies } from './feed-copies.js';
 import type { EntriesBlock } from './feed-format.js';
-import type { FeedAddress } from './feed-publisher.js';
 import { FeedSource, NotWanted } from './feed-source.js';
 
 const RETRY_MS = 3000;
@@ -55,7 +54,6 @@ export class FeedFollower {
   #source: FeedSource | null = null;
   #loop: Promise<void> | null = null;
   #state: FollowerState = { kind: 'idle' };
-  #membership: Membership = NO_MEMBERS;
   /** The state cannot be built upon: a snapshot must replace it, even an older one. */
   #distrusted = false;
   /** The index of the snapshot that the state began from. */
@@ -74,8 +72,8 @@ export class FeedFollower {
 
   /** Where the state is: what a snapshot of it carries. Null before there is any. */
   get meta(): (SnapshotMeta & { readonly digest: string }) | null {
-    const { index, term, digestText } = this.#options.chain;
-    return index === 0 || this.#distrusted ? null : { index, term, membership: this.#membership, digest: digestText };
+    const { chain } = this.#options;
+    return chain.index === 0 || this.#distrusted ? null : chain.meta;
   }
 
   /**
@@ -195,9 +193,14 @@ export class FeedFollower {
     this.#state = { kind: 'restoring', node, index };
     log.info('the state is restored from a snapshot of the feed', { node, index, bytes });
     const meta = { index, term, membership, digest };
-    await target.restore(source.snapshot(announcement, isWanted), meta);
+    chain.willBeReplaced();
+    try {
+      await target.restore(source.snapshot(announcement, isWanted), meta);
+    } catch (error) {
+      chain.stays();
+      throw error;
+    }
     chain.restored(meta);
-    this.#membership = membership;
     this.#restoredAt = index;
     this.#distrusted = false;
     this.#state = { kind: 'following', node };
@@ -219,11 +222,16 @@ export class FeedFollower {
     fresh.forEach((entry, i) => {
       target.apply(entry);
       chain.applied(entry, digests[i] as Uint8Array);
-      if (entry.type === 'config') this.#membership = decodeMembership(entry.data);
     });
   }
 
-  /** Stops following; the state stays as it is. */
+  /** Follows nothing any more; resolves when the state is left alone. */
+  async stop(): Promise<void> {
+    this.follow(null);
+    await this.#loop;
+  }
+
+  /** Stops for good; the state stays as it is. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#pause.abort();

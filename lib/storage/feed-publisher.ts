@@ -1,4 +1,5 @@
 import { MeshError } from '../structs/errors.js';
+import type { FeedAddress } from '../structs/rpc-feed.js';
 import { assert } from '../util/assert.js';
 import type { Log } from '../util/log.js';
 import type { Cores } from './cores.js';
@@ -20,15 +21,6 @@ const ENTRY_BYTES_MAX = 8 * 1024 * 1024;
 /** Entries of so many bytes between two snapshots, or as much as the last one has if that is more: as for raft's own. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const RETRY_MS = 2000;
-
-/** Where a feed is found, and what reads it: for servers only. Keys and secret in hexadecimal. */
-export interface FeedAddress {
-  /** Whose feed it is. */
-  readonly Node: string;
-  readonly Secret: string;
-  /** The newest, then the one before it. `Index`: of the snapshot that the segment begins with. */
-  readonly Segments: readonly { readonly Key: string; readonly Index: number }[];
-}
 
 export interface FeedPublisherOptions {
   /** For the record of which cores are its own. */
@@ -215,7 +207,9 @@ export class FeedPublisher {
     while (this.#hasWork && !this.#closed) {
       if (this.#segment !== null && !this.#waiting.isEmpty) await this.#publish(this.#segment);
       if (this.#coming?.segment != null) await this.#changeTo(this.#coming.segment, this.#coming);
-      if (this.#coming === null && (this.#segment === null || this.#isDue(this.#segment))) this.#begin();
+      const isNeeded = this.#segment === null || this.#isDue(this.#segment);
+      // While a snapshot takes the place of the state there is none to capture.
+      if (this.#coming === null && isNeeded && !this.#options.chain.isBeingReplaced) this.#begin();
       // Small records are to find company.
       if (this.#waiting.bytes < FLUSH_BYTES && this.#coming?.segment == null) return;
     }

@@ -9,7 +9,7 @@ export { nodeDisk, storageError } from './disk.js';
 export { EntryChain } from './entry-chain.js';
 export type { FeedTarget, FollowerState } from './feed-follower.js';
 export { FeedFollower } from './feed-follower.js';
-export type { FeedAddress, FeedStats } from './feed-publisher.js';
+export type { FeedStats } from './feed-publisher.js';
 export { FeedPublisher } from './feed-publisher.js';
 export type { CapturedState } from './feed-segment.js';
 export type { Instance, InstanceStore } from './instance.js';

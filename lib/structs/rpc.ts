@@ -6,6 +6,7 @@ import type { JobDiff } from './job-diff.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
 import type { NodePool } from './node-pool.js';
 import type { Rebalance } from './rebalance.js';
+import type { FeedRpcMethods, FeedRpcStreams } from './rpc-feed.js';
 import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
@@ -230,7 +231,7 @@ export interface FileInfo {
 }
 
 /** Call and answer. */
-export interface RpcMethods extends MeshRpcMethods, OperatorRpcMethods {
+export interface RpcMethods extends FeedRpcMethods, MeshRpcMethods, OperatorRpcMethods {
   'Status.Ping': { args: object; reply: object };
   /** `ip:port` of the leader, '' when there is none. */
   'Status.Leader': { args: object; reply: { Leader: string } };
@@ -435,7 +436,7 @@ export type ExecOutput =
   | { Type: 'exited'; ExitCode: number; Signal?: number };
 
 /** Methods answered with a stream of messages; `input` flows the other way. */
-export interface RpcStreams extends MeshRpcStreams, OperatorRpcStreams, RaftRpcStreams {
+export interface RpcStreams extends FeedRpcStreams, MeshRpcStreams, OperatorRpcStreams, RaftRpcStreams {
   /** Path inside the allocation's directory; Offset from Origin ("start" or "end"); Follow keeps it open at the end. */
   'FileSystem.Stream': {
     args: {

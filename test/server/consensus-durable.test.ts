@@ -2,6 +2,7 @@ import t from 'tap';
 import { DurableSide } from '../../lib/server/consensus-durable.js';
 import { checkStores, openStores, restoreSnapshot } from '../../lib/server/consensus-stores.js';
 import type { Disk } from '../../lib/storage/index.js';
+import { EntryChain } from '../../lib/storage/index.js';
 import { silentLog } from '../../lib/util/log.js';
 import { seededRandom } from '../../lib/util/random.js';
 import { FaultyDisk } from '../storage/faulty-disk.js';
@@ -54,7 +55,7 @@ for (const logged of [4, 15]) {
       await stores.snapshots.save(SNAPSHOT, rows(3, 9));
       disk.operationsLeft = operations;
       const fsm = createLedger();
-      const durable = new DurableSide({ stores, fsm, now: () => 0, log: silentLog });
+      const durable = new DurableSide({ chain: new EntryChain(), stores, fsm, now: () => 0, log: silentLog });
       const isWhole = await durable.install(SNAPSHOT, VOTE).then(
         () => true,
         () => false,
@@ -85,7 +86,7 @@ t.test('a refusal while a snapshot is taken over is repaired by beginning anew a
     const stores = await follower(disk, 15);
     await stores.snapshots.save(SNAPSHOT, rows(3));
     const fsm = createLedger();
-    const durable = new DurableSide({ stores, fsm, now: () => 0, log: silentLog });
+    const durable = new DurableSide({ chain: new EntryChain(), stores, fsm, now: () => 0, log: silentLog });
     disk.operationsLeft = operations;
     const error = await durable.install(SNAPSHOT, VOTE).catch((cause: unknown) => cause);
     disk.operationsLeft = Number.POSITIVE_INFINITY;

@@ -145,8 +145,8 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
 
   const serve = (server: Server | undefined): void => {
     fillServed(served, roles);
-    Object.assign(served.handlers, net, tombstoneHandlers(roster));
-    Object.assign(served.streamHandlers, raft.streamHandlers);
+    Object.assign(served.handlers, net, tombstoneHandlers(roster), roles.feed?.handlers);
+    Object.assign(served.streamHandlers, raft.streamHandlers, roles.feed?.streamHandlers);
     if (!server) return;
     Object.assign(served.handlers, nodeLinkHandlers(server, { ...served.handlers }, peers));
     served.streamHandlers['Mesh.Http'] = (_, stream) => options.http().take(byteStream(stream));

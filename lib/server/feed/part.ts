@@ -1,0 +1,209 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cores, EntryChain, FeedStats, FollowerState } from '../../storage/index.js';
+import { FeedFollower, FeedPublisher } from '../../storage/index.js';
+import type { FeedAddress } from '../../structs/rpc-feed.js';
+import { byteStream } from '../../transport/byte-stream.js';
+import type { RpcHandlers, RpcStreamHandlers } from '../../transport/rpc.js';
+import type { Log } from '../../util/log.js';
+import type { RunningConsensus } from '../consensus.js';
+import { Applier } from '../consensus-apply.js';
+import { PendingWrites } from '../consensus-pending.js';
+import type { HandedOver, Replica, ServerPeers, StateMachine } from '../ports.js';
+import type { Timers } from '../timers.js';
+import { FeedFinder } from './follow.js';
+
+/** How often it is looked who leads, and whether connections stand. */
+const LOOK_MS = 2_000;
+/** The state was handed over: so long the group has to take this server in. */
+const JOINING_MS = 35_000;
+/** A member that has heard no leader for so long asks whether it is one still. */
+const SILENCE_MS = 5_000;
+const ASK_MS = 3_000;
+
+export interface FeedPartOptions {
+  /** Its own folder. */
+  readonly folder: string;
+  /** This server's id. */
+  readonly id: string;
+  readonly fsm: StateMachine;
+  readonly chain: EntryChain;
+  /** The cores of this process; opened when they are first needed. */
+  readonly cores: () => Promise<Cores>;
+  readonly peers: Pick<ServerPeers, 'serverCaller'>;
+  /** The servers of the mesh. */
+  readonly servers: () => readonly string[];
+  readonly timers: Timers;
+  /** Milliseconds that never go back. */
+  readonly now: () => number;
+  readonly log: Log;
+  readonly limits?: { readonly lookMs?: number; readonly silenceMs?: number };
+}
+
+/** What an operator may want to know. */
+export interface FeedPartStats {
+  readonly published: FeedStats | null;
+  readonly following: FollowerState | null;
+}
+
+/**
+ * A server's part in the feed. In the group it publishes what it applies, from the first time that somebody asks for it. Outside
+ * of the group it keeps its state by the feed of whoever leads, until the group takes it in.
+ */
+export class FeedPart implements Replica {
+  readonly handlers: RpcHandlers;
+  readonly streamHandlers: RpcStreamHandlers;
+  readonly #options: FeedPartOptions;
+  #consensus: RunningConsensus | null = null;
+  #publisher: Promise<FeedPublisher> | null = null;
+  #published: FeedPublisher | null = null;
+  #follower: FeedFollower | null = null;
+  #finder: FeedFinder | null = null;
+  #handedOverMs: number | null = null;
+  #cancelLook = (): void => {};
+  #closed = false;
+
+  constructor(options: FeedPartOptions) {
+    this.#options = options;
+    this.handlers = {
+      'Feed.Describe': async () => ({
+        Leader: this.#consensus?.leader ?? '',
+        Index: options.chain.index,
+        Members: this.#members,
+        Feed: this.#address(),
+      }),
+    };
+    this.streamHandlers = {
+      'Feed.Replicate': (_, messages) => {
+        options.cores().then(
+          (cores) => cores.replicate(byteStream(messages), 'answers'),
+          (error: Error) => messages.destroy(error),
+        );
+      },
+    };
+  }
+
+  /** Begins; before consensus does, so that nothing it applies is missed. */
+  async start(consensus: RunningConsensus): Promise<void> {
+    this.#consensus = consensus;
+    // It published before: whoever follows goes on where it ended.
+    if (!consensus.isOutside && existsSync(join(this.#options.folder, 'feed.json'))) await this.#publish();
+    this.#lookAgain(0);
+  }
+
+  stats(): FeedPartStats {
+    return { published: this.#published?.stats() ?? null, following: this.#follower?.state ?? null };
+  }
+
+  #address(): FeedAddress | null {
+    if (this.#consensus === null || this.#consensus.isOutside || this.#closed) return null;
+    if (this.#publisher === null) void this.#publish();
+    return this.#published?.address ?? null;
+  }
+
+  /** Never rejects: nothing but the feed depends on it. */
+  async #publish(): Promise<void> {
+    const { folder, id: node, chain, fsm, cores, log } = this.#options;
+    const open = async (): Promise<FeedPublisher> => {
+      const capture = () => ({ meta: chain.meta, stream: fsm.snapshot() });
+      return FeedPublisher.open({ folder, cores: await cores(), node, chain, capture, log });
+    };
+    this.#publisher = open();
+    try {
+      this.#published = await this.#publisher;
+      log.info('publishes what is decided', { index: chain.index });
+    } catch (error) {
+      this.#publisher = null;
+      log.error('the state feed could not be opened', { error: (error as Error).message });
+    }
+  }
+
+  #lookAgain(ms: number): void {
+    if (this.#closed) return;
+    this.#cancelLook = this.#options.timers.setTimeout(ms, () => {
+      this.#look()
+        .catch((error: Error) => this.#options.log.warn('the feed cannot be followed', { error: error.message }))
+        .finally(() => this.#lookAgain(this.#options.limits?.lookMs ?? LOOK_MS));
+    });
+  }
+
+  async #look(): Promise<void> {
+    // The way in is over: the next one begins when it is out again.
+    if (this.#consensus?.isOutside === false) this.#handedOverMs = null;
+    if (!this.#mayFollow) {
+      this.#follower?.follow(null);
+      this.#finder?.stop();
+      await this.#askIfExpelled();
+      return;
+    }
+    const finder = await this.#openFinder();
+    await finder.look(() => this.#mayFollow);
+  }
+
+  get #members(): string[] {
+    const { voters, learners } = this.#options.chain.meta.membership;
+    return [...voters, ...learners];
+  }
+
+  /** Who is put out of the group is told nothing any more, not even that. */
+  async #askIfExpelled(): Promise<void> {
+    const consensus = this.#consensus;
+    if (consensus === null || consensus.isOutside || consensus.isLeader || this.#closed) return;
+    const { id, peers, servers, log, limits } = this.#options;
+    if (consensus.lastContactMs() < (limits?.silenceMs ?? SILENCE_MS) || this.#members.length === 0) return;
+    for (const other of servers()) {
+      if (other === id) continue;
+      const said = await peers
+        .serverCaller(other)
+        .call('Feed.Describe', {}, { timeoutMs: ASK_MS })
+        .catch(() => null);
+      // Only who leads knows, and nobody is put out of a group whose log is shorter than one's own.
+      if (said?.Leader !== other || said.Index < consensus.lastIndex() || said.Members.includes(id)) continue;
+      log.info('the group has gone on without this server', { leader: other });
+      consensus.expel();
+      return;
+    }
+  }
+
+  /** Outside of the group, and not on the way into it. */
+  get #mayFollow(): boolean {
+    const since = this.#handedOverMs === null ? Number.POSITIVE_INFINITY : this.#options.now() - this.#handedOverMs;
+    return !this.#closed && this.#consensus?.isOutside === true && since > JOINING_MS;
+  }
+
+  async #openFinder(): Promise<FeedFinder> {
+    if (this.#finder !== null) return this.#finder;
+    const { folder, id, chain, fsm, peers, servers, log } = this.#options;
+    const cores = await this.#options.cores();
+    const applier = new Applier({ fsm, writes: new PendingWrites(), log });
+    this.#follower = new FeedFollower({
+      folder,
+      cores,
+      chain,
+      log,
+      target: {
+        apply: (entry) => applier.apply(entry),
+        restore: (stream, meta) => fsm.restore(stream, meta.index),
+      },
+    });
+    this.#finder = new FeedFinder({ id, cores, follower: this.#follower, peers, servers, log });
+    return this.#finder;
+  }
+
+  async handOver(): Promise<HandedOver | null> {
+    this.#handedOverMs = this.#options.now();
+    await this.#follower?.stop();
+    const meta = this.#follower?.meta ?? null;
+    return meta === null ? null : { meta, stream: this.#options.fsm.snapshot()() };
+  }
+
+  /** Publishes what waits. Cores stay open: whoever opened them closes them. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelLook();
+    this.#finder?.stop();
+    await this.#follower?.close();
+    const publisher = await this.#publisher?.catch(() => null);
+    await publisher?.close();
+  }
+}

@@ -1,0 +1,31 @@
+/** Where the feed of a voter is found, and what reads it: for servers only. Keys and secret in hexadecimal. */
+export interface FeedAddress {
+  /** Whose feed it is. */
+  readonly Node: string;
+  readonly Secret: string;
+  /** The newest, then the one before it. `Index`: of the snapshot that the segment begins with. */
+  readonly Segments: readonly { readonly Key: string; readonly Index: number }[];
+}
+
+/** How the state reaches servers outside of the group. Between servers only. */
+export interface FeedRpcMethods {
+  /** Answered by every server for itself. Asking makes a server of the group publish, if it does not yet. */
+  'Feed.Describe': {
+    args: object;
+    reply: {
+      /** Id of the leader, '' when unknown. */
+      Leader: string;
+      /** Applied here. */
+      Index: number;
+      /** Ids of all who are in the group, as far as is applied here. */
+      Members: string[];
+      /** Null: it is outside of the group, or has not begun yet. */
+      Feed: FeedAddress | null;
+    };
+  };
+}
+
+export interface FeedRpcStreams {
+  /** A replication of hypercores, as bytes: each side asks the other for blocks of the cores that it knows the key of. */
+  'Feed.Replicate': { args: object; input: { Data: Uint8Array }; output: { Data: Uint8Array } };
+}

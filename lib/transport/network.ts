@@ -48,6 +48,11 @@ export interface ListenOptions {
    */
   admit(key: NodeKey): boolean | Promise<boolean>;
   onConnection(connection: Connection): void;
+  /**
+   * Members that may relay to this node, the best first. While its NAT gives every destination another port it tells those who
+   * dial to meet there, who may know no relay themselves.
+   */
+  relays?(): readonly NodeKey[];
 }
 
 /** Someone who may be the member with this key, and where. Nothing is proven. */

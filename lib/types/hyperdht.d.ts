@@ -50,6 +50,8 @@ declare module 'hyperdht' {
   export interface ServerOptions {
     /** True (or a rejection) refuses. */
     firewall?: (remotePublicKey: Buffer, payload: unknown, clientAddress: HostPort) => boolean | Promise<boolean>;
+    /** Asked for every connection. */
+    relayThrough?: () => Buffer | null;
   }
 
   export interface Server extends EventEmitter {

@@ -28,6 +28,7 @@ interface Command {
   key?: string;
   dial?: DialOptions;
   topic?: string;
+  relays?: string[];
 }
 
 const start = JSON.parse(process.argv[2] ?? '{}') as Start;
@@ -70,7 +71,11 @@ async function takeCommands({ bootstrap, host, mdns = false }: Start): Promise<v
 async function act(network: Network, command: Command): Promise<unknown> {
   switch (command.do) {
     case 'listen':
-      return network.listen({ admit: () => true, onConnection: (connection) => answer(network, connection) });
+      return network.listen({
+        admit: () => true,
+        onConnection: (connection) => answer(network, connection),
+        relays: () => command.relays ?? [],
+      });
     case 'dial':
       return greet(network, command);
     case 'keep':
@@ -147,7 +152,7 @@ async function keep(network: Network, command: Command): Promise<void> {
       while (await hears(connection, SILENCE_MS, BEAT_MS));
       connection.stream.destroy();
       say({ event: 'down' });
-      await network.refresh();
+      void network.refresh();
     } catch (error) {
       say({ event: 'failed', error: (error as Error).message });
     }

@@ -101,6 +101,19 @@ t.test('one bootstrap node, run by hand, is DHT enough for homes behind NATs', {
   t.equal(await ended, 0, 'SIGINT ends it in order');
 });
 
+t.test('who knows no relay is told one by whom it dials', { skip, buffered: true }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'symmetric' }, B: { nat: 'symmetric' } } });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([net.peer('homeA1'), net.peer('homeB1')]);
+  await a.listen([net.relay]);
+  await eventually('its kind of NAT', async () => (await a.report()).nat === 'random' || undefined);
+  const found = await b.dial(a.key);
+  t.comment(row('symmetric / symmetric, told', found));
+  t.equal(found.path.Kind, 'relayed');
+  t.equal(found.path.Relay, net.relay);
+  t.ok(found.ms < CONNECTED_MS);
+});
+
 t.test('a relayed connection becomes direct by itself', { skip, buffered: true }, async (t) => {
   const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'cone' }, B: { nat: 'symmetric' } } });
   t.teardown(() => net.close());
@@ -161,6 +174,14 @@ t.test(
     const again = await b.dial(a.key);
     t.comment(row('LAN only, by multicast', again));
     t.ok(again.ms < 2_000, `${Math.round(again.ms)} ms`);
+    await b.keep(a.key);
+    await b.event('up');
+    const moved = performance.now();
+    await Promise.all([net.lab.setAddress('lan1', 61), net.lab.setAddress('lan2', 62)]);
+    await b.event('down', moved);
+    const up = await b.event('up', moved);
+    t.comment(`LAN only, everybody gets another address: healed after ${Math.round(up.atMs - moved)} ms`);
+    t.ok(up.atMs - moved <= 10_000);
   },
 );
 

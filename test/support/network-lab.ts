@@ -73,8 +73,9 @@ export class LabPeer {
     );
   }
 
-  listen(): Promise<void> {
-    return this.#ask({ do: 'listen' });
+  /** `relays`: named to those who dial. */
+  listen(relays: readonly string[] = []): Promise<void> {
+    return this.#ask({ do: 'listen', relays });
   }
 
   dial(key: string, dial: DialOptions = {}): Promise<Greeting> {

@@ -207,9 +207,13 @@ class Dial {
     if (this.#settled || this.#keyTries++ >= KEY_TRIES_MAX) return;
     const guides = this.#context.guides.find(this.#key, performance.now());
     const mayRelay = this.#relays.length > 0;
+    const { node } = this.#context;
+    const relaysBefore = node.relaysDialled;
     const options: ConnectOptions = {
-      // To punch at random ports takes ten seconds and floods a home router: a relay is there at once, and is left again.
-      holepunch: (remote, local) => !mayRelay || (remote < RANDOM && local < RANDOM),
+      // To punch at random ports takes ten seconds and floods a home router: a relay is there at once, and is left again. Where
+      // the other side has named one, this connection itself is relayed meanwhile.
+      holepunch: (remote, local) =>
+        !mayRelay || (remote < RANDOM && local < RANDOM) || node.relaysDialled > relaysBefore,
       ...(guides.length > 0 ? { relayAddresses: guides.map(({ host, port }) => ({ host, port })) } : {}),
     };
     this.#attempt('by its key in the DHT', options, (why) => {

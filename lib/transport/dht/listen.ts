@@ -21,10 +21,16 @@ export async function listen(options: {
   listening: ListenOptions;
   /** Undefined while this node relays nothing. */
   relay: () => Relay | undefined;
+  /** Whether others get through to this node with luck only. */
+  needsRelay: () => boolean;
   log: Log;
 }): Promise<Server> {
-  const { node, listening, log } = options;
-  const server = node.createServer({ firewall: createFirewall(listening, log) }, (raw) => {
+  const { node, listening, log, needsRelay } = options;
+  const relayThrough = (): Buffer | null => {
+    const [best] = needsRelay() ? (listening.relays?.() ?? []) : [];
+    return best === undefined ? null : Buffer.from(best, 'hex');
+  };
+  const server = node.createServer({ firewall: createFirewall(listening, log), relayThrough }, (raw) => {
     raw.on('error', () => {});
     accept(raw, options);
   });

@@ -116,7 +116,14 @@ export class DhtNetwork implements Network {
   async listen(listening: ListenOptions): Promise<void> {
     assert(!this.#server, 'a network listens once');
     const keyPair = this.#node.defaultKeyPair;
-    this.#server = await listen({ node: this.#node, keyPair, listening, relay: () => this.#relay, log: this.#log });
+    this.#server = await listen({
+      node: this.#node,
+      keyPair,
+      listening,
+      relay: () => this.#relay,
+      needsRelay: () => this.report().nat === 'random',
+      log: this.#log,
+    });
   }
 
   async dial(key: NodeKey, options: DialOptions = {}): Promise<Connection> {

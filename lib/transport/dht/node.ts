@@ -17,6 +17,8 @@ const SAMPLES = 40;
 export interface DhtNode extends DHT {
   /** The member whose relay has this address in a connection that runs now. */
   relayAt(host: string, port: number): NodeKey | undefined;
+  /** How often it connected to a relay so far. */
+  readonly relaysDialled: number;
   /** Others see this node at another address now: what was sampled before is forgotten. */
   moved(to: HostPort): void;
   /**
@@ -88,11 +90,13 @@ function bootstrapList(wanted: 'public' | readonly Address[], known: readonly st
 function nodeClass(Base: typeof DHT): new (options: Options) => DhtNode {
   return class Node extends Base implements DhtNode {
     readonly #relays = new Map<SecretStream, NodeKey>();
+    relaysDialled = 0;
 
     /** Without options it is hyperdht itself that dials, and that is always a relay. */
     override connect(key: Buffer, options?: ConnectOptions): SecretStream {
       const stream = super.connect(key, options ?? {});
       if (options !== undefined) return stream;
+      this.relaysDialled++;
       this.#relays.set(stream, key.toString('hex'));
       stream.on('error', () => {});
       stream.once('close', () => this.#relays.delete(stream));

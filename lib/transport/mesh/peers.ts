@@ -130,6 +130,7 @@ class MeshPeers implements Peers {
     network.onChange(() => this.#lookAround('the addresses of this machine changed', true));
     await network.listen({
       admit: (key) => !this.#closed && this.#door.admit(key),
+      relays: () => this.#relayKeys(this.key),
       onConnection: (connection) => {
         if (this.#closed) connection.stream.destroy();
         else this.#door.open(connection);

@@ -12,7 +12,7 @@ interface Member {
   Health: string;
 }
 
-/** As many processes as two shared cores bear; a hundred join at once in test/transport. */
+/** As many processes as two shared cores bear; a hundred join at once in test/server/mesh-joins.test.ts. */
 const AT_ONCE = 12;
 
 t.test('machines come and go', { timeout: 240_000 }, async (t) => {

@@ -1,11 +1,11 @@
 // What people install: the tarball, in an empty directory, without any script of a package being run.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { ROOT } from '../support/mesh-agent.js';
+import { eventually, ROOT } from '../support/mesh-agent.js';
 
 const run = promisify(execFile);
 const TARBALL_BYTES_MAX = 5_000_000;
@@ -43,11 +43,30 @@ t.test('npx runs the tarball in an empty directory', { timeout: 170_000 }, async
   mkdirSync(cache);
   const { stdout: usual } = await run('npm', ['config', 'get', 'cache']);
   symlinkSync(join(usual.trim(), '_cacache'), join(cache, '_cacache'));
+  const env = { ...process.env, npm_config_cache: cache, npm_config_update_notifier: 'false' };
   const npx = (...args: string[]): Promise<{ stdout: string }> =>
     run('npx', ['--yes', '--ignore-scripts', '--prefer-offline', `--package=${tarball}`, 'meshnomad', ...args], {
       cwd: empty,
-      env: { ...process.env, npm_config_cache: cache, npm_config_update_notifier: 'false' },
+      env,
     });
   const version = await npx('-version');
   t.match(version.stdout, manifest.version);
+
+  // The native parts are prebuilt: a mesh is founded, and the agent in it runs, without anything having been compiled.
+  const args = ['--yes', '--ignore-scripts', '--prefer-offline', `--package=${tarball}`, 'meshnomad', 'init', '-json'];
+  const options = ['-bootstrap=none', '-http-port=0', `-data-dir=${join(dir, 'data')}`];
+  const agent = spawn('npx', [...args, ...options], {
+    cwd: empty,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+  });
+  t.teardown(() => agent.pid && process.kill(-agent.pid, 'SIGKILL'));
+  let said = '';
+  agent.stdout.on('data', (chunk: Buffer) => {
+    said += chunk;
+  });
+  await eventually('the first screen', () => said.includes('"Step":"started"') || agent.exitCode !== null || undefined);
+  t.match(said, /"Step":"founded"/);
+  t.match(said, /"Step":"started"/);
 });

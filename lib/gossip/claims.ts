@@ -48,6 +48,7 @@ export function applyAlive(state: GossipState, news: AliveMessage, from: NodeKey
     return;
   }
   const known = state.members.get(key);
+  if (!known && state.members.isFull) return;
   if (known && !overrides({ state: 'alive', incarnation }, known)) {
     if (from === key) answerStale(state, known, incarnation, now);
     return;

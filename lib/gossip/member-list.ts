@@ -30,6 +30,8 @@ export function overrides(
   }
 }
 
+/** Nobody has so many machines: whoever names more makes them up. */
+const MEMBERS_MAX = 16_384;
 /** Up to so many members are gone through one by one when some are picked. */
 const SHUFFLED_MAX = 64;
 
@@ -74,6 +76,11 @@ export class MemberList {
   /** How many are alive or suspect, this member included. */
   get present(): number {
     return this.#present;
+  }
+
+  /** No further ones are taken in. */
+  get isFull(): boolean {
+    return this.#records.size >= MEMBERS_MAX;
   }
 
   get(key: NodeKey): MemberRecord | undefined {

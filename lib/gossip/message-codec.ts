@@ -16,6 +16,8 @@ export const PACKET_BYTES_HARD_MAX = 65_536;
 export const TOMBSTONE_BYTES_MAX = 8_192;
 /** Buckets of a digest. */
 export const BUCKETS_MAX = 256;
+/** No member comes this far by itself. Beyond it a count could not be passed any more. */
+const INCARNATION_MAX = 2 ** 47;
 /** Type and length, before the body of a message. */
 const HEAD_BYTES = 3;
 
@@ -173,14 +175,14 @@ function readBody(type: GossipMessage['type'], reader: ByteReader): GossipMessag
       return {
         type,
         key: reader.hex(KEY_BYTES),
-        incarnation: reader.u48(),
+        incarnation: readIncarnation(reader),
         info: decodeInfo(reader.raw(reader.left)),
       };
     case 'suspect':
-      return { type, key: reader.hex(KEY_BYTES), incarnation: reader.u48(), by: reader.hex(KEY_BYTES) };
+      return { type, key: reader.hex(KEY_BYTES), incarnation: readIncarnation(reader), by: reader.hex(KEY_BYTES) };
     case 'dead':
     case 'left':
-      return { type, key: reader.hex(KEY_BYTES), incarnation: reader.u48() };
+      return { type, key: reader.hex(KEY_BYTES), incarnation: readIncarnation(reader) };
     case 'tombstone':
       return readTombstone(reader);
     case 'digest':
@@ -190,6 +192,12 @@ function readBody(type: GossipMessage['type'], reader: ByteReader): GossipMessag
     default:
       return assertNever(type);
   }
+}
+
+function readIncarnation(reader: ByteReader): number {
+  const incarnation = reader.u48();
+  if (incarnation > INCARNATION_MAX) throw new MalformedBytes(`incarnation ${incarnation}`);
+  return incarnation;
 }
 
 function readTombstone(reader: ByteReader): GossipMessage {
@@ -218,7 +226,7 @@ function readState(reader: ByteReader): StateMessage {
     entries.push({
       key: reader.hex(KEY_BYTES),
       state: decodeState(reader.u8()),
-      incarnation: reader.u48(),
+      incarnation: readIncarnation(reader),
       ageMs: reader.u48(),
       info: decodeInfo(reader.raw(reader.u16())),
     });

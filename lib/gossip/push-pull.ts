@@ -127,7 +127,7 @@ function accuse(state: GossipState, { key, incarnation }: StateEntry, from: Node
 /** One that died or left before this member came, or was forgotten here: shown in lists until it is forgotten everywhere. */
 function remember(state: GossipState, entry: StateEntry, now: Millis): void {
   const { key, incarnation, info, ageMs } = entry;
-  if (ageMs >= state.config.forgetMs || state.tombstones.has(key)) return;
+  if (ageMs >= state.config.forgetMs || state.tombstones.has(key) || state.members.isFull) return;
   const record = { key, state: entry.state, incarnation, info, since: now - ageMs };
   state.members.put(record);
   state.emit({ type: 'member', record, before: null });

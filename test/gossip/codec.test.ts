@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { MemberInfo } from '../../lib/gossip/index.js';
 import { checkInfo, MEMBER_BYTES_MAX } from '../../lib/gossip/index.js';
 import {
   decodePacket,
@@ -10,52 +9,8 @@ import {
   packetsOf,
   TOMBSTONE_BYTES_MAX,
 } from '../../lib/gossip/message-codec.js';
-import type { GossipMessage } from '../../lib/gossip/messages.js';
 import { infoOf } from '../simulation/gossip/world.js';
-
-const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('hex'));
-const incarnation = fc.integer({ min: 0, max: 2 ** 48 - 1 });
-const seq = fc.integer({ min: 0, max: 0xffff_ffff });
-const text = fc.string({ unit: 'grapheme', maxLength: 8 });
-const info: fc.Arbitrary<MemberInfo> = fc.record({
-  name: text,
-  role: fc.constantFrom('server', 'client', 'operator'),
-  addresses: fc.array(fc.record({ host: text, port: fc.integer({ min: 0, max: 65_535 }) }), { maxLength: 8 }),
-  nat: fc.constantFrom('open', 'consistent', 'random', 'blocked', 'unknown'),
-  relays: fc.boolean(),
-  raft: fc.record({ state: fc.constantFrom('none', 'standby', 'voter', 'leader'), term: incarnation }),
-  meta: fc.dictionary(text, text, { maxKeys: 4 }),
-});
-const entry = fc.record({
-  key,
-  state: fc.constantFrom('alive' as const, 'suspect' as const, 'dead' as const, 'left' as const),
-  incarnation,
-  ageMs: incarnation,
-  info,
-});
-const of = <T extends GossipMessage['type']>(type: T): { type: fc.Arbitrary<T> } => ({ type: fc.constant(type) });
-const message: fc.Arbitrary<GossipMessage> = fc.oneof(
-  fc.record({ ...of('ping'), seq }),
-  fc.record({ ...of('ack'), seq }),
-  fc.record({ ...of('nack'), seq }),
-  fc.record({ ...of('pingRequest'), seq, target: key, waitMs: fc.integer({ min: 0, max: 65_535 }) }),
-  fc.record({ ...of('alive'), key, incarnation, info }),
-  fc.record({ ...of('suspect'), key, incarnation, by: key }),
-  fc.record({ ...of('dead'), key, incarnation }),
-  fc.record({ ...of('left'), key, incarnation }),
-  fc.record({ ...of('tombstone'), key, bytes: fc.uint8Array({ maxLength: 300 }) }),
-  fc.record({
-    ...of('digest'),
-    hashes: fc
-      .integer({ min: 0, max: 8 })
-      .chain((power) => fc.array(seq, { minLength: 2 ** power, maxLength: 2 ** power })),
-  }),
-  fc.record({
-    ...of('state'),
-    entries: fc.array(entry, { maxLength: 5 }),
-    ask: fc.option(fc.constant({ buckets: 8, wanted: [0, 3, 7] })),
-  }),
-);
+import { message } from './arbitrary.js';
 
 t.test('what is written is what is read', async () => {
   fc.assert(

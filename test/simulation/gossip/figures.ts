@@ -17,15 +17,17 @@ export interface Figures {
 }
 
 const LIMIT_MS = 60_000;
+const SETTLE_MS = 40_000;
 
 /** Measures one mesh of `members` in fair weather. */
 export function measure(members: number, seed: number): Figures {
   const world = new GossipWorld({ seed });
   const nodes = world.add(members);
   world.startTogether(nodes);
-  world.run(3_000);
+  // Until comparisons, which begin one a second, have become as seldom as they get.
+  world.run(SETTLE_MS);
   const before = sent(nodes);
-  const quietMs = members > 2_000 ? 5_000 : 20_000;
+  const quietMs = members > 2_000 ? 10_000 : 20_000;
   world.run(quietMs);
   const after = sent(nodes);
 

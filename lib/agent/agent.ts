@@ -244,6 +244,8 @@ class RunningAgent implements Agent {
       now: () => performance.now(),
       random,
       log: log.child('raft'),
+      // Its data leads nowhere: whoever watches over the agent starts it again, and it begins anew.
+      onAbandoned: ({ message }) => this.#options.end(message),
     });
     // A port that the system chooses is known once it is listened on.
     const address = (): string => `${advertised(settings.rpc.host)}:${this.#listener?.port ?? settings.rpc.port}`;

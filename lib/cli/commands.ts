@@ -119,6 +119,7 @@ export const COMMANDS: Record<string, Entry> = {
     'Changes how the scheduler is configured',
     () => import('./commands/operator-scheduler-set-config.js'),
   ),
+  recover: entry('Brings back a mesh that lost most of its servers', () => import('./commands/recover.js')),
   revoke: entry('Puts a member out of the mesh, for ever', () => import('./commands/revoke.js')),
   'operator snapshot inspect': entry(
     'Shows what is in a snapshot',

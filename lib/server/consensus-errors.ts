@@ -32,3 +32,9 @@ export function refusalError(refusal: Refusal): MeshError {
       return assertNever(refusal);
   }
 }
+
+/** What stopped the host, in words; a defect keeps its cause. */
+export function asMeshError(cause: unknown): MeshError {
+  if (cause instanceof MeshError) return cause;
+  return new MeshError('E_INTERNAL', `consensus failed: ${(cause as Error).message}`, { cause });
+}

@@ -21,7 +21,9 @@ export interface GroupHost {
   stepped(from: string, tickMs: number): void;
   failed(error: unknown): void;
   /** The leader has admitted this server's data. */
-  admitted(): void;
+  admitted(epoch: number): void;
+  /** The group was recovered without this server. */
+  abandoned(epoch: number): void;
   /** Somebody has seen newer data of this server than what is here. */
   outdated(): void;
 }
@@ -59,7 +61,8 @@ export class GroupSide {
       events: {
         onMessages: (from, messages, tickMs) => this.#step(from, messages, tickMs),
         onStranger: (from, life) => this.#meetStranger(from, life),
-        onAdmitted: () => host.admitted(),
+        onAdmitted: (epoch) => host.admitted(epoch),
+        onAbandoned: (epoch) => host.abandoned(epoch),
         onOutdated: () => host.outdated(),
       },
     });

@@ -7,9 +7,10 @@ import { MeshError } from '../structs/errors.js';
 import { assert } from '../util/assert.js';
 import type { ConsensusOptions, ConsensusStats, RunningConsensus } from './consensus.js';
 import { Applier } from './consensus-apply.js';
+import { Belonging } from './consensus-belonging.js';
 import { ELECTION_TICKS, HEARTBEAT_TICKS, needsTicks, Ticker, tickMsFor } from './consensus-clock.js';
 import { DurableSide } from './consensus-durable.js';
-import { noLeader, refusalError, unknownOutcome } from './consensus-errors.js';
+import { asMeshError, noLeader, refusalError, unknownOutcome } from './consensus-errors.js';
 import { GroupSide } from './consensus-group.js';
 import { HandOver } from './consensus-handover.js';
 import { Joining } from './consensus-joining.js';
@@ -41,6 +42,7 @@ export class RaftHost implements RunningConsensus {
   readonly #life: OwnLife;
   readonly #chain: EntryChain;
   readonly #joining: Joining;
+  readonly #belonging: Belonging;
   #raft: Raft;
   #state: HostState = { kind: 'opened' };
   #applied: number;
@@ -77,6 +79,26 @@ export class RaftHost implements RunningConsensus {
     this.#applier = new Applier({ fsm: options.fsm, writes: this.#writes, log });
     this.#applied = parts.snapshotter.latest?.index ?? 0;
     this.#raft = this.#newRaft();
+    this.#belonging = new Belonging({
+      ...parts,
+      id,
+      life: this.#life,
+      joining: this.#joining,
+      onAbandoned: options.onAbandoned ?? (() => {}),
+      host: {
+        state: () => this.#state,
+        leader: () => this.leader,
+        isOutside: () => this.isOutside,
+        idle: () => this.#idle(),
+        giveUp: (error, state = this.#state) => {
+          this.#state = state;
+          this.#giveUp(error);
+        },
+        fail: (error) => this.#fail(error),
+        beginAnew: () => this.#beginAnew(),
+        goOn: (applied) => this.#goOn(applied),
+      },
+    });
     this.#ticker = new Ticker({ timers, now, tick: () => this.#tick() });
     this.#group = transport
       ? new GroupSide({
@@ -88,13 +110,14 @@ export class RaftHost implements RunningConsensus {
           log,
           host: {
             raft: () => (this.#takesPart ? this.#raft : null),
-            called: () => this.#letIn(),
+            called: () => this.#belonging.letIn(),
             life: () => this.#life.now,
             tickMs: () => this.#ticker.tickMs,
             stepped: (from, tickMs) => this.#stepped(from, tickMs),
             failed: (error) => this.#fail(error),
-            admitted: () => void this.#becomeAdmitted(),
-            outdated: () => void this.#becomeStranger(),
+            admitted: (epoch) => void this.#belonging.admitted(epoch),
+            abandoned: (epoch) => this.#belonging.abandoned(epoch),
+            outdated: () => void this.#belonging.outdated(),
           },
         })
       : null;
@@ -387,10 +410,7 @@ export class RaftHost implements RunningConsensus {
 
   /** Nobody gets an answer that rests on what is not durable. */
   #fail(cause: unknown): void {
-    const error =
-      cause instanceof MeshError
-        ? cause
-        : new MeshError('E_INTERNAL', `consensus failed: ${(cause as Error).message}`, { cause });
+    const error = asMeshError(cause);
     const { log } = this.#options;
     if (this.#state.kind === 'running') this.#group?.handOver(this.#raft);
     if (error.code === 'E_STORAGE' && this.#state.kind !== 'closed') {
@@ -400,10 +420,8 @@ export class RaftHost implements RunningConsensus {
       this.#repairLater();
     } else if (this.#state.kind !== 'closed') {
       this.#state = { kind: 'halted', error };
-      log.error('consensus has stopped', {
-        error: error.message,
-        stack: cause instanceof MeshError ? '' : (cause as Error).stack,
-      });
+      const stack = cause instanceof MeshError ? '' : (cause as Error).stack;
+      log.error('consensus has stopped', { error: error.message, stack });
     }
     this.#giveUp(error);
   }
@@ -435,44 +453,30 @@ export class RaftHost implements RunningConsensus {
       const begunAnewAt = await this.#durable.repair();
       if (begunAnewAt !== null) this.#replaced(begunAnewAt);
       if (this.#state.kind !== 'broken') return;
-      // As after a crash: what was not durable was never acknowledged, and is gone.
-      this.#raft = this.#newRaft();
-      this.#state = { kind: 'running' };
-      if (this.#raft.isSoleVoter) this.#raft.campaign();
+      this.#beginAnew();
       this.#options.log.info('the disk takes writes again', { index: this.#raft.lastIndex });
-      this.#settle();
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  async #becomeAdmitted(): Promise<void> {
-    await this.#life.admit(
-      () => this.#idle(),
-      () => {
-        if (this.#state.kind === 'running') this.#raft = this.#newRaft();
-      },
-    );
+  /** With the data as it is now; `applied` is how far it goes, if something took the place of state and log. */
+  #goOn(applied: number | null): void {
+    this.#applied = applied ?? this.#applied;
+    if (this.#state.kind === 'running') this.#raft = this.#newRaft();
     this.#settle();
   }
 
-  /** The group speaks to this server, which is outside of it: what was said will be said again. */
-  #letIn(): void {
-    if (this.#state.kind !== 'running' || !this.isOutside) return;
-    const goOn = (applied: number | null): void => {
-      this.#applied = applied ?? this.#applied;
-      if (this.#state.kind === 'running') this.#raft = this.#newRaft();
-      this.#settle();
-    };
-    this.#joining.letIn({ idle: () => this.#idle(), goOn }).catch((error: unknown) => this.#fail(error));
+  /** As after a crash: what was not durable was never acknowledged, and is gone. */
+  #beginAnew(): void {
+    this.#raft = this.#newRaft();
+    this.#state = { kind: 'running' };
+    if (this.#raft.isSoleVoter) this.#raft.campaign();
+    this.#settle();
   }
 
-  async #becomeStranger(): Promise<void> {
-    if (!this.#takesPart) return;
-    const forsaken = this.#life.forsake();
-    this.#giveUp(noLeader('this server waits until the leader admits it'));
-    await forsaken;
-  }
+  epoch = (): number => this.#life.now.epoch;
+  recover = (): Promise<{ epoch: number }> => this.#belonging.recover();
 
   async #idle(): Promise<void> {
     while (this.#pump !== null) await this.#pump;

@@ -29,10 +29,10 @@ export class OwnLife {
    * The leader admits the data as it is. Takes effect, and calls `begin`, once that is durable and nothing is under way here
    * any more: nothing may be promised before.
    */
-  async admit(idle: () => Promise<void>, begin: () => void): Promise<void> {
+  async admit(epoch: number, idle: () => Promise<void>, begin: () => void): Promise<void> {
     if (this.#admitting || this.#now.admitted) return;
     this.#admitting = true;
-    const life = { ...this.#now, admitted: true };
+    const life = { ...this.#now, admitted: true, epoch };
     try {
       await this.#store.save(life);
       await idle();
@@ -50,11 +50,39 @@ export class OwnLife {
   /** What is here is a copy of older data: what the newer has promised is not known. Takes effect at once. */
   async forsake(): Promise<void> {
     this.#log.warn('others know newer data of this server: it takes part again once the leader has admitted it anew');
-    this.#now = { id: this.#now.id, instance: newInstance(this.#random), starts: 1, admitted: false };
+    this.#now = { ...this.#now, instance: newInstance(this.#random), starts: 1, admitted: false };
     try {
       await this.#store.save(this.#now);
     } catch (error) {
       this.#log.warn('the new instance could not be noted', { error: (error as Error).message });
     }
+  }
+
+  /** The group was recovered without this data. Takes effect at once; it is put aside at the next start. */
+  async abandon(epoch: number): Promise<void> {
+    this.#now = { ...this.#now, admitted: false, abandoned: true };
+    this.#log.error(
+      'the other servers were recovered without this one: what it holds is put aside when it is started again, and it begins anew',
+      { epoch, own_epoch: this.#now.epoch },
+    );
+    try {
+      await this.#store.save(this.#now);
+    } catch (error) {
+      this.#log.warn('that could not be noted', { error: (error as Error).message });
+    }
+  }
+
+  /** This data alone is the group from now on: whatever others hold is of an epoch that is over. */
+  async recover(): Promise<void> {
+    const life = {
+      ...this.#now,
+      instance: newInstance(this.#random),
+      starts: 1,
+      admitted: true,
+      abandoned: false,
+      epoch: this.#now.epoch + 1,
+    };
+    await this.#store.save(life);
+    this.#now = life;
   }
 }

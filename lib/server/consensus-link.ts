@@ -31,8 +31,10 @@ export interface LinkEvents {
   onMessages(from: string, messages: readonly Message[], tickMs: number): void;
   /** Another server's data has not been admitted. */
   onStranger(from: string, life: Life): void;
-  /** The leader says that this server's data, a stranger until now, has been admitted. */
-  onAdmitted(): void;
+  /** The leader says that this server's data, a stranger until now, has been admitted to the group of its epoch. */
+  onAdmitted(epoch: number): void;
+  /** The group was recovered without this server: it goes on in a later epoch. */
+  onAbandoned(epoch: number): void;
   /** Another server knows of newer data than what is here. */
   onOutdated(): void;
 }
@@ -43,7 +45,7 @@ export interface LinkOptions {
   readonly now: () => number;
   readonly log: Log;
   /** This server's own data. */
-  readonly self: () => Life & { readonly admitted: boolean };
+  readonly self: () => Life & { readonly admitted: boolean; readonly epoch: number; readonly abandoned: boolean };
   /** Whether another server's data has been admitted just now by this one. */
   readonly admits: (to: string, life: Life) => boolean;
   readonly tickMs: () => number;
@@ -119,13 +121,14 @@ export class GroupLink {
   pack(to: string, messages: readonly Message[]): Uint8Array {
     const { self, admits, tickMs } = this.#options;
     const peer = this.#peer(to);
-    const { instance, starts, admitted } = self();
+    const { instance, starts, admitted, epoch } = self();
     const isHeartbeat = messages.some(({ type }) => type === 'heartbeat');
     const isAnswer = messages.some(({ type }) => type === 'heartbeatResponse');
     return encodePacket({
       life: { instance, starts },
       toLife: peer.life,
       stranger: !admitted,
+      epoch,
       admitted: admits(to, peer.life),
       stamp: isHeartbeat ? this.#stamp() : 0,
       echo: isAnswer ? peer.stamp : 0,
@@ -157,14 +160,25 @@ export class GroupLink {
     const packet = decoded.value;
     const { toLife } = packet;
     const own = self();
+    // What is here is of no use to anybody any more.
+    if (own.abandoned) return null;
     const isToSelf = toLife.instance === own.instance;
     if (isToSelf && toLife.starts > own.starts) {
       events.onOutdated();
       return null;
     }
+    if (!packet.stranger && packet.epoch < own.epoch) {
+      // It belongs to a group that is no more: the answer tells it so.
+      this.#sayHello(from, peer);
+      return null;
+    }
     if (!own.admitted) {
-      if (packet.admitted && isToSelf) events.onAdmitted();
+      if (packet.admitted && isToSelf) events.onAdmitted(packet.epoch);
       else this.#sayHello(from, peer);
+      return null;
+    }
+    if (!packet.stranger && packet.epoch > own.epoch) {
+      events.onAbandoned(packet.epoch);
       return null;
     }
     if (packet.stranger) {

@@ -1,9 +1,10 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { LogStore, Membership, SnapshotMeta, SnapshotStore, StableStore } from '../raft/index.js';
 import { decodeMembership, encodeMembership, NO_MEMBERS } from '../raft/index.js';
 import type { Disk, Instance, InstanceStore, Lock } from '../storage/index.js';
 import {
   acquireLock,
+  FIRST_EPOCH,
   memoryInstance,
   memoryRaftLog,
   memorySnapshots,
@@ -27,6 +28,8 @@ export interface Stores {
   readonly snapshots: SnapshotStore;
   readonly instance: InstanceStore;
   readonly lock: Lock;
+  /** Older data was put aside just now: this server waits to be taken in by others, and founds nothing. */
+  readonly isAnew: boolean;
 }
 
 /** Opens everything below `dataDir`/raft, or memory when it is null. Throws MeshError with what to do. */
@@ -39,22 +42,40 @@ export async function openStores(options: {
   if (options.dataDir === null) {
     const lock = { release() {} };
     const snapshots = memorySnapshots();
-    return { log: memoryRaftLog(), stable: memoryStable(), snapshots, instance: memoryInstance(), lock };
+    return { log: memoryRaftLog(), stable: memoryStable(), snapshots, instance: memoryInstance(), lock, isAnew: false };
   }
   const folder = join(options.dataDir, 'raft');
   const { disk = nodeDisk, segmentBytes, log } = options;
-  const lock = disk.lock?.(folder) ?? acquireLock(folder);
+  let lock = disk.lock?.(folder) ?? acquireLock(folder);
   try {
+    const kept = openInstance(folder, { disk }).load();
+    const isAnew = kept?.abandoned === true;
+    if (isAnew) {
+      await putAside(folder, kept.epoch, disk, log);
+      // The lock went away with the folder.
+      lock = disk.lock?.(folder) ?? acquireLock(folder);
+    }
     const instance = openInstance(folder, { disk });
     const stable = openStable(folder, { disk });
     const onDamaged = (error: MeshError): void => log.warn('a snapshot is passed over', { error: error.message });
     const snapshots = openSnapshots(join(folder, 'snapshots'), { disk, onDamaged });
     const raftLog = await openRaftLog(join(folder, 'log'), { disk, ...(segmentBytes && { segmentBytes }) });
-    return { log: raftLog, stable, snapshots, instance, lock };
+    return { log: raftLog, stable, snapshots, instance, lock, isAnew };
   } catch (error) {
     lock.release();
     throw error;
   }
+}
+
+/** Data that a recovery left behind is kept, under another name, for whoever misses a write; this server begins anew. */
+async function putAside(folder: string, epoch: number, disk: Disk, log: Log): Promise<void> {
+  const parent = dirname(folder);
+  const taken = new Set(disk.list(parent));
+  let name = `raft-of-epoch-${epoch}`;
+  for (let i = 2; taken.has(name); i++) name = `raft-of-epoch-${epoch}-${i}`;
+  disk.rename(folder, join(parent, name));
+  await disk.syncDir(parent);
+  log.warn('the data of a group that is no more was put aside', { folder: join(parent, name) });
 }
 
 /** Founds a group of one voter where nothing is stored yet. */
@@ -145,14 +166,21 @@ export async function openLife(
   const alone = voters.length === 1 && voters[0] === id;
   let life: Instance;
   if (kept === null) {
-    life = { id, instance: newInstance(random), starts: 1, admitted: voters.length > 0 };
+    life = {
+      id,
+      instance: newInstance(random),
+      starts: 1,
+      admitted: voters.length > 0,
+      epoch: FIRST_EPOCH,
+      abandoned: false,
+    };
   } else if (stores.instance.moved) {
     log.warn(
       alone
         ? 'the data was moved or restored: it is this group’s now'
         : 'the data was moved or restored: this server takes part again once the leader has admitted it anew',
     );
-    life = { id, instance: newInstance(random), starts: 1, admitted: alone };
+    life = { ...kept, instance: newInstance(random), starts: 1, admitted: alone };
   } else {
     life = { ...kept, starts: kept.starts + 1 };
   }

@@ -1,5 +1,6 @@
 import type { Disk } from '../storage/index.js';
 import { EntryChain } from '../storage/index.js';
+import type { MeshError } from '../structs/errors.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { RaftHost } from './consensus-host.js';
@@ -48,6 +49,8 @@ export interface ConsensusOptions {
   /** Keeps the state of this server while it is outside of the group. */
   readonly replica?: Replica;
   readonly limits?: { readonly snapshotBytes?: number; readonly segmentBytes?: number };
+  /** The group was recovered without this server: nothing more comes of it before it is started again. */
+  readonly onAbandoned?: (why: MeshError) => void;
   /** In place of the real file system. */
   readonly disk?: Disk;
 }
@@ -87,7 +90,7 @@ export async function openConsensus(options: ConsensusOptions): Promise<RunningC
   const segmentBytes = limits?.segmentBytes;
   const stores = await openStores({ dataDir, log, ...(disk && { disk }), ...(segmentBytes && { segmentBytes }) });
   try {
-    if (options.found) await foundGroup(stores, id);
+    if (options.found && !stores.isAnew) await foundGroup(stores, id);
     const latest = await restoreSnapshot(stores, fsm, log);
     checkStores(stores);
     const membership = storedMembership(stores, latest);

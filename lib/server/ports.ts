@@ -53,7 +53,12 @@ export interface ConsensusGroup {
   /** Median time of a write that reaches the disk here; null before the first. */
   syncMs(): number | null;
   /** Counts up with every recovery: whoever is of an earlier one belongs to a group that is no more. */
-  epoch?(): number;
+  epoch(): number;
+  /**
+   * Makes this server the only voter, of a new epoch, with all that is in its log; a person asked for it. Rejects with
+   * E_CONFLICT while somebody leads, E_BAD_REQUEST when there is no log here.
+   */
+  recover(): Promise<{ epoch: number }>;
 }
 
 /**

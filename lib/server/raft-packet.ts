@@ -7,7 +7,7 @@ import { WireReader, WireWriter } from '../util/wire.js';
 // What one server sends another in one piece, numbers as WireWriter writes them:
 //
 //     version u8 │ newest version spoken u8 │ flags u8 │ instance 8 bytes │ starts │ the receiver's instance 8 bytes │ its starts
-//     │ stamp │ echo │ tick │ messages, each with its length
+//     │ epoch │ stamp │ echo │ tick │ messages, each with its length
 //
 // A newer program goes on sending version 1 to whoever has not said that it speaks more.
 
@@ -33,6 +33,8 @@ export interface Packet {
   readonly stranger: boolean;
   /** The receiver, a stranger until now, has been admitted as it is. */
   readonly admitted: boolean;
+  /** Of the sender’s group: counts up with every recovery. */
+  readonly epoch: number;
   /** From the sender's clock; comes back as an echo. 0 = none. */
   readonly stamp: number;
   /** The stamp of the heartbeat that this answers; 0 = none. */
@@ -49,7 +51,7 @@ export function encodePacket(packet: Packet): Uint8Array {
   out.byte((packet.stranger ? FLAG_STRANGER : 0) | (packet.admitted ? FLAG_ADMITTED : 0));
   writeLife(out, packet.life);
   writeLife(out, packet.toLife);
-  out.number(packet.stamp).number(packet.echo).number(packet.tickMs);
+  out.number(packet.epoch).number(packet.stamp).number(packet.echo).number(packet.tickMs);
   for (const body of bodies) out.bytes(body);
   return out.done();
 }
@@ -63,7 +65,7 @@ export function decodePacket(bytes: Uint8Array, between: { from: string; to: str
   const flags = input.byte();
   const life = readLife(input);
   const toLife = readLife(input);
-  const head = { stamp: input.number(), echo: input.number(), tickMs: input.number() };
+  const head = { epoch: input.number(), stamp: input.number(), echo: input.number(), tickMs: input.number() };
   const messages: Message[] = [];
   while (input.ok && input.rest > 0) {
     const message = decodeMessage(input.bytes(), between);

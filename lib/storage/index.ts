@@ -13,7 +13,7 @@ export type { FeedStats } from './feed-publisher.js';
 export { FeedPublisher } from './feed-publisher.js';
 export type { CapturedState } from './feed-segment.js';
 export type { Instance, InstanceStore } from './instance.js';
-export { memoryInstance, openInstance } from './instance.js';
+export { FIRST_EPOCH, memoryInstance, openInstance } from './instance.js';
 export type { Lock } from './lock.js';
 export { acquireLock } from './lock.js';
 export { openRaftLog } from './raft-log.js';

@@ -6,6 +6,8 @@ import { readSmallFile, replaceSmallFile } from './small-file.js';
 
 const NAME = 'instance.json';
 const VERSION = 1;
+/** Of a group that was never recovered. */
+export const FIRST_EPOCH = 1;
 
 /** Whose data a folder holds, and which copy of it this is. */
 export interface Instance {
@@ -17,6 +19,10 @@ export interface Instance {
   readonly starts: number;
   /** Whether the group has taken this very data in: without that it promises nothing to anybody. */
   readonly admitted: boolean;
+  /** Counts up with every recovery of the group: data of an earlier epoch belongs to a group that is no more. */
+  readonly epoch: number;
+  /** The group was recovered without this data: it is put aside at the next start. */
+  readonly abandoned: boolean;
 }
 
 export interface InstanceStore {
@@ -74,7 +80,7 @@ function parse(text: string | null, path: string): { instance: Instance; place: 
   } catch {
     read = {};
   }
-  const { format, id, instance, starts, admitted, place } = read;
+  const { format, id, instance, starts, admitted, place, epoch = FIRST_EPOCH, abandoned = false } = read;
   if (typeof format === 'number' && format !== VERSION) {
     throw new MeshError(
       'E_NOT_SUPPORTED',
@@ -86,12 +92,14 @@ function parse(text: string | null, path: string): { instance: Instance; place: 
     typeof instance !== 'string' ||
     typeof starts !== 'number' ||
     typeof admitted !== 'boolean' ||
-    typeof place !== 'string'
+    typeof place !== 'string' ||
+    typeof epoch !== 'number' ||
+    typeof abandoned !== 'boolean'
   ) {
     throw new MeshError(
       'E_STORAGE',
       `${path} is damaged: without it nobody knows whose data this is; restore it from a backup or let this server join anew`,
     );
   }
-  return { instance: { id, instance, starts, admitted }, place };
+  return { instance: { id, instance, starts, admitted, epoch, abandoned }, place };
 }

@@ -112,7 +112,7 @@ t.test('a leader that is cut off fails its proposals, and what the others decide
   cutOff(world, old.id);
   const lost = outcome(write(old, 'lost'));
   await world.time.run(4000, () => lost.done && world.leader !== undefined && world.leader.server !== old);
-  t.match(lost.error, { code: 'E_NO_LEADER', message: /unknown/ });
+  t.match(lost.error, { code: 'E_TIMEOUT', message: /unknown/ });
   t.equal(old.consensus?.isLeader, false);
   await settled(world, write(leading(world), 'kept'));
   world.network.cut.clear();
@@ -157,7 +157,7 @@ t.test('a leader that slept finds another in its place and follows it', async (t
   await world.time.run(15_000);
   t.not(leading(world), old);
   t.equal(old.consensus?.leader, leading(world).id);
-  t.match(stale.error, { code: 'E_NO_LEADER' }, 'what it took in its sleep is not what now stands at that index');
+  t.match(stale.error, { code: 'E_TIMEOUT' }, 'what it took in its sleep is not what now stands at that index');
 });
 
 t.test('far away servers get the time they need', async (t) => {

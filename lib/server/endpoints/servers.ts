@@ -1,7 +1,12 @@
 import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
 import type { NodeKey } from '../../structs/mesh.js';
-import type { AutopilotConfiguration, AutopilotHealth, RaftConfiguration } from '../../structs/operator.js';
+import type {
+  AutopilotConfiguration,
+  AutopilotHealth,
+  RaftConfiguration,
+  RecoveryView,
+} from '../../structs/operator.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toMillis, toNanos } from '../../util/clock.js';
 import { quorumOf } from '../autopilot/view.js';
@@ -9,8 +14,10 @@ import { answerQuery } from '../blocking.js';
 import type { Follower } from '../ports.js';
 import { propose } from '../propose.js';
 import { type EndpointContext, requireText, rfc3339 } from './context.js';
-import { addressOf } from './status.js';
+import { addressOf, ownStats } from './status.js';
 
+/** How long a survivor may take to say that it is one. */
+const SURVIVOR_MS = 5_000;
 const NEVER = '0001-01-01T00:00:00Z';
 
 /** The servers as a group: who votes, who leads, how autopilot decides. */
@@ -72,6 +79,16 @@ export function serverEndpoints(context: EndpointContext): RpcHandlers {
         ...(args.Cas ? { casModifyIndex: args.ModifyIndex ?? 0 } : {}),
       });
       return { Updated: value.updated, Index: index };
+    },
+
+    async 'Operator.RecoveryView'() {
+      return recoveryView(context);
+    },
+
+    async 'Operator.Recover'() {
+      const { epoch } = await requireGroup(context).recover();
+      context.log.warn('this server was made the only voter', { epoch });
+      return { Epoch: epoch };
     },
 
     async 'Operator.ServerHealth'() {
@@ -140,6 +157,26 @@ function bestHeir(context: EndpointContext): NodeKey {
   const [best] = able.toSorted((a, b) => b.matchIndex - a.matchIndex || (a.rttMs ?? 1e9) - (b.rttMs ?? 1e9));
   if (best) return best.id;
   throw new MeshError('E_BAD_REQUEST', 'no other voter could lead now: see "meshnomad server why"');
+}
+
+/** This server, and what the others of its group say of themselves. */
+async function recoveryView(context: EndpointContext): Promise<RecoveryView> {
+  const { consensus, peers } = context;
+  const Self = ownStats(context);
+  const others = [...Self.Voters, ...Self.Learners].filter((id) => id !== Self.ID);
+  const Others = await Promise.all(
+    others.map(async (ID) => {
+      const Name = nameOf(context, ID);
+      if (!peers) return { ID, Name, Stats: null, Why: 'there is no way to it' };
+      try {
+        const Stats = await peers.serverCaller(ID).call('Status.ServerStats', {}, { timeoutMs: SURVIVOR_MS });
+        return { ID, Name, Stats, Why: '' };
+      } catch (error) {
+        return { ID, Name, Stats: null, Why: (error as Error).message };
+      }
+    }),
+  );
+  return { Self, HasLeader: consensus.leader !== '', Others };
 }
 
 /** What is not given stays as it is. */

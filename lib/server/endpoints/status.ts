@@ -49,7 +49,7 @@ export function ownStats({ group, peers, consensus, store }: EndpointContext): S
     AppliedIndex: group?.appliedIndex() ?? store.index,
     Voters: [...voters],
     Learners: [...learners],
-    Epoch: group?.epoch?.() ?? 0,
+    Epoch: group?.epoch() ?? 0,
     SyncMs: group?.syncMs() ?? null,
     NeverVotes: self?.NeverVotes ?? false,
     Wired: self?.Wired ?? null,

@@ -3,6 +3,7 @@ import type { ServerPeers } from '../../../lib/server/ports.js';
 import { createServer, type Server } from '../../../lib/server/server.js';
 import { createStateMachine } from '../../../lib/state/fsm.js';
 import { createStore, type Store } from '../../../lib/state/store.js';
+import type { Disk } from '../../../lib/storage/index.js';
 import { MeshError } from '../../../lib/structs/errors.js';
 import type { RpcMethods } from '../../../lib/structs/rpc.js';
 import type { RpcCaller, RpcMethod } from '../../../lib/transport/rpc.js';
@@ -31,6 +32,8 @@ export class ServersWorld {
   readonly random: Random;
   readonly network: SimNetwork;
   readonly servers: SimServer[];
+  /** Servers that heard that their group was recovered without them. */
+  readonly abandoned: string[] = [];
   readonly records: { at: number; id: string; record: LogRecord }[] = [];
 
   constructor(options: { seed: number; count: number }) {
@@ -89,7 +92,8 @@ export class ServersWorld {
       log,
       // Small, so that a follower sometimes needs a snapshot, and copying a simulated disk costs little.
       limits: { snapshotBytes: 200_000, segmentBytes: 16_384 },
-      disk: mountDisk(own.disk, process, { syncMs: () => 0.5 }),
+      onAbandoned: () => this.abandoned.push(id),
+      disk: withFolders(mountDisk(own.disk, process, { syncMs: () => 0.5 }), own.disk),
     });
     let consensus: RunningConsensus | undefined;
     opened.then(
@@ -220,6 +224,18 @@ export class ServersWorld {
       )
       .join('\n');
   }
+}
+
+/** The simulated disk knows files only: a folder that is renamed is all files below it. */
+function withFolders(disk: Disk, files: FaultyDisk): Disk {
+  return {
+    ...disk,
+    rename(from, to) {
+      const inside = files.paths().filter((path) => path.startsWith(`${from}/`));
+      if (inside.length === 0) disk.rename(from, to);
+      for (const path of inside) disk.rename(path, `${to}${path.slice(from.length)}`);
+    },
+  };
 }
 
 export interface Asked<T> {

@@ -2,6 +2,7 @@
 // runs or machines compare only as ratios: the fsync floor and the start of bare node are printed beside them.
 import { benchCli } from './cli.js';
 import { benchColdStart } from './cold-start.js';
+import { benchFeed } from './feed.js';
 import { benchGossip } from './gossip.js';
 import { benchJobs } from './jobs.js';
 import { fsyncFloorMs } from './measure.js';
@@ -20,6 +21,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   register: benchRegister,
   jobs: benchJobs,
   gossip: benchGossip,
+  feed: benchFeed,
   scheduler: benchScheduler,
 };
 

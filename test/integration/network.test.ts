@@ -1,4 +1,5 @@
 // The network over the DHT between real processes behind NATs. Run alone it prints what it measured.
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { eventually, MESHNOMAD } from '../support/mesh-agent.js';
 import { missingForLabs, Netlab } from '../support/netlab.js';
@@ -184,6 +185,26 @@ t.test(
     t.ok(up.atMs - moved <= 10_000);
   },
 );
+
+t.test('a machine that slept notices, and is reached again at once', { skip, buffered: true }, async (t) => {
+  const net = await openNetworkLab({ dht: false, lan: 2 });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([net.peer('lan1'), net.peer('lan2')]);
+  await a.listen();
+  const addresses = [{ host: '10.9.0.1', port: 49_737 }];
+  await b.keep(a.key, { addresses });
+  await b.event('up');
+  process.kill(a.pid, 'SIGSTOP');
+  await b.event('down');
+  // Sleep is told from a busy moment by its length.
+  await sleep(11_000);
+  const woke = performance.now();
+  process.kill(a.pid, 'SIGCONT');
+  const up = await b.event('up', woke);
+  t.comment(`woke up: healed after ${Math.round(up.atMs - woke)} ms`);
+  t.ok(up.atMs - woke <= 10_000);
+  await a.event('changed', woke);
+});
 
 t.test('links heal when addresses change, on the near side and on the far one', { skip, buffered: true }, async (t) => {
   const net = await openNetworkLab({

@@ -53,6 +53,9 @@ export interface MeshGossip {
   close(): void;
 }
 
+/** Where this agent may be reached, and how. */
+type Place = Pick<MemberInfo, 'addresses' | 'nat' | 'relays'>;
+
 /** Nothing happens before start(). */
 export function createMeshGossip(options: MeshGossipOptions): MeshGossip {
   return new RunningGossip(options);
@@ -64,6 +67,7 @@ class RunningGossip implements MeshGossip {
   #gossip: Gossip | undefined;
   #raft: RaftHint = { state: 'none', term: 0 };
   #meta: Readonly<Record<string, string>>;
+  #place: Place | undefined;
   #told = '';
   #closed = false;
   #cancelTick = (): void => {};
@@ -91,7 +95,8 @@ class RunningGossip implements MeshGossip {
     peers.onDatagram('gossip', (from, data) => this.#step({ type: 'datagram', from, data }));
     peers.onLink((peer, up) => {
       if (up) this.#step({ type: 'linked', key: peer.key });
-      this.#lookAtSelf();
+      // A first link often brings the first news of the own address.
+      if (up && peers.linked().length === 1) this.#lookAtSelf();
     });
     roster.onChange(() => this.#followRoster());
     this.#followRoster();
@@ -122,7 +127,7 @@ class RunningGossip implements MeshGossip {
   tell(about: { raft?: RaftHint; meta?: Readonly<Record<string, string>> }): void {
     this.#raft = about.raft ?? this.#raft;
     this.#meta = about.meta ?? this.#meta;
-    this.#lookAtSelf();
+    this.#tellSelf();
   }
 
   onChange(listener: (change: GossipChange) => void): () => void {
@@ -267,8 +272,21 @@ class RunningGossip implements MeshGossip {
     });
   }
 
-  /** Tells the others when something of this agent has changed. */
+  /** Looks where this agent may be reached; that asks the system for each link, so it is not done for every word. */
   #lookAtSelf(): void {
+    if (this.#closed || !this.#gossip) return;
+    this.#place = this.#lookAround();
+    this.#tellSelf();
+  }
+
+  #lookAround(): Place {
+    const { peers } = this.#options;
+    const { Nat, Relays } = peers.report();
+    return { addresses: peers.addresses().slice(0, ADDRESSES_MAX), nat: Nat, relays: Relays };
+  }
+
+  /** Tells the others when something of this agent has changed. */
+  #tellSelf(): void {
     if (this.#closed || !this.#gossip) return;
     const info = this.#info();
     const text = JSON.stringify(info);
@@ -278,18 +296,10 @@ class RunningGossip implements MeshGossip {
   }
 
   #info(): MemberInfo {
-    const { peers, certificate, log } = this.#options;
+    const { certificate, log } = this.#options;
     const { Name, Role } = certificate().claims;
-    const { Nat, Relays } = peers.report();
-    const info: MemberInfo = {
-      name: Name,
-      role: Role,
-      addresses: peers.addresses().slice(0, ADDRESSES_MAX),
-      nat: Nat,
-      relays: Relays,
-      raft: this.#raft,
-      meta: this.#meta,
-    };
+    this.#place ??= this.#lookAround();
+    const info: MemberInfo = { name: Name, role: Role, ...this.#place, raft: this.#raft, meta: this.#meta };
     const checked = checkInfo(info);
     if (checked.ok) return info;
     log.warn('what this agent says of itself is too long for the gossip: left out are its meta words', {

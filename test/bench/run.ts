@@ -6,6 +6,7 @@ import { benchFeed } from './feed.js';
 import { benchGossip } from './gossip.js';
 import { benchJobs } from './jobs.js';
 import { fsyncFloorMs } from './measure.js';
+import { benchRaft } from './raft.js';
 import { benchRegister } from './register.js';
 import { benchScheduler } from './scheduler.js';
 
@@ -20,6 +21,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   'cold-start': benchColdStart,
   register: benchRegister,
   jobs: benchJobs,
+  raft: benchRaft,
   gossip: benchGossip,
   feed: benchFeed,
   scheduler: benchScheduler,

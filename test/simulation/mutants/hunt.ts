@@ -28,7 +28,7 @@ const TESTS: Record<string, readonly string[]> = {
   storage: ['raft-log', 'stable', 'snapshots'].map((name) => `storage/${name}`),
   server: ['consensus', 'consensus-group', 'consensus-durable'].map((name) => `server/${name}`),
 };
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 60_000;
 
 export type Catch =
   | { readonly by: 'simulation'; readonly seed: number; readonly message: string }
@@ -91,7 +91,8 @@ async function simulateIn(folder: string, { file }: Mutant, seedsMax: number): P
       console.log(JSON.stringify({ seed, message: error.message.split('\\n')[0] }));
     }`;
   const { code, output } = await run(folder, ['--input-type=module', '-e', script]);
-  if (code === null) return { by: 'simulation', seed: 0, message: 'it never ends' };
+  // All of consensus takes longer: what it has not found by then, the tests may.
+  if (code === null) return file.startsWith('raft/') ? { by: 'simulation', seed: 0, message: 'it never ends' } : null;
   if (output === '') return null;
   const { seed, message } = JSON.parse(output) as { seed: number; message: string };
   return { by: 'simulation', seed, message };

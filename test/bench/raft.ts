@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Caller, quantile, until } from './measure.js';
+import type { BenchGroup } from './raft/group.js';
+import { etcdGroup, hasEtcd, meshGroup, Writers } from './raft/group.js';
+import type { Row } from './run.js';
+
+const SIZES = [1, 3, 5];
+const SEQUENTIAL = 500;
+const PARALLEL = 4000;
+const CONNECTIONS = 16;
+const KILLS = 20;
+const REST_MS = 2000;
+
+interface Speed {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly perSecond: number;
+}
+
+/** Writes that a group of servers agrees on, etcd doing the same beside it where it is installed; then leaders die. */
+export async function benchRaft(): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const size of SIZES) {
+    const ours = await during(meshGroup(size), speedOf);
+    const theirs = hasEtcd() ? await during(etcdGroup(size), speedOf) : undefined;
+    const target = { 1: '1.2 ms, 2,000/s', 3: '3 ms, 1,200/s' }[size] ?? '';
+    rows.push(
+      { what: `register, ${size} voters`, value: show(ours), target },
+      { what: `etcd put, ${size} voters`, value: theirs ? show(theirs) : 'not installed', target: '' },
+    );
+  }
+  rows.push(...(await benchFailover()));
+  return rows;
+}
+
+async function benchFailover(): Promise<Row[]> {
+  const ours = await during(meshGroup(3), failoversOf);
+  const theirs = hasEtcd() ? await during(etcdGroup(3), failoversOf) : undefined;
+  const seconds = (times: readonly number[]): string =>
+    `${(quantile(times, 0.5) / 1000).toFixed(2)} / ${(Math.max(...times) / 1000).toFixed(2)} s`;
+  const what = `leader killed under load → writes: median / max of ${KILLS}`;
+  return [
+    { what, value: seconds(ours), target: '1.2 / 2.0 s' },
+    { what: 'the same of etcd', value: theirs ? seconds(theirs) : 'not installed', target: '' },
+  ];
+}
+
+async function during<T>(opening: Promise<BenchGroup>, measure: (group: BenchGroup) => Promise<T>): Promise<T> {
+  const group = await opening;
+  try {
+    return await measure(group);
+  } finally {
+    await group.close();
+  }
+}
+
+function show({ p50Ms, p99Ms, perSecond }: Speed): string {
+  return `${p50Ms.toFixed(2)} / ${p99Ms.toFixed(1)} ms, ${perSecond.toFixed(0)}/s`;
+}
+
+async function speedOf(group: BenchGroup): Promise<Speed> {
+  const all = group.addresses.map((_, at) => at);
+  const leader = await until('a leader', () => group.leader(all));
+  const caller = new Caller(group.addresses[leader] as string, CONNECTIONS);
+  const write = async (): Promise<number> => {
+    const start = performance.now();
+    const reply = await caller.send(...group.write());
+    if (reply.status !== 200) throw new Error(reply.text);
+    return performance.now() - start;
+  };
+  for (let i = 0; i < 200; i++) await write();
+  const samples: number[] = [];
+  for (let i = 0; i < SEQUENTIAL; i++) samples.push(await write());
+  let left = PARALLEL;
+  const start = performance.now();
+  const worker = async (): Promise<void> => {
+    while (left-- > 0) await write();
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
+  const perSecond = (PARALLEL / (performance.now() - start)) * 1000;
+  caller.close();
+  return { p50Ms: quantile(samples, 0.5), p99Ms: quantile(samples, 0.99), perSecond };
+}
+
+/** From the death of the leader to the first write that the others acknowledge, each time. */
+async function failoversOf(group: BenchGroup): Promise<number[]> {
+  const all = group.addresses.map((_, at) => at);
+  const times: number[] = [];
+  for (let i = 0; i < KILLS; i++) {
+    const leader = await until('one leader for all', () => group.leader(all));
+    let written: number | undefined;
+    let killed = Number.POSITIVE_INFINITY;
+    const writers = new Writers(group);
+    writers.run(() => {
+      if (performance.now() > killed) written ??= performance.now();
+    });
+    await sleep(300 * (1 + (i % 5) / 5));
+    await group.kill(leader);
+    // What the dead one had acknowledged arrives a moment later.
+    killed = performance.now() + 50;
+    const at = await until('a write', async () => written);
+    times.push(at - killed + 50);
+    writers.stop();
+    await group.restart(leader);
+    await until('all to agree', () => group.leader(all));
+    await sleep(REST_MS);
+  }
+  return times;
+}

@@ -1,5 +1,5 @@
 import type { MeshError } from '../structs/errors.js';
-import { noLeader } from './consensus-errors.js';
+import { noLeader, unknownOutcome } from './consensus-errors.js';
 import type { Joining } from './consensus-joining.js';
 import type { OwnLife } from './consensus-life.js';
 import { abandonedError, becomeSoleVoter, refusalToRecover } from './consensus-recover.js';
@@ -65,7 +65,7 @@ export class Belonging {
     const { life, host } = this.#parts;
     if (host.state().kind !== 'running' || !life.now.admitted || host.isOutside()) return;
     const forsaken = life.forsake();
-    host.giveUp(noLeader('this server waits until the leader admits it'));
+    host.giveUp(unknownOutcome('the data of this server is not the newest'));
     await forsaken;
   }
 

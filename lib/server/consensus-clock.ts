@@ -8,7 +8,7 @@ export const HEARTBEAT_TICKS = 4;
 const TICK_MS = 50;
 const TICK_MS_MAX = 500;
 /** A timer that is late by more ticks than this means that the machine slept: the time is not held against anybody. */
-const LATE_TICKS = 4;
+const LATE_TICKS = 10;
 
 /** How long a tick is for a group whose slowest voter answers after `rttMs`: an election then lasts ten times as long, or more. */
 export function tickMsFor(rttMs: number): number {
@@ -21,7 +21,11 @@ export function tickMsFor(rttMs: number): number {
  */
 export function ticksPassed(elapsedMs: number, tickMs: number): number {
   const ticks = Math.floor(elapsedMs / tickMs);
-  return ticks > LATE_TICKS ? 1 : ticks;
+  return slept(ticks) ? 1 : ticks;
+}
+
+function slept(ticks: number): boolean {
+  return ticks > LATE_TICKS;
 }
 
 /** Calls `tick` as often as time passes, while it runs. */
@@ -68,7 +72,7 @@ export class Ticker {
       const elapsedMs = this.#now() - this.#countedToMs;
       const ticks = ticksPassed(elapsedMs, this.#tickMs);
       // What is left of a whole tick counts for the next one, unless the machine slept.
-      this.#countedToMs += ticks === 1 ? elapsedMs : ticks * this.#tickMs;
+      this.#countedToMs += slept(Math.floor(elapsedMs / this.#tickMs)) ? elapsedMs : ticks * this.#tickMs;
       this.#wait();
       for (let i = 0; i < ticks && this.#cancel !== null; i++) this.#tick();
     });

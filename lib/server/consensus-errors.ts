@@ -7,12 +7,9 @@ export function noLeader(why: string): MeshError {
   return new MeshError('E_NO_LEADER', `no leader: ${why}`);
 }
 
-/** A proposal that a new leader may have kept, or not. */
-export function unknownOutcome(): MeshError {
-  return new MeshError(
-    'E_TIMEOUT',
-    'another server took over; whether the write was kept is unknown: read before writing again',
-  );
+/** A proposal that may have been kept, or not. */
+export function unknownOutcome(why = 'another server took over'): MeshError {
+  return new MeshError('E_TIMEOUT', `${why}; whether the write was kept is unknown: read before writing again`);
 }
 
 /** Raft’s refusal in words. */

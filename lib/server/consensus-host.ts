@@ -10,7 +10,7 @@ import { Applier } from './consensus-apply.js';
 import { Belonging } from './consensus-belonging.js';
 import { ELECTION_TICKS, HEARTBEAT_TICKS, needsTicks, Ticker, tickMsFor } from './consensus-clock.js';
 import { DurableSide } from './consensus-durable.js';
-import { asMeshError, noLeader, refusalError, unknownOutcome } from './consensus-errors.js';
+import { asMeshError, refusalError, unknownOutcome } from './consensus-errors.js';
 import { GroupSide } from './consensus-group.js';
 import { HandOver } from './consensus-handover.js';
 import { Joining } from './consensus-joining.js';
@@ -490,7 +490,7 @@ export class RaftHost implements RunningConsensus {
     this.#repairs.cancel();
     await this.#idle();
     if (wasRunning) await this.#work();
-    this.#giveUp(noLeader('the server is shutting down; whether the write was kept is unknown'));
+    this.#giveUp(unknownOutcome('the server is shutting down'));
     await this.#snapshotter.idle();
     await this.#durable.close(wasRunning ? this.#applied : null);
   }

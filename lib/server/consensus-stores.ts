@@ -126,7 +126,10 @@ export async function restoreSnapshot(stores: Stores, fsm: StateMachine, log: Lo
   return null;
 }
 
-/** A leader's snapshot arrived here, and the power failed before the log began anew after it. */
+/**
+ * Begins the log anew after a snapshot, unless it goes through it: what then follows in it may be acknowledged, and is counted
+ * on. A log that disagrees at the snapshot holds nothing beyond it that could be committed.
+ */
 async function beginLogAfter({ log, stable }: Stores, meta: SnapshotMeta): Promise<void> {
   if (log.term(meta.index) === meta.term) return;
   const state = stable.load();

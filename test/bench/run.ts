@@ -6,7 +6,7 @@ import { benchFeed } from './feed.js';
 import { benchGossip } from './gossip.js';
 import { benchJobs } from './jobs.js';
 import { fsyncFloorMs } from './measure.js';
-import { benchRaft } from './raft.js';
+import { benchFailover, benchRaft } from './raft.js';
 import { benchRegister } from './register.js';
 import { benchScheduler } from './scheduler.js';
 
@@ -22,6 +22,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   register: benchRegister,
   jobs: benchJobs,
   raft: benchRaft,
+  failover: benchFailover,
   gossip: benchGossip,
   feed: benchFeed,
   scheduler: benchScheduler,

@@ -5,6 +5,12 @@ import { tellStory } from './consensus/story.js';
 // npm run sim -- --seeds 2000 for a longer look.
 const SEEDS = Number(process.env['MESHNOMAD_SIM_SEEDS'] ?? 100);
 
+/** Seeds that are told each time. */
+const KNOWN = readFileSync(new URL('../../../test/simulation/consensus/seeds.txt', import.meta.url), 'utf8')
+  .split('\n')
+  .filter((line) => /^\d/.test(line))
+  .map((line) => Number.parseInt(line, 10));
+
 t.test(
   'whatever fails, consensus keeps its promises, and after healing it moves on',
   { timeout: 280_000 },

@@ -30,8 +30,8 @@ export interface Parking {
   readonly aboveBytes: number;
   /** Keeps the frame for a while; answers the token that it is taken by. */
   park(frame: Buffer): string;
-  /** Takes what the other side parked, by its token. */
-  fetch(token: string): Promise<object>;
+  /** Takes what the other side parked, by its token; it has about so many bytes. */
+  fetch(token: string, bytes: number): Promise<object>;
 }
 
 /** What a link of the mesh has more than a plain one. */
@@ -331,14 +331,15 @@ class SocketLink implements Link {
     const frame = encodeFrame({ kind: KIND.reply, id, body });
     const parking = this.#options.mesh?.parking;
     if (parking && frame.length > parking.aboveBytes) {
-      this.#send(encodeFrame({ kind: KIND.parked, id, body: { token: parking.park(frame) } }));
+      this.#send(encodeFrame({ kind: KIND.parked, id, body: { token: parking.park(frame), bytes: frame.length } }));
     } else if (frame.length > this.#limitBytes) {
       throw new MeshError('E_TOO_LARGE', `the answer takes ${frame.length} bytes, a link carries ${this.#limitBytes}`);
     } else this.#send(frame);
   }
 
   #serveTake(id: number, body: Record<string, unknown>): void {
-    const frame = this.#options.mesh?.unpark(String(body['token']));
+    const parked = this.#options.mesh?.unpark(String(body['token']));
+    const frame = parked && parked.length <= this.#limitBytes ? parked : undefined;
     if (frame) relabelFrame(frame, KIND.reply, id);
     this.#send(
       frame ??
@@ -375,7 +376,7 @@ class SocketLink implements Link {
     const pending = this.#pending.get(id);
     const parking = this.#options.mesh?.parking;
     if (!pending || !parking) return;
-    parking.fetch(String(body['token'])).then(
+    parking.fetch(String(body['token']), Number(body['bytes'])).then(
       (value) => pending.resolve(value as never),
       (error: Error) => pending.reject(error),
     );

@@ -15,7 +15,7 @@ import { newIdentity } from '../support/testnet.js';
 
 interface Command {
   id: number;
-  do: 'keep' | 'call' | 'report' | 'revoke' | 'learn' | 'addresses';
+  do: 'keep' | 'call' | 'large' | 'report' | 'revoke' | 'learn' | 'addresses';
   keys: string[];
   addresses?: Address[];
 }
@@ -42,12 +42,16 @@ const network = await openDhtNetwork({
   ...(host === undefined ? {} : { host }),
 });
 const roster = new OpenRoster();
+const ANSWER = { Jobs: [], Index: 1, LastContactMs: 0, KnownLeader: true };
 const peers = createPeers({
   network,
   roster,
   certificate: () => testCertificate({ Key: identity.publicKey, Name: 'any' }),
   verify: verifyTestChain,
-  handlers: { 'Status.Ping': async () => ({}) },
+  handlers: {
+    'Status.Ping': async () => ({}),
+    'Job.List': async () => ({ ...ANSWER, Filler: 'x'.repeat(300_000) }),
+  },
   streamHandlers: {},
   relay,
   addressBook: createAddressBook({ path: null, clock: systemClock, log }),
@@ -74,6 +78,8 @@ async function act(peers: Peers, { do: what, keys, addresses = [] }: Command): P
       return peers.keep(keys);
     case 'call':
       return peers.caller(key).call('Status.Ping', {}, { timeoutMs: 30_000 });
+    case 'large':
+      return JSON.stringify(await peers.caller(key).call('Job.List', {}, { timeoutMs: 30_000 })).length;
     case 'report':
       return peers.report();
     case 'revoke':

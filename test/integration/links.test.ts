@@ -149,6 +149,24 @@ t.test('a revoked member is out within 2 s, on the side that was told', { skip, 
   );
 });
 
+t.test('a large answer does not wait for a second link that a NAT makes slow', { skip, timeout: 90_000 }, async (t) => {
+  const net = await openNetworkLab({ dht: true, homes: { A: { nat: 'symmetric' }, B: { nat: 'cone' } } });
+  t.teardown(() => net.close());
+  const [a, b] = await Promise.all([member(net, 'homeA1'), member(net, 'homeB1')]);
+  const beganMs = performance.now();
+  await a.ask('keep', b.key);
+  await Promise.all([a.heard('up'), b.heard('up')]);
+  check(t, 'the first link', performance.now() - beganMs, 15_000);
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const askedMs = performance.now();
+    t.ok((await from.ask<number>('large', to.key)) > 300_000);
+    check(t, 'a large answer', performance.now() - askedMs, 3_000);
+  }
+});
+
 t.test(
   'two symmetric NATs are linked through a member that relays, and it is said',
   { skip, timeout: 90_000 },

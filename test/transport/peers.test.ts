@@ -79,6 +79,30 @@ t.test('a stream goes over bulk, and says who asks', async (t) => {
   t.equal(Buffer.from(messages[0]?.Data ?? []).toString(), 'n2');
 });
 
+t.test('where no second link can be had, streams and larger answers take the first one', async (t) => {
+  const { clock, node, net } = await meshOf(t, ['server', 'server']);
+  node(2).peers.keep([node(1).key]);
+  await clock.until(() => both(node(1), node(2)), 1_000);
+  // From now on nothing more gets through between the two.
+  net.needRelay(node(1).key, node(2).key);
+  const caller = node(2).peers.caller(node(1).key);
+  const stream = caller.stream('FileSystem.Logs', {
+    AllocID: 'a',
+    Task: 't',
+    LogType: 'stdout',
+    Offset: 0,
+    Origin: 'start',
+    Follow: false,
+  });
+  const messages: unknown[] = [];
+  stream.on('data', (message) => messages.push(message));
+  stream.end();
+  const call = caller.call('Job.List', {});
+  await clock.advance(1_500);
+  t.equal(messages.length, 1);
+  t.match(await call, { Jobs: [] });
+});
+
 t.test('both sides dial at once: one link is left, the same at both', async (t) => {
   for (const delayMs of [0, 1, 40]) {
     for (let seed = 1; seed <= 10; seed++) {

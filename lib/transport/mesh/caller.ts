@@ -10,6 +10,10 @@ import { LARGE_ANSWER_BYTES } from './parking.js';
 
 /** How long a call that says nothing else waits for a link. */
 const LINK_WAIT_MS = 10_000;
+/** Behind some NATs a second link takes ten seconds: what control can carry goes over control then. */
+const BULK_WAIT_MS = 1_000;
+/** What a frame of a control link has room for. */
+const CONTROL_CARRIES_BYTES = 400 * 1024;
 
 export interface CallerOptions {
   readonly own: NodeKey;
@@ -31,8 +35,12 @@ export function memberCaller(key: NodeKey, options: CallerOptions): RpcCaller {
   return {
     async call(method, args, { signal, timeoutMs } = {}) {
       const startedMs = clock.monotonicMs();
-      const kind = JSON.stringify(args).length > LARGE_ANSWER_BYTES ? 'bulk' : 'control';
-      const live = await options.link(key, kind, timeoutMs ?? LINK_WAIT_MS, signal);
+      const bytes = JSON.stringify(args).length;
+      const waitMs = timeoutMs ?? LINK_WAIT_MS;
+      const live =
+        bytes > LARGE_ANSWER_BYTES
+          ? await roomyLink(key, options, { bytes, waitMs, ...(signal ? { signal } : {}) })
+          : await options.link(key, 'control', waitMs, signal);
       live.usedAtMs = clock.monotonicMs();
       const leftMs = timeoutMs === undefined ? undefined : Math.max(1, timeoutMs - (clock.monotonicMs() - startedMs));
       return live.link.call(method, args, {
@@ -48,13 +56,33 @@ export function memberCaller(key: NodeKey, options: CallerOptions): RpcCaller {
       }
       const [near, far] = messagePair();
       far.on('error', () => {});
-      options.link(key, options.streamsOver, LINK_WAIT_MS).then(
+      roomyLink(key, options, { bytes: 0, waitMs: LINK_WAIT_MS }).then(
         (link) => join(far, link.link.stream(method, args)),
         (error: Error) => far.destroy(error instanceof MeshError ? error : new MeshError('E_TIMEOUT', error.message)),
       );
       return near;
     },
   };
+}
+
+/**
+ * The bulk link, for a stream or for something of so many bytes; the control link when that one is up, can carry it, and the
+ * other takes long.
+ */
+export function roomyLink(
+  key: NodeKey,
+  options: Pick<CallerOptions, 'clock' | 'link' | 'up' | 'streamsOver'>,
+  need: { bytes: number; waitMs: number; signal?: AbortSignal },
+): Promise<LiveLink> {
+  const { clock, link, up, streamsOver } = options;
+  return new Promise((resolve, reject) => {
+    const cancel = clock.setTimeout(BULK_WAIT_MS, () => {
+      const control = up(key, 'control');
+      if (control && need.bytes <= CONTROL_CARRIES_BYTES) resolve(control);
+    });
+    const kind = need.bytes > CONTROL_CARRIES_BYTES ? 'bulk' : streamsOver;
+    link(key, kind, need.waitMs, need.signal).then(resolve, reject).finally(cancel);
+  });
 }
 
 /** Makes one stream of two: ends, errors and back-pressure go through. */

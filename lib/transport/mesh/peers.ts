@@ -6,7 +6,7 @@ import type { DatagramChannel, Peer, Peers } from '../peers.js';
 import type { RpcCaller } from '../rpc.js';
 import { type Address, parseAddress } from '../tcp.js';
 import { mayAsk } from './access.js';
-import { memberCaller } from './caller.js';
+import { type CallerOptions, memberCaller, roomyLink } from './caller.js';
 import { Door } from './door.js';
 import { Greeter } from './greeter.js';
 import { FIRST_HELLO_TIMEOUT_MS, type Greeted, HELLO_TIMEOUT_MS } from './handshake.js';
@@ -151,16 +151,8 @@ class MeshPeers implements Peers {
   }
 
   caller(key: NodeKey): RpcCaller {
-    const { clock, handlers, streamHandlers } = this.#options;
-    return memberCaller(key, {
-      own: this.key,
-      clock,
-      handlers,
-      streamHandlers,
-      streamsOver: this.#options.streamsOver ?? 'bulk',
-      link: (member, kind, waitMs, signal) => this.#link(member, kind, waitMs, signal),
-      up: (member, kind) => this.#members.get(member)?.lanes[kind].live,
-    });
+    const { handlers, streamHandlers } = this.#options;
+    return memberCaller(key, { own: this.key, handlers, streamHandlers, ...this.#ways() });
   }
 
   keep(keys: readonly NodeKey[]): void {
@@ -248,6 +240,16 @@ class MeshPeers implements Peers {
     });
     this.#members.set(key, member);
     return member;
+  }
+
+  /** How calls get at links. */
+  #ways(): Pick<CallerOptions, 'clock' | 'streamsOver' | 'link' | 'up'> {
+    return {
+      clock: this.#options.clock,
+      streamsOver: this.#options.streamsOver ?? 'bulk',
+      link: (key, kind, waitMs, signal) => this.#link(key, kind, waitMs, signal),
+      up: (key, kind) => this.#members.get(key)?.lanes[kind].live,
+    };
   }
 
   async #link(key: NodeKey, kind: LinkKind, waitMs: number, signal?: AbortSignal): Promise<LiveLink> {
@@ -341,11 +343,12 @@ class MeshPeers implements Peers {
             : {
                 aboveBytes: LARGE_ANSWER_BYTES,
                 park: (frame) => this.#parked.park(live.key, frame),
-                fetch: (token) =>
-                  this.#link(live.key, 'bulk', DIAL_TIMEOUT_MS).then((bulk) => {
-                    bulk.usedAtMs = clock.monotonicMs();
-                    return bulk.link.take(token);
-                  }),
+                fetch: async (token, bytes) => {
+                  const need = { bytes: bytes >= 0 ? bytes : Number.POSITIVE_INFINITY, waitMs: DIAL_TIMEOUT_MS };
+                  const roomy = await roomyLink(live.key, this.#ways(), need);
+                  roomy.usedAtMs = clock.monotonicMs();
+                  return roomy.link.take(token);
+                },
               },
         unpark: (token) => this.#parked.take(live.key, token),
         pingWishMs: () => this.#beatMs(),

@@ -15,10 +15,7 @@ export interface IssuedCertificate {
   readonly notAfter: Millis;
 }
 
-/**
- * The mesh is founded, once; the same again changes nothing, another one is refused. In a mesh of the same root the founder
- * becomes one of its servers, by the root's word: after all were lost.
- */
+/** The mesh is founded, once; the same again changes nothing, another one is refused. */
 export interface MeshFoundCommand {
   readonly type: 'mesh-found';
   readonly info: Unindexed<MeshInfo>;

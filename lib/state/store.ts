@@ -14,6 +14,7 @@ import { assert } from '../util/assert.js';
 import { err, ok, type Result } from '../util/result.js';
 import type { Command, CommandResult, RestoreCommitCommand } from './commands.js';
 import { applyCommand } from './fsm.js';
+import { mergeMesh } from './mesh-merge.js';
 import { emptyTables, type TableName, type Tables, viewTables } from './schema.js';
 import { TablesSnapshot } from './snapshot.js';
 import { type Decoded, decodeSnapshot, SnapshotDecoder } from './snapshot-codec.js';
@@ -206,11 +207,12 @@ class MemoryStore implements Store {
     this.#replace(restored.tables, Math.max(logIndex + this.#offset, restored.index));
   }
 
-  /** The pieces put aside become the state. Who is in the mesh is not theirs to say: nobody comes back in, nobody is put out. */
+  /** The pieces put aside become the state. Who is in the mesh is not theirs to say: see `mergeMesh`. */
   #commitRestore(index: number, command: RestoreCommitCommand): CommandResult<'restore-commit'> {
     this.#index = index;
     const decoded = decodePieces(this.#tables, command, this.#epoch + 1);
     if (!decoded.ok) return decoded;
+    mergeMesh(this.#tables, decoded.value.tables, this.#epoch + 1);
     const { mesh, mesh_members, mesh_invites, mesh_tombstones } = this.#tables;
     const tables: Tables = { ...decoded.value.tables, mesh, mesh_members, mesh_invites, mesh_tombstones };
     const at = Math.max(index, decoded.value.index + 1);

@@ -92,7 +92,7 @@ function found(
 }
 
 /** What the servers' state is told of a mesh and of the one whom its root has certified. */
-export function founding(info: MeshInfo, chain: CertificateChain, facts: Record<string, string>): MeshFoundCommand {
+function founding(info: MeshInfo, chain: CertificateChain, facts: Record<string, string>): MeshFoundCommand {
   const claims = claimsOf(chain[0]);
   assert(claims, 'the root has certified the founder');
   const { Key, Name, Role, Tags, Serial, NotBefore, NotAfter } = claims;

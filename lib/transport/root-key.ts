@@ -11,7 +11,7 @@ import { decodeZBase32, encodeZBase32 } from './z-base-32.js';
 const PREFIX = 'mr1-';
 const CODE_BYTES = 16;
 const CODE_GROUP = 5;
-const SCRYPT = { N: 1 << 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
+const SCRYPT = { N: 1 << 13, r: 8, p: 1 };
 
 /** A new key for the root of a mesh, and the code that it is sealed with. */
 export function newRoot(): { key: SigningKey; code: string; sealed: string } {

@@ -114,6 +114,8 @@ export async function createMeshWorld(t: Test, from?: { sealed: string; code: st
 
   const home = openMeshHome(null);
   const identity = newKey();
+  // What is founded again is founded later.
+  if (from) time.sleep(60_000);
   const about = { home, identity, name: 'nas', meshName: 'home', nowMs: time.now() };
   const { recoveryCode, info } = from
     ? { recoveryCode: from.code, info: refoundMesh({ ...about, ...from }) }

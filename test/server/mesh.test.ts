@@ -1,4 +1,5 @@
 import t from 'tap';
+import { frames } from '../../lib/state/frames.js';
 import type { MeshError } from '../../lib/structs/errors.js';
 import { nodeIdOf, verifyChain } from '../../lib/transport/certificate.js';
 import type { Joined } from '../../lib/transport/join.js';
@@ -361,7 +362,11 @@ t.test(
     const { founder, store, time, mesh, join, invite } = await createMeshWorld(t, { sealed, code: lost.recoveryCode });
     t.equal(mesh, lost.mesh, 'it is the same mesh');
     t.equal(store.snapshot().count('mesh_members'), 1);
-    await store.restore(backup.stream(), backup.index);
+    let seq = 0;
+    for await (const text of frames(backup.stream())) {
+      await founder.consensus.propose({ type: 'restore-stage', id: 'r', seq: seq++, text });
+    }
+    await founder.consensus.propose({ type: 'restore-commit', id: 'r', pieces: seq });
     await time.advance(0);
     t.match(store.snapshot().meshMemberByName('nas'), { Key: founder.identity.publicKey, Status: 'admitted' });
     t.equal(store.snapshot().meshMember(lost.founder.identity.publicKey)?.Status, 'left');

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Command } from '../../lib/state/commands.js';
+import { frames } from '../../lib/state/frames.js';
 import { createStore } from '../../lib/state/store.js';
 import type { MeshInvite, MeshMember, Tombstone } from '../../lib/structs/mesh.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
@@ -104,20 +105,6 @@ t.test('a mesh is founded once; by the same founder again is as once', async (t)
   t.equal(world.now.meshMemberByName('nas')?.Key, FOUNDER);
 });
 
-t.test('the root brings a server into the mesh it has, under the name of the one that was lost', async (t) => {
-  const world = founded();
-  const again = (Key: string, Name: string): Command => ({
-    ...(found() as Extract<Command, { type: 'mesh-found' }>),
-    founder: member({ Key, Name, Role: 'server', Serial: 900, InviteID: '' }),
-  });
-  t.equal(code(world.apply(again(key('8'), 'nas'))), 'ok');
-  t.match(world.now.meshMemberByName('nas'), { Key: key('8'), Status: 'admitted', Role: 'server' });
-  t.equal(world.now.meshMember(FOUNDER)?.Status, 'left');
-  t.match(world.now.mesh(), { NextSerial: 901, DiscoverySecrets: ['s1'], CreateIndex: 1 }, 'the mesh stays what it is');
-  world.apply(bury(tombstone(key('7'))));
-  t.equal(code(world.apply(again(key('7'), 'nuc'))), 'E_CONFLICT', 'but not a key that is out');
-});
-
 t.test('an invite is used and its user admitted in one step', async (t) => {
   const world = founded();
   t.equal(code(world.apply(redeem())), 'ok');
@@ -217,6 +204,62 @@ t.test('secrets: the present one and the one before it', async (t) => {
   t.match(world.now.mesh(), { DiscoveryEpoch: 3, DiscoverySecrets: ['s3', 's2'] });
   world.apply({ type: 'mesh-seal', sealedRoot: 'other' });
   t.equal(world.now.mesh()?.SealedRoot, 'other');
+});
+
+/** Restores a snapshot of `from` into a world, as a command does. */
+async function restore(world: World, from: World): Promise<void> {
+  let seq = 0;
+  for await (const text of frames(from.now.stream())) world.apply({ type: 'restore-stage', id: 'r', seq: seq++, text });
+  const result = world.apply({ type: 'restore-commit', id: 'r', pieces: seq });
+  if (!result.ok) throw result.error;
+}
+
+t.test('an old snapshot puts nobody out who came since, and brings nobody back who was put out since', async (t) => {
+  const world = founded({ Uses: 9 });
+  world.apply(redeem());
+  const old = founded({ Uses: 9 });
+  old.apply(redeem());
+  old.apply(redeem({ Key: key('3'), Name: 'nuc', Serial: 6 }));
+  world.apply(redeem({ Key: key('2'), Name: 'late', Serial: 9 }));
+  world.apply(bury(tombstone(key('1')), tombstone(key('3'))));
+  const before = world.now.mesh();
+  await restore(world, old);
+  t.equal(world.now.meshMember(key('2'))?.Status, 'admitted');
+  t.equal(world.now.meshMember(key('1'))?.Status, 'revoked');
+  t.match(world.now.meshMember(key('3')), { Status: 'revoked', Chain: [] });
+  t.strictSame(world.now.mesh(), before, 'nor do its secrets come back');
+});
+
+t.test('a mesh that was founded again gets its members and its name back', async (t) => {
+  const old = founded({ Uses: 9 });
+  old.apply(redeem());
+  old.apply(redeem({ Key: key('4'), Name: 'waits', Status: 'pending', Chain: [] }));
+  old.apply(bury(tombstone(key('7'))));
+  const again = found() as Extract<Command, { type: 'mesh-found' }>;
+  const world = new World();
+  world.apply({
+    ...again,
+    info: { ...again.info, Name: 'box', CreatedAt: NOW + 5, DiscoverySecrets: ['new'], NextSerial: 900 },
+    founder: { ...again.founder, Key: key('8'), Serial: 899 },
+  });
+  await restore(world, old);
+  const names = [...world.now.meshMembers()].map(({ Key, Name, Status }) => [Key[0], Name, Status]);
+  t.strictSame(names, [
+    ['1', 'pi', 'admitted'],
+    ['8', 'nas', 'admitted'],
+    ['f', 'nas', 'left'],
+  ]);
+  t.match(world.now.mesh(), { Name: 'home', CreatedAt: NOW, DiscoverySecrets: ['s9', 's1'], NextSerial: 900 });
+  t.ok(world.now.meshTombstone(key('7')));
+});
+
+t.test('a snapshot of another mesh brings none of its members', async (t) => {
+  const old = new World();
+  old.apply(found(key('9')));
+  const world = founded();
+  await restore(world, old);
+  t.equal(world.now.mesh()?.Root, ROOT);
+  t.equal([...world.now.meshMembers()].length, 1);
 });
 
 t.test('old invites are forgotten', async (t) => {

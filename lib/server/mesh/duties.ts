@@ -4,7 +4,6 @@ import type { MeshFoundCommand } from '../../state/mesh-commands.js';
 import type { Commit, StateSnapshot } from '../../state/store.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Node } from '../../structs/node.js';
-import { founding } from '../../transport/found.js';
 import { rfc3339 } from '../endpoints/context.js';
 import type { LeaderPart } from '../leader.js';
 import { nodeEvals } from '../node-evals.js';
@@ -37,11 +36,6 @@ export function createMeshDuties(world: ServerWorld, mesh: ServerMesh, issuer: I
   function next(): Command | undefined {
     const state = world.store.snapshot();
     if (!state.mesh()) return mesh.home.read('founding') as MeshFoundCommand | undefined;
-    if (state.mesh()?.Root !== mesh.roster.mesh) return undefined;
-    const { chain } = mesh.roster.own();
-    // The state came from a backup that does not know this server yet; the root does.
-    if (chain.length === 1 && !state.meshMember(mesh.identity.publicKey))
-      return founding(mesh.roster.info(), chain, {});
     const tombstones = mesh.roster
       .tombstones()
       .filter(({ Key, By }) => !state.meshTombstone(Key) && !state.meshTombstone(By));

@@ -64,22 +64,11 @@ export function applyMesh(txn: Transaction, command: MeshCommand): CommandResult
 
 function applyFound(txn: Transaction, { info, founder }: MeshFoundCommand): CommandResult<'mesh-found'> {
   const mesh = txn.tables.mesh.value;
-  if (mesh !== null && mesh.Root !== info.Root) return conflict('these servers belong to another mesh already');
-  if (mesh === null) {
-    txn.setMesh({ ...info, CreateIndex: txn.index, ModifyIndex: txn.index });
-    putMember(txn, { ...founder, CreateIndex: txn.index, ModifyIndex: txn.index });
-    return ok(null);
-  }
-  const { mesh_members: members, mesh_tombstones: tombstones } = txn.tables;
-  const before = members.get(founder.Key);
   // Proposed again by a founder that did not hear of its success.
-  if (before?.Status === 'admitted') return ok(null);
-  if (tombstones.get(founder.Key)) return conflict('the key was signed out');
-  const namesake = members.under('name', founder.Name).find(({ Key }) => Key !== founder.Key);
-  // The lost server of this name: the root has given it to another machine.
-  if (namesake) putMember(txn, { ...namesake, Status: 'left', Chain: [] });
-  takeSerial(txn, founder.Serial);
-  putMember(txn, { ...founder, CreateIndex: before?.CreateIndex ?? txn.index, ModifyIndex: txn.index });
+  if (mesh !== null)
+    return mesh.Root === info.Root ? ok(null) : conflict('these servers belong to another mesh already');
+  txn.setMesh({ ...info, CreateIndex: txn.index, ModifyIndex: txn.index });
+  putMember(txn, { ...founder, CreateIndex: txn.index, ModifyIndex: txn.index });
   return ok(null);
 }
 

@@ -1,0 +1,77 @@
+// The only server burns down: from a snapshot, the sealed root and the recovery code everything is there again, on another
+// machine, and the client finds it by itself. Real processes over a private DHT on loopback.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { eventually, jobJson } from '../support/mesh-agent.js';
+import { Machine } from '../support/mesh-machines.js';
+import { openTestnet } from '../support/testnet.js';
+
+interface Alloc {
+  ID: string;
+  ClientStatus: string;
+}
+
+t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
+  const testnet = await openTestnet();
+  const folder = mkdtempSync(join(tmpdir(), 'meshnomad-lost-'));
+  t.teardown(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    await testnet.close();
+  });
+  const machine = async (name: string): Promise<Machine> => {
+    const made = await Machine.make({ testnet, name });
+    t.teardown(() => made.dispose());
+    return made;
+  };
+  const nas = await machine('nas');
+  await nas.start('init', '-name=home');
+  const { RecoveryCode } = await nas.step('founded');
+  const pi = await machine('pi');
+  await pi.start('join', await nas.invite());
+
+  const job = jobJson('web', {
+    config: { command: '/bin/sh', args: ['-c', 'exec sleep 3600'] },
+    group: { Constraints: [{ LTarget: '${node.unique.name}', RTarget: 'pi', Operand: '=' }] },
+  });
+  const put = await fetch(`${nas.address}/v1/jobs`, { method: 'PUT', body: JSON.stringify(job) });
+  t.equal(put.status, 200, await put.text());
+  const running = (on: Machine): Promise<Alloc> =>
+    eventually('the job to run', async () => {
+      const allocs = await on.get<Alloc[]>('/v1/job/web/allocations');
+      return allocs.find(({ ClientStatus }) => ClientStatus === 'running');
+    });
+  const alloc = await running(nas);
+
+  const sealed = await nas.cli(['mesh', 'export-recovery']);
+  t.match(sealed, { code: 0, out: /^mr1-/ });
+  writeFileSync(join(folder, 'sealed'), sealed.out);
+  const snapshot = join(folder, 'backup.snap');
+  t.match(await nas.cli(['operator', 'snapshot', 'save', snapshot]), { code: 0 });
+  await nas.dispose();
+
+  const box = await machine('box');
+  const recover = ['init', '-no-start', '-node=box', `-data-dir=${box.dir}/data`, `-recover=${join(folder, 'sealed')}`];
+  t.match(await box.cli(recover, 'wrong\n'), { code: 1, err: /no recovery code/ });
+  t.match(await box.cli(recover, String(RecoveryCode)), { code: 0, out: /again, with box as its first server/ });
+  await box.start('up');
+  const restored = await box.cli(['operator', 'snapshot', 'restore', '-yes', snapshot]);
+  t.equal(restored.code, 0, restored.err);
+  t.teardown(() => {
+    if (!t.passing()) t.comment(`${box.log.slice(-4000)}\n----\n${pi.log.slice(-4000)}`);
+  });
+  const members = await eventually('the client to be back', async () => {
+    const list = await box.get<{ Name: string; Health: string; Status: string }[]>('/v1/mesh/members');
+    return list.some(({ Name, Health }) => Name === 'pi' && Health === 'alive') ? list : undefined;
+  });
+  t.match(
+    members.find(({ Name }) => Name === 'box'),
+    { Status: 'admitted' },
+  );
+  t.equal((await running(box)).ID, alloc.ID, 'its work never stopped');
+  await eventually('its node to be heard of', async () => {
+    const nodes = await box.get<{ Name: string; Status: string }[]>('/v1/nodes');
+    return nodes.some(({ Name, Status }) => Name === 'pi' && Status === 'ready') ? true : undefined;
+  });
+});

@@ -66,7 +66,8 @@ export class Dialler {
     options.signal?.throwIfAborted();
     if (this.#closed) throw closedError();
     for (const [text, at] of this.#suspects) if (performance.now() - at > SUSPECT_MS) this.#suspects.delete(text);
-    const dial = new Dial(this.#context, key, options, (way) => this.#suspects.has(`${key} ${way}`));
+    const suspects = [...this.#suspects.keys()].filter((text) => text.startsWith(key)).map((text) => text.slice(65));
+    const dial = new Dial(this.#context, key, options, new Set(suspects));
     this.#dials.add(dial);
     const connection = await dial.run().finally(() => this.#dials.delete(dial));
     const way = connection.path().Address;
@@ -94,7 +95,8 @@ class Dial {
   readonly #context: DialContext;
   readonly #key: NodeKey;
   readonly #options: DialOptions;
-  readonly #isSuspect: (way: string) => boolean;
+  /** Addresses at which it was half open of late. */
+  readonly #suspects: ReadonlySet<string>;
   readonly #relays: readonly NodeKey[];
   readonly #startedAt = performance.now();
   readonly #failures: Failure[] = [];
@@ -110,11 +112,11 @@ class Dial {
   #resolve: (connection: Opened) => void = () => {};
   #reject: (error: unknown) => void = () => {};
 
-  constructor(context: DialContext, key: NodeKey, options: DialOptions, isSuspect: (way: string) => boolean) {
+  constructor(context: DialContext, key: NodeKey, options: DialOptions, suspects: ReadonlySet<string>) {
     this.#context = context;
     this.#key = key;
     this.#options = options;
-    this.#isSuspect = isSuspect;
+    this.#suspects = suspects;
     this.#relays = (options.relays ?? []).filter((relay) => relay !== key && relay !== this.#ownKey());
   }
 
@@ -175,7 +177,7 @@ class Dial {
       () => {
         this.#pings--;
         const others = this.#context.hasDht || this.#tried.size > 1;
-        const waitMs = others && this.#isSuspect(way) ? SUSPECT_DELAY_MS : 0;
+        const waitMs = others && this.#suspects.has(way) ? SUSPECT_DELAY_MS : 0;
         const delayMs = this.#answered++ * NEXT_ADDRESS_MS + waitMs;
         const relayAddresses = [{ host: address.host, port: address.port }];
         this.#later(delayMs, () => this.#attempt(way, { relayAddresses, holepunch: () => false }));
@@ -238,7 +240,8 @@ class Dial {
     const raw = node.connect(Buffer.from(this.#key, 'hex'), {
       ...options,
       ...(this.#options.as ? { keyPair: keyPair(this.#options.as) } : {}),
-      ...(this.#isSuspect(way) ? { fastOpen: false } : {}),
+      // Costs a round trip, and makes sure of one.
+      ...(this.#suspects.size > 0 ? { fastOpen: false } : {}),
     });
     let why = 'closed without a word';
     this.#streams.add(raw);

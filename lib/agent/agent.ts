@@ -171,7 +171,7 @@ class RunningAgent implements Agent {
         consensus: () => this.#consensus,
         client: () => this.#client,
         remote: () => this.#remote,
-        net: () => this.#mesh?.member.peers.report() ?? null,
+        net: () => this.#mesh?.member.net() ?? null,
         leave: () => this.#leave(),
         reload: () => this.#options.reload(this),
       }),

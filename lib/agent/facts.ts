@@ -2,7 +2,6 @@ import { arch, platform } from 'node:os';
 import type { Client } from '../client/client.js';
 import type { AgentFacts } from '../http/agent-facts.js';
 import type { RunningConsensus } from '../server/consensus.js';
-import type { NetReport } from '../structs/mesh.js';
 import type { Result } from '../util/result.js';
 import type { Metrics } from './metrics.js';
 import type { RemoteServer } from './remote-server.js';
@@ -16,7 +15,7 @@ interface Sources {
   consensus: () => RunningConsensus | undefined;
   client: () => Client | undefined;
   remote: () => RemoteServer | undefined;
-  net: () => NetReport | null;
+  net: AgentFacts['net'];
   leave: () => Promise<Result<void, string>>;
   reload: () => Promise<Result<string[], string>>;
 }

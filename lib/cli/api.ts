@@ -22,6 +22,8 @@ export interface ApiReply<T> {
 }
 
 const LOCAL_ADDRESS = 'http://127.0.0.1:4646';
+/** As an address: over the mesh, although an agent runs here. */
+const OVER_MESH = 'mesh';
 /** Names the API where it is reached over the mesh. */
 const MESH_ADDRESS = 'http://server.mesh';
 const LOCAL_WAIT_MS = 500;
@@ -258,8 +260,9 @@ export async function connect(flags: Flags, env: Record<string, string | undefin
     if (given !== undefined) return given;
     return names.map((name) => env[name]).find((value) => value !== undefined && value !== '') ?? '';
   };
-  const address = pick('address', 'MESHNOMAD_ADDR', 'NOMAD_ADDR');
-  const mesh = address === '' ? await meshApi(env) : undefined;
+  const given = pick('address', 'MESHNOMAD_ADDR', 'NOMAD_ADDR');
+  const address = given === OVER_MESH ? '' : given;
+  const mesh = address === '' ? await meshApi(env, { always: given === OVER_MESH }) : undefined;
   return new ApiClient({
     ...(mesh ? { mesh } : {}),
     address: parseAddress(address || (mesh ? MESH_ADDRESS : LOCAL_ADDRESS)),
@@ -272,10 +275,20 @@ export async function connect(flags: Flags, env: Record<string, string | undefin
 }
 
 /** The way over the mesh, for who has a profile where no agent runs. */
-async function meshApi(env: Record<string, string | undefined>): Promise<MeshApi | undefined> {
+async function meshApi(
+  env: Record<string, string | undefined>,
+  { always }: { always: boolean },
+): Promise<MeshApi | undefined> {
   const [{ profileDir }, { existsSync }] = await Promise.all([import('./places.js'), import('node:fs')]);
   const profile = profileDir(env);
-  if (!existsSync(`${profile}/mesh/roster`) || (await answers(new URL(LOCAL_ADDRESS)))) return undefined;
+  if (!existsSync(`${profile}/mesh/roster`)) {
+    if (!always) return undefined;
+    throw new ApiError(
+      0,
+      `there is no key for a mesh in ${profile}: "meshnomad invite -role operator" on a server, then "meshnomad operator login" here`,
+    );
+  }
+  if (!always && (await answers(new URL(LOCAL_ADDRESS)))) return undefined;
   const [{ openOperatorApi }, { VERSION }] = await Promise.all([
     import('../agent/mesh/operator.js'),
     import('./version.js'),

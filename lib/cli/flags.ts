@@ -7,7 +7,7 @@ export const CONNECTION_FLAGS: Record<string, FlagSpec> = {
   address: {
     type: 'string',
     value: 'addr',
-    help: 'Address of the agent, default http://127.0.0.1:4646; or NOMAD_ADDR, MESHNOMAD_ADDR.',
+    help: 'Address of the agent, default http://127.0.0.1:4646, or where none runs the mesh that you have a key for ("mesh" takes that in any case); or NOMAD_ADDR, MESHNOMAD_ADDR.',
   },
   region: { type: 'string', value: 'name', help: 'Region to ask; or NOMAD_REGION.' },
   namespace: {

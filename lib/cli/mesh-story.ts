@@ -72,8 +72,9 @@ function startedText({ api, dataDir, mesh }: StartedAgent): string {
           ['meshnomad job init', 'writes a first job to run'],
         ]
       : [
-          ['meshnomad node status -self', 'shows what runs on this machine'],
-          ['meshnomad net', 'shows how it is linked'],
+          ['meshnomad net', 'shows how this machine is linked'],
+          ['meshnomad agent-info', 'shows what it does'],
+          ['meshnomad leave', 'takes it out again'],
         ];
   return [
     '',

@@ -18,8 +18,8 @@ export interface AgentFacts {
   members(): object;
   /** Whether its server and its client are fit for work. */
   health(): { server: { ok: boolean; message: string } | null; client: { ok: boolean; message: string } | null };
-  /** How this agent is linked with its mesh; null in none. */
-  net(): NetReport | null;
+  /** How this agent is linked with its mesh, and the names of its members by key; null in none. */
+  net(): (NetReport & { Names: Record<string, string> }) | null;
   /** Takes this agent out of its mesh, and ends it soon after; the error says what is in the way. */
   leave(): Promise<Result<void, string>>;
   /** `host:port` of the servers it knows. */

@@ -65,6 +65,7 @@ async function joined<T>(t: Test, later?: (world: MeshWorld) => Promise<T>) {
     peers: client,
     servers: () => [founder.identity.publicKey],
     nameOf: () => 'nas',
+    isClient: () => false,
     monotonicMs: () => performance.now(),
   });
   const link = async (): Promise<void> => {

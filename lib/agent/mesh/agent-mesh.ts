@@ -99,7 +99,13 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     log: log.child('gossip'),
     meta: { version: settings.version },
   });
-  const remote = meshServers({ peers, servers: member.servers, nameOf, monotonicMs: () => performance.now() });
+  const remote = meshServers({
+    peers,
+    servers: member.servers,
+    nameOf,
+    isClient: () => roster.own().claims.Role === 'client',
+    monotonicMs: () => performance.now(),
+  });
   const net = netHandlers(member, isServer);
   const servers = ownElseOthers(
     {

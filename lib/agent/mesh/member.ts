@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { NodeKey } from '../../structs/mesh.js';
+import type { NetReport, NodeKey } from '../../structs/mesh.js';
 import { systemClock } from '../../transport/clock.js';
 import { openDhtNetwork } from '../../transport/dht/index.js';
 import type { Identity } from '../../transport/identity.js';
@@ -43,6 +43,8 @@ export interface Member {
   nameOf(key: NodeKey): string;
   /** Where a member is, or was last. */
   addressesOf(key: NodeKey): readonly Address[];
+  /** How this machine is linked, and the names of all members by key. */
+  net(): NetReport & { Names: Record<NodeKey, string> };
   close(): Promise<void>;
 }
 
@@ -79,6 +81,7 @@ export async function openMember(options: MemberOptions): Promise<Member> {
     random: options.random,
     version: options.version,
   });
+  const nameOf = (key: NodeKey): string => roster.find(key)?.name ?? key.slice(0, 8);
   const servers = (): NodeKey[] =>
     roster.members().filter((key) => key !== identity.publicKey && roster.find(key)?.role === 'server');
   // Before anybody has gossiped: where they were when this machine joined.
@@ -88,7 +91,11 @@ export async function openMember(options: MemberOptions): Promise<Member> {
     roster,
     peers,
     servers,
-    nameOf: (key) => roster.find(key)?.name ?? key.slice(0, 8),
+    nameOf,
+    net: () => ({
+      ...peers.report(),
+      Names: Object.fromEntries([...roster.members(), identity.publicKey].map((key) => [key, nameOf(key)])),
+    }),
     addressesOf: (key) => (key === identity.publicKey ? peers.addresses() : addressBook.find(key)),
     async close() {
       await peers.close();

@@ -14,6 +14,8 @@ export interface MeshServersOptions {
   /** Everybody who may serve, as known now. */
   servers: () => readonly NodeKey[];
   nameOf: (key: NodeKey) => string;
+  /** Whether this machine is a client of the mesh, and no more. */
+  isClient: () => boolean;
   /** Milliseconds that only go forward. */
   monotonicMs: () => number;
 }
@@ -23,7 +25,7 @@ export interface MeshServersOptions {
  * Links are kept by the link manager; when one is lost the next call goes to another server at once.
  */
 export function meshServers(options: MeshServersOptions): RemoteServer {
-  const { peers, servers, nameOf, monotonicMs } = options;
+  const { peers, servers, nameOf, isClient, monotonicMs } = options;
   const leaderlessUntil = new Map<NodeKey, number>();
   const waiters = new Set<() => void>();
   let current: NodeKey | undefined;
@@ -97,8 +99,9 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
       try {
         return await peers.caller(key).call(method, args, callOptions);
       } catch (error) {
-        if (error instanceof MeshError && error.code === 'E_NO_LEADER')
-          leaderlessUntil.set(key, monotonicMs() + LEADERLESS_MS);
+        if (!(error instanceof MeshError)) throw error;
+        if (error.code === 'E_NO_LEADER') leaderlessUntil.set(key, monotonicMs() + LEADERLESS_MS);
+        if (error.code === 'E_PERMISSION_DENIED' && isClient()) throw clientsLot(error);
         throw error;
       }
     },
@@ -114,4 +117,12 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
       for (const wake of [...waiters]) wake();
     },
   };
+}
+
+/** Who types on a client is told where to type. */
+function clientsLot({ message }: MeshError): MeshError {
+  return new MeshError(
+    'E_PERMISSION_DENIED',
+    `${message}: this machine runs work, and sees its own only. Ask on a server; or "meshnomad invite -role operator" there, "meshnomad operator login" here, and -address mesh`,
+  );
 }

@@ -39,8 +39,11 @@ async function readNet(api: ApiClient): Promise<{ net: Net; why: string }> {
   } catch (error) {
     // Nobody there at all, or an agent in no mesh: the second question would get the same answer.
     if (!(error instanceof ApiError) || error.status === 0) throw error;
-    const own = (await api.get<NetReport>('/v1/agent/net')).value;
-    return { net: { Reports: [own], Unreached: [], Names: {} }, why: error.message };
+    const { Names, ...own } = (await api.get<NetReport & Pick<Net, 'Names'>>('/v1/agent/net')).value;
+    return {
+      net: { Reports: [own], Unreached: [], Names },
+      why: error.message.replace(/^Unexpected[^(]*\((.*)\)$/s, '$1'),
+    };
   }
 }
 

@@ -24,6 +24,10 @@ export const command: Command = {
     const api = await context.api();
     const members = (await api.get<{ Members: Member[] | null }>('/v1/agent/members')).value.Members ?? [];
     if (await printData(context, members)) return 0;
+    if (members.length === 0) {
+      output.out('No servers: this agent is a client, and does not know of them');
+      return 0;
+    }
     members.sort((a, b) => (a.Name < b.Name ? -1 : 1));
     if (flags.bool('detailed') || flags.bool('verbose')) {
       const rows = members.map((member) => [member.Name, member.Addr, String(member.Port), tagsText(member.Tags)]);

@@ -329,6 +329,13 @@ export class FeedPublisher {
   }
 }
 
+/** Gives back the place of a feed that nobody follows any more; it must be closed. */
+export async function dropFeed(folder: string, cores: Cores): Promise<void> {
+  const record = takeUpFeed(folder);
+  await dropAll(cores, record);
+  closeFeed(folder, beginFeed(folder, record));
+}
+
 async function dropAll(cores: Cores, record: FeedRecord): Promise<void> {
   for (const number of [record.segment, record.before?.number ?? 0]) await dropSegment(cores, record, number);
 }

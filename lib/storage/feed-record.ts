@@ -49,6 +49,11 @@ export function takeUpFeed(folder: string): FeedRecord {
   return record;
 }
 
+/** Whether there is a feed in the folder that somebody may follow. */
+export function hasFeed(folder: string): boolean {
+  return (read(folder)?.segment ?? 0) > 0;
+}
+
 /** A new generation with a secret of its own, written down. */
 export function beginFeed(folder: string, after: FeedRecord): FeedRecord {
   const record = nextGeneration(after.generation);

@@ -9,9 +9,9 @@ export interface FeedAddress {
 
 /** How the state reaches servers outside of the group. Between servers only. */
 export interface FeedRpcMethods {
-  /** Answered by every server for itself. Asking makes a server of the group publish, if it does not yet. */
+  /** Answered by every server for itself. `Follow`: the asker wants to follow it, so that one in the group must publish. */
   'Feed.Describe': {
-    args: object;
+    args: { Follow: boolean };
     reply: {
       /** Id of the leader, '' when unknown. */
       Leader: string;

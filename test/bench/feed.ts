@@ -85,7 +85,7 @@ async function cost(root: string): Promise<Row[]> {
     await until('a leader', () => server.consensus.isLeader);
   }
   await until('the feed to be open', () => {
-    void world.callerOf('b').call('Feed.Describe', {});
+    void world.callerOf('b').call('Feed.Describe', { Follow: true });
     return followed.part.stats().published?.segment === 1;
   });
   const took = new Map<FeedServer, number[]>([

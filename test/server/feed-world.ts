@@ -54,7 +54,7 @@ export class FeedServer {
       timers: systemTimers,
       now,
       log,
-      limits: { lookMs: 100, silenceMs: 1500 },
+      limits: { lookMs: 100, silenceMs: 1500, unaskedMs: 1500 },
     });
     this.consensus = await openConsensus({
       dataDir: this.folder,

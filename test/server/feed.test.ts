@@ -80,6 +80,7 @@ t.test('when another leads, its feed is followed', async (t) => {
   await a.consensus.change({ type: 'addVoter', id: 'b' });
   await write(a, 0, 100);
   await same(a, c);
+  await until('b to publish too', () => b.part.stats().published?.segment === 1);
   await a.consensus.transferLeadership('b');
   await until('b to lead', () => b.consensus.isLeader);
   await write(b, 100, 200);
@@ -90,6 +91,20 @@ t.test('when another leads, its feed is followed', async (t) => {
   await same(b, c);
   t.equal(c.fsm.hash, b.fsm.hash);
   t.equal(c.said('differs'), 0);
+  t.equal(c.said('restored'), 1, 'at the same index, without a snapshot');
+});
+
+t.test('when nobody asks any more the feed ends, and begins again for the next who does', async (t) => {
+  const [a, b] = (await start(t, 'ab')) as [FeedServer, FeedServer];
+  await write(a, 0, 50);
+  await same(a, b);
+  await b.close();
+  await until('the feed to end', () => a.part.stats().published === null);
+  await write(a, 50, 100);
+  await b.start(false);
+  await same(a, b);
+  t.equal(b.fsm.hash, a.fsm.hash);
+  t.equal(a.said('publishes no more'), 1);
 });
 
 t.test('nobody who is alone publishes anything', async (t) => {

@@ -33,12 +33,14 @@ export class FeedFinder {
   async look(mayFollow: () => boolean): Promise<void> {
     const { servers, follower, log } = this.#options;
     const known = servers().filter((id) => id !== this.#options.id);
-    // The last leader, and someone else in turn who knows if another one leads.
+    // The last leader, and someone else in turn: who will lead next must publish before it does.
     const asked = [...new Set([this.#leader, known[this.#turn++ % Math.max(1, known.length)]])];
+    let isFound = false;
     for (const id of asked) {
       if (id === undefined || !known.includes(id)) continue;
       try {
         const said = await this.#describe(id);
+        if (isFound) continue;
         const leads = said.Leader === id || !known.includes(said.Leader);
         const best = leads ? said : await this.#describe(said.Leader);
         if (best.Feed === null) continue;
@@ -46,7 +48,7 @@ export class FeedFinder {
         this.#leader = best.Feed.Node;
         this.#connect(best.Feed.Node, known);
         follower.follow(best.Feed);
-        return;
+        isFound = true;
       } catch (error) {
         log.debug('a server could not be asked for its feed', { server: id, error: (error as Error).message });
       }
@@ -54,7 +56,7 @@ export class FeedFinder {
   }
 
   #describe(id: string) {
-    return this.#options.peers.serverCaller(id).call('Feed.Describe', {}, { timeoutMs: ASK_MS });
+    return this.#options.peers.serverCaller(id).call('Feed.Describe', { Follow: true }, { timeoutMs: ASK_MS });
   }
 
   #connect(leader: string, known: readonly string[]): void {

@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Cores, EntryChain, FeedStats, FollowerState } from '../../storage/index.js';
-import { FeedFollower, FeedPublisher } from '../../storage/index.js';
+import { dropFeed, FeedFollower, FeedPublisher, hasFeed } from '../../storage/index.js';
 import type { FeedAddress } from '../../structs/rpc-feed.js';
 import { byteStream } from '../../transport/byte-stream.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../../transport/rpc.js';
@@ -20,6 +18,8 @@ const JOINING_MS = 35_000;
 /** A member that has heard no leader for so long asks whether it is one still. */
 const SILENCE_MS = 5_000;
 const ASK_MS = 3_000;
+/** Nobody has asked for the feed for so long: it is published no more, for each command would be written twice for nothing. */
+const UNASKED_MS = 600_000;
 
 export interface FeedPartOptions {
   /** Its own folder. */
@@ -37,7 +37,7 @@ export interface FeedPartOptions {
   /** Milliseconds that never go back. */
   readonly now: () => number;
   readonly log: Log;
-  readonly limits?: { readonly lookMs?: number; readonly silenceMs?: number };
+  readonly limits?: { readonly lookMs?: number; readonly silenceMs?: number; readonly unaskedMs?: number };
 }
 
 /** What an operator may want to know. */
@@ -60,17 +60,19 @@ export class FeedPart implements Replica {
   #follower: FeedFollower | null = null;
   #finder: FeedFinder | null = null;
   #handedOverMs: number | null = null;
+  /** When somebody wanted the own feed last. */
+  #askedMs = 0;
   #cancelLook = (): void => {};
   #closed = false;
 
   constructor(options: FeedPartOptions) {
     this.#options = options;
     this.handlers = {
-      'Feed.Describe': async () => ({
+      'Feed.Describe': async ({ Follow }) => ({
         Leader: this.#consensus?.leader ?? '',
         Index: options.chain.index,
         Members: this.#members,
-        Feed: this.#address(),
+        Feed: this.#address(Follow),
       }),
     };
     this.streamHandlers = {
@@ -87,7 +89,8 @@ export class FeedPart implements Replica {
   async start(consensus: RunningConsensus): Promise<void> {
     this.#consensus = consensus;
     // It published before: whoever follows goes on where it ended.
-    if (!consensus.isOutside && existsSync(join(this.#options.folder, 'feed.json'))) await this.#publish();
+    this.#askedMs = this.#options.now();
+    if (!consensus.isOutside && hasFeed(this.#options.folder)) await this.#publish();
     this.#lookAgain(0);
   }
 
@@ -95,9 +98,12 @@ export class FeedPart implements Replica {
     return { published: this.#published?.stats() ?? null, following: this.#follower?.state ?? null };
   }
 
-  #address(): FeedAddress | null {
+  #address(follow: boolean): FeedAddress | null {
     if (this.#consensus === null || this.#consensus.isOutside || this.#closed) return null;
-    if (this.#publisher === null) void this.#publish();
+    if (follow) {
+      this.#askedMs = this.#options.now();
+      if (this.#publisher === null) void this.#publish();
+    }
     return this.#published?.address ?? null;
   }
 
@@ -134,6 +140,7 @@ export class FeedPart implements Replica {
       this.#follower?.follow(null);
       this.#finder?.stop();
       await this.#askIfExpelled();
+      await this.#endUnasked();
       return;
     }
     const finder = await this.#openFinder();
@@ -155,7 +162,7 @@ export class FeedPart implements Replica {
       if (other === id) continue;
       const said = await peers
         .serverCaller(other)
-        .call('Feed.Describe', {}, { timeoutMs: ASK_MS })
+        .call('Feed.Describe', { Follow: false }, { timeoutMs: ASK_MS })
         .catch(() => null);
       // Only who leads knows, and nobody is put out of a group whose log is shorter than one's own.
       if (said?.Leader !== other || said.Index < consensus.lastIndex() || said.Members.includes(id)) continue;
@@ -163,6 +170,17 @@ export class FeedPart implements Replica {
       consensus.expel();
       return;
     }
+  }
+
+  async #endUnasked(): Promise<void> {
+    const { now, limits, folder, cores, log } = this.#options;
+    if (this.#published === null || now() - this.#askedMs < (limits?.unaskedMs ?? UNASKED_MS)) return;
+    const published = this.#published;
+    this.#published = null;
+    await published.close();
+    await dropFeed(folder, await cores());
+    this.#publisher = null;
+    log.info('publishes no more: nobody follows', {});
   }
 
   /** Outside of the group, and not on the way into it. */

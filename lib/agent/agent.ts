@@ -39,8 +39,8 @@ export interface AgentOptions {
   random: Random;
   /** Reads the configuration again and applies what can be applied; says what was, or what is wrong. */
   reload: (agent: Agent) => Promise<Result<string[], string>>;
-  /** Ends the agent as a signal does. */
-  end: (why: string) => void;
+  /** Ends the agent as a signal does; with `restart` its exit code asks whoever watches over it to start it again. */
+  end: (why: string, options?: { restart: boolean }) => void;
 }
 
 /** A mesh, as one of its members sees it now. */
@@ -245,7 +245,7 @@ class RunningAgent implements Agent {
       random,
       log: log.child('raft'),
       // Its data leads nowhere: whoever watches over the agent starts it again, and it begins anew.
-      onAbandoned: ({ message }) => this.#options.end(message),
+      onAbandoned: ({ message }) => this.#options.end(message, { restart: true }),
     });
     // A port that the system chooses is known once it is listened on.
     const address = (): string => `${advertised(settings.rpc.host)}:${this.#listener?.port ?? settings.rpc.port}`;
@@ -260,8 +260,8 @@ class RunningAgent implements Agent {
       config: {
         region: settings.region,
         knownDrivers: DRIVER_NAMES,
-        servers: () => [address()],
-        addressOf: address,
+        servers: () => this.#serverNames(identity.publicKey, address),
+        addressOf: (id) => this.#addressOf(id, identity.publicKey, address),
         ...(this.#mesh ? { mesh: this.#mesh.serverMesh(this.#consensus) } : {}),
         ...settings.server,
       },
@@ -283,6 +283,16 @@ class RunningAgent implements Agent {
     const { dataDir } = settings;
     this.#feed = createAgentFeed({ dataDir, id: identity.publicKey, mesh: this.#mesh, fsm, log: log.child('feed') });
     this.#roles.feed = this.#feed.part;
+  }
+
+  /** What a client is told of servers it may ask: keys, which stay when addresses change; without a mesh the address. */
+  #serverNames(own: string, address: () => string): string[] {
+    return this.#mesh ? [own, ...this.#mesh.member.servers()] : [address()];
+  }
+
+  /** Where a server is, or was last; '' when nobody knows. */
+  #addressOf(id: string, own: string, address: () => string): string {
+    return this.#mesh?.addressOf(id) || (id === own ? address() : '');
   }
 
   /** Takes links of clients elsewhere; without a secret only of this machine. */

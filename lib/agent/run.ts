@@ -103,14 +103,16 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
   };
   if (!output.story) output.out('==> Starting meshnomad agent...');
   let agent: Agent;
+  let wantsRestart = false;
   try {
     agent = await startAgent({
       settings,
       log,
       random: { next: Math.random },
       reload,
-      end: (why) => {
+      end: (why, { restart } = { restart: false }) => {
         log.info('the agent ends', { why });
+        wantsRestart ||= restart;
         process.kill(process.pid, 'SIGTERM');
       },
     });
@@ -122,7 +124,8 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
     const api = `${settings.http.tls ? 'https' : 'http'}://${settings.http.hosts[0]}:${agent.httpPort}`;
     void firstLink(agent).then((mesh) => output.story?.started({ dataDir: settings.dataDir ?? '', api, mesh }));
   } else output.out(banner(config, settings.http.hosts, agent.httpPort, request));
-  return untilEnded(agent, log, reload);
+  const code = await untilEnded(agent, log, reload);
+  return wantsRestart ? 1 : code;
 }
 
 /** A mesh is looked for on the disk without loading what speaks to one. */

@@ -2,6 +2,7 @@ import t from 'tap';
 import { frames } from '../../lib/state/frames.js';
 import { createStore, type Store } from '../../lib/state/store.js';
 import { mockJob } from '../scheduler/mock.js';
+import { meshCommands } from '../server/mesh-state.js';
 
 const job = (ID: string) =>
   ({ type: 'job-register', job: mockJob({ ID, Name: ID }), eval: null, submission: null }) as const;
@@ -98,4 +99,55 @@ t.test('another restore takes the place of one that was left unfinished', async 
   index = stage(store, 'b', pieces, index);
   t.match(store.apply(index, { type: 'restore-commit', id: 'a', pieces: pieces.length }), { ok: false });
   t.match(store.apply(index + 1, { type: 'restore-commit', id: 'b', pieces: pieces.length }), { ok: true });
+});
+
+/** A store of a mesh with these members, by key and name. */
+function meshStore(root: string, members: [key: string, name: string][], index: number): Store {
+  const store = createStore();
+  const [founder, ...others] = members as [[string, string], ...[string, string][]];
+  let at = index;
+  for (const command of meshCommands(
+    founder[0],
+    others.map(([Key, Name]) => ({ Key, Name })),
+  )) {
+    const founded = command.type === 'mesh-found' ? { ...command, info: { ...command.info, Root: root } } : command;
+    store.apply(at++, founded);
+  }
+  return store;
+}
+
+t.test('a restore brings members of the same mesh back, but nobody who is out, and nobody of another', async (t) => {
+  const before: [string, string][] = [
+    ['old', ''],
+    ['pi', 'pi'],
+    ['thief', 'thief'],
+    ['tv', 'tv'],
+  ];
+  const pieces = await piecesOf(meshStore('root', before, 10));
+  const restoreInto = (store: Store): Record<string, string> => {
+    const next = stage(store, 'r', pieces, store.index + 1);
+    t.match(store.apply(next, { type: 'restore-commit', id: 'r', pieces: pieces.length }), { ok: true });
+    return Object.fromEntries([...store.snapshot().meshMembers()].map(({ Key, Status }) => [Key, Status]));
+  };
+  const now: [string, string][] = [
+    ['new', ''],
+    ['pi-again', 'pi'],
+  ];
+  const again = meshStore('root', now, 1);
+  const tombstone = { Key: 'thief', At: 0, Reason: '', By: 'new', Signature: '', Chain: [] };
+  again.apply(again.index + 1, { type: 'mesh-bury', tombstones: [tombstone], discoverySecret: 'f'.repeat(64) });
+  t.same(restoreInto(again), {
+    new: 'admitted',
+    old: 'admitted',
+    // The machine is in the mesh again under another key.
+    pi: 'left',
+    'pi-again': 'admitted',
+    thief: 'revoked',
+    tv: 'admitted',
+  });
+  t.equal(again.snapshot().mesh()?.NextSerial, 5);
+
+  const other = meshStore('other', [['me', '']], 1);
+  t.same(restoreInto(other), { me: 'admitted' });
+  t.equal(other.snapshot().mesh()?.Root, 'other');
 });

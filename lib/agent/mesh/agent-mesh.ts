@@ -58,6 +58,8 @@ export interface AgentMesh {
   /** The other servers, for the own one. */
   readonly serverPeers: ServerPeers;
   readonly gossip: MeshGossip;
+  /** Where a member is, or was last, as `host:port`; '' when nobody knows. */
+  addressOf(key: NodeKey): string;
   /** A way to a node by its id. */
   reachNode(nodeId: string): RpcCaller | undefined;
   /** What the own server knows of the mesh besides the state. */
@@ -165,6 +167,10 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     serverPeers: serverPeers({ member, gossip, settings }),
     raft,
     servers,
+    addressOf(key) {
+      const [address] = member.addressesOf(key);
+      return address ? formatAddress(address) : '';
+    },
     reachNode(nodeId) {
       const key = roster.members().find((one) => nodeIdOf(one) === nodeId);
       return key === undefined || key === peers.key ? undefined : peers.caller(key);

@@ -50,7 +50,7 @@ export type GossipEvent =
   | { readonly type: 'leave' };
 
 const PRUNE_INTERVAL_MS = 60_000;
-/** How many candidates are asked at once. */
+/** How many candidates are asked at once by one who knows nobody yet. */
 const JOIN_FANOUT = 3;
 
 /**
@@ -307,7 +307,9 @@ export class Gossip {
   #askCandidates(): void {
     const state = this.#state;
     const keys = [...state.candidates].filter((key) => key !== state.key && !state.tombstones.has(key));
-    for (let count = 0; count < JOIN_FANOUT && keys.length > 0; count++) {
+    // Among others, who is not met is most likely off: each question may cost a search in the DHT.
+    const fanout = state.others === 0 ? JOIN_FANOUT : 1;
+    for (let count = 0; count < fanout && keys.length > 0; count++) {
       const at = Math.floor(state.random.next() * keys.length);
       startSync(state, keys.splice(at, 1)[0] as NodeKey);
     }

@@ -9,22 +9,25 @@ const KEYS_MAX = 1_024;
 export class Notices {
   readonly #clock: MeshClock;
   readonly #log: Log;
-  readonly #said = new Map<NodeKey, { atMs: number; more: number }>();
+  /** By key and message. */
+  readonly #said = new Map<string, { atMs: number; more: number }>();
 
   constructor(clock: MeshClock, log: Log) {
     this.#clock = clock;
     this.#log = log;
   }
 
-  say(level: 'info' | 'warn', key: NodeKey, message: string, reason: string): void {
+  /** `everyMs`: how soon the same may be said again of the same key. */
+  say(level: 'info' | 'warn', key: NodeKey, message: string, reason: string, everyMs = EVERY_MS): void {
     const now = this.#clock.monotonicMs();
-    const former = this.#said.get(key);
-    if (former && now - former.atMs < EVERY_MS) {
+    const what = `${key} ${message}`;
+    const former = this.#said.get(what);
+    if (former && now - former.atMs < everyMs) {
       former.more++;
       return;
     }
-    this.#said.delete(key);
-    this.#said.set(key, { atMs: now, more: 0 });
+    this.#said.delete(what);
+    this.#said.set(what, { atMs: now, more: 0 });
     // The key that was silent for longest is forgotten first.
     for (const oldest of this.#said.keys()) {
       if (this.#said.size <= KEYS_MAX) break;

@@ -29,6 +29,8 @@ const DIALS_MAX = 16;
 const HUB_SILENT_MS = 3_500;
 const DIAL_TIMEOUT_MS = 15_000;
 const RELAYS_MAX = 3;
+/** A member that is away for days is no news. */
+const ABSENT_EVERY_MS = 600_000;
 /** Between the moment a member has left and the end of its links. */
 const GOODBYE_MS = 1_000;
 /** Ticks come once a second. */
@@ -281,7 +283,7 @@ class MeshPeers implements Peers {
       );
     } catch (error) {
       if (this.#kept.has(key) && !signal.aborted)
-        this.#notices.say('info', key, 'no link to a member', (error as Error).message);
+        this.#notices.say('info', key, 'no link to a member', (error as Error).message, ABSENT_EVERY_MS);
       throw error;
     } finally {
       this.#dials--;

@@ -1,6 +1,9 @@
 /**
  * What lies on disk. Comes from server/consensus.ts (log, term and vote, snapshots); goes to files in the data
  * directory, or to memory for an agent that keeps no state. It decides nothing: the ports are the cores'.
+ *
+ * The feed (feed-*.ts, cores.ts) is the same history for others: what is applied goes into hypercores, from which servers
+ * outside of the group keep the state, whoever they get the blocks from. Nothing that was acknowledged depends on it.
  */
 export type { Core, Cores } from './cores.js';
 export { openCores } from './cores.js';

@@ -1,5 +1,7 @@
 import t from 'tap';
+import { findKnown } from '../../lib/server/mesh/find-member.js';
 import { frames } from '../../lib/state/frames.js';
+import { createStore } from '../../lib/state/store.js';
 import type { MeshError } from '../../lib/structs/errors.js';
 import { nodeIdOf, verifyChain } from '../../lib/transport/certificate.js';
 import type { Joined } from '../../lib/transport/join.js';
@@ -235,6 +237,19 @@ t.test('a server without a leader revokes too; the next leader writes it down', 
   other.consensus.lead(true);
   await time.advance(0);
   t.equal(store.snapshot().meshMember(thief.publicKey)?.Status, 'revoked');
+});
+
+t.test('a server that has no state yet signs out whom it was told of', async (t) => {
+  const { founder, invite, join } = await createMeshWorld(t);
+  const client = newKey();
+  await join(await invite(), { identity: client });
+  const empty = createStore().snapshot();
+  t.match(findKnown(empty, founder.roster, 'pi'), {
+    Key: client.publicKey,
+    Role: 'client',
+    NodeID: nodeIdOf(client.publicKey),
+  });
+  t.throws(() => findKnown(empty, founder.roster, 'px'), { code: 'E_NOT_FOUND', message: /did you mean pi/ });
 });
 
 t.test('tombstones that were passed on are checked', async (t) => {

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { MeshError } from '../../structs/errors.js';
-import type { MeshMember, Tombstone } from '../../structs/mesh.js';
+import type { Tombstone } from '../../structs/mesh.js';
 import { sealRoot, unsealRoot } from '../../transport/root-key.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { SigningKey } from '../../transport/signature.js';
 import { REASON_MAX, signTombstone } from '../../transport/tombstone.js';
 import { requireMesh } from '../mesh/config.js';
 import { exposedTo } from '../mesh/exposed.js';
-import { findMember } from '../mesh/find-member.js';
+import { findKnown, type KnownMember } from '../mesh/find-member.js';
 import { propose } from '../propose.js';
 import type { EndpointContext } from './context.js';
 import { requireFounded } from './mesh.js';
@@ -50,7 +50,7 @@ export function meshExclusionEndpoints(context: EndpointContext): RpcHandlers {
     async 'Mesh.Revoke'(args) {
       const { roster } = requireMesh(context.config);
       const state = store.snapshot();
-      const member = findMember(state, args.Member);
+      const member = findKnown(state, roster, args.Member);
       const tombstone = revocation(context, member, args.Reason ?? '');
       const Exposed = exposedTo(state, member);
       if (!roster.bury([tombstone])) {
@@ -105,7 +105,7 @@ export function meshExclusionEndpoints(context: EndpointContext): RpcHandlers {
 }
 
 /** The tombstone that there is, or a new one by this server. */
-function revocation(context: EndpointContext, { Key, Name }: MeshMember, reason: unknown): Tombstone {
+function revocation(context: EndpointContext, { Key, Name }: KnownMember, reason: unknown): Tombstone {
   const { identity, roster } = requireMesh(context.config);
   if (Key === identity.publicKey) {
     throw new MeshError('E_BAD_REQUEST', `a server does not sign itself out: ask another server, or leave ${Name}`);

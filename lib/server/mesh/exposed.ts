@@ -1,8 +1,8 @@
 import type { StateSnapshot } from '../../state/store.js';
-import type { MeshMember } from '../../structs/mesh.js';
+import type { KnownMember } from './find-member.js';
 
 /** What a member had seen that others should not have: a line each, for the person who signs it out. */
-export function exposedTo(state: StateSnapshot, member: MeshMember): string[] {
+export function exposedTo(state: StateSnapshot, member: KnownMember): string[] {
   const lines = ['the discovery secret (changed now, by itself)'];
   if (member.Status === 'pending') return [];
   if (member.Role === 'server') {

@@ -49,6 +49,9 @@ async function runCommand(command: Command, name: string, argv: string[], around
     return command.failureCode ?? 1;
   } finally {
     await made?.then((client) => client.close()).catch(() => {});
+    const overMesh = (await made?.catch(() => undefined))?.connection.mesh !== undefined;
+    // A timer of the DHT would hold the program for half a second; everything is closed and written.
+    if (overMesh && around === process) setImmediate(() => process.exit());
   }
 }
 

@@ -95,6 +95,12 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
     t.match(await laptop.operator(['alloc', 'logs', alloc.ID]), { code: 0, out: 'hello from far.g[0]\n' });
     const exec = await laptop.operator(['alloc', 'exec', '-i=false', alloc.ID, '/bin/sh', '-c', 'echo in; exit 7']);
     t.same([exec.code, exec.out], [7, 'in\n']);
+    const many = await Promise.all(Array.from({ length: 4 }, () => laptop.operator(['job', 'status', 'far'])));
+    t.same(
+      new Set(many.map(({ code, err }) => `${code} ${err}`)),
+      new Set(['0 ']),
+      'commands do not disturb each other',
+    );
     t.match(await laptop.operator(['members', '-address=mesh']), { code: 0, out: /berta/ });
     t.match(await berta.cli(['job', 'status']), { code: 1, err: /sees its own only.*operator login/ });
     const net = await laptop.operator(['net']);

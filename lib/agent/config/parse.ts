@@ -143,8 +143,11 @@ function problemsOf(config: AgentConfig): string[] {
   require(config.dev ||
     config.dataDir !==
       null, 'Where to keep state must be said: set data_dir, or use -data-dir (or -dev to keep nothing).');
+  // Who is about to join will be what its invite says.
   require(server.enabled ||
-    client.enabled, 'The agent has nothing to do: set server { enabled = true } or client { enabled = true }, use -dev, or join a mesh (meshnomad init, meshnomad join).');
+    client.enabled ||
+    config.mesh.joinKeyFile !==
+      null, 'The agent has nothing to do: set server { enabled = true } or client { enabled = true }, use -dev, or join a mesh (meshnomad init, meshnomad join).');
   for (const [key, port] of Object.entries({
     'ports.http': ports.http,
     'ports.rpc': ports.rpc,

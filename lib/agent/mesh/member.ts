@@ -72,10 +72,10 @@ export async function openMember(options: MemberOptions): Promise<Member> {
     vouch: (claims) => roster.vouch(claims),
     ...options.served,
     ...(options.onJoin ? { onJoin: options.onJoin } : {}),
-    topics: () => topicsOf(roster),
     relay: settings.relay,
     addressBook,
-    ...(options.passing ? { streamsOver: 'control' } : {}),
+    // Servers are found by key: who is gone in a moment need not be found by anybody.
+    ...(options.passing ? { streamsOver: 'control' as const } : { topics: () => topicsOf(roster) }),
     log: log.child('links'),
     clock: systemClock,
     random: options.random,

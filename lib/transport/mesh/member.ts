@@ -13,6 +13,8 @@ const SIMULTANEOUS_MS = 5_000;
 const RETIRED_MIN_MS = 1_000;
 const RETIRED_MAX_MS = 10_000;
 const INSTANCES_MAX = 4;
+/** Commands of one person at a time. */
+const BESIDE_MAX = 64;
 /** A bulk link goes with its control link when it is silent, too. */
 const BULK_SILENT_MS = 2_000;
 
@@ -33,6 +35,8 @@ export class Member {
   name = '';
   readonly #clock: MeshClock;
   #retired: LiveLink | undefined;
+  /** Of a person: links of other commands that run at the same time. */
+  readonly #beside = new Set<LiveLink>();
   /** The lives of this member seen so far, the latest last. */
   #instances: string[] = [];
 
@@ -51,11 +55,15 @@ export class Member {
 
   /** All of its links, those that were replaced and still at work among them. */
   links(): LiveLink[] {
-    return [...LINK_KINDS.flatMap((kind) => this.lanes[kind].live ?? []), ...(this.#retired ? [this.#retired] : [])];
+    return [
+      ...LINK_KINDS.flatMap((kind) => this.lanes[kind].live ?? []),
+      ...(this.#retired ? [this.#retired] : []),
+      ...this.#openBeside(),
+    ];
   }
 
   get idle(): boolean {
-    return this.lanes.control.idle && this.lanes.bulk.idle && !this.#retired;
+    return this.lanes.control.idle && this.lanes.bulk.idle && !this.#retired && this.#openBeside().length === 0;
   }
 
   /**
@@ -111,6 +119,21 @@ export class Member {
   closeBulkIfSilent(): void {
     const bulk = this.lanes.bulk.live?.link;
     if (bulk && bulk.silentMs > BULK_SILENT_MS) bulk.close('silent, as the control link is');
+  }
+
+  /**
+   * Lets a link live on beside a newer one: a person's commands have one key and are many processes, which say nothing about
+   * each other.
+   */
+  putBeside(link: LiveLink): void {
+    const open = this.#openBeside();
+    if (open.length >= BESIDE_MAX) open[0]?.link.close('too many commands at a time');
+    this.#beside.add(link);
+  }
+
+  #openBeside(): LiveLink[] {
+    for (const live of this.#beside) if (live.link.closed) this.#beside.delete(live);
+    return [...this.#beside];
   }
 
   /** No longer a member: every link goes, at once. */

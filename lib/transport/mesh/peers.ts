@@ -317,11 +317,13 @@ class MeshPeers implements Peers {
       member.retire(live, true);
       return;
     }
-    if (member.met(live)) {
+    const person = live.claims.Role === 'operator' && !connection.dialled;
+    if (!person && member.met(live)) {
       this.#notices.say('warn', live.key, 'two machines use one key', `a disk of ${live.claims.Name} was copied`);
     }
     const again = former?.hello.instance === hello.instance;
-    if (former) member.retire(former, again);
+    if (former && person) member.putBeside(former);
+    else if (former) member.retire(former, again);
     member.lanes[kind].up(live);
     this.#learnFrom(live);
     live.expect(this.#kept.has(live.key), this.#beatMs());

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Command } from '../../lib/state/commands.js';
-import { frames } from '../../lib/state/frames.js';
+import { frame, frames } from '../../lib/state/frames.js';
 import { createStore } from '../../lib/state/store.js';
 import type { MeshInvite, MeshMember, Tombstone } from '../../lib/structs/mesh.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
@@ -326,3 +326,19 @@ t.test(
     t.ok([...world.now.meshMembers()].length > 3 && [...world.now.meshTombstones()].length > 0, 'something happened');
   },
 );
+
+t.test('a snapshot from before there was a mesh is read', async (t) => {
+  const world = new World();
+  world.register({ ID: 'web' });
+  const older = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const text of frames(world.now.stream())) {
+      const value = JSON.parse(text) as Record<string, unknown>;
+      const { Mesh: _, ...header } = value;
+      yield frame(value['Format'] === undefined ? text : JSON.stringify({ ...header, Version: 2 }));
+    }
+  };
+  const store = createStore();
+  await store.restore(older(), world.now.index);
+  t.equal(store.snapshot().mesh(), undefined);
+  t.ok(store.snapshot().jobById('default', 'web'));
+});

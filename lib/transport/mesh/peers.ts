@@ -28,6 +28,7 @@ const DIALS_MAX = 16;
 /** A hub that is silent so long may be gone. */
 const HUB_SILENT_MS = 3_500;
 const DIAL_TIMEOUT_MS = 15_000;
+const CHEAP_DIAL_MS = 300;
 const RELAYS_MAX = 3;
 /** A member that is away for days is no news. */
 const ABSENT_EVERY_MS = 600_000;
@@ -270,17 +271,17 @@ class MeshPeers implements Peers {
     if (this.#dials >= DIALS_MAX) await new Promise<void>((resolve) => this.#queue.push(resolve));
     this.#dials++;
     try {
-      const { network, addressBook } = this.#options;
+      const { network, addressBook, clock } = this.#options;
+      const startedMs = clock.monotonicMs();
       const connection = await network.dial(key, {
         addresses: addressBook.find(key),
         relays: this.#relayKeys(key),
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,
       });
-      this.#take(
-        await this.#greeter.greet(connection, kind, attempt === 0 ? FIRST_HELLO_TIMEOUT_MS : HELLO_TIMEOUT_MS),
-        kind,
-      );
+      // A connection that took long to get is not thrown away so soon.
+      const cheap = attempt === 0 && clock.monotonicMs() - startedMs < CHEAP_DIAL_MS;
+      this.#take(await this.#greeter.greet(connection, kind, cheap ? FIRST_HELLO_TIMEOUT_MS : HELLO_TIMEOUT_MS), kind);
     } catch (error) {
       if (this.#kept.has(key) && !signal.aborted)
         this.#notices.say('info', key, 'no link to a member', (error as Error).message, ABSENT_EVERY_MS);

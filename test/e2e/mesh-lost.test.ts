@@ -74,4 +74,11 @@ t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
     const nodes = await box.get<{ Name: string; Status: string }[]>('/v1/nodes');
     return nodes.some(({ Name, Status }) => Name === 'pi' && Status === 'ready') ? true : undefined;
   });
+
+  // Tasks outlive their agent: nothing is to be left behind.
+  await box.cli(['job', 'stop', '-purge', '-detach', 'web']);
+  await eventually('the task to end', async () => {
+    const allocs = await box.get<Alloc[]>('/v1/allocations');
+    return allocs.some(({ ClientStatus }) => ClientStatus === 'running') ? undefined : true;
+  });
 });

@@ -104,6 +104,7 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
   if (!output.story) output.out('==> Starting meshnomad agent...');
   let agent: Agent;
   let wantsRestart = false;
+  const ending = endOnceStarted();
   try {
     agent = await startAgent({
       settings,
@@ -113,7 +114,7 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
       end: (why, { restart } = { restart: false }) => {
         log.info('the agent ends', { why });
         wantsRestart ||= restart;
-        process.kill(process.pid, 'SIGTERM');
+        ending.ask();
       },
     });
   } catch (error) {
@@ -124,7 +125,9 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
     const api = `${settings.http.tls ? 'https' : 'http'}://${settings.http.hosts[0]}:${agent.httpPort}`;
     void firstLink(agent).then((mesh) => output.story?.started({ dataDir: settings.dataDir ?? '', api, mesh }));
   } else output.out(banner(config, settings.http.hosts, agent.httpPort, request));
-  const code = await untilEnded(agent, log, reload);
+  const ended = untilEnded(agent, log, reload);
+  ending.allow();
+  const code = await ended;
   return wantsRestart ? 1 : code;
 }
 
@@ -248,6 +251,24 @@ async function reloadConfiguration(
     client: { ...running.client, meta: config.client.meta, hostVolumes: config.client.hostVolumes },
   };
   return ok({ config: applied, applied: [...reloadable] });
+}
+
+/** An end that is asked for while the agent starts waits until it can be an orderly one. */
+function endOnceStarted(): { ask(): void; allow(): void } {
+  let [isAsked, isAllowed] = [false, false];
+  const end = (): void => {
+    if (isAsked && isAllowed) process.kill(process.pid, 'SIGTERM');
+  };
+  return {
+    ask() {
+      isAsked = true;
+      end();
+    },
+    allow() {
+      isAllowed = true;
+      end();
+    },
+  };
 }
 
 function untilEnded(agent: Agent, log: Log, reload: (agent: Agent) => Promise<unknown>): Promise<number> {

@@ -112,7 +112,8 @@ t.test('what is proposed in one turn, or while a write is under way, shares a wr
 t.test('after a restart leadership is told only when everything before is applied', async (t) => {
   const world = setup(t);
   const first = await started(world);
-  for (const value of ['a', 'b', 'c']) await first.consensus.propose(write(value));
+  // So large that they are not all handed out at once.
+  for (const value of ['a', 'b', 'c']) await first.consensus.propose(write(value.repeat(600_000)));
   await first.consensus.close();
   const { consensus, ledger } = await world.open();
   let seen = -1;

@@ -90,16 +90,23 @@ export class SimNetwork {
       }
     }
     if (receiver === undefined) throw new MeshError('E_TIMEOUT', 'nobody is there');
-    await pass(receiver.process);
+    // A link notices after a while that nobody is at its other end; what waits for the dead would wait for ever.
+    let over = false;
     const lost = new Promise<never>((_, reject) => {
       const look = (): void => {
+        if (over) return;
         if (!receiver.process.dead && !signal.aborted) this.#time.after(500, look);
         else reject(new MeshError('E_TIMEOUT', 'the stream broke'));
       };
       this.#time.after(500, look);
     });
-    lost.catch(() => {});
-    await Promise.race([lost, receiver.onSnapshot(from, { head, chunks: carried(receiver.process) })]);
-    await pass(sender.process);
+    const carry = async (): Promise<void> => {
+      await pass(receiver.process);
+      await receiver.onSnapshot(from, { head, chunks: carried(receiver.process) });
+      await pass(sender.process);
+    };
+    await Promise.race([lost, carry()]).finally(() => {
+      over = true;
+    });
   }
 }

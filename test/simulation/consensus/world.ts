@@ -112,8 +112,9 @@ export class World {
       server.consensus = consensus;
       consensus.start();
     } catch (error) {
+      if (process.dead) return;
       if (!(error instanceof MeshError)) throw error;
-      if (!process.dead) this.watch.refusedToStart(id, error);
+      this.watch.refusedToStart(id, error);
       if (server.process === process) server.process = null;
       process.dead = true;
     }

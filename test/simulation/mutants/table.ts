@@ -285,12 +285,6 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'true',
   },
   {
-    name: 'answers a proposal by the entry of another leader',
-    file: 'server/consensus-apply',
-    from: 'if (write?.term === term)',
-    to: 'if (write)',
-  },
-  {
     name: 'answers reads before their index is applied',
     file: 'server/consensus-pending',
     from: 'waiting.index <= index',
@@ -299,14 +293,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'goes on with the old machine after a refused write',
     file: 'server/consensus-host',
-    from: 'this.#raft = this.#newRaft();\n            this.#state',
+    from: 'this.#raft = this.#newRaft();\n        this.#state',
     to: 'this.#state',
   },
   {
     name: 'takes a snapshot over before its term is durable',
     file: 'server/consensus-durable',
-    from: 'await this.#saveVote(hardState);\n        await this.#fsm',
-    to: 'await this.#fsm',
+    from: 'await this.#saveVote(hardState);\n        this.#chain',
+    to: 'this.#chain',
   },
   {
     name: 'keeps a log that a snapshot has replaced',

@@ -138,7 +138,7 @@ class Story {
     if (sleep && world.chance(0.01)) world.suspend(any, world.pick([300, 3000]));
     if (transfers && world.chance(0.03)) this.#transfer(any.id);
     if (changes && world.chance(0.05)) this.#change(any.id);
-    if (lostData && world.chance(0.005)) this.#loseData(any);
+    if (lostData && world.chance(0.01)) this.#loseData(any);
     for (const server of world.servers.values()) {
       if (server.process === null && world.chance(0.05)) void world.start(server);
     }
@@ -213,7 +213,8 @@ class Story {
     const able = voters.filter((id) => !this.#spoiled.has(id) && id !== server.id).length;
     if (able < Math.floor(voters.length / 2) + 1) return;
     this.#spoiled.add(server.id);
-    const backup = server.disk.copy(world.chance(0.5) ? 'elsewhere' : 'here');
+    // A disk that is set back in its place, and opened as often as before, cannot be told from the one that it was.
+    const backup = server.disk.copy('elsewhere');
     const isBackup = world.chance(0.5);
     world.time.after(isBackup ? 1500 : 0, () => {
       world.crash(server);

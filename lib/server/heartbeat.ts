@@ -16,7 +16,7 @@ export interface HeartbeatLimits {
    * rather than theirs, and declaring them down would stop work that has nowhere else to run.
    */
   massLossMs: Millis;
-  /** What is left to a node that gossip found dead: less than its time, more than a wrong word takes to be put right. */
+  /** What is left to a node that gossip found dead: less than its time, more than a restart of its agent takes, or a gap in its Wi-Fi. */
   hastenedMs: Millis;
 }
 
@@ -29,7 +29,7 @@ export const HEARTBEAT_LIMITS: HeartbeatLimits = {
   graceMs: 10_000,
   leaderChangeMs: 300_000,
   massLossMs: 60_000,
-  hastenedMs: 5_000,
+  hastenedMs: 10_000,
 };
 
 /**

@@ -99,7 +99,7 @@ t.test('one node of two is no mass', async (t) => {
 });
 
 t.test('who gossip finds dead has to be heard of soon, and has its time again when that was wrong', async (t) => {
-  const heartbeats = new Heartbeats({ random: half });
+  const heartbeats = new Heartbeats({ random: half, limits: { hastenedMs: 5_000 } });
   heartbeats.beat('n1', 0);
   heartbeats.beat('n2', 0);
   heartbeats.hasten('n1', 4_000);
@@ -118,7 +118,7 @@ t.test('who gossip finds dead has to be heard of soon, and has its time again wh
 });
 
 t.test('when gossip finds many dead at once they are spared as when they are silent', async (t) => {
-  const heartbeats = new Heartbeats({ random: half });
+  const heartbeats = new Heartbeats({ random: half, limits: { hastenedMs: 5_000 } });
   for (const node of ['n1', 'n2', 'n3']) heartbeats.beat(node, 0);
   heartbeats.hasten('n1', 1_000);
   heartbeats.hasten('n2', 1_000);

@@ -3,7 +3,7 @@ import type { ServerPeers } from '../../lib/server/ports.js';
 import type { MeshInfo, MeshInvite, MeshMember } from '../../lib/structs/mesh.js';
 import { batchJob, createTestWorld, webJob } from './world.js';
 
-const HEARTBEAT = { ttlMinMs: 10_000, graceMs: 10_000, leaderChangeMs: 300_000 };
+const HEARTBEAT = { hastenedMs: 5_000, ttlMinMs: 10_000, graceMs: 10_000, leaderChangeMs: 300_000 };
 
 t.test('a silent node is down, and its work runs elsewhere', async (t) => {
   const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });

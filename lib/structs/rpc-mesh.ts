@@ -115,4 +115,8 @@ export interface MeshRpcStreams {
    * For operators and servers only; whoever asks has all rights there.
    */
   'Mesh.Http': { args: object; input: { Data: Uint8Array }; output: { Data: Uint8Array } };
+  /** Has the member asked pass bytes on to another one that it is linked with: a connection where none can be had directly. */
+  'Mesh.Carry': { args: { To: NodeKey }; input: { Data: Uint8Array }; output: { Data: Uint8Array } };
+  /** The other half: the member asked is to take a connection from `From`, who is yet to prove itself over these bytes. */
+  'Mesh.Carried': { args: { From: NodeKey }; input: { Data: Uint8Array }; output: { Data: Uint8Array } };
 }

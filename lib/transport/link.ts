@@ -40,6 +40,8 @@ export interface MeshLinkOptions {
   readonly peer: () => NonNullable<RpcContext['peer']>;
   /** Whether the other side may ask this. */
   readonly mayAsk: (method: string) => boolean;
+  /** Streams that the link manager serves itself, before all others. */
+  readonly ownStreams: RpcStreamHandlers;
   readonly onDatagram: (id: number, data: Uint8Array) => void;
   readonly onCertificate: (body: Record<string, unknown>) => void;
   readonly parking: Parking | undefined;
@@ -357,7 +359,10 @@ class SocketLink implements Link {
       return;
     }
     const method = String(body['method']);
-    const handler = own(this.#options.streamHandlers, method) as AnyStreamHandler | undefined;
+    const { mesh, streamHandlers } = this.#options;
+    const handler = (own(mesh?.ownStreams ?? {}, method) ?? own(streamHandlers, method)) as
+      | AnyStreamHandler
+      | undefined;
     const busy = this.#streams.size >= STREAMS_MAX;
     const stream = this.#newStream(id);
     // A handler refuses by destroying its end: the caller hears of it, nobody else need.

@@ -51,6 +51,8 @@ export interface MemoryNetwork {
   setInternet(up: boolean): void;
   /** These two can only meet through a relay. */
   needRelay(a: NodeKey, b: NodeKey): void;
+  /** Now these two can meet without one. */
+  allowDirect(a: NodeKey, b: NodeKey): void;
   setNat(key: NodeKey, nat: NatReport['nat']): void;
   /** Open connections, each counted once. */
   connections(): number;
@@ -91,6 +93,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
   let groups: Map<NodeKey, number> = new Map();
   let internet = true;
   let nextHost = 1;
+  const secure = memorySecure(random);
 
   const newAddress = (): Address => {
     const n = nextHost++;
@@ -282,6 +285,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
         onChange(listener) {
           host.changeListeners.push(listener);
         },
+        secure: (stream, how) => secure(as, stream, how),
         async serveRelay(admit) {
           host.relaying = admit;
         },
@@ -321,11 +325,43 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
       internet = up;
     },
     needRelay: (a, b) => void relayOnly.add(pair(a, b)),
+    allowDirect: (a, b) => void relayOnly.delete(pair(a, b)),
     setNat(key, nat) {
       const host = hosts.get(key);
       if (host) host.nat = nat;
     },
     connections: () => new Set([...wires.values()].flatMap((set) => [...set])).size,
+  };
+}
+
+/** The handshake of a real network, without its secrets: each end says its key and a random number. */
+function memorySecure(random: Random): (as: ConnectAs, ...args: Parameters<Network['secure']>) => Promise<Connection> {
+  const SAID_BYTES = 64;
+  return (as, stream, { dialled, path }) => {
+    const own = Buffer.concat([
+      Buffer.from(as.publicKey, 'hex'),
+      Uint8Array.from({ length: 32 }, () => Math.floor(random.next() * 256)),
+    ]);
+    stream.write(own);
+    return new Promise((resolve, reject) => {
+      const onReadable = (): void => {
+        const theirs = stream.read(SAID_BYTES) as Buffer | null;
+        if (theirs === null) return;
+        stream.off('readable', onReadable);
+        const both = dialled ? [own, theirs] : [theirs, own];
+        resolve({
+          stream,
+          remoteKey: theirs.subarray(0, 32).toString('hex'),
+          localKey: as.publicKey,
+          handshakeHash: Buffer.concat(both.map((said) => said.subarray(32))),
+          dialled,
+          carried: true,
+          path,
+        });
+      };
+      stream.on('readable', onReadable);
+      stream.once('close', () => reject(new Error('no handshake over a carried connection: the bytes ended')));
+    });
   };
 }
 

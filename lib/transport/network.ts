@@ -26,6 +26,8 @@ export interface Connection {
   readonly handshakeHash: Uint8Array;
   /** Whether this side dialled. */
   readonly dialled: boolean;
+  /** Another member passes its bytes on: see Network.secure. */
+  readonly carried?: true;
   /** As it is now: a relayed one may become direct. */
   path(): LinkPath;
 }
@@ -93,6 +95,11 @@ export interface Network {
   refresh(): Promise<void>;
   /** The listener hears that local addresses changed. */
   onChange(listener: () => void): void;
+  /**
+   * Makes a connection of a byte stream that somebody else carries: both ends prove their own keys anew, and whoever carries it
+   * sees ciphertext only. Rejects when the stream ends or the other end proves nothing; who it is, is for the caller to look at.
+   */
+  secure(stream: Duplex, options: { dialled: boolean; path: () => LinkPath }): Promise<Connection>;
   /**
    * Lets the traffic of those whom `admit` allows pass through here (ciphertext only) while this node is publicly reachable.
    * Others name this node's own key in `DialOptions.relays`.

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t, { type Test as TapTest } from 'tap';
 import type { LinkReport, NetReport } from '../../lib/structs/mesh.js';
+import type { Address } from '../../lib/transport/tcp.js';
 import { eventually } from '../support/mesh-agent.js';
 import { missingForLabs, Netlab } from '../support/netlab.js';
 import { openNetworkLab } from '../support/network-lab.js';
@@ -57,10 +58,19 @@ class Member {
   }
 
   ask<T>(what: string, ...keys: string[]): Promise<T> {
+    return this.#do({ do: what, keys });
+  }
+
+  /** Tells it where another one is, as gossip would. */
+  learn(other: Member, addresses: readonly Address[]): Promise<void> {
+    return this.#do({ do: 'learn', keys: [other.key], addresses });
+  }
+
+  #do<T>(command: object): Promise<T> {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.child.stdin?.write(`${JSON.stringify({ id, do: what, keys })}\n`);
+      this.child.stdin?.write(`${JSON.stringify({ id, ...command })}\n`);
     });
   }
 
@@ -191,5 +201,42 @@ t.test(
       { Path: { Kind: 'relayed' } },
     );
     t.match(Problems.join(), /is reached through a relay/);
+  },
+);
+
+t.test(
+  'a machine whose UDP is blocked works by way of one on its network that is let out',
+  { skip, timeout: 120_000 },
+  async (t) => {
+    const net = await openNetworkLab({
+      dht: true,
+      homes: { A: { nat: 'blocked', hosts: 2, excepted: [2] }, B: { nat: 'cone' } },
+    });
+    t.teardown(() => net.close());
+    const [blocked, mate, far] = await Promise.all([
+      member(net, 'homeA1'),
+      member(net, 'homeA2'),
+      member(net, 'homeB1'),
+    ]);
+    await mate.ask('keep', far.key);
+    await mate.heard('up');
+    await blocked.learn(mate, await mate.ask<Address[]>('addresses'));
+    await blocked.ask('keep', mate.key, far.key);
+    const links = async (): Promise<LinkReport[]> => (await blocked.ask<NetReport>('report')).Links;
+    const beganMs = performance.now();
+    await eventually('both links', async () => (await links()).length === 2 || undefined, 60_000);
+    check(t, 'the carried link', performance.now() - beganMs, 15_000);
+    await blocked.ask('call', far.key);
+    await far.ask('call', blocked.key);
+    t.ok((await blocked.ask<number>('large', far.key)) > 300_000);
+    t.match(
+      (await links()).find(({ To }) => To === far.key),
+      { Path: { Kind: 'relayed', Relay: mate.key } },
+    );
+    const { Problems } = await blocked.ask<NetReport>('report');
+    t.match(Problems.join(), /is reached through a member that carries the bytes/);
+    const killedMs = performance.now();
+    mate.child.kill('SIGKILL');
+    check(t, 'a carrier that is gone is noticed', (await far.heard('down', killedMs)).atMs - killedMs, 8_000);
   },
 );

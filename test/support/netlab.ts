@@ -16,6 +16,8 @@ export interface Home {
   nat: NatKind;
   /** Default 1. */
   hosts?: number;
+  /** Of a `blocked` home: the numbers of those hosts whose UDP passes all the same. */
+  excepted?: readonly number[];
   /** The first three numbers of its network; default 192.168.1 for the first home, 192.168.2 for the second … */
   subnet?: string;
 }
@@ -51,6 +53,7 @@ export function missingForLabs(): string | undefined {
 }
 
 interface Router {
+  readonly excepted: readonly number[];
   readonly subnet: string;
   publicNumber: number;
 }
@@ -187,7 +190,7 @@ export class Netlab {
   async #addHome(letter: string, home: Home, at: { number: number; subnet: string }): Promise<void> {
     const router = `nat${letter}`;
     const hosts = Array.from({ length: home.hosts ?? 1 }, (_, i) => `home${letter}${i + 1}`);
-    this.#routers.set(letter, { subnet: at.subnet, publicNumber: at.number });
+    this.#routers.set(letter, { excepted: home.excepted ?? [], subnet: at.subnet, publicNumber: at.number });
     await this.#addNamespaces([router, ...hosts]);
     await this.#cable('pub', `wan${letter}`, router, 'wan');
     await this.#batch(router, [
@@ -223,7 +226,8 @@ export class Netlab {
   }
 
   async #nat(letter: string, nat: NatKind): Promise<void> {
-    const { subnet } = this.#router(letter);
+    const { subnet, excepted } = this.#router(letter);
+    const passing = excepted.map((number) => `-A FORWARD -s ${subnet}.${number + 1} -i br0 -o wan -p udp -j ACCEPT`);
     const forward = ['tcp', 'udp'].map(
       (protocol) => `-A PREROUTING -i wan -p ${protocol} --dport 1024:65535 -j DNAT --to-destination ${subnet}.2`,
     );
@@ -238,7 +242,7 @@ export class Netlab {
       '-A INPUT -i br0 -j ACCEPT',
       '-A INPUT -i lo -j ACCEPT',
       '-A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT',
-      ...(nat === 'blocked' ? ['-A FORWARD -i br0 -o wan -p udp -j DROP'] : []),
+      ...(nat === 'blocked' ? [...passing, '-A FORWARD -i br0 -o wan -p udp -j DROP'] : []),
       '-A FORWARD -i br0 -j ACCEPT',
       '-A FORWARD -i wan -m conntrack --ctstate ESTABLISHED,RELATED,DNAT -j ACCEPT',
       'COMMIT',

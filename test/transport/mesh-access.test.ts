@@ -11,6 +11,8 @@ const TABLE: Record<string, string> = {
   'Mesh.Renew': 'server client operator expired',
   'Mesh.Leave': 'server client operator',
   'Mesh.NetReport': 'server client operator',
+  'Mesh.Carry': 'server client operator',
+  'Mesh.Carried': 'server client operator',
   'Mesh.Redeem': 'server',
   'Mesh.CreateInvite': 'server operator',
   'Mesh.Revoke': 'server operator',

@@ -1,7 +1,8 @@
 import { isIPv4 } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { KeyPair, Server } from 'hyperdht';
 import { MeshError } from '../../structs/errors.js';
-import type { NodeKey } from '../../structs/mesh.js';
+import type { LinkPath, NodeKey } from '../../structs/mesh.js';
 import { assert } from '../../util/assert.js';
 import type { Log } from '../../util/log.js';
 import type { Random } from '../../util/random.js';
@@ -24,6 +25,7 @@ import type { DhtNode } from './node.js';
 import type { DhtNetworkOptions } from './options.js';
 import { Reach } from './reach.js';
 import { createRelay, type Relay } from './relay.js';
+import { secureStream } from './secure.js';
 import { Sightings } from './sightings.js';
 import { discoverTopics } from './topics.js';
 import { watchMachine } from './watch.js';
@@ -180,6 +182,10 @@ export class DhtNetwork implements Network {
 
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
+  }
+
+  secure(stream: Duplex, options: { dialled: boolean; path: () => LinkPath }): Promise<Connection> {
+    return secureStream(stream, { ...options, keyPair: this.#node.defaultKeyPair });
   }
 
   async serveRelay(admit: (key: NodeKey) => boolean): Promise<void> {

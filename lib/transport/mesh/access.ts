@@ -21,6 +21,8 @@ const MEMBER = new Set([
   'Mesh.Leave',
   'Mesh.Bury',
   'Mesh.NetReport',
+  'Mesh.Carry',
+  'Mesh.Carried',
 ]);
 
 /** What a machine says about itself, and pulls for itself. */

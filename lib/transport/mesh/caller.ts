@@ -86,7 +86,7 @@ export function roomyLink(
 }
 
 /** Makes one stream of two: ends, errors and back-pressure go through. */
-function join(a: Duplex, b: Duplex): void {
+export function join(a: Duplex, b: Duplex): void {
   if (a.destroyed) {
     b.destroy();
     return;

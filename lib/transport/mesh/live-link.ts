@@ -69,6 +69,11 @@ export class LiveLink {
     return this.#connection === connection;
   }
 
+  /** Whether another member passes its bytes on. */
+  get carried(): boolean {
+    return this.#connection.carried === true;
+  }
+
   get path(): LinkPath {
     return this.#connection.path();
   }

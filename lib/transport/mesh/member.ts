@@ -12,6 +12,8 @@ const SIMULTANEOUS_MS = 5_000;
 /** A link that was replaced lives on until what it carries is done: at least, and at most. */
 const RETIRED_MIN_MS = 1_000;
 const RETIRED_MAX_MS = 10_000;
+/** A link that both sides dial anew is replaced twice, and there are two kinds. */
+const RETIRED_MAX = 4;
 const INSTANCES_MAX = 4;
 /** Commands of one person at a time. */
 const BESIDE_MAX = 64;
@@ -34,7 +36,8 @@ export class Member {
   /** The latest it has shown. */
   name = '';
   readonly #clock: MeshClock;
-  #retired: LiveLink | undefined;
+  /** Links that were replaced and are still at work, the oldest first. */
+  readonly #retired = new Set<LiveLink>();
   /** Of a person: links of other commands that run at the same time. */
   readonly #beside = new Set<LiveLink>();
   /** The lives of this member seen so far, the latest last. */
@@ -55,26 +58,25 @@ export class Member {
 
   /** All of its links, those that were replaced and still at work among them. */
   links(): LiveLink[] {
-    return [
-      ...LINK_KINDS.flatMap((kind) => this.lanes[kind].live ?? []),
-      ...(this.#retired ? [this.#retired] : []),
-      ...this.#openBeside(),
-    ];
+    return [...LINK_KINDS.flatMap((kind) => this.lanes[kind].live ?? []), ...this.#retired, ...this.#openBeside()];
   }
 
   get idle(): boolean {
-    return this.lanes.control.idle && this.lanes.bulk.idle && !this.#retired && this.#openBeside().length === 0;
+    return (
+      this.lanes.control.idle && this.lanes.bulk.idle && this.#retired.size === 0 && this.#openBeside().length === 0
+    );
   }
 
   /**
    * Whether a new link is to replace the one that is there. The newer one wins, for the older may be dead without knowing it.
    * Only when both sides dialled at the same time each of them would see the other's as the newer and close the one that the
-   * other keeps: then the link that the smaller key dialled wins, at both sides.
+   * other keeps: then the link that the smaller key dialled wins, at both sides; and a direct one before a carried one.
    */
   prefers({ connection, hello }: Greeted, kind: LinkKind, own: NodeKey): boolean {
     const former = this.lanes[kind].live;
     if (!former || former.hello.instance !== hello.instance || former.dialled === connection.dialled) return true;
     if (this.#clock.monotonicMs() - former.sinceMs > SIMULTANEOUS_MS) return true;
+    if (former.carried !== (connection.carried === true)) return former.carried;
     const smaller = own < connection.remoteKey;
     return connection.dialled === smaller;
   }
@@ -95,21 +97,26 @@ export class Member {
 
   /** Closes a link that was replaced: at once when the machine was started anew, else when what it carries is done. */
   retire(link: LiveLink, sameInstance: boolean): void {
-    this.#retired?.link.close('replaced by a newer link');
-    this.#retired = undefined;
     if (!sameInstance) {
+      for (const former of this.#retired) former.link.close('replaced by a newer link');
+      this.#retired.clear();
       link.link.close('replaced by a newer link');
       return;
     }
-    this.#retired = link;
+    this.#retired.add(link);
+    for (const oldest of this.#retired) {
+      if (this.#retired.size <= RETIRED_MAX) break;
+      this.#retired.delete(oldest);
+      oldest.link.close('replaced by a newer link');
+    }
     const untilMs = this.#clock.monotonicMs() + RETIRED_MAX_MS;
     const look = (): void => {
-      if (this.#retired !== link) return;
+      if (!this.#retired.has(link)) return;
       if (link.link.busy && this.#clock.monotonicMs() < untilMs) {
         this.#clock.setTimeout(RETIRED_MIN_MS, look);
         return;
       }
-      this.#retired = undefined;
+      this.#retired.delete(link);
       link.link.close('replaced by a newer link');
     };
     this.#clock.setTimeout(RETIRED_MIN_MS, look);
@@ -139,7 +146,7 @@ export class Member {
   /** No longer a member: every link goes, at once. */
   out(reason: string): void {
     for (const live of this.links()) live.link.close(reason);
-    this.#retired = undefined;
+    this.#retired.clear();
   }
 
   close(reason: MeshError): void {

@@ -7,9 +7,11 @@ import type { RpcCaller } from '../rpc.js';
 import { type Address, parseAddress } from '../tcp.js';
 import { mayAsk } from './access.js';
 import { type CallerOptions, memberCaller, roomyLink } from './caller.js';
+import { Carrier } from './carrier.js';
+import { DIAL_TIMEOUT_MS, Dialler } from './dialler.js';
 import { Door } from './door.js';
 import { Greeter } from './greeter.js';
-import { FIRST_HELLO_TIMEOUT_MS, type Greeted, HELLO_TIMEOUT_MS } from './handshake.js';
+import { type Greeted, HELLO_TIMEOUT_MS } from './handshake.js';
 import { type LinkKind, parseChain } from './hello.js';
 import { LiveLink } from './live-link.js';
 import { Member } from './member.js';
@@ -23,13 +25,11 @@ import { Watch } from './watch.js';
 
 /** A link that nobody used for so long is closed by the side that dialled it. */
 const IDLE_MS = 60_000;
-/** Members dialled at a time. */
-const DIALS_MAX = 16;
 /** A hub that is silent so long may be gone. */
 const HUB_SILENT_MS = 3_500;
-const DIAL_TIMEOUT_MS = 15_000;
-const CHEAP_DIAL_MS = 300;
 const RELAYS_MAX = 3;
+/** Carried links are tried directly again so often. */
+const IMPROVE_EVERY_TICKS = 60;
 /** A member that is away for days is no news. */
 const ABSENT_EVERY_MS = 600_000;
 /** Between the moment a member has left and the end of its links. */
@@ -58,8 +58,8 @@ class MeshPeers implements Peers {
   readonly #greeter: Greeter;
   readonly #watch: Watch;
   readonly #listeners: LinkListener[] = [];
-  readonly #queue: (() => void)[] = [];
-  #dials = 0;
+  readonly #dialler: Dialler;
+  readonly #carrier: Carrier;
   #kept: ReadonlySet<NodeKey> = new Set();
   #discovery: Discovery | undefined;
   #topics = '';
@@ -78,11 +78,10 @@ class MeshPeers implements Peers {
     this.#parked = new ParkedAnswers(clock);
     this.#greeter = new Greeter(options);
     this.#router = new Router({
+      ...this.#ways(),
       own: this.key,
-      clock,
       roster,
       notices: this.#notices,
-      up: (key, kind) => this.#members.get(key)?.lanes[kind].live,
       hubs: () =>
         this.#controls().filter(({ claims, link }) => claims.Role === 'server' && link.silentMs < HUB_SILENT_MS),
       isHub: () => this.#options.certificate().claims.Role === 'server',
@@ -103,6 +102,24 @@ class MeshPeers implements Peers {
         else connection.stream.destroy();
       },
       ownKeySeen: () => this.#sawOwnKey(),
+    });
+    this.#dialler = new Dialler({
+      network,
+      addressBook: options.addressBook,
+      ...this.#ways(),
+      relays: (key) => this.#relayKeys(key),
+      carried: (key, signal) => this.#carrier.dial(key, signal),
+      greet: async (connection, kind, timeoutMs) =>
+        this.#take(await this.#greeter.greet(connection, kind, timeoutMs), kind),
+    });
+    this.#carrier = new Carrier({
+      own: this.key,
+      network,
+      roster,
+      controls: () => this.#controls(),
+      ...this.#ways(),
+      admit: (key) => this.#admit(key),
+      open: (connection) => this.#open(connection),
     });
     this.#strangers = new Strangers({
       network: options.network,
@@ -132,12 +149,9 @@ class MeshPeers implements Peers {
     roster.onChange(() => this.#onRoster());
     network.onChange(() => this.#lookAround('the addresses of this machine changed', true));
     await network.listen({
-      admit: (key) => !this.#closed && this.#door.admit(key),
+      admit: (key) => this.#admit(key),
       relays: () => this.#relayKeys(this.key),
-      onConnection: (connection) => {
-        if (this.#closed) connection.stream.destroy();
-        else this.#door.open(connection);
-      },
+      onConnection: (connection) => this.#open(connection),
     });
     if (relay) await network.serveRelay((key) => roster.find(key)?.status === 'admitted');
     this.#discover();
@@ -213,6 +227,15 @@ class MeshPeers implements Peers {
     await this.#options.network.close();
   }
 
+  async #admit(key: NodeKey): Promise<boolean> {
+    return !this.#closed && this.#door.admit(key);
+  }
+
+  #open(connection: Connection): void {
+    if (this.#closed) connection.stream.destroy();
+    else this.#door.open(connection);
+  }
+
   #controls(): LiveLink[] {
     return [...this.#members.values()].flatMap(({ lanes }) => lanes.control.live ?? []);
   }
@@ -268,27 +291,12 @@ class MeshPeers implements Peers {
 
   async #dial(key: NodeKey, kind: LinkKind, signal: AbortSignal, attempt: number): Promise<void> {
     if (this.#options.roster.find(key)?.status !== 'admitted') throw new Error('it is no member');
-    if (this.#dials >= DIALS_MAX) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#dials++;
     try {
-      const { network, addressBook, clock } = this.#options;
-      const startedMs = clock.monotonicMs();
-      const connection = await network.dial(key, {
-        addresses: addressBook.find(key),
-        relays: this.#relayKeys(key),
-        timeoutMs: DIAL_TIMEOUT_MS,
-        signal,
-      });
-      // A connection that took long to get is not thrown away so soon.
-      const cheap = attempt === 0 && clock.monotonicMs() - startedMs < CHEAP_DIAL_MS;
-      this.#take(await this.#greeter.greet(connection, kind, cheap ? FIRST_HELLO_TIMEOUT_MS : HELLO_TIMEOUT_MS), kind);
+      await this.#dialler.dial(key, kind, signal, attempt);
     } catch (error) {
       if (this.#kept.has(key) && !signal.aborted)
         this.#notices.say('info', key, 'no link to a member', (error as Error).message, ABSENT_EVERY_MS);
       throw error;
-    } finally {
-      this.#dials--;
-      this.#queue.shift()?.();
     }
   }
 
@@ -340,6 +348,7 @@ class MeshPeers implements Peers {
       link: { handlers, streamHandlers, clock, onClose: (reason) => this.#lost(greeted.connection, kind, reason) },
       mesh: (live) => ({
         mayAsk: (method) => mayAsk(method, { role: live.claims.Role, expired: live.claims.NotAfter < clock.now() }),
+        ownStreams: this.#carrier.handlers,
         onDatagram: (id, data) => this.#router.receive(live, id, data),
         onCertificate: (body) => this.#renewed(live, body),
         parking:
@@ -425,6 +434,7 @@ class MeshPeers implements Peers {
     if (this.#closed || key === this.key) return;
     if (status === undefined) this.#strangers.consider(sighting);
     if (status !== 'admitted') return;
+    if (sighting.source === 'mdns') this.#carrier.meetNeighbour(key);
     this.learn(key, addresses);
     const member = this.#members.get(key);
     if (member && !member.lanes.control.live) member.lanes.control.retryNow();
@@ -452,6 +462,7 @@ class MeshPeers implements Peers {
     this.#showRenewed();
     // Topics are those of the day.
     if (this.#ticks++ % TOPICS_EVERY_TICKS === 0) this.#discover();
+    if (this.#ticks % IMPROVE_EVERY_TICKS === 0) this.#dialler.improve(this.#controls());
     const idleSinceMs = this.#options.clock.monotonicMs() - IDLE_MS;
     for (const [key, member] of this.#members) {
       const keep = this.#kept.has(key);

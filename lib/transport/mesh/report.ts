@@ -78,7 +78,12 @@ function skewProblem({ claims, skewMs }: LiveLink): string[] {
   ];
 }
 
-function pathProblems({ claims, path, hello }: LiveLink, nat: NatReport): string[] {
+function pathProblems({ claims, path, hello, carried }: LiveLink, nat: NatReport): string[] {
+  if (carried) {
+    return [
+      `${claims.Name} is reached through a member that carries the bytes (${path.Address}): there is no way of its own; allow outgoing UDP in the firewalls, or forward a UDP port to one side`,
+    ];
+  }
   if (path.Kind === 'relayed') {
     return [
       `${claims.Name} is reached through a relay (${path.Address}): both sides are behind NATs that give every destination another port; forward a UDP port to one of them`,

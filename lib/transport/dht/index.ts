@@ -14,12 +14,14 @@ const entropy: Random = { next: () => randomInt(2 ** 48 - 1) / (2 ** 48 - 1) };
 
 /**
  * Opens the network over the DHT. Resolves once the UDP port is bound, whether there is a DHT or not; rejects with MeshError
- * E_CONFLICT when another program has the port.
+ * E_CONFLICT when another program has the port that was asked for.
  */
 export async function openDhtNetwork(options: DhtNetworkOptions): Promise<Network> {
   const { default: DHT } = await import('hyperdht');
-  const { bootstrap, host, identity } = options;
-  const port = options.port ?? (await keptPort(options.folder, host));
+  const { bootstrap, host, identity, folder, log } = options;
+  const onMoved = (from: number, to: number): void =>
+    log.warn('another program has the UDP port that was kept: another one is used from now on', { from, to });
+  const port = options.port ?? (await keptPort({ folder, host, onMoved }));
   const node = await createNode({ bootstrap, host, identity, port });
   assertIdentity(node.defaultKeyPair, identity);
   const keyPairOf = (as: { seed: Uint8Array }) => DHT.keyPair(as.seed);

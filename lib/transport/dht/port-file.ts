@@ -6,16 +6,25 @@ const NAME = 'udp-port';
 /** hyperdht's own. */
 const USUAL = 49_737;
 
-/** The port that was kept, or chosen now and kept: others have it in their address books. 0 = any, when nothing is kept. */
-export async function keptPort(folder: string | null, host: string | undefined): Promise<number> {
+/**
+ * The port that was kept, or one that is chosen now and kept: others have it in their address books. Another program may have
+ * taken it meanwhile; a machine that is found a little later is better than one that does not start. 0 = any, when nothing is kept.
+ */
+export async function keptPort(options: {
+  folder: string | null;
+  host: string | undefined;
+  onMoved: (from: number, to: number) => void;
+}): Promise<number> {
+  const { folder, host, onMoved } = options;
   if (folder === null) return 0;
   const path = join(folder, NAME);
   const known = read(path);
-  if (known !== undefined) return known;
+  if (known !== undefined && (await tryPort(known, host)) !== undefined) return known;
   const port = (await tryPort(USUAL, host)) ?? (await tryPort(0, host)) ?? USUAL;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFileSync(`${path}.new`, `${port}\n`);
   renameSync(`${path}.new`, path);
+  if (known !== undefined) onMoved(known, port);
   return port;
 }
 

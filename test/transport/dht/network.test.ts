@@ -302,7 +302,7 @@ t.test('what is under way ends with the network', async (t) => {
   await t.rejects(a.dial(publicKey), { code: 'E_TIMEOUT', message: 'the network is closed' });
 });
 
-t.test('a taken port is named, and a chosen one is kept', async (t) => {
+t.test('a taken port is named, a chosen one is kept, and given up only for another program', async (t) => {
   const net = await testnet(t);
   const a = await net.open();
   const { port } = addressOf(a);
@@ -314,4 +314,7 @@ t.test('a taken port is named, and a chosen one is kept', async (t) => {
   await first.close();
   const second = await net.open({ port: null, folder });
   t.equal(addressOf(second).port, chosen);
+  const moved = addressOf(await net.open({ port: null, folder })).port;
+  t.not(moved, chosen);
+  t.equal(readFileSync(join(folder, 'udp-port'), 'utf8'), `${moved}\n`);
 });

@@ -59,6 +59,10 @@ t.test('a mesh lets in whom it should, once', { timeout: 240_000 }, async (t) =>
     });
 
   await t.test('the other server signs a client out while the leader does not answer', async (t) => {
+    await eventually('the other server to have heard of it', async () => {
+      const known = await nuc.get<Member[]>('/v1/mesh/members?stale');
+      return known.some(({ Name }) => Name === winner.name) || undefined;
+    });
     process.kill(nas.pid, 'SIGSTOP');
     const said = await nuc.cli(['revoke', '-yes', '-reason=stolen', winner.name]);
     t.match(said, { code: 0, out: /is out/, err: /No server leads/ });

@@ -20,10 +20,12 @@ interface Command {
   addresses?: Address[];
 }
 
-const { bootstrap, host, relay } = JSON.parse(process.argv[2] ?? '{}') as {
+const { bootstrap, host, relay, mdns } = JSON.parse(process.argv[2] ?? '{}') as {
   bootstrap: Address[];
   host?: string;
   relay: boolean;
+  /** Looks for others on its network. */
+  mdns: boolean;
 };
 const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
 // Whoever started it is gone.
@@ -36,7 +38,7 @@ const network = await openDhtNetwork({
   bootstrap,
   port: 49_737,
   folder: null,
-  mdns: false,
+  mdns,
   advertise: [],
   log: log.child('network'),
   ...(host === undefined ? {} : { host }),
@@ -53,6 +55,7 @@ const peers = createPeers({
     'Job.List': async () => ({ ...ANSWER, Filler: 'x'.repeat(300_000) }),
   },
   streamHandlers: {},
+  ...(mdns ? { topics: () => [new Uint8Array(32).fill(7)] } : {}),
   relay,
   addressBook: createAddressBook({ path: null, clock: systemClock, log }),
   log: log.child('links'),

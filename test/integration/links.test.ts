@@ -3,7 +3,6 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t, { type Test as TapTest } from 'tap';
 import type { LinkReport, NetReport } from '../../lib/structs/mesh.js';
-import type { Address } from '../../lib/transport/tcp.js';
 import { eventually } from '../support/mesh-agent.js';
 import { missingForLabs, Netlab } from '../support/netlab.js';
 import { openNetworkLab } from '../support/network-lab.js';
@@ -58,19 +57,10 @@ class Member {
   }
 
   ask<T>(what: string, ...keys: string[]): Promise<T> {
-    return this.#do({ do: what, keys });
-  }
-
-  /** Tells it where another one is, as gossip would. */
-  learn(other: Member, addresses: readonly Address[]): Promise<void> {
-    return this.#do({ do: 'learn', keys: [other.key], addresses });
-  }
-
-  #do<T>(command: object): Promise<T> {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.child.stdin?.write(`${JSON.stringify({ id, ...command })}\n`);
+      this.child.stdin?.write(`${JSON.stringify({ id, do: what, keys })}\n`);
     });
   }
 
@@ -82,8 +72,12 @@ class Member {
 
 type Lab = Awaited<ReturnType<typeof openNetworkLab>>;
 
-async function member(net: Lab, host: string, options: { host?: string; relay?: boolean } = {}): Promise<Member> {
-  const start = { bootstrap: net.bootstrap, relay: false, ...options };
+async function member(
+  net: Lab,
+  host: string,
+  options: { host?: string; relay?: boolean; mdns?: boolean } = {},
+): Promise<Member> {
+  const start = { bootstrap: net.bootstrap, relay: false, mdns: false, ...options };
   const one = new Member(net.lab.spawn(host, process.execPath, ['--enable-source-maps', PEER, JSON.stringify(start)]));
   await one.heard('ready');
   return one;
@@ -214,14 +208,14 @@ t.test(
     });
     t.teardown(() => net.close());
     const [blocked, mate, far] = await Promise.all([
-      member(net, 'homeA1'),
-      member(net, 'homeA2'),
+      member(net, 'homeA1', { mdns: true }),
+      member(net, 'homeA2', { mdns: true }),
       member(net, 'homeB1'),
     ]);
     await mate.ask('keep', far.key);
     await mate.heard('up');
-    await blocked.learn(mate, await mate.ask<Address[]>('addresses'));
-    await blocked.ask('keep', mate.key, far.key);
+    // It knows nobody here: multicast tells it of its mate.
+    await blocked.ask('keep', far.key);
     const links = async (): Promise<LinkReport[]> => (await blocked.ask<NetReport>('report')).Links;
     const beganMs = performance.now();
     await eventually('both links', async () => (await links()).length === 2 || undefined, 60_000);

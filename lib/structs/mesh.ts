@@ -140,8 +140,8 @@ export interface NetReport {
   /** Where others see it, `host:port`; '' when nobody told. */
   PublicAddress: string;
   LocalAddresses: string[];
-  /** Whether the DHT answers; false on a network without internet. */
-  DhtReachable: boolean;
+  /** `none`: it is configured to use none, and keeps to the local network and known addresses. */
+  Dht: 'answers' | 'silent' | 'none';
   /** Whether others' traffic may pass through it. */
   Relays: boolean;
   Links: LinkReport[];

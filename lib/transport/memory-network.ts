@@ -276,7 +276,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
           nat: host.nat,
           publicAddress: host.nat === 'blocked' ? null : host.announced,
           localAddresses: [host.address],
-          dhtReachable: internet,
+          dht: internet ? 'answers' : 'silent',
         }),
         async refresh() {
           host.refreshes++;

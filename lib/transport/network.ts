@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { LinkPath, NodeKey } from '../structs/mesh.js';
+import type { LinkPath, NetReport, NodeKey } from '../structs/mesh.js';
 import type { Address } from './tcp.js';
 
 // The port to whatever carries bytes between keys: the DHT in production, a network in memory in tests. Everything above
@@ -76,7 +76,7 @@ export interface NatReport {
   readonly publicAddress: Address | null;
   /** Where it may be dialled directly: what is advertised first, then the addresses of its interfaces. */
   readonly localAddresses: readonly Address[];
-  readonly dhtReachable: boolean;
+  readonly dht: NetReport['Dht'];
 }
 
 export interface Network {

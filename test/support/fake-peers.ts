@@ -68,7 +68,7 @@ export class FakePeers implements Peers {
       Nat: 'open',
       PublicAddress: '',
       LocalAddresses: [],
-      DhtReachable: false,
+      Dht: 'silent',
       Relays: false,
       Links: [],
       Problems: [],

@@ -62,7 +62,7 @@ function membersOf(net: Net): string[][] {
     nameOf(net, report.Key),
     NAT[report.Nat],
     report.PublicAddress || '-',
-    report.DhtReachable ? 'reached' : 'not reached',
+    report.Dht,
     report.Relays ? 'yes' : 'no',
     String(report.Links.length),
   ]);

@@ -80,7 +80,7 @@ export class DhtNetwork implements Network {
     this.#hasDht = options.bootstrap === 'public' || options.bootstrap.length > 0;
     const bootstrap = options.bootstrap === 'public' ? [] : options.bootstrap.filter(({ host }) => isIPv4(host));
     const { host, advertise, log } = options;
-    this.#reach = new Reach({ node, bootstrap, host, advertise, log });
+    this.#reach = new Reach({ node, bootstrap, hasDht: this.#hasDht, host, advertise, log });
     this.#kept = keepNodes(node, this.#hasDht ? options.folder : null, log);
     this.#dialler = new Dialler({
       node,
@@ -255,7 +255,7 @@ export class DhtNetwork implements Network {
     try {
       await this.#reach.look();
       if (this.#closed) return;
-      if (this.report().dhtReachable) this.#kept.save();
+      if (this.report().dht === 'answers') this.#kept.save();
       else if (this.#kept.recall()) {
         this.#node.refresh();
         await this.#reach.look();

@@ -48,7 +48,7 @@ export function unreachable(
 function advice({ report, relays }: { report: NatReport; relays: number }): string {
   if (report.nat === 'blocked')
     return '. UDP to the internet is blocked here: only members on the local network can be reached; ask for UDP to be let out';
-  if (!report.dhtReachable) return '. The DHT does not answer: only the local network and known addresses are left';
+  if (report.dht === 'silent') return '. The DHT does not answer: only the local network and known addresses are left';
   if (report.nat === 'random' && relays === 0)
     return ". This node's NAT gives every destination another port: a member that others can reach would have to relay";
   return '';

@@ -14,6 +14,7 @@ export interface ReachOptions {
   readonly node: DhtNode;
   /** Those with an IPv4 address. */
   readonly bootstrap: readonly Address[];
+  readonly hasDht: boolean;
   readonly host: string | undefined;
   readonly advertise: readonly Address[];
   readonly log: Log;
@@ -41,12 +42,11 @@ export class Reach {
   }
 
   report(): NatReport {
-    const dhtReachable = this.#seen.length > 0;
     const found = classifyNat({ open: !this.#options.node.firewalled, seen: this.#seen });
     return {
       ...(this.#blocked ? { nat: 'blocked', publicAddress: null } : found),
       localAddresses: this.localAddresses(),
-      dhtReachable,
+      dht: this.#seen.length > 0 ? 'answers' : this.#options.hasDht ? 'silent' : 'none',
     };
   }
 

@@ -40,7 +40,7 @@ export function netReport(options: {
     Nat: nat.nat,
     PublicAddress: nat.publicAddress ? formatAddress(nat.publicAddress) : '',
     LocalAddresses: nat.localAddresses.map(formatAddress),
-    DhtReachable: nat.dhtReachable,
+    Dht: nat.dht,
     Relays: relays,
     Links: linked.map((one) => linkReport(key, one, nowMs)),
     Problems: [
@@ -51,15 +51,14 @@ export function netReport(options: {
   };
 }
 
-function natProblems({ nat, dhtReachable, localAddresses }: NatReport): string[] {
+function natProblems({ nat, dht, localAddresses }: NatReport): string[] {
   if (nat === 'blocked') {
     return [
       'UDP towards the internet is blocked: only members on this network can be reached; allow outgoing UDP in the firewall, or let another member here relay',
     ];
   }
-  const problems = dhtReachable
-    ? []
-    : ['the DHT does not answer: members are found on this network and at known addresses only'];
+  const problems =
+    dht === 'silent' ? ['the DHT does not answer: members are found on this network and at known addresses only'] : [];
   // 100.64.0.0/10 is what providers number their own customers' networks with (RFC 6598).
   const carrier = localAddresses.find(({ host }) => /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./.test(host));
   if (nat === 'random' && carrier) {

@@ -148,7 +148,7 @@ t.test('sightings are few, fresh and the latest first', async (t) => {
 });
 
 t.test('a failed dial says what was tried and what stood in the way', async (t) => {
-  const report = { nat: 'consistent', publicAddress: null, localAddresses: [], dhtReachable: true } as const;
+  const report = { nat: 'consistent', publicAddress: null, localAddresses: [], dht: 'answers' } as const;
   const failures = [
     { way: '10.0.0.1:1', why: 'no answer' },
     { way: 'by its key in the DHT', why: 'PEER_NOT_FOUND' },
@@ -158,9 +158,9 @@ t.test('a failed dial says what was tried and what stood in the way', async (t) 
     text,
     'abababab cannot be reached (1.3 s): 10.0.0.1:1: no answer; by its key in the DHT: nobody announces it there',
   );
-  const blocked = { ...report, nat: 'blocked', dhtReachable: false } as const;
+  const blocked = { ...report, nat: 'blocked', dht: 'silent' } as const;
   t.match(unreachable(KEY, [], { report: blocked, relays: 0, seconds: 1 }), /UDP to the internet is blocked here/);
-  const off = { ...report, dhtReachable: false } as const;
+  const off = { ...report, dht: 'silent' } as const;
   t.match(unreachable(KEY, failures, { report: off, relays: 0, seconds: 1 }), /The DHT does not answer/);
   const random = { ...report, nat: 'random' } as const;
   t.match(unreachable(KEY, failures, { report: random, relays: 0, seconds: 1 }), /would have to relay/);

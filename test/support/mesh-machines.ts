@@ -1,5 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FarFetch } from './far-fetch.js';
@@ -192,6 +192,14 @@ export class Machine {
   async dispose(): Promise<void> {
     this.#far?.close();
     await this.end('SIGTERM');
+    // Tasks and their supervisors outlive their agent: none is to outlive the test.
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      try {
+        if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${this.dir}/`)) process.kill(Number(pid), 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    }
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

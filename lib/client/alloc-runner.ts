@@ -5,6 +5,7 @@ import type { ClientAllocUpdate } from '../structs/rpc.js';
 import { type Millis, toMillis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import { removeAllocDir } from './alloc-dir.js';
+import { AllocHooks } from './alloc-hooks/run.js';
 import { type ClientContext, persist } from './context.js';
 import { type HealthStrategy, judgeHealth } from './health.js';
 import { clientStatus, mayStart, type StopReason, stopOrder, stopReason, taskRole } from './lifecycle.js';
@@ -15,7 +16,8 @@ import { messageOf } from './task-start.js';
 import { sleep, toRfc3339 } from './timers.js';
 
 /** What an allocation runner needs of its client. */
-export interface AllocRunnerOptions extends ClientContext {
+export interface AllocRunnerOptions {
+  client: ClientContext;
   alloc: Allocation;
   /** What the client's memory has of it, null for a new one. */
   record: AllocRecord | null;
@@ -32,6 +34,7 @@ export class AllocRunner {
   readonly done: Promise<void>;
   private readonly options: AllocRunnerOptions;
   private readonly log: Log;
+  private readonly hooks: AllocHooks;
   private readonly tasks = new Map<string, TaskRunner>();
   private readonly states: Record<string, TaskState> = {};
   /** Those who wait for their turn. */
@@ -50,13 +53,19 @@ export class AllocRunner {
   private finish: () => void = () => {};
 
   constructor(options: AllocRunnerOptions) {
-    const { alloc, record, timers } = options;
+    const { alloc, record, client } = options;
     this.options = options;
     this.id = alloc.ID;
     this.current = alloc;
     this.health = record?.health ?? null;
-    this.healthSinceMs = timers.now();
-    this.log = options.log.child('alloc_runner');
+    this.healthSinceMs = client.timers.now();
+    this.log = client.log.child('alloc_runner');
+    this.hooks = new AllocHooks({
+      client,
+      alloc: () => this.current,
+      tell: (message) => this.tell(taskEvents.setup(message)),
+      log: this.log,
+    });
     this.done = new Promise((resolve) => {
       this.finish = resolve;
     });
@@ -91,6 +100,12 @@ export class AllocRunner {
 
   /** Takes running tasks up again, before anything else happens. Never throws. */
   async restore(): Promise<void> {
+    const { record } = this.options;
+    if (Object.values(record?.tasks ?? {}).some(({ handle }) => handle !== null)) {
+      await this.hooks.prerun(true).catch((error: unknown) => {
+        this.log.error('running allocation could not be prepared again', { alloc: this.id, error: messageOf(error) });
+      });
+    }
     await Promise.all(this.taskRunners.map((task) => task.restore()));
     for (const task of this.taskRunners) this.states[task.name] = task.state;
   }
@@ -109,11 +124,11 @@ export class AllocRunner {
     const newDeployment = alloc.DeploymentID !== this.current.DeploymentID;
     // What a reply leaves out is kept: only a change of the version brings another job.
     this.current = alloc.Job ? alloc : { ...alloc, Job: this.current.Job };
-    persist(this.options, (db) => db.putAlloc(this.current));
+    persist(this.options.client, (db) => db.putAlloc(this.current));
     if (newDeployment) {
       this.health = null;
-      this.healthSinceMs = this.options.timers.now();
-      persist(this.options, (db) => db.putHealth(this.id, null));
+      this.healthSinceMs = this.options.client.timers.now();
+      persist(this.options.client, (db) => db.putHealth(this.id, null));
     }
     if (alloc.DesiredStatus !== 'run') void this.stop();
     else if (alloc.ClientStatus === 'unknown') this.reconnect();
@@ -156,16 +171,18 @@ export class AllocRunner {
     const afterwards = this.taskRunners.filter((task) => taskRole(task.task) === 'poststop');
     const ended = afterwards.map((task) => task.kill({ noShutdownDelay: true }));
     await Promise.all([this.stop(), ...ended]);
+    await this.hooks.destroy();
     this.release();
-    persist(this.options, (db) => db.removeAlloc(this.id));
-    await removeAllocDir(this.options.config().allocDir, this.id);
+    persist(this.options.client, (db) => db.removeAlloc(this.id));
+    await removeAllocDir(this.options.client.config().allocDir, this.id);
   }
 
   /** Removes an ended allocation's files; what is known of it stays until the servers forget it too. */
   async clearFiles(): Promise<void> {
     if (this.finishedMs === null || this.cleared) return;
     this.cleared = true;
-    await removeAllocDir(this.options.config().allocDir, this.id);
+    await this.hooks.destroy();
+    await removeAllocDir(this.options.client.config().allocDir, this.id);
   }
 
   /** True while it takes up room: it has not ended, or its files are still here. */
@@ -176,6 +193,7 @@ export class AllocRunner {
   /** Lets go: tasks run on, nothing more is written or told. */
   release(): void {
     this.released = true;
+    this.hooks.end();
     this.cancelHealthTimer();
     this.cancelTimeLimit();
     for (const task of this.tasks.values()) task.release();
@@ -190,7 +208,7 @@ export class AllocRunner {
       ClientDescription: description,
       TaskStates: { ...this.states },
       AllocStates: null,
-      NetworkStatus: this.current.NetworkStatus,
+      NetworkStatus: this.hooks.shared.networkStatus ?? this.current.NetworkStatus,
       DeploymentStatus: this.health ?? this.current.DeploymentStatus,
     };
   }
@@ -208,19 +226,16 @@ export class AllocRunner {
     const runner = new TaskRunner({
       name,
       alloc: () => this.current,
-      node: options.node,
-      config: options.config(),
-      driver: options.drivers[task.Driver],
-      hooks: options.hooks,
+      client: options.client,
+      shared: this.hooks.shared,
+      driver: options.client.drivers[task.Driver],
       record: options.record?.tasks[name] ?? null,
-      timers: options.timers,
-      random: options.random,
       log: this.log.child('task_runner'),
       turn: (signal) => this.turn(name, signal),
       onChange: (record) => {
         if (this.released) return;
         this.states[name] = record.state;
-        persist(options, (db) => db.putTask(this.id, name, record));
+        persist(options.client, (db) => db.putTask(this.id, name, record));
         this.onTaskChange();
       },
     });
@@ -240,14 +255,33 @@ export class AllocRunner {
     if (this.released) return;
     // Before the tasks begin: one that is to end must not get a turn.
     if (this.current.DesiredStatus !== 'run') void this.stop();
-    for (const task of fresh) task.start();
+    else if (fresh.length > 0) await this.prepare(fresh);
+    if (this.released) return;
+    for (const task of fresh) if (task.state.State !== 'dead') task.start();
     this.onTaskChange();
     await Promise.all(this.taskRunners.map((task) => task.done));
     if (this.released) return;
-    this.finishedMs = this.options.timers.now();
+    await this.hooks.postrun();
+    if (this.released) return;
+    this.finishedMs = this.options.client.timers.now();
     this.cancelHealthTimer();
     this.cancelTimeLimit();
     this.finish();
+  }
+
+  /** Makes what the tasks share; tasks that would have to start without it fail. */
+  private async prepare(fresh: readonly TaskRunner[]): Promise<void> {
+    try {
+      await this.hooks.prerun(this.isRunning);
+    } catch (error) {
+      // One that is to end anyway, or whose agent ends, was not failed by what it waited for.
+      if (this.released || this.stopping) return;
+      for (const task of fresh) task.abandon(taskEvents.setupFailure(messageOf(error), true));
+    }
+  }
+
+  private tell(event: TimelessEvent): void {
+    for (const task of this.taskRunners) if (task.state.State !== 'dead') task.tell(event);
   }
 
   private failAll(message: string): void {
@@ -256,7 +290,7 @@ export class AllocRunner {
       if (task.state.State === 'dead') continue;
       task.abandon(taskEvents.setupFailure(message, true));
     }
-    this.finishedMs = this.options.timers.now();
+    this.finishedMs = this.options.client.timers.now();
     this.finish();
   }
 
@@ -304,21 +338,22 @@ export class AllocRunner {
     this.cancelTimeLimit = () => {};
     const atMs = this.released || this.isEnding ? null : runLimitAt(this.current, this.states);
     if (atMs === null) return;
-    const leftMs = atMs - this.options.timers.now();
-    this.cancelTimeLimit = this.options.timers.after(Math.max(0, leftMs), () => {
+    const leftMs = atMs - this.options.client.timers.now();
+    this.cancelTimeLimit = this.options.client.timers.after(Math.max(0, leftMs), () => {
       // A timer holds less than a month: look again.
-      if (this.options.timers.now() < atMs) this.watchTime();
+      if (this.options.client.timers.now() < atMs) this.watchTime();
       else void this.end(taskEvents.runLimit(this.group?.MaxRunDuration ?? 0), { afterwards: false });
     });
   }
 
   private async stopTasks(event?: TimelessEvent): Promise<void> {
+    this.hooks.end();
     const noShutdownDelay = this.current.DesiredTransition?.NoShutdownDelay === true;
     const delayMs = toMillis(this.group?.ShutdownDelay ?? 0);
     if (delayMs > 0 && !noShutdownDelay && this.isRunning) {
       const over = new AbortController();
       void this.done.then(() => over.abort());
-      await sleep(this.options.timers, delayMs, over.signal);
+      await sleep(this.options.client.timers, delayMs, over.signal);
     }
     await this.killTasks(event, noShutdownDelay);
   }
@@ -334,10 +369,11 @@ export class AllocRunner {
   private watchHealth(): void {
     this.cancelHealthTimer();
     const { current, group, options } = this;
+    const { timers } = options.client;
     const strategy = group && healthStrategy(current, group);
     if (this.released || !group || !strategy || this.stopping) return;
     if ((this.health?.Healthy ?? current.DeploymentStatus?.Healthy ?? null) !== null) return;
-    const nowMs = options.timers.now();
+    const nowMs = timers.now();
     const verdict = judgeHealth({
       strategy,
       tasks: group.Tasks,
@@ -346,7 +382,7 @@ export class AllocRunner {
       nowMs,
     });
     if (verdict.kind === 'waiting') {
-      this.cancelHealthTimer = options.timers.after(verdict.untilMs - nowMs, () => this.watchHealth());
+      this.cancelHealthTimer = timers.after(verdict.untilMs - nowMs, () => this.watchHealth());
       return;
     }
     this.health = {
@@ -355,7 +391,7 @@ export class AllocRunner {
       Canary: current.DeploymentStatus?.Canary ?? false,
       ModifyIndex: 0,
     };
-    persist(options, (db) => db.putHealth(this.id, this.health));
+    persist(options.client, (db) => db.putHealth(this.id, this.health));
     if (verdict.kind === 'unhealthy' && current.DeploymentID !== '') {
       const event = taskEvents.unhealthy(verdict.reason);
       for (const task of this.taskRunners) if (taskRole(task.task) === 'main') task.tell(event);

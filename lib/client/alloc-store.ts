@@ -126,7 +126,7 @@ export class AllocStore {
 
   private add(alloc: Allocation, restored: boolean): AllocRunner {
     const runner = new AllocRunner({
-      ...this.context,
+      client: this.context,
       alloc,
       record: restored ? (this.context.db.allocs.get(alloc.ID) ?? null) : null,
       previous: () => this.runners.get(alloc.PreviousAllocation),

@@ -6,6 +6,8 @@ import type { RpcCaller, RpcHandlers, RpcStreamHandlers } from '../transport/rpc
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
+import type { AllocHook } from './alloc-hooks/hook.js';
+import { ALLOC_HOOKS } from './alloc-hooks/index.js';
 import { AllocStore } from './alloc-store.js';
 import { AllocWatcher } from './alloc-watcher.js';
 import type { ClientConfig } from './config.js';
@@ -42,6 +44,8 @@ export interface ClientOptions {
   timers?: Timers;
   /** For tests: what is found out about the machine. */
   fingerprints?: readonly Fingerprint[];
+  /** For tests: what is done around an allocation. */
+  allocHooks?: readonly AllocHook[];
 }
 
 /** For metrics and `agent-info`. */
@@ -140,7 +144,8 @@ class RunningClient implements Client {
         );
       },
     });
-    const context: ClientContext = { ...shared, config, node, drivers, hooks: TASK_HOOKS, db, log };
+    const hooks = { allocHooks: options.allocHooks ?? ALLOC_HOOKS, hooks: TASK_HOOKS };
+    const context: ClientContext = { ...shared, ...hooks, config, node, rpc, drivers, db, log };
     this.allocs = new AllocStore(context, this.status);
     this.registration = new Registration({
       ...shared,

@@ -1,8 +1,10 @@
 import type { Driver } from '../plugin/sdk/driver.js';
 import type { ClientDb } from '../storage/client-db.js';
 import type { Node } from '../structs/node.js';
+import type { RpcCaller } from '../transport/rpc.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
+import type { AllocHook } from './alloc-hooks/hook.js';
 import type { ClientConfig } from './config.js';
 import type { TaskHook } from './hooks/hook.js';
 import type { Timers } from './timers.js';
@@ -12,12 +14,31 @@ export interface ClientContext {
   /** Replaced as a whole by a reload. */
   config: () => ClientConfig;
   node: () => Node;
+  /** The only way to the servers. */
+  rpc: RpcCaller;
   drivers: Readonly<Record<string, Driver>>;
+  allocHooks: readonly AllocHook[];
   hooks: readonly TaskHook[];
   db: ClientDb;
   timers: Timers;
   random: Random;
   log: Log;
+}
+
+/** What a hook keeps over restarts of the agent: one JSON value. */
+export interface HookState {
+  /** Null when nothing is kept. */
+  get(): unknown;
+  /** Null forgets it. */
+  put(state: unknown): void;
+}
+
+/** The place of one hook in the client's memory. */
+export function hookState(context: Pick<ClientContext, 'db' | 'log'>, allocId: string, key: string): HookState {
+  return {
+    get: () => context.db.allocs.get(allocId)?.hooks[key] ?? null,
+    put: (state) => persist(context, (db) => db.putHook(allocId, key, state)),
+  };
 }
 
 /** Writes to the client's memory; what the disk refuses is told, and made up for by a later write. */

@@ -1,5 +1,5 @@
 import type { Driver, TaskConfig } from '../plugin/sdk/driver.js';
-import type { HookContext } from './hooks/hook.js';
+import type { TaskContext } from './hooks/hook.js';
 import { interpolateText, interpolateValue } from './interpolate.js';
 import { allocatedPorts } from './task-env.js';
 
@@ -12,8 +12,8 @@ export class TaskConfigError extends Error {
 }
 
 /** Puts together what the driver needs to start the task under `taskId`. Throws TaskConfigError for a bad `config`. */
-export function buildTaskConfig(context: HookContext, taskId: string): TaskConfig {
-  const { alloc, job, group, task, node, driver, paths, draft } = context;
+export function buildTaskConfig(context: TaskContext, taskId: string): TaskConfig {
+  const { alloc, job, group, task, node, driver, paths, draft, shared } = context;
   const resources = alloc.AllocatedResources.Tasks[task.Name];
   const dns = alloc.AllocatedResources.Shared.Networks?.[0]?.DNS ?? group.Networks?.[0]?.DNS ?? null;
   const text = (value: string): string => interpolateText(value, draft.values);
@@ -38,7 +38,10 @@ export function buildTaskConfig(context: HookContext, taskId: string): TaskConfi
       cores: resources?.Cpu.ReservedCores ?? [],
     },
     ports: allocatedPorts(alloc, task.Name),
+    network: shared.network,
     devices: resources?.Devices ?? [],
+    deviceNodes: draft.deviceNodes,
+    cdiDevices: draft.cdiDevices,
     mounts: draft.mounts,
     dns: dns && {
       servers: (dns.Servers ?? []).map(text),
@@ -58,7 +61,7 @@ export function buildTaskConfig(context: HookContext, taskId: string): TaskConfi
 }
 
 /** The task's part of the whole machine, in percent of it. */
-function cpuPercent({ alloc, task, node }: HookContext): number {
+function cpuPercent({ alloc, task, node }: TaskContext): number {
   const total = node.NodeResources.Cpu.CpuShares;
   const shares = alloc.AllocatedResources.Tasks[task.Name]?.Cpu.CpuShares ?? task.Resources.CPU;
   return total > 0 ? (100 * shares) / total : 0;

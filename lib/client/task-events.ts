@@ -92,6 +92,8 @@ export const taskEvents = {
       { restart_reason: reason, fails_task: failsTask },
       { RestartReason: reason, FailsTask: failsTask },
     ),
+  killedByHook: (reason: string): TimelessEvent =>
+    event('Killing', reason, { kill_reason: reason }, { KillReason: reason }),
   killing: (killTimeoutMs: Millis, reason = ''): TimelessEvent => {
     const timeout = toNanos(killTimeoutMs);
     const interrupt =

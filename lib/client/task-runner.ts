@@ -10,19 +10,18 @@ import { type Millis, toMillis } from '../util/clock.js';
 import { type Random, randomInt } from '../util/random.js';
 import { type AttemptEnd, decideRestart, restartsOnSuccess } from './restart-tracker.js';
 import { recoverTask } from './restore.js';
+import { taskControl } from './task-control.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 import { nextPhase, type TaskInput, type TaskPhase } from './task-machine.js';
 import { findTask, messageOf, TaskStart, type TaskStartOptions } from './task-start.js';
 import { TaskStory } from './task-story.js';
-import { sleep, type Timers } from './timers.js';
+import { sleep } from './timers.js';
 
 /** What a task runner needs of the world. */
 export interface TaskRunnerOptions extends TaskStartOptions {
   driver: Driver | undefined;
   /** What the client's memory has of the task, null for a new one. */
   record: TaskRecord | null;
-  timers: Timers;
-  random: Random;
   /** Settles when the group's order lets the task start; false when it never will or `signal` was aborted. */
   turn: (signal: AbortSignal) => Promise<boolean>;
   /** Hears every change; writes the record to the client's memory before it returns, and does not throw. */
@@ -34,6 +33,8 @@ export interface KillOptions {
   /** Told before the kill itself ("Sibling Task Failed" and so on). */
   event?: TimelessEvent;
   noShutdownDelay: boolean;
+  /** True when its end is a failure. */
+  failed?: boolean;
 }
 
 /** How often stopping through the driver is tried before the task is removed by force. */
@@ -50,6 +51,7 @@ export class TaskRunner {
   private readonly starter: TaskStart;
   private phase: TaskPhase = 'waiting';
   private killing: Promise<void> | null = null;
+  private killedAsFailed = false;
   /** Aborted when the task must neither start nor wait any more. */
   private readonly ending = new AbortController();
   /** Aborted when a person wants the task restarted; renewed after each restart. */
@@ -59,8 +61,8 @@ export class TaskRunner {
 
   constructor(options: TaskRunnerOptions) {
     this.options = options;
-    this.story = new TaskStory(options.record, options.timers, options.onChange);
-    this.starter = new TaskStart(options);
+    this.story = new TaskStory(options.record, options.client.timers, options.onChange);
+    this.starter = new TaskStart(options, { control: taskControl(this), signal: this.ending.signal });
     this.done = new Promise((resolve) => {
       this.finish = resolve;
     });
@@ -131,6 +133,7 @@ export class TaskRunner {
   /** Ends the task in good order; settles when it is dead. Later calls wait for the first. */
   async kill(options: KillOptions): Promise<void> {
     if (this.phase === 'dead') return;
+    if (!this.killing) this.killedAsFailed = options.failed === true;
     this.killing ??= this.end(options).catch((error: unknown) => this.warn('kill failed', error));
     await this.done;
   }
@@ -208,7 +211,7 @@ export class TaskRunner {
       this.to('turn');
       return true;
     }
-    this.die('killed', false);
+    this.die('killed', this.killedAsFailed);
     return false;
   }
 
@@ -220,8 +223,8 @@ export class TaskRunner {
       return this.fail({ event, recoverable: false });
     }
     if (!this.story.wasStarted) this.story.change({}, taskEvents.setup('Building Task Directory'));
-    const taskId = `${this.options.alloc().ID}/${this.name}/${randomHex(this.options.random)}`;
-    const config = await this.starter.prepare(driver, taskId);
+    const taskId = `${this.options.alloc().ID}/${this.name}/${randomHex(this.options.client.random)}`;
+    const config = await this.starter.prepare(driver, taskId, false);
     if ('recoverable' in config) return this.fail(config);
     this.to('prepared');
     if (this.ending.signal.aborted) return this.fail(null);
@@ -269,11 +272,12 @@ export class TaskRunner {
   private async follow(end: AttemptEnd): Promise<void> {
     const { taskId } = this;
     if (this.killing) {
-      this.die('killed', false);
+      this.die('killed', this.killedAsFailed);
       await this.cleanUp(taskId);
       return;
     }
-    const { timers, random, alloc } = this.options;
+    const { alloc, client } = this.options;
+    const { timers, random } = client;
     const { decision, counts } = decideRestart({
       policy: this.restartPolicy(),
       onSuccess: restartsOnSuccess(alloc().Job?.Type ?? 'service', this.task.Lifecycle),
@@ -300,10 +304,10 @@ export class TaskRunner {
   private async delay(delayMs: Millis): Promise<void> {
     // A restart that was asked for while the task ran is what leads here; one asked for from now on ends the delay.
     this.restarting = new AbortController();
-    if (delayMs > 0) await sleep(this.options.timers, delayMs, this.ending.signal, this.restarting.signal);
+    if (delayMs > 0) await sleep(this.options.client.timers, delayMs, this.ending.signal, this.restarting.signal);
     this.restarting = new AbortController();
     if (this.released) return;
-    if (this.killing) this.die('killed', false);
+    if (this.killing) this.die('killed', this.killedAsFailed);
     else this.to('again');
   }
 
@@ -320,7 +324,7 @@ export class TaskRunner {
       this.story.change({}, taskEvents.shutdownDelay(delayMs));
       const over = new AbortController();
       void this.done.then(() => over.abort());
-      await sleep(this.options.timers, delayMs, over.signal);
+      await sleep(this.options.client.timers, delayMs, over.signal);
     }
     this.ending.abort();
     await this.stopRunning();
@@ -333,11 +337,12 @@ export class TaskRunner {
   }
 
   private killTimeoutMs(): Millis {
-    return Math.min(toMillis(this.task.KillTimeout), this.options.config.maxKillTimeoutMs);
+    return Math.min(toMillis(this.task.KillTimeout), this.options.client.config().maxKillTimeoutMs);
   }
 
   private async stopThroughDriver(): Promise<void> {
-    const { driver, timers, random } = this.options;
+    const { driver, client } = this.options;
+    const { timers, random } = client;
     if (!driver) return;
     const { taskId } = this;
     for (let attempt = 0; attempt < STOP_ATTEMPTS_MAX; attempt++) {
@@ -373,7 +378,7 @@ export class TaskRunner {
   private async reattach(driver: Driver): Promise<void> {
     const { handle, taskId } = this.story.record;
     if (!handle) return;
-    const config = await this.starter.prepare(driver, taskId);
+    const config = await this.starter.prepare(driver, taskId, true);
     if ('recoverable' in config) {
       // Its volume or its config is refused today, but it was started: it is left alone and asked for again later.
       this.options.log.error('running task cannot be described to its driver', { task: this.name });
@@ -394,7 +399,8 @@ export class TaskRunner {
 
   /** Asks for a task whose driver could not say whether it runs, until it can or the task is to end. */
   private async askAgain(): Promise<void> {
-    const { driver, timers, random } = this.options;
+    const { driver, client } = this.options;
+    const { timers, random } = client;
     if (!driver) return;
     for (let attempt = 0; this.phase === 'waiting' && this.story.record.handle; attempt++) {
       const delayMs = backoffMs({ attempt, baseMs: RETRY_BASE_MS, maxMs: RETRY_MAX_MS, random });

@@ -1,11 +1,11 @@
 import { type Driver, DriverError, type DriverEvent, type TaskConfig, type TaskHandle } from '../plugin/sdk/driver.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Job, Task, TaskGroup } from '../structs/job.js';
-import type { Node } from '../structs/node.js';
 import type { Log } from '../util/log.js';
 import { allocPaths, taskPaths } from './alloc-dir.js';
-import type { ClientConfig } from './config.js';
-import { type HookContext, HookError, type TaskHook } from './hooks/hook.js';
+import type { AllocShared } from './alloc-hooks/hook.js';
+import { type ClientContext, hookState } from './context.js';
+import { type HookContext, HookError, type TaskContext, type TaskControl } from './hooks/hook.js';
 import { buildTaskConfig, TaskConfigError } from './task-config.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 
@@ -14,10 +14,16 @@ export interface TaskStartOptions {
   name: string;
   /** The allocation as it is now, with its job: an in-place update replaces it. */
   alloc: () => Allocation;
-  node: () => Node;
-  config: ClientConfig;
-  hooks: readonly TaskHook[];
+  client: ClientContext;
+  /** What the allocation's own hooks have made. */
+  shared: AllocShared;
   log: Log;
+}
+
+/** What the hooks may do to the task, and when they need not go on. */
+interface TaskHold {
+  control: TaskControl;
+  signal: AbortSignal;
 }
 
 /** A start that did not work: what to tell, and whether trying again may help. */
@@ -29,18 +35,21 @@ export interface StartFailure {
 /** Runs the hooks around a task and hands it to its driver. */
 export class TaskStart {
   private readonly options: TaskStartOptions;
-  private context: HookContext | null = null;
+  private readonly hold: TaskHold;
+  private context: TaskContext | null = null;
 
-  constructor(options: TaskStartOptions) {
+  constructor(options: TaskStartOptions, hold: TaskHold) {
     this.options = options;
+    this.hold = hold;
   }
 
-  /** Runs the prestart hooks and builds what the driver is given. */
-  async prepare(driver: Driver, taskId: string): Promise<TaskConfig | StartFailure> {
+  /** Runs the prestart hooks and builds what the driver is given; `reattach` when the task runs already. */
+  async prepare(driver: Driver, taskId: string, reattach: boolean): Promise<TaskConfig | StartFailure> {
     try {
-      this.context = this.newContext(driver);
-      for (const hook of this.options.hooks) await hook.prestart(this.context);
-      return buildTaskConfig(this.context, taskId);
+      const context = this.newContext(driver, reattach);
+      this.context = context;
+      for (const hook of this.options.client.hooks) await hook.prestart(this.forHook(context, hook.name));
+      return buildTaskConfig(context, taskId);
     } catch (error) {
       if (error instanceof TaskConfigError) {
         return { event: taskEvents.failedValidation(error.message), recoverable: false };
@@ -73,21 +82,29 @@ export class TaskStart {
 
   /** Runs one of the steps whose failure is only logged. */
   async runHooks(step: 'poststart' | 'exited' | 'stop'): Promise<void> {
-    if (!this.context) return;
-    for (const hook of this.options.hooks) {
-      await hook[step](this.context).catch((error: unknown) => this.warn(`hook ${hook.name} failed`, error));
+    const { context } = this;
+    if (!context) return;
+    for (const hook of this.options.client.hooks) {
+      const given = this.forHook(context, hook.name);
+      await hook[step](given).catch((error: unknown) => this.warn(`hook ${hook.name} failed`, error));
     }
   }
 
-  private newContext(driver: Driver): HookContext {
-    const { name, config, log } = this.options;
+  private forHook(context: TaskContext, hook: string): HookContext {
+    return { ...context, state: hookState(this.options.client, context.alloc.ID, `${context.task.Name}/${hook}`) };
+  }
+
+  private newContext(driver: Driver, reattach: boolean): TaskContext {
+    const { name, client, shared, log } = this.options;
+    const config = client.config();
     const alloc = this.options.alloc();
     const found = findTask(alloc, name);
     if (!found) throw new HookError('the allocation came without its job', { recoverable: false });
     const { job, group, task } = found;
     const paths = { ...allocPaths(config.allocDir, alloc.ID), ...taskPaths(config.allocDir, alloc.ID, task.Name) };
-    const draft = { mounts: [], values: { env: {}, node: {} } };
-    return { alloc, job, group, task, node: this.options.node(), driver, config, paths, log, draft };
+    const draft = { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} } };
+    const node = client.node();
+    return { alloc, job, group, task, node, driver, config, paths, client, shared, reattach, ...this.hold, log, draft };
   }
 
   private warn(message: string, error: unknown): void {

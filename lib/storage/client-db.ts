@@ -34,6 +34,8 @@ export interface AllocRecord {
   tasks: Record<string, TaskRecord>;
   /** The health this client found, null while undecided. */
   health: AllocDeploymentStatus | null;
+  /** What the hooks of the allocation and of its tasks keep, by hook (`network`) or task and hook (`web/artifact`). */
+  hooks: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -50,6 +52,8 @@ export interface ClientDb {
   putAlloc(alloc: Allocation): void;
   putTask(allocId: string, task: string, record: TaskRecord): void;
   putHealth(allocId: string, health: AllocDeploymentStatus | null): void;
+  /** Keeps what a hook must know after a restart of the agent: any JSON value; null forgets it. */
+  putHook(allocId: string, key: string, state: unknown): void;
   removeAlloc(allocId: string): void;
   putLastIndex(index: number): void;
   /** Settles when all that was put before the call is on the disk. */
@@ -62,6 +66,7 @@ type Entry =
   | { t: 'alloc'; alloc: Allocation; job: string | null }
   | { t: 'task'; id: string; task: string; record: TaskRecord }
   | { t: 'health'; id: string; health: AllocDeploymentStatus | null }
+  | { t: 'hook'; id: string; key: string; state: unknown }
   | { t: 'remove'; id: string }
   | { t: 'index'; index: number };
 
@@ -93,6 +98,7 @@ export function createMemoryClientDb(): ClientDb {
     putAlloc: (alloc) => memory.apply({ t: 'alloc', alloc, job: null }),
     putTask: (id, task, record) => memory.apply({ t: 'task', id, task, record }),
     putHealth: (id, health) => memory.apply({ t: 'health', id, health }),
+    putHook: (id, key, state) => memory.apply({ t: 'hook', id, key, state }),
     removeAlloc: (id) => memory.apply({ t: 'remove', id }),
     putLastIndex: (index) => memory.apply({ t: 'index', index }),
     sync: async () => {},
@@ -114,7 +120,20 @@ class Memory {
       case 'alloc': {
         const alloc = entry.job === null ? entry.alloc : { ...entry.alloc, Job: this.jobs.get(entry.job) ?? null };
         const known = this.allocs.get(alloc.ID);
-        this.allocs.set(alloc.ID, { alloc, tasks: known?.tasks ?? {}, health: known?.health ?? null });
+        this.allocs.set(alloc.ID, {
+          alloc,
+          tasks: known?.tasks ?? {},
+          health: known?.health ?? null,
+          hooks: known?.hooks ?? {},
+        });
+        return;
+      }
+      case 'hook': {
+        const known = this.allocs.get(entry.id);
+        if (!known) return;
+        const { [entry.key]: _, ...others } = known.hooks;
+        const hooks = entry.state === null ? others : { ...others, [entry.key]: entry.state };
+        this.allocs.set(entry.id, { ...known, hooks });
         return;
       }
       case 'task': {
@@ -189,6 +208,10 @@ class FileClientDb implements ClientDb {
     if (this.memory.allocs.has(allocId)) this.put({ t: 'health', id: allocId, health });
   }
 
+  putHook(allocId: string, key: string, state: unknown): void {
+    if (this.memory.allocs.has(allocId)) this.put({ t: 'hook', id: allocId, key, state });
+  }
+
   removeAlloc(allocId: string): void {
     if (this.memory.allocs.has(allocId)) this.put({ t: 'remove', id: allocId });
   }
@@ -243,11 +266,14 @@ class FileClientDb implements ClientDb {
 
   private *entries(): Generator<string> {
     for (const [key, job] of this.memory.jobs) yield JSON.stringify({ t: 'job', key, job } satisfies Entry);
-    for (const [id, { alloc, tasks, health }] of this.memory.allocs) {
+    for (const [id, { alloc, tasks, health, hooks }] of this.memory.allocs) {
       const job = alloc.Job ? jobKey(alloc.Job) : null;
       yield JSON.stringify({ t: 'alloc', alloc: { ...alloc, Job: null }, job } satisfies Entry);
       for (const [task, record] of Object.entries(tasks)) {
         yield JSON.stringify({ t: 'task', id, task, record } satisfies Entry);
+      }
+      for (const [key, state] of Object.entries(hooks)) {
+        yield JSON.stringify({ t: 'hook', id, key, state } satisfies Entry);
       }
       if (health) yield JSON.stringify({ t: 'health', id, health } satisfies Entry);
     }

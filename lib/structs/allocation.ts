@@ -5,6 +5,14 @@ import type { AllocatedResources } from './resources.js';
 export type AllocDesiredStatus = 'run' | 'stop' | 'evict';
 export type AllocClientStatus = 'pending' | 'running' | 'complete' | 'failed' | 'lost' | 'unknown';
 
+/** What became of the network of an allocation with a namespace of its own. */
+export interface AllocNetworkStatus {
+  InterfaceName: string;
+  Address: string;
+  AddressIPv6: string;
+  DNS: { Servers: string[] | null; Searches: string[] | null; Options: string[] | null } | null;
+}
+
 /** One placed instance of a task group: the server's wish and the client's report, kept apart. */
 export interface Allocation {
   ID: string;
@@ -29,7 +37,7 @@ export interface Allocation {
   ClientDescription: string;
   TaskStates: Record<string, TaskState> | null;
   AllocStates: AllocStateChange[] | null;
-  NetworkStatus: { InterfaceName: string; Address: string; DNS: unknown } | null;
+  NetworkStatus: AllocNetworkStatus | null;
   DeploymentID: string;
   DeploymentStatus: AllocDeploymentStatus | null;
   // Lineage.

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { type AllocHook, type AllocHookContext, allocHook } from '../../lib/client/alloc-hooks/hook.js';
 import { type Client, createClient } from '../../lib/client/client.js';
 import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
@@ -34,6 +35,7 @@ class World {
   readonly timers = new FakeTimers();
   readonly warnings: string[] = [];
   driver = new FakeDriver(this.engine);
+  allocHooks: readonly AllocHook[] = [];
   private seed = 1;
 
   constructor(t: Test) {
@@ -63,6 +65,7 @@ class World {
       random: seededRandom(this.seed++),
       timers: this.timers,
       fingerprints: FAKE_FINGERPRINTS,
+      allocHooks: this.allocHooks,
     });
   }
 
@@ -704,4 +707,69 @@ t.test('max_run_duration counts on while no agent runs', async (t) => {
   t.equal(world.engine.running('web').length, 1);
   await world.agent(t);
   await world.status(ID, 'complete');
+});
+
+/** Two hooks that write down what they are asked to do; the second does as `prerun` says. */
+function recordedHooks(said: string[], prerun: (context: AllocHookContext) => Promise<void>): AllocHook[] {
+  const parts = (name: string): Partial<AllocHook> => ({
+    postrun: async () => void said.push(`${name} postrun`),
+    destroy: async () => void said.push(`${name} destroy`),
+  });
+  return [
+    allocHook('first', {
+      ...parts('first'),
+      prerun: async ({ reattach, state }) => {
+        said.push(`first prerun ${reattach} ${state.get()}`);
+        state.put('kept');
+      },
+    }),
+    allocHook('second', { ...parts('second'), prerun }),
+  ];
+}
+
+t.test('hooks of an allocation: before its tasks, again by the next agent, undone in reverse', async (t) => {
+  const world = new World(t);
+  const said: string[] = [];
+  world.allocHooks = recordedHooks(said, async (context) => {
+    context.shared.networkStatus = { InterfaceName: 'eth0', Address: '10.0.0.2', AddressIPv6: '', DNS: null };
+    said.push(`tasks ${world.engine.running().length}`);
+  });
+  const first = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(first.nodeId));
+  await world.status(ID, 'running');
+  t.same(said.splice(0), ['first prerun false null', 'tasks 0']);
+  t.equal(world.server.reported(ID)?.NetworkStatus?.Address, '10.0.0.2');
+  await first.shutdown();
+  await world.agent(t);
+  await until(() => said.length === 2, 'prepared again');
+  t.same(said.splice(0), ['first prerun true kept', 'tasks 1'], 'what it kept is there');
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await until(() => said.length === 2, 'undone');
+  t.same(said.splice(0), ['second postrun', 'first postrun']);
+  world.server.forget(ID);
+  await until(() => said.length === 2, 'removed');
+  t.same(said, ['second destroy', 'first destroy']);
+});
+
+t.test('a hook of an allocation that fails fails it, and one that waits is let go by a stop', async (t) => {
+  const world = new World(t);
+  const said: string[] = [];
+  world.allocHooks = recordedHooks(said, async ({ alloc, signal, tell }) => {
+    if (alloc.ID === ID) throw new Error('no such volume');
+    tell('waiting for a volume');
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('let go'))));
+  });
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'failed');
+  t.match(world.server.reported(ID)?.TaskStates?.['web']?.Events.at(-1)?.DisplayMessage, /no such volume/);
+  const other = ID.replace(/^./, '9');
+  const waiting = world.server.put(fakeAlloc(client.nodeId, fakeJob(), { ID: other }));
+  await until(() => {
+    world.timers.advance(10);
+    return world.server.reported(other)?.TaskStates?.['web']?.Events.at(-1)?.DisplayMessage === 'waiting for a volume';
+  }, 'it says what it waits for');
+  world.server.put({ ...waiting, DesiredStatus: 'stop' });
+  await world.status(other, 'complete');
+  t.equal(world.engine.tasks.size, 0, 'no task was started');
 });

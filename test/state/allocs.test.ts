@@ -81,7 +81,10 @@ t.test('an update in place keeps what the client reported', async (t) => {
   const job = world.register();
   world.apply(planResults(job, [placement(job, { ID: 'a1' })]));
   world.apply(
-    clientUpdate('a1', { ClientDescription: 'fine', NetworkStatus: { InterfaceName: 'e', Address: '', DNS: null } }),
+    clientUpdate('a1', {
+      ClientDescription: 'fine',
+      NetworkStatus: { InterfaceName: 'e', Address: '', AddressIPv6: '', DNS: null },
+    }),
   );
   const next = world.register({ Meta: { a: 'b' } });
   world.apply(planResults(next, [placement(next, { ID: 'a1', ClientStatus: 'pending' })]));

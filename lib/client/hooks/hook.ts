@@ -1,14 +1,16 @@
-import type { Driver, TaskMount } from '../../plugin/sdk/driver.js';
+import type { Driver, TaskDevice, TaskMount } from '../../plugin/sdk/driver.js';
 import type { Allocation } from '../../structs/allocation.js';
 import type { Job, Task, TaskGroup } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
 import type { Log } from '../../util/log.js';
 import type { AllocPaths, TaskPaths } from '../alloc-dir.js';
+import type { AllocShared } from '../alloc-hooks/hook.js';
 import type { ClientConfig } from '../config.js';
+import type { ClientContext, HookState } from '../context.js';
 import type { Interpolation } from '../interpolate.js';
 
-/** What a hook may know of the task it prepares. */
-export interface HookContext {
+/** What all hooks may know of the task they prepare. */
+export interface TaskContext {
   alloc: Allocation;
   job: Job;
   group: TaskGroup;
@@ -17,13 +19,44 @@ export interface HookContext {
   driver: Driver;
   config: ClientConfig;
   paths: AllocPaths & TaskPaths;
+  client: ClientContext;
+  /** What the allocation's own hooks have made for its tasks. */
+  shared: AllocShared;
+  /** True when the task runs already and is only described to its driver again. */
+  reattach: boolean;
+  /** Aborted when the task is to end. */
+  signal: AbortSignal;
+  /** Acts on the task while it runs. */
+  control: TaskControl;
   log: Log;
   /** What the hooks contribute to the start; each prestart run begins with an empty one. */
   draft: StartDraft;
 }
 
+/** What one hook is given. */
+export interface HookContext extends TaskContext {
+  /** Kept over restarts of the agent, for this hook and task alone. */
+  state: HookState;
+}
+
+/** What a hook may do to its running task; nothing happens when it does not run. */
+export interface TaskControl {
+  /** Ends it and starts it again, without counting a failure. */
+  restart(reason: string): Promise<void>;
+  /** Delivers "SIGHUP" or the like. */
+  signal(name: string, reason: string): Promise<void>;
+  /** Ends it as failed, for good. */
+  fail(reason: string): Promise<void>;
+  /** Runs a command inside it; gives its exit code and the end of its output. */
+  exec(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }>;
+  /** Adds a message to its events. */
+  tell(message: string): void;
+}
+
 export interface StartDraft {
   mounts: TaskMount[];
+  deviceNodes: TaskDevice[];
+  cdiDevices: string[];
   values: Interpolation & { env: Record<string, string> };
 }
 

@@ -28,6 +28,31 @@ export interface TaskMount {
   propagation: 'private' | 'host-to-task' | 'bidirectional';
 }
 
+/** A device node that the task may open. */
+export interface TaskDevice {
+  hostPath: string;
+  taskPath: string;
+  /** Some of "rwm": read, write, mknod. */
+  permissions: string;
+}
+
+/** The network namespace that the tasks of a group share. */
+export interface TaskNetwork {
+  /** As the job says it: 'bridge', 'none' or 'cni/NAME'. */
+  mode: string;
+  /** Path of the namespace, to be joined with setns(2). */
+  netnsPath: string;
+  /** What `createNetwork` of the driver that made it gave; {} when the client made it. */
+  labels: Record<string, string>;
+  /** Its own address in there, '' with 'none'. */
+  ip: string;
+  /** '' = the driver's default. */
+  hostname: string;
+  /** Files to show as /etc/hosts and /etc/resolv.conf to a task with a root of its own; null = the driver's own. */
+  hostsFile: string | null;
+  resolvFile: string | null;
+}
+
 /** Everything a driver needs to start a task: the config is already interpolated and decoded by `decodeConfig`. */
 export interface TaskConfig<C = unknown> {
   /** `allocId/taskName/8 random hex`: unique for each start. */
@@ -45,7 +70,13 @@ export interface TaskConfig<C = unknown> {
   env: Record<string, string>;
   resources: { cpuMhz: number; cpuPercent: number; memoryMb: number; memoryMaxMb: number; cores: number[] };
   ports: AllocatedPort[];
+  /** Null: the host's network. */
+  network: TaskNetwork | null;
+  /** What the scheduler gave the task; what it takes to use it is in `deviceNodes`, `cdiDevices`, `mounts` and `env`. */
   devices: AllocatedDevice[];
+  deviceNodes: TaskDevice[];
+  /** Names such as `nvidia.com/gpu=GPU-…`, for engines that know the Container Device Interface. */
+  cdiDevices: string[];
   mounts: TaskMount[];
   dns: { servers: string[]; searches: string[]; options: string[] } | null;
   /** Host paths of the allocation directory's parts. */
@@ -127,6 +158,16 @@ export interface Driver<C = unknown> {
   taskStats(taskId: string): Promise<TaskResourceUsage>;
   /** Runs a command inside: an object-mode Duplex of ExecInput in and ExecOutput out (structs/rpc). Ends after 'exited'. */
   execTask(taskId: string, options: { command: string[]; tty: boolean }): Duplex;
+  /**
+   * For engines whose tasks cannot join a namespace that somebody else made: makes the one which the tasks of `allocId`
+   * share. Idempotent: what is there already is given back. Nobody but the client calls CNI plugins on it.
+   */
+  createNetwork?(
+    allocId: string,
+    options: { hostname: string },
+  ): Promise<{ netnsPath: string; labels: Record<string, string> }>;
+  /** Removes it. Idempotent. */
+  destroyNetwork?(allocId: string, labels: Record<string, string>): Promise<void>;
   /**
    * Ends the tasks that an earlier agent with this state directory started and did not live to record: nobody knows
    * their handles. To be called once, after every known task was taken up again. Gives what was ended, in words.

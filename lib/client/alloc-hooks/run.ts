@@ -1,0 +1,92 @@
+import type { Allocation } from '../../structs/allocation.js';
+import type { Job, TaskGroup } from '../../structs/job.js';
+import type { Log } from '../../util/log.js';
+import { allocPaths } from '../alloc-dir.js';
+import { type ClientContext, hookState } from '../context.js';
+import type { AllocHook, AllocHookContext, AllocShared } from './hook.js';
+
+export interface AllocHooksOptions {
+  client: ClientContext;
+  alloc: () => Allocation;
+  tell: (message: string) => void;
+  log: Log;
+}
+
+/** Runs the hooks of one allocation and holds what they have made. */
+export class AllocHooks {
+  readonly shared: AllocShared = { network: null, networkStatus: null, volumes: {} };
+  private readonly options: AllocHooksOptions;
+  private readonly ending = new AbortController();
+  private prepared = false;
+
+  constructor(options: AllocHooksOptions) {
+    this.options = options;
+  }
+
+  /** Prepares the allocation, once; throws what the first failing hook throws. */
+  async prerun(reattach: boolean): Promise<void> {
+    if (this.prepared) return;
+    for (const hook of this.hooks) {
+      const context = this.context(hook, reattach);
+      if (context) await hook.prerun(context);
+    }
+    this.prepared = true;
+  }
+
+  /** Whoever waits in a hook waits no longer. */
+  end(): void {
+    this.ending.abort();
+  }
+
+  /** Undoes what `prerun` did, in the reverse order. Never throws. */
+  async postrun(): Promise<void> {
+    this.end();
+    await this.undo('postrun');
+    this.prepared = false;
+  }
+
+  /** Removes what was to outlive the tasks. Never throws. */
+  async destroy(): Promise<void> {
+    await this.undo('destroy');
+  }
+
+  private get hooks(): readonly AllocHook[] {
+    return this.options.client.allocHooks;
+  }
+
+  private async undo(step: 'postrun' | 'destroy'): Promise<void> {
+    for (const hook of [...this.hooks].reverse()) {
+      const context = this.context(hook, false);
+      if (!context) return;
+      await hook[step](context).catch((error: unknown) => {
+        const why = error instanceof Error ? error.message : String(error);
+        this.options.log.error('cleaning up failed', { hook: hook.name, step, alloc: context.alloc.ID, error: why });
+      });
+    }
+  }
+
+  /** Null when the allocation came without its job: nothing of it can have been prepared. */
+  private context(hook: AllocHook, reattach: boolean): AllocHookContext | null {
+    const { client, tell, log } = this.options;
+    const alloc = this.options.alloc();
+    const found = findGroup(alloc);
+    if (!found) return null;
+    return {
+      alloc,
+      ...found,
+      client,
+      paths: allocPaths(client.config().allocDir, alloc.ID),
+      state: hookState(client, alloc.ID, hook.name),
+      reattach,
+      signal: this.ending.signal,
+      tell,
+      log: log.child(hook.name),
+      shared: this.shared,
+    };
+  }
+}
+
+function findGroup(alloc: Allocation): { job: Job; group: TaskGroup } | null {
+  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  return alloc.Job && group ? { job: alloc.Job, group } : null;
+}

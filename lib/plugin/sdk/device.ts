@@ -1,0 +1,52 @@
+import type { NodeDeviceResource } from '../../structs/node.js';
+import type { ConfigProblem, DriverOptions, TaskDevice, TaskMount } from './driver.js';
+
+/** What a task needs to use the devices that were reserved for it. */
+export interface DeviceReservation {
+  env: Record<string, string>;
+  mounts: TaskMount[];
+  deviceNodes: TaskDevice[];
+  /** Names for engines that know the Container Device Interface. */
+  cdiDevices: string[];
+}
+
+/** One figure of a device, as Nomad's `node status -stats` shows it: exactly one of the values is set. */
+export interface DeviceStat {
+  value: { int: number } | { float: number } | { text: string } | { bool: boolean };
+  /** "MiB", "W", "C", … */
+  unit: string;
+  description: string;
+}
+
+/** The figures of one device. */
+export interface DeviceInstanceStats {
+  /** The most telling one. */
+  summary: DeviceStat;
+  stats: Record<string, DeviceStat>;
+  /** RFC 3339. */
+  timestamp: string;
+}
+
+/** The devices of one kind on this machine, running. */
+export interface DeviceProvider {
+  readonly name: string;
+  /**
+   * What there is now, by vendor, type and model. [] when there is none. Throws with a reason when it cannot be told
+   * (a hanging tool): the last answer then holds, its instances unhealthy.
+   */
+  fingerprint(): Promise<NodeDeviceResource[]>;
+  /** What a task needs to use these instances. Throws when one of them is not there (any more). */
+  reserve(deviceIds: readonly string[]): Promise<DeviceReservation>;
+  /** Figures by instance id; an id without figures is left out. */
+  stats(): Promise<Record<string, DeviceInstanceStats>>;
+  /** Lets go of timers and processes. */
+  close(): Promise<void>;
+}
+
+/** A device package's default export. `options` is the agent's `plugin "name" { config {} }`. */
+export interface DevicePlugin {
+  readonly name: string;
+  /** Checks the agent's plugin config; returns the problems. Pure. */
+  configProblems(config: Record<string, unknown>): ConfigProblem[];
+  create(options: DriverOptions): DeviceProvider;
+}

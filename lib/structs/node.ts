@@ -1,3 +1,4 @@
+import type { CsiInfo } from './csi.js';
 import type { NetworkResource } from './resources.js';
 
 export type NodeStatus = 'initializing' | 'ready' | 'down' | 'disconnected';
@@ -25,8 +26,9 @@ export interface Node {
   Drivers: Record<string, DriverInfo>;
   HostVolumes: Record<string, HostVolumeInfo> | null;
   HostNetworks: Record<string, HostNetworkInfo> | null;
-  CSIControllerPlugins: Record<string, unknown> | null;
-  CSINodePlugins: Record<string, unknown> | null;
+  /** The plugins that answer on this node, by id. */
+  CSIControllerPlugins: Record<string, CsiInfo> | null;
+  CSINodePlugins: Record<string, CsiInfo> | null;
   Status: NodeStatus;
   StatusDescription: string;
   StatusUpdatedAt: number;
@@ -82,10 +84,12 @@ export interface DriverInfo {
   UpdateTime: string;
 }
 
+/** A host volume as its node has it: one of its configuration, or one made through the API (dynamic). */
 export interface HostVolumeInfo {
   Name: string;
   Path: string;
   ReadOnly: boolean;
+  /** '' for one of the configuration. */
   ID: string;
 }
 

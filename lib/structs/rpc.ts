@@ -11,6 +11,7 @@ import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
 import type { RaftRpcStreams } from './rpc-raft.js';
+import type { VolumeRpcMethods } from './rpc-volume.js';
 import type { JobScaleStatus } from './scaling.js';
 import type { Why } from './why.js';
 
@@ -154,6 +155,11 @@ export interface NodeUpdateReply {
   EvalIDs: string[];
   /** `host:port` or mesh keys of servers a client may ask next. */
   Servers: string[];
+  /**
+   * The node's leases of volumes (VOLUME_LEASE) are renewed: a majority of the servers stood behind the one that answered. Absent or
+   * false: they are not.
+   */
+  LeaseRenewed?: boolean;
   Index: number;
 }
 
@@ -231,7 +237,7 @@ export interface FileInfo {
 }
 
 /** Call and answer. */
-export interface RpcMethods extends FeedRpcMethods, MeshRpcMethods, OperatorRpcMethods {
+export interface RpcMethods extends FeedRpcMethods, MeshRpcMethods, OperatorRpcMethods, VolumeRpcMethods {
   'Status.Ping': { args: object; reply: object };
   /** `ip:port` of the leader, '' when there is none. */
   'Status.Leader': { args: object; reply: { Leader: string } };

@@ -1,4 +1,5 @@
 import type { Nanos } from '../util/clock.js';
+import type { CsiAccessMode, CsiAttachmentMode } from './csi.js';
 
 export interface VolumeRequest {
   Name: string;
@@ -27,3 +28,16 @@ export interface CsiPluginConfig {
   StagePublishBaseDir: string;
   HealthTimeout: Nanos;
 }
+
+/** One way in which a volume may be used. Host volumes have `file-system` only. */
+export interface VolumeCapability {
+  AccessMode: CsiAccessMode | HostAccessMode;
+  AttachmentMode: CsiAttachmentMode;
+}
+
+/** How allocations of one node share a host volume. */
+export type HostAccessMode =
+  | 'single-node-reader-only'
+  | 'single-node-writer'
+  | 'single-node-single-writer'
+  | 'single-node-multi-writer';

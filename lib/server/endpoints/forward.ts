@@ -16,6 +16,21 @@ const FORWARDED = [
   'Allocations.GarbageCollectAll',
   'FileSystem.List',
   'FileSystem.Stat',
+  'ClientCSI.ControllerValidate',
+  'ClientCSI.ControllerAttach',
+  'ClientCSI.ControllerDetach',
+  'ClientCSI.ControllerCreate',
+  'ClientCSI.ControllerDelete',
+  'ClientCSI.ControllerExpand',
+  'ClientCSI.ControllerListVolumes',
+  'ClientCSI.ControllerCreateSnapshot',
+  'ClientCSI.ControllerDeleteSnapshot',
+  'ClientCSI.ControllerListSnapshots',
+  'ClientCSI.NodeDetach',
+  'ClientCSI.NodeExpand',
+  'ClientHostVolume.Create',
+  'ClientHostVolume.Register',
+  'ClientHostVolume.Delete',
 ] as const satisfies readonly (keyof RpcMethods)[];
 
 const FORWARDED_STREAMS = [

@@ -33,6 +33,8 @@ const CLIENT = new Set([
   'Node.UpdateAlloc',
   'Node.GetNode',
   'Alloc.GetAllocs',
+  'CSIVolume.Claim',
+  'CSIVolume.Unpublish',
 ]);
 
 /** Between servers, or of a machine about itself: no person asks this. */
@@ -43,9 +45,14 @@ const NOT_FOR_OPERATORS = new Set([
   'Node.GetClientAllocs',
   'Node.UpdateAlloc',
   'Alloc.GetAllocs',
+  'CSIVolume.Claim',
+  'CSIVolume.Unpublish',
 ]);
 
-/** What the HTTP API is made of: an operator may ask it over the mesh as it may at a server's own API. */
+/**
+ * What the HTTP API is made of: an operator may ask it over the mesh as it may at a server's own API. Not ClientCSI and
+ * ClientHostVolume: those only servers ask, of nodes.
+ */
 const OPERATOR_ROOMS = new Set([
   'Status',
   'Job',
@@ -56,7 +63,9 @@ const OPERATOR_ROOMS = new Set([
   'Alloc',
   'Eval',
   'Deployment',
-  'Volume',
+  'CSIVolume',
+  'CSIPlugin',
+  'HostVolume',
   'Service',
   'Variables',
   'ACL',

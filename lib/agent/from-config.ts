@@ -119,6 +119,7 @@ export function meshSettings({ mesh, dataDir }: AgentConfig, problems: string[])
     hints: [...list('hints', mesh.hints), ...(kept?.hints ?? [])],
     mdns: mesh.mdns,
     relay: mesh.relay,
+    clientApi: mesh.clientApi,
     voter: mesh.voter === 'auto',
     advertise: list('advertise', mesh.advertise),
     joinKeyFile: mesh.joinKeyFile,

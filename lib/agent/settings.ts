@@ -19,6 +19,8 @@ export interface MeshSettings {
   mdns: boolean;
   /** Whether traffic of other members may be relayed through this one. */
   relay: boolean;
+  /** Whether this server answers what the HTTP API of a client is asked. */
+  clientApi: boolean;
   /** Whether this agent may be made a voter. */
   voter: boolean;
   advertise: readonly Address[];

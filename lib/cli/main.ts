@@ -19,6 +19,7 @@ export async function main(argv: string[], around: Surroundings = process): Prom
     (first === undefined ? around.stderr : around.stdout).write(overview(''));
     return first === undefined ? 127 : 0;
   }
+  if (first === 'help') return main([...argv.slice(1), '-help'], around);
   const found = find(argv);
   if (!found) return unknownCommand(argv, around);
   const { command } = await found.load();

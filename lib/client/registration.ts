@@ -64,7 +64,7 @@ export class Registration {
     for (let attempt = 0; !signal.aborted; ) {
       try {
         if (known && !this.changed) await this.heartbeat(signal);
-        else await this.register(signal);
+        else await this.register(known, signal);
         known = true;
         attempt = 0;
         await this.pause(this.ttlMs, signal);
@@ -81,13 +81,17 @@ export class Registration {
     }
   }
 
-  private async register(signal: AbortSignal): Promise<void> {
+  /** `known`: the servers have it already, and hear what has changed. */
+  private async register(known: boolean, signal: AbortSignal): Promise<void> {
     this.changed = false;
     const { rpc, node, log } = this.options;
     try {
       const Node = node();
       this.heard(await rpc.call('Node.Register', { Node }, { signal, timeoutMs: CALL_TIMEOUT_MS }));
-      log.info('node registered', { node: Node.ID, name: Node.Name });
+      log.info(known ? 'the servers know what has changed on this node' : 'node registered', {
+        node: Node.ID,
+        name: Node.Name,
+      });
     } catch (error) {
       this.changed = true;
       throw error;

@@ -46,6 +46,26 @@ t.test('the version is told from anywhere, and through a link', async (t) => {
   }
 });
 
+t.test('help is an option, and a word before the command', async (t) => {
+  const said = (...argv: string[]) => spawnSync(process.execPath, [PROGRAM, ...argv], { encoding: 'utf8' });
+  for (const [asked, same] of [
+    [['help'], ['-help']],
+    [
+      ['help', 'job'],
+      ['job', '-help'],
+    ],
+    [
+      ['help', 'job', 'run'],
+      ['job', 'run', '-help'],
+    ],
+  ] as const) {
+    const { status, stdout } = said(...asked);
+    t.equal(status, 0);
+    t.equal(stdout, said(...same).stdout, asked.join(' '));
+  }
+  t.match(said('help', 'jbo'), { status: 127, stderr: /unknown command "jbo"; did you mean "job"/ });
+});
+
 t.test('version and help load no package', async (t) => {
   const hooks = join(folder, 'hooks.mjs');
   writeFileSync(

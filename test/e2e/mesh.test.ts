@@ -102,10 +102,34 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
       'commands do not disturb each other',
     );
     t.match(await laptop.operator(['members', '-address=mesh']), { code: 0, out: /berta/ });
-    t.match(await berta.cli(['job', 'status']), { code: 1, err: /sees its own only.*operator login/ });
     const net = await laptop.operator(['net']);
     t.match(net.out, /berta/);
     t.match(net.out, /nas/);
+  });
+
+  await t.test('the API of a machine that only runs work answers for all of it', async (t) => {
+    t.match(await berta.cli(['job', 'status', 'far']), { code: 0, out: /running/ });
+    t.match(await berta.cli(['node', 'status', '-self']), { code: 0, out: new RegExp(node.ID.slice(0, 8)) });
+    t.match(await berta.cli(['node', 'status']), { code: 0, out: /nas/ });
+    t.match(await berta.cli(['server', 'members']), { code: 0, out: /nas\.global/ });
+    t.match(await berta.cli(['members']), { code: 0, out: /nas +server \(leader\)/ });
+    t.match(await berta.cli(['net']), { code: 0, out: /nas/ });
+    t.match(await berta.cli(['alloc', 'logs', alloc.ID]), { code: 0, out: 'hello from far.g[0]\n' });
+    const near = jobJson('near', {
+      config: { command: '/bin/sh', args: ['-c', script] },
+      group: { Constraints: [{ LTarget: '${node.unique.name}', RTarget: 'nas', Operand: '=' }] },
+    });
+    await berta.register(near);
+    const [other] = await eventually('the job to run on nas', async () => {
+      const allocs = await berta.get<Alloc[]>('/v1/job/near/allocations');
+      return allocs.some(({ ClientStatus }) => ClientStatus === 'running') ? allocs : undefined;
+    });
+    const exec = await berta.cli(['alloc', 'exec', '-i=false', other?.ID ?? '', '/bin/sh', '-c', 'echo in; exit 9']);
+    t.same([exec.code, exec.out], [9, 'in\n']);
+    t.match(await berta.cli(['job', 'stop', '-purge', '-detach', 'near']), { code: 0 });
+    const key = await berta.invite('-role=operator');
+    t.match(key, /^mn1-/);
+    t.match(await berta.cli(['approve', 'nobody']), { code: 1, err: /no machine waits to be let in/ });
   });
 
   await t.test('an agent that starts again is in its mesh again', async (t) => {

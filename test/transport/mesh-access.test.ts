@@ -42,18 +42,26 @@ const TABLE: Record<string, string> = {
 };
 
 t.test('who may ask what', async (t) => {
+  const asked = { expired: false, clientApi: false };
   for (const [method, allowed] of Object.entries(TABLE)) {
     for (const role of ['server', 'client', 'operator'] as const) {
-      t.equal(mayAsk(method, { role, expired: false }), allowed.split(' ').includes(role), `${role}: ${method}`);
+      t.equal(mayAsk(method, { role, ...asked }), allowed.split(' ').includes(role), `${role}: ${method}`);
       const votes = role === 'server' && method.startsWith('Raft.');
       const late = votes || allowed.split(' ').includes('expired');
-      t.equal(mayAsk(method, { role, expired: true }), late, `expired ${role}: ${method}`);
+      t.equal(mayAsk(method, { role, expired: true, clientApi: true }), late, `expired ${role}: ${method}`);
     }
   }
 });
 
+t.test('a server that answers the API of clients answers them what it answers people', async (t) => {
+  for (const [method, allowed] of Object.entries(TABLE)) {
+    const expected = /client|operator/.test(allowed) && method !== 'Mesh.Http';
+    t.equal(mayAsk(method, { role: 'client', expired: false, clientApi: true }), expected, method);
+  }
+});
+
 t.test('a role that does not exist may ask nothing', async (t) => {
-  t.notOk(mayAsk('Status.Ping', { role: 'admin' as MeshRole, expired: false }));
+  t.notOk(mayAsk('Status.Ping', { role: 'admin' as MeshRole, expired: false, clientApi: true }));
 });
 
 t.test('only servers speak raft; everybody gossips', async (t) => {

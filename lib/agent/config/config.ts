@@ -139,6 +139,7 @@ export interface MeshSection {
   secretFile: string | null;
   voter: 'auto' | 'never';
   relay: boolean;
+  clientApi: boolean;
   mdns: boolean;
   advertise: string[];
   joinKeyFile: string | null;

@@ -55,6 +55,8 @@ export const MESH_FIELDS: Fields = {
   voter: choice('auto', 'never'),
   /** Whether traffic of other members may be relayed through this one. */
   relay: flag,
+  /** On servers: whether the HTTP API of machines that only run work reaches everything, as a server's own does. */
+  client_api: flag,
   /** Whether to look for members on the local network by multicast. */
   mdns: flag,
   /** Further addresses "host:port" under which others reach this machine, such as a port that a router forwards. */

@@ -198,6 +198,7 @@ function meshOf(mesh: Picker, dev: boolean): MeshSection {
     secretFile: mesh.get<string | null>('secret_file', null),
     voter: mesh.get('voter', 'auto'),
     relay: mesh.get('relay', true),
+    clientApi: mesh.get('client_api', true),
     mdns: mesh.get('mdns', !dev),
     advertise: mesh.get('advertise', []),
     joinKeyFile: mesh.text('join_key_file'),

@@ -85,6 +85,8 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     settings: settings.mesh,
     keepPort: true,
     served,
+    // Between clients nothing of the sort: a client answers servers, and people who have proven themselves.
+    clientApi: isServer && settings.mesh.clientApi,
     ...(isServer ? { onJoin: (connection) => door(connection) } : {}),
     log,
     random,

@@ -22,6 +22,8 @@ export interface MemberOptions {
   settings: MeshSettings;
   /** Whether the UDP port is the same at each start: where others find an agent again. */
   keepPort: boolean;
+  /** Whether clients may ask what their HTTP API is asked; default false. */
+  clientApi?: boolean;
   /** Comes for a moment only: one link to a server has to do. */
   passing?: boolean;
   /** What other members may ask; tables that may be filled later. */
@@ -72,6 +74,7 @@ export async function openMember(options: MemberOptions): Promise<Member> {
     vouch: (claims) => roster.vouch(claims),
     ...options.served,
     ...(options.onJoin ? { onJoin: options.onJoin } : {}),
+    clientApi: options.clientApi ?? false,
     relay: settings.relay,
     addressBook,
     // Servers are found by key: who is gone in a moment need not be found by anybody.

@@ -33,6 +33,7 @@ export function profileNetwork(profile: string): MeshSettings {
     hints: kept?.hints ?? [],
     mdns: true,
     relay: false,
+    clientApi: false,
     voter: false,
     advertise: [],
     joinKeyFile: null,

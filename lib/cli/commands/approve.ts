@@ -20,8 +20,13 @@ export const command: Command = {
     const waiting = value.filter(({ Status }) => Status === 'pending');
     const member = waiting.find(({ Name, Key }) => Name === wanted || Key.startsWith(wanted.toLowerCase()));
     if (!member) {
-      const names = waiting.map(({ Name }) => Name).join(', ') || 'nobody';
-      throw new ApiError(0, `no machine ${JSON.stringify(wanted)} waits to be let in; waiting: ${names}`);
+      const names = waiting.map(({ Name }) => Name).join(', ');
+      throw new ApiError(
+        0,
+        names === ''
+          ? 'no machine waits to be let in: "meshnomad members" lists who is in already'
+          : `no machine ${JSON.stringify(wanted)} waits to be let in; these do: ${names}`,
+      );
     }
     const { Name, Role, Key, Words, Facts } = member;
     if (!flags.bool('json')) {

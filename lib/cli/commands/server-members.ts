@@ -25,7 +25,7 @@ export const command: Command = {
     const members = (await api.get<{ Members: Member[] | null }>('/v1/agent/members')).value.Members ?? [];
     if (await printData(context, members)) return 0;
     if (members.length === 0) {
-      output.out('No servers: this agent is a client, and does not know of them');
+      output.out('No servers: this agent is a client, and reaches none now');
       return 0;
     }
     members.sort((a, b) => (a.Name < b.Name ? -1 : 1));

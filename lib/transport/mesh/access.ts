@@ -8,6 +8,8 @@ export interface Asker {
   readonly role: MeshRole;
   /** Its certificate has ended: it may get a new one, and nothing else. */
   readonly expired: boolean;
+  /** Whether a machine that only runs work may ask for the people and tasks on it: see `PeersOptions.clientApi`. */
+  readonly clientApi: boolean;
 }
 
 /** What every member may ask, whatever its role. */
@@ -36,6 +38,9 @@ const CLIENT = new Set([
   'CSIVolume.Claim',
   'CSIVolume.Unpublish',
 ]);
+
+/** A connection to the HTTP API itself: a client has its own, and asks for what stands behind it. */
+const NOT_FOR_CLIENTS = new Set(['Mesh.Http']);
 
 /** Between servers, or of a machine about itself: no person asks this. */
 const NOT_FOR_OPERATORS = new Set([
@@ -86,15 +91,16 @@ const EXPIRED = new Set(['Status.Ping', 'Mesh.Renew']);
 const AGREEMENT = 'Raft.';
 
 /** Whether a member may ask this. */
-export function mayAsk(method: string, { role, expired }: Asker): boolean {
+export function mayAsk(method: string, { role, expired, clientApi }: Asker): boolean {
   if (expired) return EXPIRED.has(method) || (role === 'server' && method.startsWith(AGREEMENT));
   switch (role) {
     case 'server':
       return true;
     case 'operator':
-      return MEMBER.has(method) || (isOperators(method) && !NOT_FOR_OPERATORS.has(method));
+      return MEMBER.has(method) || isOperators(method);
     case 'client':
-      return MEMBER.has(method) || CLIENT.has(method);
+      if (MEMBER.has(method) || CLIENT.has(method)) return true;
+      return clientApi && isOperators(method) && !NOT_FOR_CLIENTS.has(method);
     default:
       return false;
   }
@@ -109,6 +115,7 @@ export function maySend(channel: DatagramChannel, role: MeshRole): boolean {
 }
 
 function isOperators(method: string): boolean {
+  if (NOT_FOR_OPERATORS.has(method)) return false;
   const dot = method.indexOf('.');
   return dot > 0 && OPERATOR_ROOMS.has(method.slice(0, dot));
 }

@@ -34,6 +34,8 @@ export interface PeersOptions {
   /** What other members may ask of this agent, each within its rights (lib/transport/mesh/access.ts). */
   readonly handlers: RpcHandlers;
   readonly streamHandlers: RpcStreamHandlers;
+  /** Whether clients may ask what their HTTP API is asked, as operators may; default false. */
+  readonly clientApi?: boolean;
   /** A connection of a live invite's key: it speaks join/1 and nothing else is served on it. Absent: it is dropped. */
   readonly onJoin?: (connection: Connection) => void;
   /** Discovery topics of the day (32 bytes each); absent = members are found by key and address only. */

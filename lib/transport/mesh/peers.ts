@@ -340,14 +340,15 @@ class MeshPeers implements Peers {
   }
 
   #liveLink(greeted: Greeted, kind: LinkKind): LiveLink {
-    const { clock, handlers, streamHandlers } = this.#options;
+    const { clock, handlers, streamHandlers, clientApi = false } = this.#options;
     return new LiveLink(greeted, {
       kind,
       nowMs: clock.monotonicMs(),
       ownNow: clock.now(),
       link: { handlers, streamHandlers, clock, onClose: (reason) => this.#lost(greeted.connection, kind, reason) },
       mesh: (live) => ({
-        mayAsk: (method) => mayAsk(method, { role: live.claims.Role, expired: live.claims.NotAfter < clock.now() }),
+        mayAsk: (method) =>
+          mayAsk(method, { role: live.claims.Role, expired: live.claims.NotAfter < clock.now(), clientApi }),
         ownStreams: this.#carrier.handlers,
         onDatagram: (id, data) => this.#router.receive(live, id, data),
         onCertificate: (body) => this.#renewed(live, body),

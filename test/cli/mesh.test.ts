@@ -131,7 +131,7 @@ t.test('approve wants the words compared', async (t) => {
   t.match(asked.out, /says it is linux/);
   t.match(await world.run('approve', '-yes', 'new'), { code: 0, out: /new is a member \(client\)/ });
   t.match(JSON.parse((await world.run('approve', '-yes', '-json', 'new')).out), { Status: 'admitted' });
-  t.match(await world.run('approve', '-yes', 'pi'), { code: 1, error: /waiting: new/ }, 'who is in does not wait');
+  t.match(await world.run('approve', '-yes', 'pi'), { code: 1, error: /these do: new/ }, 'who is in does not wait');
 });
 
 t.test('revoke tells what was seen, and when nobody could write it down', async (t) => {

@@ -14,7 +14,8 @@ import { Greeter } from './greeter.js';
 import { type Greeted, HELLO_TIMEOUT_MS } from './handshake.js';
 import { type LinkKind, parseChain } from './hello.js';
 import { LiveLink } from './live-link.js';
-import { Member } from './member.js';
+import type { Member } from './member.js';
+import { MemberTable } from './member-table.js';
 import { Notices } from './notices.js';
 import type { PeersOptions } from './options.js';
 import { LARGE_ANSWER_BYTES, ParkedAnswers } from './parking.js';
@@ -23,11 +24,8 @@ import { Router } from './router.js';
 import { Strangers } from './strangers.js';
 import { Watch } from './watch.js';
 
-/** A link that nobody used for so long is closed by the side that dialled it. */
-const IDLE_MS = 60_000;
 /** A hub that is silent so long may be gone. */
 const HUB_SILENT_MS = 3_500;
-const RELAYS_MAX = 3;
 /** Carried links are tried directly again so often. */
 const IMPROVE_EVERY_TICKS = 60;
 /** A member that is away for days is no news. */
@@ -36,8 +34,6 @@ const ABSENT_EVERY_MS = 600_000;
 const GOODBYE_MS = 1_000;
 /** Ticks come once a second. */
 const TOPICS_EVERY_TICKS = 60;
-/** An agent with many links pings less often, and asks to be pinged less often: so much for each of them. */
-const BEAT_PER_LINK_MS = 3;
 
 /** The link manager: everybody who belongs to the mesh, over any network. Nothing happens before start(). */
 export function createPeers(options: PeersOptions): Peers {
@@ -49,7 +45,7 @@ type LinkListener = (peer: Peer, up: boolean) => void;
 class MeshPeers implements Peers {
   readonly key: NodeKey;
   readonly #options: PeersOptions;
-  readonly #members = new Map<NodeKey, Member>();
+  readonly #members: MemberTable;
   readonly #notices: Notices;
   readonly #parked: ParkedAnswers;
   readonly #router: Router;
@@ -60,7 +56,6 @@ class MeshPeers implements Peers {
   readonly #listeners: LinkListener[] = [];
   readonly #dialler: Dialler;
   readonly #carrier: Carrier;
-  #kept: ReadonlySet<NodeKey> = new Set();
   #discovery: Discovery | undefined;
   #topics = '';
   /** Of our own certificate that others were shown. */
@@ -74,6 +69,14 @@ class MeshPeers implements Peers {
     const { network, clock, roster } = options;
     this.#options = options;
     this.key = network.key;
+    this.#members = new MemberTable({
+      own: this.key,
+      clock,
+      random: options.random,
+      roster,
+      isOpen: () => this.#started && !this.#closed,
+      dial: (key, kind, signal, attempt) => this.#dial(key, kind, signal, attempt),
+    });
     this.#notices = new Notices(clock, options.log);
     this.#parked = new ParkedAnswers(clock);
     this.#greeter = new Greeter(options);
@@ -83,9 +86,11 @@ class MeshPeers implements Peers {
       roster,
       notices: this.#notices,
       hubs: () =>
-        this.#controls().filter(({ claims, link }) => claims.Role === 'server' && link.silentMs < HUB_SILENT_MS),
+        this.#members
+          .controls()
+          .filter(({ claims, link }) => claims.Role === 'server' && link.silentMs < HUB_SILENT_MS),
       isHub: () => this.#options.certificate().claims.Role === 'server',
-      open: (key, kind, waitMs) => this.#link(key, kind, waitMs),
+      open: (key, kind, waitMs) => this.#members.link(key, kind, waitMs),
     });
     this.#door = new Door({
       own: this.key,
@@ -96,7 +101,7 @@ class MeshPeers implements Peers {
         const greeted = await this.#greeter.greet(connection, 'control', HELLO_TIMEOUT_MS);
         this.#take(greeted, greeted.hello.link);
       },
-      linked: (key) => this.#members.get(key)?.lanes.control.live !== undefined,
+      linked: (key) => this.#members.up(key, 'control') !== undefined,
       join: (connection) => {
         if (options.onJoin) options.onJoin(connection);
         else connection.stream.destroy();
@@ -107,7 +112,7 @@ class MeshPeers implements Peers {
       network,
       addressBook: options.addressBook,
       ...this.#ways(),
-      relays: (key) => this.#relayKeys(key),
+      relays: (key) => this.#members.relays(key),
       carried: (key, signal) => this.#carrier.dial(key, signal),
       greet: async (connection, kind, timeoutMs) =>
         this.#take(await this.#greeter.greet(connection, kind, timeoutMs), kind),
@@ -116,7 +121,7 @@ class MeshPeers implements Peers {
       own: this.key,
       network,
       roster,
-      controls: () => this.#controls(),
+      controls: () => this.#members.controls(),
       ...this.#ways(),
       admit: (key) => this.#admit(key),
       open: (connection) => this.#open(connection),
@@ -131,12 +136,12 @@ class MeshPeers implements Peers {
         !this.#closed &&
         options.vouch !== undefined &&
         this.#options.certificate().claims.Role !== 'server' &&
-        !this.#controls().some(({ claims }) => claims.Role === 'server'),
+        !this.#members.controls().some(({ claims }) => claims.Role === 'server'),
       met: (greeted) => this.#take(greeted, 'control'),
     });
     this.#watch = new Watch({
       clock,
-      expected: () => this.#controls().filter(({ key }) => this.#kept.has(key)),
+      expected: () => this.#members.keptControls(),
       alarm: (reason, asleep) => this.#lookAround(reason, asleep),
       tick: () => this.#tick(),
     });
@@ -150,17 +155,17 @@ class MeshPeers implements Peers {
     network.onChange(() => this.#lookAround('the addresses of this machine changed', true));
     await network.listen({
       admit: (key) => this.#admit(key),
-      relays: () => this.#relayKeys(this.key),
+      relays: () => this.#members.relays(this.key),
       onConnection: (connection) => this.#open(connection),
     });
     if (relay) await network.serveRelay((key) => roster.find(key)?.status === 'admitted');
     this.#discover();
     this.#watch.start();
-    for (const member of this.#members.values()) member.lanes.control.pump();
+    for (const [, member] of this.#members.all()) member.lanes.control.pump();
   }
 
   linked(): readonly Peer[] {
-    return this.#controls().map((live) => this.#peer(live));
+    return this.#members.controls().map((live) => this.#peer(live));
   }
 
   onLink(listener: LinkListener): void {
@@ -173,9 +178,7 @@ class MeshPeers implements Peers {
   }
 
   keep(keys: readonly NodeKey[]): void {
-    this.#kept = new Set(keys.filter((key) => key !== this.key));
-    for (const key of this.#kept) this.#member(key).lanes.control.pump();
-    this.#setPaces();
+    this.#members.keep(keys);
   }
 
   send(key: NodeKey, channel: DatagramChannel, data: Uint8Array): void {
@@ -197,9 +200,9 @@ class MeshPeers implements Peers {
   report(): NetReport {
     const { network, clock } = this.#options;
     const nat = network.report();
-    const linked = [...this.#members.values()].flatMap(({ lanes }) =>
-      lanes.control.live ? [{ control: lanes.control.live, bulk: lanes.bulk.live }] : [],
-    );
+    const linked = this.#members
+      .controls()
+      .map((control) => ({ control, bulk: this.#members.up(control.key, 'bulk') }));
     return netReport({
       key: this.key,
       nat,
@@ -210,7 +213,7 @@ class MeshPeers implements Peers {
         ...(this.#ownKeySeen
           ? ['another machine uses the key of this one: its disk was copied; join again with -replace on one of them']
           : []),
-        ...[...this.#members.values()].flatMap(({ copied, name }) =>
+        ...[...this.#members.all()].flatMap(([, { copied, name }]) =>
           copied ? [`two machines use the key of ${name}: a disk was copied; revoke it and join again`] : [],
         ),
       ],
@@ -222,7 +225,7 @@ class MeshPeers implements Peers {
     this.#watch.stop();
     this.#parked.clear();
     const reason = new MeshError('E_TIMEOUT', 'this agent shuts down');
-    for (const member of this.#members.values()) member.close(reason);
+    for (const [, member] of this.#members.all()) member.close(reason);
     await this.#discovery?.close();
     await this.#options.network.close();
   }
@@ -236,14 +239,10 @@ class MeshPeers implements Peers {
     else this.#door.open(connection);
   }
 
-  #controls(): LiveLink[] {
-    return [...this.#members.values()].flatMap(({ lanes }) => lanes.control.live ?? []);
-  }
-
   #peer(live: LiveLink): Peer {
     const own = this.key;
     const { clock } = this.#options;
-    const bulk = (): LiveLink | undefined => this.#members.get(live.key)?.lanes.bulk.live;
+    const bulk = (): LiveLink | undefined => this.#members.up(live.key, 'bulk');
     return {
       key: live.key,
       claims: live.claims,
@@ -253,40 +252,14 @@ class MeshPeers implements Peers {
     };
   }
 
-  #member(key: NodeKey): Member {
-    const known = this.#members.get(key);
-    if (known) return known;
-    const { clock, random } = this.#options;
-    const member = new Member({
-      key,
-      clock,
-      random,
-      kept: () => this.#kept.has(key) && this.#started && !this.#closed,
-      dial: (kind, signal, attempt) => this.#dial(key, kind, signal, attempt),
-    });
-    this.#members.set(key, member);
-    return member;
-  }
-
   /** How calls get at links. */
   #ways(): Pick<CallerOptions, 'clock' | 'streamsOver' | 'link' | 'up'> {
     return {
       clock: this.#options.clock,
       streamsOver: this.#options.streamsOver ?? 'bulk',
-      link: (key, kind, waitMs, signal) => this.#link(key, kind, waitMs, signal),
-      up: (key, kind) => this.#members.get(key)?.lanes[kind].live,
+      link: (key, kind, waitMs, signal) => this.#members.link(key, kind, waitMs, signal),
+      up: (key, kind) => this.#members.up(key, kind),
     };
-  }
-
-  async #link(key: NodeKey, kind: LinkKind, waitMs: number, signal?: AbortSignal): Promise<LiveLink> {
-    const status = this.#options.roster.find(key)?.status;
-    if (status !== 'admitted') {
-      const short = key.slice(0, 8);
-      throw status === undefined
-        ? new MeshError('E_NOT_FOUND', `no member of the mesh has the key ${short}…`)
-        : new MeshError('E_PERMISSION_DENIED', `the member with the key ${short}… is ${status}, and is not spoken to`);
-    }
-    return this.#member(key).lanes[kind].wait(waitMs, signal);
   }
 
   async #dial(key: NodeKey, kind: LinkKind, signal: AbortSignal, attempt: number): Promise<void> {
@@ -294,19 +267,10 @@ class MeshPeers implements Peers {
     try {
       await this.#dialler.dial(key, kind, signal, attempt);
     } catch (error) {
-      if (this.#kept.has(key) && !signal.aborted)
+      if (this.#members.isKept(key) && !signal.aborted)
         this.#notices.say('info', key, 'no link to a member', (error as Error).message, ABSENT_EVERY_MS);
       throw error;
     }
-  }
-
-  /** Members that are linked and let others' traffic pass, the nearest first. */
-  #relayKeys(except: NodeKey): NodeKey[] {
-    return this.#controls()
-      .filter(({ key, hello }) => hello.relays && key !== except)
-      .sort((a, b) => (a.link.rttMs ?? 0) - (b.link.rttMs ?? 0))
-      .slice(0, RELAYS_MAX)
-      .map(({ key }) => key);
   }
 
   /** A connection passed the hello: the one place where links come up. */
@@ -317,7 +281,7 @@ class MeshPeers implements Peers {
       connection.stream.destroy();
       return;
     }
-    const member = this.#member(connection.remoteKey);
+    const member = this.#members.of(connection.remoteKey);
     const former = member.lanes[kind].live;
     const preferred = member.prefers(greeted, kind, this.key);
     const live = this.#liveLink(greeted, kind);
@@ -335,7 +299,7 @@ class MeshPeers implements Peers {
     else if (former) member.retire(former, again);
     member.lanes[kind].up(live);
     this.#learnFrom(live);
-    live.expect(this.#kept.has(live.key), this.#beatMs());
+    this.#members.pace(live);
     if (kind === 'control' && !(former && again)) this.#tell(live, true);
   }
 
@@ -366,7 +330,7 @@ class MeshPeers implements Peers {
                 },
               },
         unpark: (token) => this.#parked.take(live.key, token),
-        pingWishMs: () => this.#beatMs(),
+        pingWishMs: () => this.#members.beatMs(),
       }),
     });
   }
@@ -408,7 +372,7 @@ class MeshPeers implements Peers {
 
   #onRoster(): void {
     const { roster, clock } = this.#options;
-    for (const [key, member] of this.#members) {
+    for (const [key, member] of this.#members.all()) {
       const status = roster.find(key)?.status;
       if (status === 'admitted') member.lanes.control.pump();
       // Who goes of its own will is to hear that it may.
@@ -448,48 +412,22 @@ class MeshPeers implements Peers {
     const failed = (error: Error): void => log.debug('the network was not refreshed', { why: error.message });
     network.refresh().catch(failed);
     this.#discovery?.refresh().catch(failed);
-    for (const { lanes } of this.#members.values()) {
-      if (asleep) {
-        lanes.control.live?.link.hurry();
-        lanes.bulk.live?.link.hurry();
-      }
-      lanes.control.retryNow();
-      lanes.bulk.retryNow();
-    }
+    this.#members.retryAll(asleep);
   }
 
   #tick(): void {
-    this.#setPaces();
+    this.#members.tick();
     this.#showRenewed();
     // Topics are those of the day.
     if (this.#ticks++ % TOPICS_EVERY_TICKS === 0) this.#discover();
-    if (this.#ticks % IMPROVE_EVERY_TICKS === 0) this.#dialler.improve(this.#controls());
-    const idleSinceMs = this.#options.clock.monotonicMs() - IDLE_MS;
-    for (const [key, member] of this.#members) {
-      const keep = this.#kept.has(key);
-      for (const live of member.links()) {
-        const kept = keep && live.kind === 'control';
-        // The other side may want to keep what it dialled itself.
-        if (live.dialled && !kept && !live.link.busy && live.usedAtMs < idleSinceMs) live.link.close('idle');
-      }
-      if (member.idle && !keep) this.#members.delete(key);
-    }
-  }
-
-  #setPaces(): void {
-    const beatMs = this.#beatMs();
-    for (const live of this.#controls()) live.expect(this.#kept.has(live.key) || live.link.waiting, beatMs);
-  }
-
-  #beatMs(): number {
-    return this.#members.size * BEAT_PER_LINK_MS;
+    if (this.#ticks % IMPROVE_EVERY_TICKS === 0) this.#dialler.improve(this.#members.controls());
   }
 
   #showRenewed(): void {
     const { chain, claims } = this.#options.certificate();
     if (claims.Serial === this.#serial) return;
     this.#serial = claims.Serial;
-    for (const member of this.#members.values()) {
+    for (const [, member] of this.#members.all()) {
       for (const live of member.links()) live.link.showCertificate({ Chain: chain });
     }
   }

@@ -14,6 +14,7 @@ const alias = (load: Entry['load']): Entry => ({ summary: '', load, alias: true 
 export const COMMANDS: Record<string, Entry> = {
   agent: entry('Runs an agent: a server, a client, or both', () => import('./commands/agent.js')),
   'agent-info': entry('Facts and figures of the agent', () => import('./commands/agent-info.js')),
+  'alloc checks': entry('Shows the checks of an allocation', () => import('./commands/alloc-checks.js')),
   'alloc exec': entry('Runs a command inside a task', () => import('./commands/alloc-exec.js')),
   'alloc fs': entry('Looks at the files of an allocation', () => import('./commands/alloc-fs.js')),
   'alloc logs': entry('Shows the output of a task', () => import('./commands/alloc-logs.js')),
@@ -138,6 +139,9 @@ export const COMMANDS: Record<string, Entry> = {
   'server members': entry('Lists the servers', () => import('./commands/server-members.js')),
   'server why': entry('Says why each server leads, votes or stands by', () => import('./commands/server-why.js')),
   rebalance: entry('Proposes moves that would even out the load', () => import('./commands/rebalance.js')),
+  'service delete': entry('Takes an instance out of the catalogue', () => import('./commands/service-delete.js')),
+  'service info': entry('Shows the instances of a service', () => import('./commands/service-info.js')),
+  'service list': entry('Lists the services', () => import('./commands/service-list.js')),
   status: entry('Shows whatever has this id or name', () => import('./commands/status.js')),
   'system gc': entry('Collects garbage now', () => import('./commands/system-gc.js')),
   'system reconcile summaries': entry(

@@ -10,6 +10,8 @@ import { type ClientContext, persist } from './context.js';
 import { type HealthStrategy, judgeHealth } from './health.js';
 import { clientStatus, mayStart, type StopReason, stopOrder, stopReason, taskRole } from './lifecycle.js';
 import { isOverLimit, runLimitAt } from './run-limit.js';
+import { AllocServices } from './services/alloc-services.js';
+import { ownServices } from './services/registrations.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 import { TaskRunner } from './task-runner.js';
 import { messageOf } from './task-start.js';
@@ -35,6 +37,7 @@ export class AllocRunner {
   private readonly options: AllocRunnerOptions;
   private readonly log: Log;
   private readonly hooks: AllocHooks;
+  private readonly services: AllocServices;
   private readonly tasks = new Map<string, TaskRunner>();
   private readonly states: Record<string, TaskState> = {};
   /** Those who wait for their turn. */
@@ -65,6 +68,15 @@ export class AllocRunner {
       alloc: () => this.current,
       tell: (message) => this.tell(taskEvents.setup(message)),
       log: this.log,
+    });
+    this.services = new AllocServices({
+      client,
+      alloc: () => this.current,
+      states: () => this.states,
+      shared: this.hooks.shared,
+      onChange: () => this.onServiceChange(),
+      tell: (message) => this.tell(taskEvents.setup(message)),
+      restart: (task, reason) => this.restartUnhealthy(task, reason),
     });
     this.done = new Promise((resolve) => {
       this.finish = resolve;
@@ -132,6 +144,7 @@ export class AllocRunner {
     }
     if (alloc.DesiredStatus !== 'run') void this.stop();
     else if (alloc.ClientStatus === 'unknown') this.reconnect();
+    this.services.refresh();
     this.watchHealth();
     this.watchTime();
   }
@@ -194,6 +207,7 @@ export class AllocRunner {
   release(): void {
     this.released = true;
     this.hooks.end();
+    this.services.release();
     this.cancelHealthTimer();
     this.cancelTimeLimit();
     for (const task of this.tasks.values()) task.release();
@@ -210,6 +224,7 @@ export class AllocRunner {
       AllocStates: null,
       NetworkStatus: this.hooks.shared.networkStatus ?? this.current.NetworkStatus,
       DeploymentStatus: this.health ?? this.current.DeploymentStatus,
+      ...(this.services.any ? { Services: this.services.reports() } : {}),
     };
   }
 
@@ -325,11 +340,32 @@ export class AllocRunner {
       });
     }
     for (const check of [...this.waiting]) check();
+    this.services.refresh();
     this.watchHealth();
     const { status } = this.status();
     const urgent = status !== this.lastStatus;
     this.lastStatus = status;
     this.options.onChange(this, urgent);
+  }
+
+  private restartUnhealthy(name: string, reason: string): void {
+    for (const task of this.taskRunners) {
+      if (!task.isRunning || (name !== '' && task.name !== name)) continue;
+      void task.restart(reason, { failure: true }).catch((error: unknown) => {
+        this.log.warn('restart failed', { task: task.name, error: messageOf(error) });
+      });
+    }
+  }
+
+  private onServiceChange(): void {
+    if (this.released) return;
+    this.watchHealth();
+    this.options.onChange(this, true);
+  }
+
+  /** The newest answers of the checks of its services. */
+  get checks(): ReturnType<AllocServices['checks']> {
+    return this.services.checks();
   }
 
   /** Ends the allocation when its max_run_duration is over. */
@@ -348,6 +384,8 @@ export class AllocRunner {
 
   private async stopTasks(event?: TimelessEvent): Promise<void> {
     this.hooks.end();
+    // Whoever looks for it is sent elsewhere before its tasks are told to end: what shutdown_delay is for.
+    this.services.stop();
     const noShutdownDelay = this.current.DesiredTransition?.NoShutdownDelay === true;
     const delayMs = toMillis(this.group?.ShutdownDelay ?? 0);
     if (delayMs > 0 && !noShutdownDelay && this.isRunning) {
@@ -379,6 +417,7 @@ export class AllocRunner {
       tasks: group.Tasks,
       states: this.states,
       sinceMs: this.healthSinceMs,
+      ...(mindsChecks(group) ? { checksSinceMs: this.services.healthySinceMs() } : {}),
       nowMs,
     });
     if (verdict.kind === 'waiting') {
@@ -405,6 +444,11 @@ function healthStrategy(alloc: Allocation, group: TaskGroup): HealthStrategy | n
   if (alloc.DeploymentID === '') return alloc.Job?.Type === 'service' ? (group.Migrate ?? MIGRATE_DEFAULT) : null;
   if (group.Update?.HealthCheck === 'manual') return null;
   return group.Update ?? MIGRATE_DEFAULT;
+}
+
+/** Whether the deployment waits for the checks of the group's services, too: its health_check says so. */
+function mindsChecks(group: TaskGroup): boolean {
+  return ownServices(group).length > 0 && (group.Update?.HealthCheck ?? 'checks') === 'checks';
 }
 
 const MIGRATE_DEFAULT: HealthStrategy = { MinHealthyTime: 10e9, HealthyDeadline: 300e9 };

@@ -29,6 +29,7 @@ export function createHandlers(options: HandlerOptions): RpcHandlers {
     'ClientStats.Stats': () => options.hostStats(),
     'Allocations.Stats': async ({ AllocID, Task }) =>
       await allocStats(find(AllocID), Task === undefined || Task === '' ? null : Task, options.timers.now()),
+    'Allocations.Checks': async ({ AllocID }) => ({ Checks: find(AllocID).checks }),
     'Allocations.Restart': async ({ AllocID, TaskName, AllTasks }) => {
       const runner = find(AllocID);
       const reason = 'User requested task to restart';

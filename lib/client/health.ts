@@ -22,6 +22,8 @@ export function judgeHealth(input: {
   states: Readonly<Record<string, TaskState>>;
   /** When the watch began: the allocation's arrival, or the deployment's. */
   sinceMs: Millis;
+  /** Since when all checks pass, null while one does not; absent = no check matters. */
+  checksSinceMs?: Millis | null;
   nowMs: Millis;
 }): HealthVerdict {
   const { strategy, tasks, states, sinceMs, nowMs } = input;
@@ -30,11 +32,14 @@ export function judgeHealth(input: {
   if (Object.values(states).some((state) => state.State === 'dead' && state.Failed)) {
     return { kind: 'unhealthy', reason: 'Unhealthy because of failed task' };
   }
-  const upSinceMs = allUpSinceMs(tasks, states);
+  const tasksSinceMs = allUpSinceMs(tasks, states);
+  const { checksSinceMs = 0 } = input;
+  const upSinceMs = tasksSinceMs === null || checksSinceMs === null ? null : Math.max(tasksSinceMs, checksSinceMs);
   if (upSinceMs !== null && nowMs >= upSinceMs + toMillis(minHealthy)) return { kind: 'healthy' };
   if (nowMs >= deadlineMs) {
     const limits = `min_healthy_time of ${formatDuration(minHealthy)} by healthy_deadline of ${formatDuration(healthyDeadline)}`;
-    return { kind: 'unhealthy', reason: `Task not running for ${limits}` };
+    const what = tasksSinceMs === null || checksSinceMs !== null ? 'Task not running' : 'Services not healthy';
+    return { kind: 'unhealthy', reason: `${what} for ${limits}` };
   }
   const settledMs = upSinceMs === null ? deadlineMs : upSinceMs + toMillis(minHealthy);
   return { kind: 'waiting', untilMs: Math.min(settledMs, deadlineMs) };

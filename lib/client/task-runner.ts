@@ -56,6 +56,7 @@ export class TaskRunner {
   private readonly ending = new AbortController();
   /** Aborted when a person wants the task restarted; renewed after each restart. */
   private restarting = new AbortController();
+  private restartIsFailure = false;
   private released = false;
   private finish: () => void = () => {};
 
@@ -138,8 +139,11 @@ export class TaskRunner {
     await this.done;
   }
 
-  /** Ends the running task and starts it again without counting a failure. Throws MeshError when it does not run. */
-  async restart(reason: string): Promise<void> {
+  /**
+   * Ends the running task and starts it again, counted as a failure only if that is said. Throws MeshError when it does
+   * not run.
+   */
+  async restart(reason: string, { failure = false } = {}): Promise<void> {
     if (this.phase === 'delaying') {
       this.restarting.abort();
       return;
@@ -147,6 +151,7 @@ export class TaskRunner {
     if (this.phase !== 'running' || this.killing) throw new MeshError('E_BAD_REQUEST', 'Task not running');
     if (this.restarting.signal.aborted) return;
     this.restarting.abort();
+    this.restartIsFailure = failure;
     this.story.change({}, taskEvents.restartSignaled(reason));
     await this.stopThroughDriver();
   }
@@ -263,7 +268,9 @@ export class TaskRunner {
     // Told together with what follows from it: a crash between would count the exit twice, or run a finished batch
     // task again. Until then the record has the handle, and the driver keeps the exit for whoever asks again.
     this.story.note(taskEvents.terminated(exit));
-    if (this.restarting.signal.aborted && !this.killing) return { kind: 'requested' };
+    if (this.restarting.signal.aborted && !this.killing) {
+      return this.restartIsFailure ? { kind: 'exited', success: false } : { kind: 'requested' };
+    }
     const success = exit.exitCode === 0 && exit.signal === 0 && !exit.oomKilled && exit.error === undefined;
     return { kind: 'exited', success };
   }

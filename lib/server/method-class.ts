@@ -63,6 +63,11 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Eval.GetEval': 'read',
   'Eval.Allocations': 'read',
 
+  'Alloc.GetServiceRegistrations': 'read',
+  'ServiceRegistration.List': 'read',
+  'ServiceRegistration.GetService': 'read',
+  'ServiceRegistration.DeleteByID': 'write',
+
   'Deployment.List': 'read',
   'Deployment.GetDeployment': 'read',
   'Deployment.Allocations': 'read',
@@ -103,6 +108,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
 
   'ClientStats.Stats': 'here',
   'Allocations.Stats': 'here',
+  'Allocations.Checks': 'here',
   'Allocations.Restart': 'here',
   'Allocations.Signal': 'here',
   'Allocations.GarbageCollect': 'here',

@@ -26,6 +26,7 @@ import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
 import { serverEndpoints } from './endpoints/servers.js';
+import { serviceEndpoints } from './endpoints/service.js';
 import { snapshotStreams } from './endpoints/snapshot.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
@@ -115,6 +116,7 @@ export function createServer(options: ServerOptions): Server {
           ...jobChildrenEndpoints(context),
           ...jobScaleEndpoints(context),
           ...nodePoolEndpoints(context),
+          ...serviceEndpoints(context),
           ...allocEndpoints(context),
           ...evalEndpoints(context),
           ...whyEndpoints(context),

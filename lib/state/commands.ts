@@ -17,7 +17,7 @@ import type { MeshCommand, MeshCommandValues } from './mesh-commands.js';
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
 /** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
-export const COMMANDS_VERSION = 5;
+export const COMMANDS_VERSION = 6;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {
@@ -293,6 +293,14 @@ export interface DeploymentDeleteCommand {
   readonly ids: readonly string[];
 }
 
+/** Takes one registration out of the catalogue; E_NOT_FOUND when that service has no such one. */
+export interface ServiceDeleteCommand {
+  readonly type: 'service-delete';
+  readonly namespace: string;
+  readonly name: string;
+  readonly id: string;
+}
+
 /** Replaces the scheduler configuration. */
 export interface SchedulerConfigCommand {
   readonly type: 'scheduler-config';
@@ -359,6 +367,7 @@ export type Command =
   | DeploymentPromoteCommand
   | DeploymentAllocHealthCommand
   | DeploymentDeleteCommand
+  | ServiceDeleteCommand
   | SchedulerConfigCommand
   | AutopilotConfigCommand
   | RestoreStageCommand
@@ -401,6 +410,7 @@ export interface CommandValues extends MeshCommandValues {
   'deployment-promote': null;
   'deployment-alloc-health': null;
   'deployment-delete': null;
+  'service-delete': null;
   'scheduler-config': { readonly updated: boolean };
   'autopilot-config': { readonly updated: boolean };
   'restore-stage': null;

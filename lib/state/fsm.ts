@@ -29,6 +29,7 @@ import { applyPlanResults } from './apply/plan.js';
 import { applyRestoreAbort, applyRestoreStage } from './apply/restore.js';
 import { applyScalingEvent } from './apply/scaling.js';
 import { applySchedulerConfig } from './apply/scheduler-config.js';
+import { applyServiceDelete } from './apply/services.js';
 import { applySummariesReconcile } from './apply/summaries.js';
 import type { Command, CommandResult } from './commands.js';
 import { settleJobs } from './job-status.js';
@@ -90,6 +91,8 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyDeploymentAllocHealth(txn, command);
     case 'deployment-delete':
       return applyDeploymentDelete(txn, command);
+    case 'service-delete':
+      return applyServiceDelete(txn, command);
     case 'scheduler-config':
       return applySchedulerConfig(txn, command);
     case 'autopilot-config':

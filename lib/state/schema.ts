@@ -9,6 +9,7 @@ import type { NodePool } from '../structs/node-pool.js';
 import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
+import type { ServiceRegistration } from '../structs/service.js';
 import { Table, type TableSpec } from './table.js';
 import { jobKey } from './watch.js';
 
@@ -111,6 +112,14 @@ const DEPLOYMENTS: TableSpec<Deployment, 'job'> = {
   indexes: { job: (deployment) => jobKey(deployment.Namespace, deployment.JobID) },
 };
 
+const SERVICES: TableSpec<ServiceRegistration, 'name' | 'alloc'> = {
+  key: (service) => service.ID,
+  indexes: {
+    name: (service) => jobKey(service.Namespace, service.ServiceName),
+    alloc: (service) => service.AllocID,
+  },
+};
+
 const MESH_MEMBERS: TableSpec<MeshMember, 'name'> = {
   key: (member) => member.Key,
   // A name is free again once its member is out.
@@ -173,6 +182,7 @@ export interface Tables {
   readonly node_pools: Table<NodePool>;
   readonly periodic_launches: Table<PeriodicLaunch>;
   readonly scaling_events: Table<JobScalingEvents>;
+  readonly services: Table<ServiceRegistration, 'name' | 'alloc'>;
   readonly mesh_members: Table<MeshMember, 'name'>;
   readonly mesh_invites: Table<MeshInvite, 'key'>;
   readonly mesh_tombstones: Table<Tombstone>;
@@ -199,6 +209,7 @@ export function emptyTables(): Tables {
     node_pools: new Table(NODE_POOLS),
     periodic_launches: new Table(PERIODIC_LAUNCHES),
     scaling_events: new Table(SCALING_EVENTS),
+    services: new Table(SERVICES),
     mesh_members: new Table(MESH_MEMBERS),
     mesh_invites: new Table(MESH_INVITES),
     mesh_tombstones: new Table(MESH_TOMBSTONES),
@@ -223,6 +234,7 @@ export function viewTables(tables: Tables): Tables {
     node_pools: tables.node_pools.view(),
     periodic_launches: tables.periodic_launches.view(),
     scaling_events: tables.scaling_events.view(),
+    services: tables.services.view(),
     mesh_members: tables.mesh_members.view(),
     mesh_invites: tables.mesh_invites.view(),
     mesh_tombstones: tables.mesh_tombstones.view(),

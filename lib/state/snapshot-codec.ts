@@ -9,6 +9,7 @@ import type { NodePool } from '../structs/node-pool.js';
 import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
+import type { ServiceRegistration } from '../structs/service.js';
 import { assertNever } from '../util/assert.js';
 import { frame, frames } from './frames.js';
 import { internAlloc } from './intern.js';
@@ -28,7 +29,7 @@ import { jobKey } from './watch.js';
 
 const FORMAT = 'meshnomad-state';
 /** Raised when older versions could not read what is written. */
-const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 4;
 /** UTF-16 units of JSON after which a frame is closed. */
 const FRAME_TARGET = 64 * 1024;
 
@@ -43,6 +44,7 @@ type TableRow =
   | ['pool', NodePool]
   | ['launch', PeriodicLaunch]
   | ['scaling', JobScalingEvents]
+  | ['service', ServiceRegistration]
   | ['member', MeshMember]
   | ['invite', MeshInvite]
   | ['tombstone', Tombstone]
@@ -121,6 +123,7 @@ function* rows(tables: Tables): Generator<Row, void, undefined> {
   for (const pool of tables.node_pools.values()) yield ['pool', pool];
   for (const row of tables.periodic_launches.values()) yield ['launch', row];
   for (const row of tables.scaling_events.values()) yield ['scaling', row];
+  for (const service of tables.services.values()) yield ['service', service];
   for (const member of tables.mesh_members.values()) yield ['member', member];
   for (const invite of tables.mesh_invites.values()) yield ['invite', invite];
   for (const tombstone of tables.mesh_tombstones.values()) yield ['tombstone', tombstone];
@@ -292,6 +295,9 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       return;
     case 'scaling':
       tables.scaling_events.put(row[1], epoch);
+      return;
+    case 'service':
+      tables.services.put(row[1], epoch);
       return;
     case 'member':
       tables.mesh_members.put(row[1], epoch);

@@ -8,6 +8,7 @@ import { BUILT_IN_POOLS, type NodePool } from '../structs/node-pool.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
+import type { ServiceRegistration } from '../structs/service.js';
 import { type TableName, type Tables, versionKey } from './schema.js';
 import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
@@ -195,6 +196,22 @@ export class TablesSnapshot implements StateSnapshot {
 
   stream(): AsyncIterable<Uint8Array> {
     return encodeSnapshot({ index: this.index, indexOffset: this.#indexOffset }, this.#tables);
+  }
+
+  services({ namespace }: { readonly namespace?: string } = {}): Iterable<ServiceRegistration> {
+    return inNamespace(this.#tables.services.values(), namespace);
+  }
+
+  servicesByName(namespace: string, name: string): readonly ServiceRegistration[] {
+    return this.#tables.services.under('name', jobKey(namespace, name));
+  }
+
+  servicesByAlloc(allocId: string): readonly ServiceRegistration[] {
+    return this.#tables.services.under('alloc', allocId);
+  }
+
+  serviceById(id: string): ServiceRegistration | undefined {
+    return this.#tables.services.get(id);
   }
 
   autopilotConfig(): AutopilotConfiguration {

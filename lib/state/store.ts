@@ -10,6 +10,7 @@ import type { NodePool } from '../structs/node-pool.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
+import type { ServiceRegistration } from '../structs/service.js';
 import { assert } from '../util/assert.js';
 import { err, ok, type Result } from '../util/result.js';
 import type { Command, CommandResult, RestoreCommitCommand } from './commands.js';
@@ -60,6 +61,11 @@ export interface StateSnapshot extends StateReader {
   /** When a periodic job was launched last, in milliseconds since the epoch. */
   periodicLaunch(namespace: string, id: string): number | undefined;
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
+  /** Every registration there is, also of what is out of reach. */
+  services(options?: { readonly namespace?: string }): Iterable<ServiceRegistration>;
+  servicesByName(namespace: string, name: string): readonly ServiceRegistration[];
+  servicesByAlloc(allocId: string): readonly ServiceRegistration[];
+  serviceById(id: string): ServiceRegistration | undefined;
   autopilotConfig(): AutopilotConfiguration;
   /** Undefined until a mesh is founded. */
   mesh(): MeshInfo | undefined;

@@ -8,6 +8,7 @@ import type { NodePool } from '../structs/node-pool.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
+import type { ServiceRegistration } from '../structs/service.js';
 import { Drafts } from './drafts.js';
 import type { PeriodicLaunch, RestorePiece, StoredSubmission, Tables } from './schema.js';
 import { pieceKey, versionKey } from './schema.js';
@@ -212,6 +213,16 @@ export class Transaction {
     this.#watch.touch('autopilot-config', '');
   }
 
+  putService(service: ServiceRegistration): void {
+    this.tables.services.put(service, this.#epoch);
+    this.#touchService(service);
+  }
+
+  deleteService(service: ServiceRegistration): void {
+    this.tables.services.delete(service.ID, this.#epoch);
+    this.#touchService(service);
+  }
+
   putMeshMember(member: MeshMember): void {
     const before = this.tables.mesh_members.put(member, this.#epoch);
     this.tables.mesh_members.lastIndex = this.index;
@@ -292,6 +303,12 @@ export class Transaction {
     this.#watch.touch('allocs-by-node', alloc.NodeID);
     this.#watch.touch('allocs-by-eval', alloc.EvalID);
     if (alloc.DeploymentID !== '') this.#watch.touch('allocs-by-deployment', alloc.DeploymentID);
+  }
+
+  #touchService({ Namespace, ServiceName }: ServiceRegistration): void {
+    this.tables.services.lastIndex = this.index;
+    this.#watch.touch('services', '');
+    this.#watch.touch('service', jobKey(Namespace, ServiceName));
   }
 
   #touchNode(id: string): void {

@@ -20,6 +20,8 @@ export type WatchKind =
   | 'scheduler-config'
   | 'autopilot-config'
   | 'node-pools'
+  | 'services'
+  | 'service'
   | 'mesh'
   | 'mesh-member';
 
@@ -58,6 +60,9 @@ export const watchKeys = {
   /** Whatever is known of the mesh: its members, its invites, itself. */
   mesh: (): WatchKey => ({ kind: 'mesh', key: '' }),
   meshMember: (key: string): WatchKey => ({ kind: 'mesh-member', key }),
+  services: (): WatchKey => ({ kind: 'services', key: '' }),
+  /** All instances of one name. */
+  service: (namespace: string, name: string): WatchKey => ({ kind: 'service', key: jobKey(namespace, name) }),
   nodePools: (): WatchKey => ({ kind: 'node-pools', key: '' }),
   schedulerConfig: (): WatchKey => ({ kind: 'scheduler-config', key: '' }),
   autopilotConfig: (): WatchKey => ({ kind: 'autopilot-config', key: '' }),

@@ -11,8 +11,10 @@ import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
 import type { RaftRpcStreams } from './rpc-raft.js';
+import type { ServiceRpcMethods } from './rpc-service.js';
 import type { VolumeRpcMethods } from './rpc-volume.js';
 import type { JobScaleStatus } from './scaling.js';
+import type { CheckStatus, ServiceReport } from './service.js';
 import type { Why } from './why.js';
 
 export type { QueryMeta, QueryOptions, WriteOptions } from './rpc-options.js';
@@ -237,7 +239,12 @@ export interface FileInfo {
 }
 
 /** Call and answer. */
-export interface RpcMethods extends FeedRpcMethods, MeshRpcMethods, OperatorRpcMethods, VolumeRpcMethods {
+export interface RpcMethods
+  extends FeedRpcMethods,
+    MeshRpcMethods,
+    OperatorRpcMethods,
+    ServiceRpcMethods,
+    VolumeRpcMethods {
   'Status.Ping': { args: object; reply: object };
   /** `ip:port` of the leader, '' when there is none. */
   'Status.Leader': { args: object; reply: { Leader: string } };
@@ -391,6 +398,8 @@ export interface RpcMethods extends FeedRpcMethods, MeshRpcMethods, OperatorRpcM
   // Answered by the client that has the allocation (or is the node); servers pass them on.
   'ClientStats.Stats': { args: { NodeID: string } & QueryOptions; reply: HostStats };
   'Allocations.Stats': { args: { AllocID: string; Task?: string } & QueryOptions; reply: AllocResourceUsage };
+  /** The newest answers of the checks of its services, by their id. */
+  'Allocations.Checks': { args: { AllocID: string } & QueryOptions; reply: { Checks: Record<string, CheckStatus> } };
   'Allocations.Restart': {
     args: { AllocID: string; TaskName?: string; AllTasks?: boolean } & QueryOptions;
     reply: object;
@@ -406,7 +415,10 @@ export interface RpcMethods extends FeedRpcMethods, MeshRpcMethods, OperatorRpcM
 export type ClientAllocUpdate = Pick<
   Allocation,
   'ID' | 'ClientStatus' | 'ClientDescription' | 'TaskStates' | 'AllocStates' | 'NetworkStatus' | 'DeploymentStatus'
->;
+> & {
+  /** All its services that are up now; absent = as said last. */
+  Services?: ServiceReport[];
+};
 
 export interface SchedulerConfiguration {
   SchedulerAlgorithm: 'binpack' | 'spread';

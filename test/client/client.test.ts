@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,6 +10,7 @@ import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { Job } from '../../lib/structs/job.js';
+import type { Service, ServiceCheck } from '../../lib/structs/service.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import { localCaller } from '../../lib/transport/local.js';
 import { createLog } from '../../lib/util/log.js';
@@ -772,4 +774,115 @@ t.test('a hook of an allocation that fails fails it, and one that waits is let g
   world.server.put({ ...waiting, DesiredStatus: 'stop' });
   await world.status(other, 'complete');
   t.equal(world.engine.tasks.size, 0, 'no task was started');
+});
+
+/** A service of the group with an http check against a server of the test's own, which answers with `code`. */
+function servedGroup(port: number, fields: Partial<ServiceCheck> = {}): ReturnType<typeof fakeGroup> {
+  const check = {
+    Name: 'alive',
+    Type: 'http',
+    Path: '/',
+    Protocol: '',
+    PortLabel: '',
+    AddressMode: '',
+    Method: '',
+    Body: '',
+    Header: null,
+    Interval: 10e9,
+    Timeout: 2e9,
+    InitialStatus: '',
+    OnUpdate: '',
+    TaskName: '',
+    CheckRestart: null,
+    ...fields,
+  } as ServiceCheck;
+  const service = {
+    Name: 'web',
+    Provider: 'nomad',
+    PortLabel: String(port),
+    AddressMode: '',
+    Address: '127.0.0.1',
+    TaskName: '',
+    Tags: ['${NOMAD_JOB_ID}'],
+    CanaryTags: null,
+    Checks: [check],
+    CheckRestart: null,
+  } as unknown as Service;
+  return fakeGroup([fakeTask()], { Services: [service] });
+}
+
+async function webServer(t: Test): Promise<{ port: number; code: number; asked: number }> {
+  const state = { port: 0, code: 200, asked: 0 };
+  const server = createHttpServer((_, response) => {
+    state.asked++;
+    response.writeHead(state.code).end('hello');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  state.port = (server.address() as { port: number }).port;
+  return state;
+}
+
+t.test(
+  'a service is listed with its tasks, follows its check, and goes before its tasks are told to end',
+  async (t) => {
+    const world = new World(t);
+    const web = await webServer(t);
+    const client = await world.agent(t);
+    const service = () => world.server.reported(ID)?.Services?.[0];
+    const alloc = world.server.put(fakeAlloc(client.nodeId, fakeJob(servedGroup(web.port))));
+    const health = (wanted: string) =>
+      until(() => {
+        world.timers.advance(100);
+        return service()?.Health === wanted;
+      }, `it is ${wanted}`);
+    await health('passing');
+    t.match(service(), { ServiceName: 'web', Address: '127.0.0.1', Port: web.port, Tags: ['job'] });
+    web.code = 500;
+    await health('failing');
+    const { Checks } = (await localCaller(client.handlers, {}).call('Allocations.Checks', { AllocID: ID })) ?? {};
+    t.match(Object.values(Checks), [{ Check: 'alive', Status: 'failure', StatusCode: 500, Output: 'hello' }]);
+    world.server.put({ ...alloc, DesiredStatus: 'stop' });
+    await world.status(ID, 'complete');
+    t.same(world.server.reported(ID)?.Services, []);
+    const asked = web.asked;
+    world.timers.advance(60_000);
+    t.equal(web.asked, asked, 'it is asked no more');
+  },
+);
+
+t.test('an agent that comes back finds its checks as they were, and does not empty the catalogue', async (t) => {
+  const world = new World(t);
+  const web = await webServer(t);
+  const first = await world.agent(t);
+  world.server.put(fakeAlloc(first.nodeId, fakeJob(servedGroup(web.port))));
+  await until(() => {
+    world.timers.advance(100);
+    return world.server.reported(ID)?.Services?.[0]?.Health === 'passing';
+  }, 'it is passing');
+  await first.shutdown();
+  const before = world.server.reports.length;
+  await world.agent(t);
+  await until(() => {
+    world.timers.advance(100);
+    return world.server.reports.length > before;
+  }, 'it reports again');
+  for (const report of world.server.reports.slice(before).flat()) t.match(report.Services, [{ Health: 'passing' }]);
+});
+
+t.test('check_restart: a check that fails too often ends its task, as a failure', async (t) => {
+  const world = new World(t);
+  const web = await webServer(t);
+  web.code = 503;
+  const client = await world.agent(t);
+  const group = servedGroup(web.port, { CheckRestart: { Limit: 3, Grace: 0, IgnoreWarnings: false } });
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(group)));
+  const types = () => world.server.reported(ID)?.TaskStates?.['web']?.Events.map(({ Type }) => Type) ?? [];
+  await until(() => {
+    world.timers.advance(100);
+    return types().includes('Restarting');
+  }, 'it is restarted');
+  t.ok(web.asked >= 3);
+  t.same(types().slice(-3), ['Restart Signaled', 'Terminated', 'Restarting']);
 });

@@ -13,6 +13,7 @@ import { nodeRoutes } from './nodes.js';
 import { operatorRoutes } from './operator.js';
 import { searchRoutes } from './search.js';
 import { serverRoutes } from './servers.js';
+import { serviceRoutes } from './services.js';
 import { whyRoutes } from './why.js';
 
 /** Every route of the API. Within one table the first pattern that fits wins. */
@@ -30,6 +31,7 @@ export const ROUTES: readonly Routes[] = [
   meshRoutes,
   operatorRoutes,
   serverRoutes,
+  serviceRoutes,
   searchRoutes,
   laterRoutes,
 ];

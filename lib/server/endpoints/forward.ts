@@ -10,6 +10,7 @@ import { type EndpointContext, requireText } from './context.js';
 const FORWARDED = [
   'ClientStats.Stats',
   'Allocations.Stats',
+  'Allocations.Checks',
   'Allocations.Restart',
   'Allocations.Signal',
   'Allocations.GarbageCollect',

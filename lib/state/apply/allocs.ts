@@ -1,3 +1,4 @@
+import { isClientTerminal } from '../../scheduler/usage.js';
 import type { Allocation, DesiredTransition, TaskState } from '../../structs/allocation.js';
 import type { ClientAllocUpdate } from '../../structs/rpc.js';
 import type { Nanos } from '../../util/clock.js';
@@ -8,6 +9,7 @@ import { countAlloc } from '../job-summary.js';
 import { shareEqual } from '../share.js';
 import type { Transaction } from '../transaction.js';
 import { storeEvals } from './evals.js';
+import { forgetServices, replaceServices } from './services.js';
 
 /** A task remembers its latest events only. */
 const TASK_EVENTS_KEPT = 10;
@@ -15,6 +17,7 @@ const TASK_EVENTS_KEPT = 10;
 /** Stores an allocation and carries its effect to the job's summary, the deployment and the job's status. */
 export function storeAlloc(txn: Transaction, before: Allocation | undefined, after: Allocation): void {
   txn.putAlloc(after);
+  if (isClientTerminal(after)) forgetServices(txn, after.ID);
   countAlloc(txn, before, after);
   countInDeployment(txn, before, after);
   txn.unsettle(after.Namespace, after.JobID);
@@ -33,6 +36,7 @@ export function applyAllocsClientUpdate(
     if (TaskStates !== null) txn.recent.taskStates = TaskStates;
     const after = reported(existing, { ...update, TaskStates }, { index: txn.index, time: command.time });
     storeAlloc(txn, existing, after);
+    if (update.Services && !isClientTerminal(after)) replaceServices(txn, after, update.Services);
   }
   storeEvals(txn, command.evals);
   return ok(null);

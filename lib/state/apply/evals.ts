@@ -5,6 +5,7 @@ import { countQueued } from '../job-summary.js';
 import { shareEqual } from '../share.js';
 import type { Transaction } from '../transaction.js';
 import { jobKey } from '../watch.js';
+import { forgetServices } from './services.js';
 
 export function applyEvalsUpsert(txn: Transaction, command: EvalsUpsertCommand): CommandResult<'evals-upsert'> {
   storeEvals(txn, command.evals);
@@ -56,6 +57,7 @@ export function applyEvalsDelete(txn: Transaction, command: EvalsDeleteCommand):
   for (const id of command.allocs) {
     const alloc = txn.tables.allocs.get(id);
     if (alloc === undefined) continue;
+    forgetServices(txn, alloc.ID);
     txn.deleteAlloc(alloc);
     txn.unsettle(alloc.Namespace, alloc.JobID, true);
   }

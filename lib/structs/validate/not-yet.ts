@@ -1,5 +1,4 @@
 import type { Job, WorkloadIdentity } from '../job.js';
-import type { Service } from '../service.js';
 import type { Report } from './issue.js';
 
 type Place = 'job' | 'group' | 'task' | 'resources' | 'network' | 'volume';
@@ -11,10 +10,8 @@ type Place = 'job' | 'group' | 'task' | 'resources' | 'network' | 'volume';
 export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (value: unknown) => boolean }[] = [
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
   { at: 'group', key: 'Scaling', name: 'scaling' },
-  { at: 'group', key: 'Services', name: 'service', when: isNative },
   { at: 'group', key: 'EphemeralDisk.Sticky', name: 'sticky' },
   { at: 'group', key: 'EphemeralDisk.Migrate', name: 'migrate` in `ephemeral_disk' },
-  { at: 'task', key: 'Services', name: 'service', when: isNative },
   { at: 'task', key: 'Templates', name: 'template' },
   { at: 'task', key: 'Artifacts', name: 'artifact' },
   { at: 'task', key: 'CSIPluginConfig', name: 'csi_plugin' },
@@ -32,11 +29,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'volume', key: 'Sticky', name: 'sticky' },
   { at: 'volume', key: 'PerAlloc', name: 'per_alloc' },
 ];
-
-/** Services with Consul are refused for good, elsewhere. */
-function isNative(value: unknown): boolean {
-  return (value as Service[]).some(({ Provider }) => Provider !== 'consul');
-}
 
 /** Every task has an identity; what there is not yet is to hand it to the task. */
 function isExposed(value: unknown): boolean {

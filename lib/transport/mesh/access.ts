@@ -29,6 +29,8 @@ const MEMBER = new Set([
 
 /** What a machine says about itself, and pulls for itself. */
 const CLIENT = new Set([
+  'ServiceRegistration.List',
+  'ServiceRegistration.GetService',
   'Node.Register',
   'Node.UpdateStatus',
   'Node.GetClientAllocs',
@@ -71,7 +73,7 @@ const OPERATOR_ROOMS = new Set([
   'CSIVolume',
   'CSIPlugin',
   'HostVolume',
-  'Service',
+  'ServiceRegistration',
   'Variables',
   'ACL',
   'Namespace',

@@ -1,0 +1,113 @@
+import t from 'tap';
+import type { Allocation } from '../../lib/structs/allocation.js';
+import type { Node } from '../../lib/structs/node.js';
+import type { ClientAllocUpdate } from '../../lib/structs/rpc.js';
+import type { ServiceReport } from '../../lib/structs/service.js';
+import { createTestWorld, type TestWorld, webJob } from './world.js';
+
+const reportOf = (allocId: string, fields: Partial<ServiceReport> = {}): ServiceReport => ({
+  ID: `_nomad-task-${allocId}-group-web-web-http`,
+  ServiceName: 'web',
+  Tags: ['a'],
+  Address: '10.0.0.1',
+  Port: 20_000,
+  Health: 'passing',
+  ...fields,
+});
+
+/** A job whose clients say that it is up, each instance as `fields` says. */
+async function serving(world: TestWorld, count: number, fields: (n: number) => Partial<ServiceReport> = () => ({})) {
+  const nodes = [await world.addNode(1), await world.addNode(2)];
+  await world.call('Job.Register', { Job: webJob({ count }) });
+  await world.time.advance(0);
+  let n = 0;
+  for (const node of nodes) {
+    await world.obey(node, (alloc) => ({ ClientStatus: 'running', Services: [reportOf(alloc.ID, fields(n++))] }));
+  }
+  return nodes;
+}
+
+/** The client of an allocation says something new of it. */
+async function say(world: TestWorld, nodes: Node[], alloc: Allocation | undefined, fields: Partial<ClientAllocUpdate>) {
+  const node = nodes.find(({ ID }) => ID === alloc?.NodeID);
+  if (!alloc || !node) throw new Error('no such allocation');
+  const { ID, ClientStatus, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus } = alloc;
+  const known = { ID, ClientStatus, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus };
+  await world.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc: [{ ...known, ...fields }] });
+}
+
+const names = async (world: TestWorld, args: { All?: boolean; Filter?: string } = {}) =>
+  (await world.call('ServiceRegistration.List', args)).Services;
+const instances = async (world: TestWorld, args: { Choose?: string; All?: boolean; Filter?: string } = {}) =>
+  (await world.call('ServiceRegistration.GetService', { ServiceName: 'web', ...args })).Services;
+
+t.test('what clients say is up is listed, with the tags of all instances', async (t) => {
+  const world = createTestWorld();
+  await serving(world, 3, (n) => ({ Tags: [`n${n}`, 'all'] }));
+  t.same(await names(world), [
+    { Namespace: 'default', Services: [{ ServiceName: 'web', Tags: ['all', 'n0', 'n1', 'n2'] }] },
+  ]);
+  const found = await instances(world);
+  t.equal(found.length, 3);
+  const [first] = found;
+  const alloc = world.allocs().find(({ ID }) => ID === first?.AllocID);
+  t.match(first, { Namespace: 'default', JobID: 'web', NodeID: alloc?.NodeID, Datacenter: 'dc1', Port: 20_000 });
+  t.equal((await instances(world, { Filter: 'Tags contains "n1"' })).length, 1);
+  t.same(await names(world, { Filter: 'ServiceName == "other"' }), []);
+});
+
+t.test('what fails its checks or is out of reach is left out, unless all is asked for', async (t) => {
+  const world = createTestWorld();
+  const [one] = await serving(world, 4, (n) => ({ Health: n === 0 ? 'failing' : 'passing' }));
+  t.equal((await instances(world)).length, 3);
+  t.equal((await instances(world, { All: true })).length, 4);
+  await world.call('Node.UpdateStatus', {
+    NodeID: one?.ID ?? '',
+    SecretID: one?.SecretID ?? '',
+    Status: 'disconnected',
+  });
+  const left = await instances(world);
+  t.ok(left.length > 0 && left.every(({ NodeID }) => NodeID !== one?.ID));
+});
+
+t.test('an allocation that is over takes its services with it; another one cannot take over its row', async (t) => {
+  const world = createTestWorld();
+  const nodes = await serving(world, 2);
+  const [victim, other] = world.allocs();
+  await say(world, nodes, other, { Services: [reportOf(victim?.ID ?? '', { Address: '6.6.6.6' })] });
+  t.notOk((await instances(world)).some(({ Address }) => Address === '6.6.6.6'));
+  await say(world, nodes, victim, { ClientStatus: 'failed' });
+  t.notOk((await instances(world, { All: true })).some(({ AllocID }) => AllocID === victim?.ID));
+});
+
+t.test('a caller is sent to the same instances as long as they are there', async (t) => {
+  const world = createTestWorld();
+  await serving(world, 4);
+  const chosen = await instances(world, { Choose: '2|me' });
+  t.equal(chosen.length, 2);
+  t.same(await instances(world, { Choose: '2|me' }), chosen);
+  const gone = (await instances(world)).find(({ ID }) => !chosen.some((row) => row.ID === ID));
+  await world.call('ServiceRegistration.DeleteByID', { ServiceName: 'web', ID: gone?.ID ?? '' });
+  t.same(await instances(world, { Choose: '2|me' }), chosen, 'another one that goes changes nothing for it');
+  for (const bad of ['2', '0|x', 'x|y', '1|', '1|a|b']) {
+    await t.rejects(instances(world, { Choose: bad }), { code: 'E_BAD_REQUEST', message: /NUMBER\|KEY/ });
+  }
+  await t.rejects(world.call('ServiceRegistration.DeleteByID', { ServiceName: 'web', ID: 'none' }), {
+    code: 'E_NOT_FOUND',
+  });
+});
+
+t.test('whoever waits for a service hears of its change, and the catalogue survives a snapshot', async (t) => {
+  const world = createTestWorld();
+  const nodes = await serving(world, 1);
+  const { Index } = await world.call('ServiceRegistration.GetService', { ServiceName: 'web' });
+  const waiting = world.call('ServiceRegistration.GetService', { ServiceName: 'web', All: true, MinQueryIndex: Index });
+  const [alloc] = world.allocs();
+  await say(world, nodes, alloc, { Services: [reportOf(alloc?.ID ?? '', { Health: 'failing' })] });
+  t.match((await waiting).Services, [{ Health: 'failing' }]);
+  const before = world.store.snapshot();
+  const rows = [...before.services()];
+  await world.store.restore(before.stream(), before.index);
+  t.same([...world.store.snapshot().services()], rows);
+  t.equal(world.store.snapshot().servicesByAlloc(rows[0]?.AllocID ?? '').length, 1);
+});

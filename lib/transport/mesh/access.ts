@@ -41,8 +41,28 @@ const CLIENT = new Set([
   'CSIVolume.Unpublish',
 ]);
 
-/** A connection to the HTTP API itself: a client has its own, and asks for what stands behind it. */
-const NOT_FOR_CLIENTS = new Set(['Mesh.Http']);
+/**
+ * What a client never asks, however open its API: who is in the mesh and who leads it is for servers and operators to say,
+ * or one machine that was taken over could let in others and lock out the rest. A snapshot holds every secret there is. And
+ * a connection to the HTTP API itself: a client has its own, and asks for what stands behind it.
+ */
+const NOT_FOR_CLIENTS = new Set([
+  'Mesh.Http',
+  'Mesh.CreateInvite',
+  'Mesh.ListInvites',
+  'Mesh.RevokeInvite',
+  'Mesh.Approve',
+  'Mesh.Revoke',
+  'Mesh.Rotate',
+  'Mesh.ExportRecovery',
+  'Mesh.Reissue',
+  'Operator.RaftRemovePeer',
+  'Operator.TransferLeadership',
+  'Operator.AutopilotSetConfiguration',
+  'Operator.SnapshotSave',
+  'Operator.SnapshotRestore',
+  'Operator.Recover',
+]);
 
 /** Between servers, or of a machine about itself: no person asks this. */
 const NOT_FOR_OPERATORS = new Set([

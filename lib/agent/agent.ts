@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { Client } from '../client/client.js';
 import type { HttpServer } from '../http/server.js';
 import { createHttpServer } from '../http/server.js';
-import { createDrivers, DRIVER_NAMES, type DriverSet } from '../plugin/registry.js';
-import type { Driver } from '../plugin/sdk/driver.js';
+import { createDevices, createDrivers, DRIVER_NAMES, type DeviceSet, type DriverSet } from '../plugin/registry.js';
+import type { DeviceProvider } from '../plugin/sdk/device.js';
+import type { Driver, DriverOptions } from '../plugin/sdk/driver.js';
 import type { RunningConsensus } from '../server/consensus.js';
 import type { StateMachine } from '../server/ports.js';
 import type { Server } from '../server/server.js';
@@ -92,6 +93,7 @@ class RunningAgent implements Agent {
   #server: Server | undefined;
   #client: Client | undefined;
   #drivers: DriverSet | undefined;
+  #devices: DeviceSet | undefined;
   #listener: Listener | undefined;
   #remote: RemoteServer | undefined;
   #mesh: AgentMesh | undefined;
@@ -332,24 +334,36 @@ class RunningAgent implements Agent {
     const { settings, log, random } = this.#options;
     if (!settings.client) return;
     const { createClient } = await import('../client/client.js');
+    const stateDir = settings.client.stateDir ?? settings.client.allocDir;
+    const logOf = (target: Log): DriverOptions['log'] => {
+      return (level, message, fields) => target[level](message, fields as Parameters<Log['info']>[1]);
+    };
     this.#drivers = createDrivers({
       pluginConfig: settings.plugins,
       enable: settings.enabledDrivers,
-      stateDir: join(settings.client.stateDir ?? settings.client.allocDir, 'drivers'),
-      log: (driver) => {
-        const target = log.child(`driver.${driver}`);
-        return (level, message, fields) => target[level](message, fields as Parameters<Log['info']>[1]);
-      },
+      stateDir: join(stateDir, 'drivers'),
+      log: (driver) => logOf(log.child(`driver.${driver}`)),
+    });
+    this.#devices = createDevices({
+      pluginConfig: settings.plugins,
+      stateDir: join(stateDir, 'devices'),
+      log: (plugin) => logOf(log.child(`device.${plugin}`)),
     });
     const drivers: Record<string, Driver> = {};
     for (const name of this.#drivers.names) {
       const driver = await this.#drivers.get(name);
       if (driver) drivers[name] = driver;
     }
+    const devices: Record<string, DeviceProvider> = {};
+    for (const name of this.#devices.names) {
+      const provider = await this.#devices.get(name);
+      if (provider) devices[name] = provider;
+    }
     this.#client = await createClient({
       rpc: this.#rpcOfClient(),
       nodeId: nodeIdOf(identity.publicKey),
       drivers,
+      deviceProviders: devices,
       config: settings.client,
       httpAddr: `${advertised(settings.http.hosts[0] ?? '127.0.0.1')}:${this.httpPort}`,
       version: settings.version,
@@ -399,6 +413,7 @@ class RunningAgent implements Agent {
     await this.#feed?.close();
     await this.#mesh?.close();
     await this.#drivers?.close();
+    await this.#devices?.close();
     for (const http of this.#http) await http.close();
     this.#lock?.release();
   }

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import type { DeviceProvider } from '../plugin/sdk/device.js';
 import type { Driver } from '../plugin/sdk/driver.js';
 import { type ClientDb, createMemoryClientDb, openClientDb } from '../storage/client-db.js';
 import type { Node } from '../structs/node.js';
@@ -12,6 +13,7 @@ import { AllocStore } from './alloc-store.js';
 import { AllocWatcher } from './alloc-watcher.js';
 import type { ClientConfig } from './config.js';
 import type { ClientContext } from './context.js';
+import { Devices } from './devices.js';
 import { DisconnectStop } from './disconnect-stop.js';
 import type { Fingerprint } from './fingerprint/fact.js';
 import { FINGERPRINTS } from './fingerprint/index.js';
@@ -29,6 +31,8 @@ export interface ClientOptions {
   rpc: RpcCaller;
   /** By name, as job files say them. The client does not close them. */
   drivers: Readonly<Record<string, Driver>>;
+  /** By name; the client does not close them either. */
+  deviceProviders?: Readonly<Record<string, DeviceProvider>>;
   config: ClientConfig;
   /** The id of a node that has none yet; absent = a random one. */
   nodeId?: string;
@@ -97,6 +101,7 @@ class RunningClient implements Client {
   private readonly db: ClientDb;
   private readonly log: Log;
   private readonly fingerprinter: Fingerprinter;
+  private readonly devices: Devices;
   private readonly allocs: AllocStore;
   private readonly status: StatusSync;
   private readonly registration: Registration;
@@ -121,6 +126,12 @@ class RunningClient implements Client {
     const { nodeId: NodeID, secretId: SecretID } = identity;
     const config = (): ClientConfig => this.config;
     const shared = { timers, random };
+    this.devices = new Devices({
+      providers: options.deviceProviders ?? {},
+      timers,
+      log: log.child('devices'),
+      onChange: () => this.fingerprinter.rebuild(),
+    });
     this.fingerprinter = new Fingerprinter({
       identity,
       config,
@@ -128,6 +139,7 @@ class RunningClient implements Client {
       version: options.version,
       fingerprints: options.fingerprints ?? FINGERPRINTS,
       drivers,
+      devices: () => this.devices.resources,
       timers,
       log: log.child('fingerprint'),
       onChange: () => this.registration.refresh(),
@@ -145,7 +157,7 @@ class RunningClient implements Client {
       },
     });
     const hooks = { allocHooks: options.allocHooks ?? ALLOC_HOOKS, hooks: TASK_HOOKS };
-    const context: ClientContext = { ...shared, ...hooks, config, node, rpc, drivers, db, log };
+    const context: ClientContext = { ...shared, ...hooks, config, node, rpc, drivers, devices: this.devices, db, log };
     this.allocs = new AllocStore(context, this.status);
     this.registration = new Registration({
       ...shared,
@@ -177,12 +189,15 @@ class RunningClient implements Client {
     const handled = {
       allocDir: options.config.allocDir,
       runner: (id: string) => this.allocs.runner(id),
-      hostStats: () =>
-        sampler.sample({
+      hostStats: async () => ({
+        ...(await sampler.sample({
           allocDir: options.config.allocDir,
           totalMhz: node().NodeResources.Cpu.CpuShares,
           nowMs: timers.now(),
-        }),
+        })),
+        DeviceStats: await this.devices.figures(),
+      }),
+      deviceFigures: () => this.devices.figures(),
       collect: (id: string | null) => this.allocs.collect(id),
       timers,
     };
@@ -201,7 +216,8 @@ class RunningClient implements Client {
 
   private async begin(): Promise<void> {
     const { signal } = this.ending;
-    await this.fingerprinter.first(signal);
+    await Promise.all([this.fingerprinter.first(signal), this.devices.first(signal)]);
+    this.fingerprinter.rebuild();
     if (signal.aborted) return;
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
     await this.allocs.restore();
@@ -209,6 +225,7 @@ class RunningClient implements Client {
     this.loops = [
       this.registration.run(signal),
       this.fingerprinter.watch(signal),
+      this.devices.watch(signal),
       this.allocs.watchGarbage(signal),
       this.disconnectStop.run(signal),
     ];

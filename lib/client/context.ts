@@ -6,6 +6,7 @@ import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { AllocHook } from './alloc-hooks/hook.js';
 import type { ClientConfig } from './config.js';
+import type { Devices } from './devices.js';
 import type { TaskHook } from './hooks/hook.js';
 import type { Timers } from './timers.js';
 
@@ -17,6 +18,7 @@ export interface ClientContext {
   /** The only way to the servers. */
   rpc: RpcCaller;
   drivers: Readonly<Record<string, Driver>>;
+  devices: Pick<Devices, 'reserve'>;
   allocHooks: readonly AllocHook[];
   hooks: readonly TaskHook[];
   db: ClientDb;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Driver, DriverFingerprint } from '../plugin/sdk/driver.js';
-import type { DriverInfo, Node } from '../structs/node.js';
+import type { DriverInfo, Node, NodeDeviceResource } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { ClientConfig } from './config.js';
@@ -20,6 +20,7 @@ export interface FingerprinterOptions {
   version: string;
   fingerprints: readonly Fingerprint[];
   drivers: Readonly<Record<string, Driver>>;
+  devices: () => NodeDeviceResource[] | null;
   timers: Timers;
   log: Log;
   /** Hears that the node is not what it was. */
@@ -59,7 +60,7 @@ export class Fingerprinter {
     this.started = true;
   }
 
-  /** Builds the node anew: its config has been reloaded. */
+  /** Builds the node anew: its config has been reloaded, or its devices have changed. */
   rebuild(): void {
     const next = this.build();
     if (isDeepStrictEqual(next, this.current)) return;
@@ -106,10 +107,10 @@ export class Fingerprinter {
   }
 
   private build(): Node {
-    const { identity, config, httpAddr, fingerprints } = this.options;
+    const { identity, config, httpAddr, fingerprints, devices } = this.options;
     // In the order of the list, so that what comes later wins whichever was found first.
     const facts = fingerprints.flatMap(({ name }) => this.facts.get(name) ?? []);
     const drivers = Object.fromEntries([...this.found].map(([name, { info }]) => [name, info]));
-    return buildNode({ identity, config: config(), httpAddr, facts, drivers });
+    return buildNode({ identity, config: config(), httpAddr, facts, drivers, devices: devices() });
   }
 }

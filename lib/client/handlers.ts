@@ -1,10 +1,12 @@
 import type { Duplex } from 'node:stream';
+import type { DeviceGroupStats } from '../structs/device-stats.js';
 import { MeshError } from '../structs/errors.js';
 import type { AllocResourceUsage, HostStats, ResourceUsage, TaskResourceUsage } from '../structs/rpc.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
-import { type Millis, toNanos } from '../util/clock.js';
+import { toNanos } from '../util/clock.js';
 import { allocPaths } from './alloc-dir.js';
 import type { AllocRunner } from './alloc-runner.js';
+import { statsOfTask } from './device-stats.js';
 import { listFiles, statFile } from './fs/list.js';
 import { streamLogs } from './fs/logs.js';
 import { serveFrames } from './fs/output.js';
@@ -17,6 +19,7 @@ export interface HandlerOptions {
   allocDir: string;
   runner: (allocId: string) => AllocRunner | undefined;
   hostStats: () => Promise<HostStats>;
+  deviceFigures: () => Promise<DeviceGroupStats[]>;
   /** Removes an ended allocation, or all of them. */
   collect: (allocId: string | null) => Promise<void>;
   timers: Timers;
@@ -28,7 +31,7 @@ export function createHandlers(options: HandlerOptions): RpcHandlers {
   return {
     'ClientStats.Stats': () => options.hostStats(),
     'Allocations.Stats': async ({ AllocID, Task }) =>
-      await allocStats(find(AllocID), Task === undefined || Task === '' ? null : Task, options.timers.now()),
+      await allocStats(find(AllocID), Task === undefined || Task === '' ? null : Task, options),
     'Allocations.Checks': async ({ AllocID }) => ({ Checks: find(AllocID).checks }),
     'Allocations.Restart': async ({ AllocID, TaskName, AllTasks }) => {
       const runner = find(AllocID);
@@ -126,15 +129,25 @@ function join(caller: Duplex, command: Duplex): void {
   caller.pipe(command);
 }
 
-async function allocStats(runner: AllocRunner, name: string | null, nowMs: Millis): Promise<AllocResourceUsage> {
+async function allocStats(
+  runner: AllocRunner,
+  name: string | null,
+  { timers, deviceFigures }: HandlerOptions,
+): Promise<AllocResourceUsage> {
   const tasks = name === null ? runner.taskRunners.filter((task) => task.isRunning) : [findTask(runner, name)];
   const usages = await Promise.all(
-    tasks.map(async (task): Promise<[string, TaskResourceUsage]> => [task.name, await task.stats()]),
+    tasks.map(async (task): Promise<[string, TaskResourceUsage]> => {
+      const usage = await task.stats();
+      const devices = runner.alloc.AllocatedResources.Tasks[task.name]?.Devices ?? [];
+      if (devices.length === 0) return [task.name, usage];
+      const DeviceStats = statsOfTask(await deviceFigures(), devices);
+      return [task.name, { ...usage, ResourceUsage: { ...usage.ResourceUsage, DeviceStats } }];
+    }),
   );
   return {
     ResourceUsage: sumUsage(usages.map(([, usage]) => usage.ResourceUsage)),
     Tasks: Object.fromEntries(usages),
-    Timestamp: toNanos(nowMs),
+    Timestamp: toNanos(timers.now()),
   };
 }
 
@@ -163,6 +176,6 @@ function sumUsage(usages: readonly ResourceUsage[]): ResourceUsage {
       Percent: cpu('Percent'),
       Measured: usages[0]?.CpuStats.Measured ?? [],
     },
-    DeviceStats: [],
+    DeviceStats: usages.flatMap(({ DeviceStats }) => DeviceStats),
   };
 }

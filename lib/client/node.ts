@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Node } from '../structs/node.js';
+import type { Node, NodeDeviceResource } from '../structs/node.js';
 import type { ClientConfig } from './config.js';
 import type { Facts } from './fingerprint/fact.js';
 import type { NodeIdentity } from './identity.js';
@@ -11,6 +11,7 @@ export function buildNode(input: {
   httpAddr: string;
   facts: readonly Facts[];
   drivers: Node['Drivers'];
+  devices: NodeDeviceResource[] | null;
 }): Node {
   const { identity, config, facts, drivers } = input;
   const merged = mergeFacts(facts);
@@ -40,7 +41,7 @@ export function buildNode(input: {
       Disk: { DiskMB: merged.diskMb ?? 0 },
       Networks: merged.networks ?? null,
       NodeNetworks: merged.nodeNetworks ?? null,
-      Devices: null,
+      Devices: input.devices,
       MinDynamicPort: config.minDynamicPort,
       MaxDynamicPort: config.maxDynamicPort,
     },
@@ -95,6 +96,13 @@ function computedClass(node: Node): string {
     Object.values(node.HostVolumes ?? {})
       .map(({ Name, ReadOnly }) => [Name, ReadOnly])
       .sort(),
+    // How many there are, and how they do, is asked of each node.
+    (node.NodeResources.Devices ?? []).map(({ Vendor, Type, Name, Attributes }) => [
+      Vendor,
+      Type,
+      Name,
+      Object.entries(Attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
+    ]),
   ];
   return `v1:${createHash('sha256').update(JSON.stringify(visible)).digest('hex').slice(0, 16)}`;
 }

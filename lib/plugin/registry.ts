@@ -16,7 +16,10 @@ const BUNDLED: Record<string, Bundled<DriverPlugin>> = {
   raw_exec: { load: async () => (await import('../../plugins/driver-raw-exec/index.js')).default, unlessSaid: 'off' },
 };
 
-const BUNDLED_DEVICES: Record<string, Bundled<DevicePlugin>> = {};
+// A provider looks cheaply whether its hardware is there, and loads what reads it only then.
+const BUNDLED_DEVICES: Record<string, Bundled<DevicePlugin>> = {
+  nvidia: { load: async () => (await import('../../plugins/device-nvidia/index.js')).default, unlessSaid: 'on' },
+};
 
 /** The names of all drivers that come with the program, sorted. */
 export const DRIVER_NAMES: readonly string[] = Object.keys(BUNDLED).sort();

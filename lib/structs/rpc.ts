@@ -1,5 +1,6 @@
 import type { Allocation, AllocMetric, DesiredTransition } from './allocation.js';
 import type { Deployment } from './deployment.js';
+import type { DeviceGroupStats } from './device-stats.js';
 import type { Evaluation, PlanAnnotations } from './evaluation.js';
 import type { Job, JobSubmission } from './job.js';
 import type { JobDiff } from './job-diff.js';
@@ -186,7 +187,7 @@ export interface HostStats {
     UsedPercent: number;
     InodesUsedPercent: number;
   } | null;
-  DeviceStats: unknown[];
+  DeviceStats: DeviceGroupStats[];
   Uptime: number;
   CPUTicksConsumed: number;
   /** Nanoseconds. */
@@ -213,7 +214,7 @@ export interface ResourceUsage {
     Percent: number;
     Measured: string[];
   };
-  DeviceStats: unknown[];
+  DeviceStats: DeviceGroupStats[];
 }
 
 export interface TaskResourceUsage {

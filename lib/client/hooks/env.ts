@@ -1,10 +1,11 @@
 import { buildTaskEnv } from '../task-env.js';
 import { taskHook } from './hook.js';
 
-/** The environment. A task with a root of its own sees its directories at fixed paths and nothing of the host. */
+/** The environment, under what the hooks before put into it. A task with a root of its own sees its directories at fixed paths and nothing of the host. */
 export const envHook = taskHook('env', {
   async prestart({ alloc, job, group, task, node, driver, config, paths, draft }) {
     const ownRoot = driver.capabilities.fsIsolation !== 'none';
+    const over = draft.values.env;
     draft.values = buildTaskEnv({
       alloc,
       job,
@@ -17,6 +18,8 @@ export const envHook = taskHook('env', {
         : { allocDir: paths.sharedDir, taskDir: paths.localDir, secretsDir: paths.secretsDir },
       hostEnv: driver.capabilities.fsIsolation === 'image' ? {} : inheritedEnv(config.envDenylist),
     });
+    // What was reserved for the task is not the job's to change (NVIDIA_VISIBLE_DEVICES=all).
+    Object.assign(draft.values.env, over);
   },
 });
 

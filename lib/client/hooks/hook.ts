@@ -57,6 +57,7 @@ export interface StartDraft {
   mounts: TaskMount[];
   deviceNodes: TaskDevice[];
   cdiDevices: string[];
+  /** What hooks put into `env` before the `env` hook stands over the job's own variables. */
   values: Interpolation & { env: Record<string, string> };
 }
 

@@ -1,3 +1,4 @@
+import { devicesHook } from './devices.js';
 import { dirHook } from './dir.js';
 import { dispatchHook } from './dispatch.js';
 import { envHook } from './env.js';
@@ -5,4 +6,4 @@ import type { TaskHook } from './hook.js';
 import { volumesHook } from './volumes.js';
 
 /** The hooks of every task, in the order in which they prepare it. */
-export const TASK_HOOKS: readonly TaskHook[] = [dirHook, dispatchHook, volumesHook, envHook];
+export const TASK_HOOKS: readonly TaskHook[] = [dirHook, dispatchHook, volumesHook, devicesHook, envHook];

@@ -1,4 +1,5 @@
 import type { NodeDeviceResource } from '../../structs/node.js';
+import type { Millis } from '../../util/clock.js';
 import type { ConfigProblem, DriverOptions, TaskDevice, TaskMount } from './driver.js';
 
 /** What a task needs to use the devices that were reserved for it. */
@@ -10,9 +11,9 @@ export interface DeviceReservation {
   cdiDevices: string[];
 }
 
-/** One figure of a device, as Nomad's `node status -stats` shows it: exactly one of the values is set. */
+/** One figure of a device, as Nomad's `node status -stats` shows it; `of` is what it is a part of ("2 / 16384 MiB"). */
 export interface DeviceStat {
-  value: { int: number } | { float: number } | { text: string } | { bool: boolean };
+  value: { int: number; of?: number } | { float: number; of?: number } | { text: string } | { bool: boolean };
   /** "MiB", "W", "C", … */
   unit: string;
   description: string;
@@ -30,6 +31,8 @@ export interface DeviceInstanceStats {
 /** The devices of one kind on this machine, running. */
 export interface DeviceProvider {
   readonly name: string;
+  /** Ask it again after so long; what can be plugged in and out is cheap to ask and asked often. */
+  readonly periodMs: Millis;
   /**
    * What there is now, by vendor, type and model. [] when there is none. Throws with a reason when it cannot be told
    * (a hanging tool): the last answer then holds, its instances unhealthy.

@@ -20,7 +20,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'Identity', name: 'identity', when: isExposed },
   { at: 'task', key: 'Identities', name: 'identity' },
   { at: 'task', key: 'Actions', name: 'action' },
-  { at: 'resources', key: 'Devices', name: 'device' },
   { at: 'resources', key: 'NUMA', name: 'numa' },
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
   { at: 'network', key: 'Mode', name: 'mode', when: (v) => v !== '' && v !== 'host' },

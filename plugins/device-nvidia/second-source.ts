@@ -1,0 +1,15 @@
+/** MiB of memory of the display controllers by PCI address ("0000:01:00.0"), as far as systeminformation finds out. */
+export async function memoryOfCards(): Promise<Map<string, number>> {
+  const { default: machine } = await import('systeminformation');
+  const found = await machine.graphics().then(
+    ({ controllers }) => controllers,
+    () => [],
+  );
+  return new Map(
+    found.flatMap(({ busAddress, vram }): [string, number][] => {
+      const address = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$/i.exec(busAddress ?? '');
+      if (!address || typeof vram !== 'number' || vram <= 0) return [];
+      return [[`${(address[1] ?? '0000').slice(-4)}:${address[2]}`.toLowerCase(), vram]];
+    }),
+  );
+}

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Client } from '../client/client.js';
 import type { HttpServer } from '../http/server.js';
 import { createHttpServer } from '../http/server.js';
-import { createDevices, createDrivers, DRIVER_NAMES, type DeviceSet, type DriverSet } from '../plugin/registry.js';
+import { createDevices, createDrivers, type DeviceSet, DRIVER_NAMES, type DriverSet } from '../plugin/registry.js';
 import type { DeviceProvider } from '../plugin/sdk/device.js';
 import type { Driver, DriverOptions } from '../plugin/sdk/driver.js';
 import type { RunningConsensus } from '../server/consensus.js';

@@ -21,6 +21,8 @@ const FIELDS = {
   fingerprint_period: durationMs(60_000),
   /** Where nvidia-smi lies; '' = on the PATH or where systems put it. */
   nvidia_smi: text(),
+  /** nvidia-smi is ended after so long. Without persistence mode a driver needs seconds to wake all cards of a machine. */
+  query_timeout: durationMs(15_000),
   /** Below which folder /sys, /proc and /dev of the machine are seen: a container may have them under /host. */
   root: text('/'),
 };
@@ -53,7 +55,7 @@ class NvidiaProvider implements DeviceProvider {
     this.periodMs = decoded.config.fingerprint_period;
     this.#log = options.log;
     this.#host = new HostFiles(decoded.config.root);
-    this.#smi = new NvidiaSmi(decoded.config.nvidia_smi);
+    this.#smi = new NvidiaSmi(decoded.config.nvidia_smi, decoded.config.query_timeout);
   }
 
   async fingerprint(): Promise<NodeDeviceResource[]> {

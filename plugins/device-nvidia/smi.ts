@@ -4,8 +4,6 @@ import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import type { Millis } from '../../lib/util/clock.js';
 
-/** Without persistence mode a driver needs seconds to wake all cards of a machine. */
-const TIMEOUT_MS: Millis = 15_000;
 const OUTPUT_MAX = 8 * 1024 * 1024;
 
 /** Where it lies on systems that do not have it on the PATH of a service: NixOS, WSL. */
@@ -22,7 +20,7 @@ export class NvidiaSmi {
   #queue: Promise<unknown> = Promise.resolve();
 
   /** `path` '': it is looked for. */
-  constructor(path: string, timeoutMs = TIMEOUT_MS) {
+  constructor(path: string, timeoutMs: Millis) {
     this.#path = path;
     this.#timeoutMs = timeoutMs;
   }

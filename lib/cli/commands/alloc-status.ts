@@ -3,6 +3,7 @@ import type { Task } from '../../structs/job.js';
 import type { AllocResourceUsage } from '../../structs/rpc.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
+import { taskDevices } from '../devices.js';
 import {
   formatAgo,
   formatBytes,
@@ -146,6 +147,11 @@ function taskText(context: Context, alloc: Allocation, task: Task, usage: AllocR
         ],
       ]),
     );
+  }
+  const devices = alloc.AllocatedResources?.Tasks[task.Name]?.Devices ?? [];
+  if (devices.length > 0) {
+    const figures = detail?.ResourceUsage.DeviceStats ?? [];
+    parts.push('', 'Device Stats:', taskDevices(devices, figures, context.flags.bool('stats')));
   }
   if (state) parts.push('', eventText(context, state));
   return parts.join('\n');

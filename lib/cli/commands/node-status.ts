@@ -3,6 +3,7 @@ import type { Node } from '../../structs/node.js';
 import type { AllocListStub, HostStats, NodeListStub } from '../../structs/rpc.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
+import { deviceAttributes, deviceDetails, deviceSummary } from '../devices.js';
 import { formatBytes, formatMegabytes, formatPairs, formatTable, formatTimeText, paint, shortId } from '../format.js';
 import { ownNode } from '../pick-node.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
@@ -17,7 +18,7 @@ export const command: Command = {
     allocs: { type: 'bool', help: 'In the list: how many allocations run on each.' },
     self: { type: 'bool', help: 'The node of the agent that is asked.' },
     short: { type: 'bool', help: 'Only the node itself and its allocations.' },
-    stats: { type: 'bool', help: 'What each processor does.' },
+    stats: { type: 'bool', help: 'What each processor and device does.' },
     verbose: { type: 'bool', help: 'Whole ids, drivers in detail, all attributes.' },
   },
   async run(context) {
@@ -89,7 +90,12 @@ async function show(context: Context, api: ApiClient, node: Node): Promise<numbe
     output.out(`\n${title('Node Events')}\n${eventTable(node)}`);
     output.out(`\n${title('Allocated Resources')}\n${allocatedTable(node, allocs)}`);
     if (stats) output.out(`\n${title('Host Resource Utilization')}\n${hostTable(node, stats)}`);
+    const devices = stats?.DeviceStats ?? [];
+    if (devices.length > 0) output.out(`\n${title('Device Resource Utilization')}\n${deviceSummary(devices)}`);
     if (stats && flags.bool('stats')) output.out(`\n${title('CPU Stats')}\n${cpuTable(stats)}`);
+    if (devices.length > 0 && flags.bool('stats')) output.out(`\n${title('Device Stats')}\n${deviceDetails(devices)}`);
+    const kinds = node.NodeResources.Devices ?? [];
+    if (verbose && kinds.length > 0) output.out(`\n${title('Device Group Attributes')}\n${deviceAttributes(kinds)}`);
   }
   const stubs = allocs.map((alloc) => ({
     ...alloc,

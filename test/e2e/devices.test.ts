@@ -1,0 +1,156 @@
+// A machine whose nvidia-smi is a script: what a person sees of its cards, and what a task gets.
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { Node } from '../../lib/structs/node.js';
+import type { HostStats } from '../../lib/structs/rpc.js';
+import { allocsOf, eventually, jobJson, ROOT, TestAgent } from '../support/mesh-agent.js';
+
+const DATA = join(ROOT, 'test/plugins/data/nvidia');
+const [FIRST, SECOND] = ['GPU-30900000-0013-4001-8001-0000000000e1', 'GPU-30900000-0013-4001-8001-0000000000e2'];
+
+/** A folder with an nvidia-smi that runs these shell lines; they can be replaced while the agent runs. */
+function fakeSmi(t: Test): { dir: string; becomes: (lines: string) => void } {
+  const dir = mkdtempSync(join(tmpdir(), 'meshnomad-smi-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 'nvidia-smi');
+  const becomes = (lines: string): void => {
+    writeFileSync(path, `#!/bin/sh\necho "$@" >> ${dir}/calls\n${lines}\n`);
+    chmodSync(path, 0o755);
+  };
+  return { dir, becomes };
+}
+
+async function agentWith(t: Test, dir: string, plugin = ''): Promise<TestAgent> {
+  const agent = await TestAgent.start({
+    env: { PATH: `${dir}:${process.env['PATH']}` },
+    config: `plugin "nvidia" {\n  config {\n    fingerprint_period = "200ms"\n    query_timeout = "300ms"\n    ${plugin}\n  }\n}\n`,
+  });
+  t.teardown(() => agent.dispose());
+  return agent;
+}
+
+/** Children of the agent itself, zombies included; tasks are those of their supervisors. */
+function isChild(pid: string, parent: number): boolean {
+  return statOf(pid).at(-1) === String(parent);
+}
+
+function nameOf(pid: string): string {
+  return statOf(pid)[0] ?? '';
+}
+
+/** Name and parent of a process, from /proc/PID/stat. */
+function statOf(pid: string): string[] {
+  try {
+    return /\((.*)\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.slice(1) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+async function nodeOf(agent: TestAgent): Promise<Node> {
+  const [stub] = await agent.get<{ ID: string }[]>('/v1/nodes');
+  return await agent.get<Node>(`/v1/node/${stub?.ID}`);
+}
+
+const ask = (device: object, more: object = {}): object => ({
+  Resources: { CPU: 20, MemoryMB: 10, Devices: [device] },
+  ...more,
+});
+const printsEnv = {
+  command: '/bin/sh',
+  args: ['-c', 'echo "$NVIDIA_VISIBLE_DEVICES|$CUDA_VISIBLE_DEVICES"; sleep 3600'],
+};
+
+t.test(
+  'a task gets the card it asks for, sees it, and another one waits and says why',
+  { timeout: 90_000 },
+  async (t) => {
+    const smi = fakeSmi(t);
+    smi.becomes(`cat ${DATA}/v13-two.xml`);
+    const agent = await agentWith(t, smi.dir);
+    const devices = await eventually(
+      'the devices',
+      async () => (await nodeOf(agent)).NodeResources.Devices ?? undefined,
+    );
+    t.same(
+      devices.map(({ Vendor, Type, Name, Instances }) => [Vendor, Type, Name, Instances.map(({ ID }) => ID)]),
+      [['nvidia', 'gpu', 'NVIDIA GeForce RTX 3090', [FIRST, SECOND]]],
+    );
+
+    const big = { LTarget: '${device.attr.memory}', Operand: '>=', RTarget: '20 GiB' };
+    await agent.register(
+      jobJson('one', {
+        config: printsEnv,
+        task: ask({ Name: 'nvidia/gpu', Count: 1, Constraints: [big] }, { Env: { NVIDIA_VISIBLE_DEVICES: 'all' } }),
+      }),
+    );
+    const [alloc] = await allocsOf(agent, 'one', 'running', 1);
+    const id = alloc?.ID ?? '';
+    const out = await eventually('output', async () => (await agent.cli(['alloc', 'logs', id])).out || undefined);
+    t.equal(out, `${FIRST}|${FIRST}\n`, 'its own card, whatever the job says');
+    const status = await agent.cli(['alloc', 'status', '-stats', id]);
+    t.match(status.out, /nvidia\/gpu\/NVIDIA GeForce RTX 3090\[GPU-30900000-0013-4001-8001-0000000000e1\]/);
+
+    await agent.register(jobJson('two', { task: ask({ Name: 'nvidia/gpu', Count: 2 }) }));
+    await agent.register(jobJson('tpu', { task: ask({ Name: 'google/tpu', Count: 1 }) }));
+    const waits = (job: string): Promise<string> =>
+      eventually(`${job} waits`, async () => {
+        const { out } = await agent.cli(['job', 'status', job]);
+        return /Placement Failure/.test(out) ? out : undefined;
+      });
+    t.match(await waits('two'), /Dimension "devices: no devices match request" exhausted on 1 nodes/);
+    t.match(await waits('tpu'), /Constraint "missing devices"/);
+
+    const stats = await agent.get<HostStats>('/v1/client/stats');
+    t.match(stats.DeviceStats[0]?.InstanceStats[SECOND as string], {
+      Summary: { IntNumeratorVal: 512, IntDenominatorVal: 24576, Unit: 'MiB' },
+      Stats: { Attributes: { Temperature: { IntNumeratorVal: 47, Unit: 'C' } } },
+    });
+    const shown = await agent.cli(['node', 'status', '-self', '-stats', '-verbose']);
+    t.match(
+      shown.out,
+      /Device Resource Utilization\nnvidia\/gpu\/NVIDIA GeForce RTX 3090\[GPU-\S+e1\] {2}9184 \/ 24576 MiB/,
+    );
+    t.match(shown.out, /Device Stats\nDevice +=/);
+    t.match(shown.out, /GPU utilization +=\s65 %/);
+    t.match(shown.out, /Device Group Attributes\nDevice Group +=\snvidia\/gpu\/NVIDIA GeForce RTX 3090\n/);
+    t.match(shown.out, /memory +=\s24576 MiB/);
+
+    // The card falls off the bus: nothing new gets it, what runs goes on.
+    smi.becomes(`cat ${DATA}/lost.txt; exit 15`);
+    const lost = await eventually('the cards to be unhealthy', async () =>
+      (await nodeOf(agent)).NodeResources.Devices?.find(({ Instances }) => Instances.every(({ Healthy }) => !Healthy)),
+    );
+    t.match(lost.Instances[0]?.HealthDescription, /GPU is lost. Reboot the system/);
+    t.equal((await allocsOf(agent, 'one', 'running', 1)).length, 1);
+  },
+);
+
+t.test('an nvidia-smi that is missing or hangs costs nothing and is told', { timeout: 90_000 }, async (t) => {
+  const smi = fakeSmi(t);
+  const agent = await agentWith(t, smi.dir);
+  await agent.register(jobJson('plain'));
+  await allocsOf(agent, 'plain', 'running', 1);
+  t.equal((await nodeOf(agent)).NodeResources.Devices, null);
+  t.notMatch(agent.log, /devices cannot be looked at/);
+
+  smi.becomes(`cat ${DATA}/v10-pascal.xml`);
+  await eventually('the card', async () => (await nodeOf(agent)).NodeResources.Devices ?? undefined);
+  t.pass('installed later, found without a restart');
+
+  smi.becomes(`echo $$ > ${smi.dir}/pid; exec sleep 1000`);
+  const hung = await eventually('the card to be unhealthy', async () =>
+    (await nodeOf(agent)).NodeResources.Devices?.find(({ Instances }) => Instances[0]?.Healthy === false),
+  );
+  t.match(hung.Instances[0]?.HealthDescription, /nvidia-smi -q -x does not answer for 0\.3 s/);
+  t.match(agent.log, /devices cannot be looked at/);
+  const begun = performance.now();
+  await agent.register(jobJson('while', { config: { command: '/bin/sleep', args: ['3599'] } }));
+  await allocsOf(agent, 'while', 'running', 1);
+  t.ok(performance.now() - begun < 10_000, 'tasks start meanwhile');
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const left = pids.filter((pid) => isChild(pid, agent.pid) && /sleep|nvidia/.test(nameOf(pid)));
+  t.ok(left.length <= 1, `at most the one that is being asked: ${left.join()}`);
+});

@@ -8,6 +8,7 @@ need() { # need PROGRAM PACKAGE
   command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need dockerd docker.io
+need runc runc
 need ip iproute2
 need iptables iptables
 need conntrack conntrack

@@ -35,7 +35,7 @@ export async function settingsFromConfig(
       'a client without a server of its own needs one: join a mesh (meshnomad join), set client { servers = ["host:port"] }, or server { enabled = true }',
     );
   }
-  const plugins = Object.fromEntries(Object.entries(config.plugins).map(([name, plugin]) => [name, plugin.config]));
+  const plugins = pluginConfigs(config);
   for (const { path, message } of await pluginConfigProblems(plugins)) problems.push(`plugin ${path}: ${message}`);
   const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
   const tls = tlsOf(config, problems);
@@ -221,6 +221,16 @@ function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
       inodeUsagePercent: client.gc.inodeUsagePercent,
     },
   });
+}
+
+/** Each plugin's block; what the client's block says of the tasks of one driver goes to that driver. */
+function pluginConfigs({ plugins, client }: AgentConfig): Record<string, Record<string, unknown>> {
+  const given = Object.fromEntries(Object.entries(plugins).map(([name, plugin]) => [name, plugin.config]));
+  const ofExec = {
+    ...(Object.keys(client.chrootEnv).length > 0 ? { chroot_env: client.chrootEnv } : {}),
+    ...(client.cgroupParent === null ? {} : { cgroup_parent: client.cgroupParent }),
+  };
+  return Object.keys(ofExec).length > 0 ? { ...given, exec: { ...ofExec, ...given['exec'] } } : given;
 }
 
 /** Nomad's older way: client { options { "driver.raw_exec.enable" = "1" } }. */

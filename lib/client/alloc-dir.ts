@@ -43,15 +43,19 @@ export async function ensureAllocDir(root: string, allocId: string): Promise<voi
   await Promise.all([ensureDir(dataDir, 0o777), ensureDir(logDir, 0o777), ensureDir(join(sharedDir, 'tmp'), 0o1777)]);
 }
 
-/** Creates a task's own part; `secrets` and `private` are for the owner alone: the task's user, where that is known. */
+/**
+ * Creates a task's own part; `secrets` and `private` are for the owner alone: the task's user, where that is known.
+ * `isRoot`: it is the root of all that the task sees. Then it is not the task's to write in: who could put a link in the
+ * place of `local` would have the agent write through it.
+ */
 export async function ensureTaskDir(
   root: string,
   allocId: string,
   task: string,
-  owner: { uid: number; gid: number } | null = null,
+  { owner, isRoot }: { owner: { uid: number; gid: number } | null; isRoot: boolean },
 ): Promise<void> {
   const { taskDir, localDir, secretsDir, privateDir, tmpDir } = taskPaths(root, allocId, task);
-  await ensureDir(taskDir, 0o777);
+  await ensureDir(taskDir, isRoot ? 0o755 : 0o777);
   await Promise.all([
     ensureDir(localDir, 0o777),
     ensureDir(secretsDir, 0o700),

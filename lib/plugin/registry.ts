@@ -12,6 +12,7 @@ interface Bundled<P> {
 // The one place where lib/ knows of plugins/: by import() alone, so that a driver nobody uses is never loaded.
 const BUNDLED: Record<string, Bundled<DriverPlugin>> = {
   docker: { load: async () => (await import('../../plugins/driver-docker/index.js')).default, unlessSaid: 'on' },
+  exec: { load: async () => (await import('../../plugins/driver-exec/index.js')).default, unlessSaid: 'on' },
   mock_driver: { load: async () => (await import('../../plugins/driver-mock/index.js')).default, unlessSaid: 'off' },
   raw_exec: { load: async () => (await import('../../plugins/driver-raw-exec/index.js')).default, unlessSaid: 'off' },
 };

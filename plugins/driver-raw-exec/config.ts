@@ -8,7 +8,7 @@ import {
   required,
   text,
 } from '../../lib/plugin/sdk/config-schema.js';
-import type { ConfigProblem } from '../../lib/plugin/sdk/driver.js';
+import { type ConfigProblem, DriverError } from '../../lib/plugin/sdk/driver.js';
 
 const TASK_FIELDS = {
   command: required(text(), 'it names the program to run, such as command = "/bin/sh"'),
@@ -24,13 +24,18 @@ const TASK_FIELDS = {
   denied_envvars: list(text()),
 };
 
+/** Whom no task may run as, in the agent's config of a driver. */
+export const DENIED_USER_FIELDS = {
+  /** Ranges such as "0,10-99" of user ids that no task may run as. */
+  denied_host_uids: text(),
+  denied_host_gids: text(),
+};
+
 export const PLUGIN_FIELDS = {
   enabled: bool(false),
   /** Accepted for Nomad's sake: a task's tree is found by its ancestry, so that no cgroup is made for it. */
   no_cgroups: bool(false),
-  /** Ranges such as "0,10-99" of user ids that no task may run as. */
-  denied_host_uids: text(),
-  denied_host_gids: text(),
+  ...DENIED_USER_FIELDS,
   /** Names of variables that tasks never see; a trailing * stands for any ending. */
   denied_envvars: list(text()),
 };
@@ -41,12 +46,31 @@ export type RawExecOptions = Decoded<typeof PLUGIN_FIELDS>;
 /** What is wrong with the agent's config of the driver. */
 export function pluginProblems(config: Record<string, unknown>): ConfigProblem[] {
   const decoded = decodeFields(PLUGIN_FIELDS, config);
-  if ('problems' in decoded) return decoded.problems;
+  return 'problems' in decoded ? decoded.problems : deniedUserProblems(decoded.config);
+}
+
+type DeniedUsers = Decoded<typeof DENIED_USER_FIELDS>;
+
+/** What is wrong with the ranges of denied users. */
+export function deniedUserProblems(config: DeniedUsers): ConfigProblem[] {
   return (['denied_host_uids', 'denied_host_gids'] as const).flatMap((path) =>
-    parseRanges(decoded.config[path])
+    parseRanges(config[path])
       ? []
-      : [{ path, message: `must be numbers and ranges such as "0,10-99", not "${decoded.config[path]}"` }],
+      : [{ path, message: `must be numbers and ranges such as "0,10-99", not "${config[path]}"` }],
   );
+}
+
+/** Throws a DriverError when the agent denies its tasks this user or one of these groups. */
+export function ensureAllowedUser(denied: DeniedUsers, user: { uid: number; groups: readonly number[] }): void {
+  const isIn = (ranges: string, id: number): boolean =>
+    parseRanges(ranges)?.some(([from, to]) => id >= from && id <= to) === true;
+  if (isIn(denied.denied_host_uids, user.uid)) {
+    throw new DriverError(`running as user ${user.uid} is denied by denied_host_uids`, { recoverable: false });
+  }
+  const gid = user.groups.find((group) => isIn(denied.denied_host_gids, group));
+  if (gid !== undefined) {
+    throw new DriverError(`running as group ${gid} is denied by denied_host_gids`, { recoverable: false });
+  }
 }
 
 /** A task's config, or what is wrong with it. */

@@ -12,6 +12,9 @@ export interface ExecCommand {
   cwd: string;
   env: Record<string, string>;
   user: TaskUser | null;
+  /** What a kill of the program alone does not reach. */
+  onKill?: () => void;
+  onEnd?: () => void;
 }
 
 /** Runs a command in a session; `onStart` hears how to kill it with its children, `onEnd` that this is no longer needed. */
@@ -19,9 +22,17 @@ export function runExec(
   command: Promise<ExecCommand>,
   options: { tty: boolean; onStart: (kill: () => void) => void; onEnd: () => void },
 ): Duplex {
-  const ready = command.then((found) =>
-    options.tty ? withTerminal(found, () => session, options) : withPipes(found, () => session, options),
-  );
+  const ready = command.then((found) => {
+    const hooks: Hooks = {
+      tty: options.tty,
+      onStart: options.onStart,
+      onEnd() {
+        found.onEnd?.();
+        options.onEnd();
+      },
+    };
+    return options.tty ? withTerminal(found, () => session, hooks) : withPipes(found, () => session, hooks);
+  });
   const session: ExecSession = openExecSession(ready);
   return session.stream;
 }
@@ -36,7 +47,10 @@ function withPipes(command: ExecCommand, session: () => ExecSession, hooks: Hook
     stdio: 'pipe',
     ...(command.user ? { uid: command.user.uid, gid: command.user.gid } : {}),
   });
-  const kill = (): void => killGroup(child);
+  const kill = (): void => {
+    command.onKill?.();
+    killGroup(child);
+  };
   hooks.onStart(kill);
   child.stdout.on('data', (Data: Buffer) => session().say({ Type: 'stdout', Data }));
   child.stderr.on('data', (Data: Buffer) => session().say({ Type: 'stderr', Data }));
@@ -76,7 +90,11 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
     encoding: null,
     ...(command.user ? { uid: command.user.uid, gid: command.user.gid } : {}),
   });
-  hooks.onStart(() => terminal.kill('SIGKILL'));
+  const kill = (): void => {
+    command.onKill?.();
+    terminal.kill('SIGKILL');
+  };
+  hooks.onStart(kill);
   terminal.onData((data: string | Uint8Array) => {
     session().say({ Type: 'stdout', Data: typeof data === 'string' ? Buffer.from(data) : data });
   });
@@ -91,7 +109,7 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
       if (input.Type === 'stdin-close') terminal.write(END_OF_TRANSMISSION);
       if (input.Type === 'resize') terminal.resize(Math.max(1, input.Width), Math.max(1, input.Height));
     },
-    onAbandoned: () => terminal.kill('SIGKILL'),
+    onAbandoned: kill,
   };
 }
 

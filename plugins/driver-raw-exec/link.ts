@@ -18,6 +18,13 @@ export interface SupervisorSpec {
   cgroupFiles: string[];
   /** Null: as any other process. */
   oomScoreAdj: number | null;
+  /** Path of the network namespace to run in; null = the machine's. */
+  netns: string | null;
+  /**
+   * Not null: `program` is a container runtime that creates a container when it is run with `argv`, and lets it go with
+   * these arguments; the file then has the number of the container's first process, which is the task.
+   */
+  container: { startArgv: string[]; pidFile: string } | null;
 }
 
 /** The supervisor could not start the task: which step failed, and with which errno ("ENOENT"). */
@@ -182,6 +189,11 @@ export function encodeSpec(spec: SupervisorSpec): Buffer {
     const { stdoutPrefix, stderrPrefix, maxFiles, maxFileSizeBytes } = spec.logs;
     records.push(`o${stdoutPrefix}`, `r${stderrPrefix}`, `n${maxFiles}`, `m${maxFileSizeBytes}`);
   }
+  if (spec.container) {
+    records.push(`i${spec.container.pidFile}`);
+    for (const arg of spec.container.startArgv) records.push(`x${arg}`);
+  }
+  if (spec.netns !== null) records.push(`N${spec.netns}`);
   for (const file of spec.cgroupFiles) records.push(`j${file}`);
   if (spec.oomScoreAdj !== null) records.push(`s${spec.oomScoreAdj}`);
   const broken = records.find((record) => record.includes('\0'));

@@ -66,6 +66,7 @@ export function startFailure(stage: string, code: string, program: string, cwd: 
   if (stage === 'cwd') return refused(`the working directory ${cwd} cannot be entered: ${code}`);
   if (stage === 'user')
     return refused(`the task's user cannot be assumed: ${code}; the agent must run as root for that`);
+  if (stage === 'netns') return refused(`the network namespace of the group cannot be joined: ${code}`);
   if (stage === 'cgroup')
     return refused(`the cgroup of cgroup_v1_override or cgroup_v2_override cannot be joined: ${code}`);
   if (stage === 'oom_score_adj') return refused(`oom_score_adj cannot be set: ${code}; lowering it needs root`);

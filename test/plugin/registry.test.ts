@@ -3,13 +3,18 @@ import { createDrivers, DRIVER_NAMES, pluginConfigProblems } from '../../lib/plu
 
 const WORLD = { stateDir: '/tmp/meshnomad-registry', log: () => () => {} };
 
-t.test('docker is offered by itself, the others when they are enabled', async (t) => {
-  t.same(DRIVER_NAMES, ['docker', 'mock_driver', 'raw_exec']);
-  t.same(createDrivers({ ...WORLD, pluginConfig: {} }).names, ['docker']);
-  t.same(createDrivers({ ...WORLD, pluginConfig: {}, enable: ['raw_exec'] }).names, ['docker', 'raw_exec']);
+t.test('docker and exec are offered by themselves, the others when they are enabled', async (t) => {
+  t.same(DRIVER_NAMES, ['docker', 'exec', 'mock_driver', 'raw_exec']);
+  t.same(createDrivers({ ...WORLD, pluginConfig: {} }).names, ['docker', 'exec']);
+  t.same(createDrivers({ ...WORLD, pluginConfig: {}, enable: ['raw_exec'] }).names, ['docker', 'exec', 'raw_exec']);
   const set = createDrivers({
     ...WORLD,
-    pluginConfig: { docker: { enabled: false }, mock_driver: { enabled: 'true' }, raw_exec: { enabled: false } },
+    pluginConfig: {
+      docker: { enabled: false },
+      exec: { enabled: 'false' },
+      mock_driver: { enabled: 'true' },
+      raw_exec: { enabled: false },
+    },
     enable: ['raw_exec'],
   });
   t.same(set.names, ['mock_driver'], 'what the config says goes before what the agent enables');

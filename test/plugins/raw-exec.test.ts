@@ -68,7 +68,10 @@ t.test('denied variables are left out, by name or by their beginning', async (t)
 
 t.test('a NUL character is refused by the name of its variable', async (t) => {
   const spec = { program: '/x', argv: ['/x'], env: { BAD: 'a\0b' }, cwd: '/', user: null, logs: null };
-  t.throws(() => encodeSpec({ ...spec, cgroupFiles: [], oomScoreAdj: null }), /variable BAD: a NUL/);
+  t.throws(
+    () => encodeSpec({ ...spec, cgroupFiles: [], oomScoreAdj: null, netns: null, container: null }),
+    /variable BAD: a NUL/,
+  );
 });
 
 withDriver('disabled it says so, and nothing else', async (t) => {
@@ -257,7 +260,7 @@ t.test('a supervisor that lost its mode is copied, one that is missing is compil
 });
 
 t.test('the prebuilt supervisors were made from the sources that lie here', async (t) => {
-  const sources = ['supervisor.h', 'main.c', 'spec.c', 'log.c', 'tree.c', 'build.sh'];
+  const sources = ['supervisor.h', 'main.c', 'spec.c', 'log.c', 'tree.c', 'container.c', 'build.sh'];
   const hash = createHash('sha256');
   for (const name of sources) hash.update(readFileSync(join(HOME, 'supervisor', name)));
   const build = readFileSync(join(HOME, 'prebuilt/BUILD'), 'utf8');

@@ -18,7 +18,7 @@ const PATHS = [
   'server.job_default_priority server.job_max_priority server.job_max_count server.job_tracked_versions',
   'server.job_max_source_size server.default_scheduler_config server.retry_max server.retry_interval',
   'client.alloc_mounts_dir client.host_volumes_dir client.host_volume_plugin_dir client.common_plugin_dir',
-  'client.cgroup_parent client.reservable_cores client.chroot_env client.disk_free_mb client.gc_parallel_destroys',
+  'client.reservable_cores client.disk_free_mb client.gc_parallel_destroys',
   'client.node_max_allocs client.no_host_uuid client.gc_volumes_on_node_gc client.default_ineligible',
   'client.bind_wildcard_default_host_network client.nomad_service_discovery client.cpu_disable_dmidecode',
   'client.preferred_address_family client.reserved.cores client.host_network client.users client.artifact',

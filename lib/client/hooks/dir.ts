@@ -6,11 +6,12 @@ import { HookError, taskHook } from './hook.js';
 export const dirHook = taskHook('dir', {
   async prestart({ config, alloc, task, driver }) {
     try {
-      const ownRoot = driver.capabilities.fsIsolation === 'image';
+      const { fsIsolation, defaultUser } = driver.capabilities;
       // An image has users of its own: of those only the numbers are known here.
-      const owner = findOwner(task.User, ownRoot ? '' : await readFile('/etc/passwd', 'utf8').catch(() => ''));
+      const passwd = fsIsolation === 'image' ? '' : await readFile('/etc/passwd', 'utf8').catch(() => '');
+      const owner = findOwner(task.User || (defaultUser ?? ''), passwd);
       await ensureAllocDir(config.allocDir, alloc.ID);
-      await ensureTaskDir(config.allocDir, alloc.ID, task.Name, owner);
+      await ensureTaskDir(config.allocDir, alloc.ID, task.Name, { owner, isRoot: fsIsolation === 'chroot' });
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new HookError(`failed to build task directory: ${why}`, { recoverable: true, cause });

@@ -10,6 +10,8 @@ export interface DriverCapabilities {
   exec: boolean;
   /** 'none': the task sees the host's files; 'image': its own root; 'chroot': a tree built in the task directory. */
   fsIsolation: 'none' | 'chroot' | 'image';
+  /** Whom a task runs as when its job names nobody; absent: the agent's user, or the image's. */
+  defaultUser?: string;
 }
 
 export interface DriverFingerprint {

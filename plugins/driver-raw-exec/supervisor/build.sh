@@ -6,7 +6,7 @@
 #   build.sh CC OUTPUT builds one binary with any compiler, as a machine of another architecture does at first use.
 set -eu
 cd "$(dirname "$0")"
-SOURCES='main.c spec.c log.c tree.c'
+SOURCES='main.c spec.c log.c tree.c container.c'
 FLAGS='-std=gnu11 -Os -Wall -Wextra -Werror -static -s -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections
   -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noseparate-code'
 

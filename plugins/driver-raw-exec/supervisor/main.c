@@ -6,7 +6,8 @@
  *
  * The end of a connection is the news, DIR/exit ("CODE SIGNAL UNIX_MS") is the truth. Commands, a line each:
  * "kill" (the whole tree), "signal N" (the task's first process; answered "ok" or "err ERRNO").
- * The agent's death changes nothing here. The first process dies with us (PR_SET_PDEATHSIG). */
+ * The agent's death changes nothing here. The first process dies with us (PR_SET_PDEATHSIG); a container is ended by the
+ * agent that finds us dead. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -198,7 +199,7 @@ int main(int argc, char **argv) {
     if ((out = open_stream(&streams[0], spec.log_out, &spec)) < 0) error = errno;
     else if ((err = open_stream(&streams[1], spec.log_err, &spec)) < 0) error = errno;
   }
-  if (!error) error = tree_start(&spec, out, err, &stage, &task);
+  if (!error) error = (spec.pid_file ? container_start : tree_start)(&spec, out, err, &stage, &task);
   if (error) {
     reply(3, "fail %s %d\n", stage, error);
     return 1;

@@ -32,7 +32,7 @@ static char *area_read(int fd, size_t *length) {
 }
 
 int spec_read(int fd, struct spec *spec) {
-  size_t length = 0, args = 0, envs = 0;
+  size_t length = 0, args = 0, envs = 0, starts = 0;
   char *at, *end, *text = area_read(fd, &length);
   if (!text) return -1;
   memset(spec, 0, sizeof *spec);
@@ -40,18 +40,22 @@ int spec_read(int fd, struct spec *spec) {
   for (at = text; at < end; at += strlen(at) + 1) {
     if (*at == 'a') args++;
     if (*at == 'e') envs++;
+    if (*at == 'x') starts++;
   }
   /* The pointer arrays live behind the text, in the half of the area that reading leaves free. */
   spec->argv = (char **)(text + SPEC_BYTES_MAX / 2);
   spec->envp = spec->argv + args + 1;
-  if ((args + envs + 2) * sizeof(char *) > SPEC_BYTES_MAX / 2) return -1;
-  args = envs = 0;
+  spec->start_argv = spec->envp + envs + 1;
+  if ((args + envs + starts + 3) * sizeof(char *) > SPEC_BYTES_MAX / 2) return -1;
+  args = envs = starts = 0;
   for (at = text; at < end; at += strlen(at) + 1) {
     char *value = at + 1;
     switch (*at) {
       case 'p': spec->program = value; break;
       case 'a': spec->argv[args++] = value; break;
       case 'e': spec->envp[envs++] = value; break;
+      case 'x': spec->start_argv[starts++] = value; break;
+      case 'i': spec->pid_file = value; break;
       case 'd': spec->cwd = value; break;
       case 'u': spec->uid = (uid_t)strtoul(value, NULL, 10); spec->has_user = 1; break;
       case 'g': spec->gid = (gid_t)strtoul(value, NULL, 10); break;
@@ -61,11 +65,12 @@ int spec_read(int fd, struct spec *spec) {
       case 'n': spec->max_files = (unsigned)strtoul(value, NULL, 10); break;
       case 'm': spec->max_bytes = strtoull(value, NULL, 10); break;
       case 'j': if (spec->cgroup_count < 16) spec->cgroups[spec->cgroup_count++] = value; break;
+      case 'N': spec->netns = value; break;
       case 's': spec->oom_score_adj = value; break;
       default: return -1;
     }
   }
-  if (!spec->program || !spec->cwd || args == 0) return -1;
+  if (!spec->program || !spec->cwd || args == 0 || (spec->pid_file && starts == 0)) return -1;
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 #include "supervisor.h"
 
-static int file_put(const char *path, const char *text) {
+int file_put(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return -1;
   ssize_t n = write(fd, text, strlen(text));
@@ -24,20 +25,32 @@ static int file_put(const char *path, const char *text) {
   return n < 0 ? -1 : 0;
 }
 
-/* Runs in the child; returns only the name of the step that failed, with errno. */
-static const char *become_task(const struct spec *spec, int out, int err, pid_t parent) {
+void signals_reset(void) {
   sigset_t none;
-  setsid();
   for (int sig = 1; sig < NSIG; sig++) signal(sig, SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int netns_join(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  return fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
+}
+
+/* Runs in the child; returns only the name of the step that failed, with errno. */
+static const char *become_task(const struct spec *spec, int out, int err, pid_t parent) {
+  setsid();
+  signals_reset();
   if (out >= 0 && (dup2(out, 1) < 0 || dup2(err, 2) < 0)) return "output";
   for (size_t i = 0; i < spec->cgroup_count; i++)
     if (file_put(spec->cgroups[i], "0") < 0) return "cgroup";
   /* The supervisor is spared by the OOM killer; its task only as far as its config says. Lowering needs a privilege. */
   if (file_put("/proc/self/oom_score_adj", spec->oom_score_adj ? spec->oom_score_adj : "0") < 0 && spec->oom_score_adj)
     return "oom_score_adj";
+  if (spec->netns && netns_join(spec->netns) < 0) return "netns";
   if (spec->has_user) {
+    /* A program that opens /dev/stdout by its name needs the right to. */
+    if (out >= 0) (void)!(fchown(1, spec->uid, spec->gid) | fchown(2, spec->uid, spec->gid));
     if (setgroups(spec->group_count, spec->groups) < 0 || setgid(spec->gid) < 0 || setuid(spec->uid) < 0) return "user";
   }
   if (chdir(spec->cwd) < 0) return "cwd";

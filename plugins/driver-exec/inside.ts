@@ -1,0 +1,36 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ExecCommand } from '../driver-raw-exec/exec.js';
+import type { OciProcess } from './bundle.js';
+import type { Container, Runtime } from './runtime.js';
+
+let serial = 0;
+
+/** Prepares a command inside a running container. What it is told lies in a file, since arguments show in `ps`. */
+export async function beginExec(runtime: Runtime, container: Container, wanted: OciProcess): Promise<ExecCommand> {
+  const name = `exec-${process.pid}-${serial++}`;
+  const files = { process: join(container.dir, `${name}.json`), pid: join(container.dir, `${name}.pid`) };
+  await writeFile(files.process, JSON.stringify(wanted), { mode: 0o600 });
+  return {
+    program: runtime.path,
+    args: container.execArgs(files),
+    env: { PATH: process.env['PATH'] ?? '' },
+    cwd: '/',
+    user: null,
+    // Killing the runtime's client leaves the command behind, which leads a session of its own.
+    onKill: () => killSessionOf(files.pid),
+    onEnd: () => {
+      for (const path of Object.values(files)) rmSync(path, { force: true });
+    },
+  };
+}
+
+function killSessionOf(pidFile: string): void {
+  try {
+    const pid = Number(readFileSync(pidFile, 'latin1'));
+    if (pid > 1) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It never started, or ended by itself meanwhile.
+  }
+}

@@ -25,7 +25,7 @@ export interface MeshMemberStub extends Omit<MeshMember, 'Chain'> {
 export interface RosterReply {
   Mesh: MeshInfo;
   Members: { Key: NodeKey; Name: string; Role: MeshRole; Status: MeshMember['Status'] }[];
-  /** Keys that may come in to speak join/1, if only to be told why not; for servers only, empty for others. */
+  /** Keys that may come in to speak join/1, if only to be told why not, or to be carried to a server; empty for people. */
   InviteKeys: { Key: NodeKey; ExpiresAt: number }[];
   Tombstones: Tombstone[];
   /** The certificates of the one who asks, the newest; empty when it has none. */

@@ -31,7 +31,7 @@ export interface JoinDoorOptions {
   chain(): readonly string[];
   /** This server's own handlers, or whoever forwards to the leader: Mesh.Redeem, Mesh.Member. */
   readonly rpc: RpcCaller;
-  /** All members, of which the joiner is told the servers. */
+  /** All members, of which the joiner is told the servers, and who carried it. */
   members(): RosterReply['Members'];
   /** Where servers may be reached, as far as it is known. */
   places(): readonly ServerPlace[];
@@ -65,7 +65,7 @@ export function createJoinDoor(options: JoinDoorOptions): (connection: Connectio
 
 async function serve(options: JoinDoorOptions, connection: Connection, channel: JoinChannel): Promise<void> {
   const { identity, rpc, log } = options;
-  const { handshakeHash, remoteKey: invite } = connection;
+  const { handshakeHash, remoteKey: invite, carried, path } = connection;
   const first = await channel.receive(SAY_MS);
   if (first.Type !== 'join') throw new MeshError('E_BAD_REQUEST', 'this is not join/1');
   const Signature = sign(identity, 'meshnomad/join-server/1', handshakeHash, invite).toString('base64url');
@@ -84,7 +84,10 @@ async function serve(options: JoinDoorOptions, connection: Connection, channel: 
     Type: 'joined',
     Member: member,
     Mesh: forMember(redeemed.Mesh, member),
-    Members: options.members().filter(({ Role, Status }) => Role === 'server' && Status === 'admitted'),
+    Members: options.members().filter(({ Key, Role, Status }) => {
+      // Who carried the joiner here is its way to the servers from now on, too.
+      return Status === 'admitted' && (Role === 'server' || (carried && Key === path().Relay));
+    }),
     Places: options.places(),
   });
   log.info('a machine joined', { name: member.Name, role: member.Role, key: member.Key, invite: member.InviteID });

@@ -8,6 +8,8 @@ import { isKey } from './signature.js';
 //
 //   joiner                                server
 //     | -- join ---------------------------> |
+//     | <------------------------- [carried]   by a member that is no server: from here on its bytes go to one, and the
+//     |                                        joiner begins again, with a handshake of its own inside
 //     | <--------------------------- server  |   its certificates, a signature over the handshake
 //     | -- request ------------------------> |   its own key, proven over the handshake; name, facts
 //     | <-------------- pending, wait, wait  |   only when somebody has to approve
@@ -47,6 +49,7 @@ export interface JoinedAnswer {
 
 export type JoinMessage =
   | { readonly Type: 'join'; readonly Version: number }
+  | { readonly Type: 'carried' }
   | { readonly Type: 'server'; readonly Version: number; readonly Chain: readonly string[]; readonly Signature: string }
   | JoinRequest
   | { readonly Type: 'pending'; readonly Name: string; readonly Words: string }
@@ -127,6 +130,16 @@ export class JoinChannel {
       if (left <= 0) throw new MeshError('E_TIMEOUT', `nothing was said for ${Math.round(timeoutMs / 1000)} s`);
       await this.#changed(left, signal);
     }
+  }
+
+  /** Gives the stream back: its bytes are no messages from here on. */
+  release(): Duplex {
+    this.#stream.off('data', this.#take);
+    this.#stream.off('end', this.#end);
+    this.#stream.off('close', this.#end);
+    this.#stream.pause();
+    if (this.#size > 0) this.#stream.unshift(Buffer.concat(this.#chunks));
+    return this.#stream;
   }
 
   /** Says no more; what was said still goes out. */

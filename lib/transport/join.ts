@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { MeshError } from '../structs/errors.js';
 import { type LinkPath, MESH_ROLES, type MeshMember, type NodeKey } from '../structs/mesh.js';
 import type { Millis } from '../util/clock.js';
@@ -23,6 +24,8 @@ const TIMEOUT_MS = 60_000;
 const DIAL_MS = 10_000;
 /** So long a server may take for each message; it says something every 15 s while somebody has to approve. */
 const ANSWER_MS = 45_000;
+/** A server behind a member that passes our bytes on has so long for its handshake. */
+const CARRIED_MS = 10_000;
 const RETRY_MS = 1_000;
 const DIALS_MAX = 4;
 /** Where a topic leads to may be anybody: so many keys are tried. */
@@ -214,6 +217,7 @@ async function ask(
   const channel = new JoinChannel(connection.stream, ANSWER_MAX_BYTES);
   channel.send({ Type: 'join', Version: JOIN_VERSION });
   const hello = await channel.receive(ANSWER_MS, signal);
+  if (hello.Type === 'carried') return askThrough(channel.release(), options, connection, signal, onAnswer);
   if (hello.Type === 'refused') throw refusal(hello);
   if (hello.Type !== 'server') throw new Impostor('it does not speak join/1');
   const judged = verifyChain(hello.Chain, { mesh: invite.mesh, key: connection.remoteKey, nowMs: options.now() });
@@ -249,6 +253,30 @@ async function ask(
       default:
         throw new Impostor('it does not speak join/1');
     }
+  }
+}
+
+/** A member that is no server passes our bytes on to one; it sees ciphertext, and whom we meet proves who it is as any server does. */
+async function askThrough(
+  stream: Duplex,
+  options: JoinOptions,
+  member: Connection,
+  signal: AbortSignal,
+  onAnswer: () => void,
+): Promise<Joined> {
+  if (member.carried) throw new Impostor('it passes on what is passed on already');
+  const path = (): LinkPath => ({ Kind: 'relayed', Address: member.path().Address, Relay: member.remoteKey });
+  const late = setTimeout(() => stream.destroy(), CARRIED_MS);
+  try {
+    const as = inviteKey(options.invite.seed);
+    const connection = await options.network.secure(stream, { dialled: true, path, as });
+    clearTimeout(late);
+    return await ask(options, connection, signal, onAnswer);
+  } catch (error) {
+    if (error instanceof MeshError) throw error;
+    throw new MeshError('E_TIMEOUT', `a member that passes bytes on led to no server: ${(error as Error).message}`);
+  } finally {
+    clearTimeout(late);
   }
 }
 

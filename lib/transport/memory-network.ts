@@ -285,7 +285,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
         onChange(listener) {
           host.changeListeners.push(listener);
         },
-        secure: (stream, how) => secure(as, stream, how),
+        secure: (stream, how) => secure(how.as ?? as, stream, how),
         async serveRelay(admit) {
           host.relaying = admit;
         },

@@ -79,6 +79,14 @@ export interface NatReport {
   readonly dht: NetReport['Dht'];
 }
 
+export interface SecureOptions {
+  readonly dialled: boolean;
+  /** How the bytes come. */
+  path(): LinkPath;
+  /** Default: the network's own identity. */
+  readonly as?: ConnectAs;
+}
+
 export interface Network {
   readonly key: NodeKey;
   /** Takes connections from now on. Resolves when it does so on the local network; the DHT may take longer. */
@@ -99,7 +107,7 @@ export interface Network {
    * Makes a connection of a byte stream that somebody else carries: both ends prove their own keys anew, and whoever carries it
    * sees ciphertext only. Rejects when the stream ends or the other end proves nothing; who it is, is for the caller to look at.
    */
-  secure(stream: Duplex, options: { dialled: boolean; path: () => LinkPath }): Promise<Connection>;
+  secure(stream: Duplex, options: SecureOptions): Promise<Connection>;
   /**
    * Lets the traffic of those whom `admit` allows pass through here (ciphertext only) while this node is publicly reachable.
    * Others name this node's own key in `DialOptions.relays`.

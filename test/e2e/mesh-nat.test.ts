@@ -1,57 +1,14 @@
 // A mesh over homes behind NATs, and on a network without internet: real agents in network namespaces.
-import t, { type Test } from 'tap';
-import { eventually, jobJson, MESHNOMAD } from '../support/mesh-agent.js';
-import { Machine, type MachineOptions } from '../support/mesh-machines.js';
+import t from 'tap';
+import { eventually } from '../support/mesh-agent.js';
+import { checkWork, machineAt, openDht, reached, runOn } from '../support/mesh-lab.js';
 import { missingForLabs, Netlab } from '../support/netlab.js';
 
 const skip = missingForLabs() ?? false;
 const HEAL_MS_MAX = 10_000;
 
-interface Alloc {
-  ID: string;
-  ClientStatus: string;
-}
-
 interface Report {
   Links: { RttMs: number; Path: { Kind: string; Address: string } }[];
-}
-
-/** A machine that stands on a host of the lab. */
-async function machineAt(
-  t: Test,
-  lab: Netlab,
-  host: string,
-  options: Partial<MachineOptions> & Pick<MachineOptions, 'testnet'>,
-): Promise<Machine> {
-  const place: MachineOptions['place'] = (file, args, how) => lab.spawn(host, file, args, how);
-  const machine = await Machine.make({ name: host.toLowerCase(), ...options, place });
-  t.teardown(() => machine.dispose());
-  return machine;
-}
-
-/** Runs a job on one machine and gives its allocation once it runs. */
-async function runOn(server: Machine, node: string): Promise<Alloc> {
-  const script = 'echo hello from $NOMAD_ALLOC_NAME; exec sleep 3600';
-  await server.register(
-    jobJson('far', {
-      config: { command: '/bin/sh', args: ['-c', script] },
-      group: { Constraints: [{ LTarget: '${node.unique.name}', RTarget: node, Operand: '=' }] },
-    }),
-  );
-  return eventually('the job to run', async () => {
-    const allocs = await server.get<Alloc[]>('/v1/job/far/allocations');
-    return allocs.find(({ ClientStatus }) => ClientStatus === 'running');
-  });
-}
-
-/** How long it takes until a question to the node is answered over the mesh. */
-async function reached(server: Machine, alloc: Alloc): Promise<number> {
-  const began = performance.now();
-  await eventually('the node to be reached', async () => {
-    const { status } = await server.fetch(`/v1/client/fs/ls/${alloc.ID}?path=/`);
-    return status === 200 || undefined;
-  });
-  return Math.round(performance.now() - began);
 }
 
 t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async (t) => {
@@ -59,14 +16,7 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
     homes: { A: { nat: 'cone' }, B: { nat: 'cone', hosts: 2 }, C: { nat: 'symmetric' } },
   });
   t.teardown(() => lab.close());
-  const host = Netlab.publicAddress(1);
-  const dht = lab.spawn('pub', process.execPath, [MESHNOMAD, 'dht', '-host', host]);
-  let said = '';
-  dht.stdout?.on('data', (chunk: Buffer) => {
-    said += chunk;
-  });
-  await eventually('the bootstrap node', () => said.includes('bootstrap =') || undefined);
-  const testnet = { bootstrap: [{ host, port: 49_737 }] };
+  const testnet = await openDht(lab);
 
   const nas = await machineAt(t, lab, 'homeA1', { testnet, name: 'nas' });
   await nas.start('init', '-name=home');
@@ -75,16 +25,11 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
   t.comment(`joined from behind another NAT in ${String((await berta.step('joined'))['Ms'])} ms`);
   const alloc = await runOn(nas, 'berta');
   t.match(await berta.get<Report>('/v1/agent/net'), { Links: [{ Path: { Kind: 'direct' } }] });
-  await eventually('the log', async () => {
-    const { out } = await nas.cli(['alloc', 'logs', alloc.ID]);
-    return out === 'hello from far.g[0]\n' ? true : undefined;
-  });
-  const exec = await nas.cli(['alloc', 'exec', '-i=false', alloc.ID, '/bin/sh', '-c', 'echo in; exit 5']);
-  t.same([exec.code, exec.out], [5, 'in\n']);
+  await checkWork(t, nas, alloc);
 
   await t.test('a laptop behind a symmetric NAT sees all of it', { timeout: 120_000 }, async (t) => {
     const laptop = await machineAt(t, lab, 'homeC1', { testnet, name: 'laptop' });
-    const args = ['operator', 'login', `-bootstrap=${host}:49737`, '-name=ada', '-'];
+    const args = ['operator', 'login', `-bootstrap=${Netlab.publicAddress(1)}:49737`, '-name=ada', '-'];
     const login = await laptop.operator(args, await nas.invite('-role=operator'));
     t.equal(login.code, 0, login.err);
     const began = performance.now();

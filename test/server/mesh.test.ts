@@ -417,14 +417,14 @@ t.test('leaving: a member of its own will, but not the only server', async (t) =
   t.equal((await join(await invite(), { identity })).member.Status, 'admitted', 'and may come again');
 });
 
-t.test('a client is told of members and tombstones, not of invites and the sealed root', async (t) => {
+t.test('a client is told of members, tombstones and which invites it may carry, not of the sealed root', async (t) => {
   const { founder, invite, join } = await createMeshWorld(t);
   const identity = newKey();
   const text = await invite();
   const { member } = await join(text, { identity });
   const peer = { key: identity.publicKey, role: 'client', name: 'pi' } as const;
   const roster = await founder.call('Mesh.Roster', { Key: founder.identity.publicKey }, peer);
-  t.strictSame(roster.InviteKeys, []);
+  t.match(roster.InviteKeys, [{ Key: keyOfInvite(text) }]);
   t.equal(roster.Mesh.SealedRoot, '');
   t.strictSame(roster.Chain, member.Chain, 'its own certificates, whatever key it names');
   await t.rejects(founder.call('Mesh.Member', { Key: identity.publicKey }, peer), { code: 'E_PERMISSION_DENIED' });
@@ -432,6 +432,7 @@ t.test('a client is told of members and tombstones, not of invites and the seale
   await t.rejects(founder.call('Mesh.Redeem', redeem, peer), { code: 'E_PERMISSION_DENIED' });
   const server = { ...peer, role: 'server' } as const;
   t.equal((await founder.call('Mesh.Roster', {}, server)).InviteKeys.length, 1);
+  t.strictSame((await founder.call('Mesh.Roster', {}, { ...peer, role: 'operator' } as const)).InviteKeys, []);
 });
 
 t.test('while nobody leads nothing is given, and nothing is lost', async (t) => {

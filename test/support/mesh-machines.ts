@@ -119,7 +119,9 @@ export class Machine {
       `${this.name} to be ${name}`,
       () => this.steps.find(({ Step }) => Step === name) ?? (this.ended ? 'ended' : undefined),
       limitMs,
-    );
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}:\n${this.log.slice(-3000)}`);
+    });
     if (found !== 'ended') return found;
     throw new Error(`${this.name} ended:\n${this.log.slice(-3000)}`);
   }

@@ -3,7 +3,9 @@ import t, { type Test as TapTest } from 'tap';
 import type { MeshRole } from '../../lib/structs/mesh.js';
 import { byteStream } from '../../lib/transport/byte-stream.js';
 import { secureStream } from '../../lib/transport/dht/secure.js';
+import { ANSWER_MAX_BYTES, JOIN_VERSION, JoinChannel } from '../../lib/transport/join-messages.js';
 import { messagePair } from '../../lib/transport/local.js';
+import type { Connection } from '../../lib/transport/network.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../../lib/transport/rpc.js';
 import { createMemoryMesh, type MemoryMesh, type MeshNode, testKey } from '../support/memory-mesh.js';
 
@@ -168,6 +170,47 @@ t.test('a key that carries to somebody else than was asked for gets no link', as
   stranger.secure(bytes, { dialled: true, path: () => ({ Kind: 'memory', Address: '' }) }).catch(() => {});
   await clock.until(() => bytes.destroyed, 10_000);
   t.notOk(linked(b, a));
+});
+
+t.test('a machine with an invite is taken to a server by a member that is none', async (t) => {
+  const arrived: Connection[] = [];
+  const mesh = await createMemoryMesh(['server', 'client'], {
+    peers: (n) => (n === 1 ? { onJoin: (connection: Connection) => arrived.push(connection) } : {}),
+  });
+  t.teardown(() => mesh.close());
+  const [server, member] = mesh.nodes as [MeshNode, MeshNode];
+  const { clock, net, roster } = mesh;
+  const invite = testKey(0xabc);
+  const joiner = net.join(testKey(0xdef));
+  const askToBeCarried = async () => {
+    const dialled = joiner.dial(member.key, { as: invite });
+    dialled.catch(() => {});
+    await clock.advance(8_000);
+    const channel = new JoinChannel((await dialled).stream, ANSWER_MAX_BYTES);
+    channel.send({ Type: 'join', Version: JOIN_VERSION });
+    await clock.advance(1_000);
+    return { channel, said: await channel.receive(1_000) };
+  };
+  await t.rejects(askToBeCarried(), /cannot be reached/, 'not with a key that was never invited');
+  roster.invite(invite.publicKey);
+  const early = await askToBeCarried();
+  t.match(early.said, { Type: 'refused', Code: 'E_NO_NODE_PATH' }, 'nor by a member that is linked with no server');
+  member.peers.keep([server.key]);
+  await clock.until(() => linked(member, server), 2_000);
+  const { channel, said } = await askToBeCarried();
+  t.equal(said.Type, 'carried');
+  const path = () => ({ Kind: 'memory', Address: '' }) as const;
+  const secured = joiner.secure(channel.release(), { dialled: true, path, as: invite });
+  await clock.advance(1_000);
+  const inner = await secured;
+  t.equal(inner.remoteKey, server.key, 'who answers proves to be the server');
+  const [there] = arrived;
+  t.equal(there?.remoteKey, invite.publicKey, 'and the joiner, that it has the invite');
+  t.same(there?.handshakeHash, inner.handshakeHash);
+  t.match(there?.path(), { Kind: 'relayed', Relay: member.key });
+  inner.stream.write('hello');
+  await clock.advance(100);
+  t.equal(String(there?.stream.read()), 'hello');
 });
 
 t.test('both ends prove their keys over carried bytes, which nobody between can read', async (t) => {

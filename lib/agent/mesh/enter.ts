@@ -146,6 +146,8 @@ function keep(options: JoinHereOptions, home: MeshHome, joined: Joined, invite: 
   keepNetwork(folder, { bootstrap: saidBootstrap(options), hints: hints.length > 0 ? hints : invite.hints });
   const book = createAddressBook({ path: join(folder, 'addresses'), clock: systemClock, log: silentLog });
   for (const { Key, at } of places) book.add(Key, at);
+  const { Relay, Address: nextHop } = joined.via.path;
+  if (Relay !== undefined) book.add(Relay, addressesIn([nextHop]));
   book.close();
   saveMembership(home, joined.membership);
 }

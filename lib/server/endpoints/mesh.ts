@@ -48,9 +48,9 @@ export function meshEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Mesh.Roster'(args, call) {
       const key = call.peer?.key ?? args.Key ?? requireMesh(context.config).identity.publicKey;
-      const isServer = call.peer === undefined || call.peer.role === 'server';
+      const role = call.peer?.role ?? 'server';
       return answerQuery(context, args, call, [watchKeys.mesh()], (state) => {
-        const reply = rosterOf(state, { key, isServer });
+        const reply = rosterOf(state, { key, role });
         if (!reply) throw notFounded();
         return { index: rosterIndex(state), reply };
       });

@@ -1,5 +1,5 @@
 import type { StateSnapshot } from '../../state/store.js';
-import type { NodeKey } from '../../structs/mesh.js';
+import type { MeshRole, NodeKey } from '../../structs/mesh.js';
 import type { RosterReply } from '../../structs/rpc-mesh.js';
 import type { ServerWorld } from '../world.js';
 import type { ServerMesh } from './config.js';
@@ -11,16 +11,20 @@ const CURRENT_RETRY_MS = 200;
 type RosterWorld = Pick<ServerWorld, 'store' | 'consensus' | 'timers' | 'log'>;
 
 /** What one agent gets to know of who belongs to the mesh; undefined while no mesh is founded. */
-export function rosterOf(state: StateSnapshot, asker: { key: NodeKey; isServer: boolean }): RosterReply | undefined {
+export function rosterOf(
+  state: StateSnapshot,
+  { key, role }: { key: NodeKey; role: MeshRole },
+): RosterReply | undefined {
   const mesh = state.mesh();
   if (!mesh) return undefined;
-  const invites = asker.isServer ? [...state.meshInvites()] : [];
+  // A person takes no connections.
+  const invites = role === 'operator' ? [] : [...state.meshInvites()];
   return {
-    Mesh: asker.isServer ? mesh : { ...mesh, SealedRoot: '' },
+    Mesh: role === 'server' ? mesh : { ...mesh, SealedRoot: '' },
     Members: [...state.meshMembers()].map(({ Key, Name, Role, Status }) => ({ Key, Name, Role, Status })),
     InviteKeys: invites.map(({ Key, ExpiresAt }) => ({ Key, ExpiresAt: ExpiresAt + INVITE_KEPT_MS })),
     Tombstones: [...state.meshTombstones()],
-    Chain: state.meshMember(asker.key)?.Chain ?? [],
+    Chain: state.meshMember(key)?.Chain ?? [],
   };
 }
 
@@ -39,7 +43,7 @@ export function feedRoster(world: RosterWorld, mesh: ServerMesh): () => void {
   const { roster, home, identity } = mesh;
   let sealed = home.read('root.sealed');
   const feed = (): void => {
-    const reply = rosterOf(store.snapshot(), { key: identity.publicKey, isServer: true });
+    const reply = rosterOf(store.snapshot(), { key: identity.publicKey, role: 'server' });
     // Before its founding is committed, or from a snapshot of another mesh, the state has nothing to say.
     if (reply?.Mesh.Root !== roster.mesh) return;
     roster.update(reply);

@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { KeyPair, Server } from 'hyperdht';
 import { MeshError } from '../../structs/errors.js';
-import type { LinkPath, NodeKey } from '../../structs/mesh.js';
+import type { NodeKey } from '../../structs/mesh.js';
 import { assert } from '../../util/assert.js';
 import type { Log } from '../../util/log.js';
 import type { Random } from '../../util/random.js';
@@ -14,6 +14,7 @@ import type {
   ListenOptions,
   NatReport,
   Network,
+  SecureOptions,
   Sighting,
 } from '../network.js';
 import type { Address } from '../tcp.js';
@@ -184,8 +185,8 @@ export class DhtNetwork implements Network {
     this.#listeners.push(listener);
   }
 
-  secure(stream: Duplex, options: { dialled: boolean; path: () => LinkPath }): Promise<Connection> {
-    return secureStream(stream, { ...options, keyPair: this.#node.defaultKeyPair });
+  secure(stream: Duplex, { as, ...options }: SecureOptions): Promise<Connection> {
+    return secureStream(stream, { ...options, keyPair: as ? this.#keyPairOf(as) : this.#node.defaultKeyPair });
   }
 
   async serveRelay(admit: (key: NodeKey) => boolean): Promise<void> {

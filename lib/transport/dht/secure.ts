@@ -16,6 +16,8 @@ export async function secureStream(
   noise.on('error', (error: Error) => {
     why = error.message;
   });
+  // It may have been paused by whoever read of it before.
+  bytes.resume();
   if (bytes.destroyed) noise.destroy();
   if (!(await noise.opened)) throw new Error(`no handshake over a carried connection: ${why}`);
   return {

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { MeshError } from '../../structs/errors.js';
 import type { LinkPath, NodeKey } from '../../structs/mesh.js';
 import { byteStream } from '../byte-stream.js';
+import { JoinChannel, REQUEST_MAX_BYTES } from '../join-messages.js';
 import type { Connection, Network } from '../network.js';
 import type { Roster } from '../peers.js';
 import type { RpcContext, RpcStreamHandlers } from '../rpc.js';
@@ -18,6 +19,9 @@ const HANDSHAKE_MS = 5_000;
 /** Connections that pass through here, of everybody and of one member; each may hold a few MiB. */
 const CARRIES_MAX = 32;
 const CARRIES_PER_MEMBER_MAX = 8;
+/** Of these, connections of machines that join. */
+const JOINERS_MAX = 16;
+const JOIN_MS = 10_000;
 /** Handshakes of carried connections under way. */
 const ARRIVALS_MAX = 32;
 /** A machine on this network that is asked to carry is there at once or not at all. */
@@ -34,6 +38,8 @@ export interface CarrierOptions extends Pick<CallerOptions, 'clock' | 'streamsOv
   readonly roster: Roster;
   /** The control links that are up. */
   controls(): readonly LiveLink[];
+  /** Members whose address is known, for one that is linked with nobody. */
+  known(): readonly NodeKey[];
   /** Whether the key may come in now. */
   admit(key: NodeKey): Promise<boolean>;
   open(connection: Connection): void;
@@ -54,6 +60,7 @@ export class Carrier {
   readonly #carries = new Set<readonly NodeKey[]>();
   readonly #neighbours = new Set<NodeKey>();
   #arrivals = 0;
+  #joiners = 0;
 
   constructor(options: CarrierOptions) {
     this.#options = options;
@@ -92,13 +99,52 @@ export class Carrier {
     );
   }
 
-  /** Who may be asked to carry: those that are linked, the nearest first, then those that are on this network. */
+  /**
+   * Takes the connection of an invite to a server that is linked here: for a machine that can reach this member and no server.
+   * Never throws; tells the joiner why not.
+   */
+  async carryJoiner(connection: Connection): Promise<void> {
+    const channel = new JoinChannel(connection.stream, REQUEST_MAX_BYTES);
+    try {
+      if ((await channel.receive(JOIN_MS)).Type !== 'join') throw new MeshError('E_BAD_REQUEST', 'this is not join/1');
+      const server = this.#nearest().find(({ claims }) => claims.Role === 'server');
+      if (!server) throw new MeshError('E_NO_NODE_PATH', 'this member is no server, and linked with none');
+      if (this.#joiners >= JOINERS_MAX) throw new MeshError('E_TOO_MANY', 'too many machines join here at the moment');
+      this.#joiners++;
+      connection.stream.once('close', () => this.#joiners--);
+      this.#hold([connection.remoteKey, server.key], connection.stream);
+      const live = await this.#lent(server.key, AbortSignal.timeout(JOIN_MS));
+      channel.send({ Type: 'carried' });
+      join(channel.release(), byteStream(live.link.stream('Mesh.Carried', { From: connection.remoteKey })));
+    } catch (error) {
+      const { code, message } = error instanceof MeshError ? error : new MeshError('E_NO_NODE_PATH', String(error));
+      channel.send({ Type: 'refused', Code: code, Message: message });
+      channel.close();
+    }
+  }
+
+  /** Who may be asked to carry: those that are linked, the nearest first, then those on this network, then whoever is known. */
   #candidates(): NodeKey[] {
-    const linked = this.#options
+    const linked = this.#nearest().map(({ key }) => key);
+    const others = linked.length > 0 ? [] : this.#options.known();
+    return [...new Set([...linked, ...this.#neighbours, ...others])];
+  }
+
+  /** Linked by a link of their own, the nearest first. */
+  #nearest(): LiveLink[] {
+    return this.#options
       .controls()
       .filter(({ carried, claims, link }) => !carried && claims.Role !== 'operator' && link.silentMs < SILENT_MS)
       .sort((a, b) => (a.link.rttMs ?? 0) - (b.link.rttMs ?? 0));
-    return [...new Set([...linked.map(({ key }) => key), ...this.#neighbours])];
+  }
+
+  /** Notes both ends of what passes through here, as long as it does; throws E_TOO_MANY. */
+  #hold(ends: readonly [NodeKey, NodeKey], stream: Duplex): void {
+    const of = (key: NodeKey): number => [...this.#carries].filter((others) => others.includes(key)).length;
+    const full = this.#carries.size >= CARRIES_MAX || ends.some((end) => of(end) >= CARRIES_PER_MEMBER_MAX);
+    if (full || !this.#asks.take(ends[0])) throw new MeshError('E_TOO_MANY', 'too much is carried here already');
+    this.#carries.add(ends);
+    stream.once('close', () => this.#carries.delete(ends));
   }
 
   /** The link that is up with a member, if it is one of its own: nothing is carried twice. */
@@ -123,13 +169,7 @@ export class Carrier {
       throw new MeshError('E_NOT_FOUND', `${to.slice(0, 8)} is no member that anything could be carried to`);
     }
     if (!this.#linked(to)) throw new MeshError('E_NO_NODE_PATH', `no link with ${to.slice(0, 8)} here`);
-    const of = (key: NodeKey): number => [...this.#carries].filter((ends) => ends.includes(key)).length;
-    const full =
-      this.#carries.size >= CARRIES_MAX || of(from) >= CARRIES_PER_MEMBER_MAX || of(to) >= CARRIES_PER_MEMBER_MAX;
-    if (full || !this.#asks.take(from)) throw new MeshError('E_TOO_MANY', 'too much is carried here already');
-    const ends = [from, to];
-    this.#carries.add(ends);
-    stream.once('close', () => this.#carries.delete(ends));
+    this.#hold([from, to], stream);
     const live = await this.#lent(to, signal);
     if (stream.destroyed) return;
     join(byteStream(stream), byteStream(live.link.stream('Mesh.Carried', { From: from })));
@@ -138,7 +178,8 @@ export class Carrier {
   async #arrive(from: NodeKey, stream: Duplex, { peer }: RpcContext): Promise<void> {
     const { roster, admit, open } = this.#options;
     const live = peer && this.#linked(peer.key);
-    if (!live || from === live.key || roster.find(from)?.status !== 'admitted') {
+    const mayCome = roster.find(from)?.status === 'admitted' || roster.isInvite(from);
+    if (!live || from === live.key || !mayCome) {
       throw new MeshError('E_PERMISSION_DENIED', `${from.slice(0, 8)} may not come in here`);
     }
     if (this.#arrivals >= ARRIVALS_MAX || !this.#asks.take(live.key)) {

@@ -36,7 +36,7 @@ export interface PeersOptions {
   readonly streamHandlers: RpcStreamHandlers;
   /** Whether clients may ask what their HTTP API is asked, as operators may; default false. */
   readonly clientApi?: boolean;
-  /** A connection of a live invite's key: it speaks join/1 and nothing else is served on it. Absent: it is dropped. */
+  /** A connection of a live invite's key: it speaks join/1 and nothing else is served on it. Absent: it is carried to a server. */
   readonly onJoin?: (connection: Connection) => void;
   /** Discovery topics of the day (32 bytes each); absent = members are found by key and address only. */
   readonly topics?: () => readonly Uint8Array[];

@@ -104,7 +104,7 @@ class MeshPeers implements Peers {
       linked: (key) => this.#members.up(key, 'control') !== undefined,
       join: (connection) => {
         if (options.onJoin) options.onJoin(connection);
-        else connection.stream.destroy();
+        else void this.#carrier.carryJoiner(connection);
       },
       ownKeySeen: () => this.#sawOwnKey(),
     });
@@ -122,6 +122,7 @@ class MeshPeers implements Peers {
       network,
       roster,
       controls: () => this.#members.controls(),
+      known: () => this.#knownPlaces(),
       ...this.#ways(),
       admit: (key) => this.#admit(key),
       open: (connection) => this.#open(connection),
@@ -260,6 +261,16 @@ class MeshPeers implements Peers {
       link: (key, kind, waitMs, signal) => this.#members.link(key, kind, waitMs, signal),
       up: (key, kind) => this.#members.up(key, kind),
     };
+  }
+
+  /** Members that may be reached without being looked for, in an order of chance: each dial asks others. */
+  #knownPlaces(): NodeKey[] {
+    const { roster, addressBook, random } = this.#options;
+    const known = roster
+      .members()
+      .filter((key) => key !== this.key && roster.find(key)?.role !== 'operator' && addressBook.find(key).length > 0);
+    const from = Math.floor(random.next() * known.length);
+    return [...known.slice(from), ...known.slice(0, from)];
   }
 
   async #dial(key: NodeKey, kind: LinkKind, signal: AbortSignal, attempt: number): Promise<void> {

@@ -1,277 +1,223 @@
-import {
-  type Command,
-  type Operand,
-  type ParsedTemplate,
-  type Pipeline,
-  type Position,
-  TemplateError,
-  type TemplateNode,
-} from './ast.js';
-import { type Delimiters, lex, type Token } from './lexer.js';
+import type { ListNode, ParsedTemplate, Pipeline, TemplateNode } from './ast.js';
+import { BUILTINS } from './builtins.js';
+import { type Delimiters, lex } from './lexer.js';
+import { isEmptyList, nodeText } from './node-text.js';
+import { PipelineParser } from './pipeline-parser.js';
+import { quote, unquote } from './quote.js';
+import { TokenReader } from './token-reader.js';
+
+/** How a template is read. */
+export interface ParseOptions {
+  /** Stands in errors, and is what the template is known by. */
+  name?: string;
+  delimiters?: Delimiters;
+  /** Names of functions beside Go's own. */
+  functions?: readonly string[];
+}
 
 /** Deeper than any template a person writes; keeps the recursion bounded. */
 const DEPTH_MAX = 200;
 
-/** Parses a template; throws TemplateError with line and column. */
-export function parseTemplate(source: string, delimiters: Delimiters = { left: '{{', right: '}}' }): ParsedTemplate {
-  return new Parser(lex(source, delimiters)).parse();
+/** Parses a template; throws TemplateError with Go's text. */
+export function parseTemplate(source: string, options: ParseOptions = {}): ParsedTemplate {
+  const { name = '', delimiters = { left: '{{', right: '}}' }, functions = [] } = options;
+  const reader = new TokenReader(name, lex(source, delimiters));
+  const parser = new Parser(reader, new Set([...Object.keys(BUILTINS), 'and', 'or', ...functions]));
+  parser.template(name);
+  return { name, source, defined: parser.defined };
 }
 
-type Ender = 'end' | 'else' | 'eof';
+/** What ends a list: the end itself, or an `else`, behind which the reader then stands. */
+type Ender = { kind: 'end' | 'else'; at: number };
 
 class Parser {
-  readonly #tokens: Token[];
-  readonly #defined = new Map<string, TemplateNode[]>();
-  #next = 0;
-  #depth = 0;
-  #loops = 0;
+  readonly defined = new Map<string, ListNode>();
+  private readonly reader: TokenReader;
+  private readonly pipelines: PipelineParser;
+  /** Loops around what is being parsed, in the template that it belongs to. */
+  private loops = 0;
+  private depth = 0;
 
-  constructor(tokens: Token[]) {
-    this.#tokens = tokens;
+  constructor(reader: TokenReader, functions: ReadonlySet<string>) {
+    this.reader = reader;
+    this.pipelines = new PipelineParser(reader, functions);
   }
 
-  parse(): ParsedTemplate {
-    const body = this.#list(['eof']).nodes;
-    return { body, defined: this.#defined };
-  }
-
-  get #here(): Position {
-    return (this.#tokens[this.#next] ?? this.#tokens.at(-1))?.at ?? { line: 1, column: 1 };
-  }
-
-  #peek(): Token | undefined {
-    return this.#tokens[this.#next];
-  }
-
-  #take(): Token {
-    const token = this.#tokens[this.#next++];
-    if (!token) throw new TemplateError(this.#here, 'unexpected end of the template');
-    return token;
-  }
-
-  #isWord(text: string): boolean {
-    const token = this.#peek();
-    return token?.kind === 'word' && token.text === text;
-  }
-
-  #isPunctuation(text: string): boolean {
-    const token = this.#peek();
-    return token?.kind === 'punctuation' && token.text === text;
-  }
-
-  #close(what: string): void {
-    const token = this.#take();
-    if (token.kind !== 'close') throw new TemplateError(token.at, `unexpected ${describe(token)} in ${what}`);
-  }
-
-  /** Nodes up to one of the enders; which one, and the `{{else` is left open so that its condition can follow. */
-  #list(enders: Ender[]): { nodes: TemplateNode[]; ender: Ender } {
-    if (++this.#depth > DEPTH_MAX) throw new TemplateError(this.#here, `nested deeper than ${DEPTH_MAX}`);
-    const nodes: TemplateNode[] = [];
-    try {
-      for (;;) {
-        const token = this.#tokens[this.#next];
-        if (!token) {
-          if (enders.includes('eof')) return { nodes, ender: 'eof' };
-          throw new TemplateError(this.#here, 'unexpected end of the template: {{end}} is missing');
-        }
-        this.#next++;
-        if (token.kind === 'text') nodes.push({ kind: 'text', text: token.text });
-        else {
-          const ender = this.#action(nodes, enders, token.at);
-          if (ender) return { nodes, ender };
-        }
+  template(name: string): void {
+    const { reader } = this;
+    const root: ListNode = { kind: 'list', nodes: [], at: reader.peek().at };
+    while (reader.peek().kind !== 'end of file') {
+      if (reader.peek().kind === 'left' && reader.keywordAhead() === 'define') {
+        this.define();
+        continue;
       }
-    } finally {
-      this.#depth--;
+      const node = this.textOrAction();
+      if (node.kind === 'end' || node.kind === 'else') reader.fail(`unexpected {{${node.kind}}}`);
+      root.nodes.push(node as TemplateNode);
     }
+    this.add(name, root);
   }
 
-  #action(nodes: TemplateNode[], enders: Ender[], at: Position): Ender | undefined {
-    const token = this.#peek();
-    const word = token?.kind === 'word' ? token.text : '';
-    switch (word) {
-      case 'end':
-      case 'else':
-        if (!enders.includes(word)) throw new TemplateError(at, `unexpected {{${word}}}`);
-        this.#next++;
-        if (word === 'end') this.#close('end');
-        return word;
-      case 'if':
-      case 'with':
-      case 'range':
-        this.#next++;
-        nodes.push(this.#control(word));
-        return undefined;
-      case 'break':
-      case 'continue':
-        if (this.#loops === 0) throw new TemplateError(at, `{{${word}}} outside {{range}}`);
-        this.#next++;
-        this.#close(word);
-        nodes.push({ kind: word });
-        return undefined;
-      case 'define':
-        this.#next++;
-        this.#defined.set(this.#name('define'), this.#definition());
-        return undefined;
-      case 'template':
+  private define(): void {
+    const { reader } = this;
+    reader.next();
+    reader.nextNonSpace();
+    const token = reader.nextNonSpace();
+    if (token.kind !== 'string' && token.kind !== 'raw string') reader.unexpected(token, 'define clause');
+    const name = this.unquoted(token.value);
+    reader.expect('right', 'define clause');
+    this.add(name, this.ownTemplate('define clause'));
+  }
+
+  /** The body of a template of its own, which sees no variables and no loops from around it. */
+  private ownTemplate(context: string): ListNode {
+    const outer = this.loops;
+    this.loops = 0;
+    const variables = this.pipelines.enterTemplate();
+    const { list, ender } = this.list();
+    if (ender.kind !== 'end') this.reader.fail(`unexpected {{else}} in ${context}`);
+    this.pipelines.leaveTemplate(variables);
+    this.loops = outer;
+    return list;
+  }
+
+  /** A template may be defined again only where one of the two is empty. */
+  private add(name: string, list: ListNode): void {
+    const before = this.defined.get(name);
+    if (!before || isEmptyList(before)) this.defined.set(name, list);
+    else if (!isEmptyList(list)) this.reader.fail(`template: multiple definition of template ${quote(name)}`);
+  }
+
+  private list(): { list: ListNode; ender: Ender } {
+    if (++this.depth > DEPTH_MAX) this.reader.fail(`nested deeper than ${DEPTH_MAX}`);
+    const list: ListNode = { kind: 'list', nodes: [], at: this.reader.peekNonSpace().at };
+    while (this.reader.peekNonSpace().kind !== 'end of file') {
+      const node = this.textOrAction();
+      if (node.kind === 'end' || node.kind === 'else') {
+        this.depth--;
+        return { list, ender: node as Ender };
+      }
+      list.nodes.push(node as TemplateNode);
+    }
+    return this.reader.fail('unexpected EOF');
+  }
+
+  private textOrAction(): TemplateNode | Ender {
+    const token = this.reader.nextNonSpace();
+    if (token.kind === 'text') return { kind: 'text', text: token.value, at: token.at };
+    if (token.kind !== 'left') return this.reader.unexpected(token, 'input');
+    this.reader.actionLine = token.line;
+    const node = this.action();
+    this.reader.actionLine = 0;
+    return node;
+  }
+
+  private action(): TemplateNode | Ender {
+    const { reader } = this;
+    const token = reader.nextNonSpace();
+    switch (token.kind === 'keyword' ? token.value : '') {
       case 'block':
-        this.#next++;
-        nodes.push(this.#template(word, at));
-        return undefined;
-      default:
-        nodes.push({ kind: 'action', pipe: this.#pipeline('action') });
-        this.#close('an action');
-        return undefined;
+        return this.block();
+      case 'break':
+        return this.jump('break', token.at);
+      case 'continue':
+        return this.jump('continue', token.at);
+      case 'else':
+        return this.otherwise();
+      case 'end':
+        return { kind: 'end', at: reader.expect('right', 'end').at };
+      case 'if':
+        return this.control('if');
+      case 'range':
+        return this.control('range');
+      case 'with':
+        return this.control('with');
+      case 'template':
+        return this.call();
     }
+    reader.backup();
+    const { at } = reader.peek();
+    return { kind: 'action', pipe: this.pipelines.pipeline('command', 'right'), at };
   }
 
-  #control(kind: 'if' | 'with' | 'range'): TemplateNode {
-    const pipe = this.#pipeline(kind);
-    this.#close(kind);
-    if (kind === 'range') this.#loops++;
-    const { nodes: body, ender } = this.#list(['end', 'else']);
-    if (kind === 'range') this.#loops--;
-    if (ender === 'end') return { kind, pipe, body, otherwise: [] };
-    // `{{else if x}}` is an if inside the else, closed by the same {{end}}.
-    if (kind !== 'range' && (this.#isWord('if') || this.#isWord('with'))) {
-      const token = this.#take();
-      const inner = token.kind === 'word' && token.text === 'with' ? 'with' : 'if';
-      return { kind, pipe, body, otherwise: [this.#control(inner)] };
+  private jump(kind: 'break' | 'continue', at: number): TemplateNode {
+    const token = this.reader.nextNonSpace();
+    if (token.kind !== 'right') this.reader.unexpected(token, `{{${kind}}}`);
+    if (this.loops === 0) this.reader.fail(`{{${kind}}} outside {{range}}`);
+    return { kind, at };
+  }
+
+  /** `{{else if …}}` and `{{else with …}}` leave their condition to the one who asked. */
+  private otherwise(): Ender {
+    const next = this.reader.peekNonSpace();
+    if (next.kind === 'keyword' && (next.value === 'if' || next.value === 'with')) return { kind: 'else', at: next.at };
+    return { kind: 'else', at: this.reader.expect('right', 'else').at };
+  }
+
+  private control(kind: 'if' | 'with' | 'range'): TemplateNode {
+    const variables = this.pipelines.mark();
+    const pipe = this.pipelines.pipeline(kind, 'right');
+    if (kind === 'range') this.loops++;
+    const { list, ender } = this.list();
+    if (kind === 'range') this.loops--;
+    const otherwise = ender.kind === 'else' ? this.elseList(kind, ender) : null;
+    this.pipelines.forget(variables);
+    return { kind, pipe, body: list, otherwise, at: pipe.at };
+  }
+
+  private elseList(kind: 'if' | 'with' | 'range', ender: Ender): ListNode {
+    const { reader } = this;
+    const next = reader.peek();
+    if (kind !== 'range' && next.kind === 'keyword' && next.value === kind) {
+      reader.next();
+      if (++this.depth > DEPTH_MAX) reader.fail(`nested deeper than ${DEPTH_MAX}`);
+      const nodes = [this.control(kind)];
+      this.depth--;
+      return { kind: 'list', nodes, at: ender.at };
     }
-    this.#close('else');
-    return { kind, pipe, body, otherwise: this.#list(['end']).nodes };
+    const { list, ender: last } = this.list();
+    if (last.kind !== 'end') reader.fail('expected end; found {{else}}');
+    return list;
   }
 
-  #name(what: string): string {
-    const token = this.#take();
-    if (token.kind !== 'string') throw new TemplateError(token.at, `${what} needs a quoted name`);
-    return token.value;
+  private block(): TemplateNode {
+    const { name, at } = this.name('block clause');
+    const pipe = this.pipelines.pipeline('block clause', 'right');
+    this.add(name, this.ownTemplate('block clause'));
+    return { kind: 'template', name, pipe, at };
   }
 
-  #definition(): TemplateNode[] {
-    this.#close('define');
-    return this.#list(['end']).nodes;
-  }
-
-  #template(word: 'template' | 'block', at: Position): TemplateNode {
-    const name = this.#name(word);
-    const pipe = this.#peek()?.kind === 'close' ? undefined : this.#pipeline(word);
-    this.#close(word);
-    if (word === 'block') {
-      const body = this.#list(['end']).nodes;
-      if (!this.#defined.has(name)) this.#defined.set(name, body);
+  private call(): TemplateNode {
+    const { name, at } = this.name('template clause');
+    let pipe: Pipeline | null = null;
+    if (this.reader.nextNonSpace().kind !== 'right') {
+      this.reader.backup();
+      pipe = this.pipelines.pipeline('template clause', 'right');
     }
     return { kind: 'template', name, pipe, at };
   }
 
-  #pipeline(what: string): Pipeline {
-    const at = this.#here;
-    const { declare, assign } = this.#declaration(what === 'range');
-    const commands: Command[] = [this.#command()];
-    while (this.#isPunctuation('|')) {
-      this.#next++;
-      commands.push(this.#command());
-    }
-    return { declare, assign, commands, at };
+  private name(context: string): { name: string; at: number } {
+    const token = this.reader.nextNonSpace();
+    if (token.kind !== 'string' && token.kind !== 'raw string') this.reader.unexpected(token, context);
+    return { name: this.unquoted(token.value), at: token.at };
   }
 
-  #declaration(two: boolean): { declare: string[]; assign: boolean } {
-    const start = this.#next;
-    const declare: string[] = [];
-    for (;;) {
-      const token = this.#peek();
-      if (token?.kind !== 'variable') break;
-      declare.push(token.text);
-      this.#next++;
-      if (this.#isPunctuation(':=') || this.#isPunctuation('=')) {
-        const assign = this.#isPunctuation('=');
-        this.#next++;
-        return { declare, assign };
-      }
-      if (!two || declare.length > 1 || !this.#isPunctuation(',')) break;
-      this.#next++;
-    }
-    this.#next = start;
-    return { declare: [], assign: false };
-  }
-
-  #command(): Command {
-    const at = this.#here;
-    const args: Operand[] = [];
-    for (;;) {
-      const operand = this.#operand();
-      if (!operand) break;
-      args.push(operand);
-    }
-    if (args.length === 0) throw new TemplateError(at, 'missing value for command');
-    return { args, at };
-  }
-
-  #operand(): Operand | undefined {
-    const token = this.#peek();
-    if (!token) return undefined;
-    const base = this.#base(token);
-    if (!base) return undefined;
-    const names: string[] = [];
-    for (let next = this.#peek(); next?.kind === 'field' && !next.spaced; next = this.#peek()) {
-      names.push(next.text);
-      this.#next++;
-    }
-    return names.length > 0 ? { kind: 'field', base, names, at: token.at } : base;
-  }
-
-  #base(token: Token): Operand | undefined {
-    const { at } = token;
-    switch (token.kind) {
-      case 'string':
-      case 'number':
-        this.#next++;
-        return { kind: 'literal', value: token.value };
-      case 'field':
-        this.#next++;
-        return { kind: 'field', base: { kind: 'dot', at }, names: [token.text], at };
-      case 'variable':
-        this.#next++;
-        return { kind: 'variable', name: token.text, at };
-      case 'word':
-        this.#next++;
-        if (token.text === 'true' || token.text === 'false') return { kind: 'literal', value: token.text === 'true' };
-        if (token.text === 'nil') return { kind: 'literal', value: null };
-        return { kind: 'function', name: token.text, at };
-      case 'punctuation':
-        if (token.text === '.') {
-          this.#next++;
-          return { kind: 'dot', at };
-        }
-        if (token.text !== '(') return undefined;
-        return this.#parenthesised(at);
-      default:
-        return undefined;
-    }
-  }
-
-  #parenthesised(at: Position): Operand {
-    this.#next++;
-    if (++this.#depth > DEPTH_MAX) throw new TemplateError(at, `nested deeper than ${DEPTH_MAX}`);
-    const pipe = this.#pipeline('parentheses');
-    this.#depth--;
-    const token = this.#take();
-    if (token.kind !== 'punctuation' || token.text !== ')')
-      throw new TemplateError(token.at, 'unclosed left parenthesis');
-    return { kind: 'pipe', pipe, at };
+  private unquoted(source: string): string {
+    return unquote(source) ?? this.reader.fail('invalid syntax');
   }
 }
 
-function describe(token: Token): string {
-  switch (token.kind) {
-    case 'string':
-    case 'number':
-      return JSON.stringify(token.value);
-    case 'open':
-    case 'close':
-      return `${token.kind}ing delimiter`;
-    default:
-      return JSON.stringify(token.text);
-  }
+/** `NAME:LINE:COLUMN` of a part, and the part itself, as Go names it in its errors. */
+export function nodePlace(
+  { name, source }: ParsedTemplate,
+  node: Parameters<typeof nodeText>[0],
+): {
+  location: string;
+  context: string;
+} {
+  const before = source.slice(0, node.at);
+  const line = before.split('\n').length;
+  const column = new TextEncoder().encode(before.slice(before.lastIndexOf('\n') + 1)).length;
+  return { location: `${name}:${line}:${column}`, context: nodeText(node) };
 }

@@ -39,13 +39,13 @@ const RENDERED: [string, string][] = [
   ['{{len .List}} {{len .ID}} {{slice .ID 1 3}}', '3 3 eb'],
   [
     '{{printf "%-5s|%5d|%05.1f|%q|%v|%t|%x" .ID .Count 2.25 "a\\"b" .List .On 255}}',
-    'web  |    3|002.3|"a\\"b"|[a b c]|true|ff',
+    'web  |    3|002.2|"a\\"b"|[a b c]|true|ff',
   ],
   ['{{printf "%d" "x"}} {{printf "%s"}}', '%!d(string=x) %!s(MISSING)'],
   ['{{.ID | printf "%s-%s" "a" | len}}', '5'],
   ['a {{- .ID -}} b', 'awebb'],
   ['a {{/* note */}} b {{- /* note */ -}} c', 'a  bc'],
-  ['{{define "t"}}[{{.}}]{{end}}{{template "t" .ID}}{{template "t"}}', '[web][<nil>]'],
+  ['{{define "t"}}[{{.}}]{{end}}{{template "t" .ID}}{{template "t"}}', '[web][<no value>]'],
   ['{{block "b" .Count}}<{{.}}>{{end}}', '<3>'],
   ['{{range .List}}{{if eq . "b"}}{{continue}}{{end}}{{if eq . "c"}}{{break}}{{end}}{{.}}{{end}}', 'a'],
   ['{{range 3}}{{.}}{{end}}', '012'],
@@ -59,21 +59,21 @@ for (const [template, expected] of RENDERED) {
 }
 
 const REFUSED: [string, RegExp][] = [
-  ['{{.Idd}}', /^1:3: there is no field Idd; did you mean \.ID\?/],
+  ['{{.Idd}}', /^template: :1:2: executing "" at <\.Idd>: can't evaluate field Idd in type .*; did you mean \.ID\?/],
   ['{{.ID.x}}', /can't evaluate field x/],
   ['{{pirntf "x"}}', /function "pirntf" not defined; did you mean "printf"\?/],
-  ['{{if .On}}', /\{\{end\}\} is missing/],
-  ['\n {{end}}', /^2:4: unexpected \{\{end\}\}/],
+  ['{{if .On}}', /unexpected EOF/],
+  ['\n {{end}}', /^template: :2: unexpected \{\{end\}\}/],
   ['{{.ID', /unclosed action/],
   ['{{"a}}', /unterminated/],
   ['{{$y}}', /undefined variable/],
-  ['{{template "no"}}', /is not defined/],
-  ['{{define "r"}}{{template "r"}}{{end}}{{template "r"}}', /without end/],
+  ['{{template "no"}}', /template "no" not defined/],
+  ['{{define "r"}}{{template "r"}}{{end}}{{template "r"}}', /exceeded maximum template depth/],
   ['{{break}}', /outside/],
   ['{{lt 1 "a"}}', /incompatible types/],
   ['{{index .List 9}}', /out of range/],
   ['{{}}', /missing value/],
-  ['{{.ID "x"}}', /non-function/],
+  ['{{.ID "x"}}', /is not a method but has arguments/],
 ];
 
 for (const [template, expected] of REFUSED) {

@@ -15,6 +15,9 @@ need conntrack conntrack
 need busybox busybox-static
 need ps procps
 need tar tar
+need losetup mount
+need mkfs.ext4 e2fsprogs
+need mkfs.xfs xfsprogs
 need nix-instantiate nix-bin
 need systemd-analyze systemd
 

@@ -120,6 +120,11 @@ export const COMMANDS: Record<string, Entry> = {
     'Changes how the scheduler is configured',
     () => import('./commands/operator-scheduler-set-config.js'),
   ),
+  'plugin csi-local': entry(
+    'Serves volumes in a directory of this machine (CSI)',
+    () => import('./commands/plugin-csi-local.js'),
+  ),
+  'plugin csi-nfs': entry('Serves volumes of an NFS server (CSI)', () => import('./commands/plugin-csi-nfs.js')),
   recover: entry('Brings back a mesh that lost most of its servers', () => import('./commands/recover.js')),
   revoke: entry('Puts a member out of the mesh, for ever', () => import('./commands/revoke.js')),
   'operator snapshot inspect': entry(

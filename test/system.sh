@@ -10,6 +10,7 @@ need() { # need PROGRAM PACKAGE
 need dockerd docker.io
 need runc runc
 need ip iproute2
+[ -x /usr/lib/cni/bridge ] || missing="$missing containernetworking-plugins"
 need iptables iptables
 need conntrack conntrack
 need busybox busybox-static

@@ -1,7 +1,12 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type ClientConfig, defaultClientConfig } from '../client/config.js';
+import {
+  type ClientConfig,
+  DEFAULT_NETWORK_CONFIG,
+  defaultClientConfig,
+  type NetworkConfig,
+} from '../client/config.js';
 import { DRIVER_NAMES, pluginConfigProblems } from '../plugin/registry.js';
 import type { MeshRole } from '../structs/mesh.js';
 import type { HostVolumeInfo } from '../structs/node.js';
@@ -9,6 +14,7 @@ import type { AutopilotConfiguration } from '../structs/operator.js';
 import { type Address, parseAddress } from '../transport/tcp.js';
 import { toNanos } from '../util/clock.js';
 import { err, ok, type Result } from '../util/result.js';
+import type { ClientSection } from './config/config.js';
 import type { AgentConfig } from './config/index.js';
 import { readKeptNetwork } from './mesh/kept-network.js';
 import type { AgentSettings, MeshSettings } from './settings.js';
@@ -208,6 +214,8 @@ function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
     },
     networkInterface: client.networkInterface,
     networkSpeedMbits: client.networkSpeedMbits,
+    network: networkSettings(client),
+    hostNetworks: hostNetworks(client),
     cpuTotalMhz: client.cpuTotalMhz,
     memoryTotalMb: client.memoryTotalMb,
     diskTotalMb: client.diskTotalMb,
@@ -231,6 +239,30 @@ function pluginConfigs({ plugins, client }: AgentConfig): Record<string, Record<
     ...(client.cgroupParent === null ? {} : { cgroup_parent: client.cgroupParent }),
   };
   return Object.keys(ofExec).length > 0 ? { ...given, exec: { ...ofExec, ...given['exec'] } } : given;
+}
+
+function networkSettings({ cniPath, cniConfigDir, bridge, bindWildcard, hostNetworks }: ClientSection): NetworkConfig {
+  const { cniPath: usual, cniConfigDir: usualDir, bridge: usualBridge } = DEFAULT_NETWORK_CONFIG;
+  const path = (cniPath ?? process.env['CNI_PATH'] ?? '').split(':').filter((dir) => dir !== '');
+  return {
+    cniPath: path.length > 0 ? path : usual,
+    cniConfigDir: cniConfigDir ?? usualDir,
+    bridge: {
+      name: bridge.name ?? usualBridge.name,
+      subnet: bridge.subnet ?? usualBridge.subnet,
+      subnetIpv6: bridge.subnetIpv6 ?? usualBridge.subnetIpv6,
+      hairpin: bridge.hairpin,
+    },
+    // Whoever names networks wants to say on which of them a port is.
+    anyAddress: bindWildcard && Object.keys(hostNetworks).length === 0,
+  };
+}
+
+function hostNetworks({ hostNetworks: given }: ClientSection): ClientConfig['hostNetworks'] {
+  const entries = Object.entries(given).map(([Name, { cidr, interface: Interface, reservedPorts }]) => {
+    return [Name, { Name, CIDR: cidr, Interface, ReservedPorts: reservedPorts }] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Nomad's older way: client { options { "driver.raw_exec.enable" = "1" } }. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { rm } from 'node:fs/promises';
 import type { DeviceProvider } from '../plugin/sdk/device.js';
 import type { Driver } from '../plugin/sdk/driver.js';
@@ -98,6 +99,7 @@ class RunningClient implements Client {
   readonly nodeId: string;
   readonly handlers: RpcHandlers;
   readonly streamHandlers: RpcStreamHandlers;
+  private readonly context: ClientContext;
   private readonly db: ClientDb;
   private readonly log: Log;
   private readonly fingerprinter: Fingerprinter;
@@ -118,6 +120,8 @@ class RunningClient implements Client {
     const { rpc, drivers, now, random } = options;
     const timers = options.timers ?? systemTimers(now);
     const log = options.log;
+    // Every loop of the client listens to it.
+    setMaxListeners(0, this.ending.signal);
     this.config = options.config;
     this.drivers = drivers;
     this.db = db;
@@ -158,6 +162,7 @@ class RunningClient implements Client {
     });
     const hooks = { allocHooks: options.allocHooks ?? ALLOC_HOOKS, hooks: TASK_HOOKS };
     const context: ClientContext = { ...shared, ...hooks, config, node, rpc, drivers, devices: this.devices, db, log };
+    this.context = context;
     this.allocs = new AllocStore(context, this.status);
     this.registration = new Registration({
       ...shared,
@@ -228,6 +233,7 @@ class RunningClient implements Client {
       this.devices.watch(signal),
       this.allocs.watchGarbage(signal),
       this.disconnectStop.run(signal),
+      ...this.context.allocHooks.map((hook) => hook.serve?.(this.context, signal) ?? Promise.resolve()),
     ];
   }
 

@@ -1,5 +1,6 @@
-import type { HostVolumeInfo } from '../structs/node.js';
+import type { HostNetworkInfo, HostVolumeInfo } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
+import type { BridgeSettings } from './network/conflist.js';
 
 /** How this client is set up. All directories are absolute. */
 export interface ClientConfig {
@@ -20,6 +21,10 @@ export interface ClientConfig {
   networkInterface: string | null;
   /** Says the link's speed where the kernel does not know it, MBit/s; null = ask the kernel, else 1000. */
   networkSpeedMbits: number | null;
+  /** The networks of groups with a namespace of their own. */
+  network: NetworkConfig;
+  /** Addresses of this machine under names of their own, by name. */
+  hostNetworks: Record<string, HostNetworkInfo>;
   /** Overrides of what the fingerprint finds; null = as found. */
   cpuTotalMhz: number | null;
   memoryTotalMb: number | null;
@@ -32,6 +37,25 @@ export interface ClientConfig {
   envDenylist: readonly string[];
   gc: { intervalMs: Millis; maxAllocs: number; diskUsagePercent: number; inodeUsagePercent: number };
 }
+
+/** How groups get a network of their own. */
+export interface NetworkConfig {
+  /** Directories with CNI plugins, in the order in which they are searched. */
+  cniPath: readonly string[];
+  /** The directory with the configurations of `cni/NAME`. */
+  cniConfigDir: string;
+  bridge: BridgeSettings;
+  /** Maps ports on all addresses of the node, not only on the one that the port is for. */
+  anyAddress: boolean;
+}
+
+/** Nomad's defaults; Debian and Fedora keep their plugins elsewhere than the CNI project does. */
+export const DEFAULT_NETWORK_CONFIG: NetworkConfig = {
+  cniPath: ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'],
+  cniConfigDir: '/opt/cni/config',
+  bridge: { name: 'nomad', subnet: '172.26.64.0/20', subnetIpv6: '', hairpin: false },
+  anyAddress: true,
+};
 
 /** Nomad's defaults for everything but the directories and the names. */
 export function defaultClientConfig(
@@ -47,6 +71,8 @@ export function defaultClientConfig(
     hostVolumes: {},
     networkInterface: null,
     networkSpeedMbits: null,
+    network: DEFAULT_NETWORK_CONFIG,
+    hostNetworks: {},
     cpuTotalMhz: null,
     memoryTotalMb: null,
     diskTotalMb: null,

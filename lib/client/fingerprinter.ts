@@ -57,6 +57,7 @@ export class Fingerprinter {
       ]),
     ]);
     this.current = this.build();
+    this.tellNetwork(null);
     this.started = true;
   }
 
@@ -64,8 +65,22 @@ export class Fingerprinter {
   rebuild(): void {
     const next = this.build();
     if (isDeepStrictEqual(next, this.current)) return;
+    const before = this.current;
     this.current = next;
-    if (this.started) this.options.onChange();
+    if (!this.started) return;
+    this.tellNetwork(before);
+    this.options.onChange();
+  }
+
+  /** Says which address others reach this node's tasks at, and why it is that one. */
+  private tellNetwork(before: Node | null): void {
+    const [address, was] = [this.current, before].map((node) => node?.Attributes['unique.network.ip-address']);
+    if (address === was) return;
+    const { log } = this.options;
+    const fields = was === undefined ? {} : { before: was };
+    if (address === undefined) log.warn('this node has no address for ports of tasks', fields);
+    const { 'unique.network.interface': device, 'unique.network.reason': why } = this.current.Attributes;
+    if (address !== undefined) log.info('ports of tasks are at', { address, interface: device, why, ...fields });
   }
 
   /** Looks again at what may change, until `signal` is aborted. */

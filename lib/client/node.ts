@@ -53,7 +53,7 @@ export function buildNode(input: {
     },
     Drivers: drivers,
     HostVolumes: config.hostVolumes,
-    HostNetworks: null,
+    HostNetworks: config.hostNetworks,
     CSIControllerPlugins: null,
     CSINodePlugins: null,
     Status: 'ready',
@@ -70,11 +70,14 @@ export function buildNode(input: {
   return { ...node, ComputedClass: computedClass(node) };
 }
 
-/** Later facts over earlier ones. */
+/** Later facts over earlier ones; networks of all of them. */
 function mergeFacts(facts: readonly Facts[]): Facts {
   const merged: Facts = { attributes: {} };
   for (const fact of facts) {
-    Object.assign(merged, { ...fact, attributes: Object.assign(merged.attributes, fact.attributes) });
+    const networks = [...(merged.networks ?? []), ...(fact.networks ?? [])];
+    const nodeNetworks = [...(merged.nodeNetworks ?? []), ...(fact.nodeNetworks ?? [])];
+    const attributes = Object.assign(merged.attributes, fact.attributes);
+    Object.assign(merged, { ...fact, attributes, networks, nodeNetworks });
   }
   return merged;
 }
@@ -102,6 +105,10 @@ function computedClass(node: Node): string {
       Type,
       Name,
       Object.entries(Attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
+    ]),
+    (node.NodeResources.NodeNetworks ?? []).map(({ Mode, Addresses }) => [
+      Mode,
+      [...new Set(Addresses.map((one) => one.Alias))],
     ]),
   ];
   return `v1:${createHash('sha256').update(JSON.stringify(visible)).digest('hex').slice(0, 16)}`;

@@ -1,4 +1,4 @@
-import type { Allocation } from '../structs/allocation.js';
+import type { Allocation, AllocNetworkStatus } from '../structs/allocation.js';
 import type { Job, Task, TaskGroup } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { AllocatedPort } from '../structs/resources.js';
@@ -15,6 +15,8 @@ export interface TaskEnvInput {
   node: Node;
   region: string;
   paths: { allocDir: string; taskDir: string; secretsDir: string };
+  /** What the group's own network is; null = the host's. */
+  network: AllocNetworkStatus | null;
   /** The agent's own environment as far as this task inherits it. */
   hostEnv: Readonly<Record<string, string>>;
 }
@@ -22,7 +24,8 @@ export interface TaskEnvInput {
 /** The task's environment, with the job's own `env` on top, and the lookup for everything else of the task. */
 export function buildTaskEnv(input: TaskEnvInput): Interpolation & { env: Record<string, string> } {
   const node = nodeValues(input.node, input.region);
-  const given = { ...nomadEnv(input), ...portEnv(allocatedPorts(input.alloc, input.task.Name)), ...metaEnv(input) };
+  const ports = allocatedPorts(input.alloc, input.task.Name);
+  const given = { ...nomadEnv(input), ...portEnv(ports), ...networkEnv(ports, input.network), ...metaEnv(input) };
   const env: Record<string, string> = { ...input.hostEnv };
   for (const [key, value] of Object.entries(given)) env[cleanName(key)] = value;
   // The job's variables may name each other only through what stood before them, so one pass is enough.
@@ -63,7 +66,17 @@ export function allocatedPorts(alloc: Allocation, task: string): AllocatedPort[]
   return [...shared, ...own];
 }
 
-function nomadEnv({ alloc, job, group, task, region, node, paths }: TaskEnvInput): Record<string, string> {
+/** What `${…}` can name where the group speaks and no task: in its network. */
+export function groupInterpolation(
+  input: Pick<TaskEnvInput, 'alloc' | 'job' | 'group' | 'node' | 'region'>,
+): Interpolation {
+  const ports = portEnv(input.alloc.AllocatedResources.Shared.Ports ?? []);
+  const meta = metaValues({ ...input.job.Meta, ...input.group.Meta });
+  return { env: { ...allocEnv(input), ...ports, ...meta }, node: nodeValues(input.node, input.region) };
+}
+
+function nomadEnv(input: TaskEnvInput): Record<string, string> {
+  const { alloc, task, paths } = input;
   const resources = alloc.AllocatedResources.Tasks[task.Name];
   const cores = resources?.Cpu.ReservedCores ?? [];
   const memoryMax = resources?.Memory.MemoryMaxMB ?? 0;
@@ -71,17 +84,8 @@ function nomadEnv({ alloc, job, group, task, region, node, paths }: TaskEnvInput
     NOMAD_ALLOC_DIR: paths.allocDir,
     NOMAD_TASK_DIR: paths.taskDir,
     NOMAD_SECRETS_DIR: paths.secretsDir,
-    NOMAD_ALLOC_ID: alloc.ID,
-    NOMAD_SHORT_ALLOC_ID: alloc.ID.slice(0, 8),
-    NOMAD_ALLOC_NAME: alloc.Name,
-    NOMAD_ALLOC_INDEX: allocIndex(alloc.Name),
     NOMAD_TASK_NAME: task.Name,
-    NOMAD_GROUP_NAME: group.Name,
-    NOMAD_JOB_ID: job.ID,
-    NOMAD_JOB_NAME: job.Name,
-    NOMAD_DC: node.Datacenter,
-    NOMAD_REGION: region,
-    NOMAD_NAMESPACE: alloc.Namespace,
+    ...allocEnv(input),
   };
   if (resources) {
     env['NOMAD_CPU_LIMIT'] = String(resources.Cpu.CpuShares);
@@ -89,8 +93,29 @@ function nomadEnv({ alloc, job, group, task, region, node, paths }: TaskEnvInput
   }
   if (memoryMax > 0) env['NOMAD_MEMORY_MAX_LIMIT'] = String(memoryMax);
   if (cores.length > 0) env['NOMAD_CPU_CORES'] = coreList(cores);
-  if (job.ParentID !== '') env['NOMAD_JOB_PARENT_ID'] = job.ParentID;
   return env;
+}
+
+function allocEnv({
+  alloc,
+  job,
+  group,
+  region,
+  node,
+}: Pick<TaskEnvInput, 'alloc' | 'job' | 'group' | 'region' | 'node'>): Record<string, string> {
+  return {
+    NOMAD_ALLOC_ID: alloc.ID,
+    NOMAD_SHORT_ALLOC_ID: alloc.ID.slice(0, 8),
+    NOMAD_ALLOC_NAME: alloc.Name,
+    NOMAD_ALLOC_INDEX: allocIndex(alloc.Name),
+    NOMAD_GROUP_NAME: group.Name,
+    NOMAD_JOB_ID: job.ID,
+    NOMAD_JOB_NAME: job.Name,
+    NOMAD_DC: node.Datacenter,
+    NOMAD_REGION: region,
+    NOMAD_NAMESPACE: alloc.Namespace,
+    ...(job.ParentID === '' ? {} : { NOMAD_JOB_PARENT_ID: job.ParentID }),
+  };
 }
 
 function portEnv(ports: readonly AllocatedPort[]): Record<string, string> {
@@ -112,10 +137,28 @@ function portEnv(ports: readonly AllocatedPort[]): Record<string, string> {
   return env;
 }
 
-/** The metadata of job, group and task, the inner over the outer, under the name as given and in upper case. */
+/** Where a port is inside the group's own network. */
+function networkEnv(ports: readonly AllocatedPort[], network: AllocNetworkStatus | null): Record<string, string> {
+  if (!network) return {};
+  const { InterfaceName, Address } = network;
+  const host = Address.includes(':') ? `[${Address}]` : Address;
+  const values = ports.map(({ Label, To, Value }) => [
+    [`NOMAD_ALLOC_INTERFACE_${Label}`, InterfaceName],
+    [`NOMAD_ALLOC_IP_${Label}`, Address],
+    [`NOMAD_ALLOC_ADDR_${Label}`, `${host}:${To > 0 ? To : Value}`],
+  ]);
+  return Object.fromEntries(values.flat());
+}
+
+/** The metadata of job, group and task, the inner over the outer. */
 function metaEnv({ job, group, task }: TaskEnvInput): Record<string, string> {
+  return metaValues({ ...job.Meta, ...group.Meta, ...task.Meta });
+}
+
+/** Each under its name as given and in upper case. */
+function metaValues(meta: Record<string, string>): Record<string, string> {
   const env: Record<string, string> = {};
-  for (const [key, value] of Object.entries({ ...job.Meta, ...group.Meta, ...task.Meta })) {
+  for (const [key, value] of Object.entries(meta)) {
     env[`NOMAD_META_${key}`] = value;
     env[`NOMAD_META_${key.toUpperCase()}`] = value;
   }

@@ -51,6 +51,7 @@ class ExecDriver extends SupervisedDriver<ExecConfig> {
     exec: true,
     fsIsolation: 'chroot' as const,
     defaultUser: DEFAULT_USER,
+    joinsNetwork: true,
   };
   readonly #options: ExecOptions;
   readonly #runDir: string;

@@ -38,7 +38,7 @@ interface MockTask {
 
 class MockDriver implements Driver<MockConfig> {
   readonly name = 'mock_driver';
-  readonly capabilities = { sendSignals: true, exec: true, fsIsolation: 'none' as const };
+  readonly capabilities = { sendSignals: true, exec: true, fsIsolation: 'none' as const, joinsNetwork: true };
   readonly #log: DriverOptions['log'];
   readonly #tasks = new Map<string, MockTask>();
 

@@ -31,7 +31,7 @@ export default plugin;
 
 class RawExecDriver extends SupervisedDriver<RawExecConfig> {
   readonly name = 'raw_exec';
-  readonly capabilities = { sendSignals: true, exec: true, fsIsolation: 'none' as const };
+  readonly capabilities = { sendSignals: true, exec: true, fsIsolation: 'none' as const, joinsNetwork: true };
   readonly #options: RawExecOptions;
 
   constructor(options: DriverOptions) {

@@ -29,7 +29,8 @@ const task = `${group}Task t validation failed: `;
 const ports = (...list: Part[]): Part => ({ Networks: [{ DynamicPorts: list }] });
 const static_ = (...list: Part[]): Part => ({ Networks: [{ ReservedPorts: list }] });
 
-const REFUSED: [what: string, job: Part, group: Part, task: Part, path: string, message: string | RegExp][] = [
+type Refused = [what: string, job: Part, group: Part, task: Part, path: string, message: string | RegExp];
+const REFUSED: Refused[] = [
   ['an empty id', { ID: '', Name: 'n' }, {}, {}, 'ID', 'Missing job ID'],
   ['a space in the id', { ID: 'a b' }, {}, {}, 'ID', 'Job ID contains a space'],
   ['a null in the id', { ID: 'a\0b', Name: 'n' }, {}, {}, 'ID', 'Job ID contains a NUL'],
@@ -84,6 +85,36 @@ const REFUSED: [what: string, job: Part, group: Part, task: Part, path: string, 
     'TaskGroups[0].Networks[0].DynamicPorts[1].Label',
     /Port label a is taken by the group network/,
   ],
+  ...(
+    [
+      ['a mode that is none', { Mode: 'brigde' }, 'Mode', /none of "host", "bridge"/],
+      ['a CNI network without a name', { Mode: 'cni/' }, 'Mode', /"cni\/NAME"/],
+      ['a CNI network that leaves its directory', { Mode: 'cni/../x' }, 'Mode', /none of/],
+      [
+        'arguments for CNI without CNI',
+        { Mode: 'bridge', CNI: { Args: { a: 'b' } } },
+        'CNI',
+        /need mode = "cni\/NAME"/,
+      ],
+      ['an argument for CNI that is two', { Mode: 'cni/x', CNI: { Args: { a: 'b;c=d' } } }, 'CNI', /contains ; or =/],
+      ['a host name on the host', { Hostname: 'web' }, 'Hostname', /network of the group's own/],
+      [
+        'a collision ignored on the bridge',
+        { Mode: 'bridge', ReservedPorts: [{ Label: 'a', Value: 80, IgnoreCollision: true }] },
+        'ReservedPorts[0].IgnoreCollision',
+        /only with mode = "host"/,
+      ],
+    ] as const
+  ).map(
+    ([fact, network, key, message]): Refused => [
+      fact,
+      {},
+      { Networks: [network] },
+      {},
+      `TaskGroups[0].Networks[0].${key}`,
+      message,
+    ],
+  ),
   [
     'an empty label',
     {},
@@ -329,8 +360,6 @@ t.test('every feature that is not there yet is refused by its name, and by nothi
     'resources.Devices': [{}, {}, { Resources: { Devices: [{ Name: 'gpu' }] } }],
     'resources.NUMA': [{}, {}, { Resources: { Cores: 1, NUMA: { Affinity: 'prefer' } } }],
     'resources.SecretsMB': [{}, {}, { Resources: { SecretsMB: 2 } }],
-    'network.Mode': [{}, { Networks: [{ Mode: 'bridge' }] }, {}],
-    'network.CNI': [{}, { Networks: [{ CNI: { Args: { a: 'b' } } }] }, {}],
     'volume.Type': [
       {},
       {

@@ -107,6 +107,12 @@ export interface ClientSection {
   reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string; cores: string };
   hostVolumes: Record<string, { path: string; readOnly: boolean }>;
   hostNetworks: Record<string, { cidr: string; interface: string; reservedPorts: string }>;
+  /** Ports are mapped on all addresses as long as no host network is configured. */
+  bindWildcard: boolean;
+  /** Directories, as PATH has them; null: Nomad's and the distributions' own. */
+  cniPath: string | null;
+  cniConfigDir: string | null;
+  bridge: { name: string | null; subnet: string | null; subnetIpv6: string | null; hairpin: boolean };
   maxKillTimeoutMs: Millis;
   minDynamicPort: number;
   maxDynamicPort: number;

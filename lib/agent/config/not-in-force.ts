@@ -20,8 +20,8 @@ const PATHS = [
   'client.alloc_mounts_dir client.host_volumes_dir client.host_volume_plugin_dir client.common_plugin_dir',
   'client.reservable_cores client.disk_free_mb client.gc_parallel_destroys',
   'client.node_max_allocs client.no_host_uuid client.gc_volumes_on_node_gc client.default_ineligible',
-  'client.bind_wildcard_default_host_network client.nomad_service_discovery client.cpu_disable_dmidecode',
-  'client.preferred_address_family client.reserved.cores client.host_network client.users client.artifact',
+  'client.nomad_service_discovery client.cpu_disable_dmidecode',
+  'client.preferred_address_family client.reserved.cores client.users client.artifact',
   'client.template client.fingerprint client.server_join.retry_max client.server_join.retry_interval',
 ].flatMap((line) => line.split(' '));
 

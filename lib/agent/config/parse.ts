@@ -5,6 +5,7 @@ import { type InterfaceAddress, resolveAddress } from './address.js';
 import type { AgentConfig, AgentFlags } from './config.js';
 import type { Shape } from './fields.js';
 import { mergeBlock } from './merge.js';
+import { networkProblems } from './networks.js';
 import { notInForce } from './not-in-force.js';
 import { parseRaw } from './raw.js';
 import { type Checked, type Findings, readFields } from './read.js';
@@ -165,6 +166,7 @@ function problemsOf(config: AgentConfig): string[] {
   for (const [name, { path }] of Object.entries(client.hostVolumes)) {
     require(path.startsWith('/'), `host_volume "${name}" needs an absolute path, not "${path}".`);
   }
+  for (const problem of networkProblems(client)) problems.push(problem);
   require(!config.tls.http ||
     (config.tls.certFile !== null && config.tls.keyFile !== null), 'tls.http needs cert_file and key_file.');
   require(!/[/\0]/.test(config.region + config.datacenter), 'region and datacenter must not contain "/".');

@@ -15,8 +15,6 @@ import {
   text,
 } from './fields.js';
 
-const ENVOY = 'tasks reach each other through the mesh';
-
 /** The keys of `client { }`. */
 export const CLIENT_FIELDS: Fields = {
   enabled: flag,
@@ -55,7 +53,7 @@ export const CLIENT_FIELDS: Fields = {
   client_min_port: replaced('ports of plugins are chosen by the system'),
   client_max_port: replaced('ports of plugins are chosen by the system'),
   log_file: replaced('one log serves the agent: log_file'),
-  ...all('cni_path cni_config_dir', replaced('bridge networks are made without CNI plugins')),
-  ...all('bridge_network_name bridge_network_subnet bridge_network_subnet_ipv6', replaced(ENVOY)),
-  bridge_network_hairpin_mode: replaced(ENVOY),
+  ...all('cni_path cni_config_dir', text),
+  ...all('bridge_network_name bridge_network_subnet bridge_network_subnet_ipv6', text),
+  bridge_network_hairpin_mode: flag,
 };

@@ -36,7 +36,7 @@ export const command: Command = {
     if (await printData(context, alloc)) return 0;
     output.out(formatPairs(facts(alloc, flags.bool('verbose'), Date.now())));
     const ports = portTable(alloc);
-    if (ports !== '') output.out(`\n${title(context, 'Allocation Addresses:')}\n${ports}`);
+    if (ports !== '') output.out(`\n${title(context, addressesTitle(alloc))}\n${ports}`);
     if (flags.bool('short')) {
       output.out(`\n${title(context, 'Tasks')}\n${shortTable(alloc)}`);
       return 0;
@@ -84,6 +84,13 @@ function facts(alloc: Allocation, verbose: boolean, nowMs: number): [string, str
       ? []
       : ([['Previous Alloc ID', shortId(alloc.PreviousAllocation, verbose)]] as [string, string][])),
   ];
+}
+
+function addressesTitle(alloc: Allocation): string {
+  const mode = alloc.AllocatedResources?.Shared.Networks?.[0]?.Mode ?? '';
+  return mode === '' || mode === 'host'
+    ? 'Allocation Addresses:'
+    : `Allocation Addresses (mode = ${JSON.stringify(mode)}):`;
 }
 
 function portTable(alloc: Allocation): string {

@@ -55,6 +55,8 @@ export interface AllocHook {
   prerun(context: AllocHookContext): Promise<void>;
   postrun(context: AllocHookContext): Promise<void>;
   destroy(context: AllocHookContext): Promise<void>;
+  /** Looks after what it has made, from when the allocations are restored until `signal` is aborted; never rejects. */
+  serve?(client: ClientContext, signal: AbortSignal): Promise<void>;
 }
 
 /** A hook that does nothing but what it is given. */

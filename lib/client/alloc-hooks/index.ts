@@ -1,4 +1,5 @@
 import type { AllocHook } from './hook.js';
+import { networkHook } from './network.js';
 
 /** The hooks of every allocation, in the order in which they prepare it. */
-export const ALLOC_HOOKS: readonly AllocHook[] = [];
+export const ALLOC_HOOKS: readonly AllocHook[] = [networkHook];

@@ -1,4 +1,5 @@
 import { cgroupFingerprint } from './cgroup.js';
+import { cniFingerprint } from './cni.js';
 import { cpuFingerprint } from './cpu.js';
 import type { Fingerprint } from './fact.js';
 import { hardwareFingerprint } from './hardware.js';
@@ -16,6 +17,7 @@ export const FINGERPRINTS: readonly Fingerprint[] = [
   memoryFingerprint,
   storageFingerprint,
   networkFingerprint,
+  cniFingerprint,
   cgroupFingerprint,
   hardwareFingerprint,
 ];

@@ -55,7 +55,17 @@ export function serviceValues(owned: OwnedService, place: ServicePlace): Interpo
   const { alloc, job, group, node, region } = place;
   const task = owned.task ?? group.Tasks.find(({ Name }) => Name === owned.service.TaskName);
   const paths = { allocDir: '', taskDir: '', secretsDir: '' };
-  return buildTaskEnv({ alloc, job, group, task: task ?? nobody(group), node, region, paths, hostEnv: {} });
+  return buildTaskEnv({
+    alloc,
+    job,
+    group,
+    task: task ?? nobody(group),
+    node,
+    region,
+    paths,
+    network: null,
+    hostEnv: {},
+  });
 }
 
 /** The group's own services see no task: what only a task has is not theirs. */

@@ -12,6 +12,8 @@ export interface DriverCapabilities {
   fsIsolation: 'none' | 'chroot' | 'image';
   /** Whom a task runs as when its job names nobody; absent: the agent's user, or the image's. */
   defaultUser?: string;
+  /** Its tasks run in the namespace of `TaskConfig.network`; a driver with `createNetwork` need not say so. */
+  joinsNetwork?: boolean;
 }
 
 export interface DriverFingerprint {

@@ -64,9 +64,14 @@ function instanceCheck(devices: DeviceProgram): AvailabilityCheck {
   return { reason: MISSING_DEVICES, holds: (node) => devices.offer(node, none) !== null };
 }
 
+/** What mode "bridge" is made of on a node: Nomad adds these constraints to the job itself. */
+const BRIDGE_CHECKS: readonly Check[] = ['bridge', 'firewall', 'host-local', 'loopback', 'portmap'].map((plugin) =>
+  compileCheck({ LTarget: `\${attr.plugins.cni.version.${plugin}}`, Operand: 'semver', RTarget: '>= 0.4.0' }),
+);
+
 function networkChecks(network: NetworkResource): Check[] {
   const mode = network.Mode === '' ? 'host' : network.Mode;
-  const checks: Check[] = [];
+  const checks: Check[] = mode === 'bridge' ? [...BRIDGE_CHECKS] : [];
   if (mode !== 'host' && mode !== 'none') {
     checks.push({
       reason: 'missing network',

@@ -1,7 +1,7 @@
 import type { Job, WorkloadIdentity } from '../job.js';
 import type { Report } from './issue.js';
 
-type Place = 'job' | 'group' | 'task' | 'resources' | 'network' | 'volume';
+type Place = 'job' | 'group' | 'task' | 'resources' | 'volume';
 
 /**
  * What a job file may say and this version cannot do yet: refused when a job is validated or registered, never ignored.
@@ -22,8 +22,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'Actions', name: 'action' },
   { at: 'resources', key: 'NUMA', name: 'numa' },
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
-  { at: 'network', key: 'Mode', name: 'mode', when: (v) => v !== '' && v !== 'host' },
-  { at: 'network', key: 'CNI', name: 'cni' },
   { at: 'volume', key: 'Type', name: 'type = "csi"', when: (v) => v === 'csi' },
   { at: 'volume', key: 'Sticky', name: 'sticky' },
   { at: 'volume', key: 'PerAlloc', name: 'per_alloc' },
@@ -41,8 +39,6 @@ export function validateNotYet(job: Job, report: Report): void {
   for (const [i, group] of job.TaskGroups.entries()) {
     const atGroup = report.at('TaskGroups').at(i);
     check('group', group, atGroup);
-    for (const [n, network] of (group.Networks ?? []).entries())
-      check('network', network, atGroup.at('Networks').at(n));
     for (const [name, volume] of Object.entries(group.Volumes ?? {})) {
       check('volume', volume, atGroup.at('Volumes').at(name));
     }
@@ -60,7 +56,7 @@ function check(place: Place, value: object, report: Report): void {
     const found = key.split('.').reduce<unknown>((inner, part) => (inner as Record<string, unknown>)[part], value);
     const given = found !== null && found !== undefined && found !== false;
     if (!given || (when && !when(found))) continue;
-    const shown = name === 'mode' || name === 'namespace' ? `${name} = ${JSON.stringify(found)}` : name;
+    const shown = name === 'namespace' ? `${name} = ${JSON.stringify(found)}` : name;
     report.notYet(key, shown);
   }
 }

@@ -1,0 +1,138 @@
+import type { Driver, TaskNetwork } from '../../plugin/sdk/driver.js';
+import type { AllocNetworkStatus } from '../../structs/allocation.js';
+import type { NetworkResource } from '../../structs/resources.js';
+import type { ClientContext } from '../context.js';
+import { interpolateText } from '../interpolate.js';
+import { hostResolver, hostsText, type Resolver, resolvText, writeNetworkFiles } from '../network/files.js';
+import { type GroupNetwork, GroupNetworks } from '../network/group-networks.js';
+import { groupInterpolation } from '../task-env.js';
+import { type AllocHook, type AllocHookContext, allocHook } from './hook.js';
+
+/** The network namespace that the tasks of a group share; nothing with mode "host". */
+export const networkHook: AllocHook = {
+  ...allocHook('network', {
+    async prerun(context) {
+      const network = context.group.Networks?.[0];
+      if (!network || !hasNamespace(network)) return;
+      const maker = makerOf(context);
+      // Kept where a restart of the machine does not reach, as what the engine made.
+      if (maker && context.state.get() === null) context.state.put({ driver: maker.name });
+      const hostname = interpolate(context, network.Hostname);
+      const made = await networksOf(context.client).ensure({
+        allocId: context.alloc.ID,
+        mode: network.Mode,
+        ports: context.alloc.AllocatedResources.Shared.Ports ?? [],
+        hostname,
+        args: Object.fromEntries(
+          Object.entries(network.CNI?.Args ?? {}).map(([key, value]) => [key, interpolate(context, value)]),
+        ),
+        maker,
+        signal: context.signal,
+      });
+      context.shared.network = await taskNetwork(context, network, hostname, made);
+      context.shared.networkStatus = made.status;
+    },
+    async postrun(context) {
+      await remove(context);
+      context.shared.network = null;
+    },
+    destroy: remove,
+  }),
+  serve: (client, signal) => networksOf(client).serve((allocId) => client.db.allocs.has(allocId), signal),
+};
+
+/** Whether a group's tasks have a network of their own. */
+function hasNamespace({ Mode }: NetworkResource): boolean {
+  return Mode !== '' && Mode !== 'host';
+}
+
+async function remove({ alloc, client, state }: AllocHookContext): Promise<void> {
+  await networksOf(client).remove(alloc.ID);
+  const kept = state.get() as { driver: string } | null;
+  if (kept === null) return;
+  await client.drivers[kept.driver]?.destroyNetwork?.(alloc.ID, {});
+  state.put(null);
+}
+
+/** The driver that must make the namespace. Throws when a driver of the group cannot use one, or two want to make it. */
+function makerOf({ group, client }: AllocHookContext): Driver | null {
+  const mode = group.Networks?.[0]?.Mode ?? '';
+  let maker: Driver | null = null;
+  for (const { Name, Driver: name } of group.Tasks) {
+    const driver = client.drivers[name];
+    if (!driver) continue;
+    if (!driver.createNetwork && driver.capabilities.joinsNetwork !== true)
+      throw new Error(`task "${Name}": driver "${name}" cannot use a network with mode = "${mode}"`);
+    if (!driver.createNetwork) continue;
+    if (maker && maker !== driver)
+      throw new Error(
+        `drivers "${maker.name}" and "${name}" both have to make the group's network: put their tasks into two groups`,
+      );
+    maker = driver;
+  }
+  return maker;
+}
+
+async function taskNetwork(
+  context: AllocHookContext,
+  network: NetworkResource,
+  hostname: string,
+  made: GroupNetwork,
+): Promise<TaskNetwork> {
+  const { status } = made;
+  const addresses = [status?.Address ?? '', status?.AddressIPv6 ?? ''];
+  const present = [...new Set(addresses)].filter((address) => address !== '');
+  const files = await writeNetworkFiles(context.alloc.ID, {
+    hosts: hostsText(hostname, present.length > 0 ? present : ['127.0.0.1']),
+    resolv: resolvText(await resolver(context, network, status)),
+  });
+  return {
+    mode: network.Mode,
+    netnsPath: made.netnsPath,
+    labels: made.labels,
+    ip: status?.Address ?? '',
+    hostname,
+    ...files,
+  };
+}
+
+/** The job's own, else the network's, else the host's. */
+async function resolver(
+  context: AllocHookContext,
+  network: NetworkResource,
+  status: AllocNetworkStatus | null,
+): Promise<Resolver> {
+  const given = network.DNS ?? status?.DNS;
+  if (!given) return hostResolver();
+  const texts = (list: string[] | null): string[] => (list ?? []).map((text) => interpolate(context, text));
+  const host = (given.Servers ?? []).length > 0 ? null : await hostResolver();
+  return {
+    servers: host?.servers ?? texts(given.Servers),
+    searches: texts(given.Searches),
+    options: texts(given.Options),
+  };
+}
+
+function interpolate({ alloc, job, group, client }: AllocHookContext, text: string): string {
+  return interpolateText(
+    text,
+    groupInterpolation({ alloc, job, group, node: client.node(), region: client.config().region }),
+  );
+}
+
+const networks = new WeakMap<ClientContext, GroupNetworks>();
+
+/** A client has one of them for all its allocations. */
+function networksOf(client: ClientContext): GroupNetworks {
+  const present = networks.get(client);
+  if (present) return present;
+  const made = new GroupNetworks({
+    config: () => client.config().network,
+    stateDir: () => client.config().stateDir,
+    drivers: client.drivers,
+    timers: client.timers,
+    log: client.log.child('network'),
+  });
+  networks.set(client, made);
+  return made;
+}

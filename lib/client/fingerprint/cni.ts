@@ -1,0 +1,115 @@
+import { access, constants, readdir } from 'node:fs/promises';
+import { release } from 'node:os';
+import { join } from 'node:path';
+import type { NodeNetworkResource } from '../../structs/node.js';
+import type { NetworkResource } from '../../structs/resources.js';
+import { readNetworks } from '../network/configured.js';
+import { runProgram } from '../network/program.js';
+import type { Facts, Fingerprint } from './fact.js';
+import { readText } from './read.js';
+
+const VERSION_TIMEOUT_MS = 3000;
+
+/** CNI plugins and their versions, the networks configured for them, and whether this node can have a bridge. */
+export const cniFingerprint: Fingerprint = {
+  name: 'cni',
+  periodMs: 60_000,
+  async run({ config }): Promise<Facts> {
+    const { cniPath, cniConfigDir, bridge } = config.network;
+    const attributes: Record<string, string> = {};
+    for (const [name, version] of await pluginVersions(cniPath)) attributes[`plugins.cni.version.${name}`] = version;
+    const { networks } = await readNetworks(cniConfigDir);
+    // A namespace and its rules are root's to make.
+    if (process.getuid?.() !== 0) return { attributes };
+    const names = [...networks.keys()].map((name) => network(`cni/${name}`, ''));
+    if ((await hasBridgeModule()) && (await isOnPath('iptables')) && (await isOnPath('ip'))) {
+      attributes['nomad.bridge.hairpin_mode'] = String(bridge.hairpin);
+      names.push(network('bridge', bridge.name));
+    }
+    return { attributes, networks: names.map(([one]) => one), nodeNetworks: names.map(([, one]) => one) };
+  },
+};
+
+function network(Mode: string, Device: string): [NetworkResource, NodeNetworkResource] {
+  const nothing = {
+    CIDR: '',
+    IP: '',
+    Hostname: '',
+    MBits: 0,
+    DNS: null,
+    ReservedPorts: null,
+    DynamicPorts: null,
+    CNI: null,
+  };
+  return [
+    { Mode, Device, ...nothing },
+    { Mode, Device, MacAddress: '', Speed: 0, Addresses: [] },
+  ];
+}
+
+/** Every plugin by name; what the first directory has counts, as it does when plugins are called. */
+async function pluginVersions(path: readonly string[]): Promise<Map<string, string>> {
+  const versions = new Map<string, string>();
+  for (const dir of path) {
+    const names = (await readdir(dir).catch(() => [])).filter((name) => !versions.has(name));
+    const found = await Promise.all(names.map((name) => pluginVersion(join(dir, name))));
+    for (const [i, name] of names.entries()) if (found[i]) versions.set(name, found[i]);
+  }
+  return versions;
+}
+
+async function pluginVersion(file: string): Promise<string | null> {
+  const isProgram = await access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!isProgram) return null;
+  const said = await runProgram(file, [], { timeoutMs: VERSION_TIMEOUT_MS }).catch(() => null);
+  return said && parsePluginVersion(`${said.out}\n${said.err}`);
+}
+
+/**
+ * The version in what a plugin says without arguments ("CNI bridge plugin v1.4.0"). Debian's do not know theirs; then it
+ * is the highest protocol version it speaks, which its own is never below in what constraints ask (>= 0.4.0). Null: neither.
+ */
+export function parsePluginVersion(text: string): string | null {
+  const own = /\bplugin\s+(v?\d+\.\d+\.\d+[\w.+-]*)/i.exec(text)?.[1];
+  if (own !== undefined) return own;
+  const spoken = /protocol versions supported:\s*([\d., ]+)/i
+    .exec(text)?.[1]
+    ?.split(',')
+    .map((one) => one.trim());
+  return spoken?.at(-1) || null;
+}
+
+/** The kernel's bridges: built in, loaded, or there to be loaded by the first that is made. */
+async function hasBridgeModule(): Promise<boolean> {
+  if (await exists('/sys/module/bridge')) return true;
+  const dir = `/lib/modules/${release()}`;
+  const lists = [
+    await readText('/proc/modules'),
+    await readText(`${dir}/modules.builtin`),
+    await readText(`${dir}/modules.dep`),
+  ];
+  return lists.some((text) => text !== null && hasModule(text, 'bridge'));
+}
+
+/** Whether /proc/modules, modules.builtin or modules.dep names a module. */
+export function hasModule(text: string, name: string): boolean {
+  return text
+    .split('\n')
+    .some((line) => line.startsWith(`${name} `) || new RegExp(`(^|/)${name}\\.ko[.a-z]*(:|$)`).test(line));
+}
+
+async function isOnPath(program: string): Promise<boolean> {
+  const dirs = (process.env['PATH'] ?? '').split(':').filter((dir) => dir !== '');
+  const found = await Promise.all(dirs.map((dir) => exists(join(dir, program))));
+  return found.includes(true);
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises';
+import { ADMIN_CHAIN, type BridgeSettings } from './conflist.js';
+import { mustRun, runProgram } from './program.js';
+
+// The few rules which are the bridge's and no allocation's, and a cheap look at whether all rules are still there: other
+// programs (a restarted Docker, firewalld, an owner's script) flush tables that are not theirs.
+
+/** What is in force now: the rules as `iptables-save` prints them, and the names of the interfaces. */
+export interface FirewallView {
+  rules: string;
+  interfaces: ReadonlySet<string>;
+}
+
+interface Family {
+  program: 'iptables' | 'ip6tables';
+  subnet: string;
+}
+
+function families({ subnet, subnetIpv6 }: BridgeSettings): Family[] {
+  const v4: Family = { program: 'iptables', subnet };
+  return subnetIpv6 === '' ? [v4] : [v4, { program: 'ip6tables', subnet: subnetIpv6 }];
+}
+
+/** The rules of a bridge: what comes for its tasks is forwarded, what its tasks send out has the node's address. */
+function bridgeRules(bridge: string, subnet: string): { table: string; chain: string; rule: string[] }[] {
+  return [
+    { table: 'filter', chain: ADMIN_CHAIN, rule: ['-d', subnet, '-o', bridge, '-j', 'ACCEPT'] },
+    { table: 'nat', chain: 'POSTROUTING', rule: ['-s', subnet, '!', '-o', bridge, '-j', 'MASQUERADE'] },
+  ];
+}
+
+/** Adds the bridge's rules that are not there. */
+export async function ensureBridgeRules(bridge: BridgeSettings): Promise<void> {
+  for (const { program, subnet } of families(bridge)) {
+    const tables = (table: string, ...args: string[]) => runProgramIn(program, ['-w', '10', '-t', table, ...args]);
+    if (!(await tables('filter', '-S', ADMIN_CHAIN))) {
+      // Two may make it at once: what counts is that it is there.
+      await tables('filter', '-N', ADMIN_CHAIN);
+    }
+    for (const { table, chain, rule } of bridgeRules(bridge.name, subnet)) {
+      if (await tables(table, '-C', chain, ...rule)) continue;
+      await mustRun(program, ['-w', '10', '-t', table, '-A', chain, ...rule]);
+    }
+  }
+}
+
+async function runProgramIn(program: string, args: string[]): Promise<boolean> {
+  const { code } = await runProgram(program, args, { timeoutMs: 20_000 });
+  return code === 0;
+}
+
+/** Looks at the firewall and the interfaces of this machine. */
+export async function viewFirewall(): Promise<FirewallView> {
+  const [filter, nat, devices] = await Promise.all([
+    mustRun('iptables-save', ['-t', 'filter']),
+    mustRun('iptables-save', ['-t', 'nat']),
+    readFile('/proc/net/dev', 'utf8'),
+  ]);
+  return { rules: `${filter}\n${nat}`, interfaces: new Set(parseDevices(devices)) };
+}
+
+/** The names in the text of /proc/net/dev. */
+export function parseDevices(text: string): string[] {
+  return text.split('\n').flatMap((line) => /^\s*([^\s:]+):/.exec(line)?.[1] ?? []);
+}
+
+/** What an allocation on the bridge needs to be reached. */
+export interface Needed {
+  allocId: string;
+  address: string;
+  hasPorts: boolean;
+  /** The host's ends of its cables, and the bridge. */
+  interfaces: readonly string[];
+}
+
+/** Whether something of it is missing; the words are for the log. Pure. */
+export function findDamage(
+  view: FirewallView,
+  bridge: Pick<BridgeSettings, 'name' | 'subnet'>,
+  needed: Needed,
+): string | null {
+  const { rules, interfaces } = view;
+  const gone = needed.interfaces.find((name) => !interfaces.has(name));
+  if (gone !== undefined) return `interface ${gone} is gone`;
+  const has = (...parts: string[]): boolean =>
+    rules.split('\n').some((line) => parts.every((part) => line.includes(part)));
+  if (!has('-A FORWARD', '-j CNI-FORWARD')) return 'the firewall does not forward for CNI networks';
+  if (!has('-A CNI-FORWARD', `-s ${needed.address}/32 `)) return 'its rules for forwarding are gone';
+  if (!has(`-A ${ADMIN_CHAIN} `, `-o ${bridge.name} `)) return `the rule for ${bridge.name} in ${ADMIN_CHAIN} is gone`;
+  if (!has('-A POSTROUTING', `! -o ${bridge.name} `, 'MASQUERADE')) return 'the rule that hides its address is gone';
+  if (!needed.hasPorts) return null;
+  if (!has('-A PREROUTING', '-j CNI-HOSTPORT-DNAT')) return 'the firewall does not map ports';
+  return has('-A CNI-HOSTPORT-DNAT', needed.allocId) ? null : 'its mapped ports are gone';
+}

@@ -1,0 +1,232 @@
+import type { NetworkInterfaceInfo } from 'node:os';
+import t from 'tap';
+import { hasModule, parsePluginVersion } from '../../lib/client/fingerprint/cni.js';
+import { defaultRouteInterface, hostAddresses } from '../../lib/client/fingerprint/network.js';
+import { isBefore, pluginInput } from '../../lib/client/network/cni.js';
+import { bridgeList, parseNetworkList } from '../../lib/client/network/conflist.js';
+import { hostsText, parseResolv, resolvText } from '../../lib/client/network/files.js';
+import { findDamage, parseDevices } from '../../lib/client/network/firewall.js';
+import { hostInterfaces, networkStatus, portMappings } from '../../lib/client/network/result.js';
+
+const bridge = { name: 'nomad', subnet: '172.26.64.0/20', subnetIpv6: '', hairpin: false };
+
+t.test('a list of plugins, or a single one, is read; what is none is refused with a reason', async (t) => {
+  const list = parseNetworkList('{"cniVersion":"1.0.0","name":"lan","plugins":[{"type":"macvlan","master":"eth0"}]}');
+  t.match(list, {
+    ok: true,
+    value: { name: 'lan', cniVersion: '1.0.0', plugins: [{ type: 'macvlan', master: 'eth0' }] },
+  });
+  t.match(parseNetworkList('{"name":"one","type":"ptp"}'), {
+    ok: true,
+    value: { name: 'one', cniVersion: '0.2.0', plugins: [{ type: 'ptp' }], disableCheck: false },
+  });
+  const refused: [string, RegExp][] = [
+    ['', /not JSON/],
+    ['[]', /not a JSON object/],
+    ['{"plugins":[{"type":"a"}]}', /"name"/],
+    ['{"name":"a/b","type":"x"}', /"name"/],
+    ['{"name":"a","cniVersion":1,"type":"x"}', /"cniVersion"/],
+    ['{"name":"a","plugins":[]}', /"plugins"/],
+    ['{"name":"a","plugins":{}}', /"plugins"/],
+    ['{"name":"a","plugins":[{"type":"../../bin/sh"}]}', /"type"/],
+    ['{"name":"a","plugins":[null]}', /"type"/],
+    [`{"name":"a","plugins":[${Array(40).fill('{"type":"x"}')}]}`, /"plugins"/],
+  ];
+  for (const [text, error] of refused) t.match(parseNetworkList(text), { ok: false, error }, text.slice(0, 60));
+});
+
+t.test('a plugin reads its own part, the name and version of the list, and only the capabilities it has', async (t) => {
+  const list = bridgeList({ ...bridge, subnetIpv6: 'fd00:1::/64', hairpin: true });
+  const mapped = portMappings([{ Label: 'a', Value: 20_000, To: 80, HostIP: '', IgnoreCollision: false }], true);
+  const [loopback, first, firewall, portmap] = list.plugins.map((plugin) =>
+    pluginInput(list, plugin, { portMappings: mapped }, { cniVersion: '1.0.0', ips: [] }),
+  );
+  t.same(loopback, {
+    type: 'loopback',
+    name: 'nomad',
+    cniVersion: '0.4.0',
+    prevResult: { cniVersion: '0.4.0', ips: [] },
+  });
+  t.match(first, {
+    hairpinMode: true,
+    isGateway: true,
+    ipMasq: false,
+    ipam: { ranges: [[{ subnet: bridge.subnet }], [{ subnet: 'fd00:1::/64' }]] },
+  });
+  t.notOk('runtimeConfig' in (firewall as object));
+  t.same(portmap?.['runtimeConfig'], {
+    portMappings: [
+      { hostPort: 20_000, containerPort: 80, protocol: 'tcp' },
+      { hostPort: 20_000, containerPort: 80, protocol: 'udp' },
+    ],
+  });
+  t.notOk('capabilities' in (portmap as object), 'a plugin does not read what it is able to');
+  t.notOk('prevResult' in pluginInput(list, list.plugins[0] as { type: string }, { portMappings: [] }, null));
+});
+
+t.test('a port without a target leads to its own number, on its address unless all are meant', async (t) => {
+  const ports = [{ Label: 'a', Value: 8080, To: 0, HostIP: '10.0.0.1', IgnoreCollision: false }];
+  t.match(portMappings(ports, false)[0], { hostPort: 8080, containerPort: 8080, protocol: 'tcp', hostIP: '10.0.0.1' });
+  t.notOk('hostIP' in (portMappings(ports, true)[0] as object));
+});
+
+t.test('the address of an allocation is that of the first interface inside', async (t) => {
+  const interfaces = [{ name: 'nomad' }, { name: 'veth1' }, { name: 'eth0', sandbox: '/run/netns/x' }];
+  const result = {
+    interfaces,
+    ips: [
+      { interface: 0, address: '172.26.64.1/20' },
+      { interface: 2, address: 'fd00:1::2/64' },
+      { interface: 2, address: '172.26.64.2/20' },
+    ],
+    dns: { nameservers: ['10.0.0.1'], search: ['home'] },
+  };
+  t.same(networkStatus(result), {
+    ok: true,
+    value: {
+      InterfaceName: 'eth0',
+      Address: '172.26.64.2',
+      AddressIPv6: 'fd00:1::2',
+      DNS: { Servers: ['10.0.0.1'], Searches: ['home'], Options: [] },
+    },
+  });
+  t.same(hostInterfaces(result), ['nomad', 'veth1']);
+  t.match(networkStatus({ ips: [{ address: 'fd00::5/64' }] }), {
+    ok: true,
+    value: { Address: 'fd00::5', AddressIPv6: 'fd00::5', InterfaceName: '', DNS: null },
+  });
+  for (const bad of [
+    {},
+    { ips: null },
+    { ips: [null, 5, {}] },
+    { interfaces: 'x', ips: [{ address: 7 }] },
+    { ips: [{ address: '127.0.0.1/8' }] },
+  ])
+    t.match(networkStatus(bad), { ok: false, error: /no interface with an address/ }, JSON.stringify(bad));
+});
+
+t.test('versions of the protocol are compared by number', async (t) => {
+  t.ok(isBefore('0.3.1', '0.4.0'));
+  t.notOk(isBefore('0.10.0', '0.4.0'));
+  t.notOk(isBefore('0.4.0', '0.4.0'));
+});
+
+const RULES = `*filter
+-A FORWARD -m comment --comment "CNI firewall plugin rules" -j CNI-FORWARD
+-A CNI-FORWARD -d 172.26.64.2/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A CNI-FORWARD -s 172.26.64.2/32 -j ACCEPT
+-A NOMAD-ADMIN -d 172.26.64.0/20 -o nomad -j ACCEPT
+*nat
+-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
+-A POSTROUTING -s 172.26.64.0/20 ! -o nomad -j MASQUERADE
+-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"nomad\\" id: \\"a1\\"" -m multiport --dports 80 -j CNI-DN-1`;
+
+t.test('every rule and cable that an allocation needs is missed', async (t) => {
+  const view = { rules: RULES, interfaces: new Set(['nomad', 'veth1']) };
+  const needed = { allocId: 'a1', address: '172.26.64.2', hasPorts: true, interfaces: ['nomad', 'veth1'] };
+  t.equal(findDamage(view, bridge, needed), null);
+  for (const line of RULES.split('\n').filter((one) => one.startsWith('-A') && !one.includes('RELATED'))) {
+    const rules = RULES.split('\n')
+      .filter((one) => one !== line)
+      .join('\n');
+    t.type(findDamage({ ...view, rules }, bridge, needed), 'string', line);
+  }
+  t.match(findDamage({ ...view, interfaces: new Set(['nomad']) }, bridge, needed), /veth1 is gone/);
+  t.type(findDamage(view, bridge, { ...needed, address: '172.26.64.20' }), 'string', 'no other address will do');
+  t.equal(findDamage(view, bridge, { ...needed, allocId: 'a2', hasPorts: false }), null);
+});
+
+t.test('interfaces are read from /proc/net/dev', async (t) => {
+  const text = 'Inter-|   Receive\n face |bytes\n    lo: 1 2\n  eth0:1 2\nveth1@if3: 0\n';
+  t.same(parseDevices(text), ['lo', 'eth0', 'veth1@if3']);
+});
+
+t.test('hosts and resolv.conf', async (t) => {
+  t.match(hostsText('web.home', ['10.0.0.2', 'fd00::2']), /^10\.0\.0\.2 web\.home web\nfd00::2 web\.home web\n$/m);
+  t.notMatch(hostsText('', ['10.0.0.2']), /10\.0\.0\.2/);
+  const text = '# x\nnameserver 127.0.0.53\nnameserver 10.0.0.1\nsearch a b\noptions ndots:2\n';
+  t.equal(resolvText(parseResolv(text)), 'nameserver 10.0.0.1\nsearch a b\noptions ndots:2\n');
+});
+
+t.test('the version of a plugin, or the protocol that one without a version speaks', async (t) => {
+  t.equal(parsePluginVersion('CNI bridge plugin v1.4.0\nCNI protocol versions supported: 0.1.0, 1.0.0'), 'v1.4.0');
+  t.equal(
+    parsePluginVersion('CNI bridge plugin version unknown\nCNI protocol versions supported: 0.1.0, 1.0.0\n'),
+    '1.0.0',
+  );
+  t.equal(parsePluginVersion('usage: busybox'), null);
+});
+
+t.test('a module is found in the lists of the kernel, and no other for it', async (t) => {
+  t.ok(hasModule('stp 1 bridge, Live\nbridge 200 0 - Live\n', 'bridge'));
+  t.ok(hasModule('kernel/net/bridge/bridge.ko\n', 'bridge'));
+  t.ok(hasModule('kernel/net/bridge/bridge.ko.xz: kernel/net/llc/llc.ko.xz\n', 'bridge'));
+  t.notOk(hasModule('stp 1 bridge, Live\nkernel/net/br_netfilter.ko\nkernel/xbridge.ko\n', 'bridge'));
+});
+
+const at = (address: string, internal = false): NetworkInterfaceInfo =>
+  ({
+    address,
+    family: address.includes(':') ? 'IPv6' : 'IPv4',
+    mac: '02:00:00:00:00:01',
+    internal,
+    netmask: '',
+    cidr: null,
+    scopeid: 0,
+  }) as NetworkInterfaceInfo;
+
+t.test('an address has the names of all host networks that match it', async (t) => {
+  const interfaces = {
+    lo: [at('127.0.0.1', true)],
+    eth0: [at('10.0.0.5'), at('fd00::5'), at('fe80::1')],
+    wg0: [at('10.8.0.1')],
+  };
+  const network = (Name: string, CIDR: string, Interface = '') => ({ Name, CIDR, Interface, ReservedPorts: '22' });
+  const found = hostAddresses(
+    interfaces,
+    { name: 'eth0' },
+    {
+      reserved: '80',
+      hostNetworks: {
+        lan: network('lan', '10.0.0.0/24,192.168.0.0/16'),
+        vpn: network('vpn', '', 'wg0'),
+        both: network('both', '10.8.0.0/16', 'eth0'),
+        six: network('six', 'fd00::/8'),
+        local: network('local', '127.0.0.1/32'),
+      },
+      speeds: new Map([['eth0', 2500]]),
+    },
+  );
+  const named = found.flatMap(({ Device, Addresses }) =>
+    Addresses.map(({ Alias, Address, ReservedPorts }) => `${Device} ${Address} ${Alias} ${ReservedPorts}`),
+  );
+  t.same(named, [
+    'lo 127.0.0.1 local 22',
+    'eth0 10.0.0.5 lan 22',
+    'eth0 10.0.0.5 default 80',
+    'eth0 fd00::5 six 22',
+    'eth0 fd00::5 default 80',
+    'wg0 10.8.0.1 vpn 22',
+  ]);
+  t.match(
+    found.map(({ Device, Speed }) => [Device, Speed]),
+    [
+      ['lo', 1000],
+      ['eth0', 2500],
+      ['wg0', 1000],
+    ],
+  );
+});
+
+t.test('without a default route of IPv4, that of IPv6 counts', async (t) => {
+  const zero = '0'.repeat(32);
+  const v6 = [
+    `${zero} 00 ${zero} 00 fe80${'0'.repeat(27)}1 00000400 00000001 00000000 00000003 wlan0`,
+    `${zero} 00 ${zero} 00 fe80${'0'.repeat(27)}1 00000064 00000001 00000000 00000003 eth0`,
+    `${zero} 00 ${zero} 00 ${zero} ffffffff 00000001 00000000 00200200 lo`,
+  ].join('\n');
+  t.equal(defaultRouteInterface('', v6), 'eth0');
+  const v4 = 'Iface\tDestination\nwg0\t00000000\t01000000\t0003\t0\t0\t0\t00000000';
+  t.equal(defaultRouteInterface(v4, v6), 'wg0');
+  t.equal(defaultRouteInterface('', ''), null);
+});

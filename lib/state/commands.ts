@@ -11,13 +11,14 @@ import type { ScalingEvent } from '../structs/scaling.js';
 import type { Millis, Nanos } from '../util/clock.js';
 import type { Result } from '../util/result.js';
 import type { MeshCommand, MeshCommandValues } from './mesh-commands.js';
+import type { VolumeCommand, VolumeCommandValues } from './volume-commands.js';
 
 // Applying a command is total and deterministic: every time and id in it was chosen by the leader, indexes are given by
 // the state machine (what a command carries as CreateIndex, ModifyIndex, JobModifyIndex or AllocModifyIndex is ignored).
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
 /** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
-export const COMMANDS_VERSION = 6;
+export const COMMANDS_VERSION = 7;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {
@@ -377,6 +378,7 @@ export type Command =
   | NodePoolUpsertCommand
   | NodePoolDeleteCommand
   | SummariesReconcileCommand
+  | VolumeCommand
   | MeshCommand;
 
 /** The outcome of each command of a batch. */
@@ -385,7 +387,7 @@ export interface BatchResults {
 }
 
 /** What applying a command of each type answers when it is accepted. */
-export interface CommandValues extends MeshCommandValues {
+export interface CommandValues extends MeshCommandValues, VolumeCommandValues {
   noop: null;
   batch: BatchResults;
   /** The job as stored, and whether it became a new version. */

@@ -3,12 +3,20 @@ import { err, ok } from '../util/result.js';
 import { applyAllocsClientUpdate, applyAllocsDesiredTransition } from './apply/allocs.js';
 import { applyAutopilotConfig } from './apply/autopilot-config.js';
 import {
+  applyCsiClaim,
+  applyCsiClaimSteps,
+  applyCsiPastClaimsCollect,
+  applyCsiVolumeDeregister,
+  applyCsiVolumeUpsert,
+} from './apply/csi-volumes.js';
+import {
   applyDeploymentAllocHealth,
   applyDeploymentDelete,
   applyDeploymentPromote,
   applyDeploymentStatus,
 } from './apply/deployments.js';
 import { applyEvalsDelete, applyEvalsUpsert } from './apply/evals.js';
+import { applyHostVolumeClaimDelete, applyHostVolumeDelete, applyHostVolumeUpsert } from './apply/host-volumes.js';
 import {
   applyJobBatchDeregister,
   applyJobDeregister,
@@ -112,6 +120,22 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyNodePoolDelete(txn, command);
     case 'summaries-reconcile':
       return applySummariesReconcile(txn);
+    case 'csi-volume-upsert':
+      return applyCsiVolumeUpsert(txn, command);
+    case 'csi-volume-deregister':
+      return applyCsiVolumeDeregister(txn, command);
+    case 'csi-claim':
+      return applyCsiClaim(txn, command);
+    case 'csi-claim-steps':
+      return applyCsiClaimSteps(txn, command);
+    case 'csi-past-claims-collect':
+      return applyCsiPastClaimsCollect(txn, command);
+    case 'host-volume-upsert':
+      return applyHostVolumeUpsert(txn, command);
+    case 'host-volume-delete':
+      return applyHostVolumeDelete(txn, command);
+    case 'host-volume-claim-delete':
+      return applyHostVolumeClaimDelete(txn, command);
     case 'mesh-found':
     case 'mesh-invite':
     case 'mesh-invite-revoke':

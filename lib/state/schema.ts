@@ -1,7 +1,9 @@
 import { addResources, emptyUsage, isClientTerminal, isTerminal } from '../scheduler/usage.js';
 import type { Allocation } from '../structs/allocation.js';
+import type { StoredCsiVolume } from '../structs/csi.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
+import type { HostVolume, TaskGroupHostVolumeClaim } from '../structs/host-volume.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { MeshInfo, MeshInvite, MeshMember, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
@@ -120,6 +122,22 @@ const SERVICES: TableSpec<ServiceRegistration, 'name' | 'alloc'> = {
   },
 };
 
+const CSI_VOLUMES: TableSpec<StoredCsiVolume, 'claimed'> = {
+  key: (volume) => jobKey(volume.Namespace, volume.ID),
+  indexes: { claimed: ({ Claims }) => (Object.keys(Claims).length > 0 ? 'claimed' : undefined) },
+};
+
+const HOST_VOLUMES: TableSpec<HostVolume, 'node'> = { key: ({ ID }) => ID, indexes: { node: ({ NodeID }) => NodeID } };
+
+/** The key under which a group's claims on sticky volumes lie. */
+export const stickyKey = (namespace: string, jobId: string, group: string): string =>
+  `${namespace}\0${jobId}\0${group}`;
+
+const HOST_VOLUME_CLAIMS: TableSpec<TaskGroupHostVolumeClaim, 'group'> = {
+  key: ({ ID }) => ID,
+  indexes: { group: ({ Namespace, JobID, TaskGroupName }) => stickyKey(Namespace, JobID, TaskGroupName) },
+};
+
 const MESH_MEMBERS: TableSpec<MeshMember, 'name'> = {
   key: (member) => member.Key,
   // A name is free again once its member is out.
@@ -183,6 +201,9 @@ export interface Tables {
   readonly periodic_launches: Table<PeriodicLaunch>;
   readonly scaling_events: Table<JobScalingEvents>;
   readonly services: Table<ServiceRegistration, 'name' | 'alloc'>;
+  readonly csi_volumes: Table<StoredCsiVolume, 'claimed'>;
+  readonly host_volumes: Table<HostVolume, 'node'>;
+  readonly host_volume_claims: Table<TaskGroupHostVolumeClaim, 'group'>;
   readonly mesh_members: Table<MeshMember, 'name'>;
   readonly mesh_invites: Table<MeshInvite, 'key'>;
   readonly mesh_tombstones: Table<Tombstone>;
@@ -210,6 +231,9 @@ export function emptyTables(): Tables {
     periodic_launches: new Table(PERIODIC_LAUNCHES),
     scaling_events: new Table(SCALING_EVENTS),
     services: new Table(SERVICES),
+    csi_volumes: new Table(CSI_VOLUMES),
+    host_volumes: new Table(HOST_VOLUMES),
+    host_volume_claims: new Table(HOST_VOLUME_CLAIMS),
     mesh_members: new Table(MESH_MEMBERS),
     mesh_invites: new Table(MESH_INVITES),
     mesh_tombstones: new Table(MESH_TOMBSTONES),
@@ -235,6 +259,9 @@ export function viewTables(tables: Tables): Tables {
     periodic_launches: tables.periodic_launches.view(),
     scaling_events: tables.scaling_events.view(),
     services: tables.services.view(),
+    csi_volumes: tables.csi_volumes.view(),
+    host_volumes: tables.host_volumes.view(),
+    host_volume_claims: tables.host_volume_claims.view(),
     mesh_members: tables.mesh_members.view(),
     mesh_invites: tables.mesh_invites.view(),
     mesh_tombstones: tables.mesh_tombstones.view(),

@@ -1,7 +1,9 @@
 import type { Allocation } from '../structs/allocation.js';
+import type { StoredCsiVolume } from '../structs/csi.js';
 import type { Deployment } from '../structs/deployment.js';
 import { MeshError } from '../structs/errors.js';
 import type { Evaluation } from '../structs/evaluation.js';
+import type { HostVolume, TaskGroupHostVolumeClaim } from '../structs/host-volume.js';
 import type { Job } from '../structs/job.js';
 import type { MeshInfo, MeshInvite, MeshMember, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
@@ -29,7 +31,7 @@ import { jobKey } from './watch.js';
 
 const FORMAT = 'meshnomad-state';
 /** Raised when older versions could not read what is written. */
-const FORMAT_VERSION = 4;
+const FORMAT_VERSION = 5;
 /** UTF-16 units of JSON after which a frame is closed. */
 const FRAME_TARGET = 64 * 1024;
 
@@ -45,6 +47,9 @@ type TableRow =
   | ['launch', PeriodicLaunch]
   | ['scaling', JobScalingEvents]
   | ['service', ServiceRegistration]
+  | ['csi-volume', StoredCsiVolume]
+  | ['host-volume', HostVolume]
+  | ['host-volume-claim', TaskGroupHostVolumeClaim]
   | ['member', MeshMember]
   | ['invite', MeshInvite]
   | ['tombstone', Tombstone]
@@ -124,6 +129,9 @@ function* rows(tables: Tables): Generator<Row, void, undefined> {
   for (const row of tables.periodic_launches.values()) yield ['launch', row];
   for (const row of tables.scaling_events.values()) yield ['scaling', row];
   for (const service of tables.services.values()) yield ['service', service];
+  for (const volume of tables.csi_volumes.values()) yield ['csi-volume', volume];
+  for (const volume of tables.host_volumes.values()) yield ['host-volume', volume];
+  for (const claim of tables.host_volume_claims.values()) yield ['host-volume-claim', claim];
   for (const member of tables.mesh_members.values()) yield ['member', member];
   for (const invite of tables.mesh_invites.values()) yield ['invite', invite];
   for (const tombstone of tables.mesh_tombstones.values()) yield ['tombstone', tombstone];
@@ -298,6 +306,15 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       return;
     case 'service':
       tables.services.put(row[1], epoch);
+      return;
+    case 'csi-volume':
+      tables.csi_volumes.put(row[1], epoch);
+      return;
+    case 'host-volume':
+      tables.host_volumes.put(row[1], epoch);
+      return;
+    case 'host-volume-claim':
+      tables.host_volume_claims.put(row[1], epoch);
       return;
     case 'member':
       tables.mesh_members.put(row[1], epoch);

@@ -1,6 +1,8 @@
 import type { Allocation } from '../structs/allocation.js';
+import type { StoredCsiVolume } from '../structs/csi.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
+import type { HostVolume, TaskGroupHostVolumeClaim } from '../structs/host-volume.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { MeshInfo, MeshInvite, MeshMember, NodeKey, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
@@ -9,7 +11,7 @@ import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
-import { type TableName, type Tables, versionKey } from './schema.js';
+import { stickyKey, type TableName, type Tables, versionKey } from './schema.js';
 import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
 import { jobKey } from './watch.js';
@@ -156,6 +158,40 @@ export class TablesSnapshot implements StateSnapshot {
 
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined {
     return this.#tables.scaling_events.get(jobKey(namespace, id));
+  }
+
+  csiVolumes({ namespace, prefix = '' }: ListOptions = {}): Iterable<StoredCsiVolume> {
+    const { csi_volumes } = this.#tables;
+    if (namespace !== undefined && namespace !== '*') return csi_volumes.values(jobKey(namespace, prefix));
+    return prefix === '' ? csi_volumes.values() : where(csi_volumes.values(), ({ ID }) => ID.startsWith(prefix));
+  }
+
+  claimedCsiVolumes(): readonly StoredCsiVolume[] {
+    return this.#tables.csi_volumes.under('claimed', 'claimed');
+  }
+
+  csiVolumeById(namespace: string, id: string): StoredCsiVolume | undefined {
+    return this.#tables.csi_volumes.get(jobKey(namespace, id));
+  }
+
+  hostVolumes(options: ListOptions = {}): Iterable<HostVolume> {
+    return inNamespace(this.#tables.host_volumes.values(options.prefix), options.namespace);
+  }
+
+  hostVolumeById(id: string): HostVolume | undefined {
+    return this.#tables.host_volumes.get(id);
+  }
+
+  hostVolumesByNode(nodeId: string): readonly HostVolume[] {
+    return this.#tables.host_volumes.under('node', nodeId);
+  }
+
+  hostVolumeClaims(options: ListOptions = {}): Iterable<TaskGroupHostVolumeClaim> {
+    return inNamespace(this.#tables.host_volume_claims.values(options.prefix), options.namespace);
+  }
+
+  hostVolumeClaimsByGroup(namespace: string, jobId: string, group: string): readonly TaskGroupHostVolumeClaim[] {
+    return this.#tables.host_volume_claims.under('group', stickyKey(namespace, jobId, group));
   }
 
   mesh(): MeshInfo | undefined {

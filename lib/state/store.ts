@@ -1,8 +1,10 @@
 import type { StateReader } from '../scheduler/ports.js';
 import type { Allocation } from '../structs/allocation.js';
+import type { StoredCsiVolume } from '../structs/csi.js';
 import type { Deployment } from '../structs/deployment.js';
 import { MeshError } from '../structs/errors.js';
 import type { EvalStatus, Evaluation } from '../structs/evaluation.js';
+import type { HostVolume, TaskGroupHostVolumeClaim } from '../structs/host-volume.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { MeshInfo, MeshInvite, MeshMember, NodeKey, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
@@ -60,6 +62,16 @@ export interface StateSnapshot extends StateReader {
   nodePoolByName(name: string): NodePool | undefined;
   /** When a periodic job was launched last, in milliseconds since the epoch. */
   periodicLaunch(namespace: string, id: string): number | undefined;
+  csiVolumes(options?: ListOptions): Iterable<StoredCsiVolume>;
+  /** Those that somebody holds. */
+  claimedCsiVolumes(): readonly StoredCsiVolume[];
+  csiVolumeById(namespace: string, id: string): StoredCsiVolume | undefined;
+  hostVolumes(options?: ListOptions): Iterable<HostVolume>;
+  hostVolumeById(id: string): HostVolume | undefined;
+  hostVolumesByNode(nodeId: string): readonly HostVolume[];
+  hostVolumeClaims(options?: ListOptions): Iterable<TaskGroupHostVolumeClaim>;
+  /** What the allocations of a group are held to. */
+  hostVolumeClaimsByGroup(namespace: string, jobId: string, group: string): readonly TaskGroupHostVolumeClaim[];
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
   /** Every registration there is, also of what is out of reach. */
   services(options?: { readonly namespace?: string }): Iterable<ServiceRegistration>;
@@ -92,6 +104,12 @@ export type Change =
   | { readonly table: 'allocs'; readonly before: Allocation | undefined; readonly after: Allocation | undefined }
   | { readonly table: 'nodes'; readonly before: Node | undefined; readonly after: Node | undefined }
   | { readonly table: 'deployments'; readonly before: Deployment | undefined; readonly after: Deployment | undefined }
+  | {
+      readonly table: 'csi_volumes';
+      readonly before: StoredCsiVolume | undefined;
+      readonly after: StoredCsiVolume | undefined;
+    }
+  | { readonly table: 'host_volumes'; readonly before: HostVolume | undefined; readonly after: HostVolume | undefined }
   | { readonly table: 'mesh_members'; readonly before: MeshMember | undefined; readonly after: MeshMember }
   | { readonly table: 'mesh_invites'; readonly before: MeshInvite | undefined; readonly after: MeshInvite | undefined }
   | { readonly table: 'mesh_tombstones'; readonly before: Tombstone | undefined; readonly after: Tombstone }

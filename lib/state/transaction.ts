@@ -1,6 +1,8 @@
 import type { Allocation } from '../structs/allocation.js';
+import type { StoredCsiVolume } from '../structs/csi.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
+import type { HostVolume, TaskGroupHostVolumeClaim } from '../structs/host-volume.js';
 import type { Job } from '../structs/job.js';
 import type { MeshInfo, MeshInvite, MeshMember, Tombstone } from '../structs/mesh.js';
 import type { Node } from '../structs/node.js';
@@ -223,6 +225,34 @@ export class Transaction {
     this.#touchService(service);
   }
 
+  putCsiVolume(volume: StoredCsiVolume): void {
+    this.#touchCsiVolume(this.tables.csi_volumes.put(volume, this.#epoch), volume);
+  }
+
+  deleteCsiVolume(volume: StoredCsiVolume): void {
+    this.tables.csi_volumes.delete(jobKey(volume.Namespace, volume.ID), this.#epoch);
+    this.#touchCsiVolume(volume, undefined);
+  }
+
+  putHostVolume(volume: HostVolume): void {
+    this.#touchHostVolume(this.tables.host_volumes.put(volume, this.#epoch), volume);
+  }
+
+  deleteHostVolume(volume: HostVolume): void {
+    this.tables.host_volumes.delete(volume.ID, this.#epoch);
+    this.#touchHostVolume(volume, undefined);
+  }
+
+  putHostVolumeClaim(claim: TaskGroupHostVolumeClaim): void {
+    this.tables.host_volume_claims.put(claim, this.#epoch);
+    this.#touchHostVolumeClaims();
+  }
+
+  deleteHostVolumeClaim(claim: TaskGroupHostVolumeClaim): void {
+    this.tables.host_volume_claims.delete(claim.ID, this.#epoch);
+    this.#touchHostVolumeClaims();
+  }
+
   putMeshMember(member: MeshMember): void {
     const before = this.tables.mesh_members.put(member, this.#epoch);
     this.tables.mesh_members.lastIndex = this.index;
@@ -272,6 +302,27 @@ export class Transaction {
       this.tables.job_summaries.lastIndex = this.index;
       this.#watch.touch('job-summary', key);
     }
+  }
+
+  #touchCsiVolume(before: StoredCsiVolume | undefined, after: StoredCsiVolume | undefined): void {
+    const volume = after ?? before;
+    if (volume === undefined) return;
+    this.tables.csi_volumes.lastIndex = this.index;
+    this.changes.push({ table: 'csi_volumes', before, after });
+    this.#watch.touch('csi-volumes', '');
+    this.#watch.touch('csi-volume', jobKey(volume.Namespace, volume.ID));
+  }
+
+  #touchHostVolume(before: HostVolume | undefined, after: HostVolume | undefined): void {
+    this.tables.host_volumes.lastIndex = this.index;
+    this.changes.push({ table: 'host_volumes', before, after });
+    this.#watch.touch('host-volumes', '');
+    this.#watch.touch('host-volume', (after ?? before)?.ID ?? '');
+  }
+
+  #touchHostVolumeClaims(): void {
+    this.tables.host_volume_claims.lastIndex = this.index;
+    this.#watch.touch('host-volume-claims', '');
   }
 
   #touchInvite(before: MeshInvite | undefined, after: MeshInvite | undefined): void {

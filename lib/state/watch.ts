@@ -22,6 +22,11 @@ export type WatchKind =
   | 'node-pools'
   | 'services'
   | 'service'
+  | 'csi-volumes'
+  | 'csi-volume'
+  | 'host-volumes'
+  | 'host-volume'
+  | 'host-volume-claims'
   | 'mesh'
   | 'mesh-member';
 
@@ -57,6 +62,11 @@ export const watchKeys = {
     kind: 'deployments-by-job',
     key: jobKey(namespace, id),
   }),
+  csiVolumes: (): WatchKey => ({ kind: 'csi-volumes', key: '' }),
+  csiVolume: (namespace: string, id: string): WatchKey => ({ kind: 'csi-volume', key: jobKey(namespace, id) }),
+  hostVolumes: (): WatchKey => ({ kind: 'host-volumes', key: '' }),
+  hostVolume: (id: string): WatchKey => ({ kind: 'host-volume', key: id }),
+  hostVolumeClaims: (): WatchKey => ({ kind: 'host-volume-claims', key: '' }),
   /** Whatever is known of the mesh: its members, its invites, itself. */
   mesh: (): WatchKey => ({ kind: 'mesh', key: '' }),
   meshMember: (key: string): WatchKey => ({ kind: 'mesh-member', key }),

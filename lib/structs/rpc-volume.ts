@@ -70,7 +70,8 @@ export interface VolumeRpcMethods extends ClientVolumeRpcMethods {
   // What a client says; carries the node's SecretID.
   /**
    * Answers once the claim is granted and the controller has attached the volume. The same again is as good as once. E_CONFLICT:
-   * somebody else holds it, or the controller cannot attach it yet; ask again. E_BAD_REQUEST, E_NOT_FOUND: never.
+   * somebody else holds it, or the controller cannot attach it yet; ask again. E_BAD_REQUEST, E_NOT_FOUND: never. The answer may be
+   * used only while the node's lease has stood since the question was sent (lib/client/volume-lease.ts).
    */
   'CSIVolume.Claim': { args: CsiClaimArgs; reply: CsiClaimReply };
   /** The node has unmounted what the allocation claimed, and no task of it runs. Unknown claims are passed over. */
@@ -207,7 +208,8 @@ export interface ClientVolumeRpcMethods {
   };
   /**
    * Unpublishes the volume for the allocation, and unstages it when no other allocation here uses it. E_CONFLICT while a task of
-   * the allocation runs. A node that knows nothing of it answers as if it had just done it.
+   * the allocation runs (it is being ended, if it was not). A node that knows nothing of it answers as if it had just done it, and
+   * from then on uses no claim of this allocation with this fence or a lower one, should the answer to one still come.
    */
   'ClientCSI.NodeDetach': {
     args: {

@@ -13,6 +13,11 @@ export interface VolumeRequest {
   PerAlloc: boolean;
 }
 
+/** The volume that an allocation asks for: with per_alloc it is one for each index, `data[2]`. */
+export function volumeSource({ Source, PerAlloc }: VolumeRequest, allocName: string): string {
+  return PerAlloc ? `${Source}${/\[\d+\]$/.exec(allocName)?.[0] ?? ''}` : Source;
+}
+
 export interface VolumeMount {
   Volume: string;
   Destination: string;

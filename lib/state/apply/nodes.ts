@@ -14,6 +14,7 @@ import type {
 import { shareEqual } from '../share.js';
 import type { Transaction } from '../transaction.js';
 import { storeEvals } from './evals.js';
+import { settleHostVolumes } from './host-volumes.js';
 import { ensureNodePool } from './node-pools.js';
 
 /** A node remembers its latest events only. */
@@ -36,6 +37,7 @@ export function applyNodeRegister(txn: Transaction, command: NodeRegisterCommand
     ModifyIndex: txn.index,
   };
   txn.putNode(node);
+  settleHostVolumes(txn, node.ID);
   ensureNodePool(txn, node.NodePool);
   storeEvals(txn, command.evals);
   return ok({ node });
@@ -47,7 +49,9 @@ export function applyNodeDeregister(
 ): CommandResult<'node-deregister'> {
   for (const id of command.ids) {
     const node = txn.tables.nodes.get(id);
-    if (node !== undefined) txn.deleteNode(node);
+    if (node === undefined) continue;
+    txn.deleteNode(node);
+    settleHostVolumes(txn, id);
   }
   storeEvals(txn, command.evals);
   return ok(null);
@@ -65,6 +69,7 @@ export function applyNodeStatus(txn: Transaction, command: NodeStatusCommand): C
     ModifyIndex: txn.index,
   };
   txn.putNode(node);
+  settleHostVolumes(txn, node.ID);
   storeEvals(txn, command.evals);
   return ok({ node });
 }

@@ -12,6 +12,7 @@ import type { Transaction } from '../transaction.js';
 import { storeAlloc } from './allocs.js';
 import { setDeploymentStatus } from './deployments.js';
 import { storeEvals } from './evals.js';
+import { holdToVolumes } from './host-volumes.js';
 
 export function applyPlanResults(txn: Transaction, command: PlanResultsCommand): CommandResult<'plan-results'> {
   const jobs = placementJobs(txn, command);
@@ -118,6 +119,7 @@ function placeAll(txn: Transaction, command: PlanResultsCommand, jobs: ReadonlyM
     siblings.set(placement.TaskGroup, alloc);
     storeAlloc(txn, existing, alloc);
     linkPrevious(txn, existing, alloc);
+    if (existing === undefined) holdToVolumes(txn, alloc);
   }
 }
 

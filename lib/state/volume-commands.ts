@@ -1,0 +1,100 @@
+import type { CsiClaim, CsiVolumeSpec, StoredCsiVolume } from '../structs/csi.js';
+import type { HostVolume } from '../structs/host-volume.js';
+import type { Millis } from '../util/clock.js';
+import type { ClaimRequest, ClaimStep } from './claims.js';
+
+// What the log carries about volumes. Whether a claim can be granted, and how far its release has come, only the order of the
+// log can decide: see claims.ts.
+
+type Unstamped<T> = Omit<T, 'CreateIndex' | 'ModifyIndex' | 'CreateTime' | 'ModifyTime'>;
+
+/** A volume as it is asked for: what is in use, and how, is not the asker's to say. */
+export type CsiVolumeSeed = Omit<Unstamped<CsiVolumeSpec>, 'AccessMode' | 'AttachmentMode'>;
+
+/**
+ * Keeps volumes, or changes what may be changed of them. Refused with E_CONFLICT for a change of what cannot change, or not while it
+ * is in use; then nothing of the command is done.
+ */
+export interface CsiVolumeUpsertCommand {
+  readonly type: 'csi-volume-upsert';
+  readonly volumes: readonly CsiVolumeSeed[];
+  readonly time: Millis;
+}
+
+/** Forgets volumes; refused with E_CONFLICT while one of them is claimed, unless forced. */
+export interface CsiVolumeDeregisterCommand {
+  readonly type: 'csi-volume-deregister';
+  readonly namespace: string;
+  readonly ids: readonly string[];
+  readonly force: boolean;
+}
+
+/** Grants a claim. Refused as `grantClaim` says, and with E_NOT_FOUND when the volume, or an allocation that lives there, is not. */
+export interface CsiClaimCommand {
+  readonly type: 'csi-claim';
+  readonly namespace: string;
+  readonly volumeId: string;
+  readonly request: ClaimRequest;
+  readonly time: Millis;
+}
+
+/** Steps of claims, each on its own; what says nothing new is passed over. */
+export interface CsiClaimStepsCommand {
+  readonly type: 'csi-claim-steps';
+  readonly steps: readonly {
+    readonly namespace: string;
+    readonly volumeId: string;
+    readonly allocId: string;
+    readonly fence: number;
+    readonly step: ClaimStep;
+  }[];
+  readonly time: Millis;
+}
+
+/** Garbage collection: forgets the claims that ended before this. */
+export interface CsiPastClaimsCollectCommand {
+  readonly type: 'csi-past-claims-collect';
+  readonly before: Millis;
+}
+
+/** Keeps a host volume, or replaces what is known of it; refused with E_CONFLICT when its node has another of that name. */
+export interface HostVolumeUpsertCommand {
+  readonly type: 'host-volume-upsert';
+  readonly volume: Omit<Unstamped<HostVolume>, 'State'>;
+  readonly time: Millis;
+}
+
+/** Forgets a host volume, and who was held to it. Refused with E_CONFLICT while allocations use it, unless forced. */
+export interface HostVolumeDeleteCommand {
+  readonly type: 'host-volume-delete';
+  readonly id: string;
+  readonly force: boolean;
+}
+
+/** An allocation's successor need not have its volume any more. Unknown ids are passed over. */
+export interface HostVolumeClaimDeleteCommand {
+  readonly type: 'host-volume-claim-delete';
+  readonly id: string;
+}
+
+export type VolumeCommand =
+  | CsiVolumeUpsertCommand
+  | CsiVolumeDeregisterCommand
+  | CsiClaimCommand
+  | CsiClaimStepsCommand
+  | CsiPastClaimsCollectCommand
+  | HostVolumeUpsertCommand
+  | HostVolumeDeleteCommand
+  | HostVolumeClaimDeleteCommand;
+
+/** What applying each of them answers when it is accepted. */
+export interface VolumeCommandValues {
+  'csi-volume-upsert': { readonly volumes: readonly StoredCsiVolume[] };
+  'csi-volume-deregister': null;
+  'csi-claim': { readonly volume: StoredCsiVolume; readonly claim: CsiClaim };
+  'csi-claim-steps': null;
+  'csi-past-claims-collect': null;
+  'host-volume-upsert': { readonly volume: HostVolume };
+  'host-volume-delete': null;
+  'host-volume-claim-delete': null;
+}

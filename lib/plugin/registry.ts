@@ -19,7 +19,9 @@ const BUNDLED: Record<string, Bundled<DriverPlugin>> = {
 
 // A provider looks cheaply whether its hardware is there, and loads what reads it only then.
 const BUNDLED_DEVICES: Record<string, Bundled<DevicePlugin>> = {
+  drm: { load: async () => (await import('../../plugins/device-drm/index.js')).default, unlessSaid: 'on' },
   nvidia: { load: async () => (await import('../../plugins/device-nvidia/index.js')).default, unlessSaid: 'on' },
+  usb: { load: async () => (await import('../../plugins/device-usb/index.js')).default, unlessSaid: 'on' },
 };
 
 /** The names of all drivers that come with the program, sorted. */

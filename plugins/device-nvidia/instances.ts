@@ -1,3 +1,4 @@
+import { groupDevices } from '../../lib/plugin/sdk/group-devices.js';
 import type { NodeDeviceResource } from '../../lib/structs/node.js';
 import type { ListedPart } from './listing.js';
 import type { Gpu, MigPart, Report } from './report.js';
@@ -40,26 +41,22 @@ export function instancesOf(report: Report, listing: ReadonlyMap<string, readonl
   });
 }
 
-/** Groups by model, as the scheduler wants them. */
+/** As the node has them. */
 export function groupsOf(instances: readonly NvidiaInstance[]): NodeDeviceResource[] {
-  const groups = new Map<string, NodeDeviceResource>();
-  for (const { id, model, gpu, attributes } of instances) {
-    const group = groups.get(model) ?? {
-      Vendor: 'nvidia',
-      Type: 'gpu',
-      Name: model,
-      Instances: [],
-      Attributes: attributes,
-    };
-    groups.set(model, group);
-    group.Instances.push({
-      ID: id,
-      Healthy: gpu.trouble === null,
-      HealthDescription: gpu.trouble ?? '',
-      Locality: gpu.pciBusId === null ? null : { PciBusID: gpu.pciBusId },
-    });
-  }
-  return [...groups.values()];
+  return groupDevices(
+    instances.map(({ id, model, gpu, attributes }) => ({
+      vendor: 'nvidia',
+      type: 'gpu',
+      model,
+      attributes,
+      instance: {
+        ID: id,
+        Healthy: gpu.trouble === null,
+        HealthDescription: gpu.trouble ?? '',
+        Locality: gpu.pciBusId === null ? null : { PciBusID: gpu.pciBusId },
+      },
+    })),
+  );
 }
 
 function commonAttributes({ driverVersion, cudaVersion }: Report, gpu: Gpu): Attributes {

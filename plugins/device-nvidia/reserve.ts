@@ -19,7 +19,8 @@ export async function reservationOf(instances: readonly NvidiaInstance[], host: 
   for (const path of COMMON_NODES) paths.add(path);
   const deviceNodes: TaskDevice[] = [];
   for (const path of paths) {
-    if (await host.exists(path)) deviceNodes.push({ hostPath: path, taskPath: path, permissions: 'rwm' });
+    const node = await host.deviceNode(path);
+    if (node) deviceNodes.push(node);
   }
   const cdiDevices = instances.map((instance) => cdiNameOf(instance, known));
   return {

@@ -2,6 +2,7 @@ import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { ContainerCreateOptions, HostConfig, MountSettings, PortMap } from 'dockerode';
 import { DriverError, type TaskConfig, type TaskMount } from '../../lib/plugin/sdk/driver.js';
 import { type DockerConfig, type DockerOptions, parseUlimit, parseVolume } from './config.js';
+import type { GivenDevices } from './devices.js';
 
 const MIB = 1 << 20;
 /** The engine's least share of the processor. */
@@ -40,7 +41,7 @@ export const OWNER_LABEL = 'meshnomad.state_dir';
 export function containerOptions(
   task: TaskConfig<DockerConfig>,
   options: DockerOptions,
-  machine: { cores: number; stateDir: string },
+  machine: { cores: number; stateDir: string; devices: GivenDevices },
 ): ContainerCreateOptions {
   const { config } = task;
   const published = config.network_mode === 'host' ? {} : publishedPorts(task);
@@ -63,7 +64,8 @@ export function containerOptions(
     ExposedPorts: Object.fromEntries(Object.keys(published).map((port) => [port, {}])),
     HostConfig: {
       ...resourceLimits(task, options, machine),
-      ...isolation(task, options),
+      ...isolation(task, options, machine.devices),
+      DeviceRequests: machine.devices.DeviceRequests,
       Binds: binds(task, options),
       Mounts: [...config.mount, ...config.mounts].map((mount) => mountSettings(task, options, mount)),
       PortBindings: published,
@@ -155,7 +157,7 @@ function resourceLimits(
   };
 }
 
-function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions): HostConfig {
+function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions, given: GivenDevices): HostConfig {
   const { config } = task;
   if (config.privileged && !options.allow_privileged) {
     throw refused('privileged containers are not allowed on this node (allow_privileged of the docker plugin)');
@@ -169,7 +171,7 @@ function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions): Host
     ...capabilities(config, options),
     ReadonlyRootfs: config.readonly_rootfs,
     SecurityOpt: config.security_opt,
-    GroupAdd: config.group_add,
+    GroupAdd: [...config.group_add, ...given.GroupAdd],
     Sysctls: config.sysctl,
     StorageOpt: config.storage_opt,
     ...(config.init ? { Init: true } : {}),
@@ -180,11 +182,14 @@ function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions): Host
     ...(config.userns_mode === '' ? {} : { UsernsMode: config.userns_mode }),
     ...(config.cgroupns === '' ? {} : { CgroupnsMode: config.cgroupns }),
     ...(config.volume_driver === '' ? {} : { VolumeDriver: config.volume_driver }),
-    Devices: config.devices.map((device) => ({
-      PathOnHost: device.host_path,
-      PathInContainer: device.container_path || device.host_path,
-      CgroupPermissions: device.cgroup_permissions,
-    })),
+    Devices: [
+      ...config.devices.map((device) => ({
+        PathOnHost: device.host_path,
+        PathInContainer: device.container_path || device.host_path,
+        CgroupPermissions: device.cgroup_permissions,
+      })),
+      ...given.Devices,
+    ],
   };
 }
 

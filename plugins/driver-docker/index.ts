@@ -18,6 +18,7 @@ import { signalName, signalNumber } from '../../lib/plugin/sdk/signals.js';
 import type { TaskResourceUsage } from '../../lib/structs/rpc.js';
 import { type DockerConfig, type DockerOptions, decodeTask, PLUGIN_FIELDS } from './config.js';
 import { ALLOC_LABEL, containerName, containerOptions, OWNER_LABEL } from './container.js';
+import { givenDevices } from './devices.js';
 import {
   connectEngine,
   endpointOf,
@@ -74,6 +75,7 @@ class DockerDriver implements Driver<DockerConfig> {
   readonly #closing = new AbortController();
   #engine: Promise<Docker> | undefined;
   #cores = 1;
+  #hasCdi = false;
 
   constructor(options: DriverOptions) {
     const decoded = decodeFields(PLUGIN_FIELDS, options.config);
@@ -94,6 +96,8 @@ class DockerDriver implements Driver<DockerConfig> {
       const engine = await this.#connect();
       const [version, info] = await inTime(Promise.all([engine.version(), engine.info()]));
       this.#cores = info.NCPU || 1;
+      // Named by engines that look there: since 25, unless it is turned off.
+      this.#hasCdi = (info.CDISpecDirs ?? []).length > 0;
       return {
         health: 'healthy',
         healthDescription: 'Healthy',
@@ -121,7 +125,8 @@ class DockerDriver implements Driver<DockerConfig> {
     options: Parameters<Driver<DockerConfig>['startTask']>[1],
   ): Promise<TaskHandle> {
     const engine = await this.#connect();
-    const wanted = containerOptions(task, this.#options, { cores: this.#cores, stateDir: this.#stateDir });
+    const devices = await givenDevices(task, { hasCdi: this.#hasCdi });
+    const wanted = containerOptions(task, this.#options, { cores: this.#cores, stateDir: this.#stateDir, devices });
     await this.#images.ensure(engine, task, (message) =>
       options.onEvent({ taskId: task.id, message, annotations: { image: task.config.image } }),
     );

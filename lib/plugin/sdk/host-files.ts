@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { TaskDevice } from './driver.js';
 
 /** The largest file that is read here: a CDI specification of a machine with many devices has a tenth of it. */
 const SIZE_MAX = 1024 * 1024;
@@ -36,15 +37,12 @@ export class HostFiles {
   }
 
   async exists(path: string): Promise<boolean> {
-    return (await this.owner(path)) !== null;
+    return (await stat(this.at(path)).catch(() => null)) !== null;
   }
 
-  /** The group that owns a file or device node; null when it is not there. */
-  async owner(path: string): Promise<{ uid: number; gid: number } | null> {
-    return await stat(this.at(path)).then(
-      ({ uid, gid }) => ({ uid, gid }),
-      () => null,
-    );
+  /** The device node for a task; null when there is none. Drivers give the group that owns it to a task that is not root. */
+  async deviceNode(path: string, taskPath = path): Promise<TaskDevice | null> {
+    return (await this.exists(path)) ? { hostPath: path, taskPath, permissions: 'rwm' } : null;
   }
 
   /** The last part of what a symbolic link names ("amdgpu" of `…/device/driver`); null when it is none. */

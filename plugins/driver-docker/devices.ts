@@ -3,7 +3,11 @@ import type { HostConfig } from 'dockerode';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
 
 /** What a container is given of the machine's devices. */
-export type GivenDevices = Required<Pick<HostConfig, 'Devices' | 'DeviceRequests' | 'GroupAdd'>>;
+export interface GivenDevices {
+  Devices: NonNullable<HostConfig['Devices']>;
+  DeviceRequests: NonNullable<HostConfig['DeviceRequests']>;
+  GroupAdd: string[];
+}
 
 /**
  * The devices that were reserved for a task: their nodes, the groups that own these (a container's user that is not root opens

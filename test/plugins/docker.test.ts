@@ -1,14 +1,20 @@
+import { statSync } from 'node:fs';
 import t from 'tap';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import { registryOf } from '../../plugins/driver-docker/auth.js';
 import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driver-docker/config.js';
 import { containerName, containerOptions } from '../../plugins/driver-docker/container.js';
+import { givenDevices } from '../../plugins/driver-docker/devices.js';
 import { isMoving } from '../../plugins/driver-docker/images.js';
 import plugin from '../../plugins/driver-docker/index.js';
 import { LogRecordReader, sinceText, timeNs } from '../../plugins/driver-docker/log-records.js';
 
-const MACHINE = { cores: 4, stateDir: '/state/docker' };
+const MACHINE = {
+  cores: 4,
+  stateDir: '/state/docker',
+  devices: { Devices: [], DeviceRequests: [], GroupAdd: [] },
+};
 
 function config(given: Record<string, unknown>): DockerConfig {
   const result = decodeTask({ image: 'redis:7', ...given });
@@ -172,6 +178,33 @@ t.test('mounts of volumes reach the container with their propagation', async (t)
   const made = containerOptions(task({}, { mounts }), options(), MACHINE);
   t.same(made.HostConfig?.Binds?.slice(3), ['/srv/v:/v:ro,rslave', '/srv/w:/w:rw,rprivate']);
 });
+
+t.test(
+  'reserved devices reach the container: nodes, their groups, and names for an engine that knows CDI',
+  async (t) => {
+    const given = {
+      deviceNodes: [{ hostPath: '/dev/tty', taskPath: '/dev/ttyZ', permissions: 'rw' }],
+      cdiDevices: ['nvidia.com/gpu=0'],
+    };
+    const { gid } = statSync('/dev/tty');
+    const devices = await givenDevices(given, { hasCdi: true });
+    const made = containerOptions(
+      task({ devices: [{ host_path: '/dev/null' }], group_add: ['audio'] }, given),
+      options(),
+      { ...MACHINE, devices },
+    ).HostConfig;
+    t.same(
+      made?.Devices?.map(({ PathOnHost, PathInContainer }: Record<string, string>) => [PathOnHost, PathInContainer]),
+      [
+        ['/dev/null', '/dev/null'],
+        ['/dev/tty', '/dev/ttyZ'],
+      ],
+    );
+    t.same(made?.GroupAdd, ['audio', ...(gid === 0 ? [] : [String(gid)])]);
+    t.same(made?.DeviceRequests, [{ Driver: 'cdi', DeviceIDs: ['nvidia.com/gpu=0'] }]);
+    t.same((await givenDevices(given, { hasCdi: false })).DeviceRequests, [], 'an older engine would refuse it');
+  },
+);
 
 t.test('what the agent does not allow is refused with the key that would', async (t) => {
   const refusals: [Record<string, unknown>, RegExp][] = [

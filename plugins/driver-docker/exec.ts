@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { type Duplex, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
@@ -53,8 +54,25 @@ async function start(
       if (input.Type === 'stdin-close') void resized.then(() => stream.end());
       if (input.Type === 'resize') resized = resized.then(() => resize(exec, input));
     },
-    onAbandoned: () => stream.destroy(),
+    onAbandoned() {
+      stream.destroy();
+      void killCommand(exec, options.containerId);
+    },
   };
+}
+
+/**
+ * The engine has no way to end a command: one that does not read its input would run on. On this machine its number is
+ * known; that it is the right one shows in its cgroup, which is named after the container.
+ */
+async function killCommand(exec: Docker.Exec, containerId: string): Promise<void> {
+  try {
+    const { Pid, Running } = await exec.inspect();
+    if (!Running || !(Pid > 1)) return;
+    if ((await readFile(`/proc/${Pid}/cgroup`, 'latin1')).includes(containerId)) process.kill(-Pid, 'SIGKILL');
+  } catch {
+    // It has ended, the engine is on another machine, or the agent may not: then the end of its input must do.
+  }
 }
 
 const RESIZE_ATTEMPTS = 5;

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { Driver, DriverPlugin } from '../../lib/plugin/sdk/driver.js';
 import { type DriverPlace, decoded, endTasks, makePlace, quietStart, readExec, until } from '../support/driver-task.js';
+import { insideConformance } from './driver-inside.js';
 
 /** What the suite needs to know of a driver: configs of tasks that do this or that. */
 export interface DriverUnderTest {
@@ -26,9 +27,22 @@ export interface DriverUnderTest {
   exec: { command: string[]; stdout: string };
   /** What signal the stubborn task ends with in the end, as exit code. */
   killedCode: number;
+  /** The plugin's folder in plugins/, for an agent in a process of its own. */
+  folder?: string;
+  /** The config of a task that runs a shell's script; absent for a driver without processes. */
+  shell?: (script: string) => Record<string, unknown>;
+  /** What of the contract it honours beyond processes and their output. */
+  offers?: {
+    mounts?: boolean;
+    devices?: boolean;
+    network?: boolean;
+    /** Ends a task that outgrows its memory. */
+    memory?: boolean;
+    cores?: boolean;
+  };
 }
 
-/** Runs the facts that hold of every driver. */
+/** Runs the facts that hold of every driver, and of those with a `shell` the ones about their processes. */
 export function driverConformance(name: string, under: DriverUnderTest): void {
   const open = (place: DriverPlace): Driver =>
     under.plugin.create({ config: under.config, stateDir: place.stateDir, log: () => {} });
@@ -180,4 +194,6 @@ export function driverConformance(name: string, under: DriverUnderTest): void {
     await t.rejects(driver.waitTask(task.id), { name: 'DriverError' });
     t.ok(existsSync(task.logDir), 'what it printed stays');
   });
+
+  insideConformance(fact, under);
 }

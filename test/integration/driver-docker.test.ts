@@ -27,5 +27,8 @@ if ('missing' in engine) {
     misspelt: { config: { imge: IMAGE }, wrong: 'imge', right: 'image' },
     exec: { command: ['/bin/echo', 'hello'], stdout: 'hello\n' },
     killedCode: 137,
+    folder: 'driver-docker',
+    shell: sh,
+    offers: { mounts: true, devices: true, network: false, memory: true, cores: true },
   });
 }

@@ -28,5 +28,8 @@ else {
     misspelt: { config: { command: '/bin/true', argz: [] }, wrong: 'argz', right: 'args' },
     exec: { command: ['/bin/echo', 'hello'], stdout: 'hello\n' },
     killedCode: 137,
+    folder: 'driver-exec',
+    shell: sh,
+    offers: { mounts: true, devices: true, network: true, memory: true, cores: true },
   });
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Driver, DriverPlugin, TaskConfig } from '../../lib/plugin/sdk/driver.js';
@@ -20,6 +20,8 @@ let serial = 0;
 
 export function makePlace(): DriverPlace {
   const dir = mkdtempSync('/tmp/meshnomad-driver-');
+  // Tasks may be other users.
+  chmodSync(dir, 0o755);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
   const logFiles = (task: TaskConfig, stream: string): string[] => {

@@ -17,4 +17,7 @@ driverConformance('raw_exec', {
   misspelt: { config: { command: '/bin/true', argz: [] }, wrong: 'argz', right: 'args' },
   exec: { command: ['/bin/echo', 'hello'], stdout: 'hello\n' },
   killedCode: 137,
+  folder: 'driver-raw-exec',
+  shell: sh,
+  offers: { network: true },
 });

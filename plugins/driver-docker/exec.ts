@@ -6,6 +6,9 @@ import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { type ExecHandlers, type ExecSession, openExecSession } from '../../lib/plugin/sdk/exec-session.js';
 import { reasonOf } from './engine.js';
 
+const RETRIES = 20;
+const RETRY_MS = 50;
+
 /** Runs a command inside a container, as a session. */
 export function execInContainer(
   engine: Promise<Docker>,
@@ -67,25 +70,29 @@ async function start(
  */
 async function killCommand(exec: Docker.Exec, containerId: string): Promise<void> {
   try {
-    const { Pid, Running } = await exec.inspect();
-    if (!Running || !(Pid > 1)) return;
-    if ((await readFile(`/proc/${Pid}/cgroup`, 'latin1')).includes(containerId)) process.kill(-Pid, 'SIGKILL');
+    for (let attempt = 0; attempt < RETRIES; attempt++) {
+      const { Pid, Running } = await exec.inspect();
+      // One that is just being started has no number yet.
+      if (Pid > 1) {
+        if (!Running || !(await readFile(`/proc/${Pid}/cgroup`, 'latin1')).includes(containerId)) return;
+        process.kill(-Pid, 'SIGKILL');
+        return;
+      }
+      await sleep(RETRY_MS);
+    }
   } catch {
     // It has ended, the engine is on another machine, or the agent may not: then the end of its input must do.
   }
 }
 
-const RESIZE_ATTEMPTS = 5;
-const RESIZE_RETRY_MS = 50;
-
 /** Right after the start the engine may not have the terminal yet; a command that has just ended has it no more. */
 async function resize(exec: Docker.Exec, size: { Height: number; Width: number }): Promise<void> {
-  for (let attempt = 0; attempt < RESIZE_ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < RETRIES; attempt++) {
     try {
       await exec.resize({ h: Math.max(1, size.Height), w: Math.max(1, size.Width) });
       return;
     } catch {
-      await sleep(RESIZE_RETRY_MS);
+      await sleep(RETRY_MS);
     }
   }
 }

@@ -1,6 +1,7 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecCommand } from '../driver-raw-exec/exec.js';
 import type { OciProcess } from './bundle.js';
 import type { Container, Runtime } from './runtime.js';
@@ -26,11 +27,25 @@ export async function beginExec(runtime: Runtime, container: Container, wanted: 
   };
 }
 
-function killSessionOf(pidFile: string): void {
+const STARTS_WITHIN_MS = 2_000;
+const POLL_MS = 20;
+
+/** A command that is just being started has no number yet. */
+async function killSessionOf(pidFile: string): Promise<void> {
+  for (let waitedMs = 0; waitedMs < STARTS_WITHIN_MS; waitedMs += POLL_MS) {
+    const pid = Number(await readFile(pidFile, 'latin1').catch(() => ''));
+    if (pid > 1) {
+      kill(-pid);
+      return;
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+function kill(pid: number): void {
   try {
-    const pid = Number(readFileSync(pidFile, 'latin1'));
-    if (pid > 1) process.kill(-pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
   } catch {
-    // It never started, or ended by itself meanwhile.
+    // It ended by itself meanwhile.
   }
 }

@@ -12,8 +12,8 @@ export interface ExecCommand {
   cwd: string;
   env: Record<string, string>;
   user: TaskUser | null;
-  /** What a kill of the program alone does not reach. */
-  onKill?: () => void;
+  /** Kills what a kill of the program alone does not reach; the program is killed afterwards. Never rejects. */
+  onKill?: () => Promise<void>;
   onEnd?: () => void;
 }
 
@@ -48,8 +48,7 @@ function withPipes(command: ExecCommand, session: () => ExecSession, hooks: Hook
     ...(command.user ? { uid: command.user.uid, gid: command.user.gid } : {}),
   });
   const kill = (): void => {
-    command.onKill?.();
-    killGroup(child);
+    void killWith(command, () => killGroup(child));
   };
   hooks.onStart(kill);
   child.stdout.on('data', (Data: Buffer) => session().say({ Type: 'stdout', Data }));
@@ -91,8 +90,7 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
     ...(command.user ? { uid: command.user.uid, gid: command.user.gid } : {}),
   });
   const kill = (): void => {
-    command.onKill?.();
-    terminal.kill('SIGKILL');
+    void killWith(command, () => terminal.kill('SIGKILL'));
   };
   hooks.onStart(kill);
   terminal.onData((data: string | Uint8Array) => {
@@ -113,8 +111,13 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
   };
 }
 
+async function killWith({ onKill }: ExecCommand, killProgram: () => void): Promise<void> {
+  await onKill?.();
+  killProgram();
+}
+
 function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {

@@ -1,14 +1,22 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest } from '../util/nearest.js';
+import { err, ok, type Result } from '../util/result.js';
+import { checkPluginFile } from './external/files.js';
 import type { Apm, ApmPlugin, Strategy, StrategyPlugin, Target, TargetPlugin } from './sdk/autoscaler.js';
 import type { ConfigProblem, DriverOptions } from './sdk/driver.js';
 
 type Loaders<P> = Record<string, () => Promise<P>>;
+type ScalerKind = 'apm' | 'strategy' | 'target';
+type ScalerPlugin = ApmPlugin | StrategyPlugin | TargetPlugin;
+type AnyScaler = Apm | Strategy | Target;
 
 // As in registry.ts: by import() alone, so that a plugin which nobody uses is never loaded.
-const APMS: Loaders<ApmPlugin> = {};
-const STRATEGIES: Loaders<StrategyPlugin> = {};
-const TARGETS: Loaders<TargetPlugin> = {};
+const BUNDLED: { apm: Loaders<ApmPlugin>; strategy: Loaders<StrategyPlugin>; target: Loaders<TargetPlugin> } = {
+  apm: {},
+  strategy: {},
+  target: {},
+};
 
 /** An `apm`, `strategy` or `target` block: the plugin `driver` under the name of the block. */
 export interface ScalerBlock {
@@ -25,6 +33,8 @@ export interface ScalerSetOptions {
   apm: ScalerBlocks;
   strategy: ScalerBlocks;
   target: ScalerBlocks;
+  /** Where plugins that are programs lie; null: there are none. */
+  pluginDir: string | null;
   /** Each plugin gets a directory of its name in here. */
   stateDir: string;
   log: (plugin: string) => DriverOptions['log'];
@@ -39,18 +49,18 @@ export interface ScalerSet {
   close(): Promise<void>;
 }
 
-/** What is wrong with the blocks; paths are `apm.prometheus.address` and the like. Loads the plugins named. */
+/** What is wrong with the blocks; paths are `apm.prometheus.address` and the like. Loads the plugins named, and starts none. */
 export async function scalerProblems(
-  options: Pick<ScalerSetOptions, 'apm' | 'strategy' | 'target'>,
+  options: Pick<ScalerSetOptions, ScalerKind | 'pluginDir'>,
 ): Promise<ConfigProblem[]> {
   const problems: ConfigProblem[] = [];
-  for (const { kind, loaders, blocks } of kinds(options)) {
-    for (const [name, { driver, config }] of Object.entries(blocks)) {
-      const load = loaders[driver];
-      if (!load) problems.push({ path: `${kind}.${name}`, message: unknown(driver, kind, Object.keys(loaders)) });
-      else {
-        const found = (await load()).configProblems(config);
-        problems.push(...found.map(({ path, message }) => ({ path: `${kind}.${name}.${path}`, message })));
+  for (const kind of ['apm', 'strategy', 'target'] as const) {
+    for (const [name, { driver, config }] of Object.entries(options[kind])) {
+      const found = find(kind, driver, options.pluginDir);
+      if (!found.ok) problems.push({ path: `${kind}.${name}`, message: found.error });
+      else if ('load' in found.value) {
+        const wrong = (await found.value.load()).configProblems(config);
+        problems.push(...wrong.map(({ path, message }) => ({ path: `${kind}.${name}.${path}`, message })));
       }
     }
   }
@@ -59,47 +69,53 @@ export async function scalerProblems(
 
 /** Makes the set; nothing is loaded yet. */
 export function createScalers(options: ScalerSetOptions): ScalerSet {
-  const opened = new Map<string, Promise<{ close(): Promise<void> }>>();
-  const get = <T extends { close(): Promise<void> }>(
-    kind: 'apm' | 'strategy' | 'target',
-    loaders: Loaders<{ create(options: DriverOptions): T }>,
-    name: string,
-  ): Promise<T> => {
-    const key = `${kind}/${name}`;
-    const open = async (): Promise<T> => {
-      const block = Object.hasOwn(options[kind], name) ? options[kind][name] : undefined;
-      const driver = block?.driver ?? name;
-      const load = loaders[driver];
-      if (!load) throw new Error(unknown(driver, kind, Object.keys(loaders)));
-      const plugin = await load();
-      const stateDir = join(options.stateDir, kind, name);
-      return plugin.create({ config: block?.config ?? {}, stateDir, log: options.log(`${kind}.${name}`) });
+  const opened = new Map<string, Promise<AnyScaler>>();
+  const open = async (kind: ScalerKind, name: string): Promise<AnyScaler> => {
+    const block = Object.hasOwn(options[kind], name) ? options[kind][name] : undefined;
+    const driver = block?.driver ?? name;
+    const found = find(kind, driver, options.pluginDir);
+    if (!found.ok) throw new Error(found.error);
+    const given = {
+      config: block?.config ?? {},
+      stateDir: join(options.stateDir, kind, name),
+      log: options.log(`${kind}.${name}`),
     };
-    const known = (opened.get(key) as Promise<T> | undefined) ?? open();
+    if ('load' in found.value) return (await found.value.load()).create(given);
+    const { openExternalScaler } = await import('./external/scaler.js');
+    return openExternalScaler({ kind, driver, path: found.value.path, args: block?.args ?? [], ...given });
+  };
+  const get = (kind: ScalerKind, name: string): Promise<AnyScaler> => {
+    const key = `${kind}/${name}`;
+    const known = opened.get(key) ?? open(kind, name);
     opened.set(key, known);
     // One that failed to load is tried again when it is next asked for.
     known.catch(() => opened.delete(key));
     return known;
   };
   return {
-    apm: (name) => get('apm', APMS, name),
-    strategy: (name) => get('strategy', STRATEGIES, name),
-    target: (name) => get('target', TARGETS, name),
+    apm: (name) => get('apm', name) as Promise<Apm>,
+    strategy: (name) => get('strategy', name) as Promise<Strategy>,
+    target: (name) => get('target', name) as Promise<Target>,
     async close() {
       for (const one of [...opened.values()]) await (await one.catch(() => undefined))?.close();
     },
   };
 }
 
-function kinds(options: Pick<ScalerSetOptions, 'apm' | 'strategy' | 'target'>) {
-  return [
-    { kind: 'apm', loaders: APMS, blocks: options.apm },
-    { kind: 'strategy', loaders: STRATEGIES, blocks: options.strategy },
-    { kind: 'target', loaders: TARGETS, blocks: options.target },
-  ];
-}
-
-function unknown(driver: string, kind: string, known: string[]): string {
-  const near = nearest(driver, known);
-  return `there is no ${kind} plugin "${driver}"${near ? `; did you mean "${near}"?` : ''}`;
+/** A bundled plugin goes before a program of the same name. */
+function find(
+  kind: ScalerKind,
+  driver: string,
+  pluginDir: string | null,
+): Result<{ load: () => Promise<ScalerPlugin> } | { path: string }, string> {
+  const bundled = BUNDLED[kind];
+  const load = Object.hasOwn(bundled, driver) ? bundled[driver] : undefined;
+  if (load) return ok({ load });
+  if (pluginDir === null || !/^[\w.-]+$/.test(driver) || !existsSync(join(pluginDir, driver))) {
+    const near = nearest(driver, Object.keys(bundled));
+    const where = pluginDir === null ? ', and no plugin_dir is set' : `, and no file of this name in ${pluginDir}`;
+    return err(`there is no ${kind} plugin "${driver}"${where}${near ? `; did you mean "${near}"?` : ''}`);
+  }
+  const checked = checkPluginFile(join(pluginDir, driver));
+  return checked.ok ? ok({ path: checked.value }) : err(`plugin ${join(pluginDir, driver)} ${checked.error}`);
 }

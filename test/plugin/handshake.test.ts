@@ -1,0 +1,86 @@
+import { X509Certificate } from 'node:crypto';
+import t from 'tap';
+import { isKeyPair, makeKeyPair } from '../../lib/plugin/go-plugin/certificate.js';
+import { NOMAD_PLUGIN, parseHandshake } from '../../lib/plugin/go-plugin/handshake.js';
+import { LineSplitter, parseLogLine } from '../../lib/plugin/go-plugin/log-lines.js';
+import { seededRandom } from '../../lib/util/random.js';
+
+t.test('the first line of a plugin says where it is', async (t) => {
+  t.same(parseHandshake('1|1|unix|/tmp/plugin1|grpc\n', NOMAD_PLUGIN), {
+    ok: true,
+    value: { network: 'unix', address: '/tmp/plugin1', protocolVersion: 1, certificate: null },
+  });
+  const certificate = 'MII'.repeat(40);
+  const withCertificate = parseHandshake(`1|1|tcp|127.0.0.1:1234|grpc|${certificate}`, NOMAD_PLUGIN);
+  t.equal(withCertificate.ok && withCertificate.value.certificate?.length, 90);
+});
+
+t.test('a line that is no handshake is refused with what it says', async (t) => {
+  for (const [line, message] of [
+    ['hello world', /printed "hello world" where a plugin says/],
+    ['', /printed ""/],
+    ['2|1|unix|/x|grpc', /version "2" of go-plugin's protocol, not 1/],
+    ['1|2|unix|/x|grpc', /version "2" of the plugin protocol; this agent speaks 1/],
+    ['1|1|unix|/x|netrpc', /speaks "netrpc"; only plugins that speak grpc/],
+    ['1|1|unix|/x', /speaks "netrpc"/],
+    ['1|1|carrier|/x|grpc', /not unix or tcp/],
+    ['1|1|tcp|10.0.0.1:80|grpc', /not an address of the loopback/],
+    ['1|1|tcp|127.0.0.1.evil.org:80|grpc', /not an address of the loopback/],
+    ['1|1|unix|relative|grpc', /no absolute path/],
+  ] as const) {
+    const parsed = parseHandshake(line, NOMAD_PLUGIN);
+    t.match(parsed.ok ? '' : parsed.error, message, line);
+  }
+});
+
+t.test('no line makes the reader fail', async (t) => {
+  const random = seededRandom(7);
+  const letters = '1|unixtcp/gr:.\n\0ü{}"';
+  for (let round = 0; round < 2000; round++) {
+    const line = Array.from({ length: 40 }, () => letters[Math.floor(random.next() * letters.length)]).join('');
+    parseHandshake(line, NOMAD_PLUGIN);
+    parseLogLine(line);
+  }
+  t.pass();
+});
+
+t.test('a certificate made here is one: for localhost, for both sides, its own authority', async (t) => {
+  for (const nowMs of [Date.now(), Date.UTC(2049, 11, 31), Date.UTC(2051, 0, 1)]) {
+    const pair = makeKeyPair(nowMs);
+    const certificate = new X509Certificate(pair.certificatePem);
+    t.ok(certificate.verify(certificate.publicKey), 'it is signed by its own key');
+    t.equal(certificate.checkHost('localhost'), 'localhost');
+    t.ok(certificate.ca);
+    t.same(certificate.keyUsage, ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.1']);
+    t.ok(Date.parse(certificate.validFrom) < nowMs && Date.parse(certificate.validTo) > nowMs + 1e12 / 2);
+    t.ok(isKeyPair(pair));
+    t.notOk(isKeyPair({ ...pair, keyPem: makeKeyPair(nowMs).keyPem }));
+  }
+});
+
+t.test('what a plugin logs keeps its level and its fields', async (t) => {
+  t.same(
+    parseLogLine('{"@level":"warn","@message":"slow","@module":"podman","@timestamp":"x","took":3,"of":{"a":1}}'),
+    {
+      level: 'warn',
+      message: 'slow',
+      fields: { module: 'podman', took: 3, of: '{"a":1}' },
+    },
+  );
+  t.match(parseLogLine('2026-01-01T00:00:00.000Z [ERROR] no disk'), { level: 'error' });
+  t.match(parseLogLine('panic: runtime error'), { level: 'error', message: 'panic: runtime error' });
+  t.match(parseLogLine('{"@level":1}'), { level: 'info', message: '{"@level":1}' });
+  t.match(parseLogLine('x'.repeat(100_000))?.message.length, 16_385);
+  t.equal(parseLogLine('  '), null);
+});
+
+t.test('lines are put together from chunks, and an endless one is not kept for ever', async (t) => {
+  const lines: string[] = [];
+  const splitter = new LineSplitter((line) => lines.push(line));
+  splitter.push('one\ntw');
+  splitter.push('o\nthree');
+  splitter.end();
+  t.same(lines, ['one', 'two', 'three']);
+  splitter.push('x'.repeat(20_000));
+  t.equal(lines.length, 4);
+});

@@ -261,6 +261,7 @@ class RunningAgent implements Agent {
       ...(this.#mesh ? { group: this.#consensus, peers: this.#mesh.serverPeers, reachNode: this.#mesh.reachNode } : {}),
       config: {
         region: settings.region,
+        identity,
         knownDrivers: DRIVER_NAMES,
         servers: () => this.#serverNames(identity.publicKey, address),
         addressOf: (id) => this.#addressOf(id, identity.publicKey, address),

@@ -112,6 +112,18 @@ export const COMMANDS: Record<string, Entry> = {
     'Has another server lead',
     () => import('./commands/operator-raft-transfer-leadership.js'),
   ),
+  'operator root keyring list': entry(
+    'Lists the keys of the secrets of the mesh',
+    () => import('./commands/operator-root-keyring-list.js'),
+  ),
+  'operator root keyring remove': entry(
+    'Forgets a key that nothing needs',
+    () => import('./commands/operator-root-keyring-remove.js'),
+  ),
+  'operator root keyring rotate': entry(
+    'Makes a new key the active one',
+    () => import('./commands/operator-root-keyring-rotate.js'),
+  ),
   'operator scheduler get-config': entry(
     'Shows how the scheduler is configured',
     () => import('./commands/operator-scheduler-get-config.js'),
@@ -154,6 +166,11 @@ export const COMMANDS: Record<string, Entry> = {
     () => import('./commands/system-reconcile-summaries.js'),
   ),
   up: entry('Runs the agent in its mesh, which is founded first if need be', () => import('./commands/up.js')),
+  'var get': entry('Shows a variable', () => import('./commands/var-get.js')),
+  'var init': entry('Writes an example of a variable', () => import('./commands/var-init.js')),
+  'var list': entry('Lists the variables', () => import('./commands/var-list.js')),
+  'var purge': entry('Removes a variable', () => import('./commands/var-purge.js')),
+  'var put': entry('Makes or changes a variable', () => import('./commands/var-put.js')),
   version: entry('Prints the version', () => import('./commands/version.js')),
   why: entry('Says why a job or an allocation is where it is', () => import('./commands/why.js')),
 

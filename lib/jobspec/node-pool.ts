@@ -1,18 +1,7 @@
-import {
-  attributesOf,
-  type Block,
-  type Body,
-  blocksOf,
-  type Diagnostic,
-  diagnosticLine,
-  errorAt,
-  evaluate,
-  parseHcl,
-  STANDARD_FUNCTIONS,
-  toJs,
-} from '../hcl/index.js';
+import { type Block, blocksOf, type Diagnostic, diagnosticLine, errorAt, parseHcl } from '../hcl/index.js';
 import type { NodePool, NodePoolSchedulerConfiguration } from '../structs/node-pool.js';
 import { err, ok, type Result } from '../util/result.js';
+import { readAttributes } from './plain-attributes.js';
 
 /** What `node pool init` writes. */
 export const INIT_POOL = `node_pool "example" {
@@ -72,19 +61,4 @@ function readScheduler(block: Block, problems: Diagnostic[]): NodePoolSchedulerC
     ) as NodePoolSchedulerConfiguration['SchedulerAlgorithm'],
     MemoryOversubscriptionEnabled: (values['memory_oversubscription_enabled'] ?? null) as boolean | null,
   };
-}
-
-/** The attributes of a body by name; `known` null = any. */
-function readAttributes(body: Body, known: readonly string[] | null, problems: Diagnostic[]): Record<string, unknown> {
-  const values: Record<string, unknown> = {};
-  for (const { name, nameRange, expression } of attributesOf(body)) {
-    if (known && !known.includes(name)) {
-      problems.push(errorAt(nameRange, 'Unknown argument', `"${name}" is none of ${known.join(', ')}`));
-      continue;
-    }
-    const result = evaluate(expression, { functions: STANDARD_FUNCTIONS });
-    problems.push(...result.diagnostics);
-    if (result.diagnostics.length === 0) values[name] = known ? toJs(result.value) : String(toJs(result.value));
-  }
-  return values;
 }

@@ -68,6 +68,18 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'ServiceRegistration.GetService': 'read',
   'ServiceRegistration.DeleteByID': 'write',
 
+  'Variables.List': 'read',
+  'Variables.Read': 'read',
+  'Variables.Put': 'write',
+  'Variables.Delete': 'write',
+  'Variables.ReadForTask': 'readHere',
+  'Variables.ListForTask': 'readHere',
+  'Alloc.SignIdentities': 'readHere',
+  'Keyring.List': 'read',
+  'Keyring.ListPublic': 'read',
+  'Keyring.Rotate': 'write',
+  'Keyring.Delete': 'write',
+
   'Deployment.List': 'read',
   'Deployment.GetDeployment': 'read',
   'Deployment.Allocations': 'read',

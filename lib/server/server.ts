@@ -19,6 +19,7 @@ import { jobPlanEndpoints } from './endpoints/job-plan.js';
 import { jobReadEndpoints } from './endpoints/job-read.js';
 import { jobScaleEndpoints } from './endpoints/job-scale.js';
 import { jobWriteEndpoints } from './endpoints/job-write.js';
+import { keyringEndpoints } from './endpoints/keyring.js';
 import { meshEndpoints } from './endpoints/mesh.js';
 import { meshAdmissionEndpoints } from './endpoints/mesh-admission.js';
 import { meshExclusionEndpoints } from './endpoints/mesh-exclusion.js';
@@ -30,8 +31,11 @@ import { serviceEndpoints } from './endpoints/service.js';
 import { snapshotStreams } from './endpoints/snapshot.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
+import { variableEndpoints } from './endpoints/variable.js';
 import { whyEndpoints } from './endpoints/why.js';
 import { forwarding } from './forwarding.js';
+import { createKeyringDuty } from './keyring/duty.js';
+import { Keyring } from './keyring/keyring.js';
 import { createLeader, type Leader } from './leader.js';
 import { createMeshDuties } from './mesh/duties.js';
 import { guarded } from './mesh/guards.js';
@@ -99,7 +103,18 @@ export function createServer(options: ServerOptions): Server {
   });
   const { mesh } = world.config;
   const issuer = mesh && createIssuer(world, mesh.identity);
-  const context: EndpointContext = { ...world, schedule, nodeWatch, coreGc, periodic, autopilot, nodePaths, issuer };
+  const keyring = new Keyring(world.config.identity);
+  const context: EndpointContext = {
+    ...world,
+    keyring,
+    schedule,
+    nodeWatch,
+    coreGc,
+    periodic,
+    autopilot,
+    nodePaths,
+    issuer,
+  };
   let leader: Leader | undefined;
   let stopFeed = (): void => {};
   return {
@@ -117,6 +132,8 @@ export function createServer(options: ServerOptions): Server {
           ...jobScaleEndpoints(context),
           ...nodePoolEndpoints(context),
           ...serviceEndpoints(context),
+          ...variableEndpoints(context),
+          ...keyringEndpoints(context),
           ...allocEndpoints(context),
           ...evalEndpoints(context),
           ...whyEndpoints(context),
@@ -142,6 +159,7 @@ export function createServer(options: ServerOptions): Server {
         periodic,
         coreGc,
         autopilot,
+        ...(world.config.identity ? [createKeyringDuty(world, keyring)] : []),
         ...(mesh && issuer ? [createMeshDuties(world, mesh, issuer)] : []),
       ]);
     },

@@ -1,5 +1,6 @@
 import type { Store } from '../state/store.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
+import type { SigningKey } from '../transport/signature.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
@@ -16,6 +17,8 @@ export interface ServerConfig {
   gc?: Partial<GcThresholds>;
   /** What a new mesh begins with. */
   autopilot?: Partial<AutopilotConfiguration>;
+  /** Opens what is sealed for this server. Absent = it keeps no secrets: variables and identities are refused. */
+  identity?: SigningKey;
   /** Absent = this server is in no mesh. */
   mesh?: ServerMesh;
   /** Absent = a node is left in the choice however often plans are refused on it. */

@@ -8,6 +8,7 @@ import type { NodePool } from '../structs/node-pool.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { ClientAllocUpdate, SchedulerConfiguration } from '../structs/rpc.js';
 import type { ScalingEvent } from '../structs/scaling.js';
+import type { RootKey, VariableMetadata } from '../structs/variable.js';
 import type { Millis, Nanos } from '../util/clock.js';
 import type { Result } from '../util/result.js';
 import type { MeshCommand, MeshCommandValues } from './mesh-commands.js';
@@ -18,7 +19,7 @@ import type { VolumeCommand, VolumeCommandValues } from './volume-commands.js';
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
 /** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
-export const COMMANDS_VERSION = 7;
+export const COMMANDS_VERSION = 8;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {
@@ -302,6 +303,40 @@ export interface ServiceDeleteCommand {
   readonly id: string;
 }
 
+/** Stores an encrypted variable. */
+export interface VariablePutCommand {
+  readonly type: 'variable-put';
+  readonly namespace: string;
+  readonly path: string;
+  readonly keyId: string;
+  readonly data: string;
+  readonly time: Nanos;
+  /** Not done unless the variable's ModifyIndex is this; 0 = it must not exist. */
+  readonly cas?: number;
+  /** It is the same variable under another key, as it was at this ModifyIndex: its indexes and times stay. */
+  readonly rekeyOf?: number;
+}
+
+/** Forgets a variable; with `cas` only if its ModifyIndex is this. */
+export interface VariableDeleteCommand {
+  readonly type: 'variable-delete';
+  readonly namespace: string;
+  readonly path: string;
+  readonly cas?: number;
+}
+
+/** Stores a root key, sealed for each who may open it. */
+export interface RootKeyPutCommand {
+  readonly type: 'root-key-put';
+  readonly key: RootKey;
+}
+
+/** Forgets a root key; E_CONFLICT while it is active or a variable needs it. */
+export interface RootKeyDeleteCommand {
+  readonly type: 'root-key-delete';
+  readonly id: string;
+}
+
 /** Replaces the scheduler configuration. */
 export interface SchedulerConfigCommand {
   readonly type: 'scheduler-config';
@@ -369,6 +404,10 @@ export type Command =
   | DeploymentAllocHealthCommand
   | DeploymentDeleteCommand
   | ServiceDeleteCommand
+  | VariablePutCommand
+  | VariableDeleteCommand
+  | RootKeyPutCommand
+  | RootKeyDeleteCommand
   | SchedulerConfigCommand
   | AutopilotConfigCommand
   | RestoreStageCommand
@@ -413,6 +452,10 @@ export interface CommandValues extends MeshCommandValues, VolumeCommandValues {
   'deployment-alloc-health': null;
   'deployment-delete': null;
   'service-delete': null;
+  'variable-put': { readonly stored: VariableMetadata | null; readonly conflict: VariableMetadata | null };
+  'variable-delete': { readonly conflict: VariableMetadata | null; readonly refused: boolean };
+  'root-key-put': null;
+  'root-key-delete': null;
   'scheduler-config': { readonly updated: boolean };
   'autopilot-config': { readonly updated: boolean };
   'restore-stage': null;

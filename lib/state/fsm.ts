@@ -39,6 +39,7 @@ import { applyScalingEvent } from './apply/scaling.js';
 import { applySchedulerConfig } from './apply/scheduler-config.js';
 import { applyServiceDelete } from './apply/services.js';
 import { applySummariesReconcile } from './apply/summaries.js';
+import { applyRootKeyDelete, applyRootKeyPut, applyVariableDelete, applyVariablePut } from './apply/variables.js';
 import type { Command, CommandResult } from './commands.js';
 import { settleJobs } from './job-status.js';
 import type { Store } from './store.js';
@@ -101,6 +102,14 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyDeploymentDelete(txn, command);
     case 'service-delete':
       return applyServiceDelete(txn, command);
+    case 'variable-put':
+      return applyVariablePut(txn, command);
+    case 'variable-delete':
+      return applyVariableDelete(txn, command);
+    case 'root-key-put':
+      return applyRootKeyPut(txn, command);
+    case 'root-key-delete':
+      return applyRootKeyDelete(txn, command);
     case 'scheduler-config':
       return applySchedulerConfig(txn, command);
     case 'autopilot-config':

@@ -12,6 +12,7 @@ import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/opera
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
+import type { RootKey, SealedVariable } from '../structs/variable.js';
 import { Table, type TableSpec } from './table.js';
 import { jobKey } from './watch.js';
 
@@ -137,6 +138,12 @@ const HOST_VOLUME_CLAIMS: TableSpec<TaskGroupHostVolumeClaim, 'group'> = {
   key: ({ ID }) => ID,
   indexes: { group: ({ Namespace, JobID, TaskGroupName }) => stickyKey(Namespace, JobID, TaskGroupName) },
 };
+const VARIABLES: TableSpec<SealedVariable, never> = {
+  key: (variable) => jobKey(variable.Namespace, variable.Path),
+  indexes: {},
+};
+
+const ROOT_KEYS: TableSpec<RootKey, never> = { key: (key) => key.KeyID, indexes: {} };
 
 const MESH_MEMBERS: TableSpec<MeshMember, 'name'> = {
   key: (member) => member.Key,
@@ -204,6 +211,8 @@ export interface Tables {
   readonly csi_volumes: Table<StoredCsiVolume, 'claimed'>;
   readonly host_volumes: Table<HostVolume, 'node'>;
   readonly host_volume_claims: Table<TaskGroupHostVolumeClaim, 'group'>;
+  readonly variables: Table<SealedVariable>;
+  readonly root_keys: Table<RootKey>;
   readonly mesh_members: Table<MeshMember, 'name'>;
   readonly mesh_invites: Table<MeshInvite, 'key'>;
   readonly mesh_tombstones: Table<Tombstone>;
@@ -234,6 +243,8 @@ export function emptyTables(): Tables {
     csi_volumes: new Table(CSI_VOLUMES),
     host_volumes: new Table(HOST_VOLUMES),
     host_volume_claims: new Table(HOST_VOLUME_CLAIMS),
+    variables: new Table(VARIABLES),
+    root_keys: new Table(ROOT_KEYS),
     mesh_members: new Table(MESH_MEMBERS),
     mesh_invites: new Table(MESH_INVITES),
     mesh_tombstones: new Table(MESH_TOMBSTONES),
@@ -262,6 +273,8 @@ export function viewTables(tables: Tables): Tables {
     csi_volumes: tables.csi_volumes.view(),
     host_volumes: tables.host_volumes.view(),
     host_volume_claims: tables.host_volume_claims.view(),
+    variables: tables.variables.view(),
+    root_keys: tables.root_keys.view(),
     mesh_members: tables.mesh_members.view(),
     mesh_invites: tables.mesh_invites.view(),
     mesh_tombstones: tables.mesh_tombstones.view(),

@@ -12,6 +12,7 @@ import { type AutopilotConfiguration, DEFAULT_AUTOPILOT } from '../structs/opera
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
+import type { RootKey, SealedVariable } from '../structs/variable.js';
 import { assertNever } from '../util/assert.js';
 import { frame, frames } from './frames.js';
 import { internAlloc } from './intern.js';
@@ -31,7 +32,7 @@ import { jobKey } from './watch.js';
 
 const FORMAT = 'meshnomad-state';
 /** Raised when older versions could not read what is written. */
-const FORMAT_VERSION = 5;
+const FORMAT_VERSION = 6;
 /** UTF-16 units of JSON after which a frame is closed. */
 const FRAME_TARGET = 64 * 1024;
 
@@ -50,6 +51,8 @@ type TableRow =
   | ['csi-volume', StoredCsiVolume]
   | ['host-volume', HostVolume]
   | ['host-volume-claim', TaskGroupHostVolumeClaim]
+  | ['variable', SealedVariable]
+  | ['root-key', RootKey]
   | ['member', MeshMember]
   | ['invite', MeshInvite]
   | ['tombstone', Tombstone]
@@ -132,6 +135,8 @@ function* rows(tables: Tables): Generator<Row, void, undefined> {
   for (const volume of tables.csi_volumes.values()) yield ['csi-volume', volume];
   for (const volume of tables.host_volumes.values()) yield ['host-volume', volume];
   for (const claim of tables.host_volume_claims.values()) yield ['host-volume-claim', claim];
+  for (const variable of tables.variables.values()) yield ['variable', variable];
+  for (const key of tables.root_keys.values()) yield ['root-key', key];
   for (const member of tables.mesh_members.values()) yield ['member', member];
   for (const invite of tables.mesh_invites.values()) yield ['invite', invite];
   for (const tombstone of tables.mesh_tombstones.values()) yield ['tombstone', tombstone];
@@ -315,6 +320,12 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       return;
     case 'host-volume-claim':
       tables.host_volume_claims.put(row[1], epoch);
+      return;
+    case 'variable':
+      tables.variables.put(row[1], epoch);
+      return;
+    case 'root-key':
+      tables.root_keys.put(row[1], epoch);
       return;
     case 'member':
       tables.mesh_members.put(row[1], epoch);

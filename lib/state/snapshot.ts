@@ -11,6 +11,7 @@ import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
+import type { RootKey, SealedVariable } from '../structs/variable.js';
 import { stickyKey, type TableName, type Tables, versionKey } from './schema.js';
 import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
@@ -232,6 +233,24 @@ export class TablesSnapshot implements StateSnapshot {
 
   stream(): AsyncIterable<Uint8Array> {
     return encodeSnapshot({ index: this.index, indexOffset: this.#indexOffset }, this.#tables);
+  }
+
+  variables({ namespace, prefix = '' }: ListOptions = {}): Iterable<SealedVariable> {
+    const { variables } = this.#tables;
+    if (namespace !== undefined && namespace !== '*') return variables.values(jobKey(namespace, prefix));
+    return where(variables.values(), ({ Path }) => Path.startsWith(prefix));
+  }
+
+  variableByPath(namespace: string, path: string): SealedVariable | undefined {
+    return this.#tables.variables.get(jobKey(namespace, path));
+  }
+
+  rootKeys(): Iterable<RootKey> {
+    return this.#tables.root_keys.values();
+  }
+
+  rootKeyById(id: string): RootKey | undefined {
+    return this.#tables.root_keys.get(id);
   }
 
   services({ namespace }: { readonly namespace?: string } = {}): Iterable<ServiceRegistration> {

@@ -13,6 +13,7 @@ import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
+import type { RootKey, SealedVariable } from '../structs/variable.js';
 import { assert } from '../util/assert.js';
 import { err, ok, type Result } from '../util/result.js';
 import type { Command, CommandResult, RestoreCommitCommand } from './commands.js';
@@ -73,6 +74,11 @@ export interface StateSnapshot extends StateReader {
   /** What the allocations of a group are held to. */
   hostVolumeClaimsByGroup(namespace: string, jobId: string, group: string): readonly TaskGroupHostVolumeClaim[];
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
+  /** By path. */
+  variables(options?: ListOptions): Iterable<SealedVariable>;
+  variableByPath(namespace: string, path: string): SealedVariable | undefined;
+  rootKeys(): Iterable<RootKey>;
+  rootKeyById(id: string): RootKey | undefined;
   /** Every registration there is, also of what is out of reach. */
   services(options?: { readonly namespace?: string }): Iterable<ServiceRegistration>;
   servicesByName(namespace: string, name: string): readonly ServiceRegistration[];
@@ -110,6 +116,7 @@ export type Change =
       readonly after: StoredCsiVolume | undefined;
     }
   | { readonly table: 'host_volumes'; readonly before: HostVolume | undefined; readonly after: HostVolume | undefined }
+  | { readonly table: 'root_keys'; readonly before: RootKey | undefined; readonly after: RootKey | undefined }
   | { readonly table: 'mesh_members'; readonly before: MeshMember | undefined; readonly after: MeshMember }
   | { readonly table: 'mesh_invites'; readonly before: MeshInvite | undefined; readonly after: MeshInvite | undefined }
   | { readonly table: 'mesh_tombstones'; readonly before: Tombstone | undefined; readonly after: Tombstone }

@@ -11,6 +11,7 @@ import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
+import type { RootKey, SealedVariable } from '../structs/variable.js';
 import { Drafts } from './drafts.js';
 import type { PeriodicLaunch, RestorePiece, StoredSubmission, Tables } from './schema.js';
 import { pieceKey, versionKey } from './schema.js';
@@ -253,6 +254,30 @@ export class Transaction {
     this.#touchHostVolumeClaims();
   }
 
+  putVariable(variable: SealedVariable): void {
+    this.tables.variables.put(variable, this.#epoch);
+    this.#touchVariable(variable);
+  }
+
+  deleteVariable(variable: SealedVariable): void {
+    this.tables.variables.delete(jobKey(variable.Namespace, variable.Path), this.#epoch);
+    this.#touchVariable(variable);
+  }
+
+  putRootKey(key: RootKey): void {
+    const before = this.tables.root_keys.put(key, this.#epoch);
+    this.changes.push({ table: 'root_keys', before, after: key });
+    this.tables.root_keys.lastIndex = this.index;
+    this.#watch.touch('root-keys', '');
+  }
+
+  deleteRootKey(key: RootKey): void {
+    this.tables.root_keys.delete(key.KeyID, this.#epoch);
+    this.changes.push({ table: 'root_keys', before: key, after: undefined });
+    this.tables.root_keys.lastIndex = this.index;
+    this.#watch.touch('root-keys', '');
+  }
+
   putMeshMember(member: MeshMember): void {
     const before = this.tables.mesh_members.put(member, this.#epoch);
     this.tables.mesh_members.lastIndex = this.index;
@@ -360,6 +385,12 @@ export class Transaction {
     this.tables.services.lastIndex = this.index;
     this.#watch.touch('services', '');
     this.#watch.touch('service', jobKey(Namespace, ServiceName));
+  }
+
+  #touchVariable({ Namespace, Path }: SealedVariable): void {
+    this.tables.variables.lastIndex = this.index;
+    this.#watch.touch('variables', '');
+    this.#watch.touch('variable', jobKey(Namespace, Path));
   }
 
   #touchNode(id: string): void {

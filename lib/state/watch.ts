@@ -21,6 +21,9 @@ export type WatchKind =
   | 'autopilot-config'
   | 'node-pools'
   | 'services'
+  | 'variables'
+  | 'variable'
+  | 'root-keys'
   | 'service'
   | 'csi-volumes'
   | 'csi-volume'
@@ -73,6 +76,9 @@ export const watchKeys = {
   services: (): WatchKey => ({ kind: 'services', key: '' }),
   /** All instances of one name. */
   service: (namespace: string, name: string): WatchKey => ({ kind: 'service', key: jobKey(namespace, name) }),
+  variables: (): WatchKey => ({ kind: 'variables', key: '' }),
+  variable: (namespace: string, path: string): WatchKey => ({ kind: 'variable', key: jobKey(namespace, path) }),
+  rootKeys: (): WatchKey => ({ kind: 'root-keys', key: '' }),
   nodePools: (): WatchKey => ({ kind: 'node-pools', key: '' }),
   schedulerConfig: (): WatchKey => ({ kind: 'scheduler-config', key: '' }),
   autopilotConfig: (): WatchKey => ({ kind: 'autopilot-config', key: '' }),

@@ -13,6 +13,7 @@ import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
 import type { RaftRpcStreams } from './rpc-raft.js';
 import type { ServiceRpcMethods } from './rpc-service.js';
+import type { VariableRpcMethods } from './rpc-variable.js';
 import type { VolumeRpcMethods } from './rpc-volume.js';
 import type { JobScaleStatus } from './scaling.js';
 import type { CheckStatus, ServiceReport } from './service.js';
@@ -245,6 +246,7 @@ export interface RpcMethods
     MeshRpcMethods,
     OperatorRpcMethods,
     ServiceRpcMethods,
+    VariableRpcMethods,
     VolumeRpcMethods {
   'Status.Ping': { args: object; reply: object };
   /** `ip:port` of the leader, '' when there is none. */

@@ -32,6 +32,11 @@ export function sign(key: SigningKey, purpose: Purpose, ...parts: (string | Uint
   return signWith(null, message(purpose, parts), privateKey(key.seed));
 }
 
+/** Signs bytes whose form says by itself what they are for: a token of somebody else's standard. */
+export function signBytes(key: SigningKey, bytes: Uint8Array): Buffer {
+  return signWith(null, bytes, privateKey(key.seed));
+}
+
 /** Whether `signature` is the one of `by` over the same parts. False for anything that is no key or no signature. */
 export function verify(
   { by, signature }: { by: NodeKey; signature: Uint8Array },

@@ -14,6 +14,7 @@ import { operatorRoutes } from './operator.js';
 import { searchRoutes } from './search.js';
 import { serverRoutes } from './servers.js';
 import { serviceRoutes } from './services.js';
+import { variableRoutes } from './variables.js';
 import { whyRoutes } from './why.js';
 
 /** Every route of the API. Within one table the first pattern that fits wins. */
@@ -32,6 +33,7 @@ export const ROUTES: readonly Routes[] = [
   operatorRoutes,
   serverRoutes,
   serviceRoutes,
+  variableRoutes,
   searchRoutes,
   laterRoutes,
 ];

@@ -9,15 +9,12 @@ const PATHS = [
   '/v1/volume/*rest',
   '/v1/plugins',
   '/v1/plugin/*rest',
-  '/v1/vars',
-  '/v1/var/*rest',
   '/v1/scaling/*rest',
   '/v1/acl/*rest',
   '/v1/event/stream',
   '/v1/namespace/*rest',
   '/v1/search/fuzzy',
   '/v1/client/metadata',
-  '/v1/operator/keyring/*rest',
   '/v1/agent/monitor',
 ];
 

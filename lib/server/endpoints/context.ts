@@ -3,6 +3,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { QueryOptions } from '../../structs/rpc.js';
 import type { AutopilotPart } from '../autopilot/part.js';
 import type { CoreGc } from '../core-gc.js';
+import type { Keyring } from '../keyring/keyring.js';
 import type { Issuer } from '../mesh/issuer.js';
 import type { NodePaths } from '../node-path.js';
 import type { NodeWatch } from '../node-watch.js';
@@ -20,6 +21,7 @@ export interface EndpointContext extends ServerWorld {
   readonly periodic: Periodic;
   readonly autopilot: AutopilotPart;
   readonly nodePaths: NodePaths;
+  readonly keyring: Keyring;
   /** Signs certificates; absent in no mesh. */
   readonly issuer: Issuer | undefined;
 }

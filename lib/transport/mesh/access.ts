@@ -29,6 +29,9 @@ const MEMBER = new Set([
 
 /** What a machine says about itself, and pulls for itself. */
 const CLIENT = new Set([
+  'Variables.ReadForTask',
+  'Variables.ListForTask',
+  'Alloc.SignIdentities',
   'ServiceRegistration.List',
   'ServiceRegistration.GetService',
   'Node.Register',
@@ -56,6 +59,8 @@ const NOT_FOR_CLIENTS = new Set([
   'Mesh.Rotate',
   'Mesh.ExportRecovery',
   'Mesh.Reissue',
+  'Keyring.Rotate',
+  'Keyring.Delete',
   'Operator.RaftRemovePeer',
   'Operator.TransferLeadership',
   'Operator.AutopilotSetConfiguration',
@@ -66,6 +71,9 @@ const NOT_FOR_CLIENTS = new Set([
 
 /** Between servers, or of a machine about itself: no person asks this. */
 const NOT_FOR_OPERATORS = new Set([
+  'Variables.ReadForTask',
+  'Variables.ListForTask',
+  'Alloc.SignIdentities',
   'Mesh.Redeem',
   'Node.Register',
   'Node.UpdateStatus',
@@ -95,6 +103,7 @@ const OPERATOR_ROOMS = new Set([
   'HostVolume',
   'ServiceRegistration',
   'Variables',
+  'Keyring',
   'ACL',
   'Namespace',
   'Event',

@@ -79,8 +79,11 @@ function explain(error: unknown, name: string, output: Output): void {
   }
 }
 
+/** The longest command has as many: operator root keyring list. */
+const WORDS_MAX = 4;
+
 function find(argv: string[]): { name: string; words: number; load: () => Promise<{ command: Command }> } | undefined {
-  for (let words = Math.min(3, argv.length); words > 0; words--) {
+  for (let words = Math.min(WORDS_MAX, argv.length); words > 0; words--) {
     const name = argv.slice(0, words).join(' ');
     const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (entry) return { name, words, load: entry.load };

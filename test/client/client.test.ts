@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { type Client, createClient } from '../../lib/client/client.js';
 import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { MeshError } from '../../lib/structs/errors.js';
-import type { Job } from '../../lib/structs/job.js';
+import type { Job, WorkloadIdentity } from '../../lib/structs/job.js';
 import type { Service, ServiceCheck } from '../../lib/structs/service.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import { localCaller } from '../../lib/transport/local.js';
@@ -885,4 +885,34 @@ t.test('check_restart: a check that fails too often ends its task, as a failure'
   }, 'it is restarted');
   t.ok(web.asked >= 3);
   t.same(types().slice(-3), ['Restart Signaled', 'Terminated', 'Restarting']);
+});
+
+t.test('identities: in the environment and as files, renewed in time, kept for a start without servers', async (t) => {
+  const world = new World(t);
+  const own = { Name: 'default', Env: true, File: false, Filepath: '', TTL: 0 } as WorkloadIdentity;
+  const ending = { Name: 'vault', Env: false, File: true, Filepath: '', TTL: 3600e9, ChangeMode: 'signal' };
+  const task = fakeTask({ Identity: own, Identities: [{ ...ending, ChangeSignal: 'SIGUSR1' } as WorkloadIdentity] });
+  world.server.expiration = world.timers.now() / 1_000 + 3_600;
+  const first = await world.agent(t);
+  world.server.put(fakeAlloc(first.nodeId, fakeJob(fakeGroup([task]))));
+  await world.status(ID, 'running');
+  const file = join(world.dir, 'alloc', ID, 'web', 'secrets', 'nomad_vault.jwt');
+  const engineTask = () => world.engine.task('web');
+  t.equal(engineTask().config.env['NOMAD_TOKEN'], 'default-1');
+  t.equal(readFileSync(file, 'utf8'), 'vault-1');
+  t.equal(statSync(file).mode & 0o777, 0o600);
+  world.timers.advance(1_700_000);
+  t.equal(world.server.signed, 1, 'not before half of its time is over');
+  await until(() => {
+    world.timers.advance(60_000);
+    return readFileSync(file, 'utf8') === 'vault-2';
+  }, 'it is renewed');
+  await until(() => world.driver.signals.includes('SIGUSR1'), 'the task hears of it');
+  await first.shutdown();
+  world.server.down = new MeshError('E_NO_LEADER', 'none');
+  world.server.expiration = 0;
+  world.engine.tasks.clear();
+  await world.agent(t);
+  await until(() => world.engine.running('web').length === 1, 'after a reboot it starts with what was kept');
+  t.equal(readFileSync(file, 'utf8'), 'vault-2');
 });

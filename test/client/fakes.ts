@@ -198,6 +198,9 @@ export class FakeDriver implements Driver {
 
 /** A server with one node's allocations; blocking queries are answered when something changes. */
 export class FakeServer implements RpcCaller {
+  /** How often identities were signed, and when they end (unix seconds). */
+  signed = 0;
+  expiration = 0;
   readonly allocs = new Map<string, Allocation>();
   readonly reports: ClientAllocUpdate[][] = [];
   readonly registered: Node[] = [];
@@ -263,6 +266,12 @@ export class FakeServer implements RpcCaller {
       case 'Alloc.GetAllocs': {
         const Allocs = (args['AllocIDs'] as string[]).flatMap((id) => this.allocs.get(id) ?? []);
         return { ...meta, Allocs, Index: this.index };
+      }
+      case 'Alloc.SignIdentities': {
+        const names = args['Identities'] as string[];
+        this.signed++;
+        const Signed = names.map((name) => [name, { JWT: `${name}-${this.signed}`, Expiration: this.expiration }]);
+        return { ...meta, Signed: Object.fromEntries(Signed), Index: this.index };
       }
       default:
         throw new MeshError('E_NOT_SUPPORTED', method);

@@ -3,7 +3,8 @@ import { dirHook } from './dir.js';
 import { dispatchHook } from './dispatch.js';
 import { envHook } from './env.js';
 import type { TaskHook } from './hook.js';
+import { identityHook } from './identity.js';
 import { volumesHook } from './volumes.js';
 
 /** The hooks of every task, in the order in which they prepare it. */
-export const TASK_HOOKS: readonly TaskHook[] = [dirHook, dispatchHook, volumesHook, devicesHook, envHook];
+export const TASK_HOOKS: readonly TaskHook[] = [dirHook, identityHook, dispatchHook, volumesHook, devicesHook, envHook];

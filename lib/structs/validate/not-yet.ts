@@ -1,4 +1,4 @@
-import type { Job, WorkloadIdentity } from '../job.js';
+import type { Job } from '../job.js';
 import type { Report } from './issue.js';
 
 type Place = 'job' | 'group' | 'task' | 'resources' | 'volume';
@@ -17,8 +17,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'CSIPluginConfig', name: 'csi_plugin' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
-  { at: 'task', key: 'Identity', name: 'identity', when: isExposed },
-  { at: 'task', key: 'Identities', name: 'identity' },
   { at: 'task', key: 'Actions', name: 'action' },
   { at: 'resources', key: 'NUMA', name: 'numa' },
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
@@ -26,12 +24,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'volume', key: 'Sticky', name: 'sticky' },
   { at: 'volume', key: 'PerAlloc', name: 'per_alloc' },
 ];
-
-/** Every task has an identity; what there is not yet is to hand it to the task. */
-function isExposed(value: unknown): boolean {
-  const { Env, File, Filepath, TTL, ChangeMode } = value as WorkloadIdentity;
-  return Env || File || Filepath !== '' || TTL !== 0 || ChangeMode !== '';
-}
 
 /** Refuses every feature of the table that the job uses. */
 export function validateNotYet(job: Job, report: Report): void {

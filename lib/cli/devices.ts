@@ -25,7 +25,10 @@ export function taskDevices(
 ): string {
   if (figures.length > 0) return whole ? deviceDetails(figures) : deviceSummary(figures);
   return devices
-    .flatMap(({ Vendor, Type, Name, DeviceIDs }) => DeviceIDs.map((id) => `${Vendor}/${Type}/${Name}[${id}]`))
+    .flatMap(({ Vendor, Type, Name, DeviceIDs, MemoryMB }) => {
+      const part = MemoryMB === undefined ? '' : `  ${MemoryMB} MiB of it`;
+      return DeviceIDs.map((id) => `${Vendor}/${Type}/${Name}[${id}]${part}`);
+    })
     .join('\n');
 }
 

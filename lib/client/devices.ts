@@ -89,7 +89,10 @@ export class Devices {
     const all: DeviceReservation = { env: {}, mounts: [], deviceNodes: [], cdiDevices: [] };
     for (const device of devices) {
       const provider = await this.providerOf(device, signal);
-      const { env, mounts, deviceNodes, cdiDevices } = await provider.reserve(device.DeviceIDs);
+      const { MemoryMB, Share } = device;
+      const part = MemoryMB === undefined ? undefined : { memoryMb: MemoryMB, share: Share ?? null };
+      const { env, mounts, deviceNodes, cdiDevices } = await provider.reserve(device.DeviceIDs, part);
+      if (part) env['NOMAD_DEVICE_MEMORY_LIMIT'] = String(part.memoryMb);
       // Two asks of one kind are one list to the task.
       for (const [name, value] of Object.entries(env)) all.env[name] = joined(all.env[name], value);
       all.mounts.push(...mounts);

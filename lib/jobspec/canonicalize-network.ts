@@ -33,6 +33,11 @@ export function canonicalNetwork(raw: Raw): NetworkResource {
   };
 }
 
+/** A key that Nomad's API does not have: there only when it is said. */
+function given<K extends string>(key: K, value: unknown): { [P in K]?: number } {
+  return value === null || value === undefined ? {} : ({ [key]: value } as { [P in K]?: number });
+}
+
 /** 100 MHz unless cores are asked for, 300 MB. */
 export function canonicalResources(raw: Raw): Resources {
   const asksForCores = raw['Cores'] !== null && raw['Cores'] !== undefined;
@@ -51,6 +56,8 @@ export function canonicalResources(raw: Raw): Resources {
       Count: or(device['Count'], 1),
       Constraints: eachOrNull(device['Constraints'], canonicalConstraint),
       Affinities: eachOrNull(device['Affinities'], canonicalAffinity),
+      ...given('Share', device['Share']),
+      ...given('MemoryMB', device['MemoryMB']),
     })),
     NUMA: oneOrNull(raw['NUMA'], (numa) => ({
       Affinity: (numa['Affinity'] as string) || 'none',

@@ -1,7 +1,7 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
 import { addressesOf, isReservedPort } from './feasible/addresses.js';
-import { DeviceUse } from './feasible/devices.js';
+import { DeviceUse } from './feasible/device-use.js';
 import { PortUse } from './feasible/port-use.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, type Usage } from './usage.js';
 
@@ -37,7 +37,7 @@ export function allocsFit(node: Node, allocs: Iterable<Allocation>): Fit {
     if (reserved) collision ||= `reserved node port collision: ${reserved.Label}=${reserved.Value}`;
     if (!ports.add(held)) collision ||= `reserved alloc port collision for alloc ${alloc.ID}`;
   }
-  const oversubscribed = devices.isOversubscribed ? 'device oversubscribed' : '';
+  const oversubscribed = devices.isOversubscribed(node) ? 'device oversubscribed' : '';
   const dimension = lacking(node, used) || collision || oversubscribed;
   return { fits: dimension === '', dimension, used };
 }

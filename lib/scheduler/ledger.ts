@@ -3,7 +3,7 @@ import type { Node } from '../structs/node.js';
 import type { AllocatedResources } from '../structs/resources.js';
 import type { Columns } from './columns.js';
 import { addressesOf } from './feasible/addresses.js';
-import { DeviceUse } from './feasible/devices.js';
+import { DeviceUse } from './feasible/device-use.js';
 import { PortUse } from './feasible/port-use.js';
 import type { Fleet } from './fleet.js';
 import type { StateReader } from './ports.js';

@@ -2,7 +2,8 @@ import type { Allocation } from '../structs/allocation.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import { addressesOf, DEFAULT_NETWORK, isReservedPort } from './feasible/addresses.js';
-import { type DeviceUse, freeInstances } from './feasible/devices.js';
+import type { DeviceUse } from './feasible/device-use.js';
+import { freeInstances } from './feasible/devices.js';
 import type { Fleet } from './fleet.js';
 import { type GroupProgram, mhzPerCore } from './group-program.js';
 import type { Ledger } from './ledger.js';
@@ -188,15 +189,15 @@ function clearDevices(
   const { devices } = program;
   if (!devices) return true;
   const { node, chosen } = scene;
-  // Every ask is short at most once: its victims make room for it whole.
-  for (let round = 0; round <= devices.asks.length; round++) {
+  // Every round stops somebody more: of those who share an instance all have to go before it is whole again.
+  for (let round = 0; round <= devices.asks.length + scene.evictable.length; round++) {
     const use = usedWithout(chosen);
     if (devices.offer(node, use)) return true;
     const before = chosen.size;
     for (const ask of devices.asks) {
       const options = (node.NodeResources.Devices ?? []).filter(ask.matches).map((device) => {
-        if (freeInstances(device, use).length >= ask.count) return [];
-        return holdersOf(device, ask.count - freeInstances(device, use).length, scene);
+        const free = freeInstances(device, use, ask.part(device)).length;
+        return free >= ask.count ? [] : holdersOf(device, ask.count - free, scene);
       });
       // An ask that some group has enough for is not the one that is short.
       if (options.some((option) => option?.length === 0)) continue;

@@ -23,6 +23,10 @@ export interface RequestedDevice {
   Count: number;
   Constraints: Constraint[] | null;
   Affinities: Affinity[] | null;
+  /** An extension: percent of each instance (by its memory) instead of the whole; left out when not given. */
+  Share?: number;
+  /** An extension: MiB of each instance's memory instead of the whole; left out when not given. */
+  MemoryMB?: number;
 }
 
 export interface Port {
@@ -62,6 +66,10 @@ export interface AllocatedDevice {
   Type: string;
   Name: string;
   DeviceIDs: string[];
+  /** MiB of each of them that is the task's; absent: they are its alone. */
+  MemoryMB?: number;
+  /** Percent of each, where that was asked for. */
+  Share?: number;
 }
 
 export interface AllocatedTaskResources {

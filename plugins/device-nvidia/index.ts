@@ -1,6 +1,7 @@
 import { bool, type Decoded, decodeFields, durationMs, list, text } from '../../lib/plugin/sdk/config-schema.js';
 import type {
   DeviceInstanceStats,
+  DevicePart,
   DevicePlugin,
   DeviceProvider,
   DeviceReservation,
@@ -72,13 +73,13 @@ class NvidiaProvider implements DeviceProvider {
     return groupsOf(this.#instances);
   }
 
-  async reserve(deviceIds: readonly string[]): Promise<DeviceReservation> {
+  async reserve(deviceIds: readonly string[], part?: DevicePart): Promise<DeviceReservation> {
     const chosen = deviceIds.flatMap((id) => this.#instances.find((instance) => instance.id === id) ?? []);
     const missing = deviceIds.filter((id) => !chosen.some((instance) => instance.id === id));
     if (missing.length > 0)
       throw new Error(`there is no NVIDIA device ${missing.join(', ')} on this machine (any more)`);
     const { reservationOf } = await import('./reserve.js');
-    return await reservationOf(chosen, this.#host);
+    return await reservationOf(chosen, part ?? null, this.#host);
   }
 
   async stats(): Promise<Record<string, DeviceInstanceStats>> {

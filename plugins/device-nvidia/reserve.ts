@@ -1,4 +1,4 @@
-import type { DeviceReservation } from '../../lib/plugin/sdk/device.js';
+import type { DevicePart, DeviceReservation } from '../../lib/plugin/sdk/device.js';
 import type { TaskDevice } from '../../lib/plugin/sdk/driver.js';
 import type { HostFiles } from '../../lib/plugin/sdk/host-files.js';
 import { cdiNames } from './cdi.js';
@@ -9,9 +9,14 @@ const COMMON_NODES = ['/dev/nvidiactl', '/dev/nvidia-uvm', '/dev/nvidia-uvm-tool
 
 /**
  * What a task needs to use these instances. NVIDIA_VISIBLE_DEVICES is what NVIDIA's container runtime goes by;
- * CUDA_VISIBLE_DEVICES keeps a task that sees all device nodes of the host (raw_exec) to its own.
+ * CUDA_VISIBLE_DEVICES keeps a task that sees all device nodes of the host (raw_exec) to its own. Of a part, CUDA's
+ * Multi-Process Service keeps it to that; where it does not run, nobody does.
  */
-export async function reservationOf(instances: readonly NvidiaInstance[], host: HostFiles): Promise<DeviceReservation> {
+export async function reservationOf(
+  instances: readonly NvidiaInstance[],
+  part: DevicePart | null,
+  host: HostFiles,
+): Promise<DeviceReservation> {
   const ids = instances.map(({ id }) => id).join(',');
   const known = await cdiNames(host);
   const paths = new Set<string>();
@@ -24,12 +29,19 @@ export async function reservationOf(instances: readonly NvidiaInstance[], host: 
   }
   const cdiDevices = instances.map((instance) => cdiNameOf(instance, known));
   return {
-    env: { NVIDIA_VISIBLE_DEVICES: ids, CUDA_VISIBLE_DEVICES: ids },
+    env: { NVIDIA_VISIBLE_DEVICES: ids, CUDA_VISIBLE_DEVICES: ids, ...limits(instances.length, part) },
     mounts: [],
     deviceNodes,
     // All or none: an engine that got half of them by name would not be told of the rest.
     cdiDevices: cdiDevices.every((name) => name !== null) ? cdiDevices : [],
   };
+}
+
+function limits(count: number, part: DevicePart | null): Record<string, string> {
+  if (!part) return {};
+  const memory = Array.from({ length: count }, (_, i) => `${i}=${part.memoryMb}M`).join(',');
+  const share = part.share === null ? {} : { CUDA_MPS_ACTIVE_THREAD_PERCENTAGE: String(part.share) };
+  return { CUDA_MPS_PINNED_DEVICE_MEM_LIMIT: memory, ...share };
 }
 
 async function nodesOf({ gpu, part }: NvidiaInstance, host: HostFiles): Promise<string[]> {

@@ -103,6 +103,30 @@ t.test(
     t.match(await waits('two'), /Dimension "devices: no devices match request" exhausted on 1 nodes/);
     t.match(await waits('tpu'), /Constraint "missing devices"/);
 
+    // The second card is shared by two; a third would need more than is left.
+    const limit = {
+      command: '/bin/sh',
+      args: ['-c', 'echo "$NOMAD_DEVICE_MEMORY_LIMIT $NVIDIA_VISIBLE_DEVICES"; sleep 3600'],
+    };
+    await agent.register(jobJson('half', { config: limit, task: ask({ Name: 'nvidia/gpu', Count: 1, Share: 50 }) }));
+    await agent.register(
+      jobJson('part', { config: limit, task: ask({ Name: 'nvidia/gpu', Count: 1, MemoryMB: 12000 }) }),
+    );
+    for (const [job, mb] of [
+      ['half', 12288],
+      ['part', 12000],
+    ] as const) {
+      const [placed] = await allocsOf(agent, job, 'running', 1);
+      const said = await eventually(
+        'output',
+        async () => (await agent.cli(['alloc', 'logs', placed?.ID ?? ''])).out || undefined,
+      );
+      t.equal(said, `${mb} ${SECOND}\n`);
+    }
+    await agent.register(jobJson('over', { task: ask({ Name: 'nvidia/gpu', Count: 1, MemoryMB: 289 }) }));
+    t.match(await waits('over'), /Dimension "devices: no devices match request" exhausted/);
+    t.match((await agent.cli(['why', 'over'])).out, /devices: others hold them/);
+
     const stats = await agent.get<HostStats>('/v1/client/stats');
     t.match(stats.DeviceStats[0]?.InstanceStats[SECOND as string], {
       Summary: { IntNumeratorVal: 512, IntDenominatorVal: 24576, Unit: 'MiB' },

@@ -423,6 +423,14 @@ const TASK_BLOCKS: [text: string, key: keyof Task, value: unknown][] = [
       NUMA: { Affinity: 'prefer', Devices: null },
     },
   ],
+  [
+    'resources {\n device "nvidia/gpu" {\n share = 25\n memory = 8192\n }\n}',
+    'Resources',
+    {
+      ...RESOURCES,
+      Devices: [{ Name: 'nvidia/gpu', Count: 1, Constraints: null, Affinities: null, Share: 25, MemoryMB: 8192 }],
+    },
+  ],
   ['', 'KillTimeout', 5 * SECOND],
   ['', 'LogConfig', { MaxFiles: 10, MaxFileSizeMB: 10, Enabled: null, Disabled: false }],
   ['logs {\n disabled = true\n}', 'LogConfig', { MaxFiles: 10, MaxFileSizeMB: 10, Enabled: null, Disabled: true }],

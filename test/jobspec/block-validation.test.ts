@@ -140,6 +140,8 @@ const REFUSED: [level: Level, text: string, message: RegExp, type?: string][] = 
   ['task', 'csi_plugin {\n id = "p"\n type = "x"\n}', /csi_plugin: unknown type "x"/],
   ['task', 'resources {\n device "a/b/c/d" {}\n}', /must be named type, vendor\/type or vendor\/type\/model/],
   ['task', 'resources {\n device "gpu" {\n count = 0\n }\n}', /count must be at least 1, not 0/],
+  ['task', 'resources {\n device "gpu" {\n share = 101\n }\n}', /share is percent of a device, 1 to 100, not 101/],
+  ['task', 'resources {\n device "gpu" {\n memory = 0\n }\n}', /memory must be at least 1 MiB of a device, not 0/],
   ['task', 'resources {\n cores = 1\n numa {\n affinity = "x"\n }\n}', /numa: unknown affinity "x"/],
   ['task', 'identity {\n name = "a b"\n}', /Identity name "a b" must be/],
   ['task', 'identity {\n name = "a"\n change_mode = "signal"\n}', /needs a change_signal/],

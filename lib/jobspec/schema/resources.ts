@@ -55,6 +55,11 @@ export const network: Struct = {
   settle: sortPorts,
 };
 
+/** What Nomad's API does not have is in it only when it is said. */
+function dropOwnKeys(raw: Raw): undefined {
+  for (const key of ['Share', 'MemoryMB']) if (raw[key] === null) delete raw[key];
+}
+
 const device: Struct = {
   name: 'device',
   fields: [
@@ -62,7 +67,10 @@ const device: Struct = {
     int('count', 'Count'),
     list('constraint', 'Constraints', constraint),
     list('affinity', 'Affinities', affinity),
+    int('share', 'Share'),
+    int('memory', 'MemoryMB'),
   ],
+  settle: dropOwnKeys,
 };
 
 export const resources: Struct = {

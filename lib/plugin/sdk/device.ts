@@ -11,6 +11,13 @@ export interface DeviceReservation {
   cdiDevices: string[];
 }
 
+/** What a task may use of each instance that it shares with others. */
+export interface DevicePart {
+  memoryMb: number;
+  /** Percent of it, where the job says so. */
+  share: number | null;
+}
+
 /** One figure of a device, as Nomad's `node status -stats` shows it; `of` is what it is a part of ("2 / 16384 MiB"). */
 export interface DeviceStat {
   value: { int: number; of?: number } | { float: number; of?: number } | { text: string } | { bool: boolean };
@@ -38,8 +45,8 @@ export interface DeviceProvider {
    * (a hanging tool): the last answer then holds, its instances unhealthy.
    */
   fingerprint(): Promise<NodeDeviceResource[]>;
-  /** What a task needs to use these instances. Throws when one of them is not there (any more). */
-  reserve(deviceIds: readonly string[]): Promise<DeviceReservation>;
+  /** What a task needs to use these instances, or its `part` of each. Throws when one of them is not there (any more). */
+  reserve(deviceIds: readonly string[], part?: DevicePart): Promise<DeviceReservation>;
   /** Figures by instance id; an id without figures is left out. */
   stats(): Promise<Record<string, DeviceInstanceStats>>;
   /** Lets go of timers and processes. */

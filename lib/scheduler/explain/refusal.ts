@@ -2,6 +2,7 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
 import { groupChecks, jobChecks } from '../feasible/checks.js';
+import { DeviceUse } from '../feasible/device-use.js';
 import { DeviceProgram } from '../feasible/devices.js';
 import { isInReach } from '../fleet.js';
 import type { StateReader } from '../ports.js';
@@ -47,7 +48,8 @@ export function askOf(group: TaskGroup): GroupAsk {
 export function createJudge(state: StateReader, job: Job, group: TaskGroup): (node: Node) => Refusal | null {
   const onJob = jobChecks(job);
   const hasDevices = group.Tasks.some(({ Resources }) => (Resources.Devices ?? []).length > 0);
-  const { group: onGroup, availability } = groupChecks(group, hasDevices ? new DeviceProgram(group.Tasks) : null);
+  const devices = hasDevices ? new DeviceProgram(group.Tasks) : null;
+  const { group: onGroup, availability } = groupChecks(group, devices);
   const ask = askOf(group);
   const name = `${job.ID}.${group.Name}[0]`;
   return (node) => {
@@ -63,7 +65,7 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
     }
     const held = state.allocsByNode(node.ID);
     if (isTakenForDistinct(job, group, held)) return { kind: 'distinct', rule: 'distinct_hosts', short: 0 };
-    return shortage(node, held, ask);
+    return shortage(node, held, ask) ?? (devices ? deviceShortage(node, held, devices) : null);
   };
 }
 
@@ -88,6 +90,13 @@ function isTakenForDistinct(job: Job, group: TaskGroup, held: readonly Allocatio
       (ofJob || alloc.TaskGroup === group.Name) &&
       !isTerminal(alloc),
   );
+}
+
+/** Whether others hold the devices that are asked for. */
+function deviceShortage(node: Node, held: readonly Allocation[], devices: DeviceProgram): Refusal | null {
+  const use = new DeviceUse();
+  for (const alloc of held) if (!isClientTerminal(alloc)) use.add(alloc.AllocatedResources);
+  return devices.offer(node, use) ? null : { kind: 'rule', rule: 'devices: others hold them', short: 0 };
 }
 
 function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk): Refusal | null {

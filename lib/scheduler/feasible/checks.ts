@@ -1,7 +1,8 @@
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { type Check, compileCheck, isDistinct } from './constraint.js';
-import { type DeviceProgram, DeviceUse } from './devices.js';
+import { DeviceUse } from './device-use.js';
+import type { DeviceProgram } from './devices.js';
 
 // The conditions of a group on a node, in the order in which they are asked. Those of one computed class answer alike and
 // are asked once for it (class-memo.ts); `availability` is asked of every node.

@@ -1,6 +1,6 @@
 import type { Constraint } from '../../structs/constraint.js';
 import type { Node, NodeDeviceResource } from '../../structs/node.js';
-import type { AllocatedDevice, AllocatedResources, RequestedDevice } from '../../structs/resources.js';
+import type { AllocatedDevice, RequestedDevice } from '../../structs/resources.js';
 import { testOperands } from './constraint.js';
 import {
   attributeText,
@@ -9,38 +9,10 @@ import {
   parseDeviceAttribute,
   reportedAttribute,
 } from './device-attribute.js';
+import { type DeviceUse, memoryOf, partOf } from './device-use.js';
 
-// A device ask names a type, and gets whole instances, all of one group (vendor, type and model) of one node.
-
-/** Which instances of a node's devices are held, and how often. */
-export class DeviceUse {
-  readonly #held = new Map<string, number>();
-  #clash = false;
-
-  add(resources: AllocatedResources): void {
-    for (const name in resources.Tasks) {
-      for (const device of resources.Tasks[name]?.Devices ?? []) {
-        for (const id of device.DeviceIDs) {
-          const key = instanceKey(device, id);
-          const held = (this.#held.get(key) ?? 0) + 1;
-          this.#held.set(key, held);
-          if (held > 1) this.#clash = true;
-        }
-      }
-    }
-  }
-
-  /** Whether an instance is held twice. */
-  get isOversubscribed(): boolean {
-    return this.#clash;
-  }
-
-  isHeld(device: DeviceId, instance: string): boolean {
-    return this.#held.has(instanceKey(device, instance));
-  }
-}
-
-type DeviceId = Pick<NodeDeviceResource, 'Vendor' | 'Type' | 'Name'>;
+// A device ask names a type, and gets whole instances, or a part of the memory of some, all of one group (vendor, type and
+// model) of one node.
 
 /** What the tasks of a group get on a node. */
 export interface DeviceOffer {
@@ -54,6 +26,10 @@ export interface DeviceAsk {
   readonly task: string;
   readonly count: number;
   matches(device: NodeDeviceResource): boolean;
+  /** MiB of each instance; null: the whole of it. */
+  part(device: NodeDeviceResource): number | null;
+  /** What is to be recorded beside the instances. */
+  noted(device: NodeDeviceResource): Pick<AllocatedDevice, 'MemoryMB' | 'Share'>;
   /** Sum of the weights that a device earns. */
   weigh(device: NodeDeviceResource): number;
 }
@@ -83,13 +59,14 @@ export class DeviceProgram {
   /** Gives every ask its instances; null when some ask gets none. The first of the groups that score best is taken. */
   offer(node: Node, use: DeviceUse): DeviceOffer | null {
     const byTask: Record<string, AllocatedDevice[]> = {};
-    const given = new Set<string>();
+    // Later asks of the group see what earlier ones got.
+    const held = this.asks.length > 1 ? use.copy() : use;
     let earned = 0;
     for (const ask of this.asks) {
       let best: { device: NodeDeviceResource; free: string[]; weight: number } | null = null;
       for (const device of node.NodeResources.Devices ?? []) {
         if (!ask.matches(device)) continue;
-        const free = freeInstances(device, use).filter((id) => !given.has(instanceKey(device, id)));
+        const free = freeInstances(device, held, ask.part(device));
         if (free.length < ask.count) continue;
         const weight = ask.weigh(device);
         if (!best || weight > best.weight) best = { device, free, weight };
@@ -97,24 +74,34 @@ export class DeviceProgram {
       if (!best) return null;
       const { Vendor, Type, Name } = best.device;
       const DeviceIDs = best.free.slice(0, ask.count);
-      for (const id of DeviceIDs) given.add(instanceKey(best.device, id));
-      byTask[ask.task] = [...(byTask[ask.task] ?? []), { Vendor, Type, Name, DeviceIDs }];
+      if (this.asks.length > 1) for (const id of DeviceIDs) held.hold(best.device, id, ask.part(best.device));
+      const noted = ask.noted(best.device);
+      byTask[ask.task] = [...(byTask[ask.task] ?? []), { Vendor, Type, Name, DeviceIDs, ...noted }];
       earned += best.weight;
     }
     return { byTask, score: this.weights === 0 ? 0 : earned / this.weights };
   }
 }
 
-/** Healthy instances that nothing holds. */
-export function freeInstances(device: NodeDeviceResource, use: DeviceUse): string[] {
-  return device.Instances.filter(({ ID, Healthy }) => Healthy && !use.isHeld(device, ID)).map(({ ID }) => ID);
+/**
+ * Healthy instances that nothing holds; for a part (MiB), those with so much left, the fullest first: what nobody shares yet
+ * stays whole for whoever asks for that.
+ */
+export function freeInstances(device: NodeDeviceResource, use: DeviceUse, partMb: number | null): string[] {
+  const healthy = device.Instances.filter(({ Healthy }) => Healthy).map(({ ID }) => ID);
+  if (partMb === null) return healthy.filter((id) => !use.isHeld(device, id));
+  const totalMb = memoryOf(device) ?? 0;
+  return healthy
+    .map((id) => ({ id, leftMb: use.leftMb(device, id, totalMb) }))
+    .filter(({ leftMb }) => leftMb >= partMb)
+    .sort((a, b) => a.leftMb - b.leftMb)
+    .map(({ id }) => id);
 }
 
-function instanceKey({ Vendor, Type, Name }: DeviceId, id: string): string {
-  return `${Vendor}/${Type}/${Name}/${id}`;
-}
-
-function compileAsk(task: string, { Name, Count, Constraints, Affinities }: RequestedDevice): DeviceAsk {
+function compileAsk(task: string, request: RequestedDevice): DeviceAsk {
+  const { Name, Count, Constraints, Affinities, Share } = request;
+  const isPart = request.Share !== undefined || request.MemoryMB !== undefined;
+  const part = (device: NodeDeviceResource): number | null => partOf(request, memoryOf(device) ?? 0);
   const wanted = parseDeviceName(Name);
   const constraints = (Constraints ?? []).map(compileDeviceTest);
   const affinities = (Affinities ?? []).map((affinity) => ({
@@ -128,7 +115,14 @@ function compileAsk(task: string, { Name, Count, Constraints, Affinities }: Requ
       (wanted.type === '' || wanted.type === device.Type) &&
       (wanted.vendor === '' || wanted.vendor === device.Vendor) &&
       (wanted.model === '' || wanted.model === device.Name) &&
+      (!isPart || (part(device) as number) <= (memoryOf(device) ?? 0)) &&
       constraints.every((test) => test(device)),
+    part,
+    noted: (device) => {
+      const MemoryMB = part(device);
+      if (MemoryMB === null) return {};
+      return Share === undefined ? { MemoryMB } : { MemoryMB, Share };
+    },
     weigh: (device) => affinities.reduce((sum, { test, weight }) => (test(device) ? sum + weight : sum), 0),
   };
 }

@@ -24,10 +24,19 @@ export function validateResources(resources: Resources, report: Report): void {
 const NUMA_AFFINITIES = ['none', 'prefer', 'require'];
 
 function validateDevices({ Devices, NUMA, CPU, Cores }: Resources, report: Report): void {
-  for (const [i, { Name, Count }] of (Devices ?? []).entries()) {
+  for (const [i, { Name, Count, Share, MemoryMB }] of (Devices ?? []).entries()) {
     const at = report.at('Devices').at(i);
     if (!/^[^/]+(\/[^/]+){0,2}$/.test(Name)) {
       at.error('Name', `Device ${JSON.stringify(Name)} must be named type, vendor/type or vendor/type/model`);
+    }
+    if (Share !== undefined && (!Number.isInteger(Share) || Share < 1 || Share > 100)) {
+      at.error('Share', `Device ${JSON.stringify(Name)}: share is percent of a device, 1 to 100, not ${Share}`);
+    }
+    if (MemoryMB !== undefined && (!Number.isInteger(MemoryMB) || MemoryMB < 1)) {
+      at.error(
+        'MemoryMB',
+        `Device ${JSON.stringify(Name)}: memory must be at least 1 MiB of a device, not ${MemoryMB}`,
+      );
     }
     if (Count < 1) at.error('Count', `Device ${JSON.stringify(Name)}: count must be at least 1, not ${Count}`);
   }

@@ -200,6 +200,14 @@ function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
   return defaultClientConfig({
     stateDir: stateDir === null ? null : resolve(stateDir),
     allocDir: resolve(allocDir),
+    ...(dataDir === null ? {} : { csiDir: below('csi') }),
+    hostVolumesDir: resolve(
+      client.hostVolumesDir ?? (dataDir === null ? `${allocDir}.volumes` : below('host_volumes')),
+    ),
+    hostVolumePluginDir: resolve(
+      client.hostVolumePluginDir ?? (dataDir === null ? `${allocDir}.volume_plugins` : below('host_volume_plugins')),
+    ),
+    csiPlugins: client.csiPlugins,
     nodeName,
     datacenter: config.datacenter,
     region: config.region,

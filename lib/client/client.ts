@@ -10,10 +10,12 @@ import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { AllocHook } from './alloc-hooks/hook.js';
 import { ALLOC_HOOKS } from './alloc-hooks/index.js';
+import type { AllocRunner } from './alloc-runner.js';
 import { AllocStore } from './alloc-store.js';
 import { AllocWatcher } from './alloc-watcher.js';
 import type { ClientConfig } from './config.js';
 import type { ClientContext } from './context.js';
+import { ClientCsi } from './csi/client-csi.js';
 import { Devices } from './devices.js';
 import { DisconnectStop } from './disconnect-stop.js';
 import type { Fingerprint } from './fingerprint/fact.js';
@@ -23,6 +25,7 @@ import { createHandlers, createStreamHandlers } from './handlers.js';
 import { TASK_HOOKS } from './hooks/index.js';
 import { HostSampler } from './host-stats.js';
 import { ensureIdentity, type NodeIdentity } from './identity.js';
+import { LeaseStop } from './lease-stop.js';
 import { Registration } from './registration.js';
 import { StatusSync } from './status-sync.js';
 import { systemTimers, type Timers } from './timers.js';
@@ -104,11 +107,13 @@ class RunningClient implements Client {
   private readonly log: Log;
   private readonly fingerprinter: Fingerprinter;
   private readonly devices: Devices;
+  private readonly csi: ClientCsi;
   private readonly allocs: AllocStore;
   private readonly status: StatusSync;
   private readonly registration: Registration;
   private readonly watcher: AllocWatcher;
   private readonly disconnectStop: DisconnectStop;
+  private readonly leaseStop: LeaseStop;
   private readonly ending = new AbortController();
   private readonly drivers: Readonly<Record<string, Driver>>;
   private config: ClientConfig;
@@ -136,6 +141,19 @@ class RunningClient implements Client {
       log: log.child('devices'),
       onChange: () => this.fingerprinter.rebuild(),
     });
+    const node = (): Node => this.fingerprinter.node;
+    this.csi = new ClientCsi({
+      ...shared,
+      csiDir: options.config.csiDir,
+      isLasting: options.config.stateDir !== null,
+      outside: options.config.csiPlugins,
+      db,
+      rpc,
+      node,
+      isRunning: (id) => this.allocs.runner(id)?.isEnding === false || this.allocs.runner(id)?.isRunning === true,
+      log: log.child('csi'),
+      onChange: () => this.fingerprinter.rebuild(),
+    });
     this.fingerprinter = new Fingerprinter({
       identity,
       config,
@@ -144,11 +162,11 @@ class RunningClient implements Client {
       fingerprints: options.fingerprints ?? FINGERPRINTS,
       drivers,
       devices: () => this.devices.resources,
+      csi: () => ({ controllers: this.csi.plugins.infos('controller'), nodes: this.csi.plugins.infos('node') }),
       timers,
       log: log.child('fingerprint'),
       onChange: () => this.registration.refresh(),
     });
-    const node = (): Node => this.fingerprinter.node;
     this.status = new StatusSync({
       ...shared,
       log: log.child('status'),
@@ -161,7 +179,18 @@ class RunningClient implements Client {
       },
     });
     const hooks = { allocHooks: options.allocHooks ?? ALLOC_HOOKS, hooks: TASK_HOOKS };
-    const context: ClientContext = { ...shared, ...hooks, config, node, rpc, drivers, devices: this.devices, db, log };
+    const context: ClientContext = {
+      ...shared,
+      ...hooks,
+      config,
+      node,
+      rpc,
+      drivers,
+      devices: this.devices,
+      csi: this.csi,
+      db,
+      log,
+    };
     this.context = context;
     this.allocs = new AllocStore(context, this.status);
     this.registration = new Registration({
@@ -177,6 +206,13 @@ class RunningClient implements Client {
       runners: () => this.allocs.all,
       timers,
       log: log.child('disconnect'),
+    });
+    this.leaseStop = new LeaseStop({
+      renewedMs: () => this.registration.renewedMs,
+      runners: () => this.allocs.all,
+      db,
+      timers,
+      log: log.child('lease'),
     });
     this.watcher = new AllocWatcher({
       ...shared,
@@ -206,7 +242,7 @@ class RunningClient implements Client {
       collect: (id: string | null) => this.allocs.collect(id),
       timers,
     };
-    this.handlers = createHandlers(handled);
+    this.handlers = { ...createHandlers(handled), ...this.csi.handlers() };
     this.streamHandlers = createStreamHandlers(handled);
   }
 
@@ -224,6 +260,7 @@ class RunningClient implements Client {
     await Promise.all([this.fingerprinter.first(signal), this.devices.first(signal)]);
     this.fingerprinter.rebuild();
     if (signal.aborted) return;
+    await this.csi.open();
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
     await this.allocs.restore();
     await this.reapUnknown();
@@ -234,6 +271,7 @@ class RunningClient implements Client {
       this.allocs.watchGarbage(signal),
       this.disconnectStop.run(signal),
       ...this.context.allocHooks.map((hook) => hook.serve?.(this.context, signal) ?? Promise.resolve()),
+      this.leaseStop.run(signal),
     ];
   }
 
@@ -242,11 +280,12 @@ class RunningClient implements Client {
     // Half a start cannot be undone: tasks would be attached behind our back.
     await this.starting?.catch(() => {});
     if (this.config.stateDir === null) {
-      await Promise.all(this.allocs.all.map((runner) => this.allocs.remove(runner.id)));
+      await this.removeAll();
     }
     this.status.close();
     this.ending.abort();
     for (const runner of this.allocs.all) runner.release();
+    this.csi.close();
     await Promise.allSettled(this.loops);
     await this.db.close();
     if (this.config.stateDir === null) await rm(this.config.allocDir, { recursive: true, force: true });
@@ -275,6 +314,16 @@ class RunningClient implements Client {
       allocs,
       unacknowledged: this.status.pending,
     };
+  }
+
+  /** Volumes are unmounted by tasks that must live until then. */
+  private async removeAll(): Promise<void> {
+    const isPlugin = (runner: AllocRunner): boolean =>
+      runner.taskRunners.some(({ task }) => task.CSIPluginConfig !== null);
+    const removeThose = (runners: readonly AllocRunner[]): Promise<unknown> =>
+      Promise.all(runners.map((runner) => this.allocs.remove(runner.id)));
+    await removeThose(this.allocs.all.filter((runner) => !isPlugin(runner)));
+    await removeThose(this.allocs.all);
   }
 
   /** What an agent started and died before it wrote it down would run on for ever: nobody would ever stop it. */

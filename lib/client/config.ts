@@ -17,6 +17,13 @@ export interface ClientConfig {
   /** What is kept from the scheduler; ReservedHostPorts as Nomad writes them ("22,80,8500-8600"). */
   reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string };
   hostVolumes: Record<string, HostVolumeInfo>;
+  /** Where dynamic host volumes are made, and the programs that make them. */
+  hostVolumesDir: string;
+  hostVolumePluginDir: string;
+  /** Where sockets of CSI plugins lie, and volumes are mounted. Its path should be short: a socket's has 107 bytes. */
+  csiDir: string;
+  /** CSI plugins that run outside, by id. */
+  csiPlugins: Readonly<Record<string, { socket: string; type: 'controller' | 'node' | 'monolith' }>>;
   /** The interface whose address tasks' ports are bound to; null = the one of the default route. */
   networkInterface: string | null;
   /** Says the link's speed where the kernel does not know it, MBit/s; null = ask the kernel, else 1000. */
@@ -69,6 +76,10 @@ export function defaultClientConfig(
     meta: {},
     reserved: { cpuMhz: 0, memoryMb: 0, diskMb: 0, ports: '' },
     hostVolumes: {},
+    hostVolumesDir: `${needed.allocDir}.volumes`,
+    hostVolumePluginDir: `${needed.allocDir}.volume_plugins`,
+    csiDir: `${needed.allocDir}.csi`,
+    csiPlugins: {},
     networkInterface: null,
     networkSpeedMbits: null,
     network: DEFAULT_NETWORK_CONFIG,

@@ -6,6 +6,7 @@ import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { AllocHook } from './alloc-hooks/hook.js';
 import type { ClientConfig } from './config.js';
+import type { ClientCsi } from './csi/client-csi.js';
 import type { Devices } from './devices.js';
 import type { TaskHook } from './hooks/hook.js';
 import type { Timers } from './timers.js';
@@ -19,6 +20,7 @@ export interface ClientContext {
   rpc: RpcCaller;
   drivers: Readonly<Record<string, Driver>>;
   devices: Pick<Devices, 'reserve'>;
+  csi: ClientCsi;
   allocHooks: readonly AllocHook[];
   hooks: readonly TaskHook[];
   db: ClientDb;

@@ -12,6 +12,7 @@ export function buildNode(input: {
   facts: readonly Facts[];
   drivers: Node['Drivers'];
   devices: NodeDeviceResource[] | null;
+  csi: { controllers: Node['CSIControllerPlugins']; nodes: Node['CSINodePlugins'] };
 }): Node {
   const { identity, config, facts, drivers } = input;
   const merged = mergeFacts(facts);
@@ -54,8 +55,8 @@ export function buildNode(input: {
     Drivers: drivers,
     HostVolumes: config.hostVolumes,
     HostNetworks: config.hostNetworks,
-    CSIControllerPlugins: null,
-    CSINodePlugins: null,
+    CSIControllerPlugins: input.csi.controllers,
+    CSINodePlugins: input.csi.nodes,
     Status: 'ready',
     StatusDescription: '',
     StatusUpdatedAt: 0,

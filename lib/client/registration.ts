@@ -37,6 +37,7 @@ export class Registration {
   private wake = new AbortController();
   private changed = false;
   private okMs: Millis | null = null;
+  private sentMs: Millis | null = null;
   private ttlMs: Millis = HEARTBEAT_TTL_MS;
 
   constructor(options: RegistrationOptions) {
@@ -46,6 +47,11 @@ export class Registration {
   /** When a server last acknowledged this node; null = never. */
   get lastContactMs(): Millis | null {
     return this.okMs;
+  }
+
+  /** When the newest word that a server answered was sent: leases count from there. Null = never. */
+  get renewedMs(): Millis | null {
+    return this.sentMs;
   }
 
   get heartbeatTtlMs(): Millis {
@@ -87,7 +93,8 @@ export class Registration {
     const { rpc, node, log } = this.options;
     try {
       const Node = node();
-      this.heard(await rpc.call('Node.Register', { Node }, { signal, timeoutMs: CALL_TIMEOUT_MS }));
+      const sentMs = this.options.timers.now();
+      this.heard(await rpc.call('Node.Register', { Node }, { signal, timeoutMs: CALL_TIMEOUT_MS }), sentMs);
       log.info(known ? 'the servers know what has changed on this node' : 'node registered', {
         node: Node.ID,
         name: Node.Name,
@@ -102,11 +109,13 @@ export class Registration {
   private async heartbeat(signal: AbortSignal): Promise<void> {
     const { ID: NodeID, SecretID } = this.options.node();
     const args = { NodeID, SecretID, Status: 'ready' } as const;
-    this.heard(await this.options.rpc.call('Node.UpdateStatus', args, { signal, timeoutMs: CALL_TIMEOUT_MS }));
+    const sentMs = this.options.timers.now();
+    this.heard(await this.options.rpc.call('Node.UpdateStatus', args, { signal, timeoutMs: CALL_TIMEOUT_MS }), sentMs);
   }
 
-  private heard(reply: NodeUpdateReply): void {
+  private heard(reply: NodeUpdateReply, sentMs: Millis): void {
     this.okMs = this.options.timers.now();
+    this.sentMs = sentMs;
     if (reply.HeartbeatTTLMs > 0) this.ttlMs = reply.HeartbeatTTLMs;
     if (reply.Servers.length > 0) this.options.onServers(reply.Servers);
   }

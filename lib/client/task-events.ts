@@ -152,6 +152,13 @@ export const taskEvents = {
   /** The scheduler knows the type: what was stopped so has not done its work. */
   clientDisconnected: (afterNs: Nanos): TimelessEvent =>
     event('Client Disconnected', `Stopped: no server was reached for ${formatDuration(afterNs)}`, {}),
+  /** As above: what is stopped so has to run elsewhere. */
+  leaseLost: (volumes: readonly string[], silentMs: Millis): TimelessEvent =>
+    event(
+      'Client Disconnected',
+      `Stopped: no server was reached for ${formatDuration(toNanos(silentMs))}, so the claim on ${volumes.join(', ')} may be passed on`,
+      {},
+    ),
   reconnected: (): TimelessEvent => event('Reconnected', 'Client reconnected', {}),
   runLimit: (limitNs: Nanos): TimelessEvent =>
     event(RUN_LIMIT_EVENT, `Stopped: max_run_duration of ${formatDuration(limitNs)} is over`, {}),

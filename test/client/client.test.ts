@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type AllocHook, type AllocHookContext, allocHook } from '../../lib/client/alloc-hooks/hook.js';
+import { ALLOC_HOOKS } from '../../lib/client/alloc-hooks/index.js';
 import { type Client, createClient } from '../../lib/client/client.js';
 import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
@@ -565,6 +566,7 @@ t.test('the successor of an allocation waits until its predecessor has let go', 
 
 t.test('a host volume: a link for a task without a root of its own, an error when it is not here', async (t) => {
   const world = new World(t);
+  world.allocHooks = ALLOC_HOOKS;
   const data = join(world.dir, 'data');
   mkdirSync(data);
   const hostVolumes = { data: { Name: 'data', Path: data, ReadOnly: false, ID: '' } };

@@ -105,6 +105,10 @@ export interface ClientSection {
   diskTotalMb: number | null;
   diskFreeMb: number | null;
   reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string; cores: string };
+  hostVolumesDir: string | null;
+  hostVolumePluginDir: string | null;
+  /** CSI plugins that run outside, by id. */
+  csiPlugins: Record<string, { socket: string; type: 'controller' | 'node' | 'monolith' }>;
   hostVolumes: Record<string, { path: string; readOnly: boolean }>;
   hostNetworks: Record<string, { cidr: string; interface: string; reservedPorts: string }>;
   /** Ports are mapped on all addresses as long as no host network is configured. */

@@ -163,6 +163,9 @@ function problemsOf(config: AgentConfig): string[] {
     client.minDynamicPort <= client.maxDynamicPort &&
     client.maxDynamicPort <=
       65_535, `client.min_dynamic_port (${client.minDynamicPort}) must not exceed max_dynamic_port (${client.maxDynamicPort}), and both be ports.`);
+  for (const [id, { socket }] of Object.entries(client.csiPlugins)) {
+    require(socket.startsWith('/'), `csi_plugin "${id}" needs the absolute path of its socket, not "${socket}".`);
+  }
   for (const [name, { path }] of Object.entries(client.hostVolumes)) {
     require(path.startsWith('/'), `host_volume "${name}" needs an absolute path, not "${path}".`);
   }

@@ -31,6 +31,8 @@ export const CLIENT_FIELDS: Fields = {
   preferred_address_family: choice('ipv4', 'ipv6'),
   reserved: block({ ...all('cpu memory disk', integer), ...all('reserved_ports cores', text) }),
   host_volume: labelled({ path: text, read_only: flag }),
+  // Not Nomad's: a CSI plugin that this agent does not run.
+  csi_plugin: labelled({ socket: text, type: choice('controller', 'node', 'monolith') }),
   host_network: labelled({ ...all('cidr interface reserved_ports', text) }),
   server_join: block({
     start_join: growingTexts,

@@ -152,6 +152,12 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
       ports: reserved.get('reserved_ports', ''),
       cores: reserved.get('cores', ''),
     },
+    hostVolumesDir: client.text('host_volumes_dir'),
+    hostVolumePluginDir: client.text('host_volume_plugin_dir'),
+    csiPlugins: client.labelled('csi_plugin', (_, plugin) => ({
+      socket: plugin.get('socket', ''),
+      type: plugin.get<'controller' | 'node' | 'monolith'>('type', 'monolith'),
+    })),
     hostVolumes: client.labelled('host_volume', (_, volume) => ({
       path: volume.get('path', ''),
       readOnly: volume.get('read_only', false),

@@ -1,5 +1,7 @@
+import { csiHook } from './csi.js';
 import type { AllocHook } from './hook.js';
+import { hostVolumesHook } from './host-volumes.js';
 import { networkHook } from './network.js';
 
 /** The hooks of every allocation, in the order in which they prepare it. */
-export const ALLOC_HOOKS: readonly AllocHook[] = [networkHook];
+export const ALLOC_HOOKS: readonly AllocHook[] = [hostVolumesHook, csiHook, networkHook];

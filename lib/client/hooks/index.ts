@@ -1,3 +1,4 @@
+import { csiPluginHook } from './csi-plugin.js';
 import { devicesHook } from './devices.js';
 import { dirHook } from './dir.js';
 import { dispatchHook } from './dispatch.js';
@@ -7,4 +8,12 @@ import { identityHook } from './identity.js';
 import { volumesHook } from './volumes.js';
 
 /** The hooks of every task, in the order in which they prepare it. */
-export const TASK_HOOKS: readonly TaskHook[] = [dirHook, identityHook, dispatchHook, volumesHook, devicesHook, envHook];
+export const TASK_HOOKS: readonly TaskHook[] = [
+  dirHook,
+  identityHook,
+  dispatchHook,
+  volumesHook,
+  devicesHook,
+  csiPluginHook,
+  envHook,
+];

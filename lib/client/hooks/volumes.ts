@@ -1,39 +1,49 @@
 import { lstat, mkdir, readlink, stat, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { TaskMount } from '../../plugin/sdk/driver.js';
-import type { VolumeMount, VolumeRequest } from '../../structs/volume.js';
+import type { VolumeMount } from '../../structs/volume.js';
+import type { ReadyVolume } from '../alloc-hooks/hook.js';
 import { type HookContext, HookError, taskHook } from './hook.js';
 
-/** Host volumes: mounts for a task with a root of its own, a link in the task's directory for one without. */
+/**
+ * Volumes, whatever their kind: mounts for a task with a root of its own, a link in the task's directory for one without.
+ * A block device is a device node for the former.
+ */
 export const volumesHook = taskHook('volumes', {
   async prestart(context) {
-    for (const mount of context.task.VolumeMounts ?? []) {
-      const found = await resolveMount(context, mount);
-      if (context.driver.capabilities.fsIsolation === 'none') await linkVolume(context, found);
-      else context.draft.mounts.push(found);
-    }
+    for (const mount of context.task.VolumeMounts ?? []) await give(context, mount);
   },
 });
 
-async function resolveMount({ group, config, alloc }: HookContext, mount: VolumeMount): Promise<TaskMount> {
-  const request = group.Volumes?.[mount.Volume];
-  if (!request)
+async function give(context: HookContext, mount: VolumeMount): Promise<void> {
+  const { draft, driver, reattach } = context;
+  const volume = find(context, mount);
+  if (!reattach) await ensureThere(mount.Volume, volume);
+  const { hostPath, kind } = volume;
+  const taskPath = mount.Destination;
+  const readOnly = mount.ReadOnly || volume.readOnly;
+  if (driver.capabilities.fsIsolation === 'none') await link(context, hostPath, taskPath);
+  else if (kind === 'block') draft.deviceNodes.push({ hostPath, taskPath, permissions: readOnly ? 'r' : 'rwm' });
+  else {
+    const propagation = PROPAGATION[mount.PropagationMode] ?? 'private';
+    draft.mounts.push({ hostPath, taskPath, readOnly, propagation });
+  }
+}
+
+function find({ group, shared }: HookContext, mount: VolumeMount): ReadyVolume {
+  if (!group.Volumes?.[mount.Volume])
     throw refuse(`volume_mount names the volume "${mount.Volume}", which group "${group.Name}" does not have`);
-  if (request.Type === 'csi') throw refuse(`volume "${mount.Volume}" is a CSI volume: not supported yet`);
-  const source = sourceName(request, alloc.Name);
-  const volume = config.hostVolumes[source];
-  if (!volume) throw refuse(`host volume "${source}" is not configured on this node`);
-  const there = await stat(volume.Path).then(
-    (info) => info.isDirectory() || info.isFile(),
-    () => false,
-  );
-  if (!there) throw refuse(`host volume "${source}" has no directory: ${volume.Path} does not exist`);
-  return {
-    hostPath: volume.Path,
-    taskPath: mount.Destination,
-    readOnly: mount.ReadOnly || request.ReadOnly || volume.ReadOnly,
-    propagation: PROPAGATION[mount.PropagationMode] ?? 'private',
-  };
+  const found = shared.volumes[mount.Volume];
+  if (!found) throw refuse(`volume "${mount.Volume}" was not made ready on this node`);
+  return found;
+}
+
+/** What has vanished must not be started without: the task would write into an empty place. */
+async function ensureThere(name: string, { hostPath, kind }: ReadyVolume): Promise<void> {
+  const found = await stat(hostPath).catch(() => null);
+  if (!found) throw refuse(`volume "${name}" has no directory: ${hostPath} does not exist`);
+  const fits = kind === 'block' ? found.isBlockDevice() : found.isDirectory() || found.isFile();
+  if (!fits) throw refuse(`volume "${name}": ${hostPath} is no ${kind === 'block' ? 'block device' : 'directory'}`);
 }
 
 const PROPAGATION: Record<string, TaskMount['propagation']> = {
@@ -41,20 +51,15 @@ const PROPAGATION: Record<string, TaskMount['propagation']> = {
   bidirectional: 'bidirectional',
 };
 
-/** per_alloc volumes are one per index: `data[2]`. */
-function sourceName(request: VolumeRequest, allocName: string): string {
-  return request.PerAlloc ? `${request.Source}${/\[\d+\]$/.exec(allocName)?.[0] ?? ''}` : request.Source;
-}
-
-async function linkVolume({ paths }: HookContext, { hostPath, taskPath }: TaskMount): Promise<void> {
-  const link = join(paths.taskDir, taskPath);
-  if (!link.startsWith(`${paths.taskDir}/`))
+async function link({ paths }: HookContext, hostPath: string, taskPath: string): Promise<void> {
+  const path = join(paths.taskDir, taskPath);
+  if (!path.startsWith(`${paths.taskDir}/`))
     throw refuse(`volume_mount destination "${taskPath}" escapes the task directory`);
-  await mkdir(dirname(link), { recursive: true });
-  const existing = await lstat(link).catch(() => null);
-  if (existing?.isSymbolicLink() && (await readlink(link)) === hostPath) return;
+  await mkdir(dirname(path), { recursive: true });
+  const existing = await lstat(path).catch(() => null);
+  if (existing?.isSymbolicLink() && (await readlink(path)) === hostPath) return;
   if (existing) throw refuse(`volume_mount destination "${taskPath}" already exists in the task directory`);
-  await symlink(hostPath, link);
+  await symlink(hostPath, path);
 }
 
 function refuse(message: string): HookError {

@@ -1,0 +1,214 @@
+import type { CsiAccessMode, CsiAttachmentMode } from '../../structs/csi.js';
+import type { CsiClaimReply } from '../../structs/rpc-volume.js';
+import type { VolumeRequest } from '../../structs/volume.js';
+import { backoffMs } from '../../util/backoff.js';
+import type { Millis } from '../../util/clock.js';
+import { toCsiCapability } from '../csi/capability.js';
+import { mayPass } from '../csi/errors.js';
+import { CSI_HOOK, type CsiRecord, type CsiRecords } from '../csi/record.js';
+import { sleep } from '../timers.js';
+import { volumeSource } from '../volume-source.js';
+import { type AllocHookContext, allocHook } from './hook.js';
+
+const CLAIM_TIMEOUT_MS: Millis = 150_000;
+const RETRY = { baseMs: 1_000, maxMs: 60_000 };
+/** A plugin that fails again and again will hardly succeed: the allocation may fare better elsewhere. */
+const MOUNT_ATTEMPTS_MAX = 8;
+/** So long the end of an allocation waits for the release of its volumes; what takes longer goes on behind it. */
+const RELEASE_PATIENCE_MS: Millis = 30_000;
+
+/**
+ * The CSI volumes of a group: claim at the servers (whose controller attaches), stage, publish; afterwards all of it backwards.
+ * Each step is on record before it is taken (csi/record.ts).
+ */
+export const csiHook = allocHook(CSI_HOOK, {
+  async prerun(context) {
+    for (const [name, request] of csiRequests(context)) {
+      if (context.reattach && recordsIn(context)[name]?.step === 'mounted') show(context, name, request);
+      else await bring(context, name, request);
+    }
+  },
+  async postrun(context) {
+    const { client, log } = context;
+    const untilMs = client.timers.now() + RELEASE_PATIENCE_MS;
+    for (const name of Object.keys(recordsIn(context))) {
+      for (let attempt = 0; recordsIn(context)[name]; attempt++) {
+        const why = await release(context, name);
+        if (why === null) break;
+        if (client.timers.now() >= untilMs) {
+          log.warn('volume is not released yet, it will be tried again', {
+            alloc: context.alloc.ID,
+            volume: name,
+            why,
+          });
+          void releaseLater(context, name);
+          break;
+        }
+        await sleep(client.timers, backoffMs({ attempt, ...RETRY, maxMs: 5_000, random: client.random }));
+      }
+    }
+  },
+  async destroy(context) {
+    for (const [name, record] of Object.entries(recordsIn(context))) {
+      if ((await release(context, name)) === null) continue;
+      await context.client.csi.releases.adopt({ allocId: context.alloc.ID, record });
+    }
+  },
+});
+
+function csiRequests({ group }: AllocHookContext): [string, VolumeRequest][] {
+  return Object.entries(group.Volumes ?? {}).filter(([, { Type }]) => Type === 'csi');
+}
+
+function recordsIn({ state }: AllocHookContext): CsiRecords {
+  return (state.get() ?? {}) as CsiRecords;
+}
+
+function put({ state }: AllocHookContext, name: string, record: CsiRecord | null): void {
+  const { [name]: _, ...others } = (state.get() ?? {}) as CsiRecords;
+  const next = record ? { ...others, [name]: record } : others;
+  state.put(Object.keys(next).length > 0 ? next : null);
+}
+
+/** Tells the tasks where the volume is. */
+function show(context: AllocHookContext, name: string, { ReadOnly, AttachmentMode }: VolumeRequest): void {
+  const record = recordsIn(context)[name];
+  if (!record) return;
+  const hostPath = context.client.csi.mounts.targetOf({ ...record, allocId: context.alloc.ID });
+  const kind = AttachmentMode === 'block-device' ? 'block' : 'directory';
+  context.shared.volumes = { ...context.shared.volumes, [name]: { hostPath, readOnly: ReadOnly, kind } };
+}
+
+/** Claims and mounts one volume. */
+async function bring(context: AllocHookContext, name: string, request: VolumeRequest): Promise<void> {
+  const { alloc } = context;
+  const usage = {
+    namespace: alloc.Namespace,
+    volumeId: volumeSource(request, alloc.Name),
+    readOnly: request.ReadOnly,
+    attachmentMode: request.AttachmentMode as CsiAttachmentMode,
+    accessMode: request.AccessMode as CsiAccessMode,
+  };
+  const mode = request.ReadOnly ? 'read' : 'write';
+  const known = recordsIn(context)[name];
+  // What may be mounted stays on record: a crash during this claim must not hide it.
+  if (!known) put(context, name, { ...usage, mode, step: 'claiming', pluginId: '', externalId: '', fence: 0 });
+  const { Volume, PublishContext, Fence } = await claim(context, usage, mode);
+  const record: CsiRecord = {
+    ...usage,
+    mode,
+    step: 'mounting',
+    pluginId: Volume.PluginID,
+    externalId: Volume.ExternalID,
+    fence: Fence,
+  };
+  put(context, name, record);
+  const options = request.MountOptions ?? Volume.MountOptions;
+  await mount(context, {
+    ...record,
+    allocId: alloc.ID,
+    capability: toCsiCapability({ AccessMode: usage.accessMode, AttachmentMode: usage.attachmentMode }, options),
+    publishContext: PublishContext,
+    volumeContext: Volume.Context ?? {},
+    secrets: Volume.Secrets ?? {},
+  });
+  put(context, name, { ...record, step: 'mounted' });
+  show(context, name, request);
+}
+
+/** Asks until the claim is granted or refused for good. */
+async function claim(
+  context: AllocHookContext,
+  usage: Pick<CsiRecord, 'namespace' | 'volumeId' | 'accessMode' | 'attachmentMode'>,
+  mode: CsiRecord['mode'],
+): Promise<CsiClaimReply> {
+  const { client, alloc, signal } = context;
+  const { ID: NodeID, SecretID } = client.node();
+  return patiently(context, `volume "${usage.volumeId}"`, Number.POSITIVE_INFINITY, () =>
+    client.rpc.call(
+      'CSIVolume.Claim',
+      {
+        NodeID,
+        SecretID,
+        Namespace: usage.namespace,
+        VolumeID: usage.volumeId,
+        AllocationID: alloc.ID,
+        Mode: mode,
+        AccessMode: usage.accessMode,
+        AttachmentMode: usage.attachmentMode,
+      },
+      { timeoutMs: CLAIM_TIMEOUT_MS, signal },
+    ),
+  );
+}
+
+/** Waits for the plugin, however long it takes, then mounts. */
+async function mount(
+  context: AllocHookContext,
+  order: Parameters<AllocHookContext['client']['csi']['mounts']['mount']>[0],
+): Promise<void> {
+  const { csi } = context.client;
+  const isReady = (): Promise<string | null> =>
+    csi.plugins.find(order.pluginId, 'node').then(
+      () => null,
+      (error: Error) => error.message,
+    );
+  const attempt = async (): Promise<void> => {
+    let told = false;
+    for (let why = await isReady(); why !== null; why = await isReady()) {
+      if (!told) context.tell(`Waiting for the plugin of volume "${order.volumeId}": ${why}`);
+      told = true;
+      await csi.plugins.change(context.signal);
+      if (context.signal.aborted) throw new Error(`the allocation ended before volume "${order.volumeId}" was mounted`);
+    }
+    await csi.mounts.mount(order);
+  };
+  await patiently(context, `mounting volume "${order.volumeId}"`, MOUNT_ATTEMPTS_MAX, attempt);
+}
+
+/** Tries again what may pass, telling each new reason once. */
+async function patiently<T>(
+  { client, signal, tell }: AllocHookContext,
+  what: string,
+  attemptsMax: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  let told = '';
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (signal.aborted || attempt + 1 >= attemptsMax || !mayPass(error)) throw new Error(`${what}: ${why}`);
+      if (why !== told) tell(`Waiting for ${what}: ${why}`);
+      told = why;
+      await sleep(client.timers, backoffMs({ attempt, ...RETRY, random: client.random }), signal);
+      if (signal.aborted) throw new Error(`${what}: ${why}`);
+    }
+  }
+}
+
+/** One attempt to unmount and tell the servers; gives why it failed, null when it is done. */
+async function release(context: AllocHookContext, name: string): Promise<string | null> {
+  const { csi } = context.client;
+  const allocId = context.alloc.ID;
+  try {
+    const record = recordsIn(context)[name];
+    if (!record) return null;
+    await csi.unmount(allocId, record, (next) => put(context, name, next));
+    await csi.unpublish(allocId, record);
+    put(context, name, null);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Goes on in the background while the allocation is known here; what a restart of the agent ends, the next postrun resumes. */
+async function releaseLater(context: AllocHookContext, name: string): Promise<void> {
+  const { client } = context;
+  for (let attempt = 5; client.db.allocs.has(context.alloc.ID); attempt++) {
+    await sleep(client.timers, backoffMs({ attempt, ...RETRY, random: client.random }), client.csi.releases.ending);
+    if (client.csi.releases.ending.aborted || (await release(context, name)) === null) return;
+  }
+}

@@ -113,6 +113,7 @@ t.test('versions of the protocol are compared by number', async (t) => {
 
 const RULES = `*filter
 -A FORWARD -m comment --comment "CNI firewall plugin rules" -j CNI-FORWARD
+-A CNI-FORWARD -m comment --comment "CNI firewall plugin admin overrides" -j NOMAD-ADMIN
 -A CNI-FORWARD -d 172.26.64.2/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A CNI-FORWARD -s 172.26.64.2/32 -j ACCEPT
 -A NOMAD-ADMIN -d 172.26.64.0/20 -o nomad -j ACCEPT
@@ -122,18 +123,28 @@ const RULES = `*filter
 -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"nomad\\" id: \\"a1\\"" -m multiport --dports 80 -j CNI-DN-1`;
 
 t.test('every rule and cable that an allocation needs is missed', async (t) => {
-  const view = { rules: RULES, interfaces: new Set(['nomad', 'veth1']) };
-  const needed = { allocId: 'a1', address: '172.26.64.2', hasPorts: true, interfaces: ['nomad', 'veth1'] };
-  t.equal(findDamage(view, bridge, needed), null);
+  const view = { rules: RULES, rulesIpv6: '', interfaces: new Set(['nomad', 'veth1']) };
+  const needed = {
+    allocId: 'a1',
+    address: '172.26.64.2',
+    addressIpv6: '',
+    hasPorts: true,
+    interfaces: ['nomad', 'veth1'],
+  };
+  t.equal(findDamage(view, 'nomad', needed), null);
   for (const line of RULES.split('\n').filter((one) => one.startsWith('-A') && !one.includes('RELATED'))) {
     const rules = RULES.split('\n')
       .filter((one) => one !== line)
       .join('\n');
-    t.type(findDamage({ ...view, rules }, bridge, needed), 'string', line);
+    t.type(findDamage({ ...view, rules }, 'nomad', needed), 'string', line);
   }
-  t.match(findDamage({ ...view, interfaces: new Set(['nomad']) }, bridge, needed), /veth1 is gone/);
-  t.type(findDamage(view, bridge, { ...needed, address: '172.26.64.20' }), 'string', 'no other address will do');
-  t.equal(findDamage(view, bridge, { ...needed, allocId: 'a2', hasPorts: false }), null);
+  const six = { ...needed, addressIpv6: 'fd00::2' };
+  t.type(findDamage(view, 'nomad', six), 'string', 'IPv6 has rules of its own');
+  const rulesIpv6 = RULES.replaceAll('172.26.64.2/32', 'fd00::2/128');
+  t.equal(findDamage({ ...view, rulesIpv6 }, 'nomad', six), null);
+  t.match(findDamage({ ...view, interfaces: new Set(['nomad']) }, 'nomad', needed), /veth1 is gone/);
+  t.type(findDamage(view, 'nomad', { ...needed, address: '172.26.64.20' }), 'string', 'no other address will do');
+  t.equal(findDamage(view, 'nomad', { ...needed, allocId: 'a2', hasPorts: false }), null);
 });
 
 t.test('interfaces are read from /proc/net/dev', async (t) => {

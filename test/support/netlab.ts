@@ -103,6 +103,16 @@ export class Netlab {
     return child;
   }
 
+  /** The command that runs a program on a host; whoever runs it must end it too. */
+  command(host: string, file: string, ...args: string[]): string[] {
+    return ['ip', 'netns', 'exec', this.#namespace(host), file, ...args];
+  }
+
+  /** The path of a host's namespace. */
+  path(host: string): string {
+    return `/run/netns/${this.#namespace(host)}`;
+  }
+
   /** Runs a program on a host to its end, and gives its output. */
   async run(host: string, file: string, ...args: string[]): Promise<string> {
     return call('ip', ['netns', 'exec', this.#namespace(host), file, ...args]);

@@ -9,7 +9,7 @@ import { sleep, type Timers } from '../timers.js';
 import { type Attachment, CniRuntime } from './cni.js';
 import { findNetwork } from './configured.js';
 import { bridgeList, type NetworkList } from './conflist.js';
-import { ensureBridgeRules, findDamage, viewFirewall } from './firewall.js';
+import { ensureBridgeRules, type FirewallView, findDamage, viewFirewall } from './firewall.js';
 import { ensureNetns, netnsInode, netnsPath, raiseLoopback, removeNetns } from './netns.js';
 import {
   isOrphanOf,
@@ -28,6 +28,8 @@ const WATCH_MS: Millis = 15_000;
 const ADD_TRIES = 3;
 const RETRY_MS: Millis = 500;
 const IF_NAME = 'eth0';
+/** Those of the bridge's plugins that only add rules, and add what is missing of them when they are called again. */
+const RULE_PLUGINS: readonly string[] = ['firewall', 'portmap'];
 
 /** What an allocation wants. */
 export interface NetworkAsk {
@@ -194,26 +196,27 @@ export class GroupNetworks {
 
   /** What is wrong with it; null: nothing. */
   async #complaint(record: NetworkRecord): Promise<string | null> {
-    const seen = record.mode === 'bridge' ? await this.#damage(record, await viewFirewall()) : null;
+    const { bridge } = this.#options.config();
+    const isBridge = record.mode === 'bridge';
+    const seen = isBridge ? this.#damage(record, await viewFirewall(bridge)) : null;
     if (seen !== null) return seen;
-    const complaint = await this.#runtime.check(record.list as NetworkList, attachment(record), record.result ?? {});
+    const list = record.list as NetworkList;
+    const asked = isBridge ? list.plugins.filter(({ type }) => !RULE_PLUGINS.includes(type)) : list.plugins;
+    const at = attachment(record);
+    const complaint = await this.#runtime.check({ ...list, plugins: asked }, at, record.result ?? {});
     return complaint?.message ?? null;
   }
 
-  async #damage(record: NetworkRecord, view: Awaited<ReturnType<typeof viewFirewall>>): Promise<string | null> {
+  #damage(record: NetworkRecord, view: FirewallView): string | null {
     const status = networkStatus(record.result ?? {});
     if (!status.ok || record.list === null) return null;
-    const { bridge } = this.#options.config();
-    return findDamage(
-      view,
-      { ...bridge, name: record.list.name },
-      {
-        allocId: record.allocId,
-        address: status.value.Address,
-        hasPorts: record.portMappings.length > 0,
-        interfaces: hostInterfaces(record.result ?? {}),
-      },
-    );
+    return findDamage(view, record.list.name, {
+      allocId: record.allocId,
+      address: status.value.Address,
+      addressIpv6: status.value.AddressIPv6,
+      hasPorts: record.portMappings.length > 0,
+      interfaces: hostInterfaces(record.result ?? {}),
+    });
   }
 
   /** Puts lost rules back; only when that does not help, the cable is laid anew, with the same address if it is free. */
@@ -223,7 +226,7 @@ export class GroupNetworks {
     if (record.mode === 'bridge') {
       await ensureBridgeRules(this.#options.config().bridge);
       const at = attachment(record);
-      const failed = await runtime.addAgain(list, ['firewall', 'portmap'], at, result).catch((error: Error) => error);
+      const failed = await runtime.addAgain(list, RULE_PLUGINS, at, result).catch((error: Error) => error);
       if (!failed && (await this.#complaint(record)) === null) {
         log.warn('rules of a network were gone and are back', { alloc: record.allocId, why });
         return record;
@@ -240,14 +243,16 @@ export class GroupNetworks {
       ({ owner, mode, result }) => owner === this.#owner && mode === 'bridge' && result,
     );
     if (mine.length === 0) return;
-    const view = await viewFirewall();
+    const view = await viewFirewall(this.#options.config().bridge);
     for (const { allocId } of mine) {
       await this.#alone(async () => {
         // Read again: it may have been removed while others were mended.
         const record = await readRecord(allocId);
         if (!record?.result) return;
-        const why = await this.#damage(record, view);
-        if (why !== null && (await this.#complaint(record)) !== null) await this.#mend(record, why);
+        if (this.#damage(record, view) === null) return;
+        // The look is some time old: the one before it may have mended this one too.
+        const why = await this.#complaint(record);
+        if (why !== null) await this.#mend(record, why);
       }).catch((error: unknown) => this.#warn('a network could not be mended', error, allocId));
     }
   }

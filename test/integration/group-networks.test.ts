@@ -1,0 +1,318 @@
+// Networks of groups, made by the real CNI plugins.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from '../../lib/client/config.js';
+import { GroupNetworks, type NetworkAsk } from '../../lib/client/network/group-networks.js';
+import { readRecord, recordDir } from '../../lib/client/network/record.js';
+import { systemTimers } from '../../lib/client/timers.js';
+import { createLog } from '../../lib/util/log.js';
+import { insideLab, type LabPlace } from '../support/inside-lab.js';
+import { eventually } from '../support/mesh-agent.js';
+
+let next = 0;
+
+function newAsk(place: LabPlace, ask: Partial<NetworkAsk> = {}): NetworkAsk {
+  const allocId = `${place.name}-${++next}`;
+  const signal = new AbortController().signal;
+  return { allocId, mode: 'bridge', ports: [], hostname: '', args: {}, maker: null, signal, ...ask };
+}
+
+function port(Value: number, To: number, HostIP = ''): NetworkAsk['ports'][number] {
+  return { Label: 'p', Value, To, HostIP, IgnoreCollision: false };
+}
+
+/** Networks of one agent; a second one with the same `stateDir` is its next life. */
+function newNetworks(place: LabPlace, stateDir: string, change: Partial<NetworkConfig> = {}) {
+  const said: string[] = [];
+  const config = {
+    ...DEFAULT_NETWORK_CONFIG,
+    bridge: { ...DEFAULT_NETWORK_CONFIG.bridge, name: place.name },
+    ...change,
+  };
+  const networks = new GroupNetworks({
+    config: () => config,
+    stateDir: () => stateDir,
+    drivers: {},
+    timers: systemTimers(() => Date.now()),
+    log: createLog(({ message, fields }) => said.push(`${message} ${JSON.stringify(fields)}`)),
+  });
+  return { networks, said };
+}
+
+/** Answers with its name on a port inside a namespace. */
+function serve(netns: string, at: number): { pid: number; end: () => void } {
+  const script = `require('net').createServer(s => s.end('hello')).listen(${at}, '::')`;
+  const child = spawn('nsenter', [`--net=${netns}`, process.execPath, '-e', script], { stdio: 'ignore' });
+  return { pid: child.pid ?? -1, end: () => child.kill('SIGKILL') };
+}
+
+/** Prints what a port says: node -e ASK host port. */
+const ASK = `require('net').connect(+process.argv[2], process.argv[1]).on('data', d => process.stdout.write(d)).on('error', () => process.exit(1)).setTimeout(2000, () => process.exit(1))`;
+
+/** What a port of the host says to the neighbour; throws when nobody answers. */
+function askFromOutside(place: LabPlace, at: number): string {
+  const [file = '', ...args] = place.outside;
+  return execFileSync(file, [...args, process.execPath, '-e', ASK, place.address, String(at)], {
+    stdio: 'pipe',
+  }).toString();
+}
+
+function answers(place: LabPlace, at: number): Promise<string> {
+  return eventually(`an answer on port ${at}`, () => askFromOutside(place, at) || undefined, 10_000);
+}
+
+function run(file: string, ...args: string[]): string {
+  return execFileSync(file, args, { stdio: 'pipe' }).toString();
+}
+
+/** Everything there is of allocations: namespaces, interfaces, rules, addresses and records. */
+function leftovers(place: LabPlace): string[] {
+  const names = run('ip', '-o', 'link')
+    .split('\n')
+    .filter((line) => line.includes('veth'));
+  const rules = run('iptables-save')
+    .split('\n')
+    .filter((line) => line.includes(place.name) && !line.includes(`-o ${place.name} `));
+  const addresses = readdirSync(`/run/meshnomad/ipam/${place.name}`).filter((name) => /^\d|:/.test(name));
+  const mine = (dir: string): string[] => readdirSync(dir).filter((name) => name.includes(`${place.name}-`));
+  return [
+    ...names,
+    ...rules,
+    ...addresses,
+    ...mine('/run/netns').filter((name) => name.startsWith('meshnomad-')),
+    ...mine('/run/meshnomad/networks'),
+  ];
+}
+
+function tests(place: LabPlace): void {
+  const stateDir = mkdtempSync(join(tmpdir(), `${place.name}-`));
+  t.teardown(() => rmSync(stateDir, { recursive: true, force: true }));
+  const { networks, said } = newNetworks(place, stateDir);
+
+  t.test(
+    'a bridge with ports: reached from outside, from the host and from loopback, and it reaches out',
+    async (t) => {
+      const ask = newAsk(place, { ports: [port(21_000, 80)] });
+      const made = await networks.ensure(ask);
+      const server = serve(made.netnsPath, 80);
+      t.teardown(() => server.end());
+      t.match(made.status, { InterfaceName: 'eth0', Address: /^172\.26\.64\.\d+$/, AddressIPv6: '' });
+      t.equal(await answers(place, 21_000), 'hello');
+      for (const host of [place.address, '127.0.0.1', made.status?.Address]) {
+        const at = host === made.status?.Address ? 80 : 21_000;
+        t.equal(run(process.execPath, '-e', ASK, host as string, String(at)), 'hello', `${host}:${at}`);
+      }
+      // The neighbour knows nothing of the bridge's addresses: what comes must have the host's.
+      const peer = spawn(
+        place.outside[0] as string,
+        [
+          ...place.outside.slice(1),
+          process.execPath,
+          '-e',
+          `require('net').createServer(s => s.end(s.remoteAddress)).listen(9000, '0.0.0.0')`,
+        ],
+        { stdio: 'ignore' },
+      );
+      t.teardown(() => peer.kill('SIGKILL'));
+      const outside = place.address.replace(/\.1$/, '.2');
+      const seen = await eventually(
+        'the neighbour',
+        () => run('nsenter', `--net=${made.netnsPath}`, process.execPath, '-e', ASK, outside, '9000') || undefined,
+        10_000,
+      );
+      t.equal(seen, place.address);
+      t.same(await networks.ensure(ask), made, 'what is there is left as it is');
+      await networks.remove(ask.allocId);
+      t.same(leftovers(place), []);
+      await networks.remove(ask.allocId);
+    },
+  );
+
+  t.test('tasks of two groups reach each other over the bridge', async (t) => {
+    const [one, two] = await Promise.all([networks.ensure(newAsk(place)), networks.ensure(newAsk(place))]);
+    t.not(one.status?.Address, two.status?.Address);
+    const server = serve(one.netnsPath, 80);
+    t.teardown(() => server.end());
+    const said = await eventually(
+      'the other group',
+      () =>
+        run('nsenter', `--net=${two.netnsPath}`, process.execPath, '-e', ASK, one.status?.Address as string, '80') ||
+        undefined,
+      10_000,
+    );
+    t.equal(said, 'hello');
+    for (const { netnsPath } of [one, two]) await networks.remove(netnsPath.replace('/run/netns/meshnomad-', ''));
+    t.same(leftovers(place), []);
+  });
+
+  t.test('lost rules are put back without touching the cable', async (t) => {
+    const ask = newAsk(place, { ports: [port(21_001, 80)] });
+    const made = await networks.ensure(ask);
+    const server = serve(made.netnsPath, 80);
+    t.teardown(() => server.end());
+    await answers(place, 21_001);
+    // A connection that is open all the while.
+    const open = createConnection(80, made.status?.Address);
+    const before = (await readRecord(ask.allocId))?.result;
+    for (const args of [
+      ['-F'],
+      ['-t', 'nat', '-F'],
+      ['-D', 'NOMAD-ADMIN', '1'],
+      ['-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT'],
+    ]) {
+      run('iptables', ...args);
+      t.same(await networks.ensure(ask), made);
+      t.equal(askFromOutside(place, 21_001), 'hello', args.join(' '));
+    }
+    open.destroy();
+    t.same((await readRecord(ask.allocId))?.result, before, 'the same interfaces');
+    t.equal(said.filter((line) => line.includes('made anew')).length, 0, said.join('\n'));
+    t.match(said.join('\n'), /rules of a network were gone and are back/);
+    await networks.remove(ask.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('a lost cable is laid anew, with the same address', async (t) => {
+    const ask = newAsk(place, { ports: [port(21_002, 80)] });
+    const made = await networks.ensure(ask);
+    const server = serve(made.netnsPath, 80);
+    t.teardown(() => server.end());
+    run('ip', '-n', `meshnomad-${ask.allocId}`, 'link', 'del', 'eth0');
+    t.same(await networks.ensure(ask), made);
+    t.equal(await answers(place, 21_002), 'hello');
+    run('ip', 'link', 'del', place.name);
+    t.same(await networks.ensure(ask), made, 'after the bridge too');
+    t.equal(askFromOutside(place, 21_002), 'hello');
+    await networks.remove(ask.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('a namespace that lost its name gets it back from the tasks in it; without any it is made anew', async (t) => {
+    const ask = newAsk(place, { ports: [port(21_003, 80)] });
+    const made = await networks.ensure(ask);
+    const server = serve(made.netnsPath, 80);
+    t.teardown(() => server.end());
+    await answers(place, 21_003);
+    run('ip', 'netns', 'del', `meshnomad-${ask.allocId}`);
+    t.same(await networks.ensure(ask), made);
+    t.equal(run('ip', 'netns', 'pids', `meshnomad-${ask.allocId}`).trim(), String(server.pid));
+    t.equal(askFromOutside(place, 21_003), 'hello');
+    server.end();
+    await eventually('its end', () =>
+      run('ip', 'netns', 'pids', `meshnomad-${ask.allocId}`) === '' ? true : undefined,
+    );
+    run('ip', 'netns', 'del', `meshnomad-${ask.allocId}`);
+    // As after a reboot of the machine: nothing is left but what the client's memory says.
+    rmSync(recordDir(ask.allocId), { recursive: true });
+    const again = await networks.ensure(ask);
+    const next = serve(again.netnsPath, 80);
+    t.teardown(() => next.end());
+    t.equal(await answers(place, 21_003), 'hello');
+    await networks.remove(ask.allocId);
+    next.end();
+  });
+
+  t.test('what an agent left of allocations that are no more is removed by its next life, and only that', async (t) => {
+    const [gone, kept, foreign] = [newAsk(place), newAsk(place), newAsk(place)];
+    await networks.ensure(gone);
+    await networks.ensure(kept);
+    const other = newNetworks(place, `${stateDir}-other`).networks;
+    await other.ensure(foreign);
+    // Its agent was killed between the record and the namespace.
+    const half = newAsk(place, { mode: 'none' });
+    await networks.ensure(half);
+    run('ip', 'netns', 'del', `meshnomad-${half.allocId}`);
+    const ending = new AbortController();
+    const { networks: nextLife } = newNetworks(place, stateDir);
+    const serving = nextLife.serve((id) => id === kept.allocId, ending.signal);
+    const there = (): string[] =>
+      readdirSync('/run/meshnomad/networks').filter((name) => name.startsWith(`${place.name}-`));
+    await eventually('the leftovers to go', () => (there().length === 2 ? true : undefined), 10_000);
+    ending.abort();
+    await serving;
+    t.same(there().sort(), [kept.allocId, foreign.allocId].sort());
+    await nextLife.remove(kept.allocId);
+    await other.remove(foreign.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('none has loopback and nothing else', async (t) => {
+    const ask = newAsk(place, { mode: 'none' });
+    const made = await networks.ensure(ask);
+    t.equal(made.status, null);
+    const links = run('nsenter', `--net=${made.netnsPath}`, 'ip', '-o', 'link', 'show', 'up').trim().split('\n');
+    t.match(links, [/ lo: /]);
+    t.equal(links.length, 1);
+    await networks.remove(ask.allocId);
+  });
+
+  t.test('cni/NAME is the network of that name, with its arguments; unknown ones are named', async (t) => {
+    const cniConfigDir = join(stateDir, 'cni');
+    mkdirSync(cniConfigDir);
+    const ipam = { type: 'host-local', subnet: '10.99.0.0/24', dataDir: '/run/meshnomad/ipam' };
+    const conf = {
+      cniVersion: '0.4.0',
+      name: place.name,
+      type: 'ptp',
+      ipMasq: false,
+      ipam,
+      dns: { nameservers: ['10.99.0.1'] },
+    };
+    writeFileSync(join(cniConfigDir, '10.conf'), JSON.stringify(conf));
+    writeFileSync(join(cniConfigDir, '20.conflist'), '{');
+    const { networks } = newNetworks(place, stateDir, { cniConfigDir });
+    const ask = newAsk(place, { mode: `cni/${place.name}`, args: { IP: '10.99.0.77' } });
+    const made = await networks.ensure(ask);
+    t.match(made.status, { Address: '10.99.0.77', InterfaceName: 'eth0', DNS: { Servers: ['10.99.0.1'] } });
+    t.same(await networks.ensure(ask), made);
+    run('ip', '-n', `meshnomad-${ask.allocId}`, 'link', 'del', 'eth0');
+    t.same(await networks.ensure(ask), made, 'mended');
+    await networks.remove(ask.allocId);
+    const nowhere = newAsk(place, { mode: 'cni/nowhere' });
+    await t.rejects(networks.ensure(nowhere), /no CNI network "nowhere" in .*20\.conflist is not JSON/);
+    await networks.remove(nowhere.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('a plugin that is not there is named with where it was looked for', async (t) => {
+    const { networks, said } = newNetworks(place, stateDir, { cniPath: ['/nowhere'] });
+    const ask = newAsk(place);
+    await t.rejects(networks.ensure(ask), /CNI plugin "loopback": is not installed in \/nowhere.*cni_path/);
+    t.match(said.join('\n'), /will be tried again/);
+    await newNetworks(place, stateDir).networks.remove(ask.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('IPv6 beside IPv4', async (t) => {
+    const bridge = { name: place.name, subnet: '172.26.64.0/20', subnetIpv6: 'fd00:a110:c8::/64', hairpin: false };
+    const { networks, said } = newNetworks(place, stateDir, { bridge });
+    const ask = newAsk(place, { ports: [port(21_004, 80)] });
+    const made = await networks.ensure(ask);
+    t.match(made.status, { Address: /^172/, AddressIPv6: /^fd00:a110:c8::/ });
+    const server = serve(made.netnsPath, 80);
+    t.teardown(() => server.end());
+    t.equal(await answers(place, 21_004), 'hello');
+    t.equal(run(process.execPath, '-e', ASK, made.status?.AddressIPv6 as string, '80'), 'hello');
+    run('ip6tables', '-F');
+    t.same(await networks.ensure(ask), made);
+    t.match(said.join('\n'), /rules of a network were gone and are back/);
+    await networks.remove(ask.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('cycles of start and stop leave nothing, also when ten are at once', async (t) => {
+    for (let round = 0; round < 2; round++) {
+      const asks = Array.from({ length: 10 }, (_, i) => newAsk(place, { ports: [port(22_000 + i, 80)] }));
+      const made = await Promise.all(asks.map((ask) => networks.ensure(ask)));
+      t.equal(new Set(made.map(({ status }) => status?.Address)).size, 10, 'an address each');
+      await Promise.all(asks.map(({ allocId }) => networks.remove(allocId)));
+      t.same(leftovers(place), []);
+    }
+  });
+}
+
+insideLab(import.meta.url, tests);

@@ -1,0 +1,44 @@
+import { existsSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { missingForLabs, Netlab } from './netlab.js';
+
+const FLAG = 'MESHNOMAD_TEST_INSIDE_LAB';
+
+/** Where a test finds itself in its lab, and a neighbour who sees it from outside. */
+export interface LabPlace {
+  /** Unique among all tests that run at the same time. */
+  readonly name: string;
+  readonly address: string;
+  /** The command that runs a program on the neighbour. */
+  readonly outside: readonly string[];
+}
+
+/**
+ * Runs the tests of a file on a host of a lab: they may change its firewall, interfaces and namespaces as they like, and
+ * the machine's own stay as they are. Mounts made there are seen nowhere else.
+ */
+export function insideLab(url: string, tests: (place: LabPlace) => void): void {
+  const flag = process.env[FLAG];
+  if (flag !== undefined) {
+    tests(JSON.parse(flag) as LabPlace);
+    return;
+  }
+  const missing = missingForLabs() ?? (existsSync('/usr/lib/cni/bridge') ? undefined : 'there are no CNI plugins');
+  t.test('in a network of its own', { skip: missing ?? false, timeout: 240_000 }, async (t) => {
+    const lab = await Netlab.open({ lan: 2 });
+    const name = `mt${process.pid}`;
+    t.teardown(async () => {
+      await lab.close();
+      rmSync(`/run/meshnomad/ipam/${name}`, { recursive: true, force: true });
+    });
+    const place: LabPlace = {
+      name,
+      address: lab.address('lan1'),
+      outside: ['nsenter', `--net=${lab.path('lan2')}`],
+    };
+    const [file, ...args] = lab.command('lan1', process.execPath, '--enable-source-maps', fileURLToPath(url));
+    const env = { ...process.env, [FLAG]: JSON.stringify(place), TAP: '1' };
+    await t.spawn(file as string, args, { env }, 'inside');
+  });
+}

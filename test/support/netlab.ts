@@ -103,11 +103,6 @@ export class Netlab {
     return child;
   }
 
-  /** The command that runs a program on a host; whoever runs it must end it too. */
-  command(host: string, file: string, ...args: string[]): string[] {
-    return ['ip', 'netns', 'exec', this.#namespace(host), file, ...args];
-  }
-
   /** The path of a host's namespace. */
   path(host: string): string {
     return `/run/netns/${this.#namespace(host)}`;

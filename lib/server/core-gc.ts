@@ -23,6 +23,10 @@ export function createCoreGc(world: ServerWorld): CoreGc {
     const garbage = findGarbage(world.store.snapshot(), { now: world.now(), thresholds, force });
     let index = world.store.index;
     for (const command of commands(garbage, world.now())) index = (await propose(world.consensus, command)).index;
+    const before = force ? world.now() : world.now() - thresholds.pastClaimsMs;
+    if (hasPastClaims(world, before)) {
+      index = (await propose(world.consensus, { type: 'csi-past-claims-collect', before })).index;
+    }
     const { evals, allocs, jobs, nodes, deployments } = garbage;
     const counts = {
       evals: evals.length,
@@ -43,6 +47,14 @@ export function createCoreGc(world: ServerWorld): CoreGc {
   };
 
   return { name: 'core gc', begin: wait, end: () => cancel(), collect };
+}
+
+/** Whether a volume remembers claims that ended before this. */
+function hasPastClaims({ store }: ServerWorld, before: number): boolean {
+  for (const { PastClaims } of store.snapshot().csiVolumes()) {
+    if (PastClaims.some(({ FreedAt }) => FreedAt < before)) return true;
+  }
+  return false;
 }
 
 /** Allocations go before or with their evaluations, and both before the job they belong to. */

@@ -14,6 +14,8 @@ export interface GcThresholds {
   jobMs: Millis;
   nodeMs: Millis;
   deploymentMs: Millis;
+  /** Claims on volumes that were released. */
+  pastClaimsMs: Millis;
 }
 
 const HOUR_MS = 3_600_000;
@@ -25,6 +27,7 @@ export const GC_THRESHOLDS: GcThresholds = {
   jobMs: 4 * HOUR_MS,
   nodeMs: 24 * HOUR_MS,
   deploymentMs: HOUR_MS,
+  pastClaimsMs: 24 * HOUR_MS,
 };
 
 /** What may be forgotten, by id. */

@@ -79,11 +79,12 @@ export class Heartbeats {
     for (const nodeId of [...this.#pulses.keys()]) this.#set(nodeId, now + 2 * ttlMinMs + graceMs);
   }
 
-  /** The node was heard of. Returns the time it has until its next heartbeat. */
-  beat(nodeId: string, now: Millis): Millis {
+  /** The node was heard of. Returns the time it has until its next heartbeat, `ttlMaxMs` at most. */
+  beat(nodeId: string, now: Millis, ttlMaxMs = Number.POSITIVE_INFINITY): Millis {
     const { ttlMinMs, perSecondMax, graceMs } = this.#limits;
     const known = this.#pulses.size + (this.#pulses.has(nodeId) ? 0 : 1);
-    const ttlMs = heartbeatTtlMs({ nodes: known, ttlMinMs, perSecondMax, random: this.#random });
+    const fair = heartbeatTtlMs({ nodes: known, ttlMinMs, perSecondMax, random: this.#random });
+    const ttlMs = Math.min(fair, Math.max(ttlMaxMs, ttlMinMs));
     this.#set(nodeId, now + ttlMs + graceMs);
     return ttlMs;
   }

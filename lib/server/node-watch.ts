@@ -4,6 +4,7 @@ import type { Millis } from '../util/clock.js';
 import { Heartbeats } from './heartbeat.js';
 import type { LeaderPart } from './leader.js';
 import { isTerminal, nodeEvals } from './node-evals.js';
+import type { NodeLeases } from './node-leases.js';
 import { propose } from './propose.js';
 import { createAlarm } from './timers.js';
 import type { ServerWorld } from './world.js';
@@ -11,16 +12,19 @@ import type { ServerWorld } from './world.js';
 /** A node whose status could not be written is looked at again after this. */
 const RETRY_MS = 1_000;
 
+/** A node with claims on volumes is heard twice at least before it has to stop what uses them (VOLUME_LEASE). */
+const LEASE_TTL_MAX_MS = 20_000;
+
 /** An alarm later than this means that this server itself was not there: suspended, starved, or its clock jumped. */
 const LATE_MS = 5_000;
 
 /** The leader's ear: who sends no heartbeat in time is down, or disconnected when its work may outlast that. */
 export interface NodeWatch extends LeaderPart {
-  /** The node was heard of; returns the time until its next heartbeat. */
-  beat(nodeId: string): Millis;
+  /** The node was heard of; returns the time until its next heartbeat, which is short for one that has leases to renew. */
+  beat(nodeId: string, options: { hasLeases: boolean }): Millis;
 }
 
-export function createNodeWatch(world: ServerWorld): NodeWatch {
+export function createNodeWatch(world: ServerWorld, leases: NodeLeases): NodeWatch {
   const { now, store } = world;
   const log = world.log.child('heartbeat');
   const heartbeats = new Heartbeats({
@@ -93,6 +97,7 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
     name: 'node watch',
     begin(state) {
       leads = true;
+      leases.begin(now());
       const alive: string[] = [];
       for (const node of state.nodes()) if (node.Status !== 'down') alive.push(node.ID);
       heartbeats.begin(alive, now());
@@ -125,8 +130,8 @@ export function createNodeWatch(world: ServerWorld): NodeWatch {
       const state = store.snapshot();
       for (const nodeId of eased) if (state.nodeById(nodeId)?.Status === 'disconnected') void missed(nodeId);
     },
-    beat(nodeId) {
-      const ttlMs = heartbeats.beat(nodeId, now());
+    beat(nodeId, { hasLeases }) {
+      const ttlMs = heartbeats.beat(nodeId, now(), hasLeases ? LEASE_TTL_MAX_MS : undefined);
       alarm.set(heartbeats.dueMs());
       return ttlMs;
     },

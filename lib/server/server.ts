@@ -7,10 +7,15 @@ import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { createAutopilotPart } from './autopilot/part.js';
 import { createCoreGc } from './core-gc.js';
+import { createControllers } from './csi/controllers.js';
 import { createDeploymentWatcher } from './deployment-watcher.js';
 import { createDrainer } from './drainer.js';
 import { allocEndpoints } from './endpoints/alloc.js';
 import type { EndpointContext } from './endpoints/context.js';
+import { csiClaimEndpoints } from './endpoints/csi-claim.js';
+import { csiSnapshotEndpoints } from './endpoints/csi-snapshots.js';
+import { csiVolumeEndpoints } from './endpoints/csi-volume.js';
+import { csiVolumeWriteEndpoints } from './endpoints/csi-volume-write.js';
 import { deploymentEndpoints } from './endpoints/deployment.js';
 import { evalEndpoints } from './endpoints/eval.js';
 import { forwardEndpoints, forwardStreams } from './endpoints/forward.js';
@@ -41,12 +46,14 @@ import { createMeshDuties } from './mesh/duties.js';
 import { guarded } from './mesh/guards.js';
 import { createIssuer } from './mesh/issuer.js';
 import { feedRoster } from './mesh/roster-view.js';
+import { NodeLeases } from './node-leases.js';
 import { createNodePaths } from './node-path.js';
 import { createNodeWatch } from './node-watch.js';
 import { createPeriodic } from './periodic.js';
 import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
 import { createScheduling, type SchedulingCounts } from './scheduling.js';
 import { systemTimers, type Timers } from './timers.js';
+import { createVolumeWatcher } from './volume-watcher.js';
 import type { Schedule } from './worker.js';
 import type { ServerConfig, ServerWorld } from './world.js';
 
@@ -92,7 +99,8 @@ export function createServer(options: ServerOptions): Server {
   };
   const schedule = options.schedule ?? scheduleByType;
   const nodeLinks = new Map<string, RpcCaller>();
-  const nodeWatch = createNodeWatch(world);
+  const leases = new NodeLeases();
+  const nodeWatch = createNodeWatch(world, leases);
   const coreGc = createCoreGc(world);
   const scheduling = createScheduling(world, schedule);
   const periodic = createPeriodic(world);
@@ -101,6 +109,8 @@ export function createServer(options: ServerOptions): Server {
     linked: (nodeId) => nodeLinks.get(nodeId),
     reach: (nodeId) => options.reachNode?.(nodeId),
   });
+  const controllers = createControllers(world, nodePaths);
+  const volumeWatcher = createVolumeWatcher(world, { paths: nodePaths, controllers, leases });
   const { mesh } = world.config;
   const issuer = mesh && createIssuer(world, mesh.identity);
   const keyring = new Keyring(world.config.identity);
@@ -113,6 +123,9 @@ export function createServer(options: ServerOptions): Server {
     periodic,
     autopilot,
     nodePaths,
+    leases,
+    controllers,
+    volumeWatcher,
     issuer,
   };
   let leader: Leader | undefined;
@@ -140,6 +153,10 @@ export function createServer(options: ServerOptions): Server {
           ...deploymentEndpoints(context),
           ...nodeEndpoints(context),
           ...nodeClientEndpoints(context),
+          ...csiVolumeEndpoints(context),
+          ...csiVolumeWriteEndpoints(context),
+          ...csiSnapshotEndpoints(context),
+          ...csiClaimEndpoints(context),
           ...systemEndpoints(context),
           ...meshEndpoints(context),
           ...meshAdmissionEndpoints(context),
@@ -158,6 +175,7 @@ export function createServer(options: ServerOptions): Server {
         createDrainer(world),
         periodic,
         coreGc,
+        volumeWatcher,
         autopilot,
         ...(world.config.identity ? [createKeyringDuty(world, keyring)] : []),
         ...(mesh && issuer ? [createMeshDuties(world, mesh, issuer)] : []),

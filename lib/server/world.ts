@@ -10,6 +10,7 @@ import type { ServerMesh } from './mesh/config.js';
 import type { PlanRejectionLimits } from './plan-rejections.js';
 import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
 import type { Timers } from './timers.js';
+import type { VolumePolicy } from './volume-access.js';
 
 export interface ServerConfig {
   region: string;
@@ -25,6 +26,8 @@ export interface ServerConfig {
   planRejections?: PlanRejectionLimits;
   /** Names of the drivers some node of this version could have; absent = any name is taken. */
   knownDrivers?: readonly string[];
+  /** Who may do what with which volume; absent = everybody everything. */
+  volumePolicy?: VolumePolicy;
   /** Addresses (`host:port`) that a client may ask next, and that Status.Peers names. */
   servers?: () => string[];
   /** The address (`ip:port`) of a server, by its id in the raft group; absent = the id is shown. */

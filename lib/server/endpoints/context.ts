@@ -3,11 +3,14 @@ import { MeshError } from '../../structs/errors.js';
 import type { QueryOptions } from '../../structs/rpc.js';
 import type { AutopilotPart } from '../autopilot/part.js';
 import type { CoreGc } from '../core-gc.js';
+import type { Controllers } from '../csi/controllers.js';
 import type { Keyring } from '../keyring/keyring.js';
 import type { Issuer } from '../mesh/issuer.js';
+import type { NodeLeases } from '../node-leases.js';
 import type { NodePaths } from '../node-path.js';
 import type { NodeWatch } from '../node-watch.js';
 import type { Periodic } from '../periodic.js';
+import type { VolumeWatcher } from '../volume-watcher.js';
 import type { Schedule } from '../worker.js';
 import type { ServerWorld } from '../world.js';
 
@@ -22,6 +25,10 @@ export interface EndpointContext extends ServerWorld {
   readonly autopilot: AutopilotPart;
   readonly nodePaths: NodePaths;
   readonly keyring: Keyring;
+  /** When the leases of each node end: of the leader. */
+  readonly leases: NodeLeases;
+  readonly controllers: Controllers;
+  readonly volumeWatcher: VolumeWatcher;
   /** Signs certificates; absent in no mesh. */
   readonly issuer: Issuer | undefined;
 }

@@ -37,13 +37,19 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
     if (!consensus.isLeader) throw new MeshError('E_NO_LEADER', 'No cluster leader here: ask another server');
   };
 
-  const reply = (node: Node, index: number, evals: readonly Evaluation[]): NodeUpdateReply => ({
-    HeartbeatTTLMs: node.Status === 'down' ? 0 : context.nodeWatch.beat(node.ID),
-    NodeModifyIndex: node.ModifyIndex,
-    EvalIDs: evals.map(({ ID }) => ID),
-    Servers: context.config.servers?.() ?? [],
-    Index: index,
-  });
+  /** To be asked only once a majority stood behind this server since the request came. */
+  const reply = (node: Node, index: number, evals: readonly Evaluation[]): NodeUpdateReply => {
+    const renews = node.Status !== 'down' && hasLeases(node, store.snapshot());
+    if (renews) context.leases.renewed(node.ID, now());
+    return {
+      HeartbeatTTLMs: node.Status === 'down' ? 0 : context.nodeWatch.beat(node.ID, { hasLeases: renews }),
+      NodeModifyIndex: node.ModifyIndex,
+      EvalIDs: evals.map(({ ID }) => ID),
+      Servers: context.config.servers?.() ?? [],
+      ...(renews ? { LeaseRenewed: true } : {}),
+      Index: index,
+    };
+  };
 
   return {
     async 'Node.Register'({ Node: handedIn }) {
@@ -71,7 +77,11 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
       if (!STATUSES.includes(status)) {
         throw new MeshError('E_BAD_REQUEST', `invalid status "${String(status)}" for node`);
       }
-      if (node.Status === status) return reply(node, store.index, []);
+      if (node.Status === status) {
+        // Who was deposed and does not know it must renew nothing.
+        if (hasLeases(node, store.snapshot())) await consensus.readIndex();
+        return reply(node, store.index, []);
+      }
       const evals = changesWork(node.Status, status)
         ? nodeEvals(store.snapshot(), { ...node, Status: status }, 'node-update', { random, now: now() })
         : [];
@@ -148,6 +158,12 @@ function watchRemovals({ store }: EndpointContext): { lastOf(nodeId: string): nu
     }
   });
   return { lastOf: (nodeId) => Math.max(restored, last.get(nodeId) ?? 0) };
+}
+
+/** Whether volumes are claimed on a node, or may be at any moment. */
+function hasLeases({ ID, CSINodePlugins }: Node, state: StateSnapshot): boolean {
+  if (Object.keys(CSINodePlugins ?? {}).length > 0) return true;
+  return state.claimedCsiVolumes().some(({ Claims }) => Object.values(Claims).some(({ NodeID }) => NodeID === ID));
 }
 
 function checkSecret(node: Node, secretId: string): void {

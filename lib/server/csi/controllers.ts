@@ -1,0 +1,67 @@
+import type { CsiInfo } from '../../structs/csi.js';
+import { MeshError } from '../../structs/errors.js';
+import type { RpcMethods } from '../../structs/rpc.js';
+import type { ClientVolumeRpcMethods } from '../../structs/rpc-volume.js';
+import type { NodePaths } from '../node-path.js';
+import type { ServerWorld } from '../world.js';
+import { type PluginView, pluginsOf } from './plugins.js';
+
+type ControllerMethod = Exclude<Extract<keyof ClientVolumeRpcMethods, `ClientCSI.Controller${string}`>, never>;
+type Args<M extends ControllerMethod> = Omit<RpcMethods[M]['args'], 'NodeID' | 'PluginID' | 'Forwarded'>;
+
+/** How long a controller may take: what is behind it may be slow, and the asker is asked again. */
+const CONTROLLER_MS = 50_000;
+
+/** Asks a controller of a plugin, one at a time for each volume, on whichever node has a healthy one. */
+export interface Controllers {
+  /**
+   * Rejects with E_NOT_FOUND when no node knows the plugin, E_CONFLICT when none has a healthy controller or no way leads to one,
+   * E_NOT_SUPPORTED when the plugin cannot do it, and with whatever the plugin says.
+   */
+  ask<M extends ControllerMethod>(
+    method: M,
+    pluginId: string,
+    args: Args<M>,
+    can?: (info: CsiInfo) => boolean,
+  ): Promise<RpcMethods[M]['reply']>;
+}
+
+export function createControllers(world: ServerWorld, paths: NodePaths): Controllers {
+  return {
+    async ask(method, pluginId, args, can = () => true) {
+      const state = world.store.snapshot();
+      const plugin = pluginsOf(state).get(pluginId);
+      if (!plugin) throw new MeshError('E_NOT_FOUND', `plugin "${pluginId}" is on no node: run its job first`);
+      const healthy = healthyControllers(plugin, (nodeId) => state.nodeById(nodeId)?.Status === 'ready');
+      if (healthy.length === 0) {
+        throw new MeshError('E_CONFLICT', `no controller of plugin "${pluginId}" is healthy at the moment`);
+      }
+      const able = healthy.filter(([, info]) => can(info));
+      if (able.length === 0) {
+        const what = method.replace('ClientCSI.Controller', '');
+        throw new MeshError(
+          'E_NOT_SUPPORTED',
+          `plugin "${pluginId}" cannot do this (${what}): it does not say that it can`,
+        );
+      }
+      let unreachable: unknown;
+      for (const [NodeID] of able.sort((a, b) => Number(paths.isLinked(b[0])) - Number(paths.isLinked(a[0])))) {
+        try {
+          const path = await paths.find(NodeID, { forwarded: false });
+          const whole = { ...args, NodeID, PluginID: pluginId } as RpcMethods[typeof method]['args'];
+          return await path.call(method, whole, { timeoutMs: CONTROLLER_MS });
+        } catch (error) {
+          if (!(error instanceof MeshError) || error.code !== 'E_NO_NODE_PATH') throw error;
+          unreachable = error;
+        }
+      }
+      throw new MeshError('E_CONFLICT', `no node with a controller of plugin "${pluginId}" can be reached`, {
+        cause: unreachable,
+      });
+    },
+  };
+}
+
+function healthyControllers(plugin: PluginView, isReady: (nodeId: string) => boolean): [string, CsiInfo][] {
+  return [...plugin.controllers].filter(([nodeId, { Healthy }]) => Healthy && isReady(nodeId));
+}

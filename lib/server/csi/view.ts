@@ -1,0 +1,105 @@
+import type { StateSnapshot } from '../../state/store.js';
+import {
+  type CsiMountOptions,
+  type CsiSecrets,
+  type CsiVolume,
+  type CsiVolumeListStub,
+  type CsiVolumeSpec,
+  REDACTED,
+  type StoredCsiVolume,
+} from '../../structs/csi.js';
+import { allocStub } from '../stubs.js';
+import { pluginsOf, whyUnschedulable } from './plugins.js';
+
+const ZERO_TIME = '0001-01-01T00:00:00Z';
+
+const NO_HEALTH = {
+  Provider: '',
+  ControllerRequired: false,
+  ControllersHealthy: 0,
+  ControllersExpected: 0,
+  NodesHealthy: 0,
+  NodesExpected: 0,
+};
+
+/** A volume as everybody may see it: secrets and mount flags show that they are there, and not what they are. */
+export function volumeView(volume: StoredCsiVolume, state: StateSnapshot): CsiVolume {
+  const { Claims, PastClaims, ...spec } = volume;
+  const plugin = pluginsOf(state).get(volume.PluginID);
+  const reason = whyUnschedulable(volume.PluginID, plugin);
+  const claims = Object.values(Claims).sort((a, b) => a.Fence - b.Fence);
+  const allocs = (mode: 'read' | 'write'): CsiVolume['ReadAllocs'] =>
+    Object.fromEntries(
+      claims.filter(({ Mode }) => Mode === mode).map(({ AllocationID }) => [AllocationID, stubOf(state, AllocationID)]),
+    );
+  const ReadAllocs = allocs('read');
+  const WriteAllocs = allocs('write');
+  return {
+    ...redacted(spec),
+    ...(plugin?.health ?? NO_HEALTH),
+    ProviderVersion: plugin?.version ?? '',
+    ReadAllocs,
+    WriteAllocs,
+    Allocations: Object.values({ ...WriteAllocs, ...ReadAllocs }).filter((stub) => stub !== null),
+    Schedulable: reason === '',
+    SchedulableReason: reason,
+    ResourceExhausted: ZERO_TIME,
+    Claims: claims,
+    PastClaims,
+  };
+}
+
+function stubOf(state: StateSnapshot, allocId: string): CsiVolume['ReadAllocs'][string] {
+  const alloc = state.allocById(allocId);
+  return alloc ? allocStub(alloc) : null;
+}
+
+/** What is not for the eyes of those who may see the rest. */
+export function redacted<T extends Pick<CsiVolumeSpec, 'Secrets' | 'MountOptions'>>(volume: T): T {
+  return { ...volume, Secrets: hidden(volume.Secrets), MountOptions: hiddenFlags(volume.MountOptions) };
+}
+
+/** The keys, without the values. */
+export function hidden(secrets: CsiSecrets | null): CsiSecrets | null {
+  return secrets && Object.fromEntries(Object.keys(secrets).map((key) => [key, REDACTED]));
+}
+
+function hiddenFlags(options: CsiMountOptions | null): CsiMountOptions | null {
+  if (!options?.MountFlags || options.MountFlags.length === 0) return options;
+  return { ...options, MountFlags: [REDACTED] };
+}
+
+/** A text from elsewhere (a plugin's error) in which no secret is left, cut to a length that fits a status. */
+export function withoutSecrets(text: string, secrets: CsiSecrets | null): string {
+  let clean = text;
+  for (const value of Object.values(secrets ?? {})) {
+    if (value.length > 0) clean = clean.replaceAll(value, REDACTED);
+  }
+  return clean.length > TEXT_MAX ? `${clean.slice(0, TEXT_MAX)}…` : clean;
+}
+
+const TEXT_MAX = 300;
+
+export function volumeStub(volume: StoredCsiVolume, state: StateSnapshot): CsiVolumeListStub {
+  const plugin = pluginsOf(state).get(volume.PluginID);
+  const claims = Object.values(volume.Claims);
+  return {
+    ID: volume.ID,
+    Namespace: volume.Namespace,
+    Name: volume.Name,
+    ExternalID: volume.ExternalID,
+    Topologies: volume.Topologies,
+    AccessMode: volume.AccessMode,
+    AttachmentMode: volume.AttachmentMode,
+    CurrentReaders: claims.filter(({ Mode }) => Mode === 'read').length,
+    CurrentWriters: claims.filter(({ Mode }) => Mode === 'write').length,
+    Schedulable: whyUnschedulable(volume.PluginID, plugin) === '',
+    PluginID: volume.PluginID,
+    ...(plugin?.health ?? NO_HEALTH),
+    ResourceExhausted: ZERO_TIME,
+    CreateIndex: volume.CreateIndex,
+    ModifyIndex: volume.ModifyIndex,
+    CreateTime: volume.CreateTime,
+    ModifyTime: volume.ModifyTime,
+  };
+}

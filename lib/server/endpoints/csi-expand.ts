@@ -1,0 +1,97 @@
+import { isClientTerminal } from '../../scheduler/usage.js';
+import type { CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
+import { MeshError } from '../../structs/errors.js';
+import { askPlugin } from '../csi/ask-plugin.js';
+import { propose } from '../propose.js';
+import { turnKey } from '../volume-watcher.js';
+import type { EndpointContext } from './context.js';
+
+/** A node has a file system to grow. */
+const NODE_EXPAND_MS = 50_000;
+
+type Wanted = Pick<CsiVolumeSpec, 'RequestedCapacityMin' | 'RequestedCapacityMax' | 'Secrets'>;
+
+/** Grows a volume: at its storage, then on every node that uses it, so that what runs there sees the room at once. */
+export async function expandVolume(
+  context: EndpointContext,
+  volume: StoredCsiVolume,
+  wanted: Wanted,
+): Promise<{ index: number; capacityBytes: number }> {
+  const { RequestedCapacityMin: CapacityMin, RequestedCapacityMax: CapacityMax } = wanted;
+  checkSizes(volume, wanted);
+  return context.volumeWatcher.turns.take(turnKey(volume), async () => {
+    const Secrets = wanted.Secrets ?? volume.Secrets;
+    const capability = volume.RequestedCapabilities[0] ?? null;
+    const grown = await askPlugin({ ...volume, Secrets }, () =>
+      context.controllers.ask(
+        'ClientCSI.ControllerExpand',
+        volume.PluginID,
+        { ExternalID: volume.ExternalID, CapacityMin, CapacityMax, Secrets, Capability: capability },
+        ({ ControllerInfo }) => ControllerInfo?.SupportsExpand === true,
+      ),
+    );
+    const { Claims: _claims, PastClaims: _past, AccessMode: _access, AttachmentMode: _attachment, ...seed } = volume;
+    const { index } = await propose(context.consensus, {
+      type: 'csi-volume-upsert',
+      volumes: [
+        {
+          ...seed,
+          Capacity: grown.CapacityBytes,
+          RequestedCapacityMin: CapacityMin,
+          RequestedCapacityMax: CapacityMax,
+        },
+      ],
+      time: context.now(),
+    });
+    if (grown.NodeExpansionRequired) await expandOnNodes(context, volume, { CapacityMin, CapacityMax });
+    return { index, capacityBytes: grown.CapacityBytes };
+  });
+}
+
+function checkSizes(volume: StoredCsiVolume, { RequestedCapacityMin: min, RequestedCapacityMax: max }: Wanted): void {
+  const refuse = (what: string): never => {
+    throw new MeshError('E_BAD_REQUEST', `volume "${volume.ID}": ${what}`);
+  };
+  if (!Number.isSafeInteger(min) || !Number.isSafeInteger(max) || min < 0 || max < 0) {
+    refuse('a capacity is a whole number of bytes');
+  }
+  if (min === 0 && max === 0) refuse('say how large it is to be, with capacity_min or capacity_max');
+  if (max > 0 && min > max) refuse(`capacity_min (${min}) is above capacity_max (${max})`);
+  if (max > 0 && max < volume.Capacity) refuse(`it has ${volume.Capacity} bytes already, and cannot shrink to ${max}`);
+}
+
+async function expandOnNodes(
+  context: EndpointContext,
+  volume: StoredCsiVolume,
+  sizes: { CapacityMin: number; CapacityMax: number },
+): Promise<void> {
+  const state = context.store.snapshot();
+  const failures: string[] = [];
+  for (const claim of Object.values(volume.Claims)) {
+    const alloc = state.allocById(claim.AllocationID);
+    if (claim.State !== 'taken' || !alloc || isClientTerminal(alloc)) continue;
+    try {
+      const path = await context.nodePaths.find(claim.NodeID, { forwarded: false });
+      const args = {
+        NodeID: claim.NodeID,
+        PluginID: volume.PluginID,
+        Namespace: volume.Namespace,
+        VolumeID: volume.ID,
+        ExternalID: volume.ExternalID,
+        AllocID: claim.AllocationID,
+        AccessMode: claim.AccessMode,
+        AttachmentMode: claim.AttachmentMode,
+        ReadOnly: claim.Mode === 'read',
+        ...sizes,
+      };
+      await path.call('ClientCSI.NodeExpand', args, { timeoutMs: NODE_EXPAND_MS });
+    } catch (error) {
+      failures.push(`node ${claim.NodeID.slice(0, 8)}: ${(error as Error).message}`);
+    }
+  }
+  if (failures.length === 0) return;
+  throw new MeshError(
+    'E_CONFLICT',
+    `volume "${volume.ID}" has grown, but not its file system where it is in use (${failures.join('; ')}): expand it again`,
+  );
+}

@@ -1,0 +1,246 @@
+import { describeClaim } from '../../state/claims.js';
+import type { CsiVolumeSeed } from '../../state/volume-commands.js';
+import type { CsiVolume, CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
+import { MeshError } from '../../structs/errors.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { askPlugin } from '../csi/ask-plugin.js';
+import { pluginsOf } from '../csi/plugins.js';
+import { checkVolumeSpec } from '../csi/spec.js';
+import { volumeView, withoutSecrets } from '../csi/view.js';
+import { propose } from '../propose.js';
+import type { VolumeOperation } from '../volume-access.js';
+import { requireVolumeAccess } from '../volume-access.js';
+import { turnKey } from '../volume-watcher.js';
+import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
+import { expandVolume } from './csi-expand.js';
+
+/** What changes CSI volumes: made known, made, taken from who holds them, forgotten, deleted. */
+export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
+  const { store, consensus, now } = context;
+
+  const requireVolume = (args: object, id: unknown, operation: VolumeOperation): StoredCsiVolume => {
+    const [namespace, name] = [namespaceOf(args), requireText(id, 'volume ID')];
+    requireVolumeAccess(context, args, { kind: 'csi', namespace, name, operation });
+    return requireFound(store.snapshot().csiVolumeById(namespace, name), `volume "${name}"`);
+  };
+
+  const keep = async (volumes: readonly CsiVolumeSeed[]): Promise<number> =>
+    (await propose(consensus, { type: 'csi-volume-upsert', volumes, time: now() })).index;
+
+  return {
+    async 'CSIVolume.Register'(args) {
+      const seeds = specsOf(args, args.Volumes);
+      for (const seed of seeds) {
+        requireVolumeAccess(context, args, accessTo(seed, 'register'));
+        await checkWithPlugin(context, seed);
+      }
+      return { Index: await keep(seeds), Warnings: '' };
+    },
+
+    async 'CSIVolume.Create'(args) {
+      const seeds = specsOf(args, args.Volumes);
+      const made: CsiVolume[] = [];
+      let index = store.index;
+      for (const seed of seeds) {
+        requireVolumeAccess(context, args, accessTo(seed, 'create'));
+        const existing = store.snapshot().csiVolumeById(seed.Namespace, seed.ID);
+        if (existing) {
+          index = await keep([{ ...seed, ExternalID: '', Capacity: 0 }]);
+          if (seed.RequestedCapacityMin > existing.Capacity)
+            index = (await expandVolume(context, existing, seed)).index;
+        } else {
+          index = await keep([await createdBy(context, seed)]);
+        }
+        const state = store.snapshot();
+        const stored = state.csiVolumeById(seed.Namespace, seed.ID);
+        if (stored) made.push(volumeView(stored, state));
+      }
+      return { Index: index, Volumes: made, Warnings: '' };
+    },
+
+    async 'CSIVolume.Deregister'(args) {
+      const ids = (args.VolumeIDs ?? []).map((id) => requireVolume(args, id, 'delete').ID);
+      const force = args.Force === true;
+      if (force) requireReason(args.Reason);
+      const namespace = namespaceOf(args);
+      const { index } = await propose(consensus, { type: 'csi-volume-deregister', namespace, ids, force });
+      if (force)
+        context.log.warn('volumes were forgotten by force', {
+          namespace,
+          volumes: ids.join(', '),
+          reason: String(args.Reason),
+        });
+      return { Index: index };
+    },
+
+    async 'CSIVolume.Delete'(args) {
+      let index = store.index;
+      for (const id of args.VolumeIDs ?? []) {
+        const { Namespace } = requireVolume(args, id, 'delete');
+        const key = turnKey({ Namespace, ID: id });
+        // In its turn: nobody claims it in between.
+        index = await context.volumeWatcher.turns.take(key, () =>
+          deleteVolume(context, Namespace, id, args.Secrets ?? null),
+        );
+      }
+      return { Index: index };
+    },
+
+    async 'CSIVolume.Detach'(args) {
+      const volume = requireVolume(args, args.VolumeID, 'detach');
+      const nodeId = requireText(args.NodeID, 'node ID');
+      const claims = Object.values(volume.Claims).filter(({ NodeID }) => NodeID === nodeId);
+      if (claims.length === 0) {
+        throw new MeshError('E_NOT_FOUND', `volume "${volume.ID}" is not claimed on node ${nodeId.slice(0, 8)}`);
+      }
+      const reason = args.Force === true ? requireReason(args.Reason) : '';
+      const state = store.snapshot();
+      const live = claims.find(({ AllocationID }) => isLive(state.allocById(AllocationID)));
+      if (live && reason === '') {
+        throw new MeshError(
+          'E_CONFLICT',
+          `${describeClaim(live)} still uses volume "${volume.ID}": stop it first; or, if you know that it no longer writes, say so with -force and a -reason`,
+        );
+      }
+      const step =
+        reason === '' ? ({ kind: 'release' } as const) : ({ kind: 'node-detached', proof: 'forced', reason } as const);
+      if (reason !== '')
+        context.log.warn('a volume was detached by force', { volume: volume.ID, node: nodeId, reason });
+      const { index } = await propose(consensus, {
+        type: 'csi-claim-steps',
+        steps: claims.map(({ AllocationID, Fence }) => ({
+          namespace: volume.Namespace,
+          volumeId: volume.ID,
+          allocId: AllocationID,
+          fence: Fence,
+          step,
+        })),
+        time: now(),
+      });
+      return { Index: index };
+    },
+
+    async 'CSIVolume.Expand'(args) {
+      const volume = requireVolume(args, args.VolumeID, 'expand');
+      const wanted = {
+        RequestedCapacityMin: args.CapacityMin ?? 0,
+        RequestedCapacityMax: args.CapacityMax ?? 0,
+        Secrets: args.Secrets ?? null,
+      };
+      const { index, capacityBytes } = await expandVolume(context, volume, wanted);
+      return { Index: index, CapacityBytes: capacityBytes };
+    },
+  };
+}
+
+const accessTo = ({ Namespace, ID }: CsiVolumeSeed, operation: VolumeOperation) =>
+  ({ kind: 'csi', namespace: Namespace, name: ID, operation }) as const;
+
+function specsOf(args: { Namespace?: string }, volumes: Partial<CsiVolumeSpec>[] | undefined): CsiVolumeSeed[] {
+  if (!Array.isArray(volumes) || volumes.length === 0)
+    throw new MeshError('E_BAD_REQUEST', 'missing volume definition');
+  return volumes.map((volume) => checkVolumeSpec(volume, namespaceOf(args)));
+}
+
+function requireReason(reason: unknown): string {
+  if (typeof reason === 'string' && reason.trim() !== '') return reason.trim().slice(0, 500);
+  throw new MeshError(
+    'E_BAD_REQUEST',
+    'by force only with a reason, which is recorded: say how you know that nothing writes to the volume any more',
+  );
+}
+
+/** Whether it may still write. */
+function isLive(alloc: { ClientStatus: string; DesiredStatus: string } | undefined): boolean {
+  return alloc !== undefined && (alloc.ClientStatus === 'running' || alloc.ClientStatus === 'pending');
+}
+
+/** A volume that is registered must be known to its plugin, and usable as it says. */
+async function checkWithPlugin(context: EndpointContext, seed: CsiVolumeSeed): Promise<void> {
+  const existing = context.store.snapshot().csiVolumeById(seed.Namespace, seed.ID);
+  if (!existing && seed.ExternalID === '') {
+    throw new MeshError(
+      'E_BAD_REQUEST',
+      `volume "${seed.ID}": it has no external_id; to make a new one, use volume create`,
+    );
+  }
+  const plugin = pluginsOf(context.store.snapshot()).get(seed.PluginID);
+  if (!plugin) {
+    throw new MeshError(
+      'E_BAD_REQUEST',
+      `volume "${seed.ID}": no node has a plugin "${seed.PluginID}"; run its job first`,
+    );
+  }
+  if (plugin.controllers.size === 0) return;
+  const { Message } = await askPlugin(seed, () =>
+    context.controllers.ask('ClientCSI.ControllerValidate', seed.PluginID, {
+      ExternalID: seed.ExternalID || (existing?.ExternalID ?? ''),
+      Capabilities: seed.RequestedCapabilities,
+      MountOptions: seed.MountOptions,
+      Secrets: seed.Secrets,
+      Parameters: seed.Parameters,
+      Context: seed.Context,
+    }),
+  );
+  if (Message === '') return;
+  const why = withoutSecrets(Message, seed.Secrets);
+  throw new MeshError('E_BAD_REQUEST', `volume "${seed.ID}": its plugin "${seed.PluginID}" refuses it: ${why}`);
+}
+
+/** The volume as its plugin has made it. */
+async function createdBy(context: EndpointContext, seed: CsiVolumeSeed): Promise<CsiVolumeSeed> {
+  const made = await askPlugin(seed, () =>
+    context.controllers.ask(
+      'ClientCSI.ControllerCreate',
+      seed.PluginID,
+      {
+        Name: seed.Name,
+        Capabilities: seed.RequestedCapabilities,
+        MountOptions: seed.MountOptions,
+        Parameters: seed.Parameters,
+        Secrets: seed.Secrets,
+        CapacityMin: seed.RequestedCapacityMin,
+        CapacityMax: seed.RequestedCapacityMax,
+        SnapshotID: seed.SnapshotID,
+        CloneID: seed.CloneID,
+        RequestedTopologies: seed.RequestedTopologies,
+      },
+      ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDelete === true,
+    ),
+  );
+  return {
+    ...seed,
+    ExternalID: made.ExternalID,
+    Capacity: made.CapacityBytes,
+    Context: made.VolumeContext ?? seed.Context,
+    Topologies: made.Topologies ?? seed.Topologies,
+  };
+}
+
+async function deleteVolume(
+  context: EndpointContext,
+  namespace: string,
+  id: string,
+  secrets: CsiVolumeSpec['Secrets'],
+): Promise<number> {
+  await context.consensus.readIndex();
+  const volume = requireFound(context.store.snapshot().csiVolumeById(namespace, id), `volume "${id}"`);
+  const claim = Object.values(volume.Claims)[0];
+  if (claim) {
+    throw new MeshError(
+      'E_CONFLICT',
+      `volume "${id}" is in use and not deleted: it is held by ${describeClaim(claim)}`,
+    );
+  }
+  const Secrets = secrets ?? volume.Secrets;
+  await askPlugin({ ...volume, Secrets }, () =>
+    context.controllers.ask(
+      'ClientCSI.ControllerDelete',
+      volume.PluginID,
+      { ExternalID: volume.ExternalID, Secrets },
+      ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDelete === true,
+    ),
+  );
+  const forget = { type: 'csi-volume-deregister', namespace, ids: [id], force: false } as const;
+  return (await propose(context.consensus, forget)).index;
+}

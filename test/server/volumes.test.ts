@@ -1,0 +1,318 @@
+import t from 'tap';
+import { MeshError } from '../../lib/structs/errors.js';
+import { VOLUME_LEASE } from '../../lib/structs/rpc-volume.js';
+import { createVolumeWorld, type FakeNode, type VolumeWorld } from './volume-world.js';
+
+const DB = {
+  ID: 'db',
+  Name: 'database',
+  ExternalID: 'vol-1',
+  PluginID: 'nfs',
+  Secrets: { password: 'hunter2-secret' },
+  RequestedCapabilities: [{ AccessMode: 'single-node-writer', AttachmentMode: 'file-system' }],
+} as const;
+
+async function withVolume({ controller = false } = {}): Promise<{ world: VolumeWorld; a: FakeNode; b: FakeNode }> {
+  const world = createVolumeWorld();
+  const a = await world.addFakeNode(1, { controller });
+  const b = await world.addFakeNode(2, { controller: false });
+  a.answers['ClientCSI.ControllerValidate'] = () => ({ Message: '' });
+  a.answers['ClientCSI.ControllerAttach'] = () => ({ PublishContext: { device: '/dev/x' } });
+  await world.call('CSIVolume.Register', {
+    Volumes: [{ ...DB, RequestedCapabilities: [...DB.RequestedCapabilities] }],
+  });
+  return { world, a, b };
+}
+
+const asked = (node: FakeNode, method: string) =>
+  node.asked.filter((one) => one.method === method).map(({ args }) => args);
+const view = async (world: VolumeWorld) => (await world.call('CSIVolume.Get', { ID: 'db' })).Volume;
+
+t.test('a claim is granted, attached, released step by step, and granted to the next', async (t) => {
+  const { world, a, b } = await withVolume({ controller: true });
+  const first = await world.place(b);
+  const reply = await world.claim(b, first.allocId);
+  t.match(reply, { PublishContext: { device: '/dev/x' }, Volume: { ExternalID: 'vol-1', Secrets: DB.Secrets } });
+  t.match(asked(a, 'ClientCSI.ControllerAttach'), [
+    { ExternalNodeID: 'ext-2', Fence: reply.Fence, Secrets: DB.Secrets },
+  ]);
+  const again = await world.claim(b, first.allocId);
+  t.equal(again.Fence, reply.Fence, 'asked for again after a restart it is the same claim');
+
+  const second = await world.place(a, { jobId: 'next' });
+  await t.rejects(world.claim(a, second.allocId), { code: 'E_CONFLICT', message: /held by allocation/ });
+  await world.end(b, first.allocId);
+  await world.time.advance(5_000);
+  t.match(asked(b, 'ClientCSI.NodeDetach'), [{ AllocID: first.allocId, Fence: reply.Fence }]);
+  t.match(asked(a, 'ClientCSI.ControllerDetach'), [{ ExternalNodeID: 'ext-2', Fence: reply.Fence }]);
+  t.match(await view(world), { Claims: [], PastClaims: [{ AllocationID: first.allocId, Proof: 'node' }] });
+  const next = await world.claim(a, second.allocId);
+  t.ok(next.Fence > reply.Fence);
+});
+
+t.test('what a node has unmounted itself is not asked for again', async (t) => {
+  const { world, b } = await withVolume();
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  const { ID: NodeID, SecretID } = b.node;
+  const unpublish = { NodeID, SecretID, VolumeID: 'db', AllocationID: allocId };
+  await t.rejects(world.call('CSIVolume.Unpublish', { ...unpublish, SecretID: 'x' }), { code: 'E_PERMISSION_DENIED' });
+  await world.call('CSIVolume.Unpublish', unpublish);
+  await world.call('CSIVolume.Unpublish', unpublish);
+  t.match(await view(world), { Claims: [], PastClaims: [{ Proof: 'node' }] });
+  t.same(asked(b, 'ClientCSI.NodeDetach'), []);
+});
+
+t.test('a node that does not let go is asked again, and the volume says what it waits for', async (t) => {
+  const { world, b } = await withVolume();
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  b.answers['ClientCSI.NodeDetach'] = () => {
+    throw new MeshError('E_INTERNAL', 'umount: target is busy (password hunter2-secret)');
+  };
+  await world.end(b, allocId);
+  await world.time.advance(30_000);
+  const waiting = await view(world);
+  t.match(waiting?.Claims, [{ State: 'unpublishing', WaitsFor: /to unmount it: umount: target is busy/ }]);
+  t.notMatch(JSON.stringify(waiting), /hunter2/, 'no secret is shown, nor one that an error repeats');
+  t.ok((waiting?.Claims[0]?.WaitsSince ?? 0) > 0);
+  delete b.answers['ClientCSI.NodeDetach'];
+  await world.time.advance(70_000);
+  t.match(await view(world), { Claims: [] });
+});
+
+t.test('the claim of a dead node is passed on when its lease has ended, and not before', async (t) => {
+  const { world, b } = await withVolume();
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  await world.consensus.propose({
+    type: 'node-status',
+    id: b.node.ID,
+    status: 'down',
+    updatedAt: 1,
+    event: null,
+    evals: [],
+  });
+  const lost = [
+    { ID: allocId, ClientStatus: 'lost' as const, ClientDescription: '', TaskStates: null, AllocStates: null },
+  ];
+  await world.consensus.propose({
+    type: 'allocs-client-update',
+    allocs: lost.map((one) => ({ ...one, NetworkStatus: null, DeploymentStatus: null })),
+    evals: [],
+    time: 1,
+  });
+  await world.time.advance(VOLUME_LEASE.passOnAfterMs - 1_000);
+  t.match((await view(world))?.Claims, [{ State: 'unpublishing', WaitsFor: /its lease to end/ }]);
+  await world.time.advance(2_000);
+  t.match(await view(world), { Claims: [], PastClaims: [{ Proof: 'lease' }] });
+  t.same(asked(b, 'ClientCSI.NodeDetach'), []);
+});
+
+t.test('a new leader grants a dead node a whole lease, for nobody told it when it was heard', async (t) => {
+  const { world, b } = await withVolume();
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  await world.time.advance(VOLUME_LEASE.passOnAfterMs - 5_000);
+  world.consensus.lead(false);
+  world.consensus.lead(true);
+  await world.consensus.propose({ type: 'node-deregister', ids: [b.node.ID], evals: [] });
+  await world.consensus.propose({ type: 'evals-delete', evals: [], allocs: [allocId] });
+  await world.time.advance(20_000);
+  t.match((await view(world))?.Claims, [{ State: 'unpublishing' }]);
+  await world.time.advance(VOLUME_LEASE.passOnAfterMs);
+  t.match(await view(world), { Claims: [] });
+});
+
+t.test('heartbeats renew leases of nodes that have volumes, if a majority stands behind the answer', async (t) => {
+  const { world, b } = await withVolume();
+  const { ID: NodeID, SecretID } = b.node;
+  const beat = () => world.call('Node.UpdateStatus', { NodeID, SecretID, Status: 'ready' });
+  t.match(await beat(), { LeaseRenewed: true });
+  const plain = await world.addNode(9);
+  const other = await world.call('Node.UpdateStatus', { NodeID: plain.ID, SecretID: plain.SecretID, Status: 'ready' });
+  t.notOk(other.LeaseRenewed);
+});
+
+t.test('by force only with a reason, which is kept, and then nothing is waited for', async (t) => {
+  const { world, a, b } = await withVolume({ controller: true });
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  const detach = { VolumeID: 'db', NodeID: b.node.ID };
+  await t.rejects(world.call('CSIVolume.Detach', detach), { code: 'E_CONFLICT', message: /still uses volume "db"/ });
+  await t.rejects(world.call('CSIVolume.Detach', { ...detach, Force: true }), { message: /only with a reason/ });
+  await t.rejects(world.call('CSIVolume.Detach', { ...detach, NodeID: 'other' }), { code: 'E_NOT_FOUND' });
+  a.answers['ClientCSI.ControllerDetach'] = () => {
+    throw new MeshError('E_INTERNAL', 'storage is gone');
+  };
+  await world.call('CSIVolume.Detach', { ...detach, Force: true, Reason: 'the machine burnt down' });
+  await world.time.advance(1_000);
+  t.match(await view(world), { Claims: [], PastClaims: [{ Proof: 'forced', ForcedReason: 'the machine burnt down' }] });
+});
+
+t.test('a volume in use is neither deleted nor forgotten; a free one is', async (t) => {
+  const { world, a, b } = await withVolume({ controller: true });
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  await t.rejects(world.call('CSIVolume.Delete', { VolumeIDs: ['db'] }), {
+    code: 'E_CONFLICT',
+    message: /not deleted/,
+  });
+  await t.rejects(world.call('CSIVolume.Deregister', { VolumeIDs: ['db'] }), { code: 'E_CONFLICT' });
+  t.same(asked(a, 'ClientCSI.ControllerDelete'), []);
+  await world.end(b, allocId);
+  await world.time.advance(5_000);
+  await world.call('CSIVolume.Delete', { VolumeIDs: ['db'] });
+  t.match(asked(a, 'ClientCSI.ControllerDelete'), [{ ExternalID: 'vol-1' }]);
+  t.equal(await view(world), null);
+});
+
+t.test('a volume is made by its plugin, grown, and grown where it is in use', async (t) => {
+  const { world, a, b } = await withVolume({ controller: true });
+  a.answers['ClientCSI.ControllerCreate'] = ({ CapacityMin }) => ({
+    ExternalID: 'vol-2',
+    CapacityBytes: CapacityMin,
+    VolumeContext: { share: 'x' },
+    SnapshotID: '',
+    CloneID: '',
+    Topologies: null,
+  });
+  a.answers['ClientCSI.ControllerExpand'] = ({ CapacityMin }) => ({
+    CapacityBytes: CapacityMin,
+    NodeExpansionRequired: true,
+  });
+  const wanted = {
+    ...DB,
+    RequestedCapabilities: [...DB.RequestedCapabilities],
+    ID: 'new',
+    Name: 'new',
+    ExternalID: '',
+  };
+  const create = (bytes: number) =>
+    world.call('CSIVolume.Create', { Volumes: [{ ...wanted, RequestedCapacityMin: bytes }] });
+  t.match(await create(1_000), {
+    Volumes: [{ ID: 'new', ExternalID: 'vol-2', Capacity: 1_000, Context: { share: 'x' } }],
+  });
+  const { allocId } = await world.place(b, { volume: { Source: 'new' } });
+  await world.claim(b, allocId, { VolumeID: 'new' });
+  t.match(await create(5_000), { Volumes: [{ Capacity: 5_000 }] });
+  t.match(asked(b, 'ClientCSI.NodeExpand'), [{ VolumeID: 'new', AllocID: allocId, CapacityMin: 5_000 }]);
+  await t.rejects(world.call('CSIVolume.Expand', { VolumeID: 'new', CapacityMin: 0, CapacityMax: 10 }), {
+    message: /cannot shrink/,
+  });
+});
+
+t.test('what is wrong with a volume is said before it is kept', async (t) => {
+  const { world, a } = await withVolume({ controller: true });
+  const register = (changes: object) =>
+    world.call('CSIVolume.Register', {
+      Volumes: [{ ...DB, RequestedCapabilities: [...DB.RequestedCapabilities], ID: 'x', ...changes }],
+    });
+  const cases: [object, RegExp][] = [
+    [{ ID: '' }, /it has no id/],
+    [{ ID: '../x' }, /an id is made of/],
+    [{ PluginID: '' }, /names no plugin_id/],
+    [{ PluginID: 'ebs' }, /no node has a plugin "ebs"/],
+    [{ ExternalID: '' }, /no external_id/],
+    [{ RequestedCapabilities: [] }, /no capability/],
+    [{ RequestedCapabilities: [{ AccessMode: 'all', AttachmentMode: 'file-system' }] }, /unknown access_mode "all"/],
+    [{ RequestedCapacityMin: 5, RequestedCapacityMax: 4 }, /is above capacity_max/],
+    [{ CloneID: 'a', SnapshotID: 'b' }, /not from both/],
+  ];
+  for (const [changes, message] of cases) await t.rejects(register(changes), { message }, JSON.stringify(changes));
+  a.answers['ClientCSI.ControllerValidate'] = () => ({ Message: 'no such volume for hunter2-secret' });
+  await t.rejects(register({}), { code: 'E_BAD_REQUEST', message: /refuses it: no such volume for \[REDACTED\]/ });
+});
+
+t.test('a claim waits for its plugin with a clear word', async (t) => {
+  const world = createVolumeWorld();
+  const a = await world.addFakeNode(1);
+  const bare = await world.addFakeNode(2, { changes: { CSINodePlugins: null } });
+  await world.call('CSIVolume.Register', {
+    Volumes: [{ ...DB, RequestedCapabilities: [...DB.RequestedCapabilities] }],
+  });
+  const { allocId } = await world.place(bare);
+  await t.rejects(world.claim(bare, allocId), { code: 'E_CONFLICT', message: /"nfs" is not healthy on this node yet/ });
+  await t.rejects(world.claim(a, allocId), { code: 'E_NOT_FOUND' }, 'another node claims nothing for it');
+  const { allocId: reader } = await world.place(a, { jobId: 'r', volume: { ReadOnly: true } });
+  await t.rejects(world.claim(a, reader), { code: 'E_PERMISSION_DENIED', message: /read-only/ });
+  await t.rejects(world.claim(a, reader, { VolumeID: 'nope' }), { code: 'E_NOT_FOUND' });
+});
+
+t.test('plugins are counted from what lives', async (t) => {
+  const { world, a, b } = await withVolume({ controller: true });
+  const plugin = async () => (await world.call('CSIPlugin.Get', { ID: 'nfs' })).Plugin;
+  t.match(await plugin(), {
+    NodesHealthy: 2,
+    NodesExpected: 2,
+    ControllersHealthy: 1,
+    ControllersExpected: 1,
+    Version: '1.0',
+  });
+  await world.consensus.propose({
+    type: 'node-status',
+    id: b.node.ID,
+    status: 'down',
+    updatedAt: 1,
+    event: null,
+    evals: [],
+  });
+  t.match(await plugin(), { NodesHealthy: 1, NodesExpected: 1 });
+  await t.rejects(world.call('CSIPlugin.Delete', { ID: 'nfs' }), {
+    code: 'E_CONFLICT',
+    message: /volume "db" needs it/,
+  });
+  await world.consensus.propose({ type: 'node-deregister', ids: [a.node.ID, b.node.ID], evals: [] });
+  t.equal(await plugin(), null);
+  t.match(await view(world), { Schedulable: false, SchedulableReason: /plugin "nfs" is on no node/ });
+});
+
+t.test('every operation passes the one door', async (t) => {
+  const seen: string[] = [];
+  const world = createVolumeWorld({
+    config: {
+      volumePolicy: ({ kind, name, operation }) => {
+        seen.push(`${kind} ${operation} ${name}`);
+        return operation === 'list' ? null : new MeshError('E_PERMISSION_DENIED', 'Permission denied');
+      },
+    },
+  });
+  const a = await world.addFakeNode(1);
+  const volume = { ...DB, RequestedCapabilities: [...DB.RequestedCapabilities] };
+  const { Secrets: _, ...seed } = volume;
+  const { allocId } = await world.place(a);
+  await world.consensus.propose({
+    type: 'csi-volume-upsert',
+    volumes: [
+      {
+        ...seed,
+        Namespace: 'default',
+        RequestedTopologies: null,
+        Topologies: null,
+        MountOptions: null,
+        Secrets: null,
+        Parameters: null,
+        Context: null,
+        Capacity: 0,
+        RequestedCapacityMin: 0,
+        RequestedCapacityMax: 0,
+        CloneID: '',
+        SnapshotID: '',
+      },
+    ],
+    time: 1,
+  });
+  const denied = { code: 'E_PERMISSION_DENIED' };
+  await t.rejects(world.call('CSIVolume.Get', { ID: 'db' }), denied);
+  await t.rejects(world.call('CSIVolume.Register', { Volumes: [volume] }), denied);
+  await t.rejects(world.call('CSIVolume.Create', { Volumes: [volume] }), denied);
+  await t.rejects(world.call('CSIVolume.Deregister', { VolumeIDs: ['db'] }), denied);
+  await t.rejects(world.call('CSIVolume.Delete', { VolumeIDs: ['db'] }), denied);
+  await t.rejects(world.call('CSIVolume.Detach', { VolumeID: 'db', NodeID: 'n' }), denied);
+  await t.rejects(world.call('CSIVolume.Expand', { VolumeID: 'db', CapacityMin: 1, CapacityMax: 0 }), denied);
+  await t.rejects(world.call('CSIVolume.CreateSnapshot', { Snapshots: [{ SourceVolumeID: 'db', Name: 's' }] }), denied);
+  await t.rejects(world.claim(a, allocId), denied);
+  await t.rejects(world.call('CSIPlugin.Get', { ID: 'nfs' }), denied);
+  await world.call('CSIVolume.List', {});
+  t.ok(seen.includes('csi mount-readwrite db') && seen.includes('csi list db') && seen.includes('plugin read nfs'));
+});

@@ -16,6 +16,7 @@ import { toNanos } from '../util/clock.js';
 import { err, ok, type Result } from '../util/result.js';
 import type { ClientSection } from './config/config.js';
 import type { AgentConfig } from './config/index.js';
+import { artifactSettings, templateSettings } from './content-settings.js';
 import { readKeptNetwork } from './mesh/kept-network.js';
 import type { AgentSettings, MeshSettings } from './settings.js';
 
@@ -67,7 +68,7 @@ export async function settingsFromConfig(
     secret,
     mesh,
     server: config.server.enabled ? serverSettings(config) : null,
-    client: config.client.enabled ? clientSettings(config, nodeName) : null,
+    client: config.client.enabled ? clientSettings(config, nodeName, problems) : null,
     servers: config.server.enabled ? [] : servers,
     plugins,
     enabledDrivers: enabledByOptions(config),
@@ -191,7 +192,7 @@ export function reloadableClient(config: AgentConfig): Pick<ClientConfig, 'hostV
   };
 }
 
-function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
+function clientSettings(config: AgentConfig, nodeName: string, problems: string[]): ClientConfig {
   const { client, dataDir } = config;
   const below = (name: string): string => join(resolve(dataDir as string), name);
   const stateDir = dataDir === null ? null : (client.stateDir ?? below('client'));
@@ -230,6 +231,8 @@ function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
     maxKillTimeoutMs: client.maxKillTimeoutMs,
     minDynamicPort: client.minDynamicPort,
     maxDynamicPort: client.maxDynamicPort,
+    template: templateSettings(client.template),
+    artifact: artifactSettings(client.artifact, problems),
     gc: {
       intervalMs: client.gc.intervalMs,
       maxAllocs: client.gc.maxAllocs,

@@ -1,5 +1,11 @@
 import type { HostNetworkInfo, HostVolumeInfo } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
+import {
+  type ArtifactConfig,
+  DEFAULT_ARTIFACT_CONFIG,
+  DEFAULT_TEMPLATE_CONFIG,
+  type TemplateConfig,
+} from './content-config.js';
 import type { BridgeSettings } from './network/conflist.js';
 
 /** How this client is set up. All directories are absolute. */
@@ -42,6 +48,8 @@ export interface ClientConfig {
   maxDynamicPort: number;
   /** Names of the agent's environment variables that tasks without a root of their own do not inherit. */
   envDenylist: readonly string[];
+  template: TemplateConfig;
+  artifact: ArtifactConfig;
   gc: { intervalMs: Millis; maxAllocs: number; diskUsagePercent: number; inodeUsagePercent: number };
 }
 
@@ -91,6 +99,8 @@ export function defaultClientConfig(
     minDynamicPort: 20_000,
     maxDynamicPort: 32_000,
     envDenylist: DEFAULT_ENV_DENYLIST,
+    template: DEFAULT_TEMPLATE_CONFIG,
+    artifact: DEFAULT_ARTIFACT_CONFIG,
     gc: { intervalMs: 60_000, maxAllocs: 50, diskUsagePercent: 80, inodeUsagePercent: 70 },
     ...needed,
   };

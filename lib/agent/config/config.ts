@@ -134,7 +134,7 @@ export interface ClientSection {
   cgroupParent: string | null;
   /** In Nomad's words. */
   artifact: Record<string, unknown>;
-  template: unknown;
+  template: Record<string, unknown>;
 }
 
 export interface MeshSection {

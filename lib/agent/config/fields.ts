@@ -28,7 +28,6 @@ export const duration: Field = { shape: { kind: 'duration' } };
 export const texts: Field = { shape: { kind: 'strings', appends: false } };
 export const growingTexts: Field = { shape: { kind: 'strings', appends: true } };
 export const map: Field = { shape: { kind: 'map' } };
-export const free: Field = { shape: { kind: 'free' } };
 export const object: Field = { shape: { kind: 'object' } };
 
 export const choice = (...of: string[]): Field => ({ shape: { kind: 'choice', of } });

@@ -6,13 +6,13 @@ import {
   duration,
   type Fields,
   flag,
-  free,
   growingTexts,
   integer,
   labelled,
   map,
   replaced,
   text,
+  texts,
 } from './fields.js';
 
 /** The keys of `client { }`. */
@@ -49,7 +49,17 @@ export const CLIENT_FIELDS: Fields = {
     ...all('disable_artifact_inspection disable_filesystem_isolation', flag),
     filesystem_isolation_extra_paths: growingTexts,
   }),
-  template: free,
+  template: block({
+    ...all('function_denylist function_blacklist', texts),
+    disable_file_sandbox: flag,
+    ...all('wait wait_bounds', block({ enabled: flag, ...all('min max', duration) })),
+    ...all(
+      'max_stale block_query_wait nomad_retry',
+      replaced('variables and services are asked of any server, and again until it answers'),
+    ),
+    consul_retry: replaced('there is no Consul here'),
+    vault_retry: replaced('there is no Vault here'),
+  }),
   fingerprint: labelled({ retry_interval: duration, retry_attempts: integer, exit_on_failure: flag }),
   stats: replaced('statistics are taken when they are asked for'),
   client_min_port: replaced('ports of plugins are chosen by the system'),

@@ -191,7 +191,7 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
     drainOnShutdown: client.has('drain_on_shutdown') ? drainOf(client.section('drain_on_shutdown')) : null,
     cgroupParent: client.text('cgroup_parent'),
     artifact: client.whole('artifact'),
-    template: client.get<unknown>('template', null),
+    template: client.whole('template'),
   };
 }
 

@@ -5,6 +5,7 @@ import { dispatchHook } from './dispatch.js';
 import { envHook } from './env.js';
 import type { TaskHook } from './hook.js';
 import { identityHook } from './identity.js';
+import { templateHook } from './template.js';
 import { volumesHook } from './volumes.js';
 
 /** The hooks of every task, in the order in which they prepare it. */
@@ -15,5 +16,6 @@ export const TASK_HOOKS: readonly TaskHook[] = [
   volumesHook,
   devicesHook,
   csiPluginHook,
+  templateHook,
   envHook,
 ];

@@ -30,8 +30,14 @@ function refuseInTask(task: Task, report: Report): void {
     report.error('Kind', `\`kind\` ${JSON.stringify(task.Kind)} is Consul Connect's, and ${NO_CONSUL}: leave it out`);
   }
   for (const [i, template] of (task.Templates ?? []).entries()) {
-    const found = foreignFunction(template);
-    if (found) report.at('Templates').at(i).error('EmbeddedTmpl', found);
+    const at = report.at('Templates').at(i);
+    for (const name of functionsOf(template)) {
+      const refused = foreignFunction(name);
+      if (refused) at.error('EmbeddedTmpl', refused);
+      else if (FROM_SERVERS.has(name)) at.notYet('EmbeddedTmpl', name);
+      else continue;
+      break;
+    }
   }
   for (const [i, secret] of (task.Secrets ?? []).entries()) {
     if (secret['Provider'] !== 'vault') continue;
@@ -90,18 +96,34 @@ const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
 
 const VAULTS = ['secret', 'secrets', 'pkiCert'];
 
-/** What to say of the first function in a template's text that asks Consul or Vault. */
-function foreignFunction({ EmbeddedTmpl, LeftDelim, RightDelim }: Template): string | undefined {
+/** Functions that ask the servers for what they do not keep yet. */
+const FROM_SERVERS: ReadonlySet<string> = new Set([
+  'nomadService',
+  'nomadServices',
+  'nomadVar',
+  'nomadVarExists',
+  'nomadVarList',
+  'nomadVarListSafe',
+]);
+
+/** What to say of a function of templates that asks Consul or Vault. */
+function foreignFunction(word: string): string | undefined {
+  const instead = Object.hasOwn(FOREIGN_FUNCTIONS, word) ? FOREIGN_FUNCTIONS[word] : undefined;
+  if (instead === undefined) return undefined;
+  const [whose, none] = VAULTS.includes(word) ? ['Vault', NO_VAULT] : ['Consul', NO_CONSUL];
+  return `The template asks ${whose} with \`${word}\`, but ${none}: use ${instead}`;
+}
+
+/** The words in a template's text that stand where a function is called. */
+function functionsOf({ EmbeddedTmpl, LeftDelim, RightDelim }: Template): string[] {
   const [left, right] = [LeftDelim || '{{', RightDelim || '}}'].map((text) => text.replace(/\W/g, '\\$&'));
+  const words: string[] = [];
   for (const [, action = ''] of EmbeddedTmpl.matchAll(new RegExp(`${left}([\\s\\S]*?)${right}`, 'g'))) {
     const plain = action.replace(/"(?:\\.|[^"\\])*"|`[^`]*`/g, '""').replace(/\/\*[\s\S]*?\*\//g, '');
-    // Only where a function can be called: at the start, behind a keyword, in parentheses, after | or :=.
+    // At the start, behind a keyword, in parentheses, after | or :=.
     for (const [, word = ''] of plain.matchAll(/(?<=(?:^-?|[(|=]|\b(?:with|range|if|else)\b)\s*)([A-Za-z]+)\b/g)) {
-      const instead = Object.hasOwn(FOREIGN_FUNCTIONS, word) ? FOREIGN_FUNCTIONS[word] : undefined;
-      if (instead === undefined) continue;
-      const [whose, none] = VAULTS.includes(word) ? ['Vault', NO_VAULT] : ['Consul', NO_CONSUL];
-      return `The template asks ${whose} with \`${word}\`, but ${none}: use ${instead}`;
+      words.push(word);
     }
   }
-  return undefined;
+  return words;
 }

@@ -1,0 +1,80 @@
+import { type Float, floatOf, kindOf, typeName, type Value } from '../../../template/index.js';
+import { compileRegex, type Regex } from '../../../util/regex/machine.js';
+
+// What the functions take: everything else is refused as Go refuses it.
+
+/** Longest text that a function may make of a short one. */
+const TEXT_MAX = 16 * 1024 * 1024;
+/** Longest list that a function may make. */
+const LIST_MAX = 1_000_000;
+/** A pattern takes length · size steps. */
+const STEPS_MAX = 100_000_000;
+
+export function textOf(value: Value): string {
+  if (typeof value === 'string') return value;
+  throw new Error(`wrong type for value; expected string; got ${typeName(value)}`);
+}
+
+/** A whole number; texts are not taken for numbers. */
+export function intOf(value: Value): number {
+  if (kindOf(value) === 'int') return Number(value);
+  throw new Error(`wrong type for value; expected int; got ${typeName(value)}`);
+}
+
+export function numberOf(value: Value): number {
+  const kind = kindOf(value);
+  if (kind === 'int') return Number(value);
+  if (kind === 'float') return floatOf(value as number | Float);
+  throw new Error(`wrong type for value; expected a number; got ${typeName(value)}`);
+}
+
+export function listOf(value: Value): Value[] {
+  if (Array.isArray(value)) return value;
+  throw new Error(`wrong type for value; expected a list; got ${typeName(value)}`);
+}
+
+export function mapOf(value: Value): object {
+  if (kindOf(value) === 'map') return value as object;
+  throw new Error(`wrong type for value; expected a map; got ${typeName(value)}`);
+}
+
+export function regexOf(pattern: Value, subject: string): Regex {
+  const compiled = compileRegex(textOf(pattern));
+  if (!compiled.ok) throw new Error(compiled.error);
+  if (subject.length * compiled.value.program.length > STEPS_MAX)
+    throw new Error('the text is too long for this pattern');
+  return compiled.value;
+}
+
+/** Guards against a text or list that would fill the memory. */
+export function checkSize(size: number, what: 'text' | 'list'): void {
+  const max = what === 'text' ? TEXT_MAX : LIST_MAX;
+  if (!(size <= max))
+    throw new Error(`the ${what} would have more than ${max} ${what === 'text' ? 'characters' : 'items'}`);
+}
+
+/** Whether two values are deeply equal, as Go's reflect.DeepEqual says. */
+export function sameValue(a: Value, b: Value): boolean {
+  const kind = kindOf(a);
+  if (kind !== kindOf(b)) return false;
+  switch (kind) {
+    case 'nil':
+      return true;
+    case 'int':
+      return BigInt(a as number) === BigInt(b as number);
+    case 'float':
+      return numberOf(a) === numberOf(b);
+    case 'list': {
+      const [left, right] = [a as Value[], b as Value[]];
+      return left.length === right.length && left.every((item, i) => sameValue(item, right[i]));
+    }
+    case 'map': {
+      const [left, right] = [Object.entries(a as object), new Map(Object.entries(b as object))];
+      return (
+        left.length === right.size && left.every(([key, item]) => right.has(key) && sameValue(item, right.get(key)))
+      );
+    }
+    default:
+      return a === b;
+  }
+}

@@ -1,0 +1,66 @@
+import { fn, type TemplateFunction, type Value } from '../../../template/index.js';
+import type { Answer, Ask } from '../source.js';
+import { textOf } from './arguments.js';
+import { COLLECTION_FUNCTIONS } from './collections.js';
+import { ENCODE_FUNCTIONS } from './encode.js';
+import { MATH_FUNCTIONS } from './math.js';
+import { REFUSED_FUNCTIONS } from './refused.js';
+import { scratchFunction } from './scratch.js';
+import { SPRIG_FUNCTIONS } from './sprig.js';
+import { TEXT_FUNCTIONS } from './text.js';
+import { timestamp } from './time.js';
+
+/** What the functions of one render may know. */
+export interface FunctionContext {
+  /** The task's environment. */
+  env: Readonly<Record<string, string>>;
+  nowMs: number;
+  ask: Ask;
+  /** Renders another template of the same text, for `executeTemplate`. */
+  denied: readonly string[];
+}
+
+const PURE: Readonly<Record<string, TemplateFunction>> = {
+  ...TEXT_FUNCTIONS,
+  ...ENCODE_FUNCTIONS,
+  ...MATH_FUNCTIONS,
+  ...COLLECTION_FUNCTIONS,
+  ...SPRIG_FUNCTIONS,
+};
+
+/** The functions of a task's template beside Go's own: Consul Template's, for one render. */
+export function templateFunctions(context: FunctionContext): Record<string, TemplateFunction> {
+  const { env, nowMs, ask, denied } = context;
+  const functions: Record<string, TemplateFunction> = {
+    ...REFUSED_FUNCTIONS,
+    ...PURE,
+    env: fn(1, (name) => env[textOf(name)] ?? ''),
+    envOrDefault: fn(2, (name, other) => (env[textOf(name)] === undefined ? textOf(other) : env[textOf(name)])),
+    mustEnv: fn(1, (name) => required(env, textOf(name))),
+    file: fn(1, (path) => known(ask('file', textOf(path)), '')),
+    scratch: scratchFunction(),
+    timestamp: fn([0, 1], (layout) => timestamp(nowMs, layout === undefined ? null : textOf(layout))),
+  };
+  for (const name of denied) {
+    if (name in functions) functions[name] = refuse(`function is disabled: ${name}`);
+  }
+  return functions;
+}
+
+/** What is there, or `other` while it is not: the text of such a render is not used. */
+function known(answer: Answer, other: Value): Value {
+  if (answer.state === 'failed') throw new Error(answer.reason);
+  return answer.state === 'known' ? answer.value : other;
+}
+
+function required(env: Readonly<Record<string, string>>, name: string): string {
+  const value = env[name];
+  if (value === undefined) throw new Error(`mustEnv: key not found: ${name}`);
+  return value;
+}
+
+function refuse(message: string): TemplateFunction {
+  return fn([0, Infinity], () => {
+    throw new Error(message);
+  });
+}

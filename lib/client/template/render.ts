@@ -1,0 +1,67 @@
+import { execTemplate, type ParsedTemplate, parseTemplate, TemplateError } from '../../template/index.js';
+import { err, ok, type Result } from '../../util/result.js';
+import { templateFunctions } from './functions/index.js';
+import type { Answer, Ask, SourceKind } from './source.js';
+
+/** What a template is rendered with. */
+export interface RenderContext {
+  env: Readonly<Record<string, string>>;
+  nowMs: number;
+  /** Functions that this node does not allow. */
+  denied: readonly string[];
+  /** A key that a map lacks is an error. */
+  errMissingKey: boolean;
+}
+
+/** What came of a render. */
+export type Rendered =
+  | { kind: 'text'; text: string }
+  /** Something that it reads is not there yet, in words. */
+  | { kind: 'waiting'; missing: string[] }
+  | { kind: 'failed'; reason: string };
+
+/** Names that templates may call, to refuse others before anything is waited for. */
+const NAMES = Object.keys(
+  templateFunctions({ env: {}, nowMs: 0, denied: [], ask: () => ({ state: 'waiting', what: '' }) }),
+);
+
+/** Parses a template of a task; the error says name, line and what is wrong. */
+export function compileTemplate(
+  text: string,
+  options: { name: string; left: string; right: string },
+): Result<ParsedTemplate, string> {
+  try {
+    const delimiters = { left: options.left || '{{', right: options.right || '}}' };
+    return ok(parseTemplate(text, { name: options.name, delimiters, functions: NAMES }));
+  } catch (error) {
+    if (error instanceof TemplateError) return err(error.message);
+    throw error;
+  }
+}
+
+/**
+ * Renders a template with what its sources know now. What it reads depends on what it has read: so everything that it
+ * asks for is told to `ask`, also when the text cannot be used yet.
+ */
+export function renderTask(template: ParsedTemplate, context: RenderContext, ask: Ask): Rendered {
+  const missing = new Set<string>();
+  const asked = (kind: SourceKind, key: string): Answer => {
+    const answer = ask(kind, key);
+    if (answer.state === 'waiting') missing.add(answer.what);
+    return answer;
+  };
+  try {
+    const functions = templateFunctions({ ...context, ask: asked });
+    const text = execTemplate(template, {
+      // Templates of tasks have no data of their own, only functions.
+      data: null,
+      functions,
+      missing: context.errMissingKey ? 'error' : 'no value',
+    });
+    return missing.size > 0 ? { kind: 'waiting', missing: [...missing] } : { kind: 'text', text };
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    // What failed may well have done so for want of what is waited for.
+    return missing.size > 0 ? { kind: 'waiting', missing: [...missing] } : { kind: 'failed', reason: error.message };
+  }
+}

@@ -1,0 +1,217 @@
+import { createHash } from 'node:crypto';
+import type { ParsedTemplate } from '../../template/index.js';
+import type { Millis } from '../../util/clock.js';
+import type { Timers } from '../timers.js';
+import { type RenderContext, renderTask } from './render.js';
+import type { Answer, SourceKind, TemplateSources, Watched } from './source.js';
+
+/** One template block of a task, ready to be rendered. */
+export interface TaskTemplate {
+  /** Where in the task it stands, from 0. */
+  index: number;
+  parsed: ParsedTemplate;
+  context: Omit<RenderContext, 'nowMs'>;
+  once: boolean;
+  /** A change is held back until nothing has changed for `minMs`, and `maxMs` at most. */
+  wait: { minMs: Millis; maxMs: Millis };
+}
+
+/** What the runner tells. */
+export interface TemplateEvents {
+  /** A text that differs from the one before is to be written; a failure ends the runner. */
+  write(template: TaskTemplate, text: string): Promise<void>;
+  /** After the first time: these have been written anew. */
+  changed(templates: TaskTemplate[]): void;
+  /** After the first time: a template cannot be rendered any more. */
+  failed(reason: string): void;
+  /** What is waited for, once it takes a while. */
+  waiting(missing: string[]): void;
+}
+
+export interface TemplateRunnerOptions {
+  templates: readonly TaskTemplate[];
+  sources: TemplateSources;
+  timers: Timers;
+  events: TemplateEvents;
+  /** Digests of texts that are on disk already, by index: of a task that runs. */
+  written: ReadonlyMap<number, string>;
+}
+
+/** What tells one text from another without being kept. */
+export function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}
+
+/** What is waited for is told after this time: most things are there at once. */
+const PATIENCE_MS: Millis = 3_000;
+
+/**
+ * Keeps the templates of a task rendered. It reads what they ask for, waits for what is missing, and renders again when
+ * something changes.
+ */
+export class TemplateRunner {
+  private readonly options: TemplateRunnerOptions;
+  private readonly watched = new Map<string, Watched>();
+  /** Digests of what is written, by index. */
+  private readonly digests: Map<number, string>;
+  private readonly done = new Set<number>();
+  /** Since when a change is held back, by index. */
+  private readonly held = new Map<number, { sinceMs: Millis; cancel: () => void }>();
+  private readonly due = new Set<number>();
+  private cancelPatience: () => void = () => {};
+  private running: Promise<void> | null = null;
+  private again = false;
+  private ready = false;
+  private closed = false;
+  private settle: { resolve: () => void; reject: (error: Error) => void } | null = null;
+  private readonly first: Promise<void>;
+
+  constructor(options: TemplateRunnerOptions) {
+    this.options = options;
+    this.digests = new Map(options.written);
+    this.first = new Promise((resolve, reject) => {
+      this.settle = { resolve, reject };
+    });
+    // Whoever waits hears of a failure; nobody has to.
+    this.first.catch(() => {});
+    this.pass();
+  }
+
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
+  /** Settles when every template has been rendered once; rejects when one cannot be, or the runner is closed before. */
+  rendered(): Promise<void> {
+    return this.first;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.cancelPatience();
+    for (const { cancel } of this.held.values()) cancel();
+    for (const one of this.watched.values()) one.close();
+    this.watched.clear();
+    this.settle?.reject(new Error('the templates are not waited for any more'));
+  }
+
+  /** Looks at all templates, one pass after the other. */
+  private pass(): void {
+    this.again = true;
+    if (this.running || this.closed) return;
+    this.running = this.work().catch((error: unknown) => {
+      this.fail(error instanceof Error ? error.message : String(error));
+    });
+  }
+
+  private async work(): Promise<void> {
+    // What changes within the same turn is looked at once.
+    await null;
+    while (this.again && !this.closed) {
+      this.again = false;
+      await this.renderAll();
+    }
+    this.running = null;
+  }
+
+  private async renderAll(): Promise<void> {
+    const { templates, events, timers } = this.options;
+    const used = new Set<string>();
+    const missing = new Set<string>();
+    const changed: TaskTemplate[] = [];
+    for (const template of templates) {
+      if (this.done.has(template.index)) continue;
+      const nowMs = timers.now();
+      const result = renderTask(template.parsed, { ...template.context, nowMs }, (kind, key) =>
+        this.ask(kind, key, used),
+      );
+      if (result.kind === 'failed') {
+        this.fail(result.reason);
+        return;
+      }
+      if (result.kind === 'waiting') {
+        for (const what of result.missing) missing.add(what);
+        continue;
+      }
+      if (!this.mayWrite(template, result.text, nowMs)) continue;
+      await events.write(template, result.text);
+      if (this.closed) return;
+      this.digests.set(template.index, digestOf(result.text));
+      changed.push(template);
+    }
+    if (missing.size === 0) this.forget(used);
+    this.follow(changed, [...missing]);
+  }
+
+  private follow(changed: TaskTemplate[], missing: string[]): void {
+    const { templates, events, timers } = this.options;
+    this.cancelPatience();
+    if (missing.length > 0) this.cancelPatience = timers.after(PATIENCE_MS, () => events.waiting(missing));
+    if (this.ready) {
+      if (changed.length > 0) events.changed(changed);
+      return;
+    }
+    if (missing.length > 0) return;
+    this.ready = true;
+    for (const { once, index } of templates) if (once) this.done.add(index);
+    if (this.done.size === templates.length) this.forget(new Set());
+    // Of a task that ran before, what is written anew now is a change like any other.
+    const before = changed.filter(({ index }) => this.options.written.has(index));
+    this.settle?.resolve();
+    if (before.length > 0) events.changed(before);
+  }
+
+  /** Whether a text is to be written now: not when it is the same, and changes after the first are held back a while. */
+  private mayWrite({ index, wait }: TaskTemplate, text: string, nowMs: Millis): boolean {
+    const before = this.digests.get(index);
+    const held = this.held.get(index);
+    if (before === digestOf(text)) {
+      held?.cancel();
+      this.held.delete(index);
+      this.due.delete(index);
+      return false;
+    }
+    if (before === undefined || wait.minMs <= 0 || this.due.delete(index)) return true;
+    held?.cancel();
+    const sinceMs = held?.sinceMs ?? nowMs;
+    const delayMs = Math.min(wait.minMs, Math.max(0, sinceMs + wait.maxMs - nowMs));
+    const cancel = this.options.timers.after(delayMs, () => {
+      this.held.delete(index);
+      this.due.add(index);
+      this.pass();
+    });
+    this.held.set(index, { sinceMs, cancel });
+    return false;
+  }
+
+  private ask(kind: SourceKind, key: string, used: Set<string>): Answer {
+    const source = this.options.sources[kind];
+    if (!source) return { state: 'failed', reason: `${kind} is not supported here` };
+    const id = `${kind} ${key}`;
+    used.add(id);
+    const known = this.watched.get(id);
+    if (known) return known.answer;
+    const one = source.watch(key, () => this.pass());
+    this.watched.set(id, one);
+    return one.answer;
+  }
+
+  /** What no template reads any more is not watched any more. */
+  private forget(used: ReadonlySet<string>): void {
+    for (const [id, one] of this.watched) {
+      if (used.has(id)) continue;
+      one.close();
+      this.watched.delete(id);
+    }
+  }
+
+  private fail(reason: string): void {
+    if (this.closed) return;
+    const { ready } = this;
+    this.settle?.reject(new Error(reason));
+    this.settle = null;
+    this.close();
+    if (ready) this.options.events.failed(reason);
+  }
+}

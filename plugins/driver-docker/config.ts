@@ -1,3 +1,4 @@
+import { DEFAULT_CAPS } from '../../lib/plugin/sdk/capabilities.js';
 import {
   block,
   blocks,
@@ -46,7 +47,8 @@ const TASK_FIELDS = {
   cap_drop: list(text()),
   cgroupns: oneOf(['', 'private', 'host'], ''),
   command: text(),
-  container_exists_attempts: number(5, { min: 0 }),
+  /** 0 = the agent's. */
+  container_exists_attempts: number(0, { min: 0 }),
   cpu_cfs_period: number(0, { min: 0, max: 1_000_000 }),
   cpu_hard_limit: bool(),
   cpuset_cpus: text(),
@@ -102,18 +104,12 @@ const TASK_FIELDS = {
   work_dir: text(),
 };
 
-/** What a container may be given without the agent's consent: Docker's own default set without raw sockets. */
-const ALLOWED_CAPS =
-  'audit_write chown dac_override fowner fsetid kill mknod net_bind_service setfcap setgid setpcap setuid sys_chroot'.split(
-    ' ',
-  );
-
 /** The keys of the agent's plugin "docker" { config {} }. */
 export const PLUGIN_FIELDS = {
   enabled: bool(true),
   /** unix:///path or tcp://host:port; else DOCKER_HOST, else the engine's usual socket. */
   endpoint: text(),
-  allow_caps: { ...list(text()), absent: () => ALLOWED_CAPS },
+  allow_caps: { ...list(text()), absent: () => [...DEFAULT_CAPS] },
   allow_privileged: bool(),
   allow_runtimes: { ...list(text()), absent: () => ['runc', 'nvidia'] },
   auth: block({ config: text(), helper: text() }),
@@ -142,7 +138,7 @@ export const PLUGIN_FIELDS = {
   container_exists_attempts: number(5),
   tls: block({ cert: text(), key: text(), ca: text() }),
   volumes: block({ enabled: bool(), selinuxlabel: text() }),
-  windows_allow_insecure_container_admin: bool(),
+  windows_allow_insecure_container_admin: refused('has a meaning on Windows only'),
 };
 
 export type DockerConfig = Decoded<typeof TASK_FIELDS>;

@@ -1,55 +1,45 @@
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { ContainerCreateOptions, HostConfig, MountSettings, PortMap } from 'dockerode';
-import { DriverError, type TaskConfig, type TaskMount } from '../../lib/plugin/sdk/driver.js';
+import { DEFAULT_CAPS, forbiddenCaps, plainCap } from '../../lib/plugin/sdk/capabilities.js';
+import type { DriverError, TaskConfig, TaskMount } from '../../lib/plugin/sdk/driver.js';
 import { type DockerConfig, type DockerOptions, parseUlimit, parseVolume } from './config.js';
 import type { GivenDevices } from './devices.js';
+import type { ContainerFiles } from './files.js';
+import { imageReference } from './images.js';
+import { ALLOC_LABEL, containerName, OWNER_LABEL } from './labels.js';
+import { sharedNetwork } from './networks.js';
+import { refused } from './refused.js';
 
 const MIB = 1 << 20;
-/** The engine's least share of the processor. */
+/** The engine's least and greatest share of the processor. */
 const CPU_SHARES_MIN = 2;
+const CPU_SHARES_MAX = 262_144;
 const CFS_PERIOD_US = 100_000;
-/** What the engine grants by itself and a job must be allowed: lets a container forge packets. */
-const DEFAULT_CAPS = [
-  'audit_write',
-  'chown',
-  'dac_override',
-  'fowner',
-  'fsetid',
-  'kill',
-  'mknod',
-  'net_bind_service',
-  'net_raw',
-  'setfcap',
-  'setgid',
-  'setpcap',
-  'setuid',
-  'sys_chroot',
-];
+/** What the engine grants by itself. */
+const ENGINE_CAPS = [...DEFAULT_CAPS, 'net_raw'];
 
-/** `<task>-<allocation>`, as people look for it in `docker ps`; what a container's name may not hold becomes "_". */
-export function containerName(task: TaskConfig): string {
-  return `${task.name}-${task.allocId}`.replace(/[^a-zA-Z0-9_.-]/g, '_');
+/** What of the machine and its engine goes into a container. */
+export interface ContainerMachine {
+  cores: number;
+  stateDir: string;
+  devices: GivenDevices;
+  files: ContainerFiles;
+  runtimes: readonly string[];
 }
-
-/** The label by which a container is known to be ours. */
-export const ALLOC_LABEL = 'com.hashicorp.nomad.alloc_id';
-
-/** The label that tells which agent made a container: the engine may serve several. Its value is the driver's state directory. */
-export const OWNER_LABEL = 'meshnomad.state_dir';
 
 /** What the engine is asked to create for a task. Throws a DriverError on what the agent's config does not allow. */
 export function containerOptions(
   task: TaskConfig<DockerConfig>,
   options: DockerOptions,
-  machine: { cores: number; stateDir: string; devices: GivenDevices },
+  machine: ContainerMachine,
 ): ContainerCreateOptions {
   const { config } = task;
-  const published = config.network_mode === 'host' ? {} : publishedPorts(task);
+  const network = networkOf(task);
+  const published = network.isOwn ? publishedPorts(task) : {};
   const command = [...(config.command === '' ? [] : [config.command]), ...config.args];
-  const networkMode = config.network_mode === '' ? 'default' : config.network_mode;
   return {
     name: containerName(task),
-    Image: config.image,
+    Image: imageReference(config.image),
     Env: Object.entries(task.env).map(([name, value]) => `${name}=${value}`),
     Labels: { ...labelsOf(task, options), [OWNER_LABEL]: machine.stateDir },
     ...(command.length > 0 ? { Cmd: command } : {}),
@@ -64,21 +54,19 @@ export function containerOptions(
     ExposedPorts: Object.fromEntries(Object.keys(published).map((port) => [port, {}])),
     HostConfig: {
       ...resourceLimits(task, options, machine),
-      ...isolation(task, options, machine.devices),
+      ...isolation(task, options, machine),
+      SecurityOpt: machine.files.SecurityOpt,
       DeviceRequests: machine.devices.DeviceRequests,
-      Binds: binds(task, options),
+      Binds: [...binds(task, options), ...machine.files.Binds],
       Mounts: [...config.mount, ...config.mounts].map((mount) => mountSettings(task, options, mount)),
       PortBindings: published,
-      NetworkMode: networkMode,
-      Dns: config.dns_servers.length > 0 ? config.dns_servers : (task.dns?.servers ?? []),
-      DnsSearch: config.dns_search_domains.length > 0 ? config.dns_search_domains : (task.dns?.searches ?? []),
-      DnsOptions: config.dns_options.length > 0 ? config.dns_options : (task.dns?.options ?? []),
-      ExtraHosts: config.extra_hosts,
+      NetworkMode: network.mode,
+      ...nameServers(task, network),
       LogConfig: logConfig(config, options),
       // The agent alone decides about restarts: it knows the job.
       RestartPolicy: { Name: '' },
     },
-    ...endpoint(config, networkMode),
+    ...endpoint(config, network.mode),
   };
 }
 
@@ -122,7 +110,7 @@ function publishedPorts(task: TaskConfig<DockerConfig>): PortMap {
 function resourceLimits(
   task: TaskConfig<DockerConfig>,
   options: DockerOptions,
-  machine: { cores: number },
+  machine: Pick<ContainerMachine, 'cores'>,
 ): HostConfig {
   const { config, resources } = task;
   const softMb = resources.memoryMb;
@@ -139,7 +127,7 @@ function resourceLimits(
     // Without swap: a task that outgrows its memory is to be ended, not to slow the whole node down.
     MemorySwap: limitMb * MIB,
     ...(limitMb !== softMb ? { MemoryReservation: softMb * MIB } : {}),
-    CpuShares: Math.max(CPU_SHARES_MIN, Math.round(resources.cpuMhz)),
+    CpuShares: Math.min(CPU_SHARES_MAX, Math.max(CPU_SHARES_MIN, Math.round(resources.cpuMhz))),
     ...(cpus === '' ? {} : { CpusetCpus: cpus }),
     ...(config.cpu_hard_limit
       ? {
@@ -157,25 +145,27 @@ function resourceLimits(
   };
 }
 
-function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions, given: GivenDevices): HostConfig {
+function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions, machine: ContainerMachine): HostConfig {
   const { config } = task;
+  const { devices } = machine;
   if (config.privileged && !options.allow_privileged) {
-    throw refused('privileged containers are not allowed on this node (allow_privileged of the docker plugin)');
+    throw refused('privileged containers are not allowed on this node (allow_privileged of its plugin)');
   }
-  if (config.runtime !== '' && !options.allow_runtimes.includes(config.runtime)) {
-    throw refused(`runtime "${config.runtime}" is not allowed on this node (allow_runtimes of the docker plugin)`);
+  for (const key of ['pid_mode', 'ipc_mode', 'uts_mode', 'userns_mode'] as const) {
+    if (config[key] !== 'host' || options.allow_privileged) continue;
+    throw refused(`${key} = "host" needs a node that allows privileged containers (allow_privileged of its plugin)`);
   }
   if (config.volume_driver !== '' && !options.volumes?.enabled) throw volumesDisabled('volume_driver');
+  const runtime = runtimeOf(task, options, machine);
   return {
     Privileged: config.privileged,
     ...capabilities(config, options),
     ReadonlyRootfs: config.readonly_rootfs,
-    SecurityOpt: config.security_opt,
-    GroupAdd: [...config.group_add, ...given.GroupAdd],
+    GroupAdd: [...config.group_add, ...devices.GroupAdd],
     Sysctls: config.sysctl,
     StorageOpt: config.storage_opt,
     ...(config.init ? { Init: true } : {}),
-    ...(config.runtime === '' ? {} : { Runtime: config.runtime }),
+    ...(runtime === '' ? {} : { Runtime: runtime }),
     ...(config.ipc_mode === '' ? {} : { IpcMode: config.ipc_mode }),
     ...(config.pid_mode === '' ? {} : { PidMode: config.pid_mode }),
     ...(config.uts_mode === '' ? {} : { UTSMode: config.uts_mode }),
@@ -188,23 +178,35 @@ function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions, given
         PathInContainer: device.container_path || device.host_path,
         CgroupPermissions: device.cgroup_permissions,
       })),
-      ...given.Devices,
+      ...devices.Devices,
     ],
   };
 }
 
-function capabilities(config: DockerConfig, options: DockerOptions): { CapAdd: string[]; CapDrop: string[] } {
-  const plain = (name: string): string => name.toLowerCase().replace(/^cap_/, '');
-  const allowed = options.allow_caps.map(plain);
-  const added = config.cap_add.map(plain);
-  const forbidden = allowed.includes('all') ? [] : added.filter((name) => !allowed.includes(name));
-  if (forbidden.length > 0) {
-    throw refused(`cap_add: ${forbidden.join(', ')} not allowed on this node (allow_caps of the docker plugin)`);
+/** The job's runtime; with NVIDIA's cards theirs, unless the engine hands them over by their CDI names. */
+function runtimeOf(task: TaskConfig<DockerConfig>, options: DockerOptions, machine: ContainerMachine): string {
+  const { runtime } = task.config;
+  if (runtime !== '') {
+    if (options.allow_runtimes.includes(runtime)) return runtime;
+    throw refused(`runtime "${runtime}" is not allowed on this node (allow_runtimes of its plugin)`);
   }
-  const denied = allowed.includes('all') ? [] : DEFAULT_CAPS.filter((name) => !allowed.includes(name));
-  const dropped = new Set([...config.cap_drop.map(plain), ...denied]);
+  const hasCards = task.devices.some(({ Vendor, Type }) => Vendor === 'nvidia' && Type === 'gpu');
+  if (!hasCards || machine.devices.DeviceRequests.length > 0) return '';
+  return machine.runtimes.includes(options.nvidia_runtime) ? options.nvidia_runtime : '';
+}
+
+function capabilities(config: DockerConfig, options: DockerOptions): { CapAdd: string[]; CapDrop: string[] } {
+  const forbidden = forbiddenCaps(options.allow_caps, config.cap_add);
+  if (forbidden.length > 0) {
+    throw refused(`cap_add: ${forbidden.join(', ')} not allowed on this node (allow_caps of its plugin)`);
+  }
+  // What the engine grants by itself, the agent must allow all the same.
+  const denied = forbiddenCaps(options.allow_caps, ENGINE_CAPS);
   const words = (names: Iterable<string>): string[] => [...names].map((name) => name.toUpperCase());
-  return { CapAdd: words(added), CapDrop: words(dropped) };
+  return {
+    CapAdd: words(config.cap_add.map(plainCap)),
+    CapDrop: words(new Set([...config.cap_drop.map(plainCap), ...denied])),
+  };
 }
 
 function binds(task: TaskConfig<DockerConfig>, options: DockerOptions): string[] {
@@ -283,10 +285,41 @@ function logConfig(config: DockerConfig, options: DockerOptions): { Type: string
   return { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } };
 }
 
+interface ContainerNetwork {
+  mode: string;
+  /** Nobody else's: ports can be published and names given. */
+  isOwn: boolean;
+}
+
+/** The job's network_mode; else what the group's tasks share; else the engine's own bridge. */
+function networkOf({ config, network }: TaskConfig<DockerConfig>): ContainerNetwork {
+  const mode = config.network_mode;
+  if (mode !== '') return { mode, isOwn: mode !== 'host' && mode !== 'none' && !mode.startsWith('container:') };
+  if (!network) return { mode: 'default', isOwn: true };
+  const shared = sharedNetwork(network.labels);
+  if (shared === undefined)
+    throw refused("the group's network was not made by this driver: a container cannot join it");
+  for (const [key, value] of Object.entries({ hostname: config.hostname, mac_address: config.mac_address })) {
+    if (value !== '') throw refused(`${key} belongs to the group's network: write it there, not in the task's config`);
+  }
+  return { mode: shared, isOwn: false };
+}
+
+/** The engine refuses names for a network that is somebody else's: there they stand in the files of `networkFiles`. */
+function nameServers({ config, dns }: TaskConfig<DockerConfig>, network: ContainerNetwork): HostConfig {
+  if (network.mode.startsWith('container:')) return {};
+  return {
+    Dns: config.dns_servers.length > 0 ? config.dns_servers : (dns?.servers ?? []),
+    DnsSearch: config.dns_search_domains.length > 0 ? config.dns_search_domains : (dns?.searches ?? []),
+    DnsOptions: config.dns_options.length > 0 ? config.dns_options : (dns?.options ?? []),
+    ExtraHosts: config.extra_hosts,
+  };
+}
+
 function endpoint(config: DockerConfig, network: string): Pick<ContainerCreateOptions, 'NetworkingConfig'> {
   const { ipv4_address, ipv6_address, network_aliases } = config;
   if (ipv4_address === '' && ipv6_address === '' && network_aliases.length === 0) return {};
-  if (['default', 'bridge', 'host', 'none'].includes(network)) {
+  if (['default', 'bridge', 'host', 'none'].includes(network) || network.startsWith('container:')) {
     throw refused('ipv4_address, ipv6_address and network_aliases need network_mode to name a network of your own');
   }
   const settings = {
@@ -300,8 +333,4 @@ function volumesDisabled(what: string): DriverError {
   return refused(
     `${what}: paths outside of the allocation's directory are not allowed on this node; write volumes { enabled = true } in the config of its docker plugin, or use a volume block`,
   );
-}
-
-function refused(message: string): DriverError {
-  return new DriverError(message, { recoverable: false });
 }

@@ -1,18 +1,37 @@
 import type Docker from 'dockerode';
-import { DriverError } from '../../lib/plugin/sdk/driver.js';
-import type { DockerOptions } from './config.js';
+import { type ConfigProblem, DriverError } from '../../lib/plugin/sdk/driver.js';
+import type { DockerConfig, DockerOptions } from './config.js';
 
-const DEFAULT_ENDPOINT = 'unix:///var/run/docker.sock';
+/** An engine that speaks Docker's API, and what is its own. */
+export interface EngineKind {
+  /** The driver's name. */
+  name: string;
+  /** What people call it. */
+  title: string;
+  /** The variable that says where it listens; '' = none. */
+  endpointVariable: string;
+  defaultEndpoint: string;
+  /** The unit of systemd that starts it. */
+  service: string;
+  decode: (config: Record<string, unknown>) => { config: DockerConfig } | { problems: ConfigProblem[] };
+}
 
-/** Where the engine listens: the plugin's config, else DOCKER_HOST, else the usual socket. */
-export function endpointOf(options: DockerOptions): string {
-  return options.endpoint || process.env['DOCKER_HOST'] || DEFAULT_ENDPOINT;
+/** An engine and where it listens. */
+export interface EnginePlace {
+  kind: EngineKind;
+  endpoint: string;
+}
+
+/** Where the engine listens: the plugin's config, else the environment, else the usual socket. */
+export function placeOf(options: DockerOptions, kind: EngineKind): EnginePlace {
+  const { endpointVariable, defaultEndpoint } = kind;
+  const named = endpointVariable === '' ? undefined : process.env[endpointVariable];
+  return { kind, endpoint: options.endpoint || named || defaultEndpoint };
 }
 
 /** A client of the engine; the package is loaded here, when a docker task or fingerprint first needs it. */
-export async function connectEngine(options: DockerOptions): Promise<Docker> {
+export async function connectEngine(options: DockerOptions, { endpoint }: EnginePlace): Promise<Docker> {
   const { default: Engine } = await import('dockerode');
-  const endpoint = endpointOf(options);
   if (endpoint.startsWith('unix://')) return new Engine({ socketPath: endpoint.slice('unix://'.length) });
   if (endpoint.startsWith('/')) return new Engine({ socketPath: endpoint });
   const url = new URL(endpoint.replace(/^tcp:/, options.tls ? 'https:' : 'http:'));
@@ -57,21 +76,22 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /** Says why there is no engine, and what to do. */
-export function unreachableText(error: unknown, endpoint: string): string {
+export function unreachableText(error: unknown, { kind, endpoint }: EnginePlace): string {
+  const { title, service } = kind;
   const code = String((error as { code?: unknown } | null)?.code ?? '');
-  if (code === 'ENOENT') return `no Docker Engine at ${endpoint}: there is no such socket; install or start docker`;
-  if (code === 'ECONNREFUSED') return `no Docker Engine listens at ${endpoint}; start it (systemctl start docker)`;
+  if (code === 'ENOENT') return `no ${title} at ${endpoint}: there is no such socket; install or start ${kind.name}`;
+  if (code === 'ECONNREFUSED') return `no ${title} listens at ${endpoint}; start it (systemctl start ${service})`;
   if (code === 'EACCES' || code === 'EPERM') {
-    return `no permission to use the Docker Engine at ${endpoint}; add the agent's user to the group docker`;
+    return `no permission to use the ${title} at ${endpoint}; let the agent's user use that socket`;
   }
-  return `the Docker Engine at ${endpoint} does not answer: ${reasonOf(error)}`;
+  return `the ${title} at ${endpoint} does not answer: ${reasonOf(error)}`;
 }
 
 /** Turns what a call to the engine threw into an error of the task. */
-export function engineError(error: unknown, what: string, endpoint: string): DriverError {
+export function engineError(error: unknown, what: string, place: EnginePlace): DriverError {
   if (error instanceof DriverError) return error;
   if (isUnreachable(error)) {
-    return new DriverError(`${what}: ${unreachableText(error, endpoint)}`, { recoverable: true, cause: error });
+    return new DriverError(`${what}: ${unreachableText(error, place)}`, { recoverable: true, cause: error });
   }
   // The engine answers 4xx to what is wrong with the request, which does not get better by itself.
   const status = statusOf(error) ?? 500;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { DriverError, type TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import { findAuth } from './auth.js';
-import type { DockerConfig, DockerOptions } from './config.js';
-import { engineError, reasonOf, statusOf } from './engine.js';
+import { type DockerConfig, type DockerOptions, decodeTask } from './config.js';
+import { type EnginePlace, engineError, reasonOf, statusOf } from './engine.js';
 
 const PULL_TIMEOUT_MS = 300_000;
 const PROGRESS_INTERVAL_MS = 5_000;
@@ -20,21 +20,34 @@ interface Pull {
 /** Brings images to the engine; tasks that need the same one at the same time share one pull. */
 export class Images {
   readonly #options: DockerOptions;
-  readonly #endpoint: string;
+  readonly #place: EnginePlace;
   readonly #pulls = new Map<string, Pull>();
 
-  constructor(options: DockerOptions, endpoint: string) {
+  constructor(options: DockerOptions, place: EnginePlace) {
     this.#options = options;
-    this.#endpoint = endpoint;
+    this.#place = place;
   }
 
-  /** Makes sure that the task's image is there. An image with a tag of its own that is present is not asked for again. */
-  async ensure(engine: Docker, task: TaskConfig<DockerConfig>, say: Say): Promise<void> {
+  /**
+   * Makes sure that the task's image is there; true when it was not there before. An image with a tag of its own that is
+   * present is not asked for again.
+   */
+  async ensure(engine: Docker, task: TaskConfig<DockerConfig>, say: Say): Promise<boolean> {
     const { image, load, force_pull } = task.config;
-    if (load !== '') return this.#load(engine, join(task.localDir, load), load);
-    const reference = image.replace(/^(https?:\/\/|docker:\/\/)/, '');
-    if (!force_pull && !isMoving(reference) && (await this.#isPresent(engine, reference))) return;
-    await this.#share(engine, { ...task.config, image: reference }, say);
+    const reference = imageReference(image);
+    const wasPresent = await this.#isPresent(engine, reference);
+    if (load !== '') await this.#load(engine, join(task.localDir, load), load);
+    else if (force_pull || isMoving(reference) || !wasPresent)
+      await this.#share(engine, { ...task.config, image: reference }, say);
+    return !wasPresent;
+  }
+
+  /** Makes sure that an image is there which no task names. */
+  async ensureInfra(engine: Docker, image: string): Promise<void> {
+    if (await this.#isPresent(engine, image)) return;
+    const decoded = decodeTask({ image, image_pull_timeout: this.#options.infra_image_pull_timeout / 1000 });
+    if ('problems' in decoded) throw new DriverError(`infra_image: ${image} is no image`, { recoverable: false });
+    await this.#share(engine, decoded.config, () => {});
   }
 
   async #isPresent(engine: Docker, reference: string): Promise<boolean> {
@@ -43,7 +56,7 @@ export class Images {
       return true;
     } catch (error) {
       if (statusOf(error) === 404) return false;
-      throw engineError(error, `image "${reference}"`, this.#endpoint);
+      throw engineError(error, `image "${reference}"`, this.#place);
     }
   }
 
@@ -93,7 +106,7 @@ export class Images {
       if (!config.force_pull && isMoving(reference) && (await this.#isPresent(engine, reference))) {
         return say(`Image ${reference} could not be refreshed (${reasonOf(error)}); the present one is used`);
       }
-      throw pullError(error, reference, this.#endpoint);
+      throw pullError(error, reference, this.#place);
     }
   }
 
@@ -136,6 +149,11 @@ async function* readEvents(answer: NodeJS.ReadableStream): AsyncGenerator<Progre
   if (rest.trim() !== '') yield JSON.parse(rest) as ProgressEvent;
 }
 
+/** An image's name as the engine knows it. */
+export function imageReference(image: string): string {
+  return image.replace(/^(https?:\/\/|docker:\/\/)/, '');
+}
+
 /** A tag that is expected to move, so that a present image may be an old one. */
 export function isMoving(reference: string): boolean {
   if (reference.includes('@')) return false;
@@ -175,12 +193,12 @@ class PullProgress {
   }
 }
 
-function pullError(error: unknown, reference: string, endpoint: string): DriverError {
+function pullError(error: unknown, reference: string, place: EnginePlace): DriverError {
   if (error instanceof DriverError) return error;
   const reason = reasonOf(error);
   const isAbsent =
     statusOf(error) === 404 || /not found|manifest unknown|access denied|invalid reference|unauthorized/i.test(reason);
-  if (!isAbsent) return engineError(error, `image "${reference}" could not be pulled`, endpoint);
+  if (!isAbsent) return engineError(error, `image "${reference}" could not be pulled`, place);
   const message = `image "${reference}" is not on this node and could not be pulled: ${reason}`;
   return new DriverError(message, { recoverable: false, cause: error });
 }

@@ -29,6 +29,6 @@ if ('missing' in engine) {
     killedCode: 137,
     folder: 'driver-docker',
     shell: sh,
-    offers: { mounts: true, devices: true, network: false, memory: true, cores: true },
+    offers: { mounts: true, devices: true, network: true, memory: true, cores: true },
   });
 }

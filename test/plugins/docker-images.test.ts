@@ -5,9 +5,9 @@ import t, { type Test } from 'tap';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driver-docker/config.js';
-import { connectEngine } from '../../plugins/driver-docker/engine.js';
+import { connectEngine, placeOf } from '../../plugins/driver-docker/engine.js';
 import { Images } from '../../plugins/driver-docker/images.js';
-import plugin from '../../plugins/driver-docker/index.js';
+import plugin, { DOCKER } from '../../plugins/driver-docker/index.js';
 import { until } from '../support/driver-task.js';
 
 /** A stand-in for an engine that knows of images alone: what a pull answers is said by the test. */
@@ -51,8 +51,9 @@ function pullerOf(
 ): (config: Record<string, unknown>, say?: (message: string) => void) => Promise<void> {
   const decoded = decodeFields(PLUGIN_FIELDS, { endpoint: fake.endpoint, ...options });
   if ('problems' in decoded) throw new Error(decoded.problems[0]?.message);
-  const images = new Images(decoded.config, fake.endpoint);
-  const engine = connectEngine(decoded.config);
+  const place = placeOf(decoded.config, DOCKER);
+  const images = new Images(decoded.config, place);
+  const engine = connectEngine(decoded.config, place);
   return async (config, say = () => {}) => {
     const task = decodeTask(config);
     if ('problems' in task) throw new Error(task.problems[0]?.message);

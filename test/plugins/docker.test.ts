@@ -4,16 +4,19 @@ import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import { registryOf } from '../../plugins/driver-docker/auth.js';
 import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driver-docker/config.js';
-import { containerName, containerOptions } from '../../plugins/driver-docker/container.js';
+import { containerOptions } from '../../plugins/driver-docker/container.js';
 import { givenDevices } from '../../plugins/driver-docker/devices.js';
 import { isMoving } from '../../plugins/driver-docker/images.js';
 import plugin from '../../plugins/driver-docker/index.js';
+import { containerName } from '../../plugins/driver-docker/labels.js';
 import { LogRecordReader, sinceText, timeNs } from '../../plugins/driver-docker/log-records.js';
 
 const MACHINE = {
   cores: 4,
   stateDir: '/state/docker',
   devices: { Devices: [], DeviceRequests: [], GroupAdd: [] },
+  files: { SecurityOpt: [], Binds: [] },
+  runtimes: ['runc'],
 };
 
 function config(given: Record<string, unknown>): DockerConfig {

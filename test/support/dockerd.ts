@@ -117,7 +117,7 @@ export async function importBusybox(engine: TestEngine, name: string): Promise<v
     for (const path of ['bin', 'etc', 'tmp', 'proc', 'sys', 'dev']) mkdirSync(join(root, path));
     copyFileSync(busybox, join(root, 'bin/busybox'));
     const applets =
-      'sh echo sleep cat httpd ls env id kill seq date true false ps hostname stty wget mkdir touch tail head grep setsid chmod rm';
+      'sh echo sleep cat httpd ls env id kill seq date true false ps hostname stty wget mkdir touch tail head grep setsid chmod rm cut';
     for (const applet of applets.split(' ')) symlinkSync('busybox', join(root, 'bin', applet));
     appendFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');
     const tar = spawn('tar', ['-C', root, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });

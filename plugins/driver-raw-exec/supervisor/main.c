@@ -7,7 +7,7 @@
  * The end of a connection is the news, DIR/exit ("CODE SIGNAL UNIX_MS") is the truth. Commands, a line each:
  * "kill" (the whole tree), "signal N" (the task's first process; answered "ok" or "err ERRNO").
  * The agent's death changes nothing here. The first process dies with us (PR_SET_PDEATHSIG); a container is ended by the
- * agent that finds us dead. */
+ * agent that finds us dead. `meshnomad-supervisor --hold` runs nothing: see hold(). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -169,11 +169,25 @@ static void supervise(int signals, int listener) {
   while (record_exit(status) < 0 && errno != ENOENT) poll(NULL, 0, 1000);
 }
 
+static void leave(int sig) {
+  (void)sig;
+  _exit(0);
+}
+
+/* The first process of a container that only holds a network for others: it does nothing until it is told to end. */
+static _Noreturn void hold(void) {
+  signal(SIGTERM, leave);
+  signal(SIGINT, leave);
+  signal(SIGCHLD, SIG_IGN);
+  for (;;) pause();
+}
+
 int main(int argc, char **argv) {
   static struct spec spec;
   const char *stage = "spec";
   int out = -1, err = -1, error = 0;
   sigset_t all;
+  if (argc == 2 && strcmp(argv[1], "--hold") == 0) hold();
   if (argc != 2 || chdir(argv[1]) < 0) return 2;
   fcntl(3, F_SETFD, FD_CLOEXEC);
   /* Neither a terminal nor a shutdown's SIGTERM ends us before the task has ended. */

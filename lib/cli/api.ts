@@ -289,13 +289,20 @@ async function meshApi(
     );
   }
   if (!always && (await answers(new URL(LOCAL_ADDRESS)))) return undefined;
-  const [{ openOperatorApi }, { VERSION }] = await Promise.all([
-    import('../agent/mesh/operator.js'),
-    import('./version.js'),
-  ]);
+  const [{ openSessionApi }, { VERSION }] = await Promise.all([import('./session.js'), import('./version.js')]);
+  return (await openSessionApi({ profile, version: VERSION })) ?? ownWay(profile, VERSION);
+}
+
+/** Where no session can run, a command links by itself. */
+async function ownWay(profile: string, version: string): Promise<MeshApi> {
+  const { openOperatorApi } = await import('../agent/mesh/operator.js');
+  let api: Awaited<ReturnType<typeof openOperatorApi>> | undefined;
   try {
-    return await openOperatorApi({ profile, version: VERSION });
+    api = await openOperatorApi({ profile, version });
+    await api.ready();
+    return api;
   } catch (error) {
+    await api?.close();
     throw new ApiError(0, (error as Error).message);
   }
 }

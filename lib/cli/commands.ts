@@ -139,6 +139,10 @@ export const COMMANDS: Record<string, Entry> = {
   'plugin csi-nfs': entry('Serves volumes of an NFS server (CSI)', () => import('./commands/plugin-csi-nfs.js')),
   recover: entry('Brings back a mesh that lost most of its servers', () => import('./commands/recover.js')),
   revoke: entry('Puts a member out of the mesh, for ever', () => import('./commands/revoke.js')),
+  'operator session': entry(
+    'Keeps a way into the mesh open for other commands',
+    () => import('./commands/operator-session.js'),
+  ),
   'operator snapshot inspect': entry(
     'Shows what is in a snapshot',
     () => import('./commands/operator-snapshot-inspect.js'),

@@ -99,6 +99,7 @@ declare module 'hyperdht' {
     readonly port: number;
     readonly online: boolean;
     /** What was sampled of the own address. Not part of the documented interface. */
+    protected _randomPunchLimit: number;
     protected readonly _nat: { add(host: string, port: number): void };
     bind(): Promise<void>;
     fullyBootstrapped(): Promise<void>;

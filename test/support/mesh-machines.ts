@@ -194,7 +194,12 @@ export class Machine {
   async dispose(): Promise<void> {
     this.#far?.close();
     await this.end('SIGTERM');
-    // Tasks and their supervisors outlive their agent: none is to outlive the test.
+    this.killAll();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** Tasks and their supervisors outlive their agent, sessions their command: none is to outlive the test. */
+  killAll(): void {
     for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
       try {
         if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${this.dir}/`)) process.kill(Number(pid), 'SIGKILL');
@@ -202,6 +207,5 @@ export class Machine {
         // It has ended by itself.
       }
     }
-    rmSync(this.dir, { recursive: true, force: true });
   }
 }

@@ -15,7 +15,9 @@ const LINK_WAIT_MS = 20_000;
 
 /** A person's way to the API of the mesh, from wherever the command line runs. */
 export interface OperatorApi {
-  /** A connection to the API of the server that answered first, as bytes. */
+  /** Waits until a server is linked; rejects with MeshError E_TIMEOUT that says what was tried. */
+  ready(): Promise<void>;
+  /** A connection to the API of a server, as bytes. */
   open(): Duplex;
   /** `via nas, direct, 14 ms`. */
   describe(): string;
@@ -40,9 +42,7 @@ export function profileNetwork(profile: string): MeshSettings {
   };
 }
 
-/**
- * Links to whichever server answers first with the key in a profile. Rejects with MeshError E_TIMEOUT that says what was tried.
- */
+/** Begins to link with the servers, with the key in a profile: whichever answers first is asked, as long as it is there. */
 export async function openOperatorApi(options: { profile: string; version: string }): Promise<OperatorApi> {
   const { profile, version } = options;
   const member = await openMember({
@@ -57,22 +57,44 @@ export async function openOperatorApi(options: { profile: string; version: strin
     random: { next: Math.random },
     version,
   });
+  const { peers, servers } = member;
+  let current: Peer | undefined;
+  let refreshed = false;
+  const linked = (): Peer | undefined => {
+    const here = peers.linked().filter(({ key }) => servers().includes(key));
+    current = here.find(({ key }) => key === current?.key) ?? here[0];
+    return current;
+  };
   try {
-    const peer = await firstServer(member);
-    await refresh(member, peer);
-    return {
-      open: () => byteStream(member.peers.caller(peer.key).stream('Mesh.Http', {})),
-      describe: () => describePeer(peer),
-      close: () => member.close(),
-    };
+    peers.keep(servers());
+    await peers.start();
   } catch (error) {
     await member.close();
     throw error;
   }
+  return {
+    async ready() {
+      const peer = linked() ?? (await firstServer(member));
+      if (refreshed) return;
+      refreshed = true;
+      await refresh(member, peer);
+    },
+    open() {
+      const peer = linked();
+      const key = peer?.key ?? servers()[0];
+      if (key === undefined) throw new MeshError('E_NO_LEADER', 'this profile knows no server of its mesh');
+      return byteStream(peers.caller(key).stream('Mesh.Http', {}));
+    },
+    describe() {
+      const peer = linked();
+      return peer ? describePeer(peer) : 'not linked';
+    },
+    close: () => member.close(),
+  };
 }
 
 /** `via nas, direct, 14 ms`. */
-export function describePeer({ claims, report }: Peer): string {
+function describePeer({ claims, report }: Peer): string {
   const { Kind } = report.Path;
   const way = Kind === 'local' ? 'local network' : Kind;
   return `via ${claims.Name}, ${way}, ${report.RttMs < 10 ? report.RttMs.toFixed(1) : Math.round(report.RttMs)} ms`;
@@ -96,11 +118,6 @@ function firstServer(member: Member): Promise<Peer> {
       if (!up || !keys.includes(peer.key)) return;
       clearTimeout(timer);
       resolve(peer);
-    });
-    peers.keep(keys);
-    peers.start().catch((error: Error) => {
-      clearTimeout(timer);
-      reject(error);
     });
   });
 }

@@ -123,6 +123,6 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
 function clientsLot({ message }: MeshError): MeshError {
   return new MeshError(
     'E_PERMISSION_DENIED',
-    `${message}: the servers answer clients about their own work only (mesh { client_api = false } there). Ask on a server; or "meshnomad invite -role operator" there, "meshnomad operator login" here, and -address mesh`,
+    `${message}: from a machine that only runs work nobody changes who is in the mesh or leads it, nor sees others' work where the servers say mesh { client_api = false }. Ask on a server; or "meshnomad invite -role operator" there, "meshnomad operator login" here, and -address mesh`,
   );
 }

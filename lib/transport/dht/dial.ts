@@ -214,8 +214,13 @@ class Dial {
     const options: ConnectOptions = {
       // To punch at random ports takes ten seconds and floods a home router: a relay is there at once, and is left again. Where
       // the other side has named one, this connection itself is relayed meanwhile.
-      holepunch: (remote, local) =>
-        !mayRelay || (remote < RANDOM && local < RANDOM) || node.relaysDialled > relaysBefore,
+      holepunch: (remote, local) => {
+        if (remote < RANDOM && local < RANDOM) return true;
+        if (mayRelay && node.relaysDialled === relaysBefore) return false;
+        // A matter of chance, five seconds on average: more tries at a time make it less.
+        this.#later(0, () => this.#tryKey());
+        return true;
+      },
       ...(guides.length > 0 ? { relayAddresses: guides.map(({ host, port }) => ({ host, port })) } : {}),
     };
     this.#attempt('by its key in the DHT', options, (why) => {

@@ -135,7 +135,7 @@ export class Carrier {
     return this.#options
       .controls()
       .filter(({ carried, claims, link }) => !carried && claims.Role !== 'operator' && link.silentMs < SILENT_MS)
-      .sort((a, b) => (a.link.rttMs ?? 0) - (b.link.rttMs ?? 0));
+      .sort((a, b) => a.rttMs - b.rttMs);
   }
 
   /** Notes both ends of what passes through here, as long as it does; throws E_TOO_MANY. */

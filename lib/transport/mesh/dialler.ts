@@ -11,8 +11,11 @@ export const DIAL_TIMEOUT_MS = 15_000;
 const CHEAP_DIAL_MS = 300;
 /** Members dialled at a time. */
 const DIALS_MAX = 16;
-/** A way of its own that takes longer is raced by one through a member: who calls waits ten seconds. */
-const CARRY_AFTER_MS = 5_000;
+/**
+ * A way of its own that takes longer is raced by one through a member, by what kind of NAT is here: who calls waits ten seconds.
+ * Where each destination sees another port, getting through is a matter of chance, and a way through a member one of a second.
+ */
+const CARRY_AFTER_MS = { open: 5_000, consistent: 5_000, unknown: 5_000, random: 1_000, blocked: 0 } as const;
 
 export interface DiallerOptions {
   readonly network: Network;
@@ -73,11 +76,10 @@ export class Dialler {
     const control = kind === 'bulk' ? up(key, 'control') : undefined;
     // A second link goes the way of the first; where that one is direct, nobody else's links are needed.
     if (control) return control.carried ? carried(key, signal) : this.#direct(key, signal);
-    const afterMs = network.report().nat === 'blocked' ? 0 : CARRY_AFTER_MS;
     return eitherWay(
       (one) => this.#direct(key, one),
       (other) => carried(key, other),
-      { clock, afterMs, signal },
+      { clock, afterMs: () => CARRY_AFTER_MS[network.report().nat], signal },
     );
   }
 

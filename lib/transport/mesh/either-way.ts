@@ -1,16 +1,19 @@
 import type { MeshClock } from '../clock.js';
 import type { Connection } from '../network.js';
 
+/** What is to be waited for may turn out while it is waited. */
+const LOOK_MS = 250;
+
 type Way = (signal: AbortSignal) => Promise<Connection>;
 
 /**
- * The first connection that either way gives: the second begins when the first has failed, or has taken so long. Whichever is
- * late is called off. Rejects with what both say.
+ * The first connection that either way gives: the second begins when the first has failed, or has taken so long as `afterMs` says
+ * by then. Whichever is late is called off. Rejects with what both say.
  */
 export async function eitherWay(
   first: Way,
   second: Way,
-  options: { clock: MeshClock; afterMs: number; signal: AbortSignal },
+  options: { clock: MeshClock; afterMs: () => number; signal: AbortSignal },
 ): Promise<Connection> {
   const { clock, afterMs, signal } = options;
   const stopFirst = new AbortController();
@@ -28,8 +31,14 @@ export async function eitherWay(
       return connection;
     };
   const one = first(AbortSignal.any([signal, stopFirst.signal])).then(taking(stopSecond));
+  const beganMs = clock.monotonicMs();
   const waited = new Promise<void>((resolve) => {
-    const cancel = clock.setTimeout(afterMs, resolve);
+    let cancel = (): void => {};
+    const look = (): void => {
+      const leftMs = afterMs() - (clock.monotonicMs() - beganMs);
+      cancel = clock.setTimeout(Math.min(LOOK_MS, Math.max(0, leftMs)), leftMs <= LOOK_MS ? resolve : look);
+    };
+    look();
     const done = (): void => {
       cancel();
       resolve();

@@ -36,6 +36,8 @@ export class LiveLink {
   readonly skewMs: number;
   /** Replaced when the member shows a renewed certificate. */
   claims: CertificateClaims;
+  /** Of the hello: the round trip until the first heartbeat was answered. */
+  readonly #tripMs: number;
   /** When somebody last had use for it. */
   usedAtMs: number;
   readonly #connection: Connection;
@@ -51,6 +53,7 @@ export class LiveLink {
     this.claims = claims;
     this.skewMs = hello.now + greeted.tripMs / 2 - options.ownNow;
     this.#connection = connection;
+    this.#tripMs = greeted.tripMs;
     this.link = createLink(connection.stream, {
       ...options.link,
       dialled: connection.dialled,
@@ -72,6 +75,11 @@ export class LiveLink {
   /** Whether another member passes its bytes on. */
   get carried(): boolean {
     return this.#connection.carried === true;
+  }
+
+  /** Median of the latest round trips. */
+  get rttMs(): number {
+    return this.link.rttMs ?? this.#tripMs;
   }
 
   get path(): LinkPath {

@@ -97,7 +97,7 @@ export class MemberTable {
   relays(except: NodeKey): NodeKey[] {
     return this.controls()
       .filter(({ key, hello }) => hello.relays && key !== except)
-      .sort((a, b) => (a.link.rttMs ?? 0) - (b.link.rttMs ?? 0))
+      .sort((a, b) => a.rttMs - b.rttMs)
       .slice(0, RELAYS_MAX)
       .map(({ key }) => key);
   }

@@ -17,7 +17,7 @@ export function linkReport(from: NodeKey, { control, bulk }: Linked, nowMs: numb
     From: from,
     To: control.key,
     Path: control.path,
-    RttMs: Math.round((control.link.rttMs ?? 0) * 1000) / 1000,
+    RttMs: Math.round(control.rttMs * 1000) / 1000,
     SinceMs: Math.round(nowMs - control.sinceMs),
     SentBytes: control.link.sentBytes + (bulk?.link.sentBytes ?? 0),
     ReceivedBytes: control.link.receivedBytes + (bulk?.link.receivedBytes ?? 0),

@@ -9,6 +9,7 @@ import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { AllocHook } from './alloc-hooks/hook.js';
+import { usesHostPath } from './alloc-hooks/host-volumes.js';
 import { ALLOC_HOOKS } from './alloc-hooks/index.js';
 import type { AllocRunner } from './alloc-runner.js';
 import { AllocStore } from './alloc-store.js';
@@ -24,6 +25,7 @@ import { Fingerprinter } from './fingerprinter.js';
 import { createHandlers, createStreamHandlers } from './handlers.js';
 import { TASK_HOOKS } from './hooks/index.js';
 import { HostSampler } from './host-stats.js';
+import { HostVolumes } from './host-volumes/host-volumes.js';
 import { ensureIdentity, type NodeIdentity } from './identity.js';
 import { LeaseStop } from './lease-stop.js';
 import { Registration } from './registration.js';
@@ -108,6 +110,7 @@ class RunningClient implements Client {
   private readonly fingerprinter: Fingerprinter;
   private readonly devices: Devices;
   private readonly csi: ClientCsi;
+  private readonly hostVolumes: HostVolumes;
   private readonly allocs: AllocStore;
   private readonly status: StatusSync;
   private readonly registration: Registration;
@@ -142,6 +145,14 @@ class RunningClient implements Client {
       onChange: () => this.fingerprinter.rebuild(),
     });
     const node = (): Node => this.fingerprinter.node;
+    this.hostVolumes = new HostVolumes({
+      config,
+      timers,
+      log: log.child('host_volumes'),
+      isUsed: (path) =>
+        this.allocs.all.some((runner) => runner.finishedAtMs === null && usesHostPath(db, runner.id, path)),
+      onChange: () => this.fingerprinter.rebuild(),
+    });
     this.csi = new ClientCsi({
       ...shared,
       csiDir: options.config.csiDir,
@@ -162,6 +173,7 @@ class RunningClient implements Client {
       fingerprints: options.fingerprints ?? FINGERPRINTS,
       drivers,
       devices: () => this.devices.resources,
+      hostVolumes: () => this.hostVolumes.offered,
       csi: () => ({ controllers: this.csi.plugins.infos('controller'), nodes: this.csi.plugins.infos('node') }),
       timers,
       log: log.child('fingerprint'),
@@ -188,6 +200,7 @@ class RunningClient implements Client {
       drivers,
       devices: this.devices,
       csi: this.csi,
+      hostVolumes: this.hostVolumes,
       db,
       log,
     };
@@ -242,7 +255,7 @@ class RunningClient implements Client {
       collect: (id: string | null) => this.allocs.collect(id),
       timers,
     };
-    this.handlers = { ...createHandlers(handled), ...this.csi.handlers() };
+    this.handlers = { ...createHandlers(handled), ...this.csi.handlers(), ...this.hostVolumes.handlers() };
     this.streamHandlers = createStreamHandlers(handled);
   }
 
@@ -260,7 +273,8 @@ class RunningClient implements Client {
     await Promise.all([this.fingerprinter.first(signal), this.devices.first(signal)]);
     this.fingerprinter.rebuild();
     if (signal.aborted) return;
-    await this.csi.open();
+    await Promise.all([this.csi.open(), this.hostVolumes.open()]);
+    this.fingerprinter.rebuild();
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
     await this.allocs.restore();
     await this.reapUnknown();
@@ -272,6 +286,7 @@ class RunningClient implements Client {
       this.disconnectStop.run(signal),
       ...this.context.allocHooks.map((hook) => hook.serve?.(this.context, signal) ?? Promise.resolve()),
       this.leaseStop.run(signal),
+      this.hostVolumes.watch(signal),
     ];
   }
 
@@ -298,6 +313,7 @@ class RunningClient implements Client {
   reload(change: Partial<Pick<ClientConfig, 'hostVolumes' | 'meta' | 'reserved' | 'gc'>>): void {
     this.config = { ...this.config, ...change };
     this.fingerprinter.rebuild();
+    void this.hostVolumes.look();
   }
 
   stats(): ClientStats {

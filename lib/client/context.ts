@@ -9,6 +9,7 @@ import type { ClientConfig } from './config.js';
 import type { ClientCsi } from './csi/client-csi.js';
 import type { Devices } from './devices.js';
 import type { TaskHook } from './hooks/hook.js';
+import type { HostVolumes } from './host-volumes/host-volumes.js';
 import type { Timers } from './timers.js';
 
 /** What the parts of a client share. */
@@ -21,6 +22,7 @@ export interface ClientContext {
   drivers: Readonly<Record<string, Driver>>;
   devices: Pick<Devices, 'reserve'>;
   csi: ClientCsi;
+  hostVolumes: HostVolumes;
   allocHooks: readonly AllocHook[];
   hooks: readonly TaskHook[];
   db: ClientDb;

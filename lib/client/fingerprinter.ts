@@ -21,6 +21,7 @@ export interface FingerprinterOptions {
   fingerprints: readonly Fingerprint[];
   drivers: Readonly<Record<string, Driver>>;
   devices: () => NodeDeviceResource[] | null;
+  hostVolumes: () => NonNullable<Node['HostVolumes']>;
   csi: () => { controllers: Node['CSIControllerPlugins']; nodes: Node['CSINodePlugins'] };
   timers: Timers;
   log: Log;
@@ -123,10 +124,19 @@ export class Fingerprinter {
   }
 
   private build(): Node {
-    const { identity, config, httpAddr, fingerprints, devices, csi } = this.options;
+    const { identity, config, httpAddr, fingerprints, devices, csi, hostVolumes } = this.options;
     // In the order of the list, so that what comes later wins whichever was found first.
     const facts = fingerprints.flatMap(({ name }) => this.facts.get(name) ?? []);
     const drivers = Object.fromEntries([...this.found].map(([name, { info }]) => [name, info]));
-    return buildNode({ identity, config: config(), httpAddr, facts, drivers, devices: devices(), csi: csi() });
+    return buildNode({
+      identity,
+      config: config(),
+      httpAddr,
+      facts,
+      drivers,
+      devices: devices(),
+      csi: csi(),
+      hostVolumes: hostVolumes(),
+    });
   }
 }

@@ -12,6 +12,7 @@ export function buildNode(input: {
   facts: readonly Facts[];
   drivers: Node['Drivers'];
   devices: NodeDeviceResource[] | null;
+  hostVolumes: NonNullable<Node['HostVolumes']>;
   csi: { controllers: Node['CSIControllerPlugins']; nodes: Node['CSINodePlugins'] };
 }): Node {
   const { identity, config, facts, drivers } = input;
@@ -53,7 +54,7 @@ export function buildNode(input: {
       Networks: { ReservedHostPorts: config.reserved.ports },
     },
     Drivers: drivers,
-    HostVolumes: config.hostVolumes,
+    HostVolumes: input.hostVolumes,
     HostNetworks: config.hostNetworks,
     CSIControllerPlugins: input.csi.controllers,
     CSINodePlugins: input.csi.nodes,

@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
-import { listMounts, type MountEntry } from '../../lib/plugin/sdk/mounts.js';
+import { listMounts, type MountEntry, mountHolding } from '../../lib/plugin/sdk/mounts.js';
 
 /** Where a directory is mounted besides its own place: the targets of its bind mounts. */
 export async function bindRoots(directory: string): Promise<string[]> {
@@ -11,20 +11,11 @@ export async function bindRoots(directory: string): Promise<string[]> {
 
 /** Pure: `path` lies on the newest mount that holds it, and the binds of it have the same root in the same file system. */
 export function rootsIn(mounts: readonly MountEntry[], path: string, device: string): string[] {
-  const holder = mounts
-    .filter((entry) => entry.device === device && isWithin(path, entry.target))
-    .reduce<MountEntry | null>(
-      (best, entry) => (best && best.target.length > entry.target.length ? best : entry),
-      null,
-    );
+  const holder = mountHolding(mounts, path);
   if (!holder) return [];
   const below = path.slice(holder.target === '/' ? 0 : holder.target.length);
   const root = `${holder.root === '/' ? '' : holder.root}${below}` || '/';
   return mounts.filter((entry) => entry.device === device && entry.root === root).map(({ target }) => target);
-}
-
-function isWithin(path: string, directory: string): boolean {
-  return directory === '/' || path === directory || path.startsWith(`${directory}/`);
 }
 
 /** As mountinfo writes it (major and minor of glibc's makedev). */

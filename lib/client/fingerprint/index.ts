@@ -4,6 +4,7 @@ import { cpuFingerprint } from './cpu.js';
 import type { Fingerprint } from './fact.js';
 import { hardwareFingerprint } from './hardware.js';
 import { hostFingerprint } from './host.js';
+import { hostVolumePluginsFingerprint } from './host-volume-plugins.js';
 import { memoryFingerprint } from './memory.js';
 import { networkFingerprint } from './network.js';
 import { storageFingerprint } from './storage.js';
@@ -20,4 +21,5 @@ export const FINGERPRINTS: readonly Fingerprint[] = [
   cniFingerprint,
   cgroupFingerprint,
   hardwareFingerprint,
+  hostVolumePluginsFingerprint,
 ];

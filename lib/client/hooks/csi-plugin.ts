@@ -1,6 +1,6 @@
 import { chmod, mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { bindMount, listMounts, type MountEntry, runCommand } from '../../plugin/sdk/mounts.js';
+import { bindMount, listMounts, mountHolding, runCommand } from '../../plugin/sdk/mounts.js';
 import { toMillis } from '../../util/clock.js';
 import { nodeBase, socketDir } from '../csi/paths.js';
 import { sleep } from '../timers.js';
@@ -97,7 +97,7 @@ async function failUnlessHealthy(context: HookContext): Promise<void> {
  */
 async function offerBase({ draft, reattach }: HookContext, base: string, taskPath: string): Promise<void> {
   try {
-    if (!reattach && !holderOf(await listMounts(), base)?.isShared) {
+    if (!reattach && !mountHolding(await listMounts(), base)?.isShared) {
       await bindMount(base, base);
       await runCommand('mount', ['--make-shared', base]);
     }
@@ -107,15 +107,4 @@ async function offerBase({ draft, reattach }: HookContext, base: string, taskPat
   }
   draft.mounts.push({ hostPath: base, taskPath, readOnly: false, propagation: 'bidirectional' });
   draft.mounts.push({ hostPath: '/dev', taskPath: '/dev', readOnly: false, propagation: 'private' });
-}
-
-/** The newest mount that holds the path. */
-function holderOf(mounts: readonly MountEntry[], path: string): MountEntry | undefined {
-  const holds = ({ target }: MountEntry): boolean => target === '/' || path === target || path.startsWith(`${target}/`);
-  return mounts
-    .filter(holds)
-    .reduce<MountEntry | undefined>(
-      (best, entry) => (best && best.target.length > entry.target.length ? best : entry),
-      undefined,
-    );
 }

@@ -95,6 +95,17 @@ function unescapePath(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
+/** The mount that `path` lies on: the longest that leads to it, the newest of equals. */
+export function mountHolding(mounts: readonly MountEntry[], path: string): MountEntry | undefined {
+  const holds = ({ target }: MountEntry): boolean => target === '/' || path === target || path.startsWith(`${target}/`);
+  return mounts
+    .filter(holds)
+    .reduce<MountEntry | undefined>(
+      (best, entry) => (best && best.target.length > entry.target.length ? best : entry),
+      undefined,
+    );
+}
+
 /** The newest mount at exactly this path, undefined when nothing is mounted there. */
 export async function mountAt(target: string): Promise<MountEntry | undefined> {
   return (await listMounts()).findLast((entry) => entry.target === target);

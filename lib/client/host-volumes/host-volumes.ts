@@ -1,0 +1,203 @@
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { Turns } from '../../plugin/sdk/csi-checks.js';
+import { MeshError } from '../../structs/errors.js';
+import type { HostVolumeInfo } from '../../structs/node.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import type { Millis } from '../../util/clock.js';
+import type { Log } from '../../util/log.js';
+import type { ClientConfig } from '../config.js';
+import { sleep, type Timers } from '../timers.js';
+import { findHostVolumePlugin, type HostVolumeOrder } from './plugin.js';
+
+const FILE = 'host-volumes.json';
+/** How often the directories are looked at. */
+const LOOK_MS: Millis = 10_000;
+
+/** What is kept of a volume that was made or registered through the API. */
+interface Kept extends HostVolumeOrder {
+  /** '' for one that was only registered. */
+  PluginID: string;
+}
+
+export interface HostVolumesOptions {
+  config: () => ClientConfig;
+  timers: Timers;
+  log: Log;
+  /** Whether an allocation that lives here uses the directory. */
+  isUsed: (path: string) => boolean;
+  /** Hears that what the node offers is not what it was. */
+  onChange: () => void;
+}
+
+/** The host volumes of this node: those of the configuration, and those that were made through the API. */
+export class HostVolumes {
+  private readonly options: HostVolumesOptions;
+  private readonly turns = new Turns();
+  private kept = new Map<string, Kept>();
+  /** Paths of volumes that are not there. */
+  private gone: ReadonlySet<string> = new Set();
+  private saving: Promise<void> = Promise.resolve();
+
+  constructor(options: HostVolumesOptions) {
+    this.options = options;
+  }
+
+  /** What the node offers, by name: a volume whose directory has vanished is not among it. */
+  get offered(): Record<string, HostVolumeInfo> {
+    const all = this.all();
+    return Object.fromEntries(Object.entries(all).filter(([, { Path }]) => !this.gone.has(Path)));
+  }
+
+  /** Why a volume is not offered. */
+  whyNot(name: string): string {
+    const found = this.all()[name];
+    if (!found) return `host volume "${name}" is not configured on this node`;
+    return `host volume "${name}" has no directory: ${found.Path} does not exist`;
+  }
+
+  /** Takes up what was made before, and has plugins make it whole again: what they mount is gone after a reboot. */
+  async open(): Promise<void> {
+    const { stateDir } = this.options.config();
+    const text = stateDir === null ? null : await readFile(join(stateDir, FILE), 'utf8').catch(() => null);
+    if (text !== null) {
+      try {
+        this.kept = new Map((JSON.parse(text) as Kept[]).map((volume) => [volume.ID, volume]));
+      } catch {
+        this.options.log.error('the list of host volumes is damaged and was passed over', { file: FILE });
+      }
+    }
+    for (const volume of this.kept.values()) await this.restore(volume);
+    await this.look();
+  }
+
+  /** Watches the directories until `signal` is aborted. */
+  async watch(signal: AbortSignal): Promise<void> {
+    while (await sleep(this.options.timers, LOOK_MS, signal)) await this.look();
+  }
+
+  /** Looks at once: the configuration has changed. */
+  async look(): Promise<void> {
+    const { log, onChange } = this.options;
+    const paths = Object.values(this.all()).map(({ Path }) => Path);
+    const missing = await Promise.all(paths.map(async (path) => ((await isThere(path)) ? [] : [path])));
+    const gone = new Set(missing.flat());
+    for (const path of gone)
+      if (!this.gone.has(path)) log.error('a host volume has vanished: its directory is not there', { path });
+    for (const path of this.gone) if (!gone.has(path)) log.info('a host volume is there again', { path });
+    const changed = !isDeepStrictEqual(gone, this.gone);
+    this.gone = gone;
+    if (changed) onChange();
+  }
+
+  /** What servers ask of this node. */
+  handlers(): RpcHandlers {
+    return {
+      'ClientHostVolume.Create': (args) =>
+        this.turns.take(args.ID, async () => {
+          this.refuseName(args.Name, args.ID);
+          const order: HostVolumeOrder = {
+            ...args,
+            HostPath: this.kept.get(args.ID)?.HostPath ?? '',
+            CapacityMinBytes: args.RequestedCapacityMinBytes,
+            CapacityMaxBytes: args.RequestedCapacityMaxBytes,
+          };
+          const { path, bytes } = await (await this.plugin(args.PluginID)).create(order);
+          await this.keep(keptOf({ ...order, HostPath: path }, args.PluginID));
+          return { HostPath: path, CapacityBytes: bytes };
+        }),
+      'ClientHostVolume.Register': (args) =>
+        this.turns.take(args.ID, async () => {
+          this.refuseName(args.Name, args.ID);
+          if (!(await isThere(args.HostPath)))
+            throw new MeshError('E_NOT_FOUND', `host path "${args.HostPath}" is no directory of this node`);
+          const sizes = { CapacityMinBytes: 0, CapacityMaxBytes: 0 };
+          await this.keep(keptOf({ ...args, ...sizes, NodePool: '' }, ''));
+          return {};
+        }),
+      'ClientHostVolume.Delete': (args) =>
+        this.turns.take(args.ID, async () => {
+          const known = this.kept.get(args.ID);
+          if (!known) return {};
+          if (this.options.isUsed(known.HostPath))
+            throw new MeshError('E_CONFLICT', `an allocation on this node still uses host volume "${known.Name}"`);
+          if (known.PluginID !== '') await (await this.plugin(known.PluginID)).remove(known);
+          this.kept.delete(args.ID);
+          await this.save();
+          this.options.onChange();
+          return {};
+        }),
+    };
+  }
+
+  private async restore(volume: Kept): Promise<void> {
+    // A directory that mkdir made and that is gone must not come back empty: whoever used it would begin anew without a word.
+    if (volume.PluginID === '' || volume.PluginID === 'mkdir') return;
+    try {
+      const { path } = await (await this.plugin(volume.PluginID)).create(volume);
+      if (path !== volume.HostPath) await this.keep({ ...volume, HostPath: path });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.options.log.error('a host volume could not be brought back', { volume: volume.Name, why });
+    }
+  }
+
+  private all(): Record<string, HostVolumeInfo> {
+    const made = [...this.kept.values()].map(({ ID, Name, HostPath }): [string, HostVolumeInfo] => [
+      Name,
+      { ID, Name, Path: HostPath, ReadOnly: false },
+    ]);
+    // The configuration goes first: what it names has always been meant by that name.
+    return { ...Object.fromEntries(made), ...this.options.config().hostVolumes };
+  }
+
+  private plugin(id: string): ReturnType<typeof findHostVolumePlugin> {
+    const { hostVolumesDir, hostVolumePluginDir } = this.options.config();
+    return findHostVolumePlugin(id, { volumesDir: hostVolumesDir, pluginDir: hostVolumePluginDir });
+  }
+
+  private refuseName(name: string, id: string): void {
+    const same = this.all()[name];
+    if (!same || same.ID === id) return;
+    const who = same.ID === '' ? 'in its configuration' : `(${same.ID})`;
+    throw new MeshError('E_BAD_REQUEST', `this node has a host volume named "${name}" already ${who}`);
+  }
+
+  private async keep(volume: Kept): Promise<void> {
+    this.kept.set(volume.ID, volume);
+    await this.save();
+    await this.look();
+    this.options.onChange();
+  }
+
+  /** Before anybody is told: a volume that is forgotten here would never be offered again. */
+  private async save(): Promise<void> {
+    const { stateDir } = this.options.config();
+    if (stateDir === null) return;
+    const text = JSON.stringify([...this.kept.values()]);
+    const path = join(stateDir, FILE);
+    const write = async (): Promise<void> => {
+      await mkdir(stateDir, { recursive: true });
+      await writeFile(`${path}.tmp`, text, { mode: 0o600, flush: true });
+      await rename(`${path}.tmp`, path);
+    };
+    this.saving = this.saving.then(write, write);
+    await this.saving.catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new MeshError('E_STORAGE', `the list of host volumes cannot be written: ${why}`);
+    });
+  }
+}
+
+function keptOf(order: HostVolumeOrder, PluginID: string): Kept {
+  const { ID, Name, Namespace, NodeID, NodePool, Parameters, HostPath, CapacityMinBytes, CapacityMaxBytes } = order;
+  return { ID, Name, Namespace, NodeID, NodePool, Parameters, HostPath, CapacityMinBytes, CapacityMaxBytes, PluginID };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isDirectory() || info.isFile(),
+    () => false,
+  );
+}

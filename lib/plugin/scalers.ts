@@ -14,7 +14,12 @@ type AnyScaler = Apm | Strategy | Target;
 // As in registry.ts: by import() alone, so that a plugin which nobody uses is never loaded.
 const BUNDLED: { apm: Loaders<ApmPlugin>; strategy: Loaders<StrategyPlugin>; target: Loaders<TargetPlugin> } = {
   apm: {},
-  strategy: {},
+  strategy: {
+    'fixed-value': async () => (await import('../../plugins/strategy-fixed-value/index.js')).default,
+    'pass-through': async () => (await import('../../plugins/strategy-pass-through/index.js')).default,
+    'target-value': async () => (await import('../../plugins/strategy-target-value/index.js')).default,
+    threshold: async () => (await import('../../plugins/strategy-threshold/index.js')).default,
+  },
   target: {},
 };
 

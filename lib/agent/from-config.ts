@@ -223,6 +223,7 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     },
     networkInterface: client.networkInterface,
     networkSpeedMbits: client.networkSpeedMbits,
+    preferredFamily: client.preferredFamily,
     network: networkSettings(client),
     hostNetworks: hostNetworks(client),
     cpuTotalMhz: client.cpuTotalMhz,

@@ -34,6 +34,8 @@ export interface ClientConfig {
   networkInterface: string | null;
   /** Says the link's speed where the kernel does not know it, MBit/s; null = ask the kernel, else 1000. */
   networkSpeedMbits: number | null;
+  /** Which addresses of an interface come first. */
+  preferredFamily: 'ipv4' | 'ipv6';
   /** The networks of groups with a namespace of their own. */
   network: NetworkConfig;
   /** Addresses of this machine under names of their own, by name. */
@@ -90,6 +92,7 @@ export function defaultClientConfig(
     csiPlugins: {},
     networkInterface: null,
     networkSpeedMbits: null,
+    preferredFamily: 'ipv4',
     network: DEFAULT_NETWORK_CONFIG,
     hostNetworks: {},
     cpuTotalMhz: null,

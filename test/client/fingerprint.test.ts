@@ -43,7 +43,7 @@ t.test('which interface the ports are bound to', async (t) => {
     wg0: [address('10.9.0.1', 'IPv4')],
   };
   const chosen = (asked: string | null, routed: string | null, loopback = false, among: object = interfaces) => {
-    const found = chooseInterface(among as typeof interfaces, { asked, routed, loopback });
+    const found = chooseInterface(among as typeof interfaces, { asked, routed, loopback, family: 'ipv4' });
     return found && [found.name, ...found.addresses.map(({ address }) => address)];
   };
   t.same(chosen(null, 'wg0'), ['wg0', '10.9.0.1']);

@@ -1,7 +1,7 @@
 import type { NetworkInterfaceInfo } from 'node:os';
 import t from 'tap';
 import { hasModule, parsePluginVersion } from '../../lib/client/fingerprint/cni.js';
-import { defaultRouteInterface, hostAddresses } from '../../lib/client/fingerprint/network.js';
+import { chooseInterface, defaultRouteInterface, hostAddresses } from '../../lib/client/fingerprint/network.js';
 import { isBefore, pluginInput } from '../../lib/client/network/cni.js';
 import { bridgeList, parseNetworkList } from '../../lib/client/network/conflist.js';
 import { hostsText, parseResolv, resolvText } from '../../lib/client/network/files.js';
@@ -206,6 +206,7 @@ t.test('an address has the names of all host networks that match it', async (t) 
         local: network('local', '127.0.0.1/32'),
       },
       speeds: new Map([['eth0', 2500]]),
+      family: 'ipv4',
     },
   );
   const named = found.flatMap(({ Device, Addresses }) =>
@@ -240,4 +241,12 @@ t.test('without a default route of IPv4, that of IPv6 counts', async (t) => {
   const v4 = 'Iface\tDestination\nwg0\t00000000\t01000000\t0003\t0\t0\t0\t00000000';
   t.equal(defaultRouteInterface(v4, v6), 'wg0');
   t.equal(defaultRouteInterface('', ''), null);
+});
+
+t.test('the preferred family comes first, also when it is the second address', async (t) => {
+  const interfaces = { eth0: [at('10.0.0.5'), at('fd00::5')] };
+  const wish = { asked: null, routed: 'eth0', loopback: false };
+  const first = (family: 'ipv4' | 'ipv6'): unknown =>
+    chooseInterface(interfaces, { ...wish, family })?.addresses[0]?.address;
+  t.same([first('ipv4'), first('ipv6')], ['10.0.0.5', 'fd00::5']);
 });

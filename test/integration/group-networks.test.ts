@@ -8,8 +8,9 @@ import t from 'tap';
 import { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from '../../lib/client/config.js';
 import { GroupNetworks, type NetworkAsk } from '../../lib/client/network/group-networks.js';
 import { readRecord, recordDir } from '../../lib/client/network/record.js';
-import { systemTimers } from '../../lib/client/timers.js';
+import { systemTimers, type Timers } from '../../lib/client/timers.js';
 import { createLog } from '../../lib/util/log.js';
+import { FakeTimers } from '../client/fakes.js';
 import { insideLab, type LabPlace } from '../support/inside-lab.js';
 import { eventually } from '../support/mesh-agent.js';
 
@@ -18,7 +19,17 @@ let next = 0;
 function newAsk(place: LabPlace, ask: Partial<NetworkAsk> = {}): NetworkAsk {
   const allocId = `${place.name}-${++next}`;
   const signal = new AbortController().signal;
-  return { allocId, mode: 'bridge', ports: [], hostname: '', args: {}, maker: null, signal, ...ask };
+  return {
+    allocId,
+    mode: 'bridge',
+    ports: [],
+    hostname: '',
+    args: {},
+    maker: null,
+    signal,
+    onChange: async () => {},
+    ...ask,
+  };
 }
 
 function port(Value: number, To: number, HostIP = ''): NetworkAsk['ports'][number] {
@@ -26,18 +37,19 @@ function port(Value: number, To: number, HostIP = ''): NetworkAsk['ports'][numbe
 }
 
 /** Networks of one agent; a second one with the same `stateDir` is its next life. */
-function newNetworks(place: LabPlace, stateDir: string, change: Partial<NetworkConfig> = {}) {
+function newNetworks(place: LabPlace, stateDir: string, change: Partial<NetworkConfig> & { timers?: Timers } = {}) {
+  const { timers = systemTimers(() => Date.now()), ...settings } = change;
   const said: string[] = [];
   const config = {
     ...DEFAULT_NETWORK_CONFIG,
     bridge: { ...DEFAULT_NETWORK_CONFIG.bridge, name: place.name },
-    ...change,
+    ...settings,
   };
   const networks = new GroupNetworks({
     config: () => config,
     stateDir: () => stateDir,
     drivers: {},
-    timers: systemTimers(() => Date.now()),
+    timers,
     log: createLog(({ message, fields }) => said.push(`${message} ${JSON.stringify(fields)}`)),
   });
   return { networks, said };
@@ -239,6 +251,50 @@ function tests(place: LabPlace): void {
     await other.remove(foreign.allocId);
     t.same(leftovers(place), []);
   });
+
+  t.test(
+    'what is broken while the agent runs is mended by itself, and whoever uses it hears what it is now',
+    async (t) => {
+      const timers = new FakeTimers();
+      const { networks, said } = newNetworks(place, stateDir, { timers });
+      const heard: unknown[] = [];
+      const onChange = async (network: unknown): Promise<void> => void heard.push(network);
+      const ask = newAsk(place, { ports: [port(21_005, 80)], onChange });
+      const made = await networks.ensure(ask);
+      const none = newAsk(place, { mode: 'none', onChange });
+      await networks.ensure(none);
+      const ending = new AbortController();
+      const serving = networks.serve(() => true, ending.signal);
+      /** One turn of the watch. */
+      const turn = async (): Promise<void> => {
+        await eventually('the watch to wait', () => (timers.delays.length > 0 ? true : undefined));
+        timers.advance(60_000);
+        await eventually('the watch to have looked', () => (timers.delays.length > 0 ? true : undefined));
+      };
+      await turn();
+      t.same([heard, said], [[], []], 'what is whole is left alone');
+      run('iptables', '-t', 'nat', '-F');
+      await turn();
+      t.same(heard.splice(0), [made]);
+      t.match(said.splice(0).join(), /are back/);
+      run('ip', 'link', 'del', place.name);
+      await turn();
+      t.same(heard.splice(0), [made]);
+      t.match(said.splice(0).join(), /made anew/);
+      run('ip', 'netns', 'del', `meshnomad-${none.allocId}`);
+      run('ip', 'netns', 'del', `meshnomad-${ask.allocId}`);
+      await turn();
+      t.equal(heard.length, 2);
+      const server = serve(made.netnsPath, 80);
+      t.teardown(() => server.end());
+      t.equal(await answers(place, 21_005), 'hello');
+      ending.abort();
+      await serving;
+      for (const { allocId } of [ask, none]) await networks.remove(allocId);
+      server.end();
+      t.same(leftovers(place), []);
+    },
+  );
 
   t.test('none has loopback and nothing else', async (t) => {
     const ask = newAsk(place, { mode: 'none' });

@@ -111,6 +111,7 @@ export interface ClientSection {
   csiPlugins: Record<string, { socket: string; type: 'controller' | 'node' | 'monolith' }>;
   hostVolumes: Record<string, { path: string; readOnly: boolean }>;
   hostNetworks: Record<string, { cidr: string; interface: string; reservedPorts: string }>;
+  preferredFamily: 'ipv4' | 'ipv6';
   /** Ports are mapped on all addresses as long as no host network is configured. */
   bindWildcard: boolean;
   /** Directories, as PATH has them; null: Nomad's and the distributions' own. */

@@ -21,7 +21,7 @@ const PATHS = [
   'client.reservable_cores client.disk_free_mb client.gc_parallel_destroys',
   'client.node_max_allocs client.no_host_uuid client.gc_volumes_on_node_gc client.default_ineligible',
   'client.nomad_service_discovery client.cpu_disable_dmidecode',
-  'client.preferred_address_family client.reserved.cores client.users',
+  'client.reserved.cores client.users',
   'client.fingerprint client.server_join.retry_max client.server_join.retry_interval',
 ].flatMap((line) => line.split(' '));
 

@@ -167,6 +167,7 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
       interface: network.get('interface', ''),
       reservedPorts: network.get('reserved_ports', ''),
     })),
+    preferredFamily: client.get('preferred_address_family', 'ipv4'),
     bindWildcard: client.get('bind_wildcard_default_host_network', true),
     cniPath: client.text('cni_path'),
     cniConfigDir: client.text('cni_config_dir'),

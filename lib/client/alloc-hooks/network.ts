@@ -18,6 +18,10 @@ export const networkHook: AllocHook = {
       // Kept where a restart of the machine does not reach, as what the engine made.
       if (maker && context.state.get() === null) context.state.put({ driver: maker.name });
       const hostname = interpolate(context, network.Hostname);
+      const share = async (made: GroupNetwork): Promise<void> => {
+        context.shared.network = await taskNetwork(context, network, hostname, made);
+        context.shared.networkStatus = made.status;
+      };
       const made = await networksOf(context.client).ensure({
         allocId: context.alloc.ID,
         mode: network.Mode,
@@ -28,9 +32,9 @@ export const networkHook: AllocHook = {
         ),
         maker,
         signal: context.signal,
+        onChange: share,
       });
-      context.shared.network = await taskNetwork(context, network, hostname, made);
-      context.shared.networkStatus = made.status;
+      await share(made);
     },
     async postrun(context) {
       await remove(context);
@@ -123,7 +127,7 @@ function interpolate({ alloc, job, group, client }: AllocHookContext, text: stri
 const networks = new WeakMap<ClientContext, GroupNetworks>();
 
 /** A client has one of them for all its allocations. */
-function networksOf(client: ClientContext): GroupNetworks {
+export function networksOf(client: ClientContext): GroupNetworks {
   const present = networks.get(client);
   if (present) return present;
   const made = new GroupNetworks({

@@ -1,6 +1,7 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import type { HostNetworkInfo, NodeNetworkResource } from '../../structs/node.js';
+import type { ClientConfig } from '../config.js';
 import type { Facts, Fingerprint } from './fact.js';
 import { readNumber, readText } from './read.js';
 
@@ -24,12 +25,17 @@ export const networkFingerprint: Fingerprint = {
       routed,
       // Loopback is of use only to an agent that keeps nothing and talks to nobody else.
       loopback: config.stateDir === null,
+      family: config.preferredFamily,
     });
-    const ports = { reserved: config.reserved.ports, hostNetworks: config.hostNetworks };
+    const given = {
+      reserved: config.reserved.ports,
+      hostNetworks: config.hostNetworks,
+      family: config.preferredFamily,
+    };
     const speeds = await Promise.all(
       Object.keys(interfaces).map(async (name) => [name, await linkSpeed(name, config.networkSpeedMbits)] as const),
     );
-    const nodeNetworks = hostAddresses(interfaces, chosen, { ...ports, speeds: new Map(speeds) });
+    const nodeNetworks = hostAddresses(interfaces, chosen, { ...given, speeds: new Map(speeds) });
     if (!chosen) return { attributes: {}, nodeNetworks };
     const main = chosen.addresses[0] as NetworkInterfaceInfo;
     return {
@@ -57,6 +63,7 @@ export const networkFingerprint: Fingerprint = {
   },
 };
 
+type AddressFamily = ClientConfig['preferredFamily'];
 type Interfaces = Readonly<Record<string, NetworkInterfaceInfo[] | undefined>>;
 
 /** The interface that is the node's own, and in words why. */
@@ -67,15 +74,15 @@ export interface ChosenInterface {
 }
 
 /**
- * Chooses an interface, with its usable addresses, IPv4 before IPv6: the configured one, that of the default route, the
+ * Chooses an interface, with its usable addresses, those of the preferred family first: the configured one, that of the default route, the
  * first with an address. Null when there is none.
  */
 export function chooseInterface(
   interfaces: Interfaces,
-  wish: { asked: string | null; routed: string | null; loopback: boolean },
+  wish: { asked: string | null; routed: string | null; loopback: boolean; family: AddressFamily },
 ): ChosenInterface | null {
   const at = (name: string, why: string): ChosenInterface | null => {
-    const addresses = usable(interfaces[name] ?? []);
+    const addresses = usable(interfaces[name] ?? [], wish.family);
     return addresses.length > 0 ? { name, addresses, why } : null;
   };
   if (wish.asked !== null) return at(wish.asked, 'it is configured as network_interface');
@@ -96,14 +103,19 @@ export function chooseInterface(
 export function hostAddresses(
   interfaces: Interfaces,
   chosen: Pick<ChosenInterface, 'name'> | null,
-  given: { reserved: string; hostNetworks: Record<string, HostNetworkInfo>; speeds: ReadonlyMap<string, number> },
+  given: {
+    reserved: string;
+    hostNetworks: Record<string, HostNetworkInfo>;
+    speeds: ReadonlyMap<string, number>;
+    family: AddressFamily;
+  },
 ): NodeNetworkResource[] {
   const matchers = Object.values(given.hostNetworks).map((network) => ({
     network,
     holds: hostNetworkMatcher(network),
   }));
   return Object.entries(interfaces).flatMap(([name, all]) => {
-    const addresses = usable(all ?? []).flatMap((address): NodeNetworkResource['Addresses'] => {
+    const addresses = usable(all ?? [], given.family).flatMap((address): NodeNetworkResource['Addresses'] => {
       const Family = address.family === 'IPv6' ? 'ipv6' : 'ipv4';
       const entry = (Alias: string, ReservedPorts: string) =>
         ({ Family, Alias, Address: address.address, Gateway: '', ReservedPorts }) as const;
@@ -143,12 +155,10 @@ function hostNetworkMatcher({
 }
 
 /** Link-local addresses reach nobody without a zone. */
-function usable(addresses: readonly NetworkInterfaceInfo[]): NetworkInterfaceInfo[] {
+function usable(addresses: readonly NetworkInterfaceInfo[], family: AddressFamily): NetworkInterfaceInfo[] {
   const reachable = addresses.filter(({ address }) => !/^fe80:|^169\.254\./i.test(address));
-  return [
-    ...reachable.filter(({ family }) => family === 'IPv4'),
-    ...reachable.filter(({ family }) => family === 'IPv6'),
-  ];
+  const isPreferred = (one: NetworkInterfaceInfo): boolean => one.family.toLowerCase() === family;
+  return [...reachable.filter(isPreferred), ...reachable.filter((one) => !isPreferred(one))];
 }
 
 async function linkSpeed(name: string, configured: number | null): Promise<number> {

@@ -5,12 +5,14 @@ import { dispatchHook } from './dispatch.js';
 import { envHook } from './env.js';
 import type { TaskHook } from './hook.js';
 import { identityHook } from './identity.js';
+import { networkTaskHook } from './network.js';
 import { templateHook } from './template.js';
 import { volumesHook } from './volumes.js';
 
 /** The hooks of every task, in the order in which they prepare it. */
 export const TASK_HOOKS: readonly TaskHook[] = [
   dirHook,
+  networkTaskHook,
   identityHook,
   dispatchHook,
   volumesHook,

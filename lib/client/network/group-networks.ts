@@ -8,7 +8,7 @@ import type { NetworkConfig } from '../config.js';
 import { sleep, type Timers } from '../timers.js';
 import { type Attachment, CniRuntime } from './cni.js';
 import { findNetwork } from './configured.js';
-import { bridgeList, type NetworkList } from './conflist.js';
+import { type BridgeSettings, bridgeList, type NetworkList } from './conflist.js';
 import { ensureBridgeRules, type FirewallView, findDamage, viewFirewall } from './firewall.js';
 import { ensureNetns, netnsInode, netnsPath, raiseLoopback, removeNetns } from './netns.js';
 import {
@@ -43,6 +43,8 @@ export interface NetworkAsk {
   /** The driver that must make the namespace; null = the client does. */
   maker: Driver | null;
   signal: AbortSignal;
+  /** Hears what it is after it had to be mended. */
+  onChange: (network: GroupNetwork) => Promise<void>;
 }
 
 /** What it got; `status` is null with mode "none". */
@@ -65,18 +67,35 @@ export class GroupNetworks {
   readonly #options: GroupNetworksOptions;
   /** Plugins are called for one allocation at a time: they share the bridge and the firewall's chains. */
   #last: Promise<unknown> = Promise.resolve();
+  /** What allocations want that have a network now. */
+  readonly #asks = new Map<string, NetworkAsk>();
+  /** Those whose network was made anew for a reason that is still there: it is not made anew for it again. */
+  readonly #hopeless = new Map<string, string>();
+  /** How often something was asked so far: what was seen after a question can answer it. */
+  #asked = 0;
+  #view: { view: FirewallView; asked: number } | null = null;
 
   constructor(options: GroupNetworksOptions) {
     this.#options = options;
   }
 
-  /** Makes the network, or what is missing of it; what works is left as it is. */
+  /** Makes the network, or what is missing of it; what works is left as it is. From now on it is looked after. */
   ensure(ask: NetworkAsk): Promise<GroupNetwork> {
-    return this.#alone(() => this.#ensure(ask));
+    this.#asks.set(ask.allocId, ask);
+    const since = ++this.#asked;
+    return this.#alone(() => this.#ensure(ask, since));
+  }
+
+  /** Makes the namespace of a network anew if it has gone with the engine that held it; `onChange` of the ask hears of it. */
+  async refresh(allocId: string): Promise<void> {
+    const ask = this.#asks.get(allocId);
+    if (ask && (await isNamespaceGone(await readRecord(allocId)))) await this.#again(ask);
   }
 
   /** Removes all of it. Idempotent. */
   remove(allocId: string): Promise<void> {
+    this.#asks.delete(allocId);
+    this.#hopeless.delete(allocId);
     return this.#alone(async () => {
       const record = await readRecord(allocId);
       if (record) await this.#remove(record);
@@ -109,34 +128,43 @@ export class GroupNetworks {
     return new CniRuntime(this.#options.config().cniPath);
   }
 
-  async #ensure(ask: NetworkAsk): Promise<GroupNetwork> {
+  async #again(ask: NetworkAsk): Promise<void> {
+    const since = ++this.#asked;
+    const isAsked = (): boolean => this.#asks.get(ask.allocId) === ask;
+    const network = await this.#alone(async () => (isAsked() ? this.#ensure(ask, since) : null));
+    if (network) await ask.onChange(network);
+  }
+
+  async #ensure(ask: NetworkAsk, since: number): Promise<GroupNetwork> {
     const former = await readRecord(ask.allocId);
     const namespace = await this.#ensureNamespace(ask, former);
     const labels = namespace.kind === 'driver' ? namespace.labels : {};
     const isSame = former !== null && namespace.inode !== null && former.namespace.inode === namespace.inode;
-    if (ask.mode === 'none') {
+    const record = isSame && former.result ? former : await this.#newRecord(ask, namespace);
+    if (record.list === null) {
+      if (!isSame) await writeRecord(record);
       if (namespace.kind === 'own') await raiseLoopback(namespace.name);
       return { netnsPath: namespace.path, labels, status: null };
     }
-    let record: NetworkRecord;
-    if (isSame && former.result) {
-      record = { ...former, namespace };
-      const complaint = await this.#complaint(record);
-      if (complaint !== null) record = await this.#mend(record, complaint);
-    } else {
-      // The namespace is another one: what the plugins keep about the former is of no use, and takes an address.
-      if (former?.list) await this.#detach(former, '').catch((error: unknown) => this.#warn('former network', error));
-      record = await this.#attach(await this.#newRecord(ask, namespace), ask.signal);
-    }
-    const status = networkStatus(record.result ?? {});
+    // The namespace is another one: what the plugins keep about the former is of no use, and takes an address.
+    if (former?.list && record !== former)
+      await this.#detach(former, '').catch((error: unknown) => this.#warn('former network', error));
+    const made = record.result ? await this.#keep(record, since) : await this.#attach(record, ask.signal);
+    const status = networkStatus(made.result ?? {});
     if (!status.ok) throw new Error(status.error);
     return { netnsPath: namespace.path, labels, status: status.value };
+  }
+
+  async #keep(record: NetworkRecord, since: number): Promise<NetworkRecord> {
+    const complaint = await this.#complaint(record, since);
+    if (complaint === null) this.#hopeless.delete(record.allocId);
+    return complaint === null ? record : this.#mend(record, complaint);
   }
 
   /** Written down before it is made: an agent that dies in between leaves nothing that its next life does not find. */
   async #ensureNamespace(ask: NetworkAsk, former: NetworkRecord | null): Promise<RecordedNamespace> {
     const base = { owner: this.#owner, allocId: ask.allocId, mode: ask.mode, ifName: IF_NAME, args: ask.args };
-    const empty = { ...base, list: null, portMappings: [], result: null };
+    const empty = { ...base, list: null, bridge: null, portMappings: [], result: null };
     if (ask.maker?.createNetwork) {
       const made = await ask.maker.createNetwork(ask.allocId, { hostname: ask.hostname });
       const inode = (await stat(made.netnsPath)).ino;
@@ -160,14 +188,16 @@ export class GroupNetworks {
 
   async #newRecord(ask: NetworkAsk, namespace: RecordedNamespace): Promise<NetworkRecord> {
     const { cniConfigDir, bridge, anyAddress } = this.#options.config();
-    const list =
-      ask.mode === 'bridge' ? bridgeList(bridge) : await findNetwork(cniConfigDir, ask.mode.slice('cni/'.length));
+    const isBridge = ask.mode === 'bridge';
+    const cniName = /^cni\/(.*)$/.exec(ask.mode)?.[1];
+    const named = cniName === undefined ? null : await findNetwork(cniConfigDir, cniName);
     return {
       owner: this.#owner,
       allocId: ask.allocId,
       mode: ask.mode,
       namespace,
-      list,
+      list: isBridge ? bridgeList(bridge) : named,
+      bridge: isBridge ? bridge : null,
       ifName: IF_NAME,
       args: ask.args,
       portMappings: portMappings(ask.ports, anyAddress),
@@ -178,12 +208,13 @@ export class GroupNetworks {
   /** Calls the plugins, again when they fail: other programs change the same firewall at the same time. */
   async #attach(record: NetworkRecord, signal: AbortSignal | null, address?: string): Promise<NetworkRecord> {
     await writeRecord(record);
-    if (record.mode === 'bridge') await ensureBridgeRules(this.#options.config().bridge);
+    if (record.bridge) await ensureBridgeRules(record.bridge);
     const list = record.list as NetworkList;
     for (let attempt = 1; ; attempt++) {
       try {
         const at = attachment(record, attempt === 1 && address !== undefined ? { IP: address } : {});
         const attached = { ...record, result: await this.#runtime.add(list, at) };
+        this.#view = null;
         await writeRecord(attached);
         return attached;
       } catch (error) {
@@ -195,16 +226,23 @@ export class GroupNetworks {
   }
 
   /** What is wrong with it; null: nothing. */
-  async #complaint(record: NetworkRecord): Promise<string | null> {
-    const { bridge } = this.#options.config();
-    const isBridge = record.mode === 'bridge';
-    const seen = isBridge ? this.#damage(record, await viewFirewall(bridge)) : null;
+  async #complaint(record: NetworkRecord, since: number): Promise<string | null> {
+    const seen = record.bridge ? this.#damage(record, await this.#look(record.bridge, since)) : null;
     if (seen !== null) return seen;
     const list = record.list as NetworkList;
-    const asked = isBridge ? list.plugins.filter(({ type }) => !RULE_PLUGINS.includes(type)) : list.plugins;
+    const asked = record.bridge ? list.plugins.filter(({ type }) => type === 'bridge') : list.plugins;
     const at = attachment(record);
     const complaint = await this.#runtime.check({ ...list, plugins: asked }, at, record.result ?? {});
     return complaint?.message ?? null;
+  }
+
+  /** The firewall as it is, or was after the question: many allocations are looked at in one go. */
+  async #look(bridge: BridgeSettings, since: number): Promise<FirewallView> {
+    if (this.#view && this.#view.asked >= since) return this.#view.view;
+    const asked = this.#asked;
+    const view = await viewFirewall(bridge);
+    this.#view = { view, asked };
+    return view;
   }
 
   #damage(record: NetworkRecord, view: FirewallView): string | null {
@@ -222,38 +260,46 @@ export class GroupNetworks {
   /** Puts lost rules back; only when that does not help, the cable is laid anew, with the same address if it is free. */
   async #mend(record: NetworkRecord, why: string): Promise<NetworkRecord> {
     const { log } = this.#options;
-    const [runtime, list, result] = [this.#runtime, record.list as NetworkList, record.result ?? {}];
-    if (record.mode === 'bridge') {
-      await ensureBridgeRules(this.#options.config().bridge);
-      const at = attachment(record);
-      const failed = await runtime.addAgain(list, RULE_PLUGINS, at, result).catch((error: Error) => error);
-      if (!failed && (await this.#complaint(record)) === null) {
-        log.warn('rules of a network were gone and are back', { alloc: record.allocId, why });
-        return record;
-      }
+    const { allocId, bridge } = record;
+    if (bridge && (await this.#restoreRules(record, bridge))) {
+      log.warn('rules of a network were gone and are back', { alloc: allocId, why });
+      return record;
     }
-    log.warn('a network is made anew', { alloc: record.allocId, why });
-    const status = networkStatus(result);
+    if (this.#hopeless.get(allocId) === why) return record;
+    log.warn('a network is made anew', { alloc: allocId, why });
+    const status = networkStatus(record.result ?? {});
     await this.#detach(record, record.namespace.path).catch((error: unknown) => this.#warn('broken network', error));
-    return this.#attach({ ...record, result: null }, null, status.ok ? status.value.Address : undefined);
+    const address = status.ok ? status.value.Address : undefined;
+    const made = await this.#attach({ ...record, result: null }, null, address);
+    this.#view = null;
+    const still = await this.#complaint(made, this.#asked);
+    if (still === null) return made;
+    this.#hopeless.set(allocId, still);
+    log.error('a network was made anew and is not whole', { alloc: allocId, why: still });
+    return made;
+  }
+
+  async #restoreRules(record: NetworkRecord, bridge: BridgeSettings): Promise<boolean> {
+    await ensureBridgeRules(bridge);
+    const [list, at] = [record.list as NetworkList, attachment(record)];
+    try {
+      await this.#runtime.addAgain(list, RULE_PLUGINS, at, record.result ?? {});
+    } catch (error) {
+      this.#warn('rules of a network cannot be put back', error, record.allocId);
+      return false;
+    }
+    this.#view = null;
+    return (await this.#complaint(record, this.#asked)) === null;
   }
 
   async #mendAll(): Promise<void> {
-    const mine = (await listRecords()).filter(
-      ({ owner, mode, result }) => owner === this.#owner && mode === 'bridge' && result,
-    );
-    if (mine.length === 0) return;
-    const view = await viewFirewall(this.#options.config().bridge);
-    for (const { allocId } of mine) {
-      await this.#alone(async () => {
-        // Read again: it may have been removed while others were mended.
-        const record = await readRecord(allocId);
-        if (!record?.result) return;
-        if (this.#damage(record, view) === null) return;
-        // The look is some time old: the one before it may have mended this one too.
-        const why = await this.#complaint(record);
-        if (why !== null) await this.#mend(record, why);
-      }).catch((error: unknown) => this.#warn('a network could not be mended', error, allocId));
+    const since = ++this.#asked;
+    for (const ask of [...this.#asks.values()]) {
+      const record = await readRecord(ask.allocId);
+      if (!record || (record.list && !record.result)) continue;
+      const damage = record.bridge ? this.#damage(record, await this.#look(record.bridge, since)) : null;
+      if (damage === null && !(await isNamespaceGone(record))) continue;
+      await this.#again(ask).catch((error: unknown) => this.#warn('a network could not be mended', error, ask.allocId));
     }
   }
 
@@ -297,4 +343,18 @@ export class GroupNetworks {
 function attachment(record: NetworkRecord, more: Record<string, string> = {}): Attachment {
   const { allocId, namespace, ifName, portMappings, args } = record;
   return { containerId: allocId, netnsPath: namespace.path, ifName, args: { ...args, ...more }, portMappings };
+}
+
+/** Whether there is another namespace, or none, where this one was. */
+async function isNamespaceGone(record: NetworkRecord | null): Promise<boolean> {
+  if (!record) return true;
+  const { namespace } = record;
+  const inode =
+    namespace.kind === 'own'
+      ? await netnsInode(namespace.name)
+      : await stat(namespace.path).then(
+          ({ ino }) => ino,
+          () => null,
+        );
+  return inode !== namespace.inode;
 }

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isObject, type NetworkList } from './conflist.js';
+import { type BridgeSettings, isObject, type NetworkList } from './conflist.js';
 import type { CniResult, PortMapping } from './result.js';
 
 // What was made for an allocation's network, written down before it is made. The records lie on a tmpfs: they go with
@@ -22,6 +22,8 @@ export interface NetworkRecord {
   namespace: RecordedNamespace;
   /** As it was when the plugins were called: they must be called with the same again. Null: no plugins (mode "none"). */
   list: NetworkList | null;
+  /** What the list was made from; null with other modes than "bridge". */
+  bridge: BridgeSettings | null;
   ifName: string;
   args: Record<string, string>;
   portMappings: PortMapping[];

@@ -1,0 +1,14 @@
+import { networksOf } from '../alloc-hooks/network.js';
+import { HookError, taskHook } from './hook.js';
+
+/** Before a task starts again, its group's network is there: an engine that ended may have taken the namespace with it. */
+export const networkTaskHook = taskHook('network', {
+  async prestart({ alloc, client, shared, reattach }) {
+    if (reattach || shared.network === null) return;
+    await networksOf(client)
+      .refresh(alloc.ID)
+      .catch((cause: Error) => {
+        throw new HookError(`network of the group: ${cause.message}`, { recoverable: true, cause });
+      });
+  },
+});

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { AgentFlags } from '../agent/config/index.js';
 import { type FlagSpec, type Flags, UsageError } from './command.js';
 
@@ -96,6 +97,32 @@ export function agentFlags(flags: Flags): AgentFlags {
     meshBootstrap: bootstrapOf(listed('bootstrap')),
     meshPort: flags.int('mesh-port') ?? null,
   };
+}
+
+/** Flags whose value is a path. */
+const PATHS = new Set(['config', 'data-dir', 'state-dir', 'alloc-dir', 'plugin-dir', 'log-file', 'join-key-file']);
+
+/** The flags as they were said, for an agent that something else starts: from another directory. */
+export function agentArguments(flags: Flags): string[] {
+  return Object.entries(AGENT_FLAGS).flatMap(([name, { type }]) =>
+    saidValues(flags, name, type).map((value) => `-${name}=${PATHS.has(name) ? resolve(value) : value}`),
+  );
+}
+
+function saidValues(flags: Flags, name: string, type: FlagSpec['type']): string[] {
+  switch (type) {
+    case 'list':
+      return flags.list(name);
+    case 'bool':
+      return [flags.optionalBool(name)].flatMap((value) => (value === undefined ? [] : String(value)));
+    case 'int':
+      return [flags.int(name)].flatMap((value) => (value === undefined ? [] : String(value)));
+    case 'string':
+      return [flags.string(name)].flatMap((value) => value ?? []);
+    case 'duration':
+      // An agent is told no time on its command line.
+      return [];
+  }
 }
 
 /** Null: not said. */

@@ -72,7 +72,8 @@ export function installService(args: readonly string[]): string {
   return [
     `The agent runs as ${UNIT} and is started with the machine.`,
     `  its log:     journalctl -fu ${UNIT}`,
-    `  to undo it:  systemctl disable --now ${UNIT} && rm ${UNIT_PATH}`,
+    `  to undo it:  systemctl disable --now ${UNIT} && rm ${UNIT_PATH} && systemctl daemon-reload`,
+    '               Its tasks go on: "meshnomad node drain -enable -self" moves them away before, "meshnomad leave" takes the machine out.',
   ].join('\n');
 }
 

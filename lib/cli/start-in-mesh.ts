@@ -1,5 +1,5 @@
 import type { Entry } from '../agent/mesh/start.js';
-import { AGENT_FLAGS, agentFlags } from './agent-flags.js';
+import { AGENT_FLAGS, agentArguments, agentFlags } from './agent-flags.js';
 import type { Context, FlagSpec } from './command.js';
 import { meshStory } from './mesh-story.js';
 import { defaultDataDir } from './places.js';
@@ -36,12 +36,10 @@ export async function startInMesh({ flags, output, env }: Context, entry: Entry)
   const { runAgent } = await import('../agent/run.js');
   const code = await runAgent(request, { ...output, story: meshStory(output, json) });
   if (code !== 0 || !byService) return code;
-  const done = installService(serviceArguments({ ...request, dataDir: given.dataDir ?? request.dataDirDefault }));
-  output.out(done);
+  const said = agentArguments(flags);
+  // Without a word about it the service would look where the user keeps such things, and it runs as another one.
+  const place =
+    given.dataDir === null && request.configPaths.length === 0 ? [`-data-dir=${request.dataDirDefault}`] : [];
+  output.out(installService([...said, ...place]));
   return 0;
-}
-
-/** What the service starts the agent with: what was said here, without what is needed only once. */
-function serviceArguments({ configPaths, dataDir }: { configPaths: readonly string[]; dataDir: string }): string[] {
-  return [...configPaths.map((path) => `-config=${path}`), ...(configPaths.length > 0 ? [] : [`-data-dir=${dataDir}`])];
 }

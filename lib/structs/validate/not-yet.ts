@@ -13,7 +13,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'group', key: 'EphemeralDisk.Sticky', name: 'sticky' },
   { at: 'group', key: 'EphemeralDisk.Migrate', name: 'migrate` in `ephemeral_disk' },
   { at: 'task', key: 'Artifacts', name: 'artifact' },
-  { at: 'task', key: 'CSIPluginConfig', name: 'csi_plugin' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
   { at: 'task', key: 'Actions', name: 'action' },
@@ -21,7 +20,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
   { at: 'volume', key: 'Type', name: 'type = "csi"', when: (v) => v === 'csi' },
   { at: 'volume', key: 'Sticky', name: 'sticky' },
-  { at: 'volume', key: 'PerAlloc', name: 'per_alloc' },
 ];
 
 /** Refuses every feature of the table that the job uses. */

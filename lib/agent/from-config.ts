@@ -11,6 +11,7 @@ import { DRIVER_NAMES, pluginConfigProblems } from '../plugin/registry.js';
 import type { MeshRole } from '../structs/mesh.js';
 import type { HostVolumeInfo } from '../structs/node.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
+import { parseCoreList } from '../structs/topology.js';
 import { type Address, parseAddress } from '../transport/tcp.js';
 import { toNanos } from '../util/clock.js';
 import { err, ok, type Result } from '../util/result.js';
@@ -217,10 +218,12 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     ...reloadableClient(config),
     reserved: {
       cpuMhz: client.reserved.cpuMhz,
+      cores: parseCoreList(client.reserved.cores) ?? [],
       memoryMb: client.reserved.memoryMb,
       diskMb: client.reserved.diskMb,
       ports: client.reserved.ports,
     },
+    reservableCores: client.reservableCores === null ? null : (parseCoreList(client.reservableCores) ?? []),
     networkInterface: client.networkInterface,
     networkSpeedMbits: client.networkSpeedMbits,
     preferredFamily: client.preferredFamily,
@@ -228,7 +231,7 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     hostNetworks: hostNetworks(client),
     cpuTotalMhz: client.cpuTotalMhz,
     memoryTotalMb: client.memoryTotalMb,
-    diskTotalMb: client.diskTotalMb,
+    diskTotalMb: client.diskFreeMb ?? client.diskTotalMb,
     maxKillTimeoutMs: client.maxKillTimeoutMs,
     minDynamicPort: client.minDynamicPort,
     maxDynamicPort: client.maxDynamicPort,

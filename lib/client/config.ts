@@ -21,7 +21,9 @@ export interface ClientConfig {
   nodePool: string;
   meta: Record<string, string>;
   /** What is kept from the scheduler; ReservedHostPorts as Nomad writes them ("22,80,8500-8600"). */
-  reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string };
+  reserved: { cpuMhz: number; cores: readonly number[]; memoryMb: number; diskMb: number; ports: string };
+  /** The only cores that tasks may have whole; null = all that are not reserved. */
+  reservableCores: readonly number[] | null;
   hostVolumes: Record<string, HostVolumeInfo>;
   /** Where dynamic host volumes are made, and the programs that make them. */
   hostVolumesDir: string;
@@ -84,7 +86,8 @@ export function defaultClientConfig(
     nodeClass: '',
     nodePool: 'default',
     meta: {},
-    reserved: { cpuMhz: 0, memoryMb: 0, diskMb: 0, ports: '' },
+    reservableCores: null,
+    reserved: { cpuMhz: 0, cores: [], memoryMb: 0, diskMb: 0, ports: '' },
     hostVolumes: {},
     hostVolumesDir: `${needed.allocDir}.volumes`,
     hostVolumePluginDir: `${needed.allocDir}.volume_plugins`,

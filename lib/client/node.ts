@@ -37,8 +37,9 @@ export function buildNode(input: {
       Cpu: {
         CpuShares: merged.cpu?.totalMhz ?? 0,
         TotalCpuCores: cores,
-        ReservableCpuCores: Array.from({ length: cores }, (_, core) => core),
+        ReservableCpuCores: merged.cpu?.reservable ?? Array.from({ length: cores }, (_, core) => core),
       },
+      ...(merged.cpu?.topology ? { Processors: { Topology: merged.cpu.topology } } : {}),
       Memory: { MemoryMB: merged.memoryMb ?? 0 },
       Disk: { DiskMB: merged.diskMb ?? 0 },
       Networks: merged.networks ?? null,
@@ -48,7 +49,10 @@ export function buildNode(input: {
       MaxDynamicPort: config.maxDynamicPort,
     },
     ReservedResources: {
-      Cpu: { CpuShares: config.reserved.cpuMhz },
+      Cpu: {
+        CpuShares: merged.cpu?.reservedMhz ?? config.reserved.cpuMhz,
+        ...(config.reserved.cores.length > 0 ? { ReservedCpuCores: [...config.reserved.cores] } : {}),
+      },
       Memory: { MemoryMB: config.reserved.memoryMb },
       Disk: { DiskMB: config.reserved.diskMb },
       Networks: { ReservedHostPorts: config.reserved.ports },

@@ -2,6 +2,7 @@ import type { Allocation, AllocNetworkStatus } from '../structs/allocation.js';
 import type { Job, Task, TaskGroup } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { AllocatedPort } from '../structs/resources.js';
+import { formatCoreList } from '../structs/topology.js';
 import { type Interpolation, interpolateText } from './interpolate.js';
 
 // The environment a task sees, and what `${…}` can name: Nomad's names and values. Pure.
@@ -92,7 +93,7 @@ function nomadEnv(input: TaskEnvInput): Record<string, string> {
     env['NOMAD_MEMORY_LIMIT'] = String(resources.Memory.MemoryMB);
   }
   if (memoryMax > 0) env['NOMAD_MEMORY_MAX_LIMIT'] = String(memoryMax);
-  if (cores.length > 0) env['NOMAD_CPU_CORES'] = coreList(cores);
+  if (cores.length > 0) env['NOMAD_CPU_CORES'] = formatCoreList(cores);
   return env;
 }
 
@@ -168,18 +169,6 @@ function metaValues(meta: Record<string, string>): Record<string, string> {
 /** The index in `job.group[3]`. */
 function allocIndex(name: string): string {
   return /\[(\d+)\]$/.exec(name)?.[1] ?? '';
-}
-
-/** `0-2,5`, as the kernel writes lists of processors. */
-function coreList(cores: readonly number[]): string {
-  const sorted = [...cores].sort((a, b) => a - b);
-  const ranges: [number, number][] = [];
-  for (const core of sorted) {
-    const last = ranges.at(-1);
-    if (last && core === last[1] + 1) last[1] = core;
-    else ranges.push([core, core]);
-  }
-  return ranges.map(([from, to]) => (from === to ? String(from) : `${from}-${to}`)).join(',');
 }
 
 /** A name that every shell accepts: other characters become underscores. */

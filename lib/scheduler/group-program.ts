@@ -1,6 +1,5 @@
 import type { Job, TaskGroup } from '../structs/job.js';
 import type {
-  AllocatedDevice,
   AllocatedPort,
   AllocatedResources,
   AllocatedTaskResources,
@@ -12,8 +11,10 @@ import type { Columns } from './columns.js';
 import { addressesOf } from './feasible/addresses.js';
 import { groupChecks } from './feasible/checks.js';
 import { ClassMemo } from './feasible/class-memo.js';
+import { type CoreAsk, coreAsks } from './feasible/cores.js';
 import { DeviceProgram } from './feasible/devices.js';
 import { type DistinctCheck, distinctChecks } from './feasible/distinct.js';
+import type { Assignment } from './feasible/numa.js';
 import type { Fleet } from './fleet.js';
 import type { Ledger } from './ledger.js';
 import type { Occupancy } from './occupancy.js';
@@ -40,6 +41,9 @@ export interface GroupProgram {
   readonly diskMb: number;
   /** Whole CPU cores; their MHz, which depend on the node, come on top of cpuMhz. */
   readonly cores: number;
+  readonly coreAsks: readonly CoreAsk[];
+  /** A task requires its cores, or its devices too, on one NUMA node: counting them is not enough. */
+  readonly requiresNuma: boolean;
   readonly devices: DeviceProgram | null;
   /** Share of the device affinities that a node's free devices match; right where fitScores is a number. */
   readonly deviceScores: Float64Array;
@@ -72,6 +76,7 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
   const { fleet, columns, occupancy, ledger } = world;
   const hasDevices = group.Tasks.some((task) => (task.Resources.Devices ?? []).length > 0);
   const devices = hasDevices ? new DeviceProgram(group.Tasks) : null;
+  const cores = coreAsks(group);
   const checks = groupChecks(group, devices);
   const tasks = Object.fromEntries(
     group.Tasks.map(({ Name, Resources }) => [Name, taskResources(Resources, world.memoryOversubscription)]),
@@ -113,6 +118,8 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
     memoryMb: ask.memoryMb,
     diskMb: ask.diskMb,
     cores: group.Tasks.reduce((sum, task) => sum + task.Resources.Cores, 0),
+    coreAsks: cores,
+    requiresNuma: cores.some(({ affinity }) => affinity === 'require'),
     devices,
     deviceScores: devices ? columns.float64(0) : NO_SCORES,
     network,
@@ -177,19 +184,19 @@ export function mhzPerCore(fleet: Fleet, row: number): number {
   return cpu && cpu.TotalCpuCores > 0 ? Math.floor(cpu.CpuShares / cpu.TotalCpuCores) : 0;
 }
 
-/** What an allocation of the group gets on a node; `cores` are the free ones there, of which the first are taken. */
+/** What an allocation of the group gets on a node. */
 export function resourcesOn(
   program: GroupProgram,
   place: {
     fleet: Fleet;
     row: number;
     ports: AllocatedPort[];
-    cores: number[];
-    devices: Readonly<Record<string, AllocatedDevice[]>> | null;
+    /** Null when the group asks for neither. */
+    own: Assignment | null;
   },
 ): AllocatedResources {
   return {
-    Tasks: program.cores > 0 || place.devices ? ownTasks(program, place) : program.tasks,
+    Tasks: place.own ? ownTasks(program, { ...place, own: place.own }) : program.tasks,
     TaskLifecycles: program.lifecycles,
     Shared: {
       DiskMB: program.diskMb,
@@ -205,22 +212,18 @@ function ownTasks(
   place: {
     fleet: Fleet;
     row: number;
-    cores: number[];
-    devices: Readonly<Record<string, AllocatedDevice[]>> | null;
+    own: Assignment;
   },
 ): Record<string, AllocatedTaskResources> {
-  let next = 0;
   const mhz = mhzPerCore(place.fleet, place.row);
   return Object.fromEntries(
     program.group.Tasks.map((task) => {
       const shared = program.tasks[task.Name] as AllocatedTaskResources;
-      const devices = place.devices?.[task.Name];
+      const devices = place.own.devices?.byTask[task.Name];
       const plain = devices ? { ...shared, Devices: devices } : shared;
-      const count = task.Resources.Cores;
-      if (count === 0) return [task.Name, plain];
-      const own = place.cores.slice(next, next + count);
-      next += count;
-      return [task.Name, { ...plain, Cpu: { CpuShares: count * mhz, ReservedCores: own } }];
+      const cores = place.own.cores[task.Name];
+      if (!cores) return [task.Name, plain];
+      return [task.Name, { ...plain, Cpu: { CpuShares: cores.length * mhz, ReservedCores: cores } }];
     }),
   );
 }

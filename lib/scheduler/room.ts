@@ -1,6 +1,7 @@
 import type { AllocatedPort, AllocatedResources } from '../structs/resources.js';
 import type { Random } from '../util/random.js';
 import type { DeviceOffer } from './feasible/devices.js';
+import { type Assignment, assign } from './feasible/numa.js';
 import { offerPorts } from './feasible/port-use.js';
 import type { Fleet } from './fleet.js';
 import { type GroupProgram, mhzPerCore, resourcesOn } from './group-program.js';
@@ -8,6 +9,7 @@ import type { Ledger } from './ledger.js';
 import { binpackScore, freeShare, spreadScore } from './rank/fit-score.js';
 
 const NO_DYNAMIC_PORT = 'network: dynamic port selection failed';
+const NOT_ON_ONE_NUMA_NODE = 'cores: not as many, with their devices, on one NUMA node';
 const NO_DEVICE = 'devices: no devices match request';
 
 /** Says whether a group's ask fits what is left of a node, how well, and what an allocation gets there. */
@@ -41,6 +43,7 @@ export class Room {
     if (needsPorts && program.devices && !this.#devices(program, row)) return NO_DEVICE;
     const cores = program.cores > 0 ? program.cores * mhzPerCore(fleet, row) : 0;
     if (program.cores > 0 && ledger.freeCores(row).length < program.cores) return 'cores';
+    if (needsPorts && program.requiresNuma && !this.#assign(program, row)) return NOT_ON_ONE_NUMA_NODE;
     if ((ledger.cpuMhz[row] as number) + program.cpuMhz + cores > (fleet.cpuMhz[row] as number)) return 'cpu';
     if ((ledger.memoryMb[row] as number) + program.memoryMb > (fleet.memoryMb[row] as number)) return 'memory';
     if ((ledger.diskMb[row] as number) + program.diskMb > (fleet.diskMb[row] as number)) return 'disk';
@@ -72,7 +75,7 @@ export class Room {
     program.fitScores[row] = last[4] as number;
   }
 
-  /** What an allocation gets on a node that fits; null when the node is out of dynamic ports, which is then remembered. */
+  /** What an allocation gets on a node that fits; null when the node is out of dynamic ports (which is remembered) or the like. */
   take(program: GroupProgram, row: number): AllocatedResources | null {
     const ports = this.#ports(program, row);
     if (!ports) {
@@ -80,9 +83,22 @@ export class Room {
       program.fitScores[row] = Number.NEGATIVE_INFINITY;
       return null;
     }
+    const asksForOwn = program.cores > 0 || program.devices !== null;
+    const own = asksForOwn ? this.#assign(program, row) : null;
+    if (asksForOwn && !own) {
+      program.fitScores[row] = Number.NEGATIVE_INFINITY;
+      return null;
+    }
+    return resourcesOn(program, { fleet: this.#fleet, row, ports, own });
+  }
+
+  /** The cores and devices that an allocation would get on a node; null when they do not suffice. */
+  #assign(program: GroupProgram, row: number): Assignment | null {
+    const node = this.#fleet.nodes[row];
+    if (!node) return null;
     const cores = program.cores > 0 ? this.#ledger.freeCores(row) : [];
-    const devices = program.devices ? this.#devices(program, row) : null;
-    return resourcesOn(program, { fleet: this.#fleet, row, ports, cores, devices: devices?.byTask ?? null });
+    const use = program.devices ? this.#ledger.devices(row) : null;
+    return assign({ cores: program.coreAsks, devices: program.devices }, node, { use, cores });
   }
 
   #ports(program: GroupProgram, row: number): AllocatedPort[] | null {

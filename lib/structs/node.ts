@@ -1,5 +1,6 @@
 import type { CsiInfo } from './csi.js';
 import type { NetworkResource } from './resources.js';
+import type { NodeTopology } from './topology.js';
 
 export type NodeStatus = 'initializing' | 'ready' | 'down' | 'disconnected';
 export type NodeEligibility = 'eligible' | 'ineligible';
@@ -43,6 +44,8 @@ export interface Node {
 
 export interface NodeResources {
   Cpu: { CpuShares: number; TotalCpuCores: number; ReservableCpuCores: number[] | null };
+  /** Absent where the client does not tell. */
+  Processors?: { Topology: NodeTopology | null };
   Memory: { MemoryMB: number };
   Disk: { DiskMB: number };
   Networks: NetworkResource[] | null;
@@ -69,7 +72,7 @@ export interface NodeDeviceResource {
 }
 
 export interface NodeReservedResources {
-  Cpu: { CpuShares: number };
+  Cpu: { CpuShares: number; ReservedCpuCores?: number[] };
   Memory: { MemoryMB: number };
   Disk: { DiskMB: number };
   Networks: { ReservedHostPorts: string };

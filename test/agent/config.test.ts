@@ -120,11 +120,11 @@ t.test('what Nomad has and this has not is accepted, and told once', async (t) =
 
 t.test('a key that nothing acts on yet is named, and only when it is given', async (t) => {
   const { notices } = load([
-    'plugin_dir = "/x"\nserver {\n  num_schedulers = 2\n}\nclient {\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
+    'plugin_dir = "/x"\nserver {\n  num_schedulers = 2\n}\nclient {\n  no_host_uuid = true\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
   ]);
   t.same(
     notices,
-    ['plugin_dir', 'server.num_schedulers', 'client.reserved.cores'].map(
+    ['plugin_dir', 'server.num_schedulers', 'client.no_host_uuid'].map(
       (key) => `"${key}" has no effect yet in this version`,
     ),
   );

@@ -22,10 +22,10 @@ function fakeSmi(t: Test): { dir: string; becomes: (lines: string) => void } {
   return { dir, becomes };
 }
 
-async function agentWith(t: Test, dir: string, plugin = ''): Promise<TestAgent> {
+async function agentWith(t: Test, dir: string, more = ''): Promise<TestAgent> {
   const agent = await TestAgent.start({
     env: { PATH: `${dir}:${process.env['PATH']}` },
-    config: `plugin "nvidia" {\n  config {\n    fingerprint_period = "200ms"\n    query_timeout = "300ms"\n    ${plugin}\n  }\n}\n`,
+    config: `plugin "nvidia" {\n  config {\n    fingerprint_period = "200ms"\n    query_timeout = "300ms"\n\n  }\n}\n${more}`,
   });
   t.teardown(() => agent.dispose());
   return agent;
@@ -154,7 +154,21 @@ t.test(
 
 t.test('an nvidia-smi that is missing or hangs costs nothing and is told', { timeout: 90_000 }, async (t) => {
   const smi = fakeSmi(t);
-  const agent = await agentWith(t, smi.dir);
+  const agent = await agentWith(t, smi.dir, 'client {\n  reserved {\n    cores = "0"\n  }\n}\n');
+  // The machine keeps its first core; a task that asks for one whole gets another, and is told which.
+  t.equal((await nodeOf(agent)).NodeResources.Cpu.ReservableCpuCores?.includes(0), false);
+  const whole = { Cores: 1, MemoryMB: 10, NUMA: { Affinity: 'require' } };
+  const says = { command: '/bin/sh', args: ['-c', 'echo "$NOMAD_CPU_CORES"; sleep 3600'] };
+  await agent.register(jobJson('core', { config: says, task: { Resources: whole } }));
+  const [placed] = await allocsOf(agent, 'core', 'running', 1);
+  const core = await eventually(
+    'output',
+    async () => (await agent.cli(['alloc', 'logs', placed?.ID ?? ''])).out || undefined,
+  );
+  t.match(core, /^[1-9]\d*\n$/);
+  // Its core is all that this machine has for tasks.
+  t.equal((await agent.cli(['job', 'stop', '-purge', 'core'])).code, 0);
+
   await agent.register(jobJson('plain'));
   await allocsOf(agent, 'plain', 'running', 1);
   t.equal((await nodeOf(agent)).NodeResources.Devices, null);

@@ -216,7 +216,6 @@ const WARNED: [level: Level, text: string, message: RegExp][] = [
   ['task', 'resources {\n network {\n port "x" {}\n }\n}', /networks belong to the group/],
   ['job', 'multiregion {\n region "west" {}\n}', /`multiregion` has no effect/],
   ['task', 'schedule {\n cron {\n start = "0 9 * * *"\n end = "0 17"\n }\n}', /Task "t": `schedule` has no effect/],
-  ['task', 'resources {\n cores = 1\n numa {\n affinity = "require"\n }\n}', /is taken for "prefer"/],
   ['task', 'resources {\n iops = 5\n}', /iops has no effect/],
   ['task', 'dispatch_payload {\n file = "x"\n}', /the job has no parameterized block/],
   ['task', 'csi_plugin {\n id = "p"\n type = "node"\n health_timeout = "1s"\n}', /below 5s is short/],

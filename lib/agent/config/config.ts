@@ -104,6 +104,8 @@ export interface ClientSection {
   memoryTotalMb: number | null;
   diskTotalMb: number | null;
   diskFreeMb: number | null;
+  /** "0-3,8": the only cores that tasks may have whole; null: all. */
+  reservableCores: string | null;
   reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string; cores: string };
   hostVolumesDir: string | null;
   hostVolumePluginDir: string | null;

@@ -1,5 +1,6 @@
 import { type Diagnostic, errorAt, hasErrors, type SourceRange } from '../../hcl/index.js';
 import type { MeshRole } from '../../structs/mesh.js';
+import { parseCoreList } from '../../structs/topology.js';
 import { err, ok, type Result } from '../../util/result.js';
 import { type InterfaceAddress, resolveAddress } from './address.js';
 import type { AgentConfig, AgentFlags } from './config.js';
@@ -170,6 +171,12 @@ function problemsOf(config: AgentConfig): string[] {
     require(path.startsWith('/'), `host_volume "${name}" needs an absolute path, not "${path}".`);
   }
   for (const problem of networkProblems(client)) problems.push(problem);
+  for (const [key, list] of [
+    ['reserved.cores', client.reserved.cores],
+    ['reservable_cores', client.reservableCores ?? ''],
+  ] as const) {
+    if (!parseCoreList(list)) problems.push(`client.${key}: "${list}" is no list of cores: write it as "0-3,8".`);
+  }
   require(!config.tls.http ||
     (config.tls.certFile !== null && config.tls.keyFile !== null), 'tls.http needs cert_file and key_file.');
   require(!/[/\0]/.test(config.region + config.datacenter), 'region and datacenter must not contain "/".');

@@ -145,6 +145,7 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
     memoryTotalMb: client.number('memory_total_mb'),
     diskTotalMb: client.number('disk_total_mb'),
     diskFreeMb: client.number('disk_free_mb'),
+    reservableCores: client.text('reservable_cores'),
     reserved: {
       cpuMhz: reserved.get('cpu', 0),
       memoryMb: reserved.get('memory', 0),

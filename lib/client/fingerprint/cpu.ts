@@ -1,39 +1,93 @@
 import { availableParallelism, cpus } from 'node:os';
+import { HostFiles } from '../../plugin/sdk/host-files.js';
+import { coreMhz, formatCoreList, type NodeCore, type NodeTopology } from '../../structs/topology.js';
 import type { Facts, Fingerprint } from './fact.js';
-import { readNumber } from './read.js';
+import { readTopology } from './topology.js';
 
 /** Assumed where nothing tells the frequency (some virtual machines, small ARM boards): Nomad users can override it. */
 const FALLBACK_MHZ = 1000;
 
-/** Cores and their frequency; total compute is MHz times cores. */
+/** Cores of both kinds, their frequency and NUMA nodes, and what is left of them for tasks. */
 export const cpuFingerprint: Fingerprint = {
   name: 'cpu',
   periodMs: null,
   async run({ config }): Promise<Facts> {
     const found = cpus();
-    const cores = Math.max(1, found.length, availableParallelism());
-    const mhz = await coreMhz(found.map((cpu) => cpu.speed));
-    const total = config.cpuTotalMhz ?? Math.floor(mhz * cores);
-    const model = found[0]?.model ?? '';
-    return {
-      cpu: { totalMhz: total, cores },
-      attributes: {
-        'cpu.numcores': String(cores),
-        'cpu.reservablecores': String(cores),
-        'cpu.frequency': String(Math.floor(mhz)),
-        'cpu.totalcompute': String(total),
-        'cpu.usablecompute': String(Math.max(0, total - config.reserved.cpuMhz)),
-        ...(model === '' || model === 'unknown' ? {} : { 'cpu.modelname': model }),
-      },
-    };
+    const guess = Math.max(0, ...found.map(({ speed }) => speed)) || FALLBACK_MHZ;
+    const rules = { reserved: config.reserved.cores, reservable: config.reservableCores };
+    const topology =
+      (await readTopology(new HostFiles(), guess, rules)) ??
+      plainTopology(availableParallelism(), guess, rules.reserved);
+    return cpuFacts(topology, {
+      totalMhz: config.cpuTotalMhz,
+      reservedMhz: config.reserved.cpuMhz,
+      model: found[0]?.model ?? '',
+    });
   },
 };
 
-/** The frequency that lasts: the base one where the kernel knows it, else the maximum, else the present one. */
-async function coreMhz(present: readonly number[]): Promise<number> {
-  const folder = '/sys/devices/system/cpu/cpu0/cpufreq';
-  const khz = (await readNumber(`${folder}/base_frequency`)) ?? (await readNumber(`${folder}/cpuinfo_max_freq`));
-  if (khz !== null && khz > 0) return khz / 1000;
-  const fastest = Math.max(0, ...present);
-  return fastest > 0 ? fastest : FALLBACK_MHZ;
+/** What the processors come to. Pure. */
+export function cpuFacts(
+  topology: NodeTopology,
+  options: { totalMhz: number | null; reservedMhz: number; model: string },
+): Facts {
+  const { Cores } = topology;
+  const sum = (cores: readonly NodeCore[]): number => cores.reduce((all, core) => all + coreMhz(core), 0);
+  const disabled = Cores.filter(({ Disable }) => Disable);
+  const usable = Cores.filter(({ Disable }) => !Disable);
+  const foundMhz = sum(Cores);
+  const totalMhz = options.totalMhz ?? foundMhz;
+  // With another total than was found, cores are worth their part of that.
+  const worth = foundMhz > 0 ? totalMhz / foundMhz : 0;
+  const reservedMhz = Math.min(totalMhz, Math.floor(sum(disabled) * worth) + options.reservedMhz);
+  return {
+    cpu: { totalMhz, cores: Cores.length, reservable: usable.map(({ ID }) => ID), reservedMhz, topology },
+    attributes: {
+      ...coreAttributes(Cores),
+      ...numaAttributes(topology),
+      'cpu.reservablecores': String(usable.length),
+      'cpu.totalcompute': String(totalMhz),
+      'cpu.usablecompute': String(totalMhz - reservedMhz),
+      ...(options.model === '' || options.model === 'unknown' ? {} : { 'cpu.modelname': options.model }),
+    },
+  };
+}
+
+function coreAttributes(cores: readonly NodeCore[]): Record<string, string> {
+  const fast = cores.filter(({ Grade }) => Grade);
+  const slow = cores.filter(({ Grade }) => !Grade);
+  const speed = (of: readonly NodeCore[]): string => String(Math.max(...of.map(coreMhz)));
+  if (slow.length === 0 || fast.length === 0) {
+    return { 'cpu.numcores': String(cores.length), 'cpu.frequency': speed(cores) };
+  }
+  return {
+    'cpu.numcores': String(cores.length),
+    'cpu.numcores.performance': String(fast.length),
+    'cpu.numcores.efficiency': String(slow.length),
+    'cpu.frequency.performance': speed(fast),
+    'cpu.frequency.efficiency': speed(slow),
+  };
+}
+
+function numaAttributes({ Nodes, Cores }: NodeTopology): Record<string, string> {
+  const lists = Nodes.map((id): [string, string] => {
+    const cores = Cores.filter(({ NodeID }) => NodeID === id).map(({ ID }) => ID);
+    return [`numa.node${id}.cores`, formatCoreList(cores)];
+  });
+  return { 'numa.node.count': String(Nodes.length), ...Object.fromEntries(lists) };
+}
+
+/** So many cores of one kind and one node. */
+function plainTopology(count: number, mhz: number, reserved: readonly number[]): NodeTopology {
+  const Cores = Array.from({ length: Math.max(1, count) }, (_, ID) => ({
+    SocketID: 0,
+    NodeID: 0,
+    ID,
+    Grade: true,
+    Disable: reserved.includes(ID),
+    BaseSpeed: 0,
+    MaxSpeed: 0,
+    GuessSpeed: mhz,
+  }));
+  return { Nodes: [0], Distances: [[10]], Cores, BusAssociativity: null };
 }

@@ -1,11 +1,20 @@
 import type { NodeNetworkResource } from '../../structs/node.js';
 import type { NetworkResource } from '../../structs/resources.js';
+import type { NodeTopology } from '../../structs/topology.js';
 import type { ClientConfig } from '../config.js';
 
 /** What a fingerprint has found out about this machine; attributes under Nomad's names. */
 export interface Facts {
   attributes: Record<string, string>;
-  cpu?: { totalMhz: number; cores: number };
+  cpu?: {
+    totalMhz: number;
+    cores: number;
+    /** Ids of the cores that may be given to tasks; absent: all. */
+    reservable?: number[];
+    /** Kept from tasks; absent: what the config says. */
+    reservedMhz?: number;
+    topology?: NodeTopology;
+  };
   memoryMb?: number;
   diskMb?: number;
   networks?: NetworkResource[];

@@ -2,8 +2,10 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
 import { groupChecks, jobChecks } from '../feasible/checks.js';
+import { type CoreAsk, coreAsks } from '../feasible/cores.js';
 import { DeviceUse } from '../feasible/device-use.js';
 import { DeviceProgram } from '../feasible/devices.js';
+import { assign } from '../feasible/numa.js';
 import { isInReach } from '../fleet.js';
 import type { StateReader } from '../ports.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal } from '../usage.js';
@@ -49,6 +51,7 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
   const onJob = jobChecks(job);
   const hasDevices = group.Tasks.some(({ Resources }) => (Resources.Devices ?? []).length > 0);
   const devices = hasDevices ? new DeviceProgram(group.Tasks) : null;
+  const cores = coreAsks(group);
   const { group: onGroup, availability } = groupChecks(group, devices);
   const ask = askOf(group);
   const name = `${job.ID}.${group.Name}[0]`;
@@ -65,7 +68,7 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
     }
     const held = state.allocsByNode(node.ID);
     if (isTakenForDistinct(job, group, held)) return { kind: 'distinct', rule: 'distinct_hosts', short: 0 };
-    return shortage(node, held, ask) ?? (devices ? deviceShortage(node, held, devices) : null);
+    return shortage(node, held, ask) ?? thingsShortage(node, held, { cores, devices });
   };
 }
 
@@ -92,11 +95,26 @@ function isTakenForDistinct(job: Job, group: TaskGroup, held: readonly Allocatio
   );
 }
 
-/** Whether others hold the devices that are asked for. */
-function deviceShortage(node: Node, held: readonly Allocation[], devices: DeviceProgram): Refusal | null {
+/** Whether others hold the whole cores and the devices that are asked for. */
+function thingsShortage(
+  node: Node,
+  held: readonly Allocation[],
+  asks: { cores: readonly CoreAsk[]; devices: DeviceProgram | null },
+): Refusal | null {
+  if (asks.cores.length === 0 && !asks.devices) return null;
   const use = new DeviceUse();
-  for (const alloc of held) if (!isClientTerminal(alloc)) use.add(alloc.AllocatedResources);
-  return devices.offer(node, use) ? null : { kind: 'rule', rule: 'devices: others hold them', short: 0 };
+  const used = emptyUsage();
+  for (const alloc of held) {
+    if (isClientTerminal(alloc)) continue;
+    use.add(alloc.AllocatedResources);
+    addResources(used, alloc.AllocatedResources);
+  }
+  const cores = (node.NodeResources.Cpu.ReservableCpuCores ?? []).filter((core) => !used.cores.includes(core));
+  const refuse = (rule: string): Refusal => ({ kind: 'rule', rule, short: 0 });
+  const wanted = asks.cores.reduce((sum, { count }) => sum + count, 0);
+  if (wanted > cores.length) return refuse(`cores: ${wanted} are asked for, ${cores.length} are free`);
+  if (asks.devices && !asks.devices.offer(node, use)) return refuse('devices: others hold them');
+  return assign(asks, node, { use, cores }) ? null : refuse('cores: not as many, with their devices, on one NUMA node');
 }
 
 function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk): Refusal | null {

@@ -24,6 +24,8 @@ export interface DeviceOffer {
 /** One ask of one task, compiled. */
 export interface DeviceAsk {
   readonly task: string;
+  /** As the job file names it. */
+  readonly name: string;
   readonly count: number;
   matches(device: NodeDeviceResource): boolean;
   /** MiB of each instance; null: the whole of it. */
@@ -33,6 +35,9 @@ export interface DeviceAsk {
   /** Sum of the weights that a device earns. */
   weigh(device: NodeDeviceResource): number;
 }
+
+/** Whether an ask may have this instance: its NUMA node may matter. */
+export type Allows = (ask: DeviceAsk, device: NodeDeviceResource, id: string) => boolean;
 
 /** All device asks of a group, compiled. */
 export class DeviceProgram {
@@ -57,7 +62,7 @@ export class DeviceProgram {
   }
 
   /** Gives every ask its instances; null when some ask gets none. The first of the groups that score best is taken. */
-  offer(node: Node, use: DeviceUse): DeviceOffer | null {
+  offer(node: Node, use: DeviceUse, allows: Allows = () => true): DeviceOffer | null {
     const byTask: Record<string, AllocatedDevice[]> = {};
     // Later asks of the group see what earlier ones got.
     const held = this.asks.length > 1 ? use.copy() : use;
@@ -66,7 +71,7 @@ export class DeviceProgram {
       let best: { device: NodeDeviceResource; free: string[]; weight: number } | null = null;
       for (const device of node.NodeResources.Devices ?? []) {
         if (!ask.matches(device)) continue;
-        const free = freeInstances(device, held, ask.part(device));
+        const free = freeInstances(device, held, ask.part(device)).filter((id) => allows(ask, device, id));
         if (free.length < ask.count) continue;
         const weight = ask.weigh(device);
         if (!best || weight > best.weight) best = { device, free, weight };
@@ -110,6 +115,7 @@ function compileAsk(task: string, request: RequestedDevice): DeviceAsk {
   }));
   return {
     task,
+    name: Name,
     count: Count,
     matches: (device) =>
       (wanted.type === '' || wanted.type === device.Type) &&

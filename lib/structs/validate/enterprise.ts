@@ -13,9 +13,6 @@ export function warnOfEnterprise(job: Job, report: Report): void {
       if (task.Schedule !== null) {
         at.warning('Schedule', `${name}: \`schedule\` has no effect: the task runs at all hours`);
       }
-      if (task.Resources.NUMA?.Affinity === 'require') {
-        at.warning('Resources.NUMA', `${name}: \`numa\` with affinity "require" is taken for "prefer"`);
-      }
     }
   }
 }

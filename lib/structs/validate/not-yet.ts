@@ -16,7 +16,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
   { at: 'task', key: 'Actions', name: 'action' },
-  { at: 'resources', key: 'NUMA', name: 'numa' },
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
   { at: 'volume', key: 'Type', name: 'type = "csi"', when: (v) => v === 'csi' },
   { at: 'volume', key: 'Sticky', name: 'sticky' },

@@ -63,21 +63,22 @@ export class ApiClient {
     this.connection = connection;
   }
 
-  get<T>(path: string, query: Query = {}): Promise<ApiReply<T>> {
-    return this.#json<T>('GET', path, query);
+  get<T>(path: string, query: Query = {}, headers: Record<string, string> = {}): Promise<ApiReply<T>> {
+    return this.#json<T>('GET', path, query, { headers });
   }
 
   /** A report whose status says whether all is well: 429 has a body like 200. */
   report<T>(path: string, query: Query = {}): Promise<ApiReply<T>> {
-    return this.#json<T>('GET', path, query, undefined, 429);
+    return this.#json<T>('GET', path, query, { also: 429 });
   }
 
   put<T>(path: string, body: unknown, query: Query = {}): Promise<ApiReply<T>> {
-    return this.#json<T>('PUT', path, query, JSON.stringify(body));
+    return this.#json<T>('PUT', path, query, { body: JSON.stringify(body) });
   }
 
-  delete<T>(path: string, query: Query = {}): Promise<ApiReply<T>> {
-    return this.#json<T>('DELETE', path, query);
+  /** `headers`: what must stand in no address, for those are logged. */
+  delete<T>(path: string, query: Query = {}, headers: Record<string, string> = {}): Promise<ApiReply<T>> {
+    return this.#json<T>('DELETE', path, query, { headers });
   }
 
   /** The answer as it comes, for logs and files; destroy it to stop. */
@@ -111,8 +112,13 @@ export class ApiClient {
     return mesh ? { createConnection: () => mesh.open() } : {};
   }
 
-  async #json<T>(method: string, path: string, query: Query, body?: string, also = 200): Promise<ApiReply<T>> {
-    const response = await this.#request(method, path, query, body);
+  async #json<T>(
+    method: string,
+    path: string,
+    query: Query,
+    { body, also = 200, headers }: { body?: string; also?: number; headers?: Record<string, string> },
+  ): Promise<ApiReply<T>> {
+    const response = await this.#request(method, path, query, body, headers);
     if (response.statusCode !== 200 && response.statusCode !== also) throw await refusal(response);
     return this.#reply(response);
   }
@@ -156,11 +162,12 @@ export class ApiClient {
     path: string,
     query: Query,
     body?: string | AsyncIterable<Uint8Array>,
+    headers?: Record<string, string>,
   ): Promise<IncomingMessage> {
     const url = this.#url(path, query);
     const options: RequestOptions = {
       method,
-      headers: { ...this.#headers(), 'User-Agent': 'meshnomad' },
+      headers: { ...this.#headers(), ...headers, 'User-Agent': 'meshnomad' },
       // Over the mesh each request has a stream of its own: those cost nothing, and cannot be kept like sockets.
       ...this.#way(),
     };

@@ -22,8 +22,8 @@ export function readJobJson(value: unknown): Result<Partial<Job>, string[]> {
 
 type Problems = string[];
 
-/** The value of a field, or null after a problem was noted. */
-function readStruct(struct: Struct, value: unknown, path: string, problems: Problems): Raw | null {
+/** An object of the API by its schema, with the path of whatever is wrong in it. */
+export function readStruct(struct: Struct, value: unknown, path: string, problems: Problems): Raw | null {
   if (!isObject(value)) {
     problems.push(`${path || 'job'}: must be an object (${struct.name}), not ${nameOf(value)}`);
     return null;

@@ -19,6 +19,7 @@ import { csiVolumeWriteEndpoints } from './endpoints/csi-volume-write.js';
 import { deploymentEndpoints } from './endpoints/deployment.js';
 import { evalEndpoints } from './endpoints/eval.js';
 import { forwardEndpoints, forwardStreams } from './endpoints/forward.js';
+import { hostVolumeEndpoints } from './endpoints/host-volume.js';
 import { jobChildrenEndpoints } from './endpoints/job-children.js';
 import { jobPlanEndpoints } from './endpoints/job-plan.js';
 import { jobReadEndpoints } from './endpoints/job-read.js';
@@ -157,6 +158,7 @@ export function createServer(options: ServerOptions): Server {
           ...csiVolumeWriteEndpoints(context),
           ...csiSnapshotEndpoints(context),
           ...csiClaimEndpoints(context),
+          ...hostVolumeEndpoints(context),
           ...systemEndpoints(context),
           ...meshEndpoints(context),
           ...meshAdmissionEndpoints(context),

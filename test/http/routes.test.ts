@@ -523,6 +523,9 @@ t.test('a search looks at every kind, never blocks, and cuts after twenty', asyn
     'Alloc.List': { Allocations: [] },
     'Node.List': { Nodes: nodes },
     'Deployment.List': { Deployments: [] },
+    'CSIVolume.List': { Volumes: [{ ID: 'abv' }] },
+    'HostVolume.List': { Volumes: [] },
+    'CSIPlugin.List': { Plugins: [] },
   };
   const body = JSON.stringify({ Prefix: 'ab', Context: 'all' });
   const all = (await world.send('/v1/search?index=7', { method: 'PUT', body })).json as Record<string, never>;
@@ -532,6 +535,9 @@ t.test('a search looks at every kind, never blocks, and cuts after twenty', asyn
     allocs: [],
     nodes: nodes.slice(0, 20).map(({ ID }) => ID),
     deployment: [],
+    volumes: ['abv'],
+    host_volumes: [],
+    plugins: [],
   });
   t.match(all['Truncations'], { jobs: false, nodes: true });
   t.ok(world.calls.every(({ args }) => args['Prefix'] === 'ab' && args['MinQueryIndex'] === undefined));
@@ -539,7 +545,7 @@ t.test('a search looks at every kind, never blocks, and cuts after twenty', asyn
   await world.send('/v1/search', { method: 'POST', body: JSON.stringify({ Prefix: 'web-1', Context: '' }) });
   t.strictSame(
     world.calls.map(({ method }) => method),
-    ['Job.List'],
+    ['Job.List', 'CSIVolume.List', 'CSIPlugin.List'],
     'no id begins with what is not hexadecimal',
   );
 });

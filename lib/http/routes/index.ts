@@ -15,6 +15,7 @@ import { searchRoutes } from './search.js';
 import { serverRoutes } from './servers.js';
 import { serviceRoutes } from './services.js';
 import { variableRoutes } from './variables.js';
+import { volumeRoutes } from './volumes.js';
 import { whyRoutes } from './why.js';
 
 /** Every route of the API. Within one table the first pattern that fits wins. */
@@ -34,6 +35,7 @@ export const ROUTES: readonly Routes[] = [
   serverRoutes,
   serviceRoutes,
   variableRoutes,
+  volumeRoutes,
   searchRoutes,
   laterRoutes,
 ];

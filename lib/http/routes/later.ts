@@ -4,11 +4,6 @@ import type { RouteHandler, Routes } from '../router.js';
 /** Paths of Nomad's API that a later version answers: said clearly, so that nobody looks for a mistake of their own. */
 const PATHS = [
   '/v1/jobs/statuses',
-  '/v1/volumes',
-  '/v1/volumes/*rest',
-  '/v1/volume/*rest',
-  '/v1/plugins',
-  '/v1/plugin/*rest',
   '/v1/scaling/*rest',
   '/v1/acl/*rest',
   '/v1/event/stream',

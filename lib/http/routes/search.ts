@@ -36,7 +36,22 @@ const CONTEXTS: Record<string, Finder> = {
     const reply = await rpc.call('Deployment.List', options, call);
     return { ids: reply.Deployments.map((deployment) => deployment.ID), meta: reply };
   },
+  volumes: async (rpc, options, call) => {
+    const reply = await rpc.call('CSIVolume.List', options, call);
+    return { ids: reply.Volumes.map((volume) => volume.ID), meta: reply };
+  },
+  host_volumes: async (rpc, options, call) => {
+    const reply = await rpc.call('HostVolume.List', options, call);
+    return { ids: reply.Volumes.map((volume) => volume.ID), meta: reply };
+  },
+  plugins: async (rpc, options, call) => {
+    const reply = await rpc.call('CSIPlugin.List', options, call);
+    return { ids: reply.Plugins.map((plugin) => plugin.ID), meta: reply };
+  },
 };
+
+/** Kinds whose ids are names; those of the others are hexadecimal. */
+const NAMED = ['jobs', 'volumes', 'plugins'];
 
 export const searchRoutes: Routes = { '/v1/search': { PUT: search } };
 
@@ -59,8 +74,8 @@ async function search(exchange: Exchange) {
   let meta: QueryMeta = { Index: 0, LastContactMs: 0, KnownLeader: true };
   for (const [name, find] of Object.entries(CONTEXTS)) {
     if (context !== 'all' && context !== name) continue;
-    // Ids of everything but jobs are hexadecimal: another prefix matches none, and need not be looked for.
-    const possible = name === 'jobs' || /^[0-9a-f-]*$/i.test(prefix);
+    // A prefix that is not hexadecimal matches no id that is: it need not be looked for.
+    const possible = NAMED.includes(name) || /^[0-9a-f-]*$/i.test(prefix);
     const found = possible ? await find(exchange.rpc, options, exchange) : { ids: [], meta };
     matches[name] = found.ids.slice(0, MATCHES_MAX);
     truncations[name] = found.ids.length > MATCHES_MAX;

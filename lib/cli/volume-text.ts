@@ -1,0 +1,185 @@
+import type { CsiClaim, CsiPastClaim, CsiPlugin, CsiVolume, CsiVolumeListStub } from '../structs/csi.js';
+import type { HostVolumeListStub, HostVolumeView } from '../structs/host-volume.js';
+import { formatAgo, formatBytes, formatPairs, formatTable, formatTime, shortId } from './format.js';
+import { allocTable } from './tables.js';
+
+interface Shown {
+  verbose: boolean;
+  nowMs: number;
+}
+
+/** The table of CSI volumes that `volume status` prints. */
+export function csiVolumeTable(volumes: readonly CsiVolumeListStub[], namespaces: boolean): string {
+  const rows = volumes.map((volume) => [
+    ...(namespaces ? [volume.Namespace] : []),
+    volume.ID,
+    volume.Name,
+    volume.PluginID,
+    String(volume.Schedulable),
+    volume.AccessMode,
+  ]);
+  const head = [...(namespaces ? ['Namespace'] : []), 'ID', 'Name', 'Plugin ID', 'Schedulable', 'Access Mode'];
+  return formatTable([head, ...rows]);
+}
+
+/** The table of host volumes likewise. */
+export function hostVolumeTable(volumes: readonly HostVolumeListStub[], { verbose }: { verbose: boolean }): string {
+  const rows = volumes.map((volume) => [
+    shortId(volume.ID, verbose),
+    volume.Name,
+    volume.Namespace,
+    volume.PluginID,
+    shortId(volume.NodeID, verbose),
+    volume.NodePool,
+    volume.State,
+  ]);
+  return formatTable([['ID', 'Name', 'Namespace', 'Plugin ID', 'Node ID', 'Node Pool', 'State'], ...rows]);
+}
+
+/** One CSI volume: what it is, who holds it and since when, and what a release waits for. */
+export function csiVolumeText(volume: CsiVolume, shown: Shown): string {
+  const { MountOptions: mount } = volume;
+  const options = [
+    ...(mount?.FSType ? [`fs_type: ${mount.FSType}`] : []),
+    ...(mount?.MountFlags?.length ? [`flags: ${mount.MountFlags.join(', ')}`] : []),
+  ];
+  const facts: [string, string | number | boolean][] = [
+    ['ID', volume.ID],
+    ['Name', volume.Name],
+    ['Namespace', volume.Namespace],
+    ['External ID', volume.ExternalID],
+    ['Plugin ID', volume.PluginID],
+    ['Provider', volume.Provider],
+    ['Version', volume.ProviderVersion],
+    ['Capacity', volume.Capacity > 0 ? formatBytes(volume.Capacity) : ''],
+    ['Schedulable', volume.Schedulable],
+    ...(volume.SchedulableReason === '' ? [] : ([['Waits For', volume.SchedulableReason]] as [string, string][])),
+    ['Controllers Healthy', volume.ControllersHealthy],
+    ['Controllers Expected', volume.ControllersExpected],
+    ['Nodes Healthy', volume.NodesHealthy],
+    ['Nodes Expected', volume.NodesExpected],
+    ['Access Mode', volume.AccessMode],
+    ['Attachment Mode', volume.AttachmentMode],
+    ['Mount Options', options.join(' ')],
+  ];
+  const parts = [formatPairs(facts)];
+  if (shown.verbose) parts.push(`Capabilities\n${capabilityTable(volume)}`);
+  if (shown.verbose && (volume.Topologies ?? []).length > 0) parts.push(`Topologies\n${topologyTable(volume)}`);
+  parts.push(`Claims\n${claimTable(volume.Claims, shown)}`);
+  if (shown.verbose && volume.PastClaims.length > 0) parts.push(`Past Claims\n${pastTable(volume.PastClaims, shown)}`);
+  parts.push(`Allocations\n${allocTable(volume.Allocations, shown)}`);
+  return parts.join('\n\n');
+}
+
+function capabilityTable(volume: CsiVolume): string {
+  const rows = volume.RequestedCapabilities.map(({ AccessMode, AttachmentMode }) => [AccessMode, AttachmentMode]);
+  return formatTable([['Access Mode', 'Attachment Mode'], ...rows]);
+}
+
+function topologyTable(volume: CsiVolume): string {
+  const rows = (volume.Topologies ?? []).map(({ Segments }, i) => [
+    String(i),
+    Object.entries(Segments ?? {})
+      .map(([key, value]) => `${key}=${value}`)
+      .join(' '),
+  ]);
+  return formatTable([['Topology', 'Segments'], ...rows]);
+}
+
+function claimTable(claims: readonly CsiClaim[], { verbose, nowMs }: Shown): string {
+  if (claims.length === 0) return 'Nobody holds it';
+  const when = (ms: number): string => (verbose ? formatTime(ms * 1e6) : formatAgo(ms * 1e6, nowMs));
+  const rows = claims.map((claim) => [
+    shortId(claim.AllocationID, verbose),
+    shortId(claim.NodeID, verbose),
+    claim.Mode,
+    claim.State,
+    when(claim.TakenAt),
+    claim.WaitsFor === '' ? '' : `${claim.WaitsFor} (since ${when(claim.WaitsSince)})`,
+  ]);
+  return formatTable([['Alloc ID', 'Node ID', 'Mode', 'State', 'Taken', 'Waits For'], ...rows]);
+}
+
+function pastTable(claims: readonly CsiPastClaim[], { verbose, nowMs }: Shown): string {
+  const when = (ms: number): string => (verbose ? formatTime(ms * 1e6) : formatAgo(ms * 1e6, nowMs));
+  const rows = claims
+    .toReversed()
+    .map((claim) => [
+      shortId(claim.AllocationID, verbose),
+      shortId(claim.NodeID, verbose),
+      claim.Mode,
+      when(claim.TakenAt),
+      when(claim.FreedAt),
+      claim.Proof,
+      claim.ForcedReason,
+    ]);
+  return formatTable([['Alloc ID', 'Node ID', 'Mode', 'Taken', 'Freed', 'Proof', 'Reason'], ...rows]);
+}
+
+/** One host volume. */
+export function hostVolumeText(volume: HostVolumeView, shown: Shown): string {
+  const facts = formatPairs([
+    ['ID', volume.ID],
+    ['Name', volume.Name],
+    ['Namespace', volume.Namespace],
+    ['Plugin ID', volume.PluginID],
+    ['Node ID', volume.NodeID],
+    ['Node Pool', volume.NodePool],
+    ['Capacity', volume.CapacityBytes > 0 ? formatBytes(volume.CapacityBytes) : ''],
+    ['State', volume.State],
+    ['Host Path', volume.HostPath],
+  ]);
+  const capabilities = volume.RequestedCapabilities.map(({ AccessMode, AttachmentMode }) => [
+    AccessMode,
+    AttachmentMode,
+  ]);
+  const table = formatTable([['Access Mode', 'Attachment Mode'], ...capabilities]);
+  return `${facts}\n\nCapabilities\n${table}\n\nAllocations\n${allocTable(volume.Allocations, shown)}`;
+}
+
+/** One plugin. */
+export function pluginText(plugin: CsiPlugin, shown: Shown): string {
+  const facts = formatPairs([
+    ['ID', plugin.ID],
+    ['Provider', plugin.Provider],
+    ['Version', plugin.Version],
+    ['Controllers Healthy', plugin.ControllersHealthy],
+    ['Controllers Expected', plugin.ControllersExpected],
+    ['Nodes Healthy', plugin.NodesHealthy],
+    ['Nodes Expected', plugin.NodesExpected],
+  ]);
+  const parts = [facts];
+  const unhealthy = [...Object.entries(plugin.Controllers), ...Object.entries(plugin.Nodes)].filter(
+    ([, { Healthy }]) => !Healthy,
+  );
+  if (unhealthy.length > 0) {
+    const rows = unhealthy.map(([nodeId, info]) => [
+      shortId(nodeId, shown.verbose),
+      info.ControllerInfo ? 'controller' : 'node',
+      info.HealthDescription,
+    ]);
+    parts.push(`Unhealthy\n${formatTable([['Node ID', 'Part', 'Why'], ...rows])}`);
+  }
+  if (shown.verbose) parts.push(...capabilities(plugin));
+  parts.push(`Allocations\n${allocTable(plugin.Allocations, shown)}`);
+  return parts.join('\n\n');
+}
+
+function capabilities(plugin: CsiPlugin): string[] {
+  const said = (info: object | null | undefined): string[] =>
+    Object.entries(info ?? {}).flatMap(([key, value]) => (value === true ? [`  ${words(key)}`] : []));
+  const controller = said(Object.values(plugin.Controllers)[0]?.ControllerInfo);
+  const node = said(Object.values(plugin.Nodes)[0]?.NodeInfo);
+  return [
+    ...(controller.length > 0 ? [`Controller Capabilities\n${controller.join('\n')}`] : []),
+    ...(node.length > 0 ? [`Node Capabilities\n${node.join('\n')}`] : []),
+  ];
+}
+
+/** SupportsListVolumesAttachedNodes → list volumes attached nodes. */
+function words(key: string): string {
+  return key
+    .replace(/^(Supports|Requires)/, '')
+    .replace(/(?!^)([A-Z])/g, ' $1')
+    .toLowerCase();
+}

@@ -1,0 +1,63 @@
+import type { HostVolumeUpsertCommand } from '../state/volume-commands.js';
+import { MeshError } from '../structs/errors.js';
+import type { HostVolume } from '../structs/host-volume.js';
+import type { VolumeCapability } from '../structs/volume.js';
+
+const ACCESS_MODES: readonly string[] = [
+  'single-node-reader-only',
+  'single-node-writer',
+  'single-node-single-writer',
+  'single-node-multi-writer',
+];
+
+/** A name is part of paths and of job files. */
+const NAME = /^[A-Za-z0-9._-]{1,128}(\[\d{1,6}\])?$/;
+
+type Wanted = HostVolumeUpsertCommand['volume'];
+
+/** What a person handed in, whole and checked. Throws E_BAD_REQUEST naming what is wrong. */
+export function checkHostVolume(given: Partial<HostVolume> | undefined, defaultNamespace: string): Wanted {
+  if (!given || typeof given !== 'object') throw new MeshError('E_BAD_REQUEST', 'missing volume definition');
+  const name = text(given.Name);
+  const refuse = (what: string): never => {
+    throw new MeshError('E_BAD_REQUEST', name === '' ? `volume: ${what}` : `volume "${name}": ${what}`);
+  };
+  if (name === '') refuse('it has no name');
+  if (!NAME.test(name)) refuse('a name is made of letters, digits, and . _ -, and may end with an index like [0]');
+  const [min, max] = [given.RequestedCapacityMinBytes ?? 0, given.RequestedCapacityMaxBytes ?? 0];
+  if (!isSize(min) || !isSize(max)) refuse('a capacity is a whole number of bytes');
+  if (max > 0 && min > max) refuse(`capacity_min (${min}) is above capacity_max (${max})`);
+  return {
+    ID: text(given.ID),
+    Name: name,
+    Namespace: text(given.Namespace) || defaultNamespace,
+    PluginID: text(given.PluginID),
+    NodePool: text(given.NodePool),
+    NodeID: text(given.NodeID),
+    Constraints: given.Constraints ?? null,
+    RequestedCapacityMinBytes: min,
+    RequestedCapacityMaxBytes: max,
+    CapacityBytes: isSize(given.CapacityBytes ?? 0) ? (given.CapacityBytes ?? 0) : 0,
+    RequestedCapabilities: capabilities(given.RequestedCapabilities, refuse),
+    Parameters: given.Parameters ?? null,
+    HostPath: text(given.HostPath),
+  };
+}
+
+/** Without any, one allocation after the other may write. */
+function capabilities(given: VolumeCapability[] | undefined, refuse: (what: string) => never): VolumeCapability[] {
+  const list = Array.isArray(given) ? given : [];
+  if (list.length === 0) return [{ AccessMode: 'single-node-writer', AttachmentMode: 'file-system' }];
+  return list.map(({ AccessMode, AttachmentMode }) => {
+    if (!ACCESS_MODES.includes(AccessMode)) {
+      refuse(`unknown access_mode ${JSON.stringify(AccessMode)}; it is one of ${ACCESS_MODES.join(', ')}`);
+    }
+    if (AttachmentMode !== 'file-system' && (AttachmentMode as string | undefined)) {
+      refuse(`unknown attachment_mode ${JSON.stringify(AttachmentMode)}; a host volume has file-system only`);
+    }
+    return { AccessMode, AttachmentMode: 'file-system' };
+  });
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+const isSize = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;

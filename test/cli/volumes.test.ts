@@ -1,0 +1,189 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { AgentFacts } from '../../lib/http/agent-facts.js';
+import { createHttpServer } from '../../lib/http/server.js';
+import { MeshError } from '../../lib/structs/errors.js';
+import type { RpcCaller } from '../../lib/transport/rpc.js';
+import { silentLog } from '../../lib/util/log.js';
+import { createVolumeWorld, type VolumeWorld } from '../server/volume-world.js';
+import { type Ran, runCli } from './world.js';
+
+const SECRET = 'hunter2-secret';
+
+const SPEC = `
+type      = "csi"
+id        = "db"
+name      = "database"
+plugin_id = "nfs"
+capability {
+  access_mode     = "single-node-writer"
+  attachment_mode = "file-system"
+}
+secrets {
+  password = "${SECRET}"
+}
+mount_options {
+  fs_type     = "ext4"
+  mount_flags = ["pass=${SECRET}"]
+}
+`;
+
+/** The command line, the HTTP API and the servers as they are; nodes answer to order. */
+async function createStory(t: Test): Promise<{
+  world: VolumeWorld;
+  run: (...argv: string[]) => Promise<Ran>;
+  file: (text: string) => string;
+  send: (path: string) => Promise<{ status: number; text: string }>;
+}> {
+  const world = createVolumeWorld();
+  const rpc: RpcCaller = {
+    call: (method, args, options) => world.call(method, args, options?.signal),
+    stream() {
+      throw new MeshError('E_NOT_SUPPORTED', 'no streams here');
+    },
+  };
+  const http = createHttpServer({ rpc, agent: {} as AgentFacts, log: silentLog } as Parameters<
+    typeof createHttpServer
+  >[0]);
+  const port = await http.listen({ host: '127.0.0.1', port: 0 });
+  const dir = mkdtempSync(join(tmpdir(), 'volumes-'));
+  t.teardown(async () => {
+    await http.close();
+    rmSync(dir, { recursive: true });
+  });
+  const address = `http://127.0.0.1:${port}`;
+  let files = 0;
+  return {
+    world,
+    run: (...argv) => runCli(argv, { NOMAD_ADDR: address }),
+    file(text) {
+      const path = join(dir, `${files++}.hcl`);
+      writeFileSync(path, text);
+      return path;
+    },
+    async send(path) {
+      const response = await fetch(`${address}${path}`);
+      return { status: response.status, text: await response.text() };
+    },
+  };
+}
+
+t.test('a volume from its file to its end, and nobody ever sees its secrets', async (t) => {
+  const { world, run, file, send } = await createStory(t);
+  const a = await world.addFakeNode(1, { controller: true });
+  a.answers['ClientCSI.ControllerCreate'] = () => ({
+    ExternalID: 'vol-7',
+    CapacityBytes: 2 ** 30,
+    VolumeContext: null,
+    SnapshotID: '',
+    CloneID: '',
+    Topologies: null,
+  });
+  a.answers['ClientCSI.ControllerAttach'] = () => ({ PublishContext: {} });
+  const seen: string[] = [];
+  const cli = async (...argv: string[]): Promise<Ran> => {
+    const ran = await run(...argv);
+    seen.push(ran.out, ran.error);
+    return ran;
+  };
+
+  t.match(await cli('volume', 'create', file(SPEC)), { code: 0, out: /Created external volume vol-7 with ID db/ });
+  t.match(await cli('volume', 'status'), { code: 0, out: /db +database +nfs +true +<none>/ });
+  t.match(await cli('plugin', 'status'), { code: 0, out: /nfs +nfs\.csi\.test +1\/1 +1\/1/ });
+  t.match(await cli('plugin', 'status', '-verbose', 'nfs'), { out: /Controllers Healthy += 1[\s\S]*create delete/ });
+
+  const { allocId } = await world.place(a);
+  await world.claim(a, allocId);
+  const held = await cli('volume', 'status', 'db');
+  t.match(held.out, /Access Mode += single-node-writer/);
+  t.match(held.out, new RegExp(`Claims[\\s\\S]*${allocId.slice(0, 8)} .*write +taken`));
+  t.match(await cli('volume', 'delete', 'db'), {
+    code: 1,
+    error: /409 .*in use and not deleted: it is held by allocation/,
+  });
+  t.match(await cli('volume', 'deregister', 'db'), { code: 1, error: /is in use/ });
+  t.match(await cli('volume', 'detach', 'db', a.node.ID), { code: 1, error: /stop it first/ });
+  t.match(await cli('volume', 'detach', '-force', 'db', a.node.ID), { code: 1, error: /only with a reason/ });
+
+  a.answers['ClientCSI.NodeDetach'] = () => {
+    throw new MeshError('E_CONFLICT', `target is busy (${SECRET})`);
+  };
+  await world.end(a, allocId);
+  await world.time.advance(30_000);
+  t.match(await cli('volume', 'status', 'db'), { out: /unpublishing .*to unmount it: target is busy.*since/ });
+  delete a.answers['ClientCSI.NodeDetach'];
+  await world.time.advance(70_000);
+  t.match(await cli('volume', 'status', 'db'), { out: /Nobody holds it/ });
+  t.match(await cli('volume', 'status', '-verbose', 'db'), { out: /Past Claims[\s\S]*node/ });
+  t.match(await cli('volume', 'status', '-json', 'db'), { out: /"password": "\[REDACTED\]"/ });
+  seen.push((await send('/v1/volume/csi/db')).text, (await send('/v1/volumes?type=csi')).text);
+
+  t.match(await cli('volume', 'delete', 'db'), { code: 0, out: /Successfully deleted volume "db"/ });
+  t.match(await cli('volume', 'status', 'db'), { code: 1, error: /No volumes with prefix or ID "db"/ });
+  t.notMatch(seen.join('\n'), SECRET);
+  t.equal((await send('/v1/volume/csi/db')).status, 404);
+});
+
+t.test('snapshots are the plugin’s, and secrets for them travel in no address', async (t) => {
+  const { world, run, file } = await createStory(t);
+  const a = await world.addFakeNode(1, { controller: true });
+  a.answers['ClientCSI.ControllerValidate'] = () => ({ Message: '' });
+  const snapshot = {
+    ExternalSourceVolumeID: 'vol-7',
+    ID: 'snap-1',
+    SizeBytes: 2 ** 20,
+    CreateTime: 1e18,
+    IsReady: true,
+  };
+  a.answers['ClientCSI.ControllerCreateSnapshot'] = () => snapshot;
+  a.answers['ClientCSI.ControllerListSnapshots'] = () => ({
+    Entries: [{ ...snapshot, SourceVolumeID: '', PluginID: '', Name: '', Secrets: null, Parameters: null }],
+    NextToken: '',
+  });
+  t.match(await run('volume', 'register', file(`${SPEC}\nexternal_id = "vol-7"\n`)), {
+    code: 0,
+    out: /"db" registered/,
+  });
+  t.match(await run('volume', 'snapshot', 'create', 'db', 'nightly'), { code: 0, out: /snap-1 +vol-7 +db +1\.0 MiB/ });
+  t.match(await run('volume', 'snapshot', 'list', '-plugin', 'nfs', '-secret', 'k=v=w'), { out: /snap-1 +vol-7 +db/ });
+  t.match(await run('volume', 'snapshot', 'delete', '-secret', 'k=v', 'nfs', 'snap-1'), { code: 0 });
+  const asked = (method: string) => a.asked.find((one) => one.method === `ClientCSI.${method}`)?.args;
+  t.match(asked('ControllerCreateSnapshot'), { Name: 'nightly', Secrets: { password: SECRET } });
+  t.match(asked('ControllerListSnapshots'), { Secrets: { k: 'v=w' } });
+  t.match(asked('ControllerDeleteSnapshot'), { ID: 'snap-1', Secrets: { k: 'v' } });
+});
+
+t.test('a host volume is made on the node that fits, shown, and deleted', async (t) => {
+  const { world, run, file } = await createStory(t);
+  await world.addFakeNode(1, { changes: { NodePool: 'other' } });
+  const b = await world.addFakeNode(2, { changes: { NodePool: 'db' } });
+  let id = '';
+  b.answers['ClientHostVolume.Create'] = (args) => {
+    id = args.ID;
+    return { HostPath: `/srv/${args.ID}`, CapacityBytes: 0 };
+  };
+  const spec = 'type = "host"\nname = "data"\nnode_pool = "db"\n';
+  const made = await run('volume', 'create', '-detach', file(spec));
+  t.match(made, { code: 0, out: /Created host volume data with ID/ });
+  t.match(await run('volume', 'status', '-type', 'host'), { out: /data +default +mkdir .* db +pending/ });
+  const shown = { data: { Name: 'data', Path: `/srv/${id}`, ReadOnly: false, ID: id } };
+  await world.call('Node.Register', { Node: { ...b.node, HostVolumes: shown } });
+  t.match(await run('volume', 'status', 'data'), { out: /State += ready[\s\S]*single-node-writer +file-system/ });
+  t.match(await run('volume', 'create', file(spec)), { code: 1, error: /no node fits.*has one of this name already/ });
+  t.match(await run('volume', 'create', file(spec.replace('db', 'gone'))), {
+    code: 1,
+    error: /not in node pool "gone"/,
+  });
+  await world.place(b, { volume: { Type: 'host', Source: 'data', AccessMode: '', AttachmentMode: '' } });
+  t.match(await run('volume', 'delete', '-type', 'host', id), {
+    code: 1,
+    error: /in use by allocation .* of job "web"/,
+  });
+  const [alloc] = world.allocs();
+  await world.end(b, alloc?.ID ?? '');
+  t.match(await run('volume', 'delete', '-type', 'host', id), { code: 0 });
+  t.match(b.asked.at(-1), { method: 'ClientHostVolume.Delete', args: { ID: id, HostPath: `/srv/${id}` } });
+  t.match(await run('volume', 'status', '-type', 'host'), { out: /No dynamic host volumes/ });
+});

@@ -21,7 +21,7 @@ import type { CsiHandlers } from '../../lib/plugin/sdk/csi-server.js';
 import { bindRoots } from './bind-roots.js';
 import { copyData, copyImage, growImage, loopsOf, makeImage } from './image.js';
 import { readWish, roundUp, type Wish } from './parameters.js';
-import { idOf, type Store, type StoredSnapshot, type StoredVolume } from './store.js';
+import type { Store, StoredSnapshot, StoredVolume } from './store.js';
 
 export interface ControllerOptions {
   store: Store;
@@ -57,11 +57,12 @@ export function controllerHandlers(options: ControllerOptions): CsiHandlers {
       capabilities: CAPABILITIES.map((type) => ({ rpc: { type } })),
     }),
     'Controller.CreateVolume': (request) =>
-      turns.take(idOf('vol', request.name), async () => ({ volume: await createVolume(options, request) })),
+      turns.take(store.idOf('vol', request.name), async () => ({ volume: await createVolume(options, request) })),
     'Controller.DeleteVolume': ({ volumeId }) =>
       turns.take(needField(volumeId, 'volume_id'), async () => {
         const volume = await store.get('volumes', volumeId);
         if (volume) await deleteVolume(store, volume);
+        else refuseElsewhere(store, volumeId);
         return {};
       }),
     'Controller.ValidateVolumeCapabilities': async (request) => {
@@ -89,10 +90,11 @@ export function controllerHandlers(options: ControllerOptions): CsiHandlers {
       return { availableCapacity: free, maximumVolumeSize: { value: free } };
     },
     'Controller.CreateSnapshot': (request) =>
-      turns.take(idOf('snap', request.name), async () => ({ snapshot: await createSnapshot(options, request) })),
+      turns.take(store.idOf('snap', request.name), async () => ({ snapshot: await createSnapshot(options, request) })),
     'Controller.DeleteSnapshot': ({ snapshotId }) =>
       turns.take(needField(snapshotId, 'snapshot_id'), async () => {
         if (await store.get('snapshots', snapshotId)) await store.remove('snapshots', snapshotId);
+        else refuseElsewhere(store, snapshotId);
         return {};
       }),
     'Controller.ListSnapshots': async ({ maxEntries, startingToken, snapshotId, sourceVolumeId }) => {
@@ -120,7 +122,7 @@ async function createVolume(
   const name = needName(request.name);
   const capabilities = needCapabilities(request.volumeCapabilities);
   const range = readRange(request.capacityRange);
-  const id = idOf('vol', name);
+  const id = store.idOf('vol', name);
   const known = await store.get('volumes', id);
   if (known) {
     if (!fitsRange(known.capacityBytes, range) || !sameSource(known.source, request.volumeContentSource))
@@ -206,6 +208,12 @@ async function fillVolume(dir: string, volume: StoredVolume, origin: string | nu
   if (volume.uid >= 0 || volume.gid >= 0) await chown(data, Math.max(volume.uid, 0), Math.max(volume.gid, 0));
 }
 
+/** What another machine has is not deleted because it is not here. */
+function refuseElsewhere(store: Store, id: string): void {
+  if (store.isElsewhere(id))
+    throw new CsiError('FAILED_PRECONDITION', `"${id}" lies on another machine: its own plugin must delete it`);
+}
+
 async function deleteVolume(store: Store, volume: StoredVolume): Promise<void> {
   const path = store.dataPath('volumes', volume.id, volume);
   const users = volume.kind === 'image' ? await loopsOf(path) : await bindRoots(path);
@@ -220,7 +228,7 @@ async function createSnapshot(
 ): Promise<CsiSnapshot> {
   const sourceVolumeId = needField(request.sourceVolumeId, 'source_volume_id');
   const name = needName(request.name);
-  const id = idOf('snap', name);
+  const id = store.idOf('snap', name);
   const known = await store.get('snapshots', id);
   if (known) {
     if (known.sourceVolumeId !== sourceVolumeId)

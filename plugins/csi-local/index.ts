@@ -26,10 +26,11 @@ const plugin: CsiPlugin = {
     const maxVolumes = Number(flags['max-volumes'] ?? 0);
     if (!Number.isSafeInteger(maxVolumes) || maxVolumes < 0)
       throw new Error(`-max-volumes ${flags['max-volumes']}: give a whole number`);
-    const store = new Store(root);
+    const isShared = flags['shared'] === 'true';
+    const store = new Store(root, isShared ? null : nodeId);
     await store.open();
     if (roles.node) await thaw(root);
-    const topology = flags['shared'] === 'true' ? null : { segments: { [TOPOLOGY_KEY]: nodeId } };
+    const topology = isShared ? null : { segments: { [TOPOLOGY_KEY]: nodeId } };
     const turns = new Turns();
     return {
       ...identityHandlers(NAME, { version, roles }, { topology: topology !== null, expansion: 'ONLINE' }),

@@ -44,17 +44,33 @@ interface Kinds {
 /** What is left half-made by a plugin that died is removed after this time. */
 const STALE_MS = 3_600_000;
 
-/** Ids are safe as file names whatever the orchestrator's names are. */
-export function idOf(kind: 'vol' | 'snap', name: string): string {
-  return `${kind}-${createHash('sha256').update(name).digest('hex').slice(0, 24)}`;
+const ID = /^(?:vol|snap)-[0-9a-f]{24}(-[0-9a-f]{8})?$/;
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** The directory of what the plugin holds. */
 export class Store {
   readonly root: string;
+  /** Ends the ids of what is made here; '' when the root is shared. */
+  readonly #suffix: string;
 
-  constructor(root: string) {
+  /** `machine` names this one among others with roots of their own; null when they share this root. */
+  constructor(root: string, machine: string | null) {
     this.root = root;
+    this.#suffix = machine === null ? '' : `-${hash(machine).slice(0, 8)}`;
+  }
+
+  /** Ids are safe as file names whatever the orchestrator's names are. */
+  idOf(kind: 'vol' | 'snap', name: string): string {
+    return `${kind}-${hash(name).slice(0, 24)}${this.#suffix}`;
+  }
+
+  /** Whether another machine made it: here nobody can say what has become of it. */
+  isElsewhere(id: string): boolean {
+    const [, suffix] = ID.exec(id) ?? [];
+    return suffix !== undefined && this.#suffix !== '' && suffix !== this.#suffix;
   }
 
   /** Makes the directories, and removes what earlier plugins left unfinished. */
@@ -81,7 +97,7 @@ export class Store {
 
   /** Undefined when there is none of that id. */
   async get<K extends keyof Kinds>(kind: K, id: string): Promise<Kinds[K] | undefined> {
-    if (!/^(vol|snap)-[0-9a-f]{24}$/.test(id)) return undefined;
+    if (!ID.test(id)) return undefined;
     const text = await readFile(join(this.dir(kind, id), 'meta.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined;
       throw error;

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { openCsiRpc } from '../../lib/client/csi/rpc.js';
+import { listMounts } from '../../lib/plugin/sdk/mounts.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import { type Random, seededRandom } from '../../lib/util/random.js';
 import { fakeAlloc, fakeGroup, fakeJob, fakeTask, until } from '../client/fakes.js';
@@ -99,9 +100,19 @@ class World {
     return [...mounts, ...loops.split('\n')].filter((line) => line.includes(this.dir));
   }
 
+  /** Leaves nothing, also when a round failed half-way. */
   async end(): Promise<void> {
     await this.kill('agent');
     await this.kill('plugin');
+    const pid = existsSync(join(this.dir, 'pid')) ? readFileSync(join(this.dir, 'pid'), 'utf8').trim() : '';
+    if (pid !== '' && existsSync(`/proc/${pid}/cwd`)) process.kill(Number(pid), 'SIGKILL');
+    for (const { target } of (await listMounts()).reverse())
+      if (target.startsWith(this.dir)) execFileSync('umount', ['--lazy', target]);
+    const loops = execFileSync('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE'], {
+      encoding: 'utf8',
+    });
+    for (const line of loops.split('\n'))
+      if (line.includes(this.dir)) execFileSync('losetup', ['--detach', line.split(' ')[0] ?? '']);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
@@ -109,7 +120,7 @@ class World {
 function allocOf(world: World, round: number): Allocation {
   const id = `${round.toString(16).padStart(8, '0')}-2222-4333-8444-555555555555`;
   // Written and synced before the task counts as started: such a line must never be missing again.
-  const script = `cd "$NOMAD_TASK_DIR/../data" && echo ${round} >> log && sync log && cp log ${world.dir}/seen.tmp && mv ${world.dir}/seen.tmp ${world.dir}/seen-${round}; echo $$ > ${world.dir}/pid; exec sleep 1000`;
+  const script = `echo $$ > ${world.dir}/pid; cd "$NOMAD_TASK_DIR/../data" && echo ${round} >> log && sync log && cp log ${world.dir}/seen.tmp && mv ${world.dir}/seen.tmp ${world.dir}/seen-${round}; exec sleep 1000`;
   const mount = { Volume: 'v', Destination: '/data', ReadOnly: false, PropagationMode: 'private', SELinuxLabel: '' };
   const task = fakeTask({
     Driver: 'raw_exec',

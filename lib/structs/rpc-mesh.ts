@@ -28,8 +28,12 @@ export interface RosterReply {
   /** Keys that may come in to speak join/1, if only to be told why not, or to be carried to a server; empty for people. */
   InviteKeys: { Key: NodeKey; ExpiresAt: number }[];
   Tombstones: Tombstone[];
-  /** The certificates of the one who asks, the newest; empty when it has none. */
+  /** The certificates of the one who asks, the newest; empty when it has none, or no newer ones. */
   Chain: CertificateChain;
+  /** Of all members and tombstones: see lib/transport/roster-digest.ts. */
+  Digest: string;
+  /** Members, invites and tombstones are only those that changed after this index; absent: they are all. */
+  Since?: number;
 }
 
 /** What a joiner says of itself, besides proving its key. */
@@ -53,7 +57,14 @@ export interface MeshRpcMethods {
   >;
   'Mesh.Members': Query<object, { Members: MeshMemberStub[] }>;
   /** Blocks like any query; asked by agents, for their own copy. */
-  'Mesh.Roster': Query<{ Key?: NodeKey }, RosterReply>;
+  'Mesh.Roster': Query<
+    {
+      Key?: NodeKey;
+      /** The asker has everything up to this index, and needs only what changed since. */
+      Since?: number;
+    },
+    RosterReply
+  >;
   /** Answers the invite itself, once: only what derives from its seed is kept. */
   'Mesh.CreateInvite': Write<
     {

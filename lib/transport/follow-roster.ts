@@ -48,11 +48,12 @@ export function followRoster(options: FollowRosterOptions): () => void {
     // First: with an expired certificate nothing else is answered.
     await renew();
     const { Key } = roster.own().claims;
-    const wait = { AllowStale: true, MinQueryIndex: index, MaxQueryTimeMs: WAIT_MS };
+    const known = index > 0 ? { Since: index } : {};
+    const wait = { AllowStale: true, MinQueryIndex: index, MaxQueryTimeMs: WAIT_MS, ...known };
     const reply = await servers.call('Mesh.Roster', { Key, ...wait }, { signal, timeoutMs: 2 * WAIT_MS });
     // A mesh that was restored from a backup counts from there.
-    index = reply.Index < index ? 0 : reply.Index;
-    roster.update(reply);
+    const isBack = reply.Index < index;
+    index = roster.update(reply) && !isBack ? reply.Index : 0;
   }
 
   async function follow(): Promise<void> {

@@ -7,6 +7,7 @@ import { err, type Result } from '../util/result.js';
 import { type VerifiedChain, verifyChain } from './certificate.js';
 import type { MeshHome } from './mesh-home.js';
 import type { OwnCertificate, Roster } from './peers.js';
+import { rosterDigest } from './roster-digest.js';
 import { verifyTombstone } from './tombstone.js';
 
 // Who belongs to the mesh, as one agent knows it: what the servers said last, and every tombstone it ever heard of. Kept on
@@ -27,8 +28,11 @@ export interface Membership {
 export interface MemberRoster extends Roster {
   /** This agent's own proof, the newest. */
   own(): OwnCertificate;
-  /** What the servers say now: replaces what they said before. The own certificate is taken when it is newer. */
-  update(reply: Omit<RosterReply, 'Chain'> & { Chain?: CertificateChain }): void;
+  /**
+   * What the servers say now: replaces what they said before, or with `Since` is added to it. The own certificate is taken when it is
+   * newer. False: changes alone do not lead to what the servers have, so all of it has to be asked for.
+   */
+  update(reply: RosterReply): boolean;
   /**
    * A key that nobody has told of has proven itself, by its certificates, to be a server of this mesh: it counts as one until
    * the servers are heard of again.
@@ -180,9 +184,11 @@ export function createRoster(options: RosterOptions): MemberRoster {
       if (reply.Mesh.Root !== mesh) throw new MeshError('E_PERMISSION_DENIED', 'this is the roster of another mesh');
       const before = JSON.stringify([info, [...members.values()], [...invites], own.chain, [...tombstones.keys()]]);
       info = reply.Mesh;
-      members = new Map(reply.Members.map((member) => [member.Key, member]));
-      invites = new Map(reply.InviteKeys.map(({ Key, ExpiresAt }) => [Key, ExpiresAt]));
-      recorded = new Set(reply.Tombstones.map(({ Key }) => Key));
+      const isAll = reply.Since === undefined;
+      members = new Map([...(isAll ? [] : members), ...reply.Members.map((member) => [member.Key, member] as const)]);
+      const kept = isAll ? [] : [...invites].filter(([key]) => isInvite(key));
+      invites = new Map([...kept, ...reply.InviteKeys.map(({ Key, ExpiresAt }) => [Key, ExpiresAt] as const)]);
+      recorded = new Set([...(isAll ? [] : recorded), ...reply.Tombstones.map(({ Key }) => Key)]);
       for (const { Key, By } of tombstones.values()) {
         // The servers had signed its signer out before they heard of it: its word does not count.
         if (recorded.has(Key) || !recorded.has(By)) continue;
@@ -196,9 +202,11 @@ export function createRoster(options: RosterOptions): MemberRoster {
           return read.ok ? [read.value] : [];
         }),
       );
-      if (reply.Chain && reply.Chain.length > 0) adopt(reply.Chain);
+      if (reply.Chain.length > 0) adopt(reply.Chain);
       const after = JSON.stringify([info, [...members.values()], [...invites], own.chain, [...tombstones.keys()]]);
       if (after !== before) changed();
+      const told = { Members: [...members.values()], Tombstones: [...recorded].map((Key) => ({ Key })) };
+      return isAll || rosterDigest(told) === reply.Digest;
     },
     renew(chain) {
       own = readOwn(chain);

@@ -56,12 +56,12 @@ function following(t: Test) {
     },
   };
   const roster = rosterOf(t, small, own, [], () => clock.now);
-  const asked: { method: string; index: number }[] = [];
+  const asked: { method: string; index: number; since: number }[] = [];
   const waiting: ((outcome: Partial<RosterReply> & { Index: number }) => void)[] = [];
   const failing: ((error: Error) => void)[] = [];
   const servers = {
-    call(method: string, args: { MinQueryIndex?: number }) {
-      asked.push({ method, index: args.MinQueryIndex ?? 0 });
+    call(method: string, args: { MinQueryIndex?: number; Since?: number }) {
+      asked.push({ method, index: args.MinQueryIndex ?? 0, since: args.Since ?? 0 });
       if (method === 'Mesh.Renew') {
         const NotAfter = clock.now + 30 * DAY_MS;
         return Promise.resolve({
@@ -97,14 +97,24 @@ t.test('a client asks for changes from where it is, and takes them', async (t) =
   await settled();
   t.equal(roster.info().DiscoveryEpoch, 3);
   t.strictSame(asked, [
-    { method: 'Mesh.Roster', index: 0 },
-    { method: 'Mesh.Roster', index: 5 },
+    { method: 'Mesh.Roster', index: 0, since: 0 },
+    { method: 'Mesh.Roster', index: 5, since: 5 },
   ]);
   waiting[1]?.({ Index: 2 });
   await settled();
   fire();
   await settled();
-  t.equal(asked.at(-1)?.index, 0, 'after a restore from a backup it begins again');
+  t.match(asked.at(-1), { index: 0, since: 0 }, 'after a restore from a backup it begins again');
+  waiting[2]?.({ Index: 9 });
+  await settled();
+  fire();
+  await settled();
+  t.match(asked.at(-1), { index: 9, since: 9 });
+  waiting[3]?.({ Index: 12, Since: 9, Digest: 'of what was never told' });
+  await settled();
+  fire();
+  await settled();
+  t.match(asked.at(-1), { index: 0, since: 0 }, 'and where changes do not lead to what the servers have');
 });
 
 t.test('while no server can be reached it knows what it knew, and asks again', async (t) => {

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import type { RosterReply } from '../../lib/structs/rpc-mesh.js';
 import { type MeshHome, openMeshHome } from '../../lib/transport/mesh-home.js';
 import { createRoster, isMember, saveMembership } from '../../lib/transport/roster.js';
+import { rosterDigest } from '../../lib/transport/roster-digest.js';
 import { signTombstone, verifyTombstone } from '../../lib/transport/tombstone.js';
 import { silentLog } from '../../lib/util/log.js';
 import { DAY_MS, meshInfo, NOW, newKey, smallMesh } from './mesh-world.js';
@@ -24,6 +25,7 @@ function world(t: Test, home: MeshHome = openMeshHome(null)) {
     InviteKeys: [],
     Tombstones: [],
     Chain: [],
+    Digest: '',
     ...changes,
   });
   const chain = small.admit(own);
@@ -51,6 +53,17 @@ t.test('an invite lets in until its end', async (t) => {
   t.ok(roster.isInvite(key));
   clock.now = NOW + 1000;
   t.notOk(roster.isInvite(key));
+});
+
+t.test('changes are added to what is known, and are not enough when something was missed', async (t) => {
+  const { roster, reply, friend, founder, own } = world(t);
+  t.ok(roster.update(reply()));
+  const gone = { Key: friend.publicKey, Name: 'pi', Role: 'client', Status: 'left' } as const;
+  const [first, second] = reply().Members as [RosterReply['Members'][number], RosterReply['Members'][number]];
+  const Digest = rosterDigest({ Members: [first, second, gone], Tombstones: [] });
+  t.ok(roster.update(reply({ Since: 5, Members: [gone], Digest })));
+  t.strictSame(new Set(roster.members()), new Set([own.publicKey, founder.publicKey]));
+  t.notOk(roster.update(reply({ Since: 6, Members: [], Digest: 'another' })));
 });
 
 t.test('a tombstone shuts out at once, whoever tells of it, and is kept', async (t) => {

@@ -50,9 +50,12 @@ export function meshEndpoints(context: EndpointContext): RpcHandlers {
       const key = call.peer?.key ?? args.Key ?? requireMesh(context.config).identity.publicKey;
       const role = call.peer?.role ?? 'server';
       return answerQuery(context, args, call, [watchKeys.mesh()], (state) => {
-        const reply = rosterOf(state, { key, role });
+        const index = rosterIndex(state);
+        // Whoever knows of later things than there are here has them from before a restore.
+        const known = args.Since ?? 0;
+        const reply = rosterOf(state, { key, role, since: known <= index ? known : 0 });
         if (!reply) throw notFounded();
-        return { index: rosterIndex(state), reply };
+        return { index, reply };
       });
     },
 

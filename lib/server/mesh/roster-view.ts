@@ -1,6 +1,7 @@
 import type { StateSnapshot } from '../../state/store.js';
-import type { MeshRole, NodeKey } from '../../structs/mesh.js';
+import type { MeshMember, MeshRole, NodeKey } from '../../structs/mesh.js';
 import type { RosterReply } from '../../structs/rpc-mesh.js';
+import { rosterDigest } from '../../transport/roster-digest.js';
 import type { ServerWorld } from '../world.js';
 import type { ServerMesh } from './config.js';
 import { INVITE_KEPT_MS } from './invite-rules.js';
@@ -10,22 +11,49 @@ const CURRENT_RETRY_MS = 200;
 
 type RosterWorld = Pick<ServerWorld, 'store' | 'consensus' | 'timers' | 'log'>;
 
-/** What one agent gets to know of who belongs to the mesh; undefined while no mesh is founded. */
+/**
+ * What one agent gets to know of who belongs to the mesh; undefined while no mesh is founded. With `since` only what changed after
+ * that index: of five hundred members each hears of every change, and mostly one has changed.
+ */
 export function rosterOf(
   state: StateSnapshot,
-  { key, role }: { key: NodeKey; role: MeshRole },
+  { key, role, since = 0 }: { key: NodeKey; role: MeshRole; since?: number },
 ): RosterReply | undefined {
   const mesh = state.mesh();
   if (!mesh) return undefined;
+  const isNew = (row: { ModifyIndex: number } | undefined): boolean => row === undefined || row.ModifyIndex > since;
   // A person takes no connections.
-  const invites = role === 'operator' ? [] : [...state.meshInvites()];
+  const invites = role === 'operator' ? [] : [...state.meshInvites()].filter(isNew);
+  const own = state.meshMember(key);
   return {
     Mesh: role === 'server' ? mesh : { ...mesh, SealedRoot: '' },
-    Members: [...state.meshMembers()].map(({ Key, Name, Role, Status }) => ({ Key, Name, Role, Status })),
+    Members: [...state.meshMembers()].filter(isNew).map(shown),
     InviteKeys: invites.map(({ Key, ExpiresAt }) => ({ Key, ExpiresAt: ExpiresAt + INVITE_KEPT_MS })),
-    Tombstones: [...state.meshTombstones()],
-    Chain: state.meshMember(key)?.Chain ?? [],
+    // Who is signed out is a member that has changed; a key that never was one is told each time.
+    Tombstones: [...state.meshTombstones()].filter(({ Key }) => isNew(state.meshMember(Key))),
+    Chain: own && isNew(own) ? own.Chain : [],
+    Digest: digestOf(state),
+    ...(since > 0 ? { Since: since } : {}),
   };
+}
+
+const shown = ({ Key, Name, Role, Status }: MeshMember): RosterReply['Members'][number] => ({
+  Key,
+  Name,
+  Role,
+  Status,
+});
+
+/** Everybody who asks at a time gets the same one. */
+const digests = new WeakMap<StateSnapshot, string>();
+
+function digestOf(state: StateSnapshot): string {
+  const known = digests.get(state);
+  if (known !== undefined) return known;
+  const Members = [...state.meshMembers()].map(shown);
+  const made = rosterDigest({ Members, Tombstones: [...state.meshTombstones()] });
+  digests.set(state, made);
+  return made;
 }
 
 /** Index at which the answer of `rosterOf` last changed. */

@@ -1,0 +1,416 @@
+import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { ALLOC_HOOKS } from '../../lib/client/alloc-hooks/index.js';
+import { type Client, createClient } from '../../lib/client/client.js';
+import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.js';
+import { openCsiRpc } from '../../lib/client/csi/rpc.js';
+import { LeaseStop } from '../../lib/client/lease-stop.js';
+import { systemTimers } from '../../lib/client/timers.js';
+import { CsiError } from '../../lib/plugin/sdk/csi.js';
+import { identityHandlers } from '../../lib/plugin/sdk/csi-plugin.js';
+import { type CsiHandlers, serveCsi } from '../../lib/plugin/sdk/csi-server.js';
+import type { Allocation } from '../../lib/structs/allocation.js';
+import { MeshError } from '../../lib/structs/errors.js';
+import type { RpcMethods } from '../../lib/structs/rpc.js';
+import type { VolumeRequest } from '../../lib/structs/volume.js';
+import type { RpcMethod } from '../../lib/transport/rpc.js';
+import { createLog } from '../../lib/util/log.js';
+import { seededRandom } from '../../lib/util/random.js';
+import {
+  FAKE_FINGERPRINTS,
+  FakeDriver,
+  FakeEngine,
+  FakeServer,
+  FakeTimers,
+  fakeAlloc,
+  fakeGroup,
+  fakeJob,
+  fakeTask,
+  until,
+} from './fakes.js';
+
+/** Servers that know one volume. */
+class VolumeServer extends FakeServer {
+  readonly released: string[] = [];
+  refusal: MeshError | null = null;
+
+  override async call<M extends RpcMethod>(
+    method: M,
+    args: RpcMethods[M]['args'],
+    options: { signal?: AbortSignal } = {},
+  ): Promise<RpcMethods[M]['reply']> {
+    if (method === 'CSIVolume.Claim') {
+      if (this.refusal) throw this.refusal;
+      const Volume = {
+        ID: 'data',
+        PluginID: 'p',
+        ExternalID: 'ext-1',
+        Secrets: { key: 'hunter2' },
+        Context: { a: 'b' },
+      };
+      return { Index: 1, Volume, PublishContext: { dev: 'sdx' }, Fence: 7 } as unknown as RpcMethods[M]['reply'];
+    }
+    if (method === 'CSIVolume.Unpublish') {
+      this.released.push((args as { AllocationID: string }).AllocationID);
+      return { Index: 1 } as RpcMethods[M]['reply'];
+    }
+    return super.call(method, args, options);
+  }
+}
+
+/** A plugin whose volumes are directories that it makes at their targets. */
+class FakePlugin {
+  readonly calls: string[] = [];
+  readonly handlers: CsiHandlers = {
+    ...identityHandlers('fake.csi', { version: '1', roles: { controller: true, node: true } }, NOTHING),
+    'Controller.ControllerGetCapabilities': async () => ({ capabilities: [{ rpc: { type: 'CREATE_DELETE_VOLUME' } }] }),
+    'Controller.CreateVolume': async ({ name, secrets }) => {
+      if (name === 'echo') throw new CsiError('INVALID_ARGUMENT', `wrong password ${secrets['key']} for echo`);
+      if (name === 'slow') return new Promise(() => {});
+      if (name === 'full') throw new CsiError('OUT_OF_RANGE', 'no room');
+      return {
+        volume: {
+          volumeId: `id-${name}`,
+          capacityBytes: 5,
+          volumeContext: {},
+          contentSource: null,
+          accessibleTopology: [],
+        },
+      };
+    },
+    'Controller.DeleteVolume': async () => {
+      throw new CsiError('NOT_FOUND', 'gone');
+    },
+    'Controller.ControllerPublishVolume': async ({ volumeCapability }) => ({
+      publishContext: { mode: volumeCapability?.accessMode?.mode ?? '' },
+    }),
+    'Node.NodeGetInfo': async () => ({
+      nodeId: 'n1',
+      maxVolumesPerNode: 3,
+      accessibleTopology: { segments: { z: 'a' } },
+    }),
+    'Node.NodeGetCapabilities': async () => ({ capabilities: [{ rpc: { type: 'STAGE_UNSTAGE_VOLUME' } }] }),
+    'Node.NodeStageVolume': async (request) => {
+      this.calls.push(`stage ${request.volumeId} ${request.secrets['key']} ${request.publishContext['dev']}`);
+      if (!existsSync(request.stagingTargetPath)) throw new CsiError('INTERNAL', 'no staging directory');
+      return {};
+    },
+    'Node.NodePublishVolume': async ({ targetPath, readonly, volumeCapability }) => {
+      this.calls.push(`publish ${readonly ? 'ro' : 'rw'} ${volumeCapability?.accessMode?.mode}`);
+      mkdirSync(targetPath);
+      return {};
+    },
+    'Node.NodeUnpublishVolume': async ({ targetPath }) => {
+      this.calls.push('unpublish');
+      rmdirSync(targetPath);
+      return {};
+    },
+    'Node.NodeUnstageVolume': async () => {
+      this.calls.push('unstage');
+      return {};
+    },
+  };
+}
+const NOTHING = { topology: false, expansion: null };
+
+/** As a server asks the client. */
+function ask<M extends RpcMethod>(
+  client: Client,
+  method: M,
+  args: RpcMethods[M]['args'],
+): Promise<RpcMethods[M]['reply']> {
+  const handler = client.handlers[method];
+  if (!handler) throw new Error(`${method} is not answered`);
+  return handler(args, { signal: new AbortController().signal });
+}
+
+class World {
+  readonly dir = mkdtempSync(join(tmpdir(), 'cc-'));
+  readonly engine = new FakeEngine();
+  readonly server = new VolumeServer();
+  readonly plugin = new FakePlugin();
+  readonly socket = join(this.dir, 'p.sock');
+
+  constructor(t: Test) {
+    t.teardown(() => rmSync(this.dir, { recursive: true, force: true }));
+  }
+
+  async serve(t: Test, path = this.socket): Promise<void> {
+    const { handlers } = this.plugin;
+    const server = await serveCsi({ endpoint: `unix://${path}`, handlers, onFailure: () => {} });
+    t.teardown(() => server.close());
+  }
+
+  async client(t: Test, config: Partial<ClientConfig> = {}): Promise<Client> {
+    const dirs = { stateDir: join(this.dir, 'client'), allocDir: join(this.dir, 'alloc') };
+    const client = await createClient({
+      rpc: this.server,
+      drivers: { fake: new FakeDriver(this.engine) },
+      config: {
+        ...defaultClientConfig({ ...dirs, nodeName: 'box' }),
+        csiDir: join(this.dir, 'csi'),
+        csiPlugins: { p: { socket: this.socket, type: 'monolith' } },
+        ...config,
+      },
+      httpAddr: '127.0.0.1:4646',
+      version: '0.1.0',
+      log: createLog(() => {}),
+      now: () => Date.now(),
+      random: seededRandom(1),
+      timers: systemTimers(() => Date.now()),
+      fingerprints: FAKE_FINGERPRINTS,
+      allocHooks: ALLOC_HOOKS.filter(({ name }) => name !== 'network'),
+    });
+    t.teardown(() => client.shutdown());
+    await client.start();
+    return client;
+  }
+
+  status(id: string): string | undefined {
+    return this.server.reported(id)?.ClientStatus;
+  }
+
+  events(id: string): string {
+    const events = this.server.reported(id)?.TaskStates?.['web']?.Events ?? [];
+    return events.map(({ DisplayMessage }) => DisplayMessage).join('\n');
+  }
+
+  put(client: Client, fields: Partial<VolumeRequest> = {}): Allocation {
+    const mount = { Volume: 'v', Destination: '/data', ReadOnly: false, PropagationMode: 'private', SELinuxLabel: '' };
+    const request: VolumeRequest = {
+      Name: 'v',
+      Type: 'csi',
+      Source: 'data',
+      ReadOnly: false,
+      Sticky: false,
+      AccessMode: 'single-node-writer',
+      AttachmentMode: 'file-system',
+      MountOptions: null,
+      PerAlloc: false,
+      ...fields,
+    };
+    const group = fakeGroup([fakeTask({ VolumeMounts: [mount] })], { Volumes: { v: request } });
+    return this.server.put(fakeAlloc(client.nodeId, fakeJob(group)));
+  }
+}
+
+t.test('a plugin’s errors say which plugin and method, what it said, and no secret', async (t) => {
+  const world = new World(t);
+  await world.serve(t);
+  const rpc = await openCsiRpc('p', world.socket);
+  t.teardown(() => rpc.close());
+  const create = (name: string, timeoutMs = 5_000) =>
+    rpc.call(
+      'Controller.CreateVolume',
+      {
+        name,
+        secrets: { key: 'hunter2' },
+        parameters: {},
+        capacityRange: null,
+        volumeCapabilities: [],
+        volumeContentSource: null,
+        accessibilityRequirements: null,
+      },
+      { timeoutMs },
+    );
+  await t.rejects(create('echo'), {
+    code: 'INVALID_ARGUMENT',
+    message: 'CSI plugin "p", CreateVolume: wrong password [redacted] for echo (INVALID_ARGUMENT)',
+  });
+  await t.rejects(create('slow', 50), { code: 'DEADLINE_EXCEEDED', message: /no answer within 0.05 s/ });
+  const list = rpc.call('Controller.ListVolumes', { maxEntries: 0, startingToken: '' }, { timeoutMs: 5_000 });
+  await t.rejects(list, { code: 'UNIMPLEMENTED', message: /the plugin cannot do this/ });
+  const nobody = await openCsiRpc('q', join(world.dir, 'none.sock'));
+  t.teardown(() => nobody.close());
+  await t.rejects(nobody.call('Identity.Probe', {}, { timeoutMs: 5_000 }), {
+    code: 'UNAVAILABLE',
+    message: /does not answer at .*none\.sock/,
+  });
+});
+
+t.test('a volume is claimed, staged, published and given; then all of it backwards', async (t) => {
+  const world = new World(t);
+  await world.serve(t);
+  const client = await world.client(t);
+  const alloc = world.put(client);
+  await until(() => world.status(alloc.ID) === 'running', 'running');
+  t.match(world.plugin.calls, ['stage ext-1 hunter2 sdx', 'publish rw SINGLE_NODE_WRITER']);
+  const link = readlinkSync(join(world.dir, 'alloc', alloc.ID, 'web', 'data'));
+  t.equal(link, join(world.dir, 'csi/node/p/per-alloc', alloc.ID, 'data/rw-file-system-single-node-writer'));
+  const order = {
+    NodeID: client.nodeId,
+    PluginID: 'p',
+    Namespace: 'default',
+    VolumeID: 'data',
+    ExternalID: 'ext-1',
+    AllocID: alloc.ID,
+    AccessMode: 'single-node-writer',
+    AttachmentMode: 'file-system',
+    ReadOnly: false,
+  } as const;
+  await t.rejects(ask(client, 'ClientCSI.NodeDetach', { ...order, Fence: 7 }), {
+    code: 'E_CONFLICT',
+    message: /still runs/,
+  });
+  await t.rejects(ask(client, 'ClientCSI.NodeDetach', { ...order, Fence: 6 }), {
+    message: /claim 6 came after one of 7/,
+  });
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await until(() => world.server.released.length === 1, 'released');
+  t.same(world.plugin.calls.slice(2), ['unpublish', 'unstage']);
+  t.notOk(existsSync(link));
+  t.notOk(existsSync(join(world.dir, 'csi/node/p/staging')), 'its directories are gone');
+});
+
+t.test('a consumer waits for a claim and for its plugin, and says so', async (t) => {
+  const world = new World(t);
+  const client = await world.client(t);
+  world.server.refusal = new MeshError('E_CONFLICT', 'volume "data" is held by somebody else');
+  const alloc = world.put(client);
+  await until(() => /Waiting for volume "data": .*somebody else/.test(world.events(alloc.ID)), 'claim');
+  world.server.refusal = null;
+  await until(() => /Waiting for the plugin of volume "data": .* not healthy/.test(world.events(alloc.ID)), 'plugin');
+  await world.serve(t);
+  await until(() => world.status(alloc.ID) === 'running', 'running');
+});
+
+t.test('a claim that can never be granted fails the allocation in words', async (t) => {
+  const world = new World(t);
+  const client = await world.client(t);
+  world.server.refusal = new MeshError('E_NOT_FOUND', 'there is no volume "data"');
+  const alloc = world.put(client);
+  await until(() => world.status(alloc.ID) === 'failed', 'failed');
+  t.match(world.events(alloc.ID), /volume "data": there is no volume "data"/);
+  await until(() => world.server.released.length === 1, 'what it may have claimed is released');
+});
+
+t.test('a csi_plugin task is told its endpoint, watched, told to the servers, and gone when it ends', async (t) => {
+  const world = new World(t);
+  const client = await world.client(t, { csiPlugins: {} });
+  const plugin = {
+    ID: 'p',
+    Type: 'monolith',
+    MountDir: '/csi',
+    StagePublishBaseDir: '/local/csi',
+    HealthTimeout: 30e9,
+  } as const;
+  const alloc = fakeAlloc(client.nodeId, fakeJob(fakeGroup([fakeTask({ CSIPluginConfig: plugin })])));
+  const stored = world.server.put(alloc);
+  await until(() => world.status(alloc.ID) === 'running', 'running');
+  const endpoint = world.engine.task('web').config.env['CSI_ENDPOINT'] ?? '';
+  t.match(endpoint, /^unix:\/\/.*\/csi\/p\/[0-9a-f]{12}\/csi\.sock$/);
+  await world.serve(t, endpoint.slice('unix://'.length));
+  const info = () => client.node().CSINodePlugins?.['p'];
+  await until(() => info()?.Healthy === true, 'healthy');
+  t.match(info(), {
+    AllocID: alloc.ID,
+    Provider: 'fake.csi',
+    RequiresControllerPlugin: true,
+    NodeInfo: { ID: 'n1', MaxVolumes: 3, RequiresNodeStageVolume: true, AccessibleTopology: { Segments: { z: 'a' } } },
+  });
+  t.equal(client.node().CSIControllerPlugins?.['p']?.ControllerInfo?.SupportsCreateDelete, true);
+  await until(() => /CSI plugin "p" is healthy/.test(world.events(alloc.ID)), 'told');
+  world.server.put({ ...stored, DesiredStatus: 'stop' });
+  await until(() => client.node().CSINodePlugins === null, 'gone');
+});
+
+t.test('a plugin that does not become healthy in time is ended as failed', async (t) => {
+  const world = new World(t);
+  const client = await world.client(t, { csiPlugins: {} });
+  const plugin = {
+    ID: 'p',
+    Type: 'node',
+    MountDir: '/csi',
+    StagePublishBaseDir: '/local/csi',
+    HealthTimeout: 0.4e9,
+  } as const;
+  const alloc = world.server.put(fakeAlloc(client.nodeId, fakeJob(fakeGroup([fakeTask({ CSIPluginConfig: plugin })]))));
+  await until(() => world.status(alloc.ID) === 'failed', 'failed');
+  t.match(world.events(alloc.ID), /CSI plugin "p" did not become healthy in time: .*does not answer/);
+});
+
+t.test('a server’s questions to a controller are put to the plugin; late orders are refused', async (t) => {
+  const world = new World(t);
+  await world.serve(t);
+  const client = await world.client(t);
+  await until(() => client.node().CSIControllerPlugins?.['p']?.Healthy === true, 'healthy');
+  const to = { NodeID: client.nodeId, PluginID: 'p' };
+  const create = (Name: string, PluginID = 'p') =>
+    ask(client, 'ClientCSI.ControllerCreate', {
+      ...to,
+      PluginID,
+      Name,
+      Capabilities: [{ AccessMode: 'single-node-writer', AttachmentMode: 'file-system' }],
+      MountOptions: null,
+      Parameters: null,
+      Secrets: { key: 'hunter2' },
+      CapacityMin: 0,
+      CapacityMax: 0,
+      SnapshotID: '',
+      CloneID: '',
+      RequestedTopologies: null,
+    });
+  t.match(await create('x'), { ExternalID: 'id-x', CapacityBytes: 5, Topologies: null });
+  await t.rejects(create('echo'), { code: 'E_BAD_REQUEST', message: /\[redacted\]/ });
+  await t.rejects(create('full'), { code: 'E_TOO_LARGE' });
+  await t.rejects(create('x', 'q'), { code: 'E_NOT_FOUND', message: /"q" does not run on this node as a controller/ });
+  const gone = { ...to, ExternalID: 'id-x', Secrets: null };
+  t.same(await ask(client, 'ClientCSI.ControllerDelete', gone), {}, 'what is not there is deleted');
+  const attach = (Fence: number) =>
+    ask(client, 'ClientCSI.ControllerAttach', {
+      ...to,
+      ExternalID: 'id-x',
+      ExternalNodeID: 'n1',
+      AccessMode: 'multi-node-multi-writer',
+      AttachmentMode: 'block-device',
+      MountOptions: null,
+      ReadOnly: false,
+      Secrets: null,
+      VolumeContext: null,
+      Fence,
+    });
+  t.same(await attach(5), { PublishContext: { mode: 'MULTI_NODE_MULTI_WRITER' } });
+  await t.rejects(attach(4), { code: 'E_CONFLICT', message: /claim 4 came after one of 5/ });
+});
+
+t.test('what writes to a volume is ended when no server was reached for the time of a lease', async (t) => {
+  const timers = new FakeTimers();
+  let renewedMs: number | null = timers.now();
+  const ended: string[] = [];
+  const record = (mode: string) => ({
+    alloc: {},
+    tasks: {},
+    health: null,
+    hooks: { csi: { v: { mode, volumeId: 'data' } } },
+  });
+  const runner = (id: string) => ({ id, isEnding: false, end: async () => void ended.push(id) });
+  const lease = new LeaseStop({
+    renewedMs: () => renewedMs,
+    runners: () => [runner('writer'), runner('reader'), runner('other')] as never,
+    db: {
+      allocs: new Map([
+        ['writer', record('write')],
+        ['reader', record('read')],
+      ]),
+    } as never,
+    timers,
+    log: createLog(() => {}),
+  });
+  const ending = new AbortController();
+  t.teardown(() => ending.abort());
+  void lease.run(ending.signal);
+  const pass = async (ms: number): Promise<void> => {
+    for (let left = ms; left > 0; left -= 500) {
+      timers.advance(500);
+      await new Promise((done) => setImmediate(done));
+    }
+  };
+  await pass(40_000);
+  renewedMs = timers.now();
+  await pass(44_000);
+  t.same(ended, []);
+  await pass(4_000);
+  t.ok(ended.length > 0 && ended.every((id) => id === 'writer'), 'readers and others go on');
+});

@@ -16,6 +16,11 @@ need conntrack conntrack
 need busybox busybox-static
 need ps procps
 need tar tar
+need git git
+need bzip2 bzip2
+need xz xz-utils
+need zstd zstd
+need zip zip
 need losetup mount
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs

@@ -48,6 +48,7 @@ export function artifactSettings(block: Record<string, unknown>, problems: strin
     s3TimeoutMs: duration('s3_timeout', fallback.s3TimeoutMs),
     filesMax: (block['decompression_file_count_limit'] as number | undefined) ?? fallback.filesMax,
     unpackedMaxBytes: size('decompression_size_limit', fallback.unpackedMaxBytes),
+    hostFiles: block['disable_filesystem_isolation'] === true,
     environment: names.split(',').flatMap((name) => name.trim() || []),
   };
 }

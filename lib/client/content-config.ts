@@ -22,6 +22,8 @@ export interface ArtifactConfig {
   filesMax: number;
   /** What an archive unpacks to. */
   unpackedMaxBytes: number;
+  /** Files and repositories of the host itself may be fetched. */
+  hostFiles: boolean;
   /** Variables of the agent's environment that `git` gets. */
   environment: readonly string[];
 }
@@ -45,5 +47,6 @@ export const DEFAULT_ARTIFACT_CONFIG: ArtifactConfig = {
   s3TimeoutMs: 30 * MINUTE,
   filesMax: 4096,
   unpackedMaxBytes: 100 * GIB,
+  hostFiles: false,
   environment: [],
 };

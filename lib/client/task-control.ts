@@ -17,7 +17,7 @@ export function taskControl(runner: TaskRunner): TaskControl {
     },
     fail: (reason) => runner.kill({ noShutdownDelay: true, failed: true, event: taskEvents.killedByHook(reason) }),
     exec: (command, timeoutMs) => run(runner, command, timeoutMs),
-    tell: (message) => runner.tell(taskEvents.driver(message, {})),
+    tell: (message, type) => runner.tell(type ? taskEvents.downloading(message) : taskEvents.driver(message, {})),
   };
 }
 

@@ -56,6 +56,10 @@ export const taskEvents = {
   setup: (message: string): TimelessEvent => event('Task Setup', message, { message }, { Message: message }),
   driver: (message: string, annotations: Record<string, string>): TimelessEvent =>
     event('Driver', message, { ...annotations, driver_message: message }, { DriverMessage: message }),
+  downloading: (message: string): TimelessEvent =>
+    event('Downloading Artifacts', message, { message }, { Message: message }),
+  downloadFailed: (error: string, fatal: boolean): TimelessEvent =>
+    event('Failed Artifact Download', error, { download_error: error }, { DownloadError: error, FailsTask: fatal }),
   started: (): TimelessEvent => event('Started', 'Task started by client', {}),
   terminated: (exit: { exitCode: number; signal: number; oomKilled: boolean; error?: string }): TimelessEvent => {
     const parts = [`Exit Code: ${exit.exitCode}`];

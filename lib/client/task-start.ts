@@ -55,7 +55,9 @@ export class TaskStart {
         return { event: taskEvents.failedValidation(error.message), recoverable: false };
       }
       const recoverable = error instanceof HookError && error.recoverable;
-      return { event: taskEvents.setupFailure(messageOf(error), !recoverable), recoverable };
+      const download = error instanceof HookError && error.download;
+      const told = download ? taskEvents.downloadFailed : taskEvents.setupFailure;
+      return { event: told(messageOf(error), !recoverable), recoverable };
     }
   }
 

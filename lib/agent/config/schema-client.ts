@@ -43,11 +43,15 @@ export const CLIENT_FIELDS: Fields = {
   drain_on_shutdown: block({ deadline: duration, force: flag, ignore_system_jobs: flag }),
   users: block(all('dynamic_user_min dynamic_user_max', integer)),
   artifact: block({
-    ...all('http_read_timeout gcs_timeout git_timeout hg_timeout s3_timeout', duration),
+    ...all('http_read_timeout git_timeout s3_timeout', duration),
+    ...all('gcs_timeout hg_timeout', replaced('artifacts come by http, git and s3')),
     ...all('http_max_size decompression_size_limit set_environment_variables', text),
     decompression_file_count_limit: integer,
-    ...all('disable_artifact_inspection disable_filesystem_isolation', flag),
-    filesystem_isolation_extra_paths: growingTexts,
+    disable_filesystem_isolation: flag,
+    disable_artifact_inspection: replaced(
+      'what is fetched is always inspected: nothing in it leads out of its directory',
+    ),
+    filesystem_isolation_extra_paths: replaced('what fetches needs no other paths'),
   }),
   template: block({
     ...all('function_denylist function_blacklist', texts),

@@ -49,8 +49,8 @@ export interface TaskControl {
   fail(reason: string): Promise<void>;
   /** Runs a command inside it; gives its exit code and the end of its output. */
   exec(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }>;
-  /** Adds a message to its events. */
-  tell(message: string): void;
+  /** Adds a message to its events, of Nomad's type "Driver" unless another is named. */
+  tell(message: string, type?: 'Downloading Artifacts'): void;
 }
 
 export interface StartDraft {
@@ -77,11 +77,14 @@ export interface TaskHook {
 /** Raised by a prestart hook: the text goes to the task's events; `recoverable` ones count as a restart attempt. */
 export class HookError extends Error {
   readonly recoverable: boolean;
+  /** It is told as an artifact that could not be fetched. */
+  readonly download: boolean;
 
-  constructor(message: string, options: { recoverable: boolean; cause?: unknown }) {
+  constructor(message: string, options: { recoverable: boolean; download?: boolean; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.name = 'HookError';
     this.recoverable = options.recoverable;
+    this.download = options.download ?? false;
   }
 }
 

@@ -1,3 +1,4 @@
+import { artifactHook } from './artifact.js';
 import { csiPluginHook } from './csi-plugin.js';
 import { devicesHook } from './devices.js';
 import { dirHook } from './dir.js';
@@ -15,6 +16,7 @@ export const TASK_HOOKS: readonly TaskHook[] = [
   networkTaskHook,
   identityHook,
   dispatchHook,
+  artifactHook,
   volumesHook,
   devicesHook,
   csiPluginHook,

@@ -12,7 +12,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'group', key: 'Scaling', name: 'scaling' },
   { at: 'group', key: 'EphemeralDisk.Sticky', name: 'sticky' },
   { at: 'group', key: 'EphemeralDisk.Migrate', name: 'migrate` in `ephemeral_disk' },
-  { at: 'task', key: 'Artifacts', name: 'artifact' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
   { at: 'task', key: 'Actions', name: 'action' },

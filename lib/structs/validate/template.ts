@@ -56,9 +56,12 @@ function validateChange({ ChangeMode, ChangeSignal, ChangeScript, Envvars }: Tem
 }
 
 export function validateArtifacts(artifacts: readonly TaskArtifact[] | null, report: Report): void {
-  for (const [i, { GetterSource, GetterMode, RelativeDest }] of (artifacts ?? []).entries()) {
+  for (const [i, { GetterSource, GetterMode, GetterOptions, RelativeDest }] of (artifacts ?? []).entries()) {
     const at = report.at('Artifacts').at(i, `Artifact ${i + 1}: `);
     if (GetterSource === '') at.error('GetterSource', 'has no source');
+    const scheme = /^(hg|gcs)::/.exec(GetterSource)?.[1];
+    if (scheme) at.error('GetterSource', `${scheme} sources are not supported: use http, git or s3`);
+    validateChecksum(GetterOptions?.['checksum'] ?? '', at);
     if (!GETTER_MODES.includes(GetterMode)) {
       at.error('GetterMode', `unknown mode ${JSON.stringify(GetterMode)}; known are ${GETTER_MODES.join(', ')}`);
     }
@@ -66,4 +69,21 @@ export function validateArtifacts(artifacts: readonly TaskArtifact[] | null, rep
       at.error('RelativeDest', `the destination ${JSON.stringify(RelativeDest)} leads out of the task`);
     }
   }
+}
+
+const DIGEST_LENGTHS: Readonly<Record<string, number>> = { md5: 32, sha1: 40, sha256: 64, sha512: 128 };
+
+/** What can be told without fetching anything; references are filled in on the node. */
+function validateChecksum(checksum: string, report: Report): void {
+  if (checksum === '' || checksum.includes('${') || checksum.startsWith('file:')) return;
+  const [kind = '', digest] = checksum.split(':');
+  const value = digest ?? kind;
+  const length = digest === undefined ? value.length : DIGEST_LENGTHS[kind];
+  const known = Object.values(DIGEST_LENGTHS).includes(length ?? 0);
+  if (known && value.length === length && /^[0-9a-fA-F]+$/.test(value)) return;
+  const kinds = Object.keys(DIGEST_LENGTHS).join(', ');
+  report.error(
+    'GetterOptions',
+    `checksum ${JSON.stringify(checksum)} is no digest: write TYPE:HEX with one of ${kinds}, or file:URL`,
+  );
 }

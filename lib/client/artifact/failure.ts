@@ -1,0 +1,24 @@
+/** Why an artifact is not there; `recoverable`: it may well be there at the next attempt. */
+export class ArtifactError extends Error {
+  readonly recoverable: boolean;
+
+  constructor(message: string, options: { recoverable: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.name = 'ArtifactError';
+    this.recoverable = options.recoverable;
+  }
+}
+
+/** It will not be otherwise the next time: the source is wrong, or what came is not what it should be. */
+export function refuse(message: string): ArtifactError {
+  return new ArtifactError(message, { recoverable: false });
+}
+
+/** The network, the disk or the other side may be better the next time. */
+export function retry(message: string, cause?: unknown): ArtifactError {
+  return new ArtifactError(message, { recoverable: true, cause });
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

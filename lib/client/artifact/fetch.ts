@@ -1,0 +1,253 @@
+import { chmod, copyFile, lstat, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { TaskArtifact } from '../../structs/job.js';
+import type { Millis } from '../../util/clock.js';
+import type { ArtifactConfig } from '../content-config.js';
+import { holdDir, type InsidePath } from '../sandbox.js';
+import { readChecksum, verify } from './checksum.js';
+import { ArtifactError, refuse } from './failure.js';
+import { clone } from './git.js';
+import { type Download, download, downloadText } from './http.js';
+import { objectPath, parseListing, parseS3, signedGet } from './s3.js';
+import { type ArtifactSource, parseSource, redact } from './source.js';
+import { copyTree, inspectTree, moveFile, moveTree, type TreeLimits } from './tree.js';
+import { archiveOf, unpack } from './unpack.js';
+
+/** What fetching needs to know. */
+export interface FetchOptions {
+  config: ArtifactConfig;
+  /** Where nobody but the agent can go, on the file system of the destination. */
+  scratch: string;
+  destination: InsidePath;
+  /** Who is to own what is fetched; null = the agent. */
+  owner: { uid: number; gid: number } | null;
+  signal: AbortSignal;
+  now: () => Millis;
+  progress: Download['progress'];
+}
+
+/** Lists of checksums are small. */
+const TEXT_BYTES_MAX = 1024 * 1024;
+const PAGES_MAX = 1_000;
+
+/** What was fetched: one file, or a directory with everything in it. */
+type Fetched = { kind: 'file'; path: string; name: string } | { kind: 'dir'; path: string };
+
+/** Fetches an artifact into its place. Throws ArtifactError; nothing is left behind but what is in its place. */
+export async function fetchArtifact(artifact: TaskArtifact, options: FetchOptions): Promise<void> {
+  await mkdir(options.scratch, { recursive: true, mode: 0o700 });
+  const scratch = await mkdtemp(join(options.scratch, 'artifact-'));
+  try {
+    const source = parseSource(artifact.GetterSource, artifact.GetterOptions ?? {});
+    if (!source.ok) throw refuse(source.error);
+    const fetched = await fetchTo(artifact, source.value, { ...options, scratch });
+    await place(await part(fetched, source.value.subdir), artifact.GetterMode, options);
+  } catch (error) {
+    throw told(artifact.GetterSource, error);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+function told(source: string, error: unknown): ArtifactError {
+  const why = error instanceof Error ? error.message : String(error);
+  const recoverable = error instanceof ArtifactError ? error.recoverable : true;
+  return new ArtifactError(`failed to download artifact ${JSON.stringify(redact(source))}: ${why}`, {
+    recoverable,
+    cause: error,
+  });
+}
+
+async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: FetchOptions): Promise<Fetched> {
+  const limits: TreeLimits = { filesMax: options.config.filesMax, bytesMax: options.config.unpackedMaxBytes };
+  const tree = join(options.scratch, 'tree');
+  switch (source.fetcher) {
+    case 'git':
+      await fetchGit(source, tree, options);
+      break;
+    case 'file': {
+      if (!options.config.hostFiles)
+        throw refuse(
+          'files of the host are not fetched: use http, or allow it with client { artifact { disable_filesystem_isolation = true } }',
+        );
+      const info = await stat(source.url).catch(() => null);
+      if (!info) throw refuse(`${source.url} does not exist`);
+      if (!info.isDirectory()) return await opened(artifact, source, options, limits, source.url);
+      await copyTree(source.url, tree);
+      break;
+    }
+    case 's3': {
+      const place = parseS3(source.url, source.options);
+      const isTree = artifact.GetterMode === 'dir' && !archiveOf(basename(place.key), source.options['archive'] ?? '');
+      if (!isTree) return await opened(artifact, source, options, limits, null);
+      await fetchObjects(artifact, source, tree, options);
+      break;
+    }
+    case 'http':
+      return await opened(artifact, source, options, limits, null);
+  }
+  await inspectTree(tree, limits);
+  return { kind: 'dir', path: tree };
+}
+
+async function fetchGit(source: ArtifactSource, into: string, options: FetchOptions): Promise<void> {
+  const { config, signal, scratch } = options;
+  const env = Object.fromEntries(
+    config.environment.flatMap((name) =>
+      process.env[name] === undefined ? [] : [[name, process.env[name] as string]],
+    ),
+  );
+  await clone(source, {
+    into,
+    scratch: join(scratch, 'key'),
+    timeoutMs: config.gitTimeoutMs,
+    signal,
+    env,
+    local: config.hostFiles,
+  });
+}
+
+/** One file: fetched unless it is there, checked, and unpacked when it is an archive. */
+async function opened(
+  artifact: TaskArtifact,
+  source: ArtifactSource,
+  options: FetchOptions,
+  limits: TreeLimits,
+  there: string | null,
+): Promise<Fetched> {
+  const { scratch } = options;
+  const name =
+    source.options['filename'] || basename(decodeURIComponent(there ?? new URL(source.url).pathname)) || 'index';
+  if (name.includes('/') || name === '.' || name === '..') throw refuse(`the filename ${JSON.stringify(name)} is none`);
+  const file = join(scratch, 'download');
+  if (there !== null) await copyFile(there, file);
+  else if (source.fetcher === 's3') await fetchObject(source, file, options);
+  else await download(source.url, file, downloadOptions(artifact, options));
+  const checksum = source.options['checksum'];
+  if (checksum) await verify(file, await readChecksum(checksum, name, (url) => listText(artifact, url, options)));
+  const found =
+    artifact.GetterMode === 'file' && !source.options['archive']
+      ? null
+      : archiveOf(name, source.options['archive'] ?? '');
+  if (!found) return { kind: 'file', path: file, name };
+  const root = join(scratch, 'tree');
+  await mkdir(root, { mode: 0o755 });
+  const inner = name.endsWith(`.${found.ending}`) ? name.slice(0, -found.ending.length - 1) : name;
+  await unpack(file, found.archive, { root, name: inner || 'index', limits });
+  // What was only compressed is one file still.
+  return found.archive.kind === 'one'
+    ? { kind: 'file', path: join(root, inner || 'index'), name: inner || 'index' }
+    : { kind: 'dir', path: root };
+}
+
+function downloadOptions({ GetterHeaders, GetterInsecure }: TaskArtifact, options: FetchOptions): Download {
+  const { config, signal, progress } = options;
+  const limits = { timeoutMs: config.httpReadTimeoutMs, maxBytes: config.httpMaxBytes };
+  return { headers: GetterHeaders ?? {}, insecure: GetterInsecure, ...limits, signal, progress };
+}
+
+async function listText(artifact: TaskArtifact, url: string, options: FetchOptions): Promise<string> {
+  if (!/^https?:\/\//.test(url))
+    throw refuse(`a list of checksums comes over http or https, not from ${JSON.stringify(url)}`);
+  return await downloadText(url, { ...downloadOptions(artifact, options), maxBytes: TEXT_BYTES_MAX });
+}
+
+async function fetchObject(source: ArtifactSource, file: string, options: FetchOptions): Promise<void> {
+  const { config, signal, progress, now } = options;
+  const place = parseS3(source.url, source.options);
+  const query = place.version === null ? {} : { versionId: place.version };
+  const { url, headers } = signedGet(place, { path: objectPath(place, place.key), query, now: new Date(now()) });
+  const limits = { timeoutMs: config.s3TimeoutMs, maxBytes: config.httpMaxBytes };
+  await download(url, file, { headers, insecure: false, ...limits, signal, progress });
+}
+
+/** All objects below a prefix, as a tree. */
+async function fetchObjects(
+  artifact: TaskArtifact,
+  source: ArtifactSource,
+  tree: string,
+  options: FetchOptions,
+): Promise<void> {
+  const { config, now } = options;
+  const place = parseS3(source.url, source.options);
+  const prefix = place.key === '' || place.key.endsWith('/') ? place.key : `${place.key}/`;
+  await mkdir(tree, { recursive: true });
+  let next: string | null = null;
+  let files = 0;
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const query: Record<string, string> = {
+      'list-type': '2',
+      prefix,
+      ...(next === null ? {} : { 'continuation-token': next }),
+    };
+    const { url, headers } = signedGet(place, {
+      path: place.base === '' ? '/' : place.base,
+      query,
+      now: new Date(now()),
+    });
+    const list = { ...downloadOptions(artifact, options), headers, insecure: false, maxBytes: 16 * TEXT_BYTES_MAX };
+    const listing = parseListing(await downloadText(url, list));
+    for (const key of listing.keys) {
+      const name = key.slice(prefix.length);
+      if (name === '' || name.endsWith('/')) continue;
+      files++;
+      if (config.filesMax > 0 && files > config.filesMax) throw refuse(`too many files: more than ${config.filesMax}`);
+      if (name.startsWith('/') || name.split('/').includes('..'))
+        throw refuse(`the object ${JSON.stringify(key)} leads out of the prefix`);
+      await mkdir(dirname(join(tree, name)), { recursive: true });
+      await fetchObject({ ...source, url: `${place.origin}${objectPath(place, key)}` }, join(tree, name), options);
+    }
+    ({ next } = listing);
+    if (next === null) break;
+  }
+  if (files === 0) throw refuse(`there is no object below ${JSON.stringify(prefix)}`);
+}
+
+/** The part of it that the source names behind `//`. */
+async function part(fetched: Fetched, subdir: string): Promise<Fetched> {
+  if (subdir === '') return fetched;
+  if (fetched.kind === 'file') throw refuse(`it is one file, and has no part ${JSON.stringify(subdir)}`);
+  let path = fetched.path;
+  for (const name of subdir.split('/').filter((piece) => piece !== '' && piece !== '.')) {
+    path = join(path, name.includes('*') ? await onlyMatch(path, name) : name);
+    const info = await lstat(path).catch(() => null);
+    if (!info) throw refuse(`it has no part ${JSON.stringify(subdir)}`);
+    if (info.isSymbolicLink()) throw refuse(`its part ${JSON.stringify(subdir)} is a link`);
+  }
+  return (await lstat(path)).isDirectory() ? { kind: 'dir', path } : { kind: 'file', path, name: basename(path) };
+}
+
+/** `*` in a part stands for any name, of which there must be one: archives of releases have a directory with a version. */
+async function onlyMatch(path: string, pattern: string): Promise<string> {
+  const [before = '', after = ''] = pattern.split('*');
+  const names = (await readdir(path).catch(() => [])).filter((name) => name.startsWith(before) && name.endsWith(after));
+  if (names.length !== 1) throw refuse(`${JSON.stringify(pattern)} fits ${names.length} names, not one`);
+  return names[0] as string;
+}
+
+async function place(fetched: Fetched, mode: string, { destination, owner }: FetchOptions): Promise<void> {
+  const { root, parts } = destination;
+  const create = { mode: 0o755, ...(owner ? { owner } : {}) };
+  if (mode === 'file') {
+    if (fetched.kind === 'dir') throw refuse('it is a directory, and mode = "file" wants one file');
+    const dir = await holdDir({ root, parts: parts.slice(0, -1) }, create);
+    await moveFile(await readable(fetched.path), dir, parts.at(-1) as string, owner).finally(() => dir.handle.close());
+    return;
+  }
+  if (mode === 'dir' && fetched.kind === 'file')
+    throw refuse('it is one file, and mode = "dir" wants a directory or an archive');
+  const dir = await holdDir(destination, create);
+  try {
+    if (fetched.kind === 'dir') await moveTree(fetched.path, dir, owner);
+    else await moveFile(await readable(fetched.path), dir, fetched.name, owner);
+  } finally {
+    await dir.handle.close();
+  }
+}
+
+/** A download was for the agent alone; tasks of any user are to read it. */
+async function readable(path: string): Promise<string> {
+  const { mode } = await lstat(path);
+  if ((mode & 0o077) === 0) await chmod(path, 0o644);
+  return path;
+}

@@ -9,6 +9,8 @@ need() { # need PROGRAM PACKAGE
 }
 need dockerd docker.io
 need runc runc
+need podman podman
+[ -x /usr/lib/podman/netavark ] || command -v netavark >/dev/null 2>&1 || missing="$missing netavark"
 need ip iproute2
 [ -x /usr/lib/cni/bridge ] || missing="$missing containernetworking-plugins"
 need iptables iptables

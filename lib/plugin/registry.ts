@@ -14,6 +14,7 @@ const BUNDLED: Record<string, Bundled<DriverPlugin>> = {
   docker: { load: async () => (await import('../../plugins/driver-docker/index.js')).default, unlessSaid: 'on' },
   exec: { load: async () => (await import('../../plugins/driver-exec/index.js')).default, unlessSaid: 'on' },
   mock_driver: { load: async () => (await import('../../plugins/driver-mock/index.js')).default, unlessSaid: 'off' },
+  podman: { load: async () => (await import('../../plugins/driver-podman/index.js')).default, unlessSaid: 'on' },
   raw_exec: { load: async () => (await import('../../plugins/driver-raw-exec/index.js')).default, unlessSaid: 'off' },
 };
 

@@ -1,3 +1,4 @@
+import type { HostConfig } from 'dockerode';
 import { DEFAULT_CAPS } from '../../lib/plugin/sdk/capabilities.js';
 import {
   block,
@@ -31,7 +32,7 @@ const MOUNT = {
 };
 
 /** The keys of a task's config, all that Nomad's driver knows; those without effect here are refused by name. */
-const TASK_FIELDS = {
+export const TASK_FIELDS = {
   image: required(text(), 'it names what to run, such as image = "redis:7"'),
   advertise_ipv6_address: refused(),
   args: list(text()),
@@ -141,7 +142,10 @@ export const PLUGIN_FIELDS = {
   windows_allow_insecure_container_admin: refused('has a meaning on Windows only'),
 };
 
-export type DockerConfig = Decoded<typeof TASK_FIELDS>;
+export type DockerConfig = Decoded<typeof TASK_FIELDS> & {
+  /** What another engine's driver knows beyond docker's keys. */
+  extra?: Pick<HostConfig, 'MemoryReservation' | 'MemorySwap' | 'MemorySwappiness' | 'Tmpfs'>;
+};
 export type DockerOptions = Decoded<typeof PLUGIN_FIELDS>;
 
 /** A task's config, or what is wrong with it. */

@@ -24,6 +24,8 @@ export interface ContainerMachine {
   stateDir: string;
   devices: GivenDevices;
   files: ContainerFiles;
+  /** A container has a name of its own also in a network that it shares. */
+  namesEach: boolean;
   runtimes: readonly string[];
 }
 
@@ -44,7 +46,7 @@ export function containerOptions(
     Labels: { ...labelsOf(task, options), [OWNER_LABEL]: machine.stateDir },
     ...(command.length > 0 ? { Cmd: command } : {}),
     ...(config.entrypoint.length > 0 ? { Entrypoint: config.entrypoint } : {}),
-    ...(config.hostname === '' ? {} : { Hostname: config.hostname }),
+    ...hostnameOf(task, machine),
     ...(task.user === '' ? {} : { User: task.user }),
     ...(config.work_dir === '' ? {} : { WorkingDir: config.work_dir }),
     ...(config.mac_address === '' ? {} : { MacAddress: config.mac_address }),
@@ -65,6 +67,7 @@ export function containerOptions(
       LogConfig: logConfig(config, options),
       // The agent alone decides about restarts: it knows the job.
       RestartPolicy: { Name: '' },
+      ...config.extra,
     },
     ...endpoint(config, network.mode),
   };
@@ -303,6 +306,11 @@ function networkOf({ config, network }: TaskConfig<DockerConfig>): ContainerNetw
     if (value !== '') throw refused(`${key} belongs to the group's network: write it there, not in the task's config`);
   }
   return { mode: shared, isOwn: false };
+}
+
+function hostnameOf({ config, network }: TaskConfig<DockerConfig>, machine: ContainerMachine): { Hostname?: string } {
+  const given = config.hostname || (machine.namesEach && config.network_mode === '' ? (network?.hostname ?? '') : '');
+  return given === '' ? {} : { Hostname: given };
 }
 
 /** The engine refuses names for a network that is somebody else's: there they stand in the files of `networkFiles`. */

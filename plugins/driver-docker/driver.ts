@@ -112,7 +112,8 @@ export class EngineDriver implements Driver<DockerConfig> {
     const engine = await this.#connect();
     const devices = await givenDevices(task, this.#facts);
     const files = await containerFiles(task, this.#stateDir);
-    const machine = { ...this.#facts, stateDir: this.#stateDir, devices, files };
+    const { namesEach } = this.#kind;
+    const machine = { ...this.#facts, namesEach, stateDir: this.#stateDir, devices, files };
     const wanted = containerOptions(task, this.#options, machine);
     const image = imageReference(task.config.image);
     this.#starting.add(containerName(task));
@@ -441,8 +442,8 @@ export class EngineDriver implements Driver<DockerConfig> {
     try {
       await container.kill({ signal });
     } catch (error) {
-      // It ended by itself meanwhile (409), or is gone (404): what was wanted.
-      if (statusOf(error) === 404 || statusOf(error) === 409) return;
+      // It ended by itself meanwhile (409, which Podman says in words), or is gone (404): what was wanted.
+      if (statusOf(error) === 404 || statusOf(error) === 409 || /only kill running/.test(reasonOf(error))) return;
       throw engineError(error, `signal ${signal}: ${reasonOf(error)}`, this.#place);
     }
   }

@@ -13,6 +13,8 @@ export interface EngineKind {
   defaultEndpoint: string;
   /** The unit of systemd that starts it. */
   service: string;
+  /** A container has a name of its own also in a network that it shares. */
+  namesEach: boolean;
   decode: (config: Record<string, unknown>) => { config: DockerConfig } | { problems: ConfigProblem[] };
 }
 

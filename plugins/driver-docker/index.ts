@@ -11,6 +11,7 @@ export const DOCKER: EngineKind = {
   endpointVariable: 'DOCKER_HOST',
   defaultEndpoint: 'unix:///var/run/docker.sock',
   service: 'docker',
+  namesEach: false,
   decode: decodeTask,
 };
 

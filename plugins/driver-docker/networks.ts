@@ -39,8 +39,10 @@ export async function ensureNetwork(
   try {
     if ((await isRunning(container)) === undefined) await create(host, allocId, hostname);
     if (!(await isRunning(container))) await container.start();
-    const { Id, NetworkSettings } = await container.inspect();
-    const netnsPath = (NetworkSettings as { SandboxKey?: string }).SandboxKey ?? '';
+    const { Id, NetworkSettings, State } = await container.inspect();
+    const kept = (NetworkSettings as { SandboxKey?: string }).SandboxKey ?? '';
+    // Podman keeps no file for a namespace without interfaces.
+    const netnsPath = kept !== '' || !(State.Pid > 1) ? kept : `/proc/${State.Pid}/ns/net`;
     if (netnsPath === '') throw new DriverError('the engine does not say where the network is', { recoverable: true });
     return { netnsPath, labels: { [HOLDER_LABEL]: Id } };
   } catch (error) {
@@ -107,7 +109,8 @@ async function ensureHolderImage({ engine, stateDir }: NetworkHost): Promise<str
   }
   const program = await readFile(binary.path);
   const tag = createHash('sha256').update(program).digest('hex').slice(0, 12);
-  const name = `meshnomad-hold:${tag}`;
+  // With a registry of its own, so that no engine looks for it elsewhere.
+  const name = `localhost/meshnomad-hold:${tag}`;
   const isThere = await engine
     .getImage(name)
     .inspect()
@@ -123,7 +126,7 @@ async function ensureHolderImage({ engine, stateDir }: NetworkHost): Promise<str
   const archive = pack();
   archive.entry({ name: 'hold', mode: 0o755, mtime: new Date(0) }, program);
   archive.finalize();
-  const answer = await engine.importImage(archive as unknown as NodeJS.ReadableStream, { repo: 'meshnomad-hold', tag });
+  const answer = await engine.importImage(archive as unknown as NodeJS.ReadableStream, { repo: name });
   await new Promise<void>((resolve, reject) =>
     engine.modem.followProgress(answer, (error) => (error ? reject(error) : resolve())),
   );

@@ -3,15 +3,21 @@ import { createDrivers, DRIVER_NAMES, pluginConfigProblems } from '../../lib/plu
 
 const WORLD = { stateDir: '/tmp/meshnomad-registry', log: () => () => {} };
 
-t.test('docker and exec are offered by themselves, the others when they are enabled', async (t) => {
-  t.same(DRIVER_NAMES, ['docker', 'exec', 'mock_driver', 'raw_exec']);
-  t.same(createDrivers({ ...WORLD, pluginConfig: {} }).names, ['docker', 'exec']);
-  t.same(createDrivers({ ...WORLD, pluginConfig: {}, enable: ['raw_exec'] }).names, ['docker', 'exec', 'raw_exec']);
+t.test('docker, exec and podman are offered by themselves, the others when they are enabled', async (t) => {
+  t.same(DRIVER_NAMES, ['docker', 'exec', 'mock_driver', 'podman', 'raw_exec']);
+  t.same(createDrivers({ ...WORLD, pluginConfig: {} }).names, ['docker', 'exec', 'podman']);
+  t.same(createDrivers({ ...WORLD, pluginConfig: {}, enable: ['raw_exec'] }).names, [
+    'docker',
+    'exec',
+    'podman',
+    'raw_exec',
+  ]);
   const set = createDrivers({
     ...WORLD,
     pluginConfig: {
       docker: { enabled: false },
       exec: { enabled: 'false' },
+      podman: { enabled: false },
       mock_driver: { enabled: 'true' },
       raw_exec: { enabled: false },
     },

@@ -17,6 +17,7 @@ const MACHINE = {
   devices: { Devices: [], DeviceRequests: [], GroupAdd: [] },
   files: { SecurityOpt: [], Binds: [] },
   runtimes: ['runc'],
+  namesEach: false,
 };
 
 function config(given: Record<string, unknown>): DockerConfig {

@@ -4,6 +4,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -109,11 +110,12 @@ async function startPrivate(): Promise<TestEngine> {
 }
 
 /** Imports an image of busybox alone, named `repository:tag`; `/bin/sh` and the usual tools are there. */
-export async function importBusybox(engine: TestEngine, name: string): Promise<void> {
+export async function importBusybox(engine: Pick<TestEngine, 'endpoint'>, name: string): Promise<void> {
   const busybox = findProgram('busybox');
   if (!busybox) throw new Error('busybox is not installed (busybox-static)');
   const root = mkdtempSync('/tmp/meshnomad-rootfs-');
   try {
+    chmodSync(root, 0o755);
     for (const path of ['bin', 'etc', 'tmp', 'proc', 'sys', 'dev']) mkdirSync(join(root, path));
     copyFileSync(busybox, join(root, 'bin/busybox'));
     const applets =
@@ -123,9 +125,7 @@ export async function importBusybox(engine: TestEngine, name: string): Promise<v
     const tar = spawn('tar', ['-C', root, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
     const { default: Docker } = await import('dockerode');
     const docker = new Docker({ socketPath: engine.endpoint.slice('unix://'.length) });
-    const colon = name.lastIndexOf(':');
-    const [repo, tag] = [name.slice(0, colon), name.slice(colon + 1)];
-    const answer = await docker.importImage(tar.stdout, { repo, tag });
+    const answer = await docker.importImage(tar.stdout, { repo: name });
     await new Promise<void>((resolve, reject) =>
       docker.modem.followProgress(answer, (error) => (error ? reject(error) : resolve())),
     );
@@ -134,7 +134,8 @@ export async function importBusybox(engine: TestEngine, name: string): Promise<v
   }
 }
 
-function answers(endpoint: string): Promise<boolean> {
+/** Whether an engine answers there. */
+export function answers(endpoint: string): Promise<boolean> {
   return new Promise((resolve) => {
     const asked = request({ socketPath: endpoint.slice('unix://'.length), path: '/_ping', timeout: 2000 }, (answer) => {
       answer.resume();
@@ -146,7 +147,8 @@ function answers(endpoint: string): Promise<boolean> {
   });
 }
 
-function findProgram(name: string): string | undefined {
+/** A program in PATH or where the system's own lie. */
+export function findProgram(name: string): string | undefined {
   const dirs = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/local/sbin'];
   return dirs.map((dir) => join(dir, name)).find((path) => existsSync(path));
 }
@@ -183,7 +185,7 @@ function sweep(): void {
 }
 
 /** Ends the processes of an engine that was killed: those with its directory in their arguments, and the containers below. */
-function killLeftovers(dir: string): void {
+export function killLeftovers(dir: string): void {
   const parents = new Map<number, number>();
   const doomed = new Set<number>();
   for (const pid of readdirSync('/proc').map(Number).filter(Number.isInteger)) {
@@ -210,7 +212,8 @@ function killLeftovers(dir: string): void {
   }
 }
 
-function unmountBelow(dir: string): void {
+/** Takes away what is mounted below a directory. */
+export function unmountBelow(dir: string): void {
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '')

@@ -191,6 +191,8 @@ in
           read_only = volume.readOnly;
         }) cfg.hostVolumes;
       })
+      # Only root makes networks for groups.
+      (lib.mkIf (!cfg.dropPrivileges) { client.cni_path = lib.mkDefault "${pkgs.cni-plugins}/bin"; })
       # A port that is chosen anew on each machine could not be opened.
       (lib.mkIf cfg.openFirewall { mesh.port = lib.mkDefault 49737; })
     ];
@@ -204,7 +206,13 @@ in
       after = [ "network.target" ] ++ lib.optional cfg.enableDocker "docker.service";
       wants = lib.optional cfg.enableDocker "docker.service";
       wantedBy = [ "multi-user.target" ];
-      path = cfg.extraPackages;
+      path =
+        cfg.extraPackages
+        ++ lib.optionals (!cfg.dropPrivileges) [
+          pkgs.iproute2
+          pkgs.iptables
+          pkgs.util-linux
+        ];
       startLimitIntervalSec = 0;
       serviceConfig =
         {

@@ -10,6 +10,10 @@ let
   inherit (library) mkOption types;
   pkgs = {
     coreutils = "/usr";
+    cni-plugins = "/cni";
+    iproute2 = "/iproute2";
+    iptables = "/iptables";
+    util-linux = "/util-linux";
     callPackage = _: _: throw "the test names a package";
     formats.json = _: {
       type = types.anything;

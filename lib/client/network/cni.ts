@@ -21,30 +21,24 @@ export interface Attachment {
 
 /** A plugin that failed, or could not be called. */
 export class CniError extends Error {
-  readonly plugin: string;
-  /** The specification's or the plugin's own error code; 0 = it did not say any. */
-  readonly code: number;
-
-  constructor(plugin: string, code: number, message: string) {
+  constructor(plugin: string, message: string) {
     super(`CNI plugin "${plugin}": ${message}`);
     this.name = 'CniError';
-    this.plugin = plugin;
-    this.code = code;
   }
 }
 
 /** A plugin may have to wait for the lock of iptables behind others. */
 const PLUGIN_TIMEOUT_MS: Millis = 60_000;
-/** The specification's "try again later". */
-const TRY_AGAIN = 11;
 
 /** Calls plugins that lie in some directories. */
 export class CniRuntime {
   readonly #path: readonly string[];
+  readonly #timeoutMs: Millis;
 
-  /** `path`: the directories with the plugins, in the order in which they are searched. */
-  constructor(path: readonly string[]) {
+  /** `path`: the directories with the plugins, in the order in which they are searched. `timeoutMs`: of each call. */
+  constructor(path: readonly string[], timeoutMs = PLUGIN_TIMEOUT_MS) {
     this.#path = path;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** Attaches a container; what was done until a plugin failed is undone. Throws CniError. */
@@ -108,14 +102,11 @@ export class CniRuntime {
       CNI_PATH: this.#path.join(':'),
     };
     const input = JSON.stringify(pluginInput(list, plugin, at, prevResult));
-    for (let attempt = 1; ; attempt++) {
-      const run = await runProgram(file, [], { timeoutMs: PLUGIN_TIMEOUT_MS, input, env }).catch((error: Error) => {
-        throw new CniError(plugin.type, 0, error.message);
-      });
-      if (run.code === 0) return parseResult(plugin.type, run.out);
-      const error = failureOf(plugin.type, command, run);
-      if (error.code !== TRY_AGAIN || attempt === 3) throw error;
-    }
+    const run = await runProgram(file, [], { timeoutMs: this.#timeoutMs, input, env }).catch((error: Error) => {
+      throw new CniError(plugin.type, error.message);
+    });
+    if (run.code === 0) return parseResult(plugin.type, run.out);
+    throw failureOf(plugin.type, command, run);
   }
 
   async #find(type: string): Promise<string> {
@@ -125,7 +116,6 @@ export class CniRuntime {
     }
     throw new CniError(
       type,
-      0,
       `is not installed in ${this.#path.join(', ')}; install it, or say where it is in client { cni_path }`,
     );
   }
@@ -158,7 +148,7 @@ export function isBefore(version: string, other: string): boolean {
 function parseResult(plugin: string, text: string): CniResult | null {
   if (text.trim() === '') return null;
   const value = parseObject(text);
-  if (!value) throw new CniError(plugin, 0, `answered with what is no JSON object: ${text.slice(0, 200)}`);
+  if (!value) throw new CniError(plugin, `answered with what is no JSON object: ${text.slice(0, 200)}`);
   return value;
 }
 
@@ -167,8 +157,8 @@ function failureOf(plugin: string, command: string, run: { code: number | null; 
   const parts = [said?.['msg'], said?.['details']].filter((part) => typeof part === 'string' && part !== '');
   const text =
     parts.length > 0 ? parts.join(': ') : run.err.trim() || `${command} ended with ${run.code ?? 'a signal'}`;
-  const code = said?.['code'];
-  return new CniError(plugin, typeof code === 'number' ? code : 0, text.slice(0, 1000));
+  const code = typeof said?.['code'] === 'number' ? ` (code ${said['code']})` : '';
+  return new CniError(plugin, text.slice(0, 1000) + code);
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

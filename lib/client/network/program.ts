@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Millis } from '../../util/clock.js';
 
 /** What a program said before it ended; `code` null when a signal ended it. */
@@ -17,7 +17,8 @@ export function runProgram(
   args: readonly string[],
   options: { timeoutMs: Millis; input?: string; env?: Record<string, string> },
 ): Promise<ProgramResult> {
-  const child = spawn(file, args, { env: options.env ?? process.env, stdio: ['pipe', 'pipe', 'pipe'] });
+  // A group of its own: what it has started can be ended with it.
+  const child = spawn(file, args, { env: options.env ?? process.env, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   const text = { out: '', err: '' };
   const hear = (key: 'out' | 'err') => (chunk: Buffer) => {
     if (text[key].length < OUTPUT_MAX) text[key] += chunk.toString('utf8');
@@ -28,7 +29,7 @@ export function runProgram(
   child.stdin.end(options.input ?? '');
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      child.kill('SIGKILL');
+      killGroup(child);
       reject(new Error(`${file} did not end within ${options.timeoutMs / 1000} s`));
     }, options.timeoutMs);
     child.once('error', (error) => {
@@ -40,6 +41,16 @@ export function runProgram(
       resolve({ code, ...text });
     });
   });
+}
+
+function killGroup({ pid, stdout, stderr }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It ended by itself meanwhile.
+  }
+  stdout?.destroy();
+  stderr?.destroy();
 }
 
 /** Runs a program that must succeed; the error says what it said. */

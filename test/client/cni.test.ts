@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { type Attachment, CniError, CniRuntime } from '../../lib/client/network/cni.js';
 import type { NetworkList } from '../../lib/client/network/conflist.js';
 
@@ -13,10 +14,9 @@ const AT: Attachment = {
 };
 
 /** Plugins that write down how they were called and then do what `scripts` say, by name. */
-function plugins(
-  dir: string,
-  scripts: Record<string, string>,
-): { list: NetworkList; log: () => string[]; path: string[] } {
+function plugins(t: Test, scripts: Record<string, string>): { list: NetworkList; log: () => string[]; path: string[] } {
+  const dir = mkdtempSync(join(tmpdir(), 'meshnomad-cni-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
   // Searched in this order: the second directory's `one` is never called.
   const path = [join(dir, 'a'), join(dir, 'b')];
   for (const one of path) mkdirSync(one);
@@ -43,7 +43,7 @@ function short(lines: string[]): string[] {
 t.test(
   'plugins are called in order, each with the result of the one before; and back to front to detach',
   async (t) => {
-    const { list, log, path } = plugins(t.testdir(), {
+    const { list, log, path } = plugins(t, {
       one: 'echo \'{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.7/24"}]}\'\n',
       two: 'echo \'{"cniVersion":"1.0.0","ips":[],"two":true}\'\n',
       three: '',
@@ -75,7 +75,7 @@ t.test(
 );
 
 t.test('what was done until a plugin failed is undone, and its words are told', async (t) => {
-  const { list, log, path } = plugins(t.testdir(), {
+  const { list, log, path } = plugins(t, {
     one: '',
     two: '[ $CNI_COMMAND = DEL ] || { echo \'{"code":7,"msg":"no address","details":"range is full"}\'; exit 1; }\n',
     three: '',
@@ -88,7 +88,7 @@ t.test('what was done until a plugin failed is undone, and its words are told', 
 });
 
 t.test('a failure does not keep the others from being detached', async (t) => {
-  const { list, log, path } = plugins(t.testdir(), { one: '', two: 'echo oh >&2; exit 3\n', three: 'kill -9 $$\n' });
+  const { list, log, path } = plugins(t, { one: '', two: 'echo oh >&2; exit 3\n', three: 'kill -9 $$\n' });
   await t.rejects(new CniRuntime(path).remove(list, AT, null), /CNI plugin "three": DEL ended with a signal/);
   t.same(short(log()), ['DEL three', 'DEL two', 'DEL one']);
 });
@@ -102,14 +102,14 @@ t.test('a plugin that does not keep to the protocol is told from one that does',
     ['[ $CNI_COMMAND = DEL ] || sleep 60\n', /did not end within 0\.3 s/],
     ['head -c 9000000 /dev/zero\n', /no JSON object/],
   ];
-  for (const [i, [script, message]] of cases.entries()) {
-    const { list, path } = plugins(t.testdir({ [`${i}`]: {} }), { one: script });
+  for (const [script, message] of cases) {
+    const { list, path } = plugins(t, { one: script });
     await t.rejects(new CniRuntime(path, 300).add(list, AT), message, script);
   }
 });
 
 t.test('what cannot be asked has no complaint, and a complaint is no failure', async (t) => {
-  const { list, path, log } = plugins(t.testdir(), {
+  const { list, path, log } = plugins(t, {
     one: '[ $CNI_COMMAND != CHECK ] || { echo \'{"msg":"it is gone"}\'; exit 1; }\n',
   });
   const runtime = new CniRuntime(path);

@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { Parser, type Result } from 'tap-parser';
 import { missingForLabs, Netlab } from './netlab.js';
 
 const FLAG = 'MESHNOMAD_TEST_INSIDE_LAB';
@@ -32,15 +35,34 @@ export function insideLab(url: string, tests: (place: LabPlace) => void): void {
       await lab.close();
       rmSync(`/run/meshnomad/ipam/${name}`, { recursive: true, force: true });
     });
-    const place: LabPlace = {
-      name,
-      address: lab.address('lan1'),
-      outside: ['nsenter', `--net=${lab.path('lan2')}`],
-    };
+    const outside = ['nsenter', `--net=${lab.path('lan2')}`];
+    const place: LabPlace = { name, address: lab.address('lan1'), outside };
     // Not `ip netns exec`, which puts another /sys in place, without control groups.
     const enter = ['--mount', '--propagation', 'slave', 'nsenter', `--net=${lab.path('lan1')}`];
-    const args = [...enter, process.execPath, '--enable-source-maps', fileURLToPath(url)];
-    const env = { ...process.env, [FLAG]: JSON.stringify(place), TAP: '1' };
-    await t.spawn('unshare', args, { env }, 'inside');
+    const child = spawn('unshare', [...enter, process.execPath, '--enable-source-maps', fileURLToPath(url)], {
+      env: { ...process.env, [FLAG]: JSON.stringify(place), TAP: '1' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.teardown(() => child.kill('SIGKILL'));
+    const parser = new Parser();
+    let passed = 0;
+    listen(parser, [], ({ ok, name, diag }) => {
+      if (ok) passed++;
+      else t.fail(`${name} ${JSON.stringify(diag)}`);
+    });
+    child.stdout.pipe(parser);
+    const [code] = await once(child, 'close');
+    t.equal(code, 0, 'the tests inside ended well');
+    t.ok(passed > 0, `${passed} facts hold inside`);
   });
+}
+
+/** Hears every single fact, under the names of the tests that it is in. */
+function listen(
+  parser: Parser,
+  path: string[],
+  hear: (result: { ok: boolean; name: string; diag: unknown }) => void,
+): void {
+  parser.on('child', (child: Parser) => listen(child, [...path, child.name], hear));
+  parser.on('assert', ({ ok, name, diag }: Result) => hear({ ok, name: [...path, name].join(' › '), diag }));
 }

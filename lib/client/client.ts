@@ -28,6 +28,7 @@ import { HostSampler } from './host-stats.js';
 import { HostVolumes } from './host-volumes/host-volumes.js';
 import { ensureIdentity, type NodeIdentity } from './identity.js';
 import { LeaseStop } from './lease-stop.js';
+import { NodeMeta } from './node-meta.js';
 import { Registration } from './registration.js';
 import { StatusSync } from './status-sync.js';
 import { systemTimers, type Timers } from './timers.js';
@@ -109,6 +110,7 @@ class RunningClient implements Client {
   private readonly log: Log;
   private readonly fingerprinter: Fingerprinter;
   private readonly devices: Devices;
+  private readonly meta: NodeMeta;
   private readonly csi: ClientCsi;
   private readonly hostVolumes: HostVolumes;
   private readonly allocs: AllocStore;
@@ -138,6 +140,12 @@ class RunningClient implements Client {
     const { nodeId: NodeID, secretId: SecretID } = identity;
     const config = (): ClientConfig => this.config;
     const shared = { timers, random };
+    this.meta = new NodeMeta({
+      stateDir: options.config.stateDir,
+      fixed: () => this.config.meta,
+      onChange: () => this.fingerprinter.rebuild(),
+      log,
+    });
     this.devices = new Devices({
       providers: options.deviceProviders ?? {},
       timers,
@@ -173,6 +181,7 @@ class RunningClient implements Client {
       fingerprints: options.fingerprints ?? FINGERPRINTS,
       drivers,
       devices: () => this.devices.resources,
+      meta: () => this.meta.merged,
       hostVolumes: () => this.hostVolumes.offered,
       csi: () => ({ controllers: this.csi.plugins.infos('controller'), nodes: this.csi.plugins.infos('node') }),
       timers,
@@ -255,7 +264,12 @@ class RunningClient implements Client {
       collect: (id: string | null) => this.allocs.collect(id),
       timers,
     };
-    this.handlers = { ...createHandlers(handled), ...this.csi.handlers(), ...this.hostVolumes.handlers() };
+    this.handlers = {
+      ...createHandlers(handled),
+      ...this.meta.handlers(),
+      ...this.csi.handlers(),
+      ...this.hostVolumes.handlers(),
+    };
     this.streamHandlers = createStreamHandlers(handled);
   }
 
@@ -270,7 +284,7 @@ class RunningClient implements Client {
 
   private async begin(): Promise<void> {
     const { signal } = this.ending;
-    await Promise.all([this.fingerprinter.first(signal), this.devices.first(signal)]);
+    await Promise.all([this.meta.open(), this.fingerprinter.first(signal), this.devices.first(signal)]);
     this.fingerprinter.rebuild();
     if (signal.aborted) return;
     await Promise.all([this.csi.open(), this.hostVolumes.open()]);

@@ -21,6 +21,7 @@ export interface FingerprinterOptions {
   fingerprints: readonly Fingerprint[];
   drivers: Readonly<Record<string, Driver>>;
   devices: () => NodeDeviceResource[] | null;
+  meta: () => Record<string, string>;
   hostVolumes: () => NonNullable<Node['HostVolumes']>;
   csi: () => { controllers: Node['CSIControllerPlugins']; nodes: Node['CSINodePlugins'] };
   timers: Timers;
@@ -124,7 +125,7 @@ export class Fingerprinter {
   }
 
   private build(): Node {
-    const { identity, config, httpAddr, fingerprints, devices, csi, hostVolumes } = this.options;
+    const { identity, config, httpAddr, fingerprints, devices, meta, csi, hostVolumes } = this.options;
     // In the order of the list, so that what comes later wins whichever was found first.
     const facts = fingerprints.flatMap(({ name }) => this.facts.get(name) ?? []);
     const drivers = Object.fromEntries([...this.found].map(([name, { info }]) => [name, info]));
@@ -135,6 +136,7 @@ export class Fingerprinter {
       facts,
       drivers,
       devices: devices(),
+      meta: meta(),
       csi: csi(),
       hostVolumes: hostVolumes(),
     });

@@ -12,6 +12,7 @@ export function buildNode(input: {
   facts: readonly Facts[];
   drivers: Node['Drivers'];
   devices: NodeDeviceResource[] | null;
+  meta: Record<string, string>;
   hostVolumes: NonNullable<Node['HostVolumes']>;
   csi: { controllers: Node['CSIControllerPlugins']; nodes: Node['CSINodePlugins'] };
 }): Node {
@@ -31,7 +32,7 @@ export function buildNode(input: {
     HTTPAddr: input.httpAddr,
     TLSEnabled: false,
     Attributes: attributes,
-    Meta: config.meta,
+    Meta: input.meta,
     Links: {},
     NodeResources: {
       Cpu: {

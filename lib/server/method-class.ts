@@ -119,6 +119,8 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Operator.Recover': 'here',
 
   'ClientStats.Stats': 'here',
+  'NodeMeta.Apply': 'here',
+  'NodeMeta.Read': 'here',
   'Allocations.Stats': 'here',
   'Allocations.Checks': 'here',
   'Allocations.Restart': 'here',

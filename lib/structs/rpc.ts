@@ -9,6 +9,7 @@ import type { NodePool } from './node-pool.js';
 import type { Rebalance } from './rebalance.js';
 import type { FeedRpcMethods, FeedRpcStreams } from './rpc-feed.js';
 import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
+import type { NodeMetaRpcMethods } from './rpc-node-meta.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
 import type { RaftRpcStreams } from './rpc-raft.js';
@@ -244,6 +245,7 @@ export interface FileInfo {
 export interface RpcMethods
   extends FeedRpcMethods,
     MeshRpcMethods,
+    NodeMetaRpcMethods,
     OperatorRpcMethods,
     ServiceRpcMethods,
     VariableRpcMethods,

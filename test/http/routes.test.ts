@@ -316,6 +316,13 @@ const CASES: Case[] = [
   },
   { ask: 'PUT /v1/node/n1/purge', rpc: 'Node.Purge', args: { NodeID: 'n1' } },
   { ask: 'GET /v1/client/stats?node_id=n1', rpc: 'ClientStats.Stats', args: { NodeID: 'n1' } },
+  { ask: 'GET /v1/client/metadata?node_id=n1', rpc: 'NodeMeta.Read', args: { NodeID: 'n1' } },
+  {
+    ask: 'PUT /v1/client/metadata',
+    body: { NodeID: 'n1', Meta: { a: 'b', c: null } },
+    rpc: 'NodeMeta.Apply',
+    args: { NodeID: 'n1', Meta: { a: 'b', c: null } },
+  },
   { ask: 'PUT /v1/client/gc?node_id=n1', rpc: 'Allocations.GarbageCollectAll', args: { NodeID: 'n1' }, gives: null },
   {
     ask: 'GET /v1/client/allocation/a1/stats?task=web',

@@ -1,11 +1,12 @@
 import { badRequest } from '../errors.js';
-import { booleanField, stringField } from '../fields.js';
+import { booleanField, objectField, stringField } from '../fields.js';
 import { wholeNumber } from '../query.js';
 import type { Exchange, Routes } from '../router.js';
 import { catFile, readAt, streamFile, streamLogs } from '../stream.js';
 
 export const clientRoutes: Routes = {
   '/v1/client/stats': { GET: stats },
+  '/v1/client/metadata': { GET: metadata, PUT: applyMetadata },
   '/v1/client/gc': { GET: collectAll, PUT: collectAll },
   '/v1/client/allocation/:id/stats': { GET: allocStats },
   '/v1/client/allocation/:id/restart': { PUT: restart },
@@ -26,6 +27,21 @@ function allocId(exchange: Exchange): string {
 async function stats(exchange: Exchange) {
   const node = exchange.query.get('node_id') ?? '';
   return { value: await exchange.rpc.call('ClientStats.Stats', { ...exchange.reading(), NodeID: node }, exchange) };
+}
+
+async function metadata(exchange: Exchange) {
+  const NodeID = exchange.query.get('node_id') ?? '';
+  return { value: await exchange.rpc.call('NodeMeta.Read', { ...exchange.reading(), NodeID }, exchange) };
+}
+
+async function applyMetadata(exchange: Exchange) {
+  const body = await exchange.body();
+  const NodeID = stringField(body, 'NodeID') || (exchange.query.get('node_id') ?? '');
+  const Meta = objectField(body, 'Meta');
+  if (!Meta) throw badRequest('Meta is missing: an object of keys with their values, null to take one away');
+  // The node itself looks at what is in it.
+  const args = { ...exchange.reading(), NodeID, Meta: Meta as Record<string, string | null> };
+  return { value: await exchange.rpc.call('NodeMeta.Apply', args, exchange) };
 }
 
 async function collectAll(exchange: Exchange) {

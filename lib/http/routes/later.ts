@@ -9,7 +9,6 @@ const PATHS = [
   '/v1/event/stream',
   '/v1/namespace/*rest',
   '/v1/search/fuzzy',
-  '/v1/client/metadata',
   '/v1/agent/monitor',
 ];
 

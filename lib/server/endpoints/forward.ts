@@ -9,6 +9,8 @@ import { type EndpointContext, requireText } from './context.js';
 
 const FORWARDED = [
   'ClientStats.Stats',
+  'NodeMeta.Apply',
+  'NodeMeta.Read',
   'Allocations.Stats',
   'Allocations.Checks',
   'Allocations.Restart',

@@ -112,6 +112,7 @@ const OPERATOR_ROOMS = new Set([
   'Operator',
   'Mesh',
   'ClientStats',
+  'NodeMeta',
   'Allocations',
   'FileSystem',
 ]);

@@ -93,7 +93,8 @@ function findPlace(
 ): void {
   const { stack, placement, result, failed } = options;
   const known = failed[placement.group.Name];
-  if (known) {
+  // Where one allocation finds no place the next finds none, unless each has volumes of its own.
+  if (known && !hasOwnVolumes(placement.group)) {
     known.CoalescedFailures++;
     keepFailed(desk, placement);
     return;
@@ -114,7 +115,8 @@ function findPlace(
   const limit = job.Type === 'batch' && !hasPreferences(job, group) ? BATCH_LIMIT : stack.serviceLimit(request);
   const selection = stack.select(request, limit);
   if (!selection.place) {
-    failed[placement.group.Name] = selection.metrics;
+    if (known) known.CoalescedFailures++;
+    else failed[placement.group.Name] = selection.metrics;
     keepFailed(desk, placement);
     if (replaces) {
       desk.putBack(replaces.alloc);
@@ -171,6 +173,11 @@ function olderVersion(desk: Desk, job: Job, group: TaskGroup): Job | null {
     (alloc) => alloc.TaskGroup === group.Name && !isTerminal(alloc) && alloc.Job && alloc.Job.Version < job.Version,
   );
   return running?.Job ?? null;
+}
+
+/** Whether the nodes that will do for one allocation of a group are others than for the next. */
+function hasOwnVolumes({ Volumes }: TaskGroup): boolean {
+  return Object.values(Volumes ?? {}).some(({ PerAlloc, Sticky }) => PerAlloc || Sticky);
 }
 
 /** Nodes on which this name has failed before. */

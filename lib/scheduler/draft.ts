@@ -113,6 +113,7 @@ export class Desk {
     const pool = this.state.nodePoolByName?.(this.job.NodePool)?.SchedulerConfiguration ?? null;
     this.#stack = new Stack({
       job: this.job,
+      state: this.state,
       fleet: this.fleet,
       columns: this.columns,
       candidates: this.candidates,

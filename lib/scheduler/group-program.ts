@@ -15,9 +15,11 @@ import { type CoreAsk, coreAsks } from './feasible/cores.js';
 import { DeviceProgram } from './feasible/devices.js';
 import { type DistinctCheck, distinctChecks } from './feasible/distinct.js';
 import type { Assignment } from './feasible/numa.js';
+import type { VolumeWorld } from './feasible/volumes.js';
 import type { Fleet } from './fleet.js';
 import type { Ledger } from './ledger.js';
 import type { Occupancy } from './occupancy.js';
+import type { StateReader } from './ports.js';
 import { AffinityScorer } from './rank/affinity.js';
 import { type Judge, OptionPool } from './rank/option-pool.js';
 import { SpreadScorer } from './rank/spread.js';
@@ -67,6 +69,7 @@ export interface ProgramWorld {
   readonly occupancy: Occupancy;
   readonly ledger: Ledger;
   readonly memoryOversubscription: boolean;
+  readonly state: StateReader;
 }
 
 const NO_SCORES = new Float64Array(0);
@@ -77,7 +80,7 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
   const hasDevices = group.Tasks.some((task) => (task.Resources.Devices ?? []).length > 0);
   const devices = hasDevices ? new DeviceProgram(group.Tasks) : null;
   const cores = coreAsks(group);
-  const checks = groupChecks(group, devices);
+  const checks = groupChecks(group, devices, volumeWorld(job, group, world));
   const tasks = Object.fromEntries(
     group.Tasks.map(({ Name, Resources }) => [Name, taskResources(Resources, world.memoryOversubscription)]),
   );
@@ -140,7 +143,17 @@ function sumOfBoosts(spreads: readonly SpreadScorer[], row: number): number {
 
 /** Whether nodes will do for one allocation of the group and not for another. */
 function asksByName(group: TaskGroup): boolean {
-  return Object.values(group.Volumes ?? {}).some(({ PerAlloc }) => PerAlloc);
+  return Object.values(group.Volumes ?? {}).some(({ PerAlloc, Sticky, Type }) => PerAlloc || Sticky || Type === 'csi');
+}
+
+function volumeWorld(job: Job, group: TaskGroup, { state, ledger, occupancy }: ProgramWorld): VolumeWorld {
+  let others = 0;
+  if (group.Volumes) {
+    occupancy.follow((_row, name, change) => {
+      if (name === group.Name) others += change;
+    });
+  }
+  return { job, state, isStopped: (allocId) => ledger.isRemoved(allocId), others: () => others };
 }
 
 function compilePool({ columns, ledger, occupancy }: ProgramWorld): OptionPool {

@@ -73,6 +73,11 @@ export class Ledger {
     this.#turn(alloc, -1);
   }
 
+  /** Whether the plan stops or replaces an allocation. */
+  isRemoved(allocId: string): boolean {
+    return this.#removed.has(allocId);
+  }
+
   /** Takes a remove() back. */
   restore(alloc: Allocation): void {
     if (this.#removed.delete(alloc.ID)) this.#turn(alloc, 1);

@@ -1,6 +1,8 @@
 import type { Allocation } from '../structs/allocation.js';
+import type { StoredCsiVolume } from '../structs/csi.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
+import type { HostVolume, TaskGroupHostVolumeClaim } from '../structs/host-volume.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { NodePool } from '../structs/node-pool.js';
@@ -32,6 +34,13 @@ export interface StateReader {
   schedulerConfig(): SchedulerConfiguration;
   /** A pool may schedule differently; without it, none does. */
   nodePoolByName?(name: string): NodePool | undefined;
+  // Volumes; without these there are none.
+  csiVolumeById?(namespace: string, id: string): StoredCsiVolume | undefined;
+  /** Those that somebody holds. */
+  claimedCsiVolumes?(): readonly StoredCsiVolume[];
+  hostVolumeById?(id: string): HostVolume | undefined;
+  /** What the allocations of a group are held to. */
+  hostVolumeClaimsByGroup?(namespace: string, jobId: string, group: string): readonly TaskGroupHostVolumeClaim[];
 }
 
 /** What a scheduler may ask for. */

@@ -12,6 +12,7 @@ import { compileGroup, type GroupProgram } from './group-program.js';
 import type { Ledger } from './ledger.js';
 import { MetricCounter, type ScoreParts } from './metrics.js';
 import type { Occupancy } from './occupancy.js';
+import type { StateReader } from './ports.js';
 import { Preemption } from './preemption.js';
 import { antiAffinityScore, preemptionScore } from './rank/fit-score.js';
 import type { OptionPool } from './rank/option-pool.js';
@@ -35,6 +36,7 @@ export interface StackWorld {
   readonly occupancy: Occupancy;
   readonly algorithm: 'binpack' | 'spread';
   readonly memoryOversubscription: boolean;
+  readonly state: StateReader;
   readonly random: Random;
   /** Whether what is less important may be stopped when nothing else makes room. */
   readonly mayPreempt: boolean;
@@ -129,7 +131,8 @@ export class Stack {
     const program = this.#program(request.job, request.group);
     this.#reset();
     this.#counter.evaluated++;
-    if (this.#refusal(request, program, row) !== '' || this.#room.shortage(program, row, false) !== '') return null;
+    if (this.#refusal(request, program, row, true) !== '') return null;
+    if (this.#room.shortage(program, row, false) !== '') return null;
     this.#room.fit(program, row, false);
     this.#counter.score(row, this.#score(request, program, row));
     return this.#metrics(program, request);
@@ -301,13 +304,16 @@ export class Stack {
     return true;
   }
 
-  #refusal(request: SelectRequest, program: GroupProgram, row: number): string {
+  #refusal(request: SelectRequest, program: GroupProgram, row: number, stays = false): string {
     const { fleet } = this.#world;
     const node = fleet.nodes[row] as Node;
     const classIndex = fleet.classOf[row] as number;
     const byClass = this.#jobMemo.refusal(node, classIndex) || program.memo.refusal(node, classIndex);
     if (byClass !== '') return byClass;
-    for (const check of program.availability) if (!check.holds(node, request.name)) return check.reason;
+    for (const check of program.availability) {
+      const refusal = check.refusal(node, request.name, stays);
+      if (refusal !== '') return refusal;
+    }
     for (const check of program.distinct) {
       const refusal = check.refusal(row);
       if (refusal !== '') return refusal;

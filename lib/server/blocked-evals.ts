@@ -25,7 +25,15 @@ export class BlockedEvals {
   /** When capacity last appeared, by class and by node: an evaluation with an older snapshot has not seen it. */
   readonly #classMarks = new Map<string, UnblockMark>();
   readonly #nodeMarks = new Map<string, UnblockMark>();
+  /** When a volume last became usable. */
+  #volumeMarkIndex = 0;
   #duplicates: Evaluation[] = [];
+  readonly #usesVolumes: (evaluation: Evaluation) => boolean;
+
+  /** `usesVolumes`: whether the job of an evaluation asks for volumes. */
+  constructor(usesVolumes: (evaluation: Evaluation) => boolean = () => false) {
+    this.#usesVolumes = usesVolumes;
+  }
 
   /** Lets an evaluation wait. Returns it when capacity appeared after its snapshot: it must be tried again at once. */
   block(evaluation: Evaluation): Evaluation | undefined {
@@ -55,6 +63,22 @@ export class BlockedEvals {
       if (evaluation.ClassEligibility?.[computedClass] !== false) woken.push(evaluation);
     }
     for (const evaluation of woken) this.#forget(evaluation);
+    return woken;
+  }
+
+  /** A volume or what it needs became usable at this index: whose jobs ask for volumes. */
+  unblockVolumes(index: number): Evaluation[] {
+    this.#volumeMarkIndex = Math.max(index, this.#volumeMarkIndex);
+    const woken = [...this.#captured.values(), ...this.#escaped.values()].filter(this.#usesVolumes);
+    for (const evaluation of woken) this.#forget(evaluation);
+    for (const [nodeId, jobs] of this.#system) {
+      for (const [key, evaluation] of jobs) {
+        if (!this.#usesVolumes(evaluation)) continue;
+        woken.push(evaluation);
+        jobs.delete(key);
+      }
+      if (jobs.size === 0) this.#system.delete(nodeId);
+    }
     return woken;
   }
 
@@ -128,12 +152,14 @@ export class BlockedEvals {
     ] as Map<string, unknown>[]) {
       map.clear();
     }
+    this.#volumeMarkIndex = 0;
     this.#duplicates = [];
   }
 
   #blockSystem(evaluation: Evaluation): Evaluation | undefined {
     const mark = this.#nodeMarks.get(evaluation.NodeID);
     if (mark && mark.index > evaluation.SnapshotIndex) return evaluation;
+    if (this.#volumeMarkIndex > evaluation.SnapshotIndex && this.#usesVolumes(evaluation)) return evaluation;
     let jobs = this.#system.get(evaluation.NodeID);
     if (!jobs) {
       jobs = new Map();
@@ -150,6 +176,7 @@ export class BlockedEvals {
   }
 
   #missedUnblock(evaluation: Evaluation): boolean {
+    if (this.#volumeMarkIndex > evaluation.SnapshotIndex && this.#usesVolumes(evaluation)) return true;
     for (const [computedClass, { index }] of this.#classMarks) {
       if (index <= evaluation.SnapshotIndex) continue;
       if (evaluation.EscapedComputedClass) return true;

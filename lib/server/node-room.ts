@@ -1,3 +1,4 @@
+import { hostVolumesWrittenAlone } from '../scheduler/feasible/volumes.js';
 import { allocsFit } from '../scheduler/fit.js';
 import type { StateReader } from '../scheduler/ports.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal } from '../scheduler/usage.js';
@@ -20,6 +21,7 @@ interface NodeChange {
  */
 export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state: RoomState): boolean {
   const change = changeOf(node.ID, plans);
+  if (writersClash(node.ID, change, state)) return false;
   const used = state.usageByNode?.(node.ID);
   const placed = [...change.placed.values()].filter((alloc) => !isClientTerminal(alloc));
   // Cores and devices are told apart one by one.
@@ -36,6 +38,22 @@ export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state
   if (memoryMb + sum.memoryMb > capacity.memoryMb) return false;
   if (diskMb + sum.diskMb > capacity.diskMb) return false;
   return portsFit(node, { ...change, alive: placed }, state);
+}
+
+/** Whether two would be there that both want to be the only one to write to a host volume. */
+function writersClash(nodeId: string, { placed, changed }: NodeChange, state: RoomState): boolean {
+  const taken = new Set<string>();
+  const clashes = (alloc: Allocation): boolean => {
+    if (isClientTerminal(alloc)) return false;
+    return hostVolumesWrittenAlone(alloc).some((name) => {
+      if (taken.has(name)) return true;
+      taken.add(name);
+      return false;
+    });
+  };
+  if ([...placed.values()].some(clashes)) return true;
+  if (taken.size === 0) return false;
+  return state.allocsByNode(nodeId).some((alloc) => !changed.has(alloc.ID) && clashes(alloc));
 }
 
 function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {

@@ -43,7 +43,10 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
   const { store, timers, now } = world;
   const log = world.log.child('worker');
   const broker = new EvalBroker({ random: world.random, ...(limits && { limits }) });
-  const blocked = new BlockedEvals();
+  const blocked = new BlockedEvals(({ Namespace, JobID }) => {
+    const job = store.snapshot().jobById(Namespace, JobID);
+    return job?.TaskGroups.some(({ Volumes }) => Object.keys(Volumes ?? {}).length > 0) ?? false;
+  });
   const applier = createPlanApplier(world);
   const writer = createEvalWriter(world.consensus);
   const alarm = createAlarm({ timers, now, ring: () => look() });
@@ -185,6 +188,7 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
         return;
       case 'nodes':
         if (change.after && takesPlacements(change.after)) unblock(change.after, index);
+        if (controllersChanged(change.before, change.after)) wake(blocked.unblockVolumes(index));
         return;
       case 'allocs': {
         const { before, after } = change;
@@ -198,6 +202,16 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
         return;
       case 'scheduler_config':
         paused = change.after.PauseEvalBroker;
+        return;
+      case 'csi_volumes': {
+        // It is new, or somebody has let go of it.
+        const { before, after } = change;
+        const held = (volume: typeof after): number => Object.keys(volume?.Claims ?? {}).length;
+        if (after && (!before || held(after) < held(before) || held(after) === 0)) wake(blocked.unblockVolumes(index));
+        return;
+      }
+      case 'host_volumes':
+        if (change.after?.State === 'ready' && change.before?.State !== 'ready') wake(blocked.unblockVolumes(index));
         return;
       case 'deployments':
         return;
@@ -257,6 +271,13 @@ const needless = (evaluation: Evaluation, why: string): Evaluation => ({
 /** Whether a worker said both, at one look. */
 const isSameWord = (a: Evaluation, b: Evaluation): boolean =>
   a.SnapshotIndex === b.SnapshotIndex && a.ModifyTime === b.ModifyTime;
+
+/** Whether a controller of a CSI plugin may have become healthy: volumes everywhere may have waited for it. */
+const controllersChanged = (before: Node | undefined, after: Node | undefined): boolean =>
+  Object.values(after?.CSIControllerPlugins ?? {}).some(({ Healthy, PluginID }) => {
+    const known = before?.CSIControllerPlugins?.[PluginID]?.Healthy === true && before.Status === after?.Status;
+    return Healthy && !known;
+  });
 
 /** Whether new allocations may be put on the node. */
 const takesPlacements = (node: Node): boolean =>

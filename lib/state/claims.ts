@@ -1,4 +1,5 @@
 import type { CsiClaim, CsiDetachProof, CsiPastClaim, StoredCsiVolume } from '../structs/csi.js';
+import { allowsWriting, claimsInTheWay } from '../structs/csi-access.js';
 import { MeshError } from '../structs/errors.js';
 import { assertNever } from '../util/assert.js';
 import type { Millis } from '../util/clock.js';
@@ -32,37 +33,6 @@ export type ClaimStep =
   | { readonly kind: 'controller-detached' }
   /** Its release waits for something; '' = for nothing any more. */
   | { readonly kind: 'waits'; readonly what: string };
-
-/** The claims that keep a request from being granted; empty = it can be. */
-export function claimsInTheWay(
-  volume: Pick<StoredCsiVolume, 'Claims'>,
-  wanted: Pick<ClaimRequest, 'AllocationID' | 'NodeID' | 'Mode' | 'AccessMode' | 'AttachmentMode'>,
-): CsiClaim[] {
-  const others = Object.values(volume.Claims).filter(({ AllocationID }) => AllocationID !== wanted.AllocationID);
-  return others.filter((other) => {
-    if (other.AccessMode !== wanted.AccessMode || other.AttachmentMode !== wanted.AttachmentMode) return true;
-    // The controller is about to detach the volume from this node: attached now, it would be torn away again.
-    if (other.State === 'node-detached' && other.NodeID === wanted.NodeID) return true;
-    switch (wanted.AccessMode) {
-      case 'single-node-writer':
-        return true;
-      case 'single-node-reader-only':
-        return other.NodeID !== wanted.NodeID;
-      case 'multi-node-single-writer':
-        return wanted.Mode === 'write' && other.Mode === 'write';
-      case 'multi-node-reader-only':
-      case 'multi-node-multi-writer':
-        return false;
-      default:
-        return assertNever(wanted.AccessMode);
-    }
-  });
-}
-
-/** Whether a mode of access lets anybody write. */
-export function allowsWriting(accessMode: CsiClaim['AccessMode']): boolean {
-  return !accessMode.endsWith('-reader-only');
-}
 
 /**
  * The volume with the claim granted. Asked for again by the allocation that holds it, it stays the same one. E_CONFLICT names who

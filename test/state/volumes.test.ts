@@ -1,8 +1,9 @@
 import t from 'tap';
-import { claimsInTheWay, grantClaim, nextClaimAction, stepClaim } from '../../lib/state/claims.js';
+import { grantClaim, nextClaimAction, stepClaim } from '../../lib/state/claims.js';
 import { createStore } from '../../lib/state/store.js';
 import type { CsiVolumeSeed } from '../../lib/state/volume-commands.js';
 import type { CsiAccessMode, CsiClaim, StoredCsiVolume } from '../../lib/structs/csi.js';
+import { claimsInTheWay } from '../../lib/structs/csi-access.js';
 import type { Job } from '../../lib/structs/job.js';
 import { mockGroup, mockJob, mockNode } from '../scheduler/mock.js';
 import { NOW, placement, planResults, report, World } from './world.js';

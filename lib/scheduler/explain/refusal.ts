@@ -52,7 +52,12 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
   const hasDevices = group.Tasks.some(({ Resources }) => (Resources.Devices ?? []).length > 0);
   const devices = hasDevices ? new DeviceProgram(group.Tasks) : null;
   const cores = coreAsks(group);
-  const { group: onGroup, availability } = groupChecks(group, devices);
+  const { group: onGroup, availability } = groupChecks(group, devices, {
+    job,
+    state,
+    isStopped: () => false,
+    others: () => liveOf(state, job, group),
+  });
   const ask = askOf(group);
   const name = `${job.ID}.${group.Name}[0]`;
   return (node) => {
@@ -64,12 +69,19 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
       if (!check.holds(node)) return { kind: 'rule', rule: check.reason, short: 0 };
     }
     for (const check of availability) {
-      if (!check.holds(node, name)) return { kind: 'rule', rule: check.reason, short: 0 };
+      const rule = check.refusal(node, name, false);
+      if (rule !== '') return { kind: 'rule', rule, short: 0 };
     }
     const held = state.allocsByNode(node.ID);
     if (isTakenForDistinct(job, group, held)) return { kind: 'distinct', rule: 'distinct_hosts', short: 0 };
     return shortage(node, held, ask) ?? thingsShortage(node, held, { cores, devices });
   };
+}
+
+function liveOf(state: StateReader, job: Job, group: TaskGroup): number {
+  return state
+    .allocsByJob(job.Namespace, job.ID)
+    .filter((alloc) => alloc.TaskGroup === group.Name && !isTerminal(alloc)).length;
 }
 
 const place = (rule: string): Refusal => ({ kind: 'place', rule, short: 0 });

@@ -1,8 +1,10 @@
 import type { Job, TaskGroup } from '../../structs/job.js';
+import type { Node } from '../../structs/node.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { type Check, compileCheck, isDistinct } from './constraint.js';
 import { DeviceUse } from './device-use.js';
 import type { DeviceProgram } from './devices.js';
+import { type VolumeWorld, volumeChecks } from './volumes.js';
 
 // The conditions of a group on a node, in the order in which they are asked. Those of one computed class answer alike and
 // are asked once for it (class-memo.ts); `availability` is asked of every node.
@@ -13,10 +15,10 @@ export interface GroupChecks {
   readonly availability: readonly AvailabilityCheck[];
 }
 
-/** A condition that depends on the allocation's index too. */
+/** A condition that depends on the allocation's index too, and on what others use. */
 export interface AvailabilityCheck {
-  readonly reason: string;
-  holds(node: Parameters<Check['holds']>[0], allocName: string): boolean;
+  /** Why the node will not do; '' = it will. `stays`: the allocation is there already, and has what it asks for. */
+  refusal(node: Node, allocName: string, stays: boolean): string;
 }
 
 /** The conditions of the job itself. */
@@ -25,7 +27,7 @@ export function jobChecks(job: Job): Check[] {
 }
 
 /** The conditions of a group and its tasks. */
-export function groupChecks(group: TaskGroup, devices: DeviceProgram | null): GroupChecks {
+export function groupChecks(group: TaskGroup, devices: DeviceProgram | null, volumes: VolumeWorld): GroupChecks {
   const constraints = [...(group.Constraints ?? []), ...group.Tasks.flatMap((task) => task.Constraints ?? [])];
   return {
     group: [
@@ -34,7 +36,7 @@ export function groupChecks(group: TaskGroup, devices: DeviceProgram | null): Gr
       ...(devices ? [deviceCheck(devices)] : []),
       ...(group.Networks ?? []).flatMap(networkChecks),
     ],
-    availability: [...(devices ? [instanceCheck(devices)] : []), ...volumeChecks(group)],
+    availability: [...(devices ? [instanceCheck(devices)] : []), ...volumeChecks(group, volumes)],
   };
 }
 
@@ -62,7 +64,7 @@ function deviceCheck(devices: DeviceProgram): Check {
 /** How many instances a node has, and whether they are healthy, is no part of its class. */
 function instanceCheck(devices: DeviceProgram): AvailabilityCheck {
   const none = new DeviceUse();
-  return { reason: MISSING_DEVICES, holds: (node) => devices.offer(node, none) !== null };
+  return { refusal: (node) => (devices.offer(node, none) === null ? MISSING_DEVICES : '') };
 }
 
 /** What mode "bridge" is made of on a node: Nomad adds these constraints to the job itself. */
@@ -91,28 +93,4 @@ function networkChecks(network: NetworkResource): Check[] {
     });
   }
   return checks;
-}
-
-function volumeChecks(group: TaskGroup): AvailabilityCheck[] {
-  const requests = Object.values(group.Volumes ?? {});
-  const host = requests.filter((request) => request.Type === 'host' || request.Type === '');
-  const checks: AvailabilityCheck[] = [];
-  if (host.length > 0) {
-    checks.push({
-      reason: 'missing compatible host volumes',
-      holds: (node, allocName) =>
-        host.every((request) => {
-          const source = request.PerAlloc ? request.Source + indexSuffix(allocName) : request.Source;
-          const volumes = node.HostVolumes;
-          const volume = volumes && Object.hasOwn(volumes, source) ? volumes[source] : undefined;
-          return volume !== undefined && (request.ReadOnly || !volume.ReadOnly);
-        }),
-    });
-  }
-  if (host.length < requests.length) checks.push({ reason: 'missing CSI plugins', holds: () => false });
-  return checks;
-}
-
-function indexSuffix(allocName: string): string {
-  return allocName.slice(allocName.lastIndexOf('['));
 }

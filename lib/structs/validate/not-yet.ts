@@ -1,7 +1,7 @@
 import type { Job } from '../job.js';
 import type { Report } from './issue.js';
 
-type Place = 'job' | 'group' | 'task' | 'resources' | 'volume';
+type Place = 'job' | 'group' | 'task' | 'resources';
 
 /**
  * What a job file may say and this version cannot do yet: refused when a job is validated or registered, never ignored.
@@ -16,8 +16,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'task', key: 'Secrets', name: 'secret' },
   { at: 'task', key: 'Actions', name: 'action' },
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
-  { at: 'volume', key: 'Type', name: 'type = "csi"', when: (v) => v === 'csi' },
-  { at: 'volume', key: 'Sticky', name: 'sticky' },
 ];
 
 /** Refuses every feature of the table that the job uses. */
@@ -26,9 +24,6 @@ export function validateNotYet(job: Job, report: Report): void {
   for (const [i, group] of job.TaskGroups.entries()) {
     const atGroup = report.at('TaskGroups').at(i);
     check('group', group, atGroup);
-    for (const [name, volume] of Object.entries(group.Volumes ?? {})) {
-      check('volume', volume, atGroup.at('Volumes').at(name));
-    }
     for (const [t, task] of group.Tasks.entries()) {
       const atTask = atGroup.at('Tasks').at(t);
       check('task', task, atTask);

@@ -1,3 +1,4 @@
+import { isExclusive } from '../csi-access.js';
 import type { Job, TaskGroup } from '../job.js';
 import type { VolumeMount, VolumeRequest } from '../volume.js';
 import type { Report } from './issue.js';
@@ -16,6 +17,7 @@ export function validateVolumes(group: TaskGroup, job: Job, report: Report): voi
     const at = report.at('Volumes').at(name, `Volume ${name}: `);
     validateVolume(volume, at);
     validatePerAlloc(volume, group, job, at);
+    validateCanary(volume, group, at);
   }
 }
 
@@ -59,6 +61,17 @@ function validateCsi({ AccessMode, AttachmentMode, ReadOnly }: VolumeRequest, re
   if (AccessMode.endsWith('-reader-only') && !ReadOnly) {
     report.error('ReadOnly', `access_mode ${JSON.stringify(AccessMode)} goes with read_only = true`);
   }
+}
+
+/** A canary runs beside what it is to replace, which would hold the volume until the canary is healthy: for ever. */
+function validateCanary(volume: VolumeRequest, group: TaskGroup, report: Report): void {
+  const { Type, AccessMode, ReadOnly, PerAlloc } = volume;
+  if (Type !== 'csi' || PerAlloc || (group.Update?.Canary ?? 0) === 0) return;
+  if (!isExclusive(AccessMode, { readOnly: ReadOnly })) return;
+  report.error(
+    'AccessMode',
+    `access_mode ${JSON.stringify(AccessMode)} does not go with canaries: two cannot use the volume`,
+  );
 }
 
 /** A volume for each allocation by its index: canaries and system jobs would share an index. */

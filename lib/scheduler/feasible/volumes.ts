@@ -1,0 +1,222 @@
+import type { Allocation } from '../../structs/allocation.js';
+import type { CsiInfo, CsiTopology, StoredCsiVolume } from '../../structs/csi.js';
+import { claimsInTheWay, isExclusive } from '../../structs/csi-access.js';
+import type { Job, TaskGroup } from '../../structs/job.js';
+import type { HostVolumeInfo, Node } from '../../structs/node.js';
+import { type VolumeRequest, volumeSource } from '../../structs/volume.js';
+import type { StateReader } from '../ports.js';
+import { isClientTerminal } from '../usage.js';
+import type { AvailabilityCheck } from './checks.js';
+
+// Volumes: asked of every node, for what one class of nodes has, and who uses it, differs from node to node.
+
+/** What the volumes of a group are judged by. */
+export interface VolumeWorld {
+  readonly job: Job;
+  readonly state: StateReader;
+  /** Whether the plan so far stops an allocation. */
+  isStopped(allocId: string): boolean;
+  /** Other allocations of the group that run on, and those the plan has placed. */
+  others(): number;
+}
+
+/** The checks of a group's volumes. */
+export function volumeChecks(group: TaskGroup, world: VolumeWorld): AvailabilityCheck[] {
+  const requests = Object.values(group.Volumes ?? {});
+  const host = requests.filter(({ Type }) => Type !== 'csi');
+  const csi = requests.filter(({ Type }) => Type === 'csi');
+  const checks: AvailabilityCheck[] = [];
+  if (host.length > 0) checks.push(hostCheck(group, host, world));
+  if (csi.length > 0) checks.push(csiCheck(csi, world));
+  return checks;
+}
+
+const MISSING_HOST_VOLUME = 'missing compatible host volumes';
+
+function hostCheck(group: TaskGroup, requests: readonly VolumeRequest[], world: VolumeWorld): AvailabilityCheck {
+  const { state, job } = world;
+  const held = requests.some(({ Sticky }) => Sticky)
+    ? (state.hostVolumeClaimsByGroup?.(job.Namespace, job.ID, group.Name) ?? [])
+    : [];
+  return {
+    refusal(node, allocName) {
+      for (const request of requests) {
+        const source = volumeSource(request, allocName);
+        const volumes = node.HostVolumes;
+        const volume = volumes && Object.hasOwn(volumes, source) ? volumes[source] : undefined;
+        if (!volume || (volume.ReadOnly && !request.ReadOnly)) return MISSING_HOST_VOLUME;
+        if (request.Sticky) {
+          if (volume.ID === '') return `host volume "${source}" is no dynamic one, and cannot be sticky`;
+          const claim = held.find(({ AllocName, VolumeName }) => AllocName === allocName && VolumeName === source);
+          if (claim && claim.VolumeID !== volume.ID) return `sticky host volume "${source}" lies on another node`;
+        }
+        const refusal = dynamicRefusal(node, volume, request, allocName, world);
+        if (refusal !== '') return refusal;
+      }
+      return '';
+    },
+  };
+}
+
+/** What a volume that was made through the API says about its use; those of a configuration say nothing. */
+function dynamicRefusal(
+  node: Node,
+  { ID, Name }: HostVolumeInfo,
+  request: VolumeRequest,
+  allocName: string,
+  { state, job, isStopped }: VolumeWorld,
+): string {
+  const volume = ID === '' ? undefined : state.hostVolumeById?.(ID);
+  if (ID !== '' && volume?.State !== 'ready') return `host volume "${Name}" is not ready`;
+  if (volume && volume.Namespace !== job.Namespace) return MISSING_HOST_VOLUME;
+  const mode = request.AccessMode;
+  if (volume && mode !== '' && !volume.RequestedCapabilities.some(({ AccessMode }) => AccessMode === mode)) {
+    return `host volume "${Name}" cannot be used as ${mode}`;
+  }
+  if (!writesAlone(request)) return '';
+  const other = state.allocsByNode(node.ID).find((alloc) => {
+    if (isClientTerminal(alloc) || isStopped(alloc.ID)) return false;
+    if (alloc.Namespace === job.Namespace && alloc.JobID === job.ID && alloc.Name === allocName) return false;
+    return writesHostVolumeAlone(alloc, Name);
+  });
+  return other ? `host volume "${Name}" has exhausted its available writer claims` : '';
+}
+
+const writesAlone = ({ AccessMode, ReadOnly }: VolumeRequest): boolean =>
+  AccessMode === 'single-node-single-writer' && !ReadOnly;
+
+/** Whether an allocation wants to be the only one that writes to the host volume of its node with this name. */
+export function writesHostVolumeAlone(alloc: Allocation, name: string): boolean {
+  return hostVolumesWrittenAlone(alloc).includes(name);
+}
+
+/** The host volumes that an allocation wants to be the only one to write to. */
+export function hostVolumesWrittenAlone(alloc: Allocation): string[] {
+  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  return Object.values(group?.Volumes ?? {}).flatMap((request) =>
+    request.Type !== 'csi' && writesAlone(request) ? [volumeSource(request, alloc.Name)] : [],
+  );
+}
+
+function csiCheck(requests: readonly VolumeRequest[], world: VolumeWorld): AvailabilityCheck {
+  const { state, job } = world;
+  const controllers = new HealthyControllers(state);
+  return {
+    refusal(node, allocName, stays) {
+      for (const request of requests) {
+        const id = volumeSource(request, allocName);
+        const volume = state.csiVolumeById?.(job.Namespace, id);
+        if (!volume) return `missing CSI Volume ${id}`;
+        const refusal =
+          modeRefusal(volume, request) ||
+          pluginRefusal(node, volume, world, controllers) ||
+          claimRefusal(node, volume, { request, allocName, stays }, world);
+        if (refusal !== '') return refusal;
+      }
+      return '';
+    },
+  };
+}
+
+function modeRefusal(volume: StoredCsiVolume, { AccessMode, AttachmentMode }: VolumeRequest): string {
+  const fits = volume.RequestedCapabilities.some(
+    (c) => c.AccessMode === AccessMode && c.AttachmentMode === AttachmentMode,
+  );
+  return fits || volume.RequestedCapabilities.length === 0
+    ? ''
+    : `CSI volume ${volume.ID} cannot be used as ${AccessMode} (${AttachmentMode})`;
+}
+
+function pluginRefusal(
+  node: Node,
+  volume: StoredCsiVolume,
+  { state }: VolumeWorld,
+  controllers: HealthyControllers,
+): string {
+  const { PluginID } = volume;
+  const plugins = node.CSINodePlugins;
+  const plugin = plugins && Object.hasOwn(plugins, PluginID) ? plugins[PluginID] : undefined;
+  if (!plugin) return `CSI plugin ${PluginID} is missing from client`;
+  if (!plugin.Healthy) return `CSI plugin ${PluginID} is unhealthy on client`;
+  if (plugin.RequiresControllerPlugin && !controllers.has(PluginID)) {
+    return `CSI plugin ${PluginID} has no healthy controller`;
+  }
+  if (!isReachableFrom(volume.Topologies, plugin)) return 'did not meet topology requirement';
+  const max = plugin.NodeInfo?.MaxVolumes ?? 0;
+  if (max > 0 && volumesOn(node, volume, state) >= max) {
+    return `CSI plugin ${PluginID} has the maximum number of volumes on client`;
+  }
+  return '';
+}
+
+/** Of one evaluation: looked up once. */
+class HealthyControllers {
+  readonly #state: StateReader;
+  #plugins: Set<string> | undefined;
+
+  constructor(state: StateReader) {
+    this.#state = state;
+  }
+
+  has(pluginId: string): boolean {
+    if (!this.#plugins) {
+      this.#plugins = new Set();
+      for (const { Status, CSIControllerPlugins } of this.#state.nodes()) {
+        if (Status !== 'ready' || !CSIControllerPlugins) continue;
+        for (const info of Object.values(CSIControllerPlugins)) if (info.Healthy) this.#plugins.add(info.PluginID);
+      }
+    }
+    return this.#plugins.has(pluginId);
+  }
+}
+
+/** Whether a node lies in one of the topologies; a volume without any is reachable from everywhere. */
+function isReachableFrom(topologies: readonly CsiTopology[] | null, { NodeInfo }: CsiInfo): boolean {
+  if (!topologies || topologies.length === 0) return true;
+  const own = NodeInfo?.AccessibleTopology?.Segments ?? {};
+  return topologies.some(({ Segments }) =>
+    Object.entries(Segments ?? {}).every(([key, value]) => Object.hasOwn(own, key) && own[key] === value),
+  );
+}
+
+/** How many other volumes of the plugin are in use on a node. */
+function volumesOn(node: Node, { PluginID, Namespace, ID }: StoredCsiVolume, state: StateReader): number {
+  let count = 0;
+  for (const other of state.claimedCsiVolumes?.() ?? []) {
+    if (other.PluginID !== PluginID || (other.ID === ID && other.Namespace === Namespace)) continue;
+    if (Object.values(other.Claims).some(({ NodeID }) => NodeID === node.ID)) count++;
+  }
+  return count;
+}
+
+function claimRefusal(
+  node: Node,
+  volume: StoredCsiVolume,
+  { request, allocName, stays }: { request: VolumeRequest; allocName: string; stays: boolean },
+  { job, state, isStopped, others }: VolumeWorld,
+): string {
+  const readOnly = request.ReadOnly;
+  const exhausted = readOnly
+    ? `CSI volume ${volume.ID} is unschedulable or has exhausted its available reader claims`
+    : `CSI volume ${volume.ID} has exhausted its available writer claims`;
+  const shared = !request.PerAlloc && isExclusive(request.AccessMode, { readOnly });
+  if (shared && !stays && others() > 0) return exhausted;
+  const use = {
+    AllocationID: '',
+    NodeID: node.ID,
+    Mode: readOnly ? ('read' as const) : ('write' as const),
+    AccessMode: request.AccessMode as StoredCsiVolume['RequestedCapabilities'][number]['AccessMode'],
+    AttachmentMode: request.AttachmentMode,
+  };
+  for (const claim of claimsInTheWay(volume, use as Parameters<typeof claimsInTheWay>[1])) {
+    // What the plan stops, and what it follows, lets go of the volume: the successor waits for that on its node.
+    if (isStopped(claim.AllocationID)) continue;
+    const holder = state.allocById(claim.AllocationID);
+    if (!holder) {
+      return `${exhausted} and is claimed by a garbage collected allocation ${claim.AllocationID}; waiting for claim to be released`;
+    }
+    if (holder.Namespace === job.Namespace && holder.JobID === job.ID && holder.Name === allocName) continue;
+    return exhausted;
+  }
+  return '';
+}

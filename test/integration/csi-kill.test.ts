@@ -10,7 +10,7 @@ import { openCsiRpc } from '../../lib/client/csi/rpc.js';
 import { listMounts } from '../../lib/plugin/sdk/mounts.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import { type Random, seededRandom } from '../../lib/util/random.js';
-import { fakeAlloc, fakeGroup, fakeJob, fakeTask, until } from '../client/fakes.js';
+import { fakeAlloc, fakeGroup, fakeJob, fakeTask } from '../client/fakes.js';
 import { mayMount, ownMounts } from '../support/own-mounts.js';
 
 // An allocation with a volume of csi-local comes and goes, while its agent, the plugin and the task are killed with SIGKILL
@@ -18,7 +18,9 @@ import { mayMount, ownMounts } from '../support/own-mounts.js';
 // MESHNOMAD_KILL_ROUNDS makes it longer.
 
 ownMounts(import.meta.url);
-const ROUNDS = Number(process.env['MESHNOMAD_KILL_ROUNDS'] ?? 8);
+const ROUNDS = Number(process.env['MESHNOMAD_KILL_ROUNDS'] ?? 6);
+/** The longest pause between two attempts to release a volume is a minute. */
+const WAIT_MS = 90_000;
 const MESHNOMAD = fileURLToPath(new URL('../../bin/meshnomad.js', import.meta.url));
 const AGENT = fileURLToPath(new URL('csi-agent.js', import.meta.url));
 
@@ -87,10 +89,14 @@ class World {
   }
 
   async until(test: () => boolean, what: string): Promise<void> {
-    await until(test, what).catch((error: Error) => {
-      const seen = { states: this.states, claims: this.claims, left: this.leftovers() };
-      throw new Error(`${error.message}: ${JSON.stringify(seen)}\n${this.logs}`);
-    });
+    const deadline = Date.now() + WAIT_MS;
+    while (!test()) {
+      if (Date.now() > deadline) {
+        const seen = { states: this.states, claims: this.claims, left: this.leftovers() };
+        throw new Error(`never came true: ${what}: ${JSON.stringify(seen)}\n${this.logs}`);
+      }
+      await wait(10);
+    }
   }
 
   /** Mounts and loop devices of the volume that are there now. */

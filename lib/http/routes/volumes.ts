@@ -29,14 +29,16 @@ const param = (exchange: Exchange, name: string): string => exchange.query.get(n
 
 async function list(exchange: Exchange) {
   const type = param(exchange, 'type') || 'csi';
-  const NodeID = param(exchange, 'node_id');
+  const nodeId = param(exchange, 'node_id');
+  // An empty one would be taken for this agent's own node.
+  const ofNode = nodeId === '' ? {} : { NodeID: nodeId };
   if (type === 'host') {
-    const args = { ...exchange.reading(), NodeID, NodePool: param(exchange, 'node_pool') };
+    const args = { ...exchange.reading(), ...ofNode, NodePool: param(exchange, 'node_pool') };
     const reply = await exchange.rpc.call('HostVolume.List', args, exchange);
     return read(reply.Volumes, reply);
   }
   if (type !== 'csi') throw badRequest(`type must be csi or host, not ${JSON.stringify(type)}`);
-  const args = { ...exchange.reading(), NodeID, PluginID: param(exchange, 'plugin_id') };
+  const args = { ...exchange.reading(), ...ofNode, PluginID: param(exchange, 'plugin_id') };
   const reply = await exchange.rpc.call('CSIVolume.List', args, exchange);
   return read(reply.Volumes, reply);
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nearest } from '../util/nearest.js';
 import { err, ok, type Result } from '../util/result.js';
 import { checkPluginFile } from './external/files.js';
-import type { Apm, ApmPlugin, Strategy, StrategyPlugin, Target, TargetPlugin } from './sdk/autoscaler.js';
+import type { Apm, ApmPlugin, ScalerRpc, Strategy, StrategyPlugin, Target, TargetPlugin } from './sdk/autoscaler.js';
 import type { ConfigProblem, DriverOptions } from './sdk/driver.js';
 
 type Loaders<P> = Record<string, () => Promise<P>>;
@@ -13,14 +13,17 @@ type AnyScaler = Apm | Strategy | Target;
 
 // As in registry.ts: by import() alone, so that a plugin which nobody uses is never loaded.
 const BUNDLED: { apm: Loaders<ApmPlugin>; strategy: Loaders<StrategyPlugin>; target: Loaders<TargetPlugin> } = {
-  apm: {},
+  apm: {
+    'nomad-apm': async () => (await import('../../plugins/apm-mesh/index.js')).default,
+    prometheus: async () => (await import('../../plugins/apm-prometheus/index.js')).default,
+  },
   strategy: {
     'fixed-value': async () => (await import('../../plugins/strategy-fixed-value/index.js')).default,
     'pass-through': async () => (await import('../../plugins/strategy-pass-through/index.js')).default,
     'target-value': async () => (await import('../../plugins/strategy-target-value/index.js')).default,
     threshold: async () => (await import('../../plugins/strategy-threshold/index.js')).default,
   },
-  target: {},
+  target: { 'nomad-target': async () => (await import('../../plugins/target-group/index.js')).default },
 };
 
 /** An `apm`, `strategy` or `target` block: the plugin `driver` under the name of the block. */
@@ -38,6 +41,8 @@ export interface ScalerSetOptions {
   apm: ScalerBlocks;
   strategy: ScalerBlocks;
   target: ScalerBlocks;
+  /** How bundled plugins ask the servers. */
+  rpc: ScalerRpc;
   /** Where plugins that are programs lie; null: there are none. */
   pluginDir: string | null;
   /** Each plugin gets a directory of its name in here. */
@@ -84,6 +89,7 @@ export function createScalers(options: ScalerSetOptions): ScalerSet {
       config: block?.config ?? {},
       stateDir: join(options.stateDir, kind, name),
       log: options.log(`${kind}.${name}`),
+      rpc: options.rpc,
     };
     if ('load' in found.value) return (await found.value.load()).create(given);
     const { openExternalScaler } = await import('./external/scaler.js');

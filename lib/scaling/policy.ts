@@ -55,6 +55,7 @@ export interface PolicyProblem {
   message: string;
 }
 
+const MESH_APM = 'nomad-apm';
 const WINDOW_DEFAULT_MS = 60_000;
 const POLICY_KEYS = [
   'cooldown',
@@ -107,7 +108,18 @@ export function readPolicy(stored: Seen, defaults: PolicyDefaults = POLICY_DEFAU
   };
   if (policy.evaluationIntervalMs < 1_000) reader.refuse('evaluation_interval', 'must be at least 1s');
   if (policy.checks.length === 0) reader.refuse('check', 'there must be at least one');
+  for (const check of policy.checks) check.query = longQuery(check, policy);
   return reader.problems.length > 0 ? err(reader.problems) : ok(policy);
+}
+
+/** The mesh's own figures may be asked for in short: `avg_cpu` means that of the policy's target. */
+function longQuery({ source, query }: PolicyCheck, { target: { config }, type }: Policy): string {
+  if (source !== MESH_APM || query === '' || query.includes('/')) return query;
+  if (type === 'horizontal') {
+    return `taskgroup_${query}/${config['Group'] ?? ''}/${config['Job'] ?? ''}@${config['Namespace'] ?? 'default'}`;
+  }
+  const filters = ['node_class', 'datacenter', 'node_pool'].filter((key) => config[key] !== undefined);
+  return `node_${query}/${filters.map((key) => `${key}=${config[key]}`).join(',')}`;
 }
 
 class Reader {
@@ -131,7 +143,7 @@ class Reader {
     const strategies = this.named(raw, 'strategy');
     const [strategy] = strategies;
     if (strategies.length !== 1) this.refuse(`${at}strategy`, 'there must be exactly one');
-    const source = this.text(raw, 'source', at, 'nomad-apm');
+    const source = this.text(raw, 'source', at, MESH_APM);
     const query = this.text(raw, 'query', at, '');
     const needsQuery = strategy !== undefined && strategy[0] !== 'fixed-value';
     if (query === '' && needsQuery) this.refuse(`${at}query`, 'is missing: what is to be asked');

@@ -51,8 +51,8 @@ function located(errors: readonly Issue[], submission: JobSubmission | null): st
 }
 
 /** The job, or one E_BAD_REQUEST that lists everything wrong with it. */
-export function requireAdmitted({ job, errors, warnings }: Admission): { job: Job; warnings: string } {
-  if (job && errors.length === 0) return { job, warnings: listed(warnings, 'warning') };
+export function requireAdmitted({ job, errors, warnings }: Admission): { job: Job; warnings: string[] } {
+  if (job && errors.length === 0) return { job, warnings };
   throw new MeshError('E_BAD_REQUEST', listed(errors, 'error'));
 }
 

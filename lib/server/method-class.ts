@@ -80,6 +80,10 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Keyring.Rotate': 'write',
   'Keyring.Delete': 'write',
 
+  'Scaling.ListPolicies': 'read',
+  'Scaling.GetPolicy': 'read',
+  'Scaling.Standing': 'again',
+
   'Deployment.List': 'read',
   'Deployment.GetDeployment': 'read',
   'Deployment.Allocations': 'read',

@@ -32,6 +32,7 @@ import { meshExclusionEndpoints } from './endpoints/mesh-exclusion.js';
 import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
+import { scalingEndpoints } from './endpoints/scaling.js';
 import { serverEndpoints } from './endpoints/servers.js';
 import { serviceEndpoints } from './endpoints/service.js';
 import { snapshotStreams } from './endpoints/snapshot.js';
@@ -145,6 +146,7 @@ export function createServer(options: ServerOptions): Server {
           ...jobChildrenEndpoints(context),
           ...jobScaleEndpoints(context),
           ...nodePoolEndpoints(context),
+          ...scalingEndpoints(context),
           ...serviceEndpoints(context),
           ...variableEndpoints(context),
           ...keyringEndpoints(context),

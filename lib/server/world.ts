@@ -1,5 +1,6 @@
 import type { Store } from '../state/store.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
+import type { ScalingStanding } from '../structs/rpc-scaling.js';
 import type { SigningKey } from '../transport/signature.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
@@ -20,6 +21,8 @@ export interface ServerConfig {
   autopilot?: Partial<AutopilotConfiguration>;
   /** Opens what is sealed for this server. Absent = it keeps no secrets: variables and identities are refused. */
   identity?: SigningKey;
+  /** How the autoscaler fares that runs beside this server while it leads; absent = none does. */
+  scalingStanding?: () => ScalingStanding[];
   /** Absent = this server is in no mesh. */
   mesh?: ServerMesh;
   /** Absent = a node is left in the choice however often plans are refused on it. */

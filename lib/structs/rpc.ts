@@ -13,6 +13,7 @@ import type { NodeMetaRpcMethods } from './rpc-node-meta.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
 import type { RaftRpcStreams } from './rpc-raft.js';
+import type { ScalingRpcMethods } from './rpc-scaling.js';
 import type { ServiceRpcMethods } from './rpc-service.js';
 import type { VariableRpcMethods } from './rpc-variable.js';
 import type { VolumeRpcMethods } from './rpc-volume.js';
@@ -107,6 +108,7 @@ export interface JobRegisterRequest extends WriteOptions {
   Submission?: JobSubmission | null;
   EnforceIndex?: boolean;
   JobModifyIndex?: number;
+  /** Absent: the counts of groups with a scaling policy are kept, the others set. */
   PreserveCounts?: boolean;
   PolicyOverride?: boolean;
   EvalPriority?: number;
@@ -247,6 +249,7 @@ export interface RpcMethods
     MeshRpcMethods,
     NodeMetaRpcMethods,
     OperatorRpcMethods,
+    ScalingRpcMethods,
     ServiceRpcMethods,
     VariableRpcMethods,
     VolumeRpcMethods {

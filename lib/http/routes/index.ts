@@ -11,6 +11,7 @@ import { meshRoutes } from './mesh.js';
 import { nodePoolRoutes } from './node-pools.js';
 import { nodeRoutes } from './nodes.js';
 import { operatorRoutes } from './operator.js';
+import { scalingRoutes } from './scaling.js';
 import { searchRoutes } from './search.js';
 import { serverRoutes } from './servers.js';
 import { serviceRoutes } from './services.js';
@@ -33,6 +34,7 @@ export const ROUTES: readonly Routes[] = [
   meshRoutes,
   operatorRoutes,
   serverRoutes,
+  scalingRoutes,
   serviceRoutes,
   variableRoutes,
   volumeRoutes,

@@ -78,7 +78,7 @@ async function registerArgs(exchange: Exchange): Promise<JobRegisterRequest & { 
     Submission: readSubmission(body),
     EnforceIndex: booleanField(body, 'EnforceIndex'),
     JobModifyIndex: numberField(body, 'JobModifyIndex'),
-    PreserveCounts: booleanField(body, 'PreserveCounts'),
+    ...(body['PreserveCounts'] == null ? {} : { PreserveCounts: booleanField(body, 'PreserveCounts') }),
     PolicyOverride: booleanField(body, 'PolicyOverride'),
     EvalPriority: numberField(body, 'EvalPriority'),
     Diff: booleanField(body, 'Diff'),

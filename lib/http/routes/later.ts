@@ -4,7 +4,6 @@ import type { RouteHandler, Routes } from '../router.js';
 /** Paths of Nomad's API that a later version answers: said clearly, so that nobody looks for a mistake of their own. */
 const PATHS = [
   '/v1/jobs/statuses',
-  '/v1/scaling/*rest',
   '/v1/acl/*rest',
   '/v1/event/stream',
   '/v1/namespace/*rest',

@@ -1,4 +1,5 @@
 import type { Metric, ScalingAction, ScalingCheck, TargetStatus, TimeRange } from '../../structs/autoscaling.js';
+import type { RpcMethods } from '../../structs/rpc.js';
 import type { ConfigProblem, DriverOptions } from './driver.js';
 
 /** A call to a plugin of the autoscaler: aborted when its time is up or the leader changes. */
@@ -42,13 +43,24 @@ export class ScalingNoOp extends Error {
   }
 }
 
+/** How a bundled plugin asks the servers. */
+export interface ScalerRpc {
+  call<M extends keyof RpcMethods>(
+    method: M,
+    args: RpcMethods[M]['args'],
+    options: { signal: AbortSignal },
+  ): Promise<RpcMethods[M]['reply']>;
+}
+
+export type ScalerOptions = DriverOptions & { rpc: ScalerRpc };
+
 /** The default export of a package that is a plugin of the autoscaler. */
 interface ScalerPlugin<K extends string, T> {
   readonly kind: K;
   readonly name: string;
   /** Checks the `config` of the agent's block; returns the problems. Pure. */
   configProblems(config: Record<string, unknown>): ConfigProblem[];
-  create(options: DriverOptions): T;
+  create(options: ScalerOptions): T;
 }
 
 export type ApmPlugin = ScalerPlugin<'apm', Apm>;

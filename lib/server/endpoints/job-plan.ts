@@ -9,11 +9,13 @@ import type { Plan } from '../../structs/plan.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Millis } from '../../util/clock.js';
 import { isEqual } from '../../util/equal.js';
-import { admitJob, checkSubmission, requireAdmitted } from '../job-admission.js';
+import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
+import { keepCounts } from '../kept-counts.js';
 import { newEval } from '../new-eval.js';
 import { checkPlan } from '../plan-check.js';
+import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
 import { type EndpointContext, namespaceOf, rfc3339 } from './context.js';
-import { checkIndex, withCountsOf } from './job-write.js';
+import { checkIndex } from './job-write.js';
 
 const ZERO_TIME = '0001-01-01T00:00:00Z';
 
@@ -29,7 +31,8 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
       const state = context.store.snapshot();
       const existing = state.jobById(namespaceOf({ Namespace: admitted.Namespace }), admitted.ID);
       checkIndex(args, existing);
-      const job = asRegistered(args.PreserveCounts && existing ? withCountsOf(admitted, existing) : admitted, existing);
+      const kept = keepCounts(admitted, existing, args.PreserveCounts);
+      const job = asRegistered(withPolicyIds(kept.job), existing);
       const evaluation = newEval(
         {
           Namespace: job.Namespace,
@@ -62,7 +65,7 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
           ? annotateDiff(diffJobs(existing ?? null, job, { contextual: true }), annotations.DesiredTGUpdates)
           : emptyDiff(job.ID, existing ? 'Edited' : 'Added'),
         NextPeriodicLaunch: nextLaunch(job, context.now()),
-        Warnings: warnings,
+        Warnings: listed([...warnings, ...kept.warnings, ...policyWarnings(job)], 'warning'),
         Index: state.index,
       };
     },

@@ -6,8 +6,10 @@ import type { JobRegisterRequest, JobRegisterResponse } from '../../structs/rpc.
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
+import { keepCounts } from '../kept-counts.js';
 import { newEval } from '../new-eval.js';
 import { propose } from '../propose.js';
+import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
 
 /** What changes jobs. */
@@ -35,7 +37,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
 
   const register = async (args: JobRegisterRequest): Promise<JobRegisterResponse> => {
     const submission = checkSubmission(args.Submission);
-    const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, config, submission));
+    const { job: admitted, warnings: found } = requireAdmitted(admitJob(args.Job, config, submission));
     const state = store.snapshot();
     checkEvalPriority(args.EvalPriority);
     checkMayRegister(state);
@@ -43,10 +45,9 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     checkIndex(args, existing);
     checkUpdate(admitted, existing);
     checkPool(admitted, state);
-    const job: Job = {
-      ...(args.PreserveCounts && existing ? withCountsOf(admitted, existing) : admitted),
-      SubmitTime: time(),
-    };
+    const kept = keepCounts(admitted, existing, args.PreserveCounts);
+    const job: Job = { ...withPolicyIds(kept.job), SubmitTime: time() };
+    const warnings = listed([...found, ...kept.warnings, ...policyWarnings(job)], 'warning');
     const runs = !isParent(job);
     const evaluation = runs ? jobEval(job, 'job-register', args.EvalPriority || job.Priority) : null;
     const { index, value } = await propose(consensus, {
@@ -212,16 +213,6 @@ function versionWithTag(job: Job, versions: readonly Job[], name: string): numbe
   const holder = versions.find(({ VersionTag }) => VersionTag?.Name === name);
   if (holder) return holder.Version;
   throw new MeshError('E_NOT_FOUND', `tag "${name}" not found on job "${job.ID}"`);
-}
-
-/** Counts that someone (an autoscaler, `job scale`) has set are kept, group by group. */
-export function withCountsOf(job: Job, existing: Job): Job {
-  if (existing.Stop) return job;
-  const counts = new Map(existing.TaskGroups.map(({ Name, Count }) => [Name, Count]));
-  return {
-    ...job,
-    TaskGroups: job.TaskGroups.map((group) => ({ ...group, Count: counts.get(group.Name) ?? group.Count })),
-  };
 }
 
 /** Refuses when somebody changed the job since the caller looked. The text's beginning is what clients look for. */

@@ -9,7 +9,6 @@ type Place = 'job' | 'group' | 'task' | 'resources';
  */
 export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (value: unknown) => boolean }[] = [
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
-  { at: 'group', key: 'Scaling', name: 'scaling' },
   { at: 'group', key: 'EphemeralDisk.Sticky', name: 'sticky' },
   { at: 'group', key: 'EphemeralDisk.Migrate', name: 'migrate` in `ephemeral_disk' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },

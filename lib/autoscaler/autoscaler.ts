@@ -1,0 +1,193 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { ScalerSet } from '../plugin/scalers.js';
+import { type ScalingEffect, ScalingMachine } from '../scaling/index.js';
+import type { LastDecision } from '../scaling/machine.js';
+import { POLICY_DEFAULTS, type PolicyDefaults } from '../scaling/policy.js';
+import type { ScalingPolicy } from '../structs/job.js';
+import type { ScalingStanding } from '../structs/rpc-scaling.js';
+import type { RpcCaller } from '../transport/rpc.js';
+import { assertNever } from '../util/assert.js';
+import type { Millis } from '../util/clock.js';
+import type { Log } from '../util/log.js';
+import { evaluate, scale } from './evaluate.js';
+import { PolicyBook } from './policies.js';
+
+const RETRY_MS: Millis = 2_000;
+/** A tick at least so often: a clock that is set back must not keep it waiting. */
+const TICK_MAX_MS: Millis = 5_000;
+
+export interface AutoscalerOptions {
+  /** Asks the servers, as any reader would. */
+  rpc: RpcCaller;
+  /** Policies that no job has: of files. */
+  filePolicies?: readonly ScalingPolicy[];
+  scalers: ScalerSet;
+  now: () => Millis;
+  log: Log;
+  defaults?: Partial<PolicyDefaults>;
+}
+
+/** The autoscaler: begins when this server leads, ends when it does not. */
+export interface Autoscaler {
+  stop(): Promise<void>;
+  /** How every policy fares. */
+  standing(): ScalingStanding[];
+}
+
+/** Starts the autoscaler: it follows the policies of the jobs, evaluates and scales until it is stopped. */
+export function startAutoscaler(options: AutoscalerOptions): Autoscaler {
+  return new RunningAutoscaler(options);
+}
+
+class RunningAutoscaler implements Autoscaler {
+  private readonly options: AutoscalerOptions;
+  private readonly ending = new AbortController();
+  private readonly machine = new ScalingMachine();
+  private readonly book: PolicyBook;
+  private readonly work = new Set<Promise<unknown>>();
+  private timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(options: AutoscalerOptions) {
+    this.options = options;
+    this.book = new PolicyBook({ ...POLICY_DEFAULTS, ...options.defaults });
+    this.take([]);
+    this.track(this.follow());
+  }
+
+  async stop(): Promise<void> {
+    this.ending.abort();
+    if (this.timer) clearTimeout(this.timer);
+    await Promise.allSettled([...this.work]);
+  }
+
+  standing(): ScalingStanding[] {
+    const nowMs = this.options.now();
+    const views = new Map(this.machine.view(nowMs).map((view) => [view.policy.id, view]));
+    return this.book.all.map(({ stored, inForce, problems }): ScalingStanding => {
+      const view = views.get(stored.ID);
+      return {
+        ID: stored.ID,
+        Type: stored.Type,
+        Target: { Name: inForce?.target.name ?? '', Config: inForce?.target.config ?? stored.Target ?? {} },
+        Min: inForce?.min ?? stored.Min ?? 0,
+        Max: inForce?.max ?? stored.Max ?? 0,
+        State: view?.state ?? (stored.Enabled ? 'invalid' : 'disabled'),
+        CooldownUntilMs: view?.cooldownUntilMs ?? 0,
+        Problems: problems,
+        Last: view?.last ? lastOf(view.last) : null,
+      };
+    });
+  }
+
+  /** Hears of every change of the policies, for ever. */
+  private async follow(): Promise<void> {
+    const { rpc, log } = this.options;
+    const { signal } = this.ending;
+    for (let index = 0; !signal.aborted; ) {
+      try {
+        const list = await rpc.call(
+          'Scaling.ListPolicies',
+          { Namespace: '*', MinQueryIndex: index },
+          { signal, timeoutMs: 11 * 60_000 },
+        );
+        // An index that went back: the servers have another state now.
+        index = list.Index < index ? 0 : list.Index;
+        const policies = await Promise.all(
+          list.Policies.map(
+            async ({ ID }) => (await rpc.call('Scaling.GetPolicy', { ID }, { signal, timeoutMs: 30_000 })).Policy,
+          ),
+        );
+        this.take(policies.flatMap((policy) => policy ?? []));
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn('scaling policies could not be read, will be tried again', { why: messageOf(error) });
+        await pause(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+      }
+    }
+  }
+
+  private take(policies: readonly ScalingPolicy[]): void {
+    this.book.replace([...(this.options.filePolicies ?? []), ...policies]);
+    for (const { stored, problems } of this.book.all) {
+      if (problems.length > 0)
+        this.options.log.warn('scaling policy is wrong', { policy: stored.ID, problems: problems.join('; ') });
+    }
+    this.machine.setPolicies(this.book.inForce, this.options.now());
+    this.tick();
+  }
+
+  private tick(): void {
+    if (this.timer) clearTimeout(this.timer);
+    this.timer = null;
+    if (this.ending.signal.aborted) return;
+    const nowMs = this.options.now();
+    for (const effect of this.machine.tick(nowMs)) this.act(effect);
+    const next = this.machine.nextMs(nowMs);
+    if (next === undefined) return;
+    this.timer = setTimeout(() => this.tick(), Math.min(TICK_MAX_MS, Math.max(1, next - nowMs)));
+    this.timer.unref();
+  }
+
+  private act(effect: ScalingEffect): void {
+    const { scalers, now, log } = this.options;
+    const context = { scalers, now, signal: this.ending.signal };
+    const { policy, seq } = effect;
+    switch (effect.type) {
+      case 'evaluate':
+        this.track(
+          evaluate(effect, context).then((answer) => {
+            for (const next of this.machine.evaluated(policy.id, seq, answer, now())) this.act(next);
+            this.tick();
+          }),
+        );
+        return;
+      case 'scale':
+        log.info('scaling', {
+          policy: policy.id,
+          target: policy.target.name,
+          count: effect.action.count,
+          why: effect.action.reason,
+        });
+        this.track(
+          scale(effect, context).then((answer) => {
+            if (answer.kind !== 'done')
+              log.warn('not scaled', { policy: policy.id, result: answer.kind, why: answer.reason });
+            this.machine.scaled(policy.id, seq, answer, now());
+            this.tick();
+          }),
+        );
+        return;
+      default:
+        assertNever(effect);
+    }
+  }
+
+  private track(work: Promise<unknown>): void {
+    const own = work.catch((error: unknown) => {
+      if (!this.ending.signal.aborted) this.options.log.error('autoscaler failed', { why: messageOf(error) });
+    });
+    this.work.add(own);
+    void own.finally(() => this.work.delete(own));
+  }
+}
+
+function lastOf(last: LastDecision): NonNullable<ScalingStanding['Last']> {
+  return {
+    AtMs: last.atMs,
+    Count: last.count,
+    Action: last.action,
+    Reason: last.reason,
+    Result: last.result,
+    Checks: last.outcomes.map((outcome) => ({
+      Name: outcome.check,
+      Result:
+        outcome.kind === 'action'
+          ? `${outcome.action.direction} ${outcome.action.count}: ${outcome.action.reason}`
+          : outcome.kind === 'error'
+            ? outcome.reason
+            : 'off schedule',
+    })),
+  };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

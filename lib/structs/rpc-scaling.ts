@@ -1,0 +1,39 @@
+import type { ScalingAction } from './autoscaling.js';
+import type { ScalingPolicy } from './job.js';
+import type { Query, QueryOptions } from './rpc-options.js';
+
+/** A scaling policy in a list. */
+export type ScalingPolicyStub = Pick<ScalingPolicy, 'ID' | 'Enabled' | 'Type' | 'CreateIndex' | 'ModifyIndex'> & {
+  Target: Record<string, string>;
+};
+
+/** How one policy fares with the autoscaler of the leader. */
+export interface ScalingStanding {
+  ID: string;
+  Type: string;
+  /** The plugin and what it scales. */
+  Target: { Name: string; Config: Record<string, string> };
+  Min: number;
+  Max: number;
+  State: 'idle' | 'evaluating' | 'scaling' | 'disabled' | 'off-schedule' | 'invalid';
+  /** Milliseconds since 1970; 0 = none. */
+  CooldownUntilMs: number;
+  /** What is wrong with the policy as it is now; the last good one is then in force, if there was one. */
+  Problems: string[];
+  /** Null before the first evaluation. */
+  Last: {
+    AtMs: number;
+    Count: number | null;
+    Action: ScalingAction | null;
+    Reason: string;
+    Result: string;
+    Checks: { Name: string; Result: string }[];
+  } | null;
+}
+
+export interface ScalingRpcMethods {
+  'Scaling.ListPolicies': Query<{ Job?: string; Type?: string }, { Policies: ScalingPolicyStub[] }>;
+  'Scaling.GetPolicy': Query<{ ID: string }, { Policy: (ScalingPolicy & { Namespace: string }) | null }>;
+  /** Answered by the leader, where the autoscaler runs. */
+  'Scaling.Standing': { args: QueryOptions; reply: { Enabled: boolean; Policies: ScalingStanding[] } };
+}

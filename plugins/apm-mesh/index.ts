@@ -1,0 +1,114 @@
+import type { Apm, ApmPlugin, ScalerCall, ScalerRpc } from '../../lib/plugin/sdk/autoscaler.js';
+import type { Metric, TimeRange } from '../../lib/structs/autoscaling.js';
+import type { AllocListStub } from '../../lib/structs/rpc.js';
+import { combine, type GroupMetric, type MeshQuery, readQuery } from './query.js';
+
+/** Figures are asked for at each evaluation, and kept as long as a window may reach back. */
+const KEPT_MS = 60 * 60_000;
+const KEPT_MAX = 4_000;
+const MIB = 1024 * 1024;
+
+/** What the mesh knows of itself: how much the allocations of a group use, and how much of the nodes is taken. */
+class MeshApm implements Apm {
+  readonly name = 'nomad-apm';
+  private readonly rpc: ScalerRpc;
+  private readonly kept = new Map<string, Metric[]>();
+
+  constructor(rpc: ScalerRpc) {
+    this.rpc = rpc;
+  }
+
+  async query(text: string, range: TimeRange, call: ScalerCall): Promise<Metric[]> {
+    const value = await this.measure(readQuery(text), call);
+    const now = Date.now();
+    const known = (this.kept.get(text) ?? []).filter(
+      ({ timestampMs }) => timestampMs > now - KEPT_MS && timestampMs <= now,
+    );
+    if (value !== undefined) known.push({ timestampMs: now, value });
+    this.kept.set(text, known.slice(-KEPT_MAX));
+    // What was measured just now belongs to a window that ends now, although that was said a moment ago.
+    return known.filter(
+      ({ timestampMs }) =>
+        timestampMs >= range.fromMs && timestampMs <= range.toMs + (now - range.toMs < 60_000 ? now - range.toMs : 0),
+    );
+  }
+
+  async queryMultiple(text: string, range: TimeRange, call: ScalerCall): Promise<Metric[][]> {
+    return [await this.query(text, range, call)];
+  }
+
+  async close(): Promise<void> {
+    this.kept.clear();
+  }
+
+  private measure(query: MeshQuery, call: ScalerCall): Promise<number | undefined> {
+    return query.kind === 'group' ? this.measureGroup(query, call) : this.measureNodes(query, call);
+  }
+
+  private async measureGroup(query: MeshQuery & { kind: 'group' }, call: ScalerCall): Promise<number | undefined> {
+    const { Allocations } = await this.rpc.call(
+      'Job.Allocations',
+      { Namespace: query.namespace, JobID: query.job },
+      call,
+    );
+    const running = Allocations.filter(
+      ({ TaskGroup, ClientStatus }) => TaskGroup === query.group && ClientStatus === 'running',
+    );
+    const values = await Promise.all(running.map((alloc) => this.measureAlloc(alloc, query.metric, call)));
+    return combine(
+      query.operation,
+      values.filter((value) => value !== undefined),
+    );
+  }
+
+  /** Undefined when its machine does not answer: one that is lost must not stop the others from being scaled. */
+  private async measureAlloc(stub: AllocListStub, metric: GroupMetric, call: ScalerCall): Promise<number | undefined> {
+    const usage = await this.rpc.call('Allocations.Stats', { AllocID: stub.ID }, call).catch(() => undefined);
+    if (!usage) return undefined;
+    const { CpuStats: cpu, MemoryStats: memory } = usage.ResourceUsage;
+    const bytes = memory.Usage > 0 ? memory.Usage : memory.RSS;
+    if (metric === 'cpu') return cpu.Percent;
+    if (metric === 'memory') return bytes;
+    const { Alloc: alloc } = await this.rpc.call('Alloc.GetAlloc', { AllocID: stub.ID }, call);
+    const tasks = Object.values(alloc?.AllocatedResources.Tasks ?? {});
+    const mhz = tasks.reduce((sum, { Cpu }) => sum + Cpu.CpuShares, 0);
+    const mib = tasks.reduce((sum, { Memory }) => sum + Memory.MemoryMB, 0);
+    if (metric === 'cpu-allocated') return mhz > 0 ? (100 * cpu.TotalTicks) / mhz : undefined;
+    return mib > 0 ? (100 * bytes) / (mib * MIB) : undefined;
+  }
+
+  private async measureNodes(query: MeshQuery & { kind: 'nodes' }, call: ScalerCall): Promise<number | undefined> {
+    const { Nodes } = await this.rpc.call('Node.List', { Resources: true }, call);
+    const chosen = Nodes.filter(
+      (node) =>
+        node.Status === 'ready' &&
+        (query.class === null || node.NodeClass === query.class) &&
+        (query.datacenter === null || node.Datacenter === query.datacenter) &&
+        (query.pool === null || node.NodePool === query.pool),
+    );
+    let [total, used] = [0, 0];
+    for (const node of chosen) {
+      const own = node.NodeResources;
+      const reserved = node.ReservedResources;
+      if (!own || !reserved) continue;
+      const isCpu = query.metric === 'cpu';
+      total += isCpu ? own.Cpu.CpuShares - reserved.Cpu.CpuShares : own.Memory.MemoryMB - reserved.Memory.MemoryMB;
+      const { Allocs } = await this.rpc.call('Node.GetAllocs', { NodeID: node.ID }, call);
+      for (const alloc of Allocs) {
+        if (alloc.DesiredStatus !== 'run' || !['running', 'pending'].includes(alloc.ClientStatus)) continue;
+        for (const { Cpu, Memory } of Object.values(alloc.AllocatedResources.Tasks))
+          used += isCpu ? Cpu.CpuShares : Memory.MemoryMB;
+      }
+    }
+    return total > 0 ? (100 * used) / total : undefined;
+  }
+}
+
+const plugin: ApmPlugin = {
+  kind: 'apm',
+  name: 'nomad-apm',
+  configProblems: (config) =>
+    Object.keys(config).map((path) => ({ path, message: 'is not known: it takes no config' })),
+  create: ({ rpc }) => new MeshApm(rpc),
+};
+export default plugin;

@@ -1,5 +1,5 @@
 import { mkdirSync, statSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../client/client.js';
 import type { HttpServer } from '../http/server.js';
@@ -21,6 +21,7 @@ import { isLoopback, type Listener, listenLinks } from '../transport/tcp.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { err, type Result } from '../util/result.js';
+import type { AgentAutoscaler } from './autoscaler.js';
 import { createDispatcher, type Roles } from './dispatch.js';
 import { agentFacts } from './facts.js';
 import type { AgentFeed } from './feed.js';
@@ -84,6 +85,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 class RunningAgent implements Agent {
   readonly #options: AgentOptions;
   readonly #roles: Roles = {};
+  /** Whatever role answers. */
+  readonly #rpc: RpcCaller;
   readonly #metrics = createMetrics();
   httpPort = 0;
   #http: HttpServer[] = [];
@@ -94,6 +97,7 @@ class RunningAgent implements Agent {
   #client: Client | undefined;
   #drivers: DriverSet | undefined;
   #devices: DeviceSet | undefined;
+  #autoscaler: AgentAutoscaler | undefined;
   #listener: Listener | undefined;
   #remote: RemoteServer | undefined;
   #mesh: AgentMesh | undefined;
@@ -102,6 +106,7 @@ class RunningAgent implements Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#rpc = createDispatcher(this.#roles, options.settings);
   }
 
   get client(): Client | undefined {
@@ -165,7 +170,7 @@ class RunningAgent implements Agent {
     const { settings, log } = this.#options;
     const { hosts, port, connectionsPerAddressMax, headers, tls } = settings.http;
     const options = {
-      rpc: createDispatcher(this.#roles, settings),
+      rpc: this.#rpc,
       agent: agentFacts({
         settings,
         metrics: this.#metrics,
@@ -231,6 +236,7 @@ class RunningAgent implements Agent {
       import('../scheduler/index.js'),
     ]);
     const store = createStore();
+    const autoscaler = await this.#makeAutoscaler();
     const serverDir = settings.dataDir === null ? null : join(settings.dataDir, 'server');
     const fsm = createStateMachine(store);
     await this.#makeFeed(identity, fsm);
@@ -266,9 +272,11 @@ class RunningAgent implements Agent {
         servers: () => this.#serverNames(identity.publicKey, address),
         addressOf: (id) => this.#addressOf(id, identity.publicKey, address),
         ...(this.#mesh ? { mesh: this.#mesh.serverMesh(this.#consensus) } : {}),
+        ...(autoscaler ? { scalingStanding: () => autoscaler.standing() } : {}),
         ...settings.server,
       },
     });
+    if (autoscaler) this.#consensus.onLeadership((leads) => autoscaler.lead(leads));
     this.#server.start();
     await this.#feed?.part.start(this.#consensus);
     this.#consensus.start();
@@ -276,6 +284,21 @@ class RunningAgent implements Agent {
     this.#mesh?.follow(this.#consensus);
     this.#metrics.add(serverMetrics(this.#server, this.#consensus, store));
     await this.#listen(this.#server);
+  }
+
+  /** Begins when this server leads: see AgentAutoscaler. */
+  async #makeAutoscaler(): Promise<AgentAutoscaler | undefined> {
+    const { settings, log } = this.#options;
+    if (!settings.autoscaler) return undefined;
+    const { createAgentAutoscaler } = await import('./autoscaler.js');
+    this.#autoscaler = createAgentAutoscaler({
+      settings: settings.autoscaler,
+      rpc: this.#rpc,
+      pluginDir: settings.pluginDir,
+      stateDir: settings.dataDir ?? settings.client?.allocDir ?? tmpdir(),
+      log: log.child('autoscaler'),
+    });
+    return this.#autoscaler;
   }
 
   /** How servers that have no vote and no log get the state; loaded by servers of a mesh only. */
@@ -406,6 +429,7 @@ class RunningAgent implements Agent {
   }
 
   async shutdown(): Promise<void> {
+    await this.#autoscaler?.stop();
     await this.#client?.shutdown();
     this.#remote?.close();
     await this.#listener?.close();

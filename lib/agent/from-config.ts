@@ -15,6 +15,7 @@ import { parseCoreList } from '../structs/topology.js';
 import { type Address, parseAddress } from '../transport/tcp.js';
 import { toNanos } from '../util/clock.js';
 import { err, ok, type Result } from '../util/result.js';
+import { autoscalerSettings } from './autoscaler-settings.js';
 import type { ClientSection } from './config/config.js';
 import type { AgentConfig } from './config/index.js';
 import { artifactSettings, templateSettings } from './content-settings.js';
@@ -45,6 +46,7 @@ export async function settingsFromConfig(
   }
   const plugins = pluginConfigs(config);
   for (const { path, message } of await pluginConfigProblems(plugins)) problems.push(`plugin ${path}: ${message}`);
+  const autoscaler = await autoscalerSettings(config, problems);
   const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
   const tls = tlsOf(config, problems);
   const mesh = meshSettings(config, problems);
@@ -70,6 +72,8 @@ export async function settingsFromConfig(
     mesh,
     server: config.server.enabled ? serverSettings(config) : null,
     client: config.client.enabled ? clientSettings(config, nodeName, problems) : null,
+    autoscaler,
+    pluginDir: config.pluginDir,
     servers: config.server.enabled ? [] : servers,
     plugins,
     enabledDrivers: enabledByOptions(config),

@@ -6,6 +6,7 @@ import type { HeartbeatLimits } from '../server/heartbeat.js';
 import type { PlanRejectionLimits } from '../server/plan-rejections.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { Address } from '../transport/tcp.js';
+import type { AutoscalerSettings } from './autoscaler.js';
 
 /** How this agent takes part in a mesh, if it does. */
 export interface MeshSettings {
@@ -56,6 +57,10 @@ export interface AgentSettings {
     autopilot: Partial<AutopilotConfiguration>;
   } | null;
   client: ClientConfig | null;
+  /** Null: no autoscaler runs here. */
+  autoscaler: AutoscalerSettings | null;
+  /** Where plugins that are programs lie. */
+  pluginDir: string | null;
   /** Servers to link to by plain address; a client that has none uses the server of its own agent. */
   servers: Address[];
   plugins: PluginConfigs;

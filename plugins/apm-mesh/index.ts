@@ -5,6 +5,8 @@ import { combine, type GroupMetric, type MeshQuery, readQuery } from './query.js
 
 /** Figures are asked for at each evaluation, and kept as long as a window may reach back. */
 const KEPT_MS = 60 * 60_000;
+/** A window that ended less than this ago ends now. */
+const OPEN_MS = 10_000;
 const KEPT_MAX = 4_000;
 const MIB = 1024 * 1024;
 
@@ -27,10 +29,8 @@ class MeshApm implements Apm {
     if (value !== undefined) known.push({ timestampMs: now, value });
     this.kept.set(text, known.slice(-KEPT_MAX));
     // What was measured just now belongs to a window that ends now, although that was said a moment ago.
-    return known.filter(
-      ({ timestampMs }) =>
-        timestampMs >= range.fromMs && timestampMs <= range.toMs + (now - range.toMs < 60_000 ? now - range.toMs : 0),
-    );
+    const isOpen = now - range.toMs < OPEN_MS;
+    return known.filter(({ timestampMs }) => timestampMs >= range.fromMs && (isOpen || timestampMs <= range.toMs));
   }
 
   async queryMultiple(text: string, range: TimeRange, call: ScalerCall): Promise<Metric[][]> {

@@ -52,7 +52,7 @@ class PrometheusApm implements Apm {
     for (const [key, value] of Object.entries(given)) url.searchParams.set(key, value);
     const { status, text } = await this.get(url, signal);
     const answer = read(text);
-    if (!answer || answer.status !== 'success') {
+    if (answer?.status !== 'success') {
       throw new Error(`prometheus answered ${status}: ${answer?.error ?? text.slice(0, 200)}`);
     }
     if (answer.data?.resultType !== 'matrix')

@@ -42,6 +42,7 @@ function world(t: Test): World {
         apm: blocks,
         strategy: blocks,
         target: blocks,
+        rpc: { call: () => Promise.reject(new Error('asks nobody')) },
         pluginDir: place.dir,
         stateDir: place.stateDir,
         log: (plugin) => (level, message, fields) =>

@@ -32,6 +32,7 @@ export interface AgentConfig {
   server: ServerSection;
   client: ClientSection;
   mesh: MeshSection;
+  autoscaler: AutoscalerSection;
   /** By driver or plugin name. `config` goes to the plugin as it is. */
   plugins: Record<string, { args: string[]; config: Record<string, unknown> }>;
   acl: AclSection;
@@ -41,6 +42,19 @@ export interface AgentConfig {
   telemetry: Record<string, unknown>;
   autopilot: Record<string, unknown>;
 }
+
+export interface AutoscalerSection {
+  enabled: boolean;
+  policyDir: string | null;
+  evaluationIntervalMs: Millis;
+  cooldownMs: Millis;
+  apm: ScalerSections;
+  strategy: ScalerSections;
+  target: ScalerSections;
+}
+
+/** By name; `driver` null: the plugin of that name. */
+export type ScalerSections = Record<string, { driver: string | null; args: string[]; config: Record<string, unknown> }>;
 
 export interface LogConfig {
   /** Null: no log at all ("off"). */

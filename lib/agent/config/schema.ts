@@ -14,6 +14,7 @@ import {
   text,
   texts,
 } from './fields.js';
+import { AUTOSCALER_FIELDS } from './schema-autoscaler.js';
 import { CLIENT_FIELDS } from './schema-client.js';
 import { SERVER_FIELDS } from './schema-server.js';
 
@@ -80,6 +81,7 @@ export const AGENT_FIELDS: Fields = {
   server: block(SERVER_FIELDS),
   client: block(CLIENT_FIELDS),
   mesh: block(MESH_FIELDS),
+  autoscaler: block(AUTOSCALER_FIELDS),
   plugin: labelled({ args: texts, config: object }),
   acl: block({
     enabled: flag,

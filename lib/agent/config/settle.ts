@@ -2,9 +2,11 @@ import type { LogLevel } from '../../util/log.js';
 import type {
   AclSection,
   AgentConfig,
+  AutoscalerSection,
   ClientSection,
   LogConfig,
   MeshSection,
+  ScalerSections,
   ServerSection,
   TlsSection,
 } from './config.js';
@@ -45,6 +47,7 @@ export function settle(checked: Checked, dev: boolean): AgentConfig {
     server: serverOf(root.section('server'), dev),
     client: clientOf(root.section('client'), dev),
     mesh: meshOf(root.section('mesh'), dev),
+    autoscaler: autoscalerOf(root.section('autoscaler')),
     plugins: pluginsOf(root, dev),
     acl: aclOf(root.section('acl')),
     tls: tlsOf(root.section('tls')),
@@ -56,6 +59,24 @@ export function settle(checked: Checked, dev: boolean): AgentConfig {
     },
     telemetry: root.whole('telemetry'),
     autopilot: root.whole('autopilot'),
+  };
+}
+
+function autoscalerOf(autoscaler: Picker): AutoscalerSection {
+  const plugins = (kind: string): ScalerSections =>
+    autoscaler.labelled(kind, (_, plugin) => ({
+      driver: plugin.text('driver'),
+      args: plugin.get<string[]>('args', []),
+      config: plugin.whole('config'),
+    }));
+  return {
+    enabled: autoscaler.get('enabled', true),
+    policyDir: autoscaler.text('policy_dir'),
+    evaluationIntervalMs: autoscaler.get('default_evaluation_interval', 10 * SECOND),
+    cooldownMs: autoscaler.get('default_cooldown', 300 * SECOND),
+    apm: plugins('apm'),
+    strategy: plugins('strategy'),
+    target: plugins('target'),
   };
 }
 

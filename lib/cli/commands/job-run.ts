@@ -23,7 +23,10 @@ Exit codes: 0 all placed and the deployment successful, 2 part could not be plac
     'eval-priority': { type: 'int', value: 'n', help: "Priority of the evaluation, 1 to 100; default the job's." },
     output: { type: 'bool', help: 'Print the JSON that would be registered, and end.' },
     'policy-override': { type: 'bool', help: 'Accepted for compatibility; there are no policies to override.' },
-    'preserve-counts': { type: 'bool', help: 'Keep the counts that the groups have now.' },
+    'preserve-counts': {
+      type: 'bool',
+      help: 'Keep the counts that the groups have now. Default: those of groups with a scaling policy; =false sets all.',
+    },
     verbose: { type: 'bool', help: 'Show whole ids.' },
   },
   async run(context) {
@@ -51,7 +54,7 @@ async function register(context: Context, source: JobSource): Promise<number> {
     Job: source.job,
     Submission: source.submission,
     ...(checkIndex === undefined ? {} : { EnforceIndex: true, JobModifyIndex: checkIndex }),
-    PreserveCounts: flags.bool('preserve-counts'),
+    PreserveCounts: flags.optionalBool('preserve-counts') ?? null,
     PolicyOverride: flags.bool('policy-override'),
     EvalPriority: flags.int('eval-priority') ?? 0,
   };

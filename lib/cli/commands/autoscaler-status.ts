@@ -1,0 +1,73 @@
+import type { ScalingStanding } from '../../structs/rpc-scaling.js';
+import type { Command, Context } from '../command.js';
+import { formatPairs, formatTable, formatTime, paint, shortId } from '../format.js';
+import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+
+interface Status {
+  Enabled: boolean;
+  Policies: ScalingStanding[];
+}
+
+export const command: Command = {
+  usage: 'meshnomad autoscaler status [options] [policy]',
+  about: 'Shows what the autoscaler decided last about each policy, or about one, and why.',
+  flags: { ...DATA_FLAGS, verbose: { type: 'bool', help: 'Show whole ids.' } },
+  async run(context) {
+    const { args, output } = context;
+    takeArgs(args, 0, 1, '[policy]');
+    const { value } = await (await context.api()).get<Status>('/v1/autoscaler/status');
+    const [prefix = ''] = args;
+    const policies = value.Policies.filter(({ ID }) => ID.startsWith(prefix));
+    if (await printData(context, { ...value, Policies: policies })) return 0;
+    if (!value.Enabled) output.out('No autoscaler runs: autoscaler { enabled = false } on the leader');
+    else if (policies.length === 0)
+      output.out(prefix === '' ? 'No scaling policies' : `No scaling policy begins with ${prefix}`);
+    else
+      output.out(
+        prefix === '' ? table(policies, context) : policies.map((policy) => details(policy, context)).join('\n\n'),
+      );
+    return 0;
+  },
+};
+
+function targetOf({ Target }: ScalingStanding): string {
+  const { Job: job, Group: group } = Target.Config;
+  return job ? `${job}/${group}` : `${Target.Name} ${Object.values(Target.Config).join(',')}`.trim();
+}
+
+function table(policies: readonly ScalingStanding[], { flags }: Context): string {
+  const rows = policies.map((policy) => [
+    shortId(policy.ID, flags.bool('verbose')),
+    targetOf(policy),
+    policy.State,
+    policy.Last?.Count == null ? '' : String(policy.Last.Count),
+    `${policy.Min}–${policy.Max}`,
+    policy.Problems[0] ?? (policy.Last ? `${policy.Last.Result}: ${policy.Last.Reason}` : 'not evaluated yet'),
+  ]);
+  return formatTable([['Policy', 'Target', 'State', 'Count', 'Bounds', 'Decision'], ...rows]);
+}
+
+function details(policy: ScalingStanding, { output }: Context): string {
+  const { Last: last } = policy;
+  const facts = formatPairs([
+    ['ID', policy.ID],
+    ['Target', targetOf(policy)],
+    ['State', policy.State],
+    ['Bounds', `${policy.Min} to ${policy.Max}`],
+    ...(policy.CooldownUntilMs > 0
+      ? [['Cooldown Until', formatTime(policy.CooldownUntilMs * 1e6)] as [string, string]]
+      : []),
+    ...policy.Problems.map((problem): [string, string] => ['Problem', problem]),
+    ...(last
+      ? ([
+          ['Evaluated', formatTime(last.AtMs * 1e6)],
+          ['Count', last.Count === null ? 'unknown' : String(last.Count)],
+          ['Result', last.Result],
+          ['Reason', last.Reason],
+        ] as [string, string][])
+      : []),
+  ]);
+  if (!last || last.Checks.length === 0) return facts;
+  const checks = formatTable([['Check', 'Result'], ...last.Checks.map(({ Name, Result }) => [Name, Result])]);
+  return `${facts}\n\n${paint(output.color, 'bold', 'Checks')}\n${checks}`;
+}

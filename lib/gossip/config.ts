@@ -49,7 +49,7 @@ export interface GossipConfig {
 }
 
 export const GOSSIP_CONFIG: GossipConfig = {
-  probeIntervalMs: 700,
+  probeIntervalMs: 900,
   probeTimeoutMs: 300,
   probeTimeoutMaxMs: 2_000,
   probeDeadlineMs: 1_000,

@@ -272,7 +272,7 @@ class RunningGossip implements MeshGossip {
     });
   }
 
-  /** Looks where this agent may be reached; that asks the system for each link, so it is not done for every word. */
+  /** Looks where this agent may be reached; that asks the system, so it is not done for every word. */
   #lookAtSelf(): void {
     if (this.#closed || !this.#gossip) return;
     this.#place = this.#lookAround();
@@ -280,9 +280,8 @@ class RunningGossip implements MeshGossip {
   }
 
   #lookAround(): Place {
-    const { peers } = this.#options;
-    const { Nat, Relays } = peers.report();
-    return { addresses: peers.addresses().slice(0, ADDRESSES_MAX), nat: Nat, relays: Relays };
+    const { addresses, nat, relays } = this.#options.peers.place();
+    return { addresses: addresses.slice(0, ADDRESSES_MAX), nat, relays };
   }
 
   /** Tells the others when something of this agent has changed. */

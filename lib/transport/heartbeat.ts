@@ -51,6 +51,7 @@ export class Heartbeat {
   /** How often the other side wants to be asked at most. */
   #askedEveryMs = 0;
   readonly #samples: number[] = [];
+  #medianMs: number | null = null;
   /** The shortest round trip so far: what the way itself takes, without what waits on it. 0 before the first. */
   bestRttMs = 0;
 
@@ -64,9 +65,7 @@ export class Heartbeat {
 
   /** Median of the latest round trips; null before the first. */
   get rttMs(): number | null {
-    if (this.#samples.length === 0) return null;
-    const sorted = [...this.#samples].sort((a, b) => a - b);
-    return sorted[sorted.length >> 1] as number;
+    return this.#medianMs;
   }
 
   /** Milliseconds since anything came. */
@@ -87,6 +86,7 @@ export class Heartbeat {
     this.bestRttMs = this.#samples.length === 0 ? rttMs : Math.min(this.bestRttMs, rttMs);
     this.#samples.push(rttMs);
     if (this.#samples.length > SAMPLES) this.#samples.shift();
+    this.#medianMs = [...this.#samples].sort((a, b) => a - b)[this.#samples.length >> 1] as number;
   }
 
   /** The other side says how often it asks: its silence is noticed by that measure. */

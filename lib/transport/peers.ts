@@ -65,8 +65,10 @@ export interface Peers {
   onDatagram(channel: DatagramChannel, listener: (from: NodeKey, data: Uint8Array) => void): void;
   /** Addresses learned by gossip: tried at the next dial, and kept on disk. */
   learn(key: NodeKey, addresses: readonly Address[]): void;
-  /** Where others may reach this agent, for gossip. */
+  /** Where others may reach this agent, its public address first. */
   addresses(): readonly Address[];
+  /** The same with what stands before it and whether it relays, for gossip: cheap, where a report looks at every link. */
+  place(): { readonly addresses: readonly Address[]; readonly nat: NetReport['Nat']; readonly relays: boolean };
   report(): NetReport;
   close(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { GOSSIP_CONFIG } from '../../lib/gossip/config.js';
 import { infoOf } from '../simulation/gossip/world.js';
 import { alive, dead, keyOf, type Said, Solo, suspect } from './machine.js';
 
@@ -367,7 +368,7 @@ t.test('members by the roster’s word are asked for, a few at a time, until the
   const solo = new Solo(0);
   solo.do({ type: 'join', keys: [1, 2, 3, 4, 5].map(keyOf) });
   t.strictSame(solo.said(), [], 'not at once: links come first');
-  solo.pass(700);
+  solo.pass(GOSSIP_CONFIG.probeIntervalMs);
   t.equal(solo.saidOf('digest').length, 3);
   solo.pass(20_000);
   t.strictSame(new Set(solo.saidOf('digest').map(({ to }) => to)), new Set([1, 2, 3, 4, 5]));

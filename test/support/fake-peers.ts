@@ -62,6 +62,9 @@ export class FakePeers implements Peers {
   addresses(): readonly Address[] {
     return this.own;
   }
+  place(): ReturnType<Peers['place']> {
+    return { addresses: this.own, nat: 'open', relays: false };
+  }
   report(): ReturnType<Peers['report']> {
     return {
       Key: this.key,

@@ -198,6 +198,11 @@ class MeshPeers implements Peers {
     return this.#greeter.addresses();
   }
 
+  place(): ReturnType<Peers['place']> {
+    const { nat } = this.#options.network.report();
+    return { addresses: this.#greeter.addresses(), nat, relays: this.#greeter.relays() };
+  }
+
   report(): NetReport {
     const { network, clock } = this.#options;
     const nat = network.report();

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import type { Client } from '../client/client.js';
 import type { HttpServer } from '../http/server.js';
 import { createHttpServer } from '../http/server.js';
-import { createDevices, createDrivers, type DeviceSet, DRIVER_NAMES, type DriverSet } from '../plugin/registry.js';
+import {
+  createDevices,
+  createDrivers,
+  type DeviceSet,
+  DRIVER_NAMES,
+  type DriverSet,
+  openOtherPlugins,
+} from '../plugin/registry.js';
 import type { DeviceProvider } from '../plugin/sdk/device.js';
 import type { Driver, DriverOptions } from '../plugin/sdk/driver.js';
 import type { RunningConsensus } from '../server/consensus.js';
@@ -268,7 +275,13 @@ class RunningAgent implements Agent {
       config: {
         region: settings.region,
         identity,
-        knownDrivers: DRIVER_NAMES,
+        // A driver that is a plugin is known by the nodes that have it.
+        knownDrivers: () => [
+          ...new Set([
+            ...DRIVER_NAMES,
+            ...[...store.snapshot().nodes()].flatMap(({ Drivers }) => Object.keys(Drivers ?? {})),
+          ]),
+        ],
         servers: () => this.#serverNames(identity.publicKey, address),
         addressOf: (id) => this.#addressOf(id, identity.publicKey, address),
         ...(this.#mesh ? { mesh: this.#mesh.serverMesh(this.#consensus) } : {}),
@@ -362,14 +375,22 @@ class RunningAgent implements Agent {
     const logOf = (target: Log): DriverOptions['log'] => {
       return (level, message, fields) => target[level](message, fields as Parameters<Log['info']>[1]);
     };
+    const others = await openOtherPlugins({
+      pluginDir: settings.pluginDir,
+      blocks: settings.plugins,
+      stateDir: join(stateDir, 'plugins'),
+      log: (plugin) => logOf(log.child(`plugin.${plugin}`)),
+    });
     this.#drivers = createDrivers({
-      pluginConfig: settings.plugins,
+      blocks: settings.plugins,
+      others: others.drivers,
       enable: settings.enabledDrivers,
       stateDir: join(stateDir, 'drivers'),
       log: (driver) => logOf(log.child(`driver.${driver}`)),
     });
     this.#devices = createDevices({
-      pluginConfig: settings.plugins,
+      blocks: settings.plugins,
+      others: others.devices,
       stateDir: join(stateDir, 'devices'),
       log: (plugin) => logOf(log.child(`device.${plugin}`)),
     });

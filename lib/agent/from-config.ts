@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
@@ -7,7 +7,7 @@ import {
   defaultClientConfig,
   type NetworkConfig,
 } from '../client/config.js';
-import { DRIVER_NAMES, pluginConfigProblems } from '../plugin/registry.js';
+import { DRIVER_NAMES, type PluginBlocks, pluginBlockProblems } from '../plugin/registry.js';
 import type { MeshRole } from '../structs/mesh.js';
 import type { HostVolumeInfo } from '../structs/node.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
@@ -44,8 +44,11 @@ export async function settingsFromConfig(
       'a client without a server of its own needs one: join a mesh (meshnomad join), set client { servers = ["host:port"] }, or server { enabled = true }',
     );
   }
-  const plugins = pluginConfigs(config);
-  for (const { path, message } of await pluginConfigProblems(plugins)) problems.push(`plugin ${path}: ${message}`);
+  const plugins = pluginBlocks(config);
+  const pluginDir = pluginDirOf(config);
+  for (const { path, message } of await pluginBlockProblems(plugins, pluginDir)) {
+    problems.push(`plugin ${path}: ${message}`);
+  }
   const autoscaler = await autoscalerSettings(config, problems);
   const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
   const tls = tlsOf(config, problems);
@@ -73,9 +76,9 @@ export async function settingsFromConfig(
     server: config.server.enabled ? serverSettings(config) : null,
     client: config.client.enabled ? clientSettings(config, nodeName, problems) : null,
     autoscaler,
-    pluginDir: config.pluginDir,
     servers: config.server.enabled ? [] : servers,
     plugins,
+    pluginDir,
     enabledDrivers: enabledByOptions(config),
     allowExec: !config.client.disableRemoteExec,
   };
@@ -251,13 +254,21 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
 }
 
 /** Each plugin's block; what the client's block says of the tasks of one driver goes to that driver. */
-function pluginConfigs({ plugins, client }: AgentConfig): Record<string, Record<string, unknown>> {
-  const given = Object.fromEntries(Object.entries(plugins).map(([name, plugin]) => [name, plugin.config]));
+function pluginBlocks({ plugins, client }: AgentConfig): PluginBlocks {
   const ofExec = {
     ...(Object.keys(client.chrootEnv).length > 0 ? { chroot_env: client.chrootEnv } : {}),
     ...(client.cgroupParent === null ? {} : { cgroup_parent: client.cgroupParent }),
   };
-  return Object.keys(ofExec).length > 0 ? { ...given, exec: { ...ofExec, ...given['exec'] } } : given;
+  if (Object.keys(ofExec).length === 0) return plugins;
+  const exec = plugins['exec'] ?? { args: [], config: {}, package: null };
+  return { ...plugins, exec: { ...exec, config: { ...ofExec, ...exec.config } } };
+}
+
+/** Where plugins that are programs lie; as in Nomad, `plugins` in the data directory when nothing is said. */
+function pluginDirOf({ pluginDir, dataDir }: AgentConfig): string | null {
+  if (pluginDir !== null) return resolve(pluginDir);
+  const usual = dataDir === null ? null : join(resolve(dataDir), 'plugins');
+  return usual !== null && existsSync(usual) ? usual : null;
 }
 
 function networkSettings({ cniPath, cniConfigDir, bridge, bindWildcard, hostNetworks }: ClientSection): NetworkConfig {

@@ -1,6 +1,6 @@
 import type { ClientConfig } from '../client/config.js';
 import type { HttpTls } from '../http/server.js';
-import type { PluginConfigs } from '../plugin/registry.js';
+import type { PluginBlocks } from '../plugin/registry.js';
 import type { GcThresholds } from '../server/garbage.js';
 import type { HeartbeatLimits } from '../server/heartbeat.js';
 import type { PlanRejectionLimits } from '../server/plan-rejections.js';
@@ -59,11 +59,11 @@ export interface AgentSettings {
   client: ClientConfig | null;
   /** Null: no autoscaler runs here. */
   autoscaler: AutoscalerSettings | null;
-  /** Where plugins that are programs lie. */
-  pluginDir: string | null;
   /** Servers to link to by plain address; a client that has none uses the server of its own agent. */
   servers: Address[];
-  plugins: PluginConfigs;
+  plugins: PluginBlocks;
+  /** Where plugins that are programs lie; null: there are none. */
+  pluginDir: string | null;
   /** Drivers that are on although their plugin block does not say so. */
   enabledDrivers: string[];
   /** Whether commands may be run inside tasks of this node. */

@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest } from '../util/nearest.js';
+import type { PluginBlock } from './external/open.js';
+import type { PackagePlugin } from './package.js';
 import type { DevicePlugin, DeviceProvider } from './sdk/device.js';
 import type { ConfigProblem, Driver, DriverOptions, DriverPlugin } from './sdk/driver.js';
 
@@ -10,12 +13,13 @@ interface Bundled<P> {
 }
 
 // The one place where lib/ knows of plugins/: by import() alone, so that a driver nobody uses is never loaded.
+const loadRawExec = async (): Promise<DriverPlugin> => (await import('../../plugins/driver-raw-exec/index.js')).default;
 const BUNDLED: Record<string, Bundled<DriverPlugin>> = {
   docker: { load: async () => (await import('../../plugins/driver-docker/index.js')).default, unlessSaid: 'on' },
   exec: { load: async () => (await import('../../plugins/driver-exec/index.js')).default, unlessSaid: 'on' },
   mock_driver: { load: async () => (await import('../../plugins/driver-mock/index.js')).default, unlessSaid: 'off' },
   podman: { load: async () => (await import('../../plugins/driver-podman/index.js')).default, unlessSaid: 'on' },
-  raw_exec: { load: async () => (await import('../../plugins/driver-raw-exec/index.js')).default, unlessSaid: 'off' },
+  raw_exec: { load: loadRawExec, unlessSaid: 'off' },
 };
 
 // A provider looks cheaply whether its hardware is there, and loads what reads it only then.
@@ -28,13 +32,15 @@ const BUNDLED_DEVICES: Record<string, Bundled<DevicePlugin>> = {
 /** The names of all drivers that come with the program, sorted. */
 export const DRIVER_NAMES: readonly string[] = Object.keys(BUNDLED).sort();
 
-/** The agent's `plugin "NAME" { config { … } }` blocks by name. */
-export type PluginConfigs = Record<string, Record<string, unknown>>;
+/** The agent's `plugin "NAME" { … }` blocks by name. */
+export type PluginBlocks = Readonly<Record<string, PluginBlock>>;
 
-export interface PluginSetOptions {
-  pluginConfig: PluginConfigs;
+export interface PluginSetOptions<T> {
+  blocks: PluginBlocks;
   /** Plugins to offer although their config does not say so (`agent -dev` enables raw_exec). */
   enable?: readonly string[];
+  /** Plugins from elsewhere, by name: they go before bundled ones. */
+  others?: Readonly<Record<string, T>>;
   /** Each plugin gets a directory of its name in here, made when the plugin is first asked for. */
   stateDir: string;
   log: (plugin: string) => DriverOptions['log'];
@@ -55,49 +61,105 @@ export interface PluginSet<T> {
 export type DriverSet = PluginSet<Driver>;
 export type DeviceSet = PluginSet<DeviceProvider>;
 
-/** What is wrong with the agent's plugin blocks; paths are `docker.auth.config` and the like. Loads the plugins named. */
-export async function pluginConfigProblems(pluginConfig: PluginConfigs): Promise<ConfigProblem[]> {
+/**
+ * What is wrong with the agent's plugin blocks; paths are `docker.auth.config` and the like. Loads the plugins named, but starts
+ * no program: what is wrong with the config of one is told when it is started.
+ */
+export async function pluginBlockProblems(blocks: PluginBlocks, pluginDir: string | null): Promise<ConfigProblem[]> {
   const problems: ConfigProblem[] = [];
-  for (const [name, config] of Object.entries(pluginConfig)) {
-    const bundled = BUNDLED[name] ?? BUNDLED_DEVICES[name];
-    if (!bundled) {
+  for (const [name, block] of Object.entries(blocks)) {
+    const isFile = pluginDir !== null && /^[\w.-]+$/.test(name) && existsSync(join(pluginDir, name));
+    const load =
+      block.package === null ? (BUNDLED[name] ?? BUNDLED_DEVICES[name])?.load : packageLoader(block, pluginDir);
+    if (!load && isFile) continue;
+    if (!load) {
       const near = nearest(name, [...DRIVER_NAMES, ...Object.keys(BUNDLED_DEVICES)]);
-      problems.push({ path: name, message: `is no plugin that exists${near ? `; did you mean "${near}"?` : ''}` });
+      const where =
+        pluginDir === null ? ', and no plugin_dir is set' : `, and no file of this name lies in ${pluginDir}`;
+      problems.push({
+        path: name,
+        message: `is no plugin that exists${where}${near ? `; did you mean "${near}"?` : ''}`,
+      });
       continue;
     }
-    const found = (await bundled.load()).configProblems(config);
-    problems.push(...found.map(({ path, message }) => ({ path: `${name}.${path}`, message })));
+    try {
+      const found = (await load()).configProblems(block.config);
+      problems.push(...found.map(({ path, message }) => ({ path: `${name}.${path}`, message })));
+    } catch (error) {
+      if (block.package === null) throw error;
+      problems.push({ path: name, message: (error as Error).message });
+    }
   }
   return problems;
 }
 
+function packageLoader(block: PluginBlock, pluginDir: string | null): () => Promise<PackagePlugin> {
+  return async () => {
+    const { loadPackage } = await import('./package.js');
+    return loadPackage(block.package ?? '', pluginDir);
+  };
+}
+
+/** Plugins that are no part of this program. */
+export interface OtherPlugins {
+  drivers: Record<string, Driver>;
+  devices: Record<string, DeviceProvider>;
+}
+
+/** Opens the programs of the plugin directory and the packages that blocks name. What cannot be used stands in for itself, unhealthy. */
+export async function openOtherPlugins(options: {
+  pluginDir: string | null;
+  blocks: PluginBlocks;
+  stateDir: string;
+  log: (plugin: string) => DriverOptions['log'];
+}): Promise<OtherPlugins> {
+  const { pluginDir, blocks, stateDir, log } = options;
+  const found: OtherPlugins = { drivers: {}, devices: {} };
+  if (pluginDir !== null) {
+    const { openExternalPlugins } = await import('./external/open.js');
+    const openReader = async (given: DriverOptions): Promise<Driver> => (await loadRawExec()).create(given);
+    Object.assign(found, await openExternalPlugins({ ...options, openReader }));
+  }
+  for (const [name, block] of Object.entries(blocks)) {
+    if (block.package === null) continue;
+    const plugin = await packageLoader(block, pluginDir)();
+    const given = { config: block.config, stateDir: join(stateDir, name), log: log(name) };
+    if (plugin.kind === 'driver') found.drivers[plugin.name] = plugin.create(given) as Driver;
+    else if (plugin.kind === 'device') found.devices[plugin.name] = plugin.create(given) as DeviceProvider;
+    else
+      log(name)('warn', `package ${block.package} is a plugin of the autoscaler (${plugin.kind}), and not used here`);
+  }
+  return found;
+}
+
 /** Makes the set of drivers an agent offers; nothing is loaded yet. */
-export function createDrivers(options: PluginSetOptions): DriverSet {
+export function createDrivers(options: PluginSetOptions<Driver>): DriverSet {
   return createSet(BUNDLED, options);
 }
 
 /** Makes the set of device providers an agent offers; nothing is loaded yet. */
-export function createDevices(options: PluginSetOptions): DeviceSet {
+export function createDevices(options: PluginSetOptions<DeviceProvider>): DeviceSet {
   return createSet(BUNDLED_DEVICES, options);
 }
 
 function createSet<T extends { close(): Promise<void> }>(
   bundled: Record<string, Bundled<{ create(options: DriverOptions): T }>>,
-  options: PluginSetOptions,
+  options: PluginSetOptions<T>,
 ): PluginSet<T> {
   const disabled: Record<string, string> = {};
-  const names = Object.keys(bundled)
-    .sort()
-    .filter((name) => {
-      if (isEnabled(name, bundled[name]?.unlessSaid, options)) return true;
-      disabled[name] =
-        `${name} is not enabled; write plugin "${name}" { config { enabled = true } } in the agent's config`;
-      return false;
-    });
+  const others = options.others ?? {};
+  const names = [...new Set([...Object.keys(bundled), ...Object.keys(others)])].sort().filter((name) => {
+    if (Object.hasOwn(others, name) || isEnabled(name, bundled[name]?.unlessSaid, options)) return true;
+    disabled[name] =
+      `${name} is not enabled; write plugin "${name}" { config { enabled = true } } in the agent's config`;
+    return false;
+  });
   const opened = new Map<string, Promise<T>>();
   const open = async (name: string): Promise<T> => {
+    const other = others[name];
+    if (other) return other;
     const plugin = await (bundled[name] as Bundled<{ create(options: DriverOptions): T }>).load();
-    const config = { ...options.pluginConfig[name], enabled: true };
+    const config = { ...options.blocks[name]?.config, enabled: true };
     return plugin.create({ config, stateDir: join(options.stateDir, name), log: options.log(name) });
   };
   return {
@@ -112,13 +174,18 @@ function createSet<T extends { close(): Promise<void> }>(
       return known;
     },
     async close() {
-      for (const one of [...opened.values()]) await (await one).close();
+      const loaded = await Promise.all(opened.values());
+      for (const one of new Set([...loaded, ...Object.values(others)])) await one.close();
     },
   };
 }
 
-function isEnabled(name: string, unlessSaid: 'on' | 'off' | undefined, options: PluginSetOptions): boolean {
-  const said = options.pluginConfig[name]?.['enabled'];
+function isEnabled(
+  name: string,
+  unlessSaid: 'on' | 'off' | undefined,
+  options: Pick<PluginSetOptions<unknown>, 'blocks' | 'enable'>,
+): boolean {
+  const said = options.blocks[name]?.config['enabled'];
   if (said === false || said === 'false') return false;
   return said === true || said === 'true' || options.enable?.includes(name) === true || unlessSaid === 'on';
 }

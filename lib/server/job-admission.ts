@@ -19,14 +19,14 @@ export interface Admission {
 /** Reads, completes and checks a job that was handed in. */
 export function admitJob(
   handedIn: unknown,
-  options: { region: string; knownDrivers?: readonly string[] },
+  options: { region: string; knownDrivers?: () => readonly string[] },
   submission?: JobSubmission | null,
 ): Admission {
   const read = readJobJson(handedIn);
   if (!read.ok) return { job: null, errors: read.error, warnings: [] };
   const job = canonicalizeJob(inRegion(read.value, options.region));
   const { errors, warnings } = findIssues(job);
-  const more = [...regionErrors(job, options.region), ...driverErrors(job, options.knownDrivers)];
+  const more = [...regionErrors(job, options.region), ...driverErrors(job, options.knownDrivers?.())];
   return { job, errors: [...located(errors, submission ?? null), ...more], warnings: warnings.map(issueText) };
 }
 

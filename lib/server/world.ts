@@ -27,8 +27,8 @@ export interface ServerConfig {
   mesh?: ServerMesh;
   /** Absent = a node is left in the choice however often plans are refused on it. */
   planRejections?: PlanRejectionLimits;
-  /** Names of the drivers some node of this version could have; absent = any name is taken. */
-  knownDrivers?: readonly string[];
+  /** Names of the drivers that some node has or could have; absent = any name is taken. */
+  knownDrivers?: () => readonly string[];
   /** Who may do what with which volume; absent = everybody everything. */
   volumePolicy?: VolumePolicy;
   /** Addresses (`host:port`) that a client may ask next, and that Status.Peers names. */

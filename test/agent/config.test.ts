@@ -51,7 +51,7 @@ t.test('-dev is server and client with raw_exec, off the public network; files s
   t.ok(config.server.enabled && config.client.enabled);
   t.equal(config.log.level, 'debug');
   t.equal(config.dataDir, null);
-  t.same(config.plugins, { raw_exec: { args: [], config: { enabled: true } } });
+  t.same(config.plugins, { raw_exec: { args: [], config: { enabled: true }, package: null } });
   t.same(config.mesh.bootstrap, []);
   const changed = load([
     'log_level = "WARN"\nplugin "raw_exec" {\n  config {\n    enabled = false\n  }\n}\nserver { enabled = false }',
@@ -95,6 +95,7 @@ t.test('a plugin’s config goes on as JSON, nested blocks and all', async (t) =
   ]);
   t.same(config.plugins['docker'], {
     args: ['-x'],
+    package: null,
     config: {
       endpoint: 'unix:///d.sock',
       volumes: { enabled: true },
@@ -120,11 +121,11 @@ t.test('what Nomad has and this has not is accepted, and told once', async (t) =
 
 t.test('a key that nothing acts on yet is named, and only when it is given', async (t) => {
   const { notices } = load([
-    'plugin_dir = "/x"\nserver {\n  num_schedulers = 2\n}\nclient {\n  no_host_uuid = true\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
+    'enable_debug = true\nserver {\n  num_schedulers = 2\n}\nclient {\n  no_host_uuid = true\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
   ]);
   t.same(
     notices,
-    ['plugin_dir', 'server.num_schedulers', 'client.no_host_uuid'].map(
+    ['enable_debug', 'server.num_schedulers', 'client.no_host_uuid'].map(
       (key) => `"${key}" has no effect yet in this version`,
     ),
   );

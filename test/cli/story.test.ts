@@ -30,7 +30,7 @@ const JOB = (count: number): string => `job "web" {
 
 /** A real server in simulated time behind a real HTTP API; its one node's client does what it is told. */
 async function createStory(t: Test) {
-  const world = createTestWorld({ config: { knownDrivers: ['mock_driver'] } });
+  const world = createTestWorld({ config: { knownDrivers: () => ['mock_driver'] } });
   const node = await world.addNode(1, { ID: 'f1b2c3d4-0000-4000-8000-000000000003' });
   const logs: LogRecord[] = [];
   const http = createHttpServer({

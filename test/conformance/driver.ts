@@ -1,12 +1,21 @@
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import type { Driver, DriverPlugin } from '../../lib/plugin/sdk/driver.js';
-import { type DriverPlace, decoded, endTasks, makePlace, quietStart, readExec, until } from '../support/driver-task.js';
+import type { Driver } from '../../lib/plugin/sdk/driver.js';
+import {
+  type DriverOpener,
+  type DriverPlace,
+  decoded,
+  endTasks,
+  makePlace,
+  quietStart,
+  readExec,
+  until,
+} from '../support/driver-task.js';
 import { insideConformance } from './driver-inside.js';
 
 /** What the suite needs to know of a driver: configs of tasks that do this or that. */
 export interface DriverUnderTest {
-  plugin: DriverPlugin;
+  plugin: DriverOpener;
   config: Record<string, unknown>;
   programs: {
     /** Ends at once with this code. */
@@ -44,13 +53,13 @@ export interface DriverUnderTest {
 
 /** Runs the facts that hold of every driver, and of those with a `shell` the ones about their processes. */
 export function driverConformance(name: string, under: DriverUnderTest): void {
-  const open = (place: DriverPlace): Driver =>
+  const open = async (place: DriverPlace): Promise<Driver> =>
     under.plugin.create({ config: under.config, stateDir: place.stateDir, log: () => {} });
 
   const fact = (text: string, check: (t: Test, place: DriverPlace, driver: Driver) => Promise<void>): void => {
     t.test(`${name}: ${text}`, async (t) => {
       const place = makePlace();
-      const driver = open(place);
+      const driver = await open(place);
       t.teardown(async () => {
         await driver.close();
         await endTasks(under.plugin, under.config, place);
@@ -145,7 +154,7 @@ export function driverConformance(name: string, under: DriverUnderTest): void {
     const task = place.task(decoded(driver, programs.runs));
     const handle = JSON.parse(JSON.stringify(await driver.startTask(task, quietStart())));
     await driver.close();
-    const next = open(place);
+    const next = await open(place);
     t.teardown(() => next.close());
     await next.recoverTask(handle, task);
     await next.recoverTask(handle, task);
@@ -160,7 +169,7 @@ export function driverConformance(name: string, under: DriverUnderTest): void {
     const handle = await driver.startTask(task, quietStart());
     await driver.close();
     await new Promise((resolve) => setTimeout(resolve, 600));
-    const next = open(place);
+    const next = await open(place);
     t.teardown(() => next.close());
     await next.recoverTask(handle, task);
     t.match(await next.waitTask(task.id), { exitCode: 0, signal: 0 });

@@ -14,7 +14,7 @@ const dir = process.argv[2] as string;
 const log = createLog((record) => process.stderr.write(`${formatLogLine(record, new Date().toISOString())}\n`));
 const server = new FakeServer();
 const set = createDrivers({
-  pluginConfig: {},
+  blocks: {},
   enable: ['raw_exec'],
   stateDir: join(dir, 'drivers'),
   log: (name) => (level, message, fields) => log.child(name)[level](message, fields as Record<string, string>),

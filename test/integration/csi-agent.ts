@@ -76,7 +76,7 @@ class CsiServer extends FakeServer {
 const log = createLog((record) => process.stderr.write(`${formatLogLine(record, new Date().toISOString())}\n`));
 const server = new CsiServer();
 const set = createDrivers({
-  pluginConfig: {},
+  blocks: {},
   enable: ['raw_exec'],
   stateDir: join(dir, 'drivers'),
   log: (name) => (level, message, fields) => log.child(name)[level](message, fields as Record<string, string>),

@@ -55,6 +55,26 @@ function world(t: Test): World {
   };
 }
 
+/** An agent that is killed: it starts the plugin and is gone. */
+async function killedAgent(place: PluginPlace): Promise<void> {
+  const agent = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `import { createScalers } from ${JSON.stringify(new URL('../../lib/plugin/scalers.js', import.meta.url).href)};
+       const blocks = { test: { driver: 'test', args: [], config: { reason: 'because' } } };
+       const set = createScalers({ apm: {}, strategy: blocks, target: {}, pluginDir: ${JSON.stringify(place.dir)},
+         stateDir: ${JSON.stringify(place.stateDir)}, log: () => () => {} });
+       const strategy = await set.strategy('test');
+       await strategy.run(${JSON.stringify({ check: check('cpu'), metrics: [], count: 0 })}, { signal: new AbortController().signal });
+       process.kill(process.pid, 'SIGKILL');`,
+    ],
+    { stdio: 'inherit' },
+  );
+  await new Promise((resolve) => agent.once('exit', resolve));
+}
+
 t.test('a strategy that is a program of its own is asked over TLS, and its log is ours', async (t) => {
   const { place, logs, set } = world(t);
   place.addServer('test', 'scaler', 'test', 'strategy');
@@ -115,23 +135,7 @@ t.test('a plugin that hangs, lies or answers without end costs one call', async 
 t.test('a plugin that runs already is taken up by the next agent, unless it has become another', async (t) => {
   const { place, set, pid } = world(t);
   place.addServer('test', 'scaler', 'test', 'strategy');
-  // An agent that is killed: it starts the plugin and is gone.
-  const agent = spawn(
-    process.execPath,
-    [
-      '--input-type=module',
-      '-e',
-      `import { createScalers } from ${JSON.stringify(new URL('../../lib/plugin/scalers.js', import.meta.url).href)};
-       const blocks = { test: { driver: 'test', args: [], config: { reason: 'because' } } };
-       const set = createScalers({ apm: {}, strategy: blocks, target: {}, pluginDir: ${JSON.stringify(place.dir)},
-         stateDir: ${JSON.stringify(place.stateDir)}, log: () => () => {} });
-       const strategy = await set.strategy('test');
-       await strategy.run(${JSON.stringify({ check: check('cpu'), metrics: [], count: 0 })}, { signal: new AbortController().signal });
-       process.kill(process.pid, 'SIGKILL');`,
-    ],
-    { stdio: 'inherit' },
-  );
-  await new Promise((resolve) => agent.once('exit', resolve));
+  await killedAgent(place);
   const first = pid('strategy/test');
   t.ok(processStart(first), 'it survived the agent');
   const next = set();
@@ -144,7 +148,7 @@ t.test('a plugin that runs already is taken up by the next agent, unless it has 
 t.test('a plugin with another configuration is started anew', async (t) => {
   const { place, set, pid } = world(t);
   place.addServer('test', 'scaler', 'test', 'strategy');
-  await (await set().strategy('test')).run({ check: check('cpu'), metrics: [], count: 0 }, call());
+  await killedAgent(place);
   const first = pid('strategy/test');
   const other = await set({ reason: 'another' }).strategy('test');
   t.match(await other.run({ check: check('cpu'), metrics: [], count: 0 }, call()), { reason: 'another me' });

@@ -52,7 +52,7 @@ class World {
 
   async client(stateDir: string | null, docker = ''): Promise<{ client: Client; end: () => Promise<void> }> {
     const drivers = createDrivers({
-      pluginConfig: docker === '' ? {} : { docker: { endpoint: docker } },
+      blocks: docker === '' ? {} : { docker: { args: [], config: { endpoint: docker }, package: null } },
       enable: ['raw_exec'],
       stateDir: join(this.dir, 'drivers'),
       log: () => () => {},

@@ -1,26 +1,24 @@
 import t from 'tap';
-import { createDrivers, DRIVER_NAMES, pluginConfigProblems } from '../../lib/plugin/registry.js';
+import { createDrivers, DRIVER_NAMES, type PluginBlocks, pluginBlockProblems } from '../../lib/plugin/registry.js';
+
+const blocks = (configs: Record<string, Record<string, unknown>>): PluginBlocks =>
+  Object.fromEntries(Object.entries(configs).map(([name, config]) => [name, { args: [], config, package: null }]));
 
 const WORLD = { stateDir: '/tmp/meshnomad-registry', log: () => () => {} };
 
 t.test('docker, exec and podman are offered by themselves, the others when they are enabled', async (t) => {
   t.same(DRIVER_NAMES, ['docker', 'exec', 'mock_driver', 'podman', 'raw_exec']);
-  t.same(createDrivers({ ...WORLD, pluginConfig: {} }).names, ['docker', 'exec', 'podman']);
-  t.same(createDrivers({ ...WORLD, pluginConfig: {}, enable: ['raw_exec'] }).names, [
-    'docker',
-    'exec',
-    'podman',
-    'raw_exec',
-  ]);
+  t.same(createDrivers({ ...WORLD, blocks: {} }).names, ['docker', 'exec', 'podman']);
+  t.same(createDrivers({ ...WORLD, blocks: {}, enable: ['raw_exec'] }).names, ['docker', 'exec', 'podman', 'raw_exec']);
   const set = createDrivers({
     ...WORLD,
-    pluginConfig: {
+    blocks: blocks({
       docker: { enabled: false },
       exec: { enabled: 'false' },
       podman: { enabled: false },
       mock_driver: { enabled: 'true' },
       raw_exec: { enabled: false },
-    },
+    }),
     enable: ['raw_exec'],
   });
   t.same(set.names, ['mock_driver'], 'what the config says goes before what the agent enables');
@@ -28,7 +26,7 @@ t.test('docker, exec and podman are offered by themselves, the others when they 
 });
 
 t.test('a driver is made once, and only when it is asked for', async (t) => {
-  const set = createDrivers({ ...WORLD, pluginConfig: {}, enable: ['mock_driver'] });
+  const set = createDrivers({ ...WORLD, blocks: {}, enable: ['mock_driver'] });
   t.equal(await set.get('raw_exec'), undefined);
   t.equal(await set.get('nonsense'), undefined);
   const [one, two] = await Promise.all([set.get('mock_driver'), set.get('mock_driver')]);
@@ -38,8 +36,8 @@ t.test('a driver is made once, and only when it is asked for', async (t) => {
 });
 
 t.test('problems of the plugin blocks are told with the name of the plugin', async (t) => {
-  t.same(await pluginConfigProblems({ raw_exec: { enabled: true }, docker: {} }), []);
-  t.match(await pluginConfigProblems({ raw_exec: { enbled: true }, dokcer: {} }), [
+  t.same(await pluginBlockProblems(blocks({ raw_exec: { enabled: true }, docker: {} }), null), []);
+  t.match(await pluginBlockProblems(blocks({ raw_exec: { enbled: true }, dokcer: {} }), null), [
     { path: 'raw_exec.enbled', message: /did you mean "enabled"/ },
     { path: 'dokcer', message: /did you mean "docker"\?/ },
   ]);

@@ -18,7 +18,7 @@ t.test('a job that is wrong is refused with everything that is wrong', async (t)
 });
 
 t.test('an unknown driver is refused with the nearest known one', async (t) => {
-  const world = createTestWorld({ config: { knownDrivers: ['docker', 'raw_exec', 'mock_driver'] } });
+  const world = createTestWorld({ config: { knownDrivers: () => ['docker', 'raw_exec', 'mock_driver'] } });
   const job = webJob({ TaskGroups: [mockGroup({ Tasks: [mockTask({ Driver: 'dokcer' })] })] });
   await t.rejects(world.call('Job.Register', { Job: job }), {
     code: 'E_BAD_REQUEST',

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { Driver, DriverPlugin, TaskConfig } from '../../lib/plugin/sdk/driver.js';
+import type { Driver, DriverOptions, TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import type { ExecOutput } from '../../lib/structs/rpc.js';
 
 /** A temporary directory with the places a driver and its tasks need; `remove` takes it away. */
@@ -84,13 +84,18 @@ export function makePlace(): DriverPlace {
   };
 }
 
+/** A driver plugin; one that is a program takes a moment. */
+export interface DriverOpener {
+  create(options: DriverOptions): Driver | Promise<Driver>;
+}
+
 /** Ends whatever tasks a test has left, and removes its place. */
 export async function endTasks(
-  plugin: DriverPlugin,
+  plugin: DriverOpener,
   config: Record<string, unknown>,
   place: DriverPlace,
 ): Promise<void> {
-  const last = plugin.create({ config, stateDir: place.stateDir, log: () => {} });
+  const last = await plugin.create({ config, stateDir: place.stateDir, log: () => {} });
   await last.reapUnknown?.();
   await last.close();
   place.remove();

@@ -34,7 +34,7 @@ export interface AgentConfig {
   mesh: MeshSection;
   autoscaler: AutoscalerSection;
   /** By driver or plugin name. `config` goes to the plugin as it is. */
-  plugins: Record<string, { args: string[]; config: Record<string, unknown> }>;
+  plugins: Record<string, { args: string[]; config: Record<string, unknown>; package: string | null }>;
   acl: AclSection;
   tls: TlsSection;
   limits: { httpConnectionsMax: number; rpcConnectionsMax: number; httpsHandshakeMs: Millis; rpcHandshakeMs: Millis };

@@ -5,7 +5,7 @@ import type { Checked } from './read.js';
  * passed over in silence. Whoever makes one work takes its line away.
  */
 const PATHS = [
-  'plugin_dir enable_debug leave_on_interrupt leave_on_terminate telemetry',
+  'enable_debug leave_on_interrupt leave_on_terminate telemetry',
   'autopilot.enable_redundancy_zones autopilot.disable_upgrade_migration autopilot.enable_custom_upgrades',
   'log_include_location log_rotate_bytes log_rotate_duration log_rotate_max_files',
   'advertise.http advertise.rpc',

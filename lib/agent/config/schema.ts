@@ -82,7 +82,8 @@ export const AGENT_FIELDS: Fields = {
   client: block(CLIENT_FIELDS),
   mesh: block(MESH_FIELDS),
   autoscaler: block(AUTOSCALER_FIELDS),
-  plugin: labelled({ args: texts, config: object }),
+  // `package` is not Nomad's: a plugin written for this program.
+  plugin: labelled({ args: texts, config: object, package: text }),
   acl: block({
     enabled: flag,
     ...all('token_ttl policy_ttl role_ttl token_min_expiration_ttl token_max_expiration_ttl', duration),

@@ -84,9 +84,10 @@ function pluginsOf(root: Picker, dev: boolean): AgentConfig['plugins'] {
   const plugins = root.labelled('plugin', (_, plugin) => ({
     args: plugin.get<string[]>('args', []),
     config: plugin.whole('config'),
+    package: plugin.text('package'),
   }));
   if (!dev) return plugins;
-  const rawExec = plugins['raw_exec'] ?? { args: [], config: {} };
+  const rawExec = plugins['raw_exec'] ?? { args: [], config: {}, package: null };
   return { ...plugins, raw_exec: { ...rawExec, config: { enabled: true, ...rawExec.config } } };
 }
 

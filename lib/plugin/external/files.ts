@@ -13,7 +13,8 @@ export interface PluginFile {
 /** What the plugin directory holds: programs, and what lies there and is none, with the reason. */
 export interface PluginFiles {
   files: PluginFile[];
-  refused: { name: string; why: string }[];
+  /** `isMeant`: it can be run, so that somebody may wait for it. */
+  refused: { name: string; why: string; isMeant: boolean }[];
 }
 
 /** Looks into the plugin directory. A directory that is not there is an error: who names it means something. */
@@ -29,7 +30,7 @@ export function scanPluginDir(dir: string): Result<PluginFiles, string> {
     if (name.startsWith('.') || isFolder(join(dir, name))) continue;
     const checked = checkPluginFile(join(dir, name));
     if (checked.ok) found.files.push({ name, path: checked.value });
-    else found.refused.push({ name, why: checked.error });
+    else found.refused.push({ name, why: checked.error, isMeant: isExecutable(join(dir, name)) });
   }
   return ok(found);
 }
@@ -56,6 +57,15 @@ export function fingerprintOf(path: string, args: readonly string[], config: unk
   return createHash('sha256')
     .update(JSON.stringify([path, size, mtimeMs, ino, args, config]))
     .digest('hex');
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isFolder(path: string): boolean {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import type { Client, ClientDuplexStream, ClientReadableStream, Metadata, ServiceError } from '@grpc/grpc-js';
 import { type KeyPair, pemOfCertificate } from './certificate.js';
 import type { PluginAddress } from './handshake.js';
@@ -153,10 +153,20 @@ class GrpcConnection implements Connection {
   ): AnswerStream<T> {
     const cancel = (): void => call.cancel();
     signal.addEventListener('abort', cancel, { once: true });
-    call.once('close', () => signal.removeEventListener('abort', cancel));
-    // One listener of our own comes first and puts what went wrong into words, for all that follow.
-    call.prependListener('error', (error: ServiceError) => Object.assign(error, this.#explain(error, method)));
-    return call as unknown as AnswerStream<T>;
+    const explain = (error: ServiceError): PluginCallError => this.#explain(error, method);
+    const answers = async function* (): AsyncGenerator<object> {
+      try {
+        yield* call as AsyncIterable<object>;
+      } catch (error) {
+        throw explain(error as ServiceError);
+      } finally {
+        signal.removeEventListener('abort', cancel);
+        cancel();
+      }
+    };
+    // An end before anybody reads must not end the agent.
+    call.on('error', () => {});
+    return Readable.from(answers()) as AnswerStream<T>;
   }
 
   #explain(error: ServiceError, method: Method): PluginCallError {

@@ -82,6 +82,16 @@ export class PluginSupervisor<T> {
     return this.#up() as PluginInstance<T>;
   }
 
+  /** The plugin, whenever it is up; undefined once `signal` is aborted or this is closed. */
+  async whenUp(signal: AbortSignal): Promise<PluginInstance<T> | undefined> {
+    while (!signal.aborted && !this.#ending.signal.aborted) {
+      const found = this.#up();
+      if (found) return found;
+      await this.#change(BACKOFF_MAX_MS, signal);
+    }
+    return undefined;
+  }
+
   /** Calls the plugin as soon as it is up. When it dies of it, the call fails only once that is known: who asks again gets the next one. */
   async use<R>(call: (instance: PluginInstance<T>) => Promise<R>, signal?: AbortSignal): Promise<R> {
     const instance = await this.instance(PATIENCE_MS, signal);
@@ -132,6 +142,7 @@ export class PluginSupervisor<T> {
 
   async #run(): Promise<void> {
     const { signal } = this.#ending;
+    let told: string | null = null;
     for (let attempt = 0; !signal.aborted; attempt++) {
       const beganMs = performance.now();
       await this.#live();
@@ -143,7 +154,10 @@ export class PluginSupervisor<T> {
         maxMs: BACKOFF_MAX_MS,
         random: { next: Math.random },
       });
-      this.#say('error', `${this.#problem}; it is started again in ${(delayMs / 1000).toFixed(1)} s`);
+      // The same news again and again helps nobody.
+      const level = this.#problem === told ? 'debug' : 'error';
+      told = this.#problem;
+      this.#say(level, `${this.#problem}; it is started again in ${(delayMs / 1000).toFixed(1)} s`);
       this.#wake();
       await pause(delayMs, signal);
     }
@@ -193,8 +207,9 @@ export class PluginSupervisor<T> {
     if (why !== undefined) this.#problem = `plugin ${this.#name} is not running: ${why}`;
   }
 
-  #say(level: 'info' | 'warn' | 'error', message: string): void {
-    this.#options.program.log(level, message, { pid: this.#running?.pid ?? null });
+  #say(level: 'debug' | 'info' | 'warn' | 'error', message: string): void {
+    const pid = this.#running?.pid;
+    this.#options.program.log(level, message, pid === undefined ? {} : { pid });
   }
 
   #wake(): void {

@@ -55,6 +55,8 @@ export interface DeviceProvider {
 
 /** A device package's default export. `options` is the agent's `plugin "name" { config {} }`. */
 export interface DevicePlugin {
+  /** What the plugin of a package is; a bundled one need not say it. */
+  readonly kind?: 'device';
   readonly name: string;
   /** Checks the agent's plugin config; returns the problems. Pure. */
   configProblems(config: Record<string, unknown>): ConfigProblem[];

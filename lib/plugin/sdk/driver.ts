@@ -183,6 +183,8 @@ export interface Driver<C = unknown> {
 
 /** A driver package's default export. `options` is the agent's `plugin "name" { config {} }`. */
 export interface DriverPlugin {
+  /** What the plugin of a package is; a bundled one need not say it. */
+  readonly kind?: 'driver';
   readonly name: string;
   /** Checks the agent's plugin config; returns the problems. Pure. */
   configProblems(config: Record<string, unknown>): ConfigProblem[];

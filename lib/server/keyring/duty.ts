@@ -1,10 +1,9 @@
 import type { Command } from '../../state/commands.js';
 import type { StateSnapshot } from '../../state/store.js';
-import { MeshError } from '../../structs/errors.js';
 import type { RootKey } from '../../structs/variable.js';
 import { type Millis, toMillis } from '../../util/clock.js';
+import { createDuty } from '../duty.js';
 import type { LeaderPart } from '../leader.js';
-import { propose } from '../propose.js';
 import type { ServerWorld } from '../world.js';
 import { activeKey, type Keyring, newRootKey, sealKey } from './keyring.js';
 import { rekeyed } from './rekey.js';
@@ -13,20 +12,12 @@ import { rekeyed } from './rekey.js';
 const ROTATE_AFTER_MS = 720 * 3_600_000;
 /** Identities that were signed with an older key are good for that long. */
 const KEEP_MS = 2 * ROTATE_AFTER_MS;
-const LOOK_EVERY_MS = 10 * 60_000;
-const RETRY_MS = 5_000;
 
 /**
  * What the leader does for the keyring: makes the first key, a new one each month, seals a copy of each for servers that have
  * come and drops those of servers that are out, brings variables under the active key, forgets keys that nothing needs.
  */
 export function createKeyringDuty(world: ServerWorld, keyring: Keyring): LeaderPart {
-  const log = world.log.child('keyring');
-  let leads = false;
-  let busy = false;
-  let again = false;
-  let cancel = (): void => {};
-
   async function next(): Promise<Command | undefined> {
     const state = world.store.snapshot();
     keyring.keep(state);
@@ -48,49 +39,11 @@ export function createKeyringDuty(world: ServerWorld, keyring: Keyring): LeaderP
     return (await rekeyed(state, keyring)) ?? forgettable(state);
   }
 
-  async function work(): Promise<void> {
-    if (busy || !leads) {
-      again = busy;
-      return;
-    }
-    busy = true;
-    cancel();
-    let waitMs = LOOK_EVERY_MS;
-    try {
-      for (let command = await next(); command !== undefined && leads; command = await next()) {
-        await propose(world.consensus, command);
-        if (command.type === 'root-key-put')
-          log.info('root key sealed', { key: command.key.KeyID, state: command.key.State });
-      }
-    } catch (error) {
-      waitMs = RETRY_MS;
-      if (error instanceof MeshError) log.warn('the keyring has to wait', { why: error.message });
-      else log.error('a duty for the keyring failed', { reason: (error as Error).stack ?? String(error) });
-    } finally {
-      busy = false;
-      if (leads) cancel = world.timers.setTimeout(again ? 0 : waitMs, look);
-      again = false;
-    }
-  }
-
-  const look = (): void => void work();
-
-  return {
+  return createDuty(world, {
     name: 'keyring',
-    begin() {
-      leads = true;
-      world.timers.soon(look);
-    },
-    end() {
-      leads = false;
-      cancel();
-    },
-    saw({ changes }) {
-      if (changes.some(({ table }) => table === 'mesh_members' || table === 'mesh' || table === 'root_keys')) {
-        world.timers.soon(look);
-      }
-    },
-  };
+    next,
+    minds: ({ table }) => table === 'mesh_members' || table === 'mesh' || table === 'root_keys',
+  });
 }
 
 const isOld = (key: RootKey, nowMs: Millis): boolean => toMillis(key.CreateTime) + ROTATE_AFTER_MS <= nowMs;

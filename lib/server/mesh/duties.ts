@@ -1,23 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from '../../state/commands.js';
 import type { MeshFoundCommand } from '../../state/mesh-commands.js';
-import type { Commit, StateSnapshot } from '../../state/store.js';
-import { MeshError } from '../../structs/errors.js';
+import type { StateSnapshot } from '../../state/store.js';
 import type { Node } from '../../structs/node.js';
+import { createDuty } from '../duty.js';
 import { rfc3339 } from '../endpoints/context.js';
 import type { LeaderPart } from '../leader.js';
 import { nodeEvals } from '../node-evals.js';
-import { propose } from '../propose.js';
 import type { ServerWorld } from '../world.js';
 import type { ServerMesh } from './config.js';
 import { forgottenInvites } from './invite-rules.js';
 import type { Issuer } from './issuer.js';
 import { membersToReissue } from './renewal-rules.js';
 
-/** Certificates and invites end slowly. */
-const LOOK_EVERY_MS = 10 * 60_000;
-/** After a failure: no leader any more, a full disk. */
-const RETRY_MS = 5_000;
 /** Certificates in one command. */
 const BATCH_MAX = 100;
 
@@ -26,12 +21,6 @@ const BATCH_MAX = 100;
  * signed without it, issues certificates anew, takes the nodes of those who are out for down, forgets old invites.
  */
 export function createMeshDuties(world: ServerWorld, mesh: ServerMesh, issuer: Issuer): LeaderPart {
-  const log = world.log.child('mesh');
-  let leads = false;
-  let busy = false;
-  let again = false;
-  let cancel = (): void => {};
-
   /** What is to be done next; undefined when nothing is. */
   function next(): Command | undefined {
     const state = world.store.snapshot();
@@ -74,51 +63,17 @@ export function createMeshDuties(world: ServerWorld, mesh: ServerMesh, issuer: I
     };
   }
 
-  async function work(): Promise<void> {
-    if (busy || !leads) {
-      again = busy;
-      return;
-    }
-    busy = true;
-    cancel();
-    let waitMs = LOOK_EVERY_MS;
-    try {
-      for (let command = next(); command !== undefined && leads; command = next()) {
-        await propose(world.consensus, command);
-        if (command.type === 'mesh-found') mesh.home.remove('founding');
-        log.info('done for the mesh', { what: command.type });
-      }
-    } catch (error) {
-      waitMs = RETRY_MS;
-      if (error instanceof MeshError) log.warn('the mesh has to wait', { why: error.message });
-      else log.error('a duty for the mesh failed', { reason: (error as Error).stack ?? String(error) });
-    } finally {
-      busy = false;
-      if (leads) cancel = world.timers.setTimeout(again ? 0 : waitMs, look);
-      again = false;
-    }
-  }
-
-  const look = (): void => void work();
-  // Tombstones come by gossip and from this server's own operators.
-  mesh.roster.onChange(look);
-
-  return {
+  const duty = createDuty(world, {
     name: 'mesh',
-    begin() {
-      leads = true;
-      look();
+    next,
+    done: ({ type }) => {
+      if (type === 'mesh-found') mesh.home.remove('founding');
     },
-    end() {
-      leads = false;
-      cancel();
-    },
-    saw({ changes }: Commit) {
-      if (changes.some(({ table }) => table === 'mesh_tombstones' || table === 'mesh_members')) {
-        world.timers.soon(look);
-      }
-    },
-  };
+    minds: ({ table }) => table === 'mesh_tombstones' || table === 'mesh_members',
+  });
+  // Tombstones come by gossip and from this server's own operators.
+  mesh.roster.onChange(duty.look);
+  return duty;
 }
 
 /** A node that is not down, of a member that is out. */

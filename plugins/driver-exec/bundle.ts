@@ -90,6 +90,7 @@ export function ociSpec(task: TaskConfig<ExecConfig>, parts: BundleParts): Recor
       devices: parts.devices.map(({ access: _access, ...node }) => node),
       resources: {
         ...limits(task, parts.limitsSwap),
+        ...(parts.options.pids_limit > 0 ? { pids: { limit: parts.options.pids_limit } } : {}),
         devices: [
           { allow: false, access: 'rwm' },
           ...parts.devices.map(({ type, major, minor, access }) => ({ allow: true, type, major, minor, access })),

@@ -43,6 +43,8 @@ export const PLUGIN_FIELDS = {
   allow_caps: { ...list(text()), absent: () => [...DEFAULT_CAPS] },
   ...DENIED_USER_FIELDS,
   denied_envvars: list(text()),
+  /** The most processes and threads of a task; 0 = no limit, as Nomad. */
+  pids_limit: number(0, { min: 0 }),
   /** The agent puts its `client { chroot_env {} cgroup_parent = … }` here. Path on the machine → path in the task. */
   chroot_env: { ...map(text()), absent: () => ({ ...DEFAULT_CHROOT }) },
   cgroup_parent: text('meshnomad'),

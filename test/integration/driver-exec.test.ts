@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import plugin from '../../plugins/driver-exec/index.js';
 import { driverConformance } from '../conformance/driver.js';
+import { removeCgroup } from '../support/leftovers.js';
+
+const CGROUP = `meshnomad-conform-${process.pid}`;
 
 const missing =
   process.getuid?.() !== 0
@@ -14,9 +17,10 @@ const sh = (script: string): Record<string, unknown> => ({ command: '/bin/sh', a
 
 if (missing !== '') t.test('exec', { skip: missing }, async () => {});
 else {
+  t.teardown(() => removeCgroup(CGROUP));
   driverConformance('exec', {
     plugin,
-    config: {},
+    config: { cgroup_parent: CGROUP },
     programs: {
       exits: (code) => sh(`exit ${code}`),
       runs: sh('trap "exit 0" INT; while :; do sleep 0.1; done'),

@@ -73,7 +73,9 @@ export function makePlace(): DriverPlace {
         logsDisabled: false,
         ...given,
       };
-      for (const path of [task.logDir, task.localDir, task.secretsDir]) mkdirSync(path, { recursive: true });
+      for (const path of [task.logDir, task.localDir, task.secretsDir, join(task.taskDir, 'tmp')])
+        mkdirSync(path, { recursive: true });
+      chmodSync(join(task.taskDir, 'tmp'), 0o1777);
       return task;
     },
     output: (task, stream) =>

@@ -26,6 +26,7 @@ need zip zip
 need losetup mount
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
+need psql postgresql
 need nix-instantiate nix-bin
 need systemd-analyze systemd
 

@@ -236,6 +236,11 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     preferredFamily: client.preferredFamily,
     network: networkSettings(client),
     hostNetworks: hostNetworks(client),
+    clouds: Object.entries(client.clouds).map(([name, { retryIntervalMs, retryAttempts }]) => ({
+      name,
+      retryIntervalMs,
+      retryAttempts,
+    })),
     cpuTotalMhz: client.cpuTotalMhz,
     memoryTotalMb: client.memoryTotalMb,
     diskTotalMb: client.diskFreeMb ?? client.diskTotalMb,

@@ -19,6 +19,7 @@ import type { ClientContext } from './context.js';
 import { ClientCsi } from './csi/client-csi.js';
 import { Devices } from './devices.js';
 import { DisconnectStop } from './disconnect-stop.js';
+import { cloudFingerprint } from './fingerprint/cloud.js';
 import type { Fingerprint } from './fingerprint/fact.js';
 import { FINGERPRINTS } from './fingerprint/index.js';
 import { Fingerprinter } from './fingerprinter.js';
@@ -178,7 +179,7 @@ class RunningClient implements Client {
       config,
       httpAddr: options.httpAddr,
       version: options.version,
-      fingerprints: options.fingerprints ?? FINGERPRINTS,
+      fingerprints: options.fingerprints ?? [...FINGERPRINTS, ...options.config.clouds.map(cloudFingerprint)],
       drivers,
       devices: () => this.devices.resources,
       meta: () => this.meta.merged,

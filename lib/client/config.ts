@@ -6,6 +6,7 @@ import {
   DEFAULT_TEMPLATE_CONFIG,
   type TemplateConfig,
 } from './content-config.js';
+import type { CloudWish } from './fingerprint/cloud.js';
 import type { BridgeSettings } from './network/conflist.js';
 
 /** How this client is set up. All directories are absolute. */
@@ -42,6 +43,8 @@ export interface ClientConfig {
   network: NetworkConfig;
   /** Addresses of this machine under names of their own, by name. */
   hostNetworks: Record<string, HostNetworkInfo>;
+  /** Clouds that are asked what they know of this machine. */
+  clouds: readonly CloudWish[];
   /** Overrides of what the fingerprint finds; null = as found. */
   cpuTotalMhz: number | null;
   memoryTotalMb: number | null;
@@ -98,6 +101,7 @@ export function defaultClientConfig(
     preferredFamily: 'ipv4',
     network: DEFAULT_NETWORK_CONFIG,
     hostNetworks: {},
+    clouds: [],
     cpuTotalMhz: null,
     memoryTotalMb: null,
     diskTotalMb: null,

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { cpus, uptime } from 'node:os';
 import type { HostStats } from '../structs/rpc.js';
 import { type Millis, toNanos } from '../util/clock.js';
+import { diskMounts, isLocal } from './fingerprint/mounts.js';
 import { readText } from './fingerprint/read.js';
 import { mountOf, parseMounts } from './fingerprint/storage.js';
 
@@ -29,17 +30,18 @@ export class HostSampler {
     const CPU = cpuUse(this.before, times, options.totalMhz / Math.max(1, times.length));
     this.before = times;
     const mounts = parseMounts(mountText ?? '');
-    const disks = await Promise.all(
-      [mountOf(mounts, options.allocDir), mounts.find(({ path }) => path === '/')]
-        .filter((mount) => mount !== null && mount !== undefined)
-        .filter((mount, i, all) => all.findIndex(({ path }) => path === mount.path) === i)
-        .map((mount) => diskUse(mount.path, mount.device)),
-    );
+    const holding = mountOf(mounts, options.allocDir);
+    const shown = [holding, mounts.find(({ path }) => path === '/'), ...diskMounts(mountText ?? '', options.allocDir)]
+      .filter((mount) => mount !== null && mount !== undefined)
+      .filter((mount, i, all) => isLocal(mount) && all.findIndex(({ path }) => path === mount.path) === i);
+    // One that was taken off meanwhile is left out.
+    const used = await Promise.all(shown.map(({ path, device }) => diskUse(path, device).catch(() => null)));
+    const disks = used.filter((disk) => disk !== null);
     return {
       Memory: memoryUse(memoryText ?? ''),
       CPU,
       DiskStats: disks,
-      AllocDirStats: await diskUse(options.allocDir, disks[0]?.Device ?? ''),
+      AllocDirStats: await diskUse(options.allocDir, holding?.device ?? ''),
       DeviceStats: [],
       Uptime: Math.floor(uptime()),
       CPUTicksConsumed: CPU.reduce((sum, cpu) => sum + cpu.TotalTicks, 0),

@@ -33,7 +33,7 @@ export function buildNode(input: {
     TLSEnabled: false,
     Attributes: attributes,
     Meta: input.meta,
-    Links: {},
+    Links: merged.links ?? {},
     NodeResources: {
       Cpu: {
         CpuShares: merged.cpu?.totalMhz ?? 0,
@@ -84,7 +84,8 @@ function mergeFacts(facts: readonly Facts[]): Facts {
     const networks = [...(merged.networks ?? []), ...(fact.networks ?? [])];
     const nodeNetworks = [...(merged.nodeNetworks ?? []), ...(fact.nodeNetworks ?? [])];
     const attributes = Object.assign(merged.attributes, fact.attributes);
-    Object.assign(merged, { ...fact, attributes, networks, nodeNetworks });
+    const links = { ...merged.links, ...fact.links };
+    Object.assign(merged, { ...fact, attributes, networks, nodeNetworks, links });
   }
   return merged;
 }

@@ -168,6 +168,14 @@ const ERRORS: [source: string, expected: string][] = [
     'f:1,10-11: Invalid JSON value; A JSON value must start with a brace, a bracket, a number, a string, or a keyword.',
   ],
   ['ports { http = 70000 }', 'f:1,1-1: Invalid configuration; ports.http is 70000; a port lies between 0 and 65535.'],
+  [
+    'client {\n  fingerprint "env_asw" {}\n}',
+    'f:1,1-1: Invalid configuration; client.fingerprint "env_asw" is none that can be set up; did you mean "env_aws"?',
+  ],
+  [
+    'client {\n  reserved {\n    cores = "3-1"\n  }\n}',
+    'f:1,1-1: Invalid configuration; client.reserved.cores: "3-1" is no list of cores: write it as "0-3,8".',
+  ],
 ];
 
 t.test('a mistake is told with its place and what was probably meant', async (t) => {

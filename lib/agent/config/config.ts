@@ -148,6 +148,8 @@ export interface ClientSection {
   disableRemoteExec: boolean;
   /** Null: allocations stay when the agent stops. */
   drainOnShutdown: { deadlineMs: Millis; force: boolean; ignoreSystemJobs: boolean } | null;
+  /** Clouds that are asked what they know of this machine, by their names. */
+  clouds: Record<string, { retryIntervalMs: Millis; retryAttempts: number; exitOnFailure: boolean }>;
   cgroupParent: string | null;
   /** In Nomad's words. */
   artifact: Record<string, unknown>;

@@ -20,7 +20,7 @@ const PATHS = [
   'client.alloc_mounts_dir client.common_plugin_dir client.gc_parallel_destroys',
   'client.node_max_allocs client.no_host_uuid client.gc_volumes_on_node_gc client.default_ineligible',
   'client.nomad_service_discovery client.cpu_disable_dmidecode',
-  'client.users client.fingerprint client.server_join.retry_max client.server_join.retry_interval',
+  'client.users client.server_join.retry_max client.server_join.retry_interval',
 ].flatMap((line) => line.split(' '));
 
 /** A notice for each such key that the files or flags give. */

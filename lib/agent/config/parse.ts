@@ -1,6 +1,8 @@
 import { type Diagnostic, errorAt, hasErrors, type SourceRange } from '../../hcl/index.js';
+import { CLOUD_NAMES } from '../../structs/cloud-names.js';
 import type { MeshRole } from '../../structs/mesh.js';
 import { parseCoreList } from '../../structs/topology.js';
+import { nearest } from '../../util/nearest.js';
 import { err, ok, type Result } from '../../util/result.js';
 import { type InterfaceAddress, resolveAddress } from './address.js';
 import type { AgentConfig, AgentFlags } from './config.js';
@@ -171,6 +173,14 @@ function problemsOf(config: AgentConfig): string[] {
     require(path.startsWith('/'), `host_volume "${name}" needs an absolute path, not "${path}".`);
   }
   for (const problem of networkProblems(client)) problems.push(problem);
+  for (const [name, { exitOnFailure, retryAttempts }] of Object.entries(client.clouds)) {
+    const near = nearest(name, CLOUD_NAMES);
+    require(CLOUD_NAMES.includes(
+      name,
+    ), `client.fingerprint "${name}" is none that can be set up${near ? `; did you mean "${near}"?` : `: ${CLOUD_NAMES.join(', ')}.`}`);
+    require(!exitOnFailure, `client.fingerprint "${name}": exit_on_failure is not supported; a job that needs the cloud's word constrains on it.`);
+    require(retryAttempts >= 0, `client.fingerprint "${name}": retry_attempts must not be negative.`);
+  }
   for (const [key, list] of [
     ['reserved.cores', client.reserved.cores],
     ['reservable_cores', client.reservableCores ?? ''],

@@ -213,6 +213,11 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
     noHostUuid: client.get('no_host_uuid', true),
     disableRemoteExec: client.get('disable_remote_exec', false),
     drainOnShutdown: client.has('drain_on_shutdown') ? drainOf(client.section('drain_on_shutdown')) : null,
+    clouds: client.labelled('fingerprint', (_, cloud) => ({
+      retryIntervalMs: cloud.get('retry_interval', 2 * SECOND),
+      retryAttempts: cloud.get('retry_attempts', 0),
+      exitOnFailure: cloud.get('exit_on_failure', false),
+    })),
     cgroupParent: client.text('cgroup_parent'),
     artifact: client.whole('artifact'),
     template: client.whole('template'),

@@ -19,6 +19,8 @@ export interface Facts {
   diskMb?: number;
   networks?: NetworkResource[];
   nodeNetworks?: NodeNetworkResource[];
+  /** Names of this machine elsewhere, such as a cloud's id of it. */
+  links?: Record<string, string>;
 }
 
 export interface FingerprintInput {

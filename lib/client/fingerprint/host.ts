@@ -1,4 +1,4 @@
-import { arch, hostname, type as osType, release } from 'node:os';
+import { arch, constants, hostname, type as osType, release } from 'node:os';
 import type { Facts, Fingerprint } from './fact.js';
 import { readText } from './read.js';
 
@@ -20,6 +20,7 @@ export const hostFingerprint: Fingerprint = {
         'os.name': os['ID'] ?? osType().toLowerCase(),
         'os.version': os['VERSION_ID'] ?? '',
         'unique.hostname': hostname(),
+        'os.signals': Object.keys(constants.signals).sort().join(','),
       },
     };
   },

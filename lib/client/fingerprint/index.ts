@@ -6,6 +6,7 @@ import { hardwareFingerprint } from './hardware.js';
 import { hostFingerprint } from './host.js';
 import { hostVolumePluginsFingerprint } from './host-volume-plugins.js';
 import { memoryFingerprint } from './memory.js';
+import { mountsFingerprint } from './mounts.js';
 import { networkFingerprint } from './network.js';
 import { storageFingerprint } from './storage.js';
 import { versionFingerprint } from './version.js';
@@ -17,6 +18,7 @@ export const FINGERPRINTS: readonly Fingerprint[] = [
   cpuFingerprint,
   memoryFingerprint,
   storageFingerprint,
+  mountsFingerprint,
   networkFingerprint,
   cniFingerprint,
   cgroupFingerprint,

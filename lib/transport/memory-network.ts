@@ -277,6 +277,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
           publicAddress: host.nat === 'blocked' ? null : host.announced,
           localAddresses: [host.address],
           dht: internet ? 'answers' : 'silent',
+          hasIpv4: true,
         }),
         async refresh() {
           host.refreshes++;

@@ -77,6 +77,8 @@ export interface NatReport {
   /** Where it may be dialled directly: what is advertised first, then the addresses of its interfaces. */
   readonly localAddresses: readonly Address[];
   readonly dht: NetReport['Dht'];
+  /** Whether this machine has an address that the network can use: it speaks IPv4 only. */
+  readonly hasIpv4: boolean;
 }
 
 export interface SecureOptions {

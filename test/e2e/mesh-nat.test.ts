@@ -1,7 +1,7 @@
 // A mesh over homes behind NATs, and on a network without internet: real agents in network namespaces.
 import t from 'tap';
 import { eventually } from '../support/mesh-agent.js';
-import { checkWork, machineAt, openDht, reached, runOn } from '../support/mesh-lab.js';
+import { type Alloc, checkWork, machineAt, openDht, reached, runOn } from '../support/mesh-lab.js';
 import { missingForLabs, Netlab } from '../support/netlab.js';
 
 const skip = missingForLabs() ?? false;
@@ -13,7 +13,7 @@ interface Report {
 
 t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async (t) => {
   const lab = await Netlab.open({
-    homes: { A: { nat: 'cone' }, B: { nat: 'cone', hosts: 2 }, C: { nat: 'symmetric' } },
+    homes: { A: { nat: 'cone' }, B: { nat: 'cone' }, C: { nat: 'symmetric' }, D: { nat: 'cone' } },
   });
   t.teardown(() => lab.close());
   const testnet = await openDht(lab);
@@ -54,6 +54,21 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
     t.ok(ms < HEAL_MS_MAX, `${ms} ms`);
   });
 
+  for (const up of [true, false]) {
+    await t.test(`a VPN that takes all traffic ${up ? 'comes up' : 'goes down'}`, { timeout: 70_000 }, async (t) => {
+      await lab.setVpn('homeB1', 'D', up);
+      const ms = await reached(nas, alloc);
+      t.comment(`healed after ${ms} ms`);
+      t.ok(ms < HEAL_MS_MAX, `${ms} ms`);
+    });
+  }
+
+  const allocs = await nas.get<(Alloc & { TaskStates: object })[]>('/v1/job/far/allocations');
+  t.match(allocs, [
+    { ID: alloc.ID, NodeID: alloc.NodeID, ClientStatus: 'running', TaskStates: { t: { Restarts: 0 } } },
+  ]);
+  t.equal(allocs.length, 1, 'through all of it the work went on where it was');
+  await checkWork(t, nas, alloc);
   await nas.cli(['job', 'stop', '-purge', '-detach', 'far']);
 });
 

@@ -186,6 +186,18 @@ t.test(
   },
 );
 
+t.test('a machine without IPv4 is told so, instead of looking for ever', { skip, buffered: true }, async (t) => {
+  const net = await openNetworkLab({ dht: false, lan: 2 });
+  t.teardown(() => net.close());
+  await net.lab.run('lan2', 'ip', '-4', 'addr', 'flush', 'dev', 'eth0');
+  const [a, b] = await Promise.all([net.peer('lan1', { mdns: true }), net.peer('lan2', { mdns: true })]);
+  t.equal((await a.report()).hasIpv4, true);
+  t.equal((await b.report()).hasIpv4, false);
+  await t.rejects(b.dial(a.key, { timeoutMs: 4_000 }), {
+    message: /no IPv4 address, and members are linked over IPv4/,
+  });
+});
+
 t.test('a machine that slept notices, and is reached again at once', { skip, buffered: true }, async (t) => {
   const net = await openNetworkLab({ dht: false, lan: 2 });
   t.teardown(() => net.close());

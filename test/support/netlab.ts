@@ -159,6 +159,23 @@ export class Netlab {
     await this.#batch(host, lines);
   }
 
+  /**
+   * All of a host's traffic goes through the network of another home from now on, by an interface of its own (as with WireGuard), or
+   * as before again.
+   */
+  async setVpn(host: string, home: string, up: boolean): Promise<void> {
+    const router = `nat${home}`;
+    const { subnet } = this.#router(home);
+    if (up) {
+      await this.#cable(router, `vpn-${host}`, host, 'wg0');
+      const address = `addr add ${subnet}.200/24 dev wg0`;
+      await this.#batch(host, [address, `route replace default via ${subnet}.1 dev wg0`]);
+      return;
+    }
+    const { letter } = parseHost(host);
+    await this.#batch(host, ['link del wg0', `route replace default via ${this.#router(letter).subnet}.1 dev eth0`]);
+  }
+
   /** Ends what still runs in it, and takes it down. */
   async close(): Promise<void> {
     const running = [...this.#children];

@@ -46,6 +46,8 @@ export function unreachable(
 }
 
 function advice({ report, relays }: { report: NatReport; relays: number }): string {
+  if (!report.hasIpv4)
+    return '. This machine has no IPv4 address, and members are linked over IPv4 only: give it one, or a CLAT where the network has NAT64';
   if (report.nat === 'blocked')
     return '. UDP to the internet is blocked here: only members on the local network can be reached; ask for UDP to be let out';
   if (report.dht === 'silent') return '. The DHT does not answer: only the local network and known addresses are left';

@@ -46,6 +46,7 @@ export class Reach {
     return {
       ...(this.#blocked ? { nat: 'blocked', publicAddress: null } : found),
       localAddresses: this.localAddresses(),
+      hasIpv4: this.#options.host !== undefined || localHosts().length > 0,
       dht: this.#seen.length > 0 ? 'answers' : this.#options.hasDht ? 'silent' : 'none',
     };
   }

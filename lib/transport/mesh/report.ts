@@ -51,7 +51,12 @@ export function netReport(options: {
   };
 }
 
-function natProblems({ nat, dht, localAddresses }: NatReport): string[] {
+function natProblems({ nat, dht, localAddresses, hasIpv4 }: NatReport): string[] {
+  if (!hasIpv4) {
+    return [
+      'this machine has no IPv4 address, and members are linked over IPv4 only: give it one (a private one will do), or have a CLAT (464XLAT) translate where the network has NAT64',
+    ];
+  }
   if (nat === 'blocked') {
     return [
       'UDP towards the internet is blocked: only members on this network can be reached; allow outgoing UDP in the firewall, or let another member here relay',

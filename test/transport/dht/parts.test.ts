@@ -148,7 +148,7 @@ t.test('sightings are few, fresh and the latest first', async (t) => {
 });
 
 t.test('a failed dial says what was tried and what stood in the way', async (t) => {
-  const report = { nat: 'consistent', publicAddress: null, localAddresses: [], dht: 'answers' } as const;
+  const report = { nat: 'consistent', publicAddress: null, localAddresses: [], dht: 'answers', hasIpv4: true } as const;
   const failures = [
     { way: '10.0.0.1:1', why: 'no answer' },
     { way: 'by its key in the DHT', why: 'PEER_NOT_FOUND' },

@@ -252,6 +252,7 @@ class RunningClient implements Client {
     const sampler = new HostSampler();
     const handled = {
       allocDir: options.config.allocDir,
+      secretId: () => identity.secretId,
       runner: (id: string) => this.allocs.runner(id),
       hostStats: async () => ({
         ...(await sampler.sample({

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { DeviceGroupStats } from '../structs/device-stats.js';
 import { MeshError } from '../structs/errors.js';
 import type { AllocResourceUsage, HostStats, ResourceUsage, TaskResourceUsage } from '../structs/rpc.js';
+import { isMigrateToken } from '../transport/migrate-token.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
 import { toNanos } from '../util/clock.js';
 import { allocPaths } from './alloc-dir.js';
@@ -11,12 +12,16 @@ import { listFiles, statFile } from './fs/list.js';
 import { streamLogs } from './fs/logs.js';
 import { serveFrames } from './fs/output.js';
 import { streamFile } from './fs/stream.js';
+import { dataPaths } from './migrate/layout.js';
+import { sendSnapshot, snapshotFrames } from './migrate/send.js';
 import type { TaskRunner } from './task-runner.js';
 import { type Timers, ZERO_TIME } from './timers.js';
 
 /** What the answers of a client are made from. */
 export interface HandlerOptions {
   allocDir: string;
+  /** What only this node and the servers know. */
+  secretId: () => string;
   runner: (allocId: string) => AllocRunner | undefined;
   hostStats: () => Promise<HostStats>;
   deviceFigures: () => Promise<DeviceGroupStats[]>;
@@ -95,6 +100,18 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
         const where = { task: args.Task, type: args.LogType, offset: args.Offset, origin: args.Origin };
         const isOver = (): boolean => task.state.State === 'dead';
         await streamLogs({ logDir, ...where, follow: args.Follow, isOver, timers: options.timers }, output);
+      }),
+    'FileSystem.Snapshot': ({ AllocID, Token, Skip }, stream) =>
+      void sendSnapshot(stream, () => {
+        if (!isMigrateToken(Token, options.secretId(), AllocID)) {
+          throw new MeshError('E_PERMISSION_DENIED', `the token does not open allocation "${AllocID}"`);
+        }
+        const runner = find(AllocID);
+        const group = runner.alloc.Job?.TaskGroups.find(({ Name }) => Name === runner.alloc.TaskGroup);
+        if (!group || !runner.hasFiles)
+          throw new MeshError('E_NOT_FOUND', `allocation "${AllocID}" has no data here any more`);
+        if (runner.finishedAtMs === null) throw new MeshError('E_BAD_REQUEST', `allocation "${AllocID}" still runs`);
+        return snapshotFrames(allocPaths(options.allocDir, runner.id).allocDir, dataPaths(group), Skip);
       }),
     'Allocations.Exec': (args, stream) => {
       try {

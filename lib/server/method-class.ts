@@ -75,6 +75,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Variables.ReadForTask': 'readHere',
   'Variables.ListForTask': 'readHere',
   'Alloc.SignIdentities': 'readHere',
+  'Alloc.GetMigrateToken': 'readHere',
   'Keyring.List': 'read',
   'Keyring.ListPublic': 'read',
   'Keyring.Rotate': 'write',

@@ -29,6 +29,7 @@ import { keyringEndpoints } from './endpoints/keyring.js';
 import { meshEndpoints } from './endpoints/mesh.js';
 import { meshAdmissionEndpoints } from './endpoints/mesh-admission.js';
 import { meshExclusionEndpoints } from './endpoints/mesh-exclusion.js';
+import { migrateEndpoints } from './endpoints/migrate.js';
 import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
@@ -166,6 +167,7 @@ export function createServer(options: ServerOptions): Server {
           ...meshAdmissionEndpoints(context),
           ...meshExclusionEndpoints(context),
           ...forwardEndpoints(context),
+          ...migrateEndpoints(context),
         }),
       ),
     ),

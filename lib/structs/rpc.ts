@@ -9,6 +9,7 @@ import type { NodePool } from './node-pool.js';
 import type { Rebalance } from './rebalance.js';
 import type { FeedRpcMethods, FeedRpcStreams } from './rpc-feed.js';
 import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
+import type { MigrateRpcMethods, MigrateRpcStreams } from './rpc-migrate.js';
 import type { NodeMetaRpcMethods } from './rpc-node-meta.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
@@ -248,6 +249,7 @@ export interface RpcMethods
   extends FeedRpcMethods,
     MeshRpcMethods,
     NodeMetaRpcMethods,
+    MigrateRpcMethods,
     OperatorRpcMethods,
     ScalingRpcMethods,
     ServiceRpcMethods,
@@ -462,7 +464,12 @@ export type ExecOutput =
   | { Type: 'exited'; ExitCode: number; Signal?: number };
 
 /** Methods answered with a stream of messages; `input` flows the other way. */
-export interface RpcStreams extends FeedRpcStreams, MeshRpcStreams, OperatorRpcStreams, RaftRpcStreams {
+export interface RpcStreams
+  extends FeedRpcStreams,
+    MeshRpcStreams,
+    MigrateRpcStreams,
+    OperatorRpcStreams,
+    RaftRpcStreams {
   /** Path inside the allocation's directory; Offset from Origin ("start" or "end"); Follow keeps it open at the end. */
   'FileSystem.Stream': {
     args: {

@@ -39,6 +39,7 @@ const FORWARDED = [
 const FORWARDED_STREAMS = [
   'FileSystem.Stream',
   'FileSystem.Logs',
+  'FileSystem.Snapshot',
   'Allocations.Exec',
 ] as const satisfies readonly (keyof RpcStreams)[];
 

@@ -9,8 +9,6 @@ type Place = 'job' | 'group' | 'task' | 'resources';
  */
 export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (value: unknown) => boolean }[] = [
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
-  { at: 'group', key: 'EphemeralDisk.Sticky', name: 'sticky' },
-  { at: 'group', key: 'EphemeralDisk.Migrate', name: 'migrate` in `ephemeral_disk' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
   { at: 'task', key: 'Actions', name: 'action' },

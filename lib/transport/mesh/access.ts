@@ -32,6 +32,8 @@ const CLIENT = new Set([
   'Variables.ReadForTask',
   'Variables.ListForTask',
   'Alloc.SignIdentities',
+  'Alloc.GetMigrateToken',
+  'FileSystem.Snapshot',
   'ServiceRegistration.List',
   'ServiceRegistration.GetService',
   'Node.Register',
@@ -71,6 +73,8 @@ const NOT_FOR_CLIENTS = new Set([
 
 /** Between servers, or of a machine about itself: no person asks this. */
 const NOT_FOR_OPERATORS = new Set([
+  'Alloc.GetMigrateToken',
+  'FileSystem.Snapshot',
   'Variables.ReadForTask',
   'Variables.ListForTask',
   'Alloc.SignIdentities',

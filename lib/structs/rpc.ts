@@ -8,6 +8,7 @@ import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js
 import type { NodePool } from './node-pool.js';
 import type { Rebalance } from './rebalance.js';
 import type { FeedRpcMethods, FeedRpcStreams } from './rpc-feed.js';
+import type { FileRpcStreams } from './rpc-files.js';
 import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
 import type { MigrateRpcMethods, MigrateRpcStreams } from './rpc-migrate.js';
 import type { NodeMetaRpcMethods } from './rpc-node-meta.js';
@@ -22,6 +23,7 @@ import type { JobScaleStatus } from './scaling.js';
 import type { CheckStatus, ServiceReport } from './service.js';
 import type { Why } from './why.js';
 
+export type { StreamFrame } from './rpc-files.js';
 export type { QueryMeta, QueryOptions, WriteOptions } from './rpc-options.js';
 
 // The words agents say to each other, and the HTTP API to the server: one table of methods, named as Nomad names them.
@@ -445,14 +447,6 @@ export interface SchedulerConfiguration {
   ModifyIndex: number;
 }
 
-/** One piece of a file that is being streamed; Data absent marks an event ("file deleted", "file truncated") or a heartbeat. */
-export interface StreamFrame {
-  File?: string;
-  Offset?: number;
-  Data?: Uint8Array;
-  FileEvent?: string;
-}
-
 export type ExecInput =
   | { Type: 'stdin'; Data: Uint8Array }
   | { Type: 'stdin-close' }
@@ -466,35 +460,11 @@ export type ExecOutput =
 /** Methods answered with a stream of messages; `input` flows the other way. */
 export interface RpcStreams
   extends FeedRpcStreams,
+    FileRpcStreams,
     MeshRpcStreams,
     MigrateRpcStreams,
     OperatorRpcStreams,
     RaftRpcStreams {
-  /** Path inside the allocation's directory; Offset from Origin ("start" or "end"); Follow keeps it open at the end. */
-  'FileSystem.Stream': {
-    args: {
-      AllocID: string;
-      Path: string;
-      Offset: number;
-      Origin: 'start' | 'end';
-      Limit?: number;
-      Follow: boolean;
-    } & QueryOptions;
-    input: never;
-    output: StreamFrame;
-  };
-  'FileSystem.Logs': {
-    args: {
-      AllocID: string;
-      Task: string;
-      LogType: 'stdout' | 'stderr';
-      Offset: number;
-      Origin: 'start' | 'end';
-      Follow: boolean;
-    } & QueryOptions;
-    input: never;
-    output: StreamFrame;
-  };
   'Allocations.Exec': {
     args: { AllocID: string; Task: string; Cmd: string[]; Tty: boolean } & QueryOptions;
     input: ExecInput;

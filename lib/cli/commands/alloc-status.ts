@@ -1,6 +1,7 @@
 import type { Allocation, TaskEvent, TaskState } from '../../structs/allocation.js';
 import type { Task } from '../../structs/job.js';
 import type { AllocResourceUsage } from '../../structs/rpc.js';
+import { volumeSource } from '../../structs/volume.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { taskDevices } from '../devices.js';
@@ -160,8 +161,25 @@ function taskText(context: Context, alloc: Allocation, task: Task, usage: AllocR
     const figures = detail?.ResourceUsage.DeviceStats ?? [];
     parts.push('', 'Device Stats:', taskDevices(devices, figures, context.flags.bool('stats')));
   }
+  const volumes = volumeText(alloc, task);
+  if (volumes !== '') parts.push('', volumes);
   if (state) parts.push('', eventText(context, state));
   return parts.join('\n');
+}
+
+/** The volumes that are mounted into a task, by their kind. */
+function volumeText(alloc: Allocation, task: Task): string {
+  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const table = (type: 'host' | 'csi'): string => {
+    const rows = (task.VolumeMounts ?? []).flatMap(({ Volume, ReadOnly }) => {
+      const request = group?.Volumes?.[Volume];
+      if (request?.Type !== type) return [];
+      return [[volumeSource(request, alloc.Name), String(ReadOnly || request.ReadOnly)]];
+    });
+    const title = type === 'csi' ? 'CSI Volumes:' : 'Host Volumes:';
+    return rows.length === 0 ? '' : `${title}\n${formatTable([['ID', 'Read Only'], ...rows])}`;
+  };
+  return [table('host'), table('csi')].filter((text) => text !== '').join('\n\n');
 }
 
 function resourceTable(alloc: Allocation, task: Task, usage: AllocResourceUsage | undefined): string {

@@ -248,7 +248,7 @@ function refuseTwin(state: StateSnapshot, { ID, Name, NodeID }: { ID: string; Na
 function chooseNode(state: StateSnapshot, wanted: Wanted): Node {
   const plugin = wanted.PluginID || BUILT_IN_PLUGIN;
   const lacks = (node: Node): boolean =>
-    plugin !== BUILT_IN_PLUGIN && node.Attributes[`plugins.host_volume.${plugin}.version`] === undefined;
+    plugin !== BUILT_IN_PLUGIN && node.Attributes[`plugins.host_volume.version.${plugin}`] === undefined;
   if (wanted.NodeID !== '') {
     const node = requireNode(state, wanted.NodeID);
     if (lacks(node))

@@ -28,11 +28,13 @@ import { TASK_HOOKS } from './hooks/index.js';
 import { HostSampler } from './host-stats.js';
 import { HostVolumes } from './host-volumes/host-volumes.js';
 import { ensureIdentity, type NodeIdentity } from './identity.js';
+import { LeaseGuard, uptimeMs } from './lease-guard.js';
 import { LeaseStop } from './lease-stop.js';
 import { NodeMeta } from './node-meta.js';
 import { Registration } from './registration.js';
 import { StatusSync } from './status-sync.js';
 import { systemTimers, type Timers } from './timers.js';
+import { VolumeLease } from './volume-lease.js';
 
 export interface ClientOptions {
   /** The only way to the servers. */
@@ -201,8 +203,11 @@ class RunningClient implements Client {
       },
     });
     const hooks = { allocHooks: options.allocHooks ?? ALLOC_HOOKS, hooks: TASK_HOOKS };
+    const guard = options.config.stateDir === null ? null : new LeaseGuard(options.config.stateDir);
+    const lease = leaseBefore(guard, timers.now());
     const context: ClientContext = {
       ...shared,
+      lease,
       ...hooks,
       config,
       node,
@@ -223,6 +228,7 @@ class RunningClient implements Client {
       log: log.child('registration'),
       onRegistered: () => this.onRegistered(),
       onServers: options.onServers ?? (() => {}),
+      onLeaseRenewed: (sentMs) => lease.renewed(sentMs, timers.now()),
     });
     this.disconnectStop = new DisconnectStop({
       lastContactMs: () => this.registration.lastContactMs,
@@ -231,7 +237,9 @@ class RunningClient implements Client {
       log: log.child('disconnect'),
     });
     this.leaseStop = new LeaseStop({
-      renewedMs: () => this.registration.renewedMs,
+      lease,
+      guard,
+      mounts: this.csi.mounts,
       runners: () => this.allocs.all,
       db,
       timers,
@@ -382,4 +390,10 @@ class RunningClient implements Client {
     this.loops.push(this.watcher.run(this.ending.signal));
     this.log.info('client is ready', { node: this.nodeId });
   }
+}
+
+/** The leases as an agent before this one left them. */
+function leaseBefore(guard: LeaseGuard | null, nowMs: Millis): VolumeLease {
+  const note = guard?.read();
+  return new VolumeLease(note ? nowMs - (uptimeMs() - note.renewedUptimeMs) : null);
 }

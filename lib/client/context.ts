@@ -11,6 +11,7 @@ import type { Devices } from './devices.js';
 import type { TaskHook } from './hooks/hook.js';
 import type { HostVolumes } from './host-volumes/host-volumes.js';
 import type { Timers } from './timers.js';
+import type { VolumeLease } from './volume-lease.js';
 
 /** What the parts of a client share. */
 export interface ClientContext {
@@ -26,6 +27,8 @@ export interface ClientContext {
   allocHooks: readonly AllocHook[];
   hooks: readonly TaskHook[];
   db: ClientDb;
+  /** Of the claims on volumes of this node. */
+  lease: VolumeLease;
   timers: Timers;
   random: Random;
   log: Log;

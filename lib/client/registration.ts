@@ -23,6 +23,8 @@ export interface RegistrationOptions {
   log: Log;
   /** Hears each successful registration. */
   onRegistered: () => void;
+  /** Hears when the heartbeat was sent that has renewed the leases of this node. */
+  onLeaseRenewed: (sentMs: Millis) => void;
   /** Hears whom a client may ask next. */
   onServers: (servers: string[]) => void;
 }
@@ -37,7 +39,6 @@ export class Registration {
   private wake = new AbortController();
   private changed = false;
   private okMs: Millis | null = null;
-  private sentMs: Millis | null = null;
   private ttlMs: Millis = HEARTBEAT_TTL_MS;
 
   constructor(options: RegistrationOptions) {
@@ -47,11 +48,6 @@ export class Registration {
   /** When a server last acknowledged this node; null = never. */
   get lastContactMs(): Millis | null {
     return this.okMs;
-  }
-
-  /** When the newest word that a server answered was sent: leases count from there. Null = never. */
-  get renewedMs(): Millis | null {
-    return this.sentMs;
   }
 
   get heartbeatTtlMs(): Millis {
@@ -115,7 +111,7 @@ export class Registration {
 
   private heard(reply: NodeUpdateReply, sentMs: Millis): void {
     this.okMs = this.options.timers.now();
-    this.sentMs = sentMs;
+    if (reply.LeaseRenewed === true) this.options.onLeaseRenewed(sentMs);
     if (reply.HeartbeatTTLMs > 0) this.ttlMs = reply.HeartbeatTTLMs;
     if (reply.Servers.length > 0) this.options.onServers(reply.Servers);
   }

@@ -8,6 +8,7 @@ import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.
 import { openCsiRpc } from '../../lib/client/csi/rpc.js';
 import { LeaseStop } from '../../lib/client/lease-stop.js';
 import { systemTimers } from '../../lib/client/timers.js';
+import { VolumeLease } from '../../lib/client/volume-lease.js';
 import { CsiError } from '../../lib/plugin/sdk/csi.js';
 import { identityHandlers } from '../../lib/plugin/sdk/csi-plugin.js';
 import { type CsiHandlers, serveCsi } from '../../lib/plugin/sdk/csi-server.js';
@@ -377,17 +378,21 @@ t.test('a server’s questions to a controller are put to the plugin; late order
 
 t.test('what writes to a volume is ended when no server was reached for the time of a lease', async (t) => {
   const timers = new FakeTimers();
-  let renewedMs: number | null = timers.now();
+  const held = new VolumeLease();
+  held.renewed(timers.now(), timers.now());
   const ended: string[] = [];
+  const notes: (readonly string[])[] = [];
   const record = (mode: string) => ({
     alloc: {},
     tasks: {},
     health: null,
-    hooks: { csi: { v: { mode, volumeId: 'data' } } },
+    hooks: { csi: { v: { mode, volumeId: 'data', step: 'mounted' } } },
   });
   const runner = (id: string) => ({ id, isEnding: false, end: async () => void ended.push(id) });
   const lease = new LeaseStop({
-    renewedMs: () => renewedMs,
+    lease: held,
+    guard: { keep: (note) => void notes.push(note.targets) },
+    mounts: { targetOf: () => '/target', stagingOf: () => '/staging' },
     runners: () => [runner('writer'), runner('reader'), runner('other')] as never,
     db: {
       allocs: new Map([
@@ -408,9 +413,10 @@ t.test('what writes to a volume is ended when no server was reached for the time
     }
   };
   await pass(40_000);
-  renewedMs = timers.now();
+  held.renewed(timers.now(), timers.now());
   await pass(44_000);
   t.same(ended, []);
   await pass(4_000);
   t.ok(ended.length > 0 && ended.every((id) => id === 'writer'), 'readers and others go on');
+  t.strictSame(notes.at(-1), ['/target', '/staging'], 'and somebody is told, in case this agent ends first');
 });

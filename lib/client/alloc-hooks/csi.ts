@@ -1,4 +1,5 @@
 import type { CsiAccessMode, CsiAttachmentMode } from '../../structs/csi.js';
+import { MeshError } from '../../structs/errors.js';
 import type { CsiClaimReply } from '../../structs/rpc-volume.js';
 import type { VolumeRequest } from '../../structs/volume.js';
 import { backoffMs } from '../../util/backoff.js';
@@ -124,8 +125,9 @@ async function claim(
 ): Promise<CsiClaimReply> {
   const { client, alloc, signal } = context;
   const { ID: NodeID, SecretID } = client.node();
-  return patiently(context, `volume "${usage.volumeId}"`, Number.POSITIVE_INFINITY, () =>
-    client.rpc.call(
+  return patiently(context, `volume "${usage.volumeId}"`, Number.POSITIVE_INFINITY, async () => {
+    const askedMs = client.timers.now();
+    const reply = await client.rpc.call(
       'CSIVolume.Claim',
       {
         NodeID,
@@ -138,8 +140,12 @@ async function claim(
         AttachmentMode: usage.attachmentMode,
       },
       { timeoutMs: CLAIM_TIMEOUT_MS, signal },
-    ),
-  );
+    );
+    // What is granted is a lease, from the question on. An answer that took as long as that may be about what others have now.
+    client.lease.renewed(askedMs, client.timers.now());
+    if (client.lease.covers(askedMs, client.timers.now())) return reply;
+    throw new MeshError('E_CONFLICT', `the answer to the claim on volume "${usage.volumeId}" came too late`);
+  });
 }
 
 /** Waits for the plugin, however long it takes, then mounts. */

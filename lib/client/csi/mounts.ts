@@ -45,6 +45,11 @@ export class CsiMounts {
     return join(nodeBase(this.options.csiDir, place.pluginId), publishPath(place.allocId, place));
   }
 
+  /** Where it is staged, if its plugin stages: what appears comes from there. */
+  stagingOf(place: CsiPlace): string {
+    return this.paths(place).staging.here;
+  }
+
   /** Makes the volume appear. Throws CsiError or MeshError. */
   mount(order: CsiMountOrder): Promise<void> {
     return this.inTurn(order, async () => {

@@ -78,7 +78,10 @@ function printMap(spec: Spec, map: object): string {
   return spec.goSyntax ? `${typeName(map)}{${inner.join(', ')}}` : `map[${inner.join(' ')}]`;
 }
 
-function printStruct(spec: Spec, { type, fields }: Struct): string {
+function printStruct(spec: Spec, { type, fields, methods }: Struct): string {
+  // A fmt.Stringer says itself how it is shown.
+  const own = spec.goSyntax ? undefined : methods['String'];
+  if (own) return print(spec, own.call([]));
   const named = spec.named || spec.goSyntax;
   const inner = Object.entries(fields).map(([key, item]) => `${named ? `${key}:` : ''}${printInner(spec, item)}`);
   const pointer = type.startsWith('*') ? '&' : '';

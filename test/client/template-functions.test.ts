@@ -198,3 +198,59 @@ t.test('what is written as JSON or YAML reads back as it was', async (t) => {
     { numRuns: 300, seed: 5 },
   );
 });
+
+const META = { Namespace: 'default', CreateIndex: 1, ModifyIndex: 2, CreateTime: 0, ModifyTime: 0 };
+const SERVICE = {
+  ID: 's1',
+  ServiceName: 'web',
+  Address: '10.0.0.1',
+  Port: 80,
+  Tags: ['a', 'b'],
+  NodeID: 'n',
+  Datacenter: 'dc1',
+};
+
+/** Servers that know one variable and one service. */
+const servers: Ask = (kind, key) => {
+  const known = (value: unknown) => ({ state: 'known', value }) as const;
+  switch (`${kind} ${key}`) {
+    case 'nomadVar nomad/jobs/x':
+      return known({ ...META, Path: key, Items: { user: 'admin', Keys: 'own' } });
+    case 'nomadVarList ':
+    case 'nomadVarList nomad/jobs/x':
+      return known([{ ...META, Path: 'nomad/jobs/x' }]);
+    case 'nomadService web':
+    case 'nomadService 1|me|web':
+      return known([SERVICE]);
+    case 'nomadServices ':
+      return known([{ ServiceName: 'web', Tags: ['a'] }]);
+    case 'nomadVar secret':
+      return { state: 'failed', reason: 'may not read it' };
+    default:
+      return kind === 'nomadVarList' ? known([]) : { state: 'waiting', what: `${kind}(${key})` };
+  }
+};
+
+t.test('variables and services', async (t) => {
+  for (const [text, expected] of [
+    [
+      '{{ with nomadVar "nomad/jobs/x" }}{{ .user }} {{ .Metadata.Path }} {{ .Values }}{{ end }}',
+      'admin nomad/jobs/x [own admin]',
+    ],
+    ['{{ with nomadVar "nomad/jobs/x" }}{{ .Keys }} {{ .none }}{{ end }}', 'own <no value>'],
+    ['{{ range $k, $v := nomadVar "nomad/jobs/x" }}{{ $k }}={{ $v }} {{ end }}', 'Keys=own user=admin '],
+    ['{{ range nomadVarList }}{{ . }} {{ .Path }} {{ .ModifyIndex }}{{ end }}', 'nomad/jobs/x nomad/jobs/x 2'],
+    ['{{ nomadVarExists "nomad/jobs/x" }} {{ nomadVarExists "none" }}', 'true false'],
+    [
+      '{{ range nomadService "web" }}{{ .Address }}:{{ .Port }} {{ .Name }} {{ .Tags | join "," }}{{ end }}',
+      '10.0.0.1:80 web a,b',
+    ],
+    ['{{ range nomadService 1 "me" "web@global" }}{{ .ID }}{{ end }}', 's1'],
+    ['{{ range nomadServices }}{{ .Name }} {{ .Tags }}{{ end }}', 'web [a]'],
+    ['{{ nomadVar "later" }}{{ nomadVarListSafe "p" }}', 'waiting for nomadVar(later), nomadVarListSafe(p)'],
+  ] as const) {
+    t.equal(render(text, servers), expected, text);
+  }
+  t.match(render('{{ nomadVar "secret" }}', servers), /may not read it/);
+  t.match(render('{{ nomadService 1 "web" }}', servers), /a name, or a number, a key and a name/);
+});

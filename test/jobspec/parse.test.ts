@@ -191,7 +191,7 @@ t.test('an unset variable, an undeclared one and a broken rule are errors', asyn
 
 t.test('an issue of validation stands at its place in the file', async (t) => {
   const source =
-    'job "j" {\n  periodic {\n    cron = "* * * * *"\n  }\n  task "alone" {\n    driver = ""\n  }\n  group "g" {\n    scaling {\n      max = 3\n    }\n    task "t" {\n      driver = "docker"\n      resources {\n        memory = 1\n      }\n    }\n  }\n}\n';
+    'job "j" {\n  namespace = "prod"\n  periodic {\n    cron = "* * * * *"\n  }\n  task "alone" {\n    driver = ""\n  }\n  group "g" {\n    task "t" {\n      driver = "docker"\n      resources {\n        memory = 1\n      }\n    }\n  }\n}\n';
   const value = parsed(source);
   const { errors } = findIssues(canonicalizeJob(value.job));
   const lines = errors.map(({ path, message }) => {
@@ -199,10 +199,10 @@ t.test('an issue of validation stands at its place in the file', async (t) => {
     return range ? diagnosticLine(errorAt(range, 'Invalid job', message)) : `nowhere: ${message}`;
   });
   t.strictSame(lines, [
-    'job.hcl:9,5-12: Invalid job; `scaling` is not supported yet',
-    'job.hcl:2,3-11: Invalid job; `periodic` is for jobs of type batch and sysbatch, not service',
-    'job.hcl:6,5-16: Invalid job; Task group alone validation failed: Task alone validation failed: Missing task driver',
-    'job.hcl:15,9-19: Invalid job; Task group g validation failed: Task t validation failed: memory must be at least 10 MB, not 1',
+    'job.hcl:2,3-21: Invalid job; `namespace = "prod"` is not supported yet',
+    'job.hcl:3,3-11: Invalid job; `periodic` is for jobs of type batch and sysbatch, not service',
+    'job.hcl:7,5-16: Invalid job; Task group alone validation failed: Task alone validation failed: Missing task driver',
+    'job.hcl:13,9-19: Invalid job; Task group g validation failed: Task t validation failed: memory must be at least 10 MB, not 1',
   ]);
 });
 

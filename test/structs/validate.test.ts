@@ -383,8 +383,8 @@ t.test('every feature that is not there yet is refused by its name, and by nothi
 });
 
 t.test('the text of a feature that is not there yet tells the path', async (t) => {
-  const { errors } = validateJob(makeJob({}, { Scaling: { Max: 3 } }));
-  t.strictSame(errors, ['`scaling` is not supported yet (at TaskGroups[0].Scaling)']);
+  const { errors } = validateJob(makeJob({ Namespace: 'prod' }));
+  t.strictSame(errors, ['`namespace = "prod"` is not supported yet (at Namespace)']);
 });
 
 t.test('a max_parallel above the count is worth a warning', async (t) => {

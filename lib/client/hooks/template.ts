@@ -5,6 +5,7 @@ import { type InsidePath, readInside } from '../sandbox.js';
 import { taskPlace } from '../task-place.js';
 import { parseEnvFile } from '../template/env-file.js';
 import { fileSource } from '../template/file-source.js';
+import { serverSources } from '../template/server-sources.js';
 import { type PlacedTemplate, TemplateSession } from '../template/session.js';
 import type { TemplateSources } from '../template/source.js';
 import { hasOwnRoot, taskValues } from './env.js';
@@ -75,7 +76,7 @@ async function begin(context: HookContext): Promise<TemplateSession> {
 
 function sourcesOf(context: HookContext): TemplateSources {
   const read = async (path: string): Promise<string | null> => await readText(placeOf(path, context), context);
-  return { file: fileSource(read, context.client.timers) };
+  return { ...serverSources(context), file: fileSource(read, context.client.timers) };
 }
 
 /** Without the sandbox an absolute path is one of the host. */

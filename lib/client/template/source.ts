@@ -2,7 +2,7 @@
 // are not all there yet waits.
 
 /** The functions of templates that read something which may change. */
-export type SourceKind = 'file' | 'nomadVar' | 'nomadVarList' | 'nomadService' | 'nomadServices';
+export type SourceKind = 'file' | 'nomadVar' | 'nomadVarList' | 'nomadVarListSafe' | 'nomadService' | 'nomadServices';
 
 /** What a source knows of one thing now. */
 export type Answer =

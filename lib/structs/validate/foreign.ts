@@ -34,7 +34,6 @@ function refuseInTask(task: Task, report: Report): void {
     for (const name of functionsOf(template)) {
       const refused = foreignFunction(name);
       if (refused) at.error('EmbeddedTmpl', refused);
-      else if (FROM_SERVERS.has(name)) at.notYet('EmbeddedTmpl', name);
       else continue;
       break;
     }
@@ -95,16 +94,6 @@ const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
 };
 
 const VAULTS = ['secret', 'secrets', 'pkiCert'];
-
-/** Functions that ask the servers for what they do not keep yet. */
-const FROM_SERVERS: ReadonlySet<string> = new Set([
-  'nomadService',
-  'nomadServices',
-  'nomadVar',
-  'nomadVarExists',
-  'nomadVarList',
-  'nomadVarListSafe',
-]);
 
 /** What to say of a function of templates that asks Consul or Vault. */
 function foreignFunction(word: string): string | undefined {

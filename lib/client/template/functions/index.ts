@@ -4,6 +4,7 @@ import { textOf } from './arguments.js';
 import { COLLECTION_FUNCTIONS } from './collections.js';
 import { ENCODE_FUNCTIONS } from './encode.js';
 import { MATH_FUNCTIONS } from './math.js';
+import { meshFunctions } from './mesh.js';
 import { REFUSED_FUNCTIONS } from './refused.js';
 import { scratchFunction } from './scratch.js';
 import { SPRIG_FUNCTIONS } from './sprig.js';
@@ -38,6 +39,7 @@ export function templateFunctions(context: FunctionContext): Record<string, Temp
     envOrDefault: fn(2, (name, other) => (env[textOf(name)] === undefined ? textOf(other) : env[textOf(name)])),
     mustEnv: fn(1, (name) => required(env, textOf(name))),
     file: fn(1, (path) => known(ask('file', textOf(path)), '')),
+    ...meshFunctions(ask, known),
     scratch: scratchFunction(),
     timestamp: fn([0, 1], (layout) => timestamp(nowMs, layout === undefined ? null : textOf(layout))),
   };

@@ -49,6 +49,14 @@ function statOf(pid: string): string[] {
   }
 }
 
+function environOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
 async function nodeOf(agent: TestAgent): Promise<Node> {
   const [stub] = await agent.get<{ ID: string }[]>('/v1/nodes');
   return await agent.get<Node>(`/v1/node/${stub?.ID}`);
@@ -149,6 +157,21 @@ t.test(
     );
     t.match(lost.Instances[0]?.HealthDescription, /GPU is lost. Reboot the system/);
     t.equal((await allocsOf(agent, 'one', 'running', 1)).length, 1);
+
+    // The agent is killed and comes back while the cards do not answer: the task is taken up as it runs.
+    const pidOf = (): string | undefined =>
+      readdirSync('/proc').find(
+        (pid) => /^\d+$/.test(pid) && nameOf(pid) === 'sh' && environOf(pid).includes(`NOMAD_ALLOC_ID=${id}`),
+      );
+    const pid = pidOf();
+    t.ok(pid);
+    await agent.kill();
+    agent.launch();
+    await agent.ready();
+    const [again] = await allocsOf(agent, 'one', 'running', 1);
+    t.equal(again?.ID, id);
+    t.equal(again?.TaskStates?.['t']?.Restarts, 0);
+    t.equal(pidOf(), pid);
   },
 );
 

@@ -18,7 +18,7 @@ import { mayMount, ownMounts } from '../support/own-mounts.js';
 // MESHNOMAD_KILL_ROUNDS makes it longer.
 
 ownMounts(import.meta.url);
-const ROUNDS = Number(process.env['MESHNOMAD_KILL_ROUNDS'] ?? 6);
+const ROUNDS = Number(process.env['MESHNOMAD_KILL_ROUNDS'] ?? 5);
 /** The longest pause between two attempts to release a volume is a minute. */
 const WAIT_MS = 90_000;
 const MESHNOMAD = fileURLToPath(new URL('../../bin/meshnomad.js', import.meta.url));

@@ -102,6 +102,8 @@ export class ClientCsi {
         }
         if (this.options.isRunning(args.AllocID))
           throw new MeshError('E_CONFLICT', `a task of allocation ${args.AllocID} still runs on this node`);
+        // Released long ago, or never mounted.
+        if (!known && (await this.mounts.isClear(placeOf(args)))) return {};
         // Its own clean-up will do it, and tell; here it is only hurried.
         await this.mounts
           .unmount(placeOf(args), () => {})

@@ -2,7 +2,7 @@ import { mkdir, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CsiError, type CsiVolumeCapability } from '../../plugin/sdk/csi.js';
 import { Turns } from '../../plugin/sdk/csi-checks.js';
-import { mountAt } from '../../plugin/sdk/mounts.js';
+import { mountAt, unmountAll } from '../../plugin/sdk/mounts.js';
 import { MeshError } from '../../structs/errors.js';
 import { type CsiUsage, nodeBase, publishPath, stagingPath } from './paths.js';
 import type { CsiPlugins, ReadyPlugin } from './plugins.js';
@@ -84,10 +84,7 @@ export class CsiMounts {
     return this.inTurn(place, async () => {
       const plugin = await this.findUnlessGone(place);
       if (plugin) await this.undo(plugin, place);
-      const { target } = this.paths(place);
-      if (await mountAt(target.here))
-        throw new MeshError('E_CONFLICT', `${target.here} is still mounted after the plugin said that it is not`);
-      await removeEmpty(target.here, 4);
+      await removeEmpty(this.paths(place).target.here, 4);
       done();
     });
   }
@@ -120,6 +117,8 @@ export class CsiMounts {
     const volumeId = place.externalId;
     const unpublish = { volumeId, targetPath: join(baseInside, target.below) };
     await unlessAbsent(rpc.call('Node.NodeUnpublishVolume', unpublish, options));
+    // A plugin that was killed may have forgotten what it had published: then it says that nothing is there, and leaves it.
+    await unmountAll(target.here);
     if (!facts.node?.RequiresNodeStageVolume || this.options.isSharedWith(place)) return;
     const unstage = { volumeId, stagingTargetPath: join(baseInside, staging.below) };
     await unlessAbsent(rpc.call('Node.NodeUnstageVolume', unstage, options));
@@ -128,16 +127,20 @@ export class CsiMounts {
     await removeEmpty(staging.here, 4);
   }
 
+  /** Whether nothing of the volume is mounted for the allocation. Of a block device nobody can tell. */
+  async isClear(place: CsiPlace): Promise<boolean> {
+    const { staging, target } = this.paths(place);
+    if (place.attachmentMode === 'block-device' || (await mountAt(target.here))) return false;
+    return this.options.isSharedWith(place) || (await mountAt(staging.here)) === undefined;
+  }
+
   /** Null when no process of the plugin is here, and nothing of the volume either (the machine was restarted). */
   private async findUnlessGone(place: CsiPlace): Promise<ReadyPlugin | null> {
     try {
       return await this.options.plugins.find(place.pluginId, 'node');
     } catch (error) {
       const isGone = error instanceof MeshError && error.code === 'E_NOT_FOUND';
-      const { staging, target } = this.paths(place);
-      const isFree = place.attachmentMode === 'file-system' && !(await mountAt(target.here));
-      const isMine = !this.options.isSharedWith(place) && (await mountAt(staging.here)) !== undefined;
-      if (isGone && isFree && !isMine) return null;
+      if (isGone && (await this.isClear(place))) return null;
       throw error;
     }
   }

@@ -8,13 +8,13 @@ export const command: Command = {
 twice, by two parsers.`,
   flags: {},
   local: true,
-  async run({ args, output, env }) {
+  async run({ args, output }) {
     takeArgs(args, 1, 100, '<path> [<path>…]');
-    const [{ readConfiguration }, { readConfigFiles }, { settingsFromConfig }, { readTwice }] = await Promise.all([
+    const [{ readConfiguration }, { readConfigFiles }, { settingsFromConfig }, { readAgain }] = await Promise.all([
       import('../../agent/run.js'),
       import('../../agent/config/index.js'),
       import('../../agent/from-config.js'),
-      import('../read-twice.js'),
+      import('../second-reading.js'),
     ]);
     const read = await readConfiguration({ configPaths: args, flags: {}, dev: false, version: VERSION });
     if (!read.ok) {
@@ -28,7 +28,7 @@ twice, by two parsers.`,
     }
     const files = await readConfigFiles(args);
     for (const { name, source } of files.ok ? files.value : []) {
-      const disagreement = /^\s*\{/.test(source) ? null : await readTwice(source, name, env);
+      const disagreement = /^\s*\{/.test(source) ? null : await readAgain(source, name);
       if (disagreement === null) continue;
       output.error(disagreement);
       return 1;

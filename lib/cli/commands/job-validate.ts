@@ -5,18 +5,16 @@ import { ApiError } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { describeIssues, type JobSource, loadJob, SOURCE_FLAGS } from '../job-source.js';
 import { takeArgs } from '../print.js';
-import { readTwice } from '../read-twice.js';
 
 export const command: Command = {
   usage: 'meshnomad job validate [options] <path>',
-  about: `Checks a job file: its syntax (read twice, by two parsers), its blocks and values, and, where an agent answers, what the
+  about: `Checks a job file: its syntax, its blocks and values, and, where an agent answers, what the
 agent would say. Without an agent the checks that need none are done.`,
   flags: SOURCE_FLAGS,
   async run(context) {
     takeArgs(context.args, 1, 1, '<path>');
     const source = loadJob(context, context.args[0] as string);
-    const second = await agree(context, source);
-    if (!source || !second) return 1;
+    if (!source) return 1;
     const { output } = context;
     const issues = describeIssues(source);
     if (issues !== '') {
@@ -33,14 +31,6 @@ agent would say. Without an agent the checks that need none are done.`,
     return 0;
   },
 };
-
-/** False when the two parsers disagree: a defect of one of them, of which the user is told with both readings. */
-async function agree({ args, output, env }: Context, source: JobSource | null): Promise<boolean> {
-  if (!source || source.format === 'json') return true;
-  const disagreement = await readTwice(source.source, args[0] as string, env);
-  if (disagreement) output.error(disagreement);
-  return disagreement === null;
-}
 
 /** What only an agent knows (its drivers, its region); without one, that much is said. */
 async function askAgent(context: Context, source: JobSource): Promise<{ errors: string[]; warnings: string }> {

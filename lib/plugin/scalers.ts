@@ -32,6 +32,8 @@ export interface ScalerBlock {
   driver: string;
   args: string[];
   config: Record<string, unknown>;
+  /** A package or a path, of a plugin written for this program: it goes before `driver`. */
+  package: string | null;
 }
 
 /** The blocks of one kind, by name. A bundled plugin needs none. */
@@ -65,12 +67,15 @@ export async function scalerProblems(
 ): Promise<ConfigProblem[]> {
   const problems: ConfigProblem[] = [];
   for (const kind of ['apm', 'strategy', 'target'] as const) {
-    for (const [name, { driver, config }] of Object.entries(options[kind])) {
-      const found = find(kind, driver, options.pluginDir);
-      if (!found.ok) problems.push({ path: `${kind}.${name}`, message: found.error });
-      else if ('load' in found.value) {
-        const wrong = (await found.value.load()).configProblems(config);
+    for (const [name, block] of Object.entries(options[kind])) {
+      const found = find(kind, block, options.pluginDir);
+      try {
+        if (!found.ok) throw new Error(found.error);
+        if (!('load' in found.value)) continue;
+        const wrong = (await found.value.load()).configProblems(block.config);
         problems.push(...wrong.map(({ path, message }) => ({ path: `${kind}.${name}.${path}`, message })));
+      } catch (error) {
+        problems.push({ path: `${kind}.${name}`, message: (error as Error).message });
       }
     }
   }
@@ -81,19 +86,20 @@ export async function scalerProblems(
 export function createScalers(options: ScalerSetOptions): ScalerSet {
   const opened = new Map<string, Promise<AnyScaler>>();
   const open = async (kind: ScalerKind, name: string): Promise<AnyScaler> => {
-    const block = Object.hasOwn(options[kind], name) ? options[kind][name] : undefined;
-    const driver = block?.driver ?? name;
-    const found = find(kind, driver, options.pluginDir);
+    const known = Object.hasOwn(options[kind], name) ? options[kind][name] : undefined;
+    const block = known ?? { driver: name, args: [], config: {}, package: null };
+    const { driver, args } = block;
+    const found = find(kind, block, options.pluginDir);
     if (!found.ok) throw new Error(found.error);
     const given = {
-      config: block?.config ?? {},
+      config: block.config,
       stateDir: join(options.stateDir, kind, name),
       log: options.log(`${kind}.${name}`),
       rpc: options.rpc,
     };
     if ('load' in found.value) return (await found.value.load()).create(given);
     const { openExternalScaler } = await import('./external/scaler.js');
-    return openExternalScaler({ kind, driver, path: found.value.path, args: block?.args ?? [], ...given });
+    return openExternalScaler({ kind, driver, path: found.value.path, args, ...given });
   };
   const get = (kind: ScalerKind, name: string): Promise<AnyScaler> => {
     const key = `${kind}/${name}`;
@@ -116,9 +122,10 @@ export function createScalers(options: ScalerSetOptions): ScalerSet {
 /** A bundled plugin goes before a program of the same name. */
 function find(
   kind: ScalerKind,
-  driver: string,
+  { driver, package: specifier }: ScalerBlock,
   pluginDir: string | null,
 ): Result<{ load: () => Promise<ScalerPlugin> } | { path: string }, string> {
+  if (specifier !== null) return ok({ load: () => loadScaler(kind, specifier, pluginDir) });
   const bundled = BUNDLED[kind];
   const load = Object.hasOwn(bundled, driver) ? bundled[driver] : undefined;
   if (load) return ok({ load });
@@ -129,4 +136,13 @@ function find(
   }
   const checked = checkPluginFile(join(pluginDir, driver));
   return checked.ok ? ok({ path: checked.value }) : err(`plugin ${join(pluginDir, driver)} ${checked.error}`);
+}
+
+async function loadScaler(kind: ScalerKind, specifier: string, pluginDir: string | null): Promise<ScalerPlugin> {
+  const { loadPackage } = await import('./package.js');
+  const plugin = await loadPackage(specifier, pluginDir);
+  if (plugin.kind === 'apm' || plugin.kind === 'strategy' || plugin.kind === 'target') {
+    if (plugin.kind === kind) return plugin;
+  }
+  throw new Error(`package ${specifier} is a plugin of kind ${plugin.kind}, not ${kind}`);
 }

@@ -37,7 +37,7 @@ function world(t: Test): World {
     place,
     logs,
     set(config = { reason: 'because' }) {
-      const blocks = { test: { driver: 'test', args: [], config } };
+      const blocks = { test: { driver: 'test', args: [], config, package: null } };
       const set = createScalers({
         apm: blocks,
         strategy: blocks,
@@ -63,7 +63,7 @@ async function killedAgent(place: PluginPlace): Promise<void> {
       '--input-type=module',
       '-e',
       `import { createScalers } from ${JSON.stringify(new URL('../../lib/plugin/scalers.js', import.meta.url).href)};
-       const blocks = { test: { driver: 'test', args: [], config: { reason: 'because' } } };
+       const blocks = { test: { driver: 'test', args: [], config: { reason: 'because' }, package: null } };
        const set = createScalers({ apm: {}, strategy: blocks, target: {}, pluginDir: ${JSON.stringify(place.dir)},
          stateDir: ${JSON.stringify(place.stateDir)}, log: () => () => {} });
        const strategy = await set.strategy('test');
@@ -202,7 +202,7 @@ t.test('a file that others may write, or that cannot be run, is refused before a
   const problems = (): Promise<{ path: string; message: string }[]> =>
     scalerProblems({
       apm: {},
-      strategy: { mine: { driver: 'test', args: [], config: {} } },
+      strategy: { mine: { driver: 'test', args: [], config: {}, package: null } },
       target: {},
       pluginDir: place.dir,
     });

@@ -18,7 +18,7 @@ export interface ServedService {
 /** Serves until it is told to shut down. */
 export async function servePlugin(handshake: Handshake, services: ServedService[]): Promise<void> {
   if (process.env[handshake.cookieKey] !== handshake.cookieValue) {
-    console.error('This is a plugin: the agent starts it.');
+    console.error('This binary is a plugin.\nStart the program that will\nload any plugins automatically');
     process.exit(1);
   }
   const server = new grpc.Server();

@@ -54,7 +54,10 @@ export interface AutoscalerSection {
 }
 
 /** By name; `driver` null: the plugin of that name. */
-export type ScalerSections = Record<string, { driver: string | null; args: string[]; config: Record<string, unknown> }>;
+export type ScalerSections = Record<
+  string,
+  { driver: string | null; args: string[]; config: Record<string, unknown>; package: string | null }
+>;
 
 export interface LogConfig {
   /** Null: no log at all ("off"). */

@@ -1,6 +1,6 @@
 import { all, duration, type Fields, flag, labelled, object, text, texts } from './fields.js';
 
-const PLUGIN = labelled({ driver: text, args: texts, config: object });
+const PLUGIN = labelled({ driver: text, args: texts, config: object, package: text });
 
 /** The autoscaler of servers; inside it, the words of Nomad's autoscaler. */
 export const AUTOSCALER_FIELDS: Fields = {

@@ -68,6 +68,7 @@ function autoscalerOf(autoscaler: Picker): AutoscalerSection {
       driver: plugin.text('driver'),
       args: plugin.get<string[]>('args', []),
       config: plugin.whole('config'),
+      package: plugin.text('package'),
     }));
   return {
     enabled: autoscaler.get('enabled', true),

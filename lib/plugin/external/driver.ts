@@ -233,8 +233,10 @@ export class ExternalDriver implements Driver<unknown> {
   }
 
   async reapUnknown(): Promise<string[]> {
-    await this.#options.collector.reapUnknown();
-    if (this.#journal.all().every(({ taskId }) => this.#tasks.has(taskId))) return [];
+    if (this.#journal.all().every(({ taskId }) => this.#tasks.has(taskId))) {
+      await this.#options.collector.reapUnknown();
+      return [];
+    }
     this.#reapsWhenUp = true;
     // A plugin that is not up has time until it is: nothing waits for it.
     const instance = await this.#options.supervisor.instance(0).catch(() => undefined);
@@ -369,6 +371,8 @@ export class ExternalDriver implements Driver<unknown> {
       }
       this.#journal.drop(taskId);
     }
+    // After the tasks: one that writes to nobody would be killed before it can end as it should.
+    await this.#options.collector.reapUnknown();
     return ended;
   }
 

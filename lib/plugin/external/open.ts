@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NOMAD_PLUGIN } from '../go-plugin/handshake.js';
+import { FOREIGN_PLUGIN } from '../go-plugin/launch.js';
 import { messageOf, type PluginInstance, PluginSupervisor } from '../go-plugin/supervise.js';
 import type { DeviceProvider } from '../sdk/device.js';
 import type { Driver, DriverOptions } from '../sdk/driver.js';
@@ -65,6 +66,7 @@ export async function openExternalPlugins(options: ExternalPluginOptions): Promi
   const programs = scanned.value.files.filter(({ name }) => (options.blocks[name]?.package ?? null) === null);
   const opened = await Promise.all(programs.map((file) => openPlugin(file, options)));
   for (const [i, plugin] of opened.entries()) {
+    if (!plugin) continue;
     const set: Record<string, unknown> = plugin instanceof ExternalDevices ? found.devices : found.drivers;
     if (Object.hasOwn(set, plugin.name)) {
       const { name } = programs[i] as PluginFile;
@@ -75,7 +77,11 @@ export async function openExternalPlugins(options: ExternalPluginOptions): Promi
   return found;
 }
 
-async function openPlugin(file: PluginFile, options: ExternalPluginOptions): Promise<Driver | ExternalDevices> {
+/** Undefined for a plugin of something else, such as the autoscaler: its directory may be the same. */
+async function openPlugin(
+  file: PluginFile,
+  options: ExternalPluginOptions,
+): Promise<Driver | ExternalDevices | undefined> {
   const { name, path } = file;
   const block = options.blocks[name];
   const stateDir = join(options.stateDir, name);
@@ -105,6 +111,11 @@ async function openPlugin(file: PluginFile, options: ExternalPluginOptions): Pro
   const kept = readFacts(stateDir, fingerprint);
   const instance = kept ? undefined : await supervisor.instance(IDENTIFY_MS).catch(() => undefined);
   const facts = kept ?? instance?.facts;
+  if (!facts && supervisor.problem?.endsWith(FOREIGN_PLUGIN)) {
+    log('info', `${name} ${FOREIGN_PLUGIN}, and not used here`);
+    await supervisor.close('end');
+    return undefined;
+  }
   if (!facts)
     return brokenDriver(
       name,

@@ -44,6 +44,9 @@ export interface RunningPlugin {
   stop(): Promise<void>;
 }
 
+/** What is said of a plugin that does not take the host's cookie: go-plugin makes it end with a text for whoever started it. */
+export const FOREIGN_PLUGIN = 'is a plugin of another program';
+
 /** Longer than this a path does not fit into the address of a socket, with the name that the plugin chooses. */
 const SOCKET_DIR_MAX = 80;
 const POLL_MS = 20;
@@ -141,7 +144,10 @@ async function readAddress(program: PluginProgram, child: ChildProcess, signal: 
     gone = SPAWN_ERRORS[error.code ?? ''] ?? `cannot be started: ${error.message}`;
   });
   child.once('exit', (code, signal) => {
-    gone ??= `ended (${signal ?? `code ${code}`}) before it said how to reach it${lastWords(program.stateDir)}`;
+    const said = lastWords(program.stateDir);
+    gone ??= /load any plugins automatically/.test(said)
+      ? FOREIGN_PLUGIN
+      : `ended (${signal ?? `code ${code}`}) before it said how to reach it${said}`;
   });
   const [stdoutPath] = outputFiles(program.stateDir);
   const tail = new FileTail(stdoutPath, { from: 'start', onText: (more) => (text += more) });

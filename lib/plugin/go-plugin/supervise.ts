@@ -10,7 +10,7 @@ const STEADY_MS = 60_000;
 const PATIENCE_MS = 10_000;
 /** A connection ends a little before the process does. */
 const DEATH_MS = 1_000;
-const HEALTH_MS = 10_000;
+const HEALTH_MS = 5_000;
 /** A plugin that did not answer this often in a row is killed and started again. */
 const SILENCES_MAX = 3;
 

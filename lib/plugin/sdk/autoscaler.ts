@@ -37,6 +37,11 @@ export interface Target {
 
 /** Raised by a target that had nothing to do: no cooldown begins. */
 export class ScalingNoOp extends Error {
+  /** By its name: the plugin of a package has a copy of this class of its own. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === 'ScalingNoOp';
+  }
+
   constructor(message: string) {
     super(message);
     this.name = 'ScalingNoOp';

@@ -125,6 +125,11 @@ export interface DriverEvent {
 export class DriverError extends Error {
   readonly recoverable: boolean;
 
+  /** By its name and shape: the plugin of a package has a copy of this class of its own. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === 'DriverError' && 'recoverable' in value;
+  }
+
   constructor(message: string, options: { recoverable: boolean; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.name = 'DriverError';

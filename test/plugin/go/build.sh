@@ -25,6 +25,6 @@ for file in hclspec base shared driver device scaler-base scaler-shared scaler-a
   mkdir -p "$src/pb/$package"
   protoc -I. --go_out="plugins=grpc,paths=source_relative$map:$src/pb/$package" "$file.proto" 2>"$work/protoc" || { cat "$work/protoc"; exit 1; }
 done
-for plugin in scaler; do
+for plugin in driver device scaler; do
   GO111MODULE=off GOPATH=$work:/usr/share/gocode GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' -o "$out/go-$plugin" "meshnomad.test/$plugin"
 done

@@ -7,6 +7,7 @@ import { bridgeList, parseNetworkList } from '../../lib/client/network/conflist.
 import { hostsText, parseResolv, resolvText } from '../../lib/client/network/files.js';
 import { findDamage, parseDevices } from '../../lib/client/network/firewall.js';
 import { hostInterfaces, networkStatus, portMappings } from '../../lib/client/network/result.js';
+import { Turns } from '../../lib/client/network/turns.js';
 
 const bridge = { name: 'nomad', subnet: '172.26.64.0/20', subnetIpv6: '', hairpin: false };
 
@@ -249,4 +250,43 @@ t.test('the preferred family comes first, also when it is the second address', a
   const first = (family: 'ipv4' | 'ipv6'): unknown =>
     chooseInterface(interfaces, { ...wish, family })?.addresses[0]?.address;
   t.same([first('ipv4'), first('ipv6')], ['10.0.0.5', 'fd00::5']);
+});
+
+t.test('work for one key is done in order, and no more at a time than there are turns', async (t) => {
+  const turns = new Turns(2);
+  const log: string[] = [];
+  const open = new Map<string, () => void>();
+  const work = (name: string) => (): Promise<string> => {
+    log.push(name);
+    return new Promise((resolve) => open.set(name, () => resolve(name)));
+  };
+  const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const results = [
+    turns.run('a', work('a1')),
+    turns.run('a', work('a2')),
+    turns.run('b', work('b1')),
+    turns.run('c', work('c1')),
+    turns.run('c', () => Promise.reject(new Error('no'))),
+    turns.run('c', work('c2')),
+  ];
+  const refused = t.rejects(results[4] as Promise<string>, /no/);
+  await tick();
+  t.same(log, ['a1', 'b1'], 'the third waits for a place, and a2 for a1');
+  for (const [name, expected] of [
+    ['b1', 'c1'],
+    ['a1', 'a2'],
+    ['c1', 'c2'],
+    ['a2', ''],
+    ['c2', ''],
+  ] as const) {
+    open.get(name)?.();
+    await tick();
+    if (expected !== '') t.equal(log.at(-1), expected, `after ${name}`);
+  }
+  await refused;
+  t.same(
+    await Promise.all([...results.slice(0, 4), results[5]]),
+    ['a1', 'a2', 'b1', 'c1', 'c2'],
+    'a failure takes no place with it',
+  );
 });

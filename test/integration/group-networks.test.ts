@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from '../../lib/client/config.js';
 import { GroupNetworks, type NetworkAsk } from '../../lib/client/network/group-networks.js';
-import { readRecord, recordDir } from '../../lib/client/network/record.js';
+import { readRecord, recordDir, writeRecord } from '../../lib/client/network/record.js';
 import { systemTimers, type Timers } from '../../lib/client/timers.js';
 import { createLog } from '../../lib/util/log.js';
 import { FakeTimers } from '../client/fakes.js';
@@ -295,6 +295,23 @@ function tests(place: LabPlace): void {
       t.same(leftovers(place), []);
     },
   );
+
+  t.test('a call of plugins that the agent did not live to finish is taken back, and made again', async (t) => {
+    const ask = newAsk(place, { ports: [port(21_006, 80)] });
+    await networks.ensure(ask);
+    const record = await readRecord(ask.allocId);
+    if (!record) throw new Error('there is no record');
+    await writeRecord({ ...record, result: null });
+    const nextLife = newNetworks(place, stateDir);
+    const made = await nextLife.networks.ensure(ask);
+    t.same(nextLife.said, [], 'at the first attempt');
+    const server = serve(made.netnsPath, 80);
+    t.teardown(() => server.end());
+    t.equal(await answers(place, 21_006), 'hello');
+    await networks.remove(ask.allocId);
+    server.end();
+    t.same(leftovers(place), []);
+  });
 
   t.test('none has loopback and nothing else', async (t) => {
     const ask = newAsk(place, { mode: 'none' });

@@ -22,10 +22,13 @@ import {
   writeRecord,
 } from './record.js';
 import { hostInterfaces, networkStatus, portMappings } from './result.js';
+import { Turns } from './turns.js';
 
 /** How often it is looked whether others have flushed the firewall. */
 const WATCH_MS: Millis = 15_000;
 const ADD_TRIES = 3;
+/** Allocations for which plugins are called at the same time: they all change one firewall, and the machine has other work. */
+const ABREAST = 4;
 const RETRY_MS: Millis = 500;
 const IF_NAME = 'eth0';
 /** Those of the bridge's plugins that only add rules, and add what is missing of them when they are called again. */
@@ -65,8 +68,9 @@ export interface GroupNetworksOptions {
 /** Makes, mends and removes the networks of this node's allocations. One for each client. */
 export class GroupNetworks {
   readonly #options: GroupNetworksOptions;
-  /** Plugins are called for one allocation at a time: they share the bridge and the firewall's chains. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns(ABREAST);
+  /** Who looks for a rule and then adds it must be alone, or there are two. */
+  readonly #rules = new Turns(1);
   /** What allocations want that have a network now. */
   readonly #asks = new Map<string, NetworkAsk>();
   /** Those whose network was made anew for a reason that is still there: it is not made anew for it again. */
@@ -83,7 +87,7 @@ export class GroupNetworks {
   ensure(ask: NetworkAsk): Promise<GroupNetwork> {
     this.#asks.set(ask.allocId, ask);
     const since = ++this.#asked;
-    return this.#alone(() => this.#ensure(ask, since));
+    return this.#turns.run(ask.allocId, () => this.#ensure(ask, since));
   }
 
   /** Makes the namespace of a network anew if it has gone with the engine that held it; `onChange` of the ask hears of it. */
@@ -96,7 +100,7 @@ export class GroupNetworks {
   remove(allocId: string): Promise<void> {
     this.#asks.delete(allocId);
     this.#hopeless.delete(allocId);
-    return this.#alone(async () => {
+    return this.#turns.run(allocId, async () => {
       const record = await readRecord(allocId);
       if (record) await this.#remove(record);
     });
@@ -114,12 +118,6 @@ export class GroupNetworks {
     await work().catch((error: unknown) => this.#warn(`${what} failed`, error));
   }
 
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.#last.then(work, work);
-    this.#last = run.catch(() => {});
-    return run;
-  }
-
   get #owner(): string {
     return ownerName(this.#options.stateDir());
   }
@@ -131,7 +129,7 @@ export class GroupNetworks {
   async #again(ask: NetworkAsk): Promise<void> {
     const since = ++this.#asked;
     const isAsked = (): boolean => this.#asks.get(ask.allocId) === ask;
-    const network = await this.#alone(async () => (isAsked() ? this.#ensure(ask, since) : null));
+    const network = await this.#turns.run(ask.allocId, async () => (isAsked() ? this.#ensure(ask, since) : null));
     if (network) await ask.onChange(network);
   }
 
@@ -146,13 +144,16 @@ export class GroupNetworks {
       if (namespace.kind === 'own') await raiseLoopback(namespace.name);
       return { netnsPath: namespace.path, labels, status: null };
     }
-    // The namespace is another one: what the plugins keep about the former is of no use, and takes an address.
-    if (former?.list && record !== former)
-      await this.#detach(former, '').catch((error: unknown) => this.#warn('former network', error));
+    // Of another namespace, or of a call that the agent did not live to finish: of no use, and it takes an address.
+    if (former?.list && record !== former) await this.#forget(former, isSame ? namespace.path : '');
     const made = record.result ? await this.#keep(record, since) : await this.#attach(record, ask.signal);
     const status = networkStatus(made.result ?? {});
     if (!status.ok) throw new Error(status.error);
     return { netnsPath: namespace.path, labels, status: status.value };
+  }
+
+  async #forget(former: NetworkRecord, path: string): Promise<void> {
+    await this.#detach(former, path).catch((error: unknown) => this.#warn('former network', error, former.allocId));
   }
 
   async #keep(record: NetworkRecord, since: number): Promise<NetworkRecord> {
@@ -208,7 +209,7 @@ export class GroupNetworks {
   /** Calls the plugins, again when they fail: other programs change the same firewall at the same time. */
   async #attach(record: NetworkRecord, signal: AbortSignal | null, address?: string): Promise<NetworkRecord> {
     await writeRecord(record);
-    if (record.bridge) await ensureBridgeRules(record.bridge);
+    if (record.bridge) await this.#ensureRules(record.bridge);
     const list = record.list as NetworkList;
     for (let attempt = 1; ; attempt++) {
       try {
@@ -279,8 +280,12 @@ export class GroupNetworks {
     return made;
   }
 
+  #ensureRules(bridge: BridgeSettings): Promise<void> {
+    return this.#rules.run(bridge.name, () => ensureBridgeRules(bridge));
+  }
+
   async #restoreRules(record: NetworkRecord, bridge: BridgeSettings): Promise<boolean> {
-    await ensureBridgeRules(bridge);
+    await this.#ensureRules(bridge);
     const [list, at] = [record.list as NetworkList, attachment(record)];
     try {
       await this.#runtime.addAgain(list, RULE_PLUGINS, at, record.result ?? {});

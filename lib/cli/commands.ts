@@ -12,6 +12,7 @@ const alias = (load: Entry['load']): Entry => ({ summary: '', load, alias: true 
 
 /** Every command by name. A command's file is loaded only when it is run: `meshnomad -version` must answer at once. */
 export const COMMANDS: Record<string, Entry> = {
+  action: entry('Runs an action of a job in one of its tasks', () => import('./commands/action.js')),
   agent: entry('Runs an agent: a server, a client, or both', () => import('./commands/agent.js')),
   'agent-info': entry('Facts and figures of the agent', () => import('./commands/agent-info.js')),
   'alloc checks': entry('Shows the checks of an allocation', () => import('./commands/alloc-checks.js')),
@@ -46,6 +47,7 @@ export const COMMANDS: Record<string, Entry> = {
   invite: entry('Makes an invite into the mesh', () => import('./commands/invite.js')),
   'invite list': entry('Lists the invites', () => import('./commands/invite-list.js')),
   'invite revoke': entry('Takes an invite back', () => import('./commands/invite-revoke.js')),
+  'job action': alias(() => import('./commands/action.js')),
   'job allocs': entry('Lists the allocations of a job', () => import('./commands/job-allocs.js')),
   'job deployments': entry('Lists the deployments of a job', () => import('./commands/job-deployments.js')),
   'job dispatch': entry('Makes a job of a parameterized one', () => import('./commands/job-dispatch.js')),

@@ -1,10 +1,33 @@
 import type { ApiClient } from './api.js';
 import { ApiError } from './api.js';
+import { type FlagSpec, type Flags, UsageError } from './command.js';
+
+/** How a session is joined with this terminal. */
+export const TERMINAL_FLAGS: Record<string, FlagSpec> = {
+  e: {
+    type: 'string',
+    value: 'char',
+    help: 'Escape character of a session with a terminal, default ~; "~." at the start of a line ends it; none turns it off.',
+  },
+  i: { type: 'bool', help: 'Pass standard input on; default true.' },
+  t: { type: 'bool', help: 'With a terminal; default: when this one is.' },
+};
+
+/** What TERMINAL_FLAGS say; throws a UsageError on what does not go together. */
+export function terminalOf(flags: Flags): Pick<ExecOptions, 'tty' | 'stdin' | 'escape'> {
+  const key = flags.string('e') ?? '~';
+  if (key !== 'none' && key.length !== 1) throw new UsageError('-e takes a single character, or none');
+  const stdin = flags.optionalBool('i') ?? true;
+  const tty = flags.optionalBool('t') ?? (stdin && process.stdin.isTTY === true && process.stdout.isTTY === true);
+  if (tty && !stdin) throw new UsageError('-t needs -i: a terminal without input is of no use');
+  return { tty, stdin, escape: key === 'none' ? undefined : key };
+}
 
 export interface ExecOptions {
   allocId: string;
   task: string;
-  command: string[];
+  /** What to run: a command, or one of the job's actions. */
+  run: { command: string[] } | { job: string; action: string };
   tty: boolean;
   stdin: boolean;
   escape: string | undefined;
@@ -20,11 +43,16 @@ interface OutputFrame {
 /** Joins this terminal (or these pipes) and a command in a task; resolves to the command's exit code. */
 export async function execSession(api: ApiClient, options: ExecOptions): Promise<number> {
   const { WebSocket } = await import('ws');
-  const { url, options: how } = api.websocket(`/v1/client/allocation/${options.allocId}/exec`, {
-    task: options.task,
-    tty: options.tty,
-    command: JSON.stringify(options.command),
-  });
+  const { allocId, task, tty, run } = options;
+  const { url, options: how } =
+    'command' in run
+      ? api.websocket(`/v1/client/allocation/${allocId}/exec`, { task, tty, command: JSON.stringify(run.command) })
+      : api.websocket(`/v1/job/${encodeURIComponent(run.job)}/action`, {
+          task,
+          tty,
+          action: run.action,
+          allocID: allocId,
+        });
   const socket = new WebSocket(url, how);
   const send = (frame: object): void => {
     if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));

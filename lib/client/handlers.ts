@@ -115,7 +115,9 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
       }),
     'Allocations.Exec': (args, stream) => {
       try {
-        join(stream, findTask(find(args.AllocID), args.Task).exec({ command: args.Cmd, tty: args.Tty }));
+        const task = findTask(find(args.AllocID), args.Task);
+        const command = args.Action === undefined ? args.Cmd : task.actionCommand(args.Action);
+        join(stream, task.exec({ command, tty: args.Tty }));
       } catch (error) {
         stream.destroy(error instanceof Error ? error : new Error(String(error)));
       }

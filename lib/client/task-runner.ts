@@ -178,6 +178,15 @@ export class TaskRunner {
     return driver.execTask(this.taskId, options);
   }
 
+  /** The command of one of the task's actions. Throws MeshError when it has none of that name. */
+  actionCommand(name: string): string[] {
+    const actions = this.task.Actions ?? [];
+    const found = actions.find(({ Name }) => Name === name);
+    if (found) return [found.Command, ...(found.Args ?? [])].map((text) => this.starter.interpolate(text));
+    const known = actions.map(({ Name }) => Name).join(', ') || 'none';
+    throw new MeshError('E_NOT_FOUND', `task "${this.name}" has no action "${name}" (it has: ${known})`);
+  }
+
   /** Adds an event to the task's story. */
   tell(event: TimelessEvent): void {
     this.story.change({}, event);

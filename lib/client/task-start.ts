@@ -6,6 +6,7 @@ import { allocPaths, taskPaths } from './alloc-dir.js';
 import type { AllocShared } from './alloc-hooks/hook.js';
 import { type ClientContext, hookState } from './context.js';
 import { type HookContext, HookError, type TaskContext, type TaskControl } from './hooks/hook.js';
+import { interpolateText } from './interpolate.js';
 import { buildTaskConfig, TaskConfigError } from './task-config.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 
@@ -59,6 +60,11 @@ export class TaskStart {
       const told = download ? taskEvents.downloadFailed : taskEvents.setupFailure;
       return { event: told(messageOf(error), !recoverable), recoverable };
     }
+  }
+
+  /** Fills in what only the node knows, as for the config of the running task. */
+  interpolate(text: string): string {
+    return this.context ? interpolateText(text, this.context.draft.values) : text;
   }
 
   /** Starts the task; what is left of a failed start is removed. */

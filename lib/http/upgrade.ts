@@ -10,12 +10,14 @@ import { readTarget, refuseForeignPages, tokenOf } from './request.js';
 import type { HttpOptions } from './server.js';
 
 const EXEC_PATH = /^\/v1\/client\/allocation\/([^/]+)\/exec$/;
+/** A job's id may hold slashes. Whose action it is says the allocation; the id only stands where Nomad has it. */
+const ACTION_PATH = /^\/v1\/job\/.+\/action$/;
 /** Largest frame of input. */
 const FRAME_MAX_BYTES = 4 * 1024 * 1024;
 
 type ExecArgs = RpcStreams['Allocations.Exec']['args'];
 
-/** Serves the one websocket of the API, `…/exec`. What is wrong with the request itself is refused before the upgrade. */
+/** Serves the websockets of the API, `…/exec` and `…/action`. What is wrong with the request itself is refused before the upgrade. */
 export async function upgrade(
   options: HttpOptions,
   request: IncomingMessage,
@@ -50,17 +52,22 @@ function readRequest(request: IncomingMessage): { args: ExecArgs; handshake: boo
   refuseForeignPages(request);
   const { path, query } = readTarget(request);
   const match = EXEC_PATH.exec(path);
-  if (!match) throw new MeshError('E_NOT_FOUND', `no websocket at ${path}`);
+  if (!match && !ACTION_PATH.test(path)) throw new MeshError('E_NOT_FOUND', `no websocket at ${path}`);
   const task = query.get('task');
   if (!task) throw badRequest('task is missing: name the task to run the command in');
-  const args = {
-    ...queryOptions(query, tokenOf(request)),
-    AllocID: readId(match[1] ?? ''),
-    Task: task,
-    Cmd: readCommand(query.get('command')),
-    Tty: flag(query, 'tty'),
-  };
+  const common = { ...queryOptions(query, tokenOf(request)), Task: task, Tty: flag(query, 'tty') };
+  const args = match
+    ? { ...common, AllocID: readId(match[1] ?? ''), Cmd: readCommand(query.get('command')) }
+    : { ...common, ...readAction(query) };
   return { args, handshake: flag(query, 'ws_handshake') };
+}
+
+function readAction(query: URLSearchParams): { AllocID: string; Cmd: string[]; Action: string } {
+  const AllocID = query.get('allocID');
+  if (!AllocID) throw badRequest('allocID is missing: name the allocation to run the action in');
+  const Action = query.get('action');
+  if (!Action) throw badRequest('action is missing: name the action to run');
+  return { AllocID, Cmd: [], Action };
 }
 
 function readId(text: string): string {

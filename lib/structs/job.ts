@@ -258,6 +258,13 @@ export interface Action {
   Args: string[] | null;
 }
 
+/** An action and where in a job it is. */
+export interface JobAction extends Action {
+  JobID: string;
+  TaskGroupName: string;
+  TaskName: string;
+}
+
 /** What a person handed in, kept so that `job inspect -hcl` and the next edit start from the source. */
 export interface JobSubmission {
   Source: string;

@@ -466,7 +466,8 @@ export interface RpcStreams
     OperatorRpcStreams,
     RaftRpcStreams {
   'Allocations.Exec': {
-    args: { AllocID: string; Task: string; Cmd: string[]; Tty: boolean } & QueryOptions;
+    /** With an `Action` the command is the one that the task's job gives that name, and `Cmd` is empty. */
+    args: { AllocID: string; Task: string; Cmd: string[]; Tty: boolean; Action?: string } & QueryOptions;
     input: ExecInput;
     output: ExecOutput;
   };

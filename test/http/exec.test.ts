@@ -38,6 +38,23 @@ function inputs(far: Duplex, count: number): Promise<unknown[]> {
   });
 }
 
+t.test("an action's session names the action instead of a command", async (t) => {
+  const world = await createHttpWorld(t);
+  const { socket } = await dial(world.port, '/v1/job/a%2Fb/action?task=web&allocID=a1&action=greet&tty=true');
+  while (world.streams.length === 0) await new Promise(setImmediate);
+  t.match(world.streams[0]?.args, { AllocID: 'a1', Task: 'web', Cmd: [], Action: 'greet', Tty: true });
+  socket.close();
+  for (const [query, message] of [
+    ['task=web&action=greet', /allocID is missing/],
+    ['task=web&allocID=a1', /action is missing/],
+    ['allocID=a1&action=greet', /task is missing/],
+  ] as const) {
+    const answer = await fetch(`http://127.0.0.1:${world.port}/v1/job/x/action?${query}`);
+    t.equal(answer.status, 400, query);
+    await t.rejects(dial(world.port, `/v1/job/x/action?${query}`), /400/, String(message));
+  }
+});
+
 t.test('an exec session speaks the frames of Nomad', async (t) => {
   const world = await createHttpWorld(t);
   let arrived: Promise<unknown[]> = Promise.resolve([]);

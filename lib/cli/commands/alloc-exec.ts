@@ -1,7 +1,7 @@
 import { ApiError } from '../api.js';
 import type { Command } from '../command.js';
 import { UsageError } from '../command.js';
-import { execSession } from '../exec-session.js';
+import { execSession, TERMINAL_FLAGS, terminalOf } from '../exec-session.js';
 import { randomAllocation } from '../pick.js';
 import { findAllocation, pickTask } from '../resolve.js';
 
@@ -9,14 +9,8 @@ export const command: Command = {
   usage: 'meshnomad alloc exec [options] <allocation> <command> [args…]',
   about: `Runs a command inside a running task, with this terminal. The exit code is the command's.`,
   flags: {
-    e: {
-      type: 'string',
-      value: 'char',
-      help: 'Escape character of a session with a terminal, default ~; "~." at the start of a line ends it; none turns it off.',
-    },
-    i: { type: 'bool', help: 'Pass standard input on; default true.' },
+    ...TERMINAL_FLAGS,
     job: { type: 'bool', help: 'The argument is a job: take one of its allocations at random.' },
-    t: { type: 'bool', help: 'With a terminal; default: when this one is.' },
     task: { type: 'string', value: 'task', help: 'The task.' },
     group: { type: 'string', value: 'group', help: 'With -job: an allocation of this group.' },
     verbose: { type: 'bool', help: 'Show whole ids.' },
@@ -27,11 +21,7 @@ export const command: Command = {
     const [target, ...command] = args;
     if (target === undefined) throw new UsageError('An allocation is missing: <allocation> <command> [args…]');
     if (command.length === 0) throw new UsageError('A command is missing: <allocation> <command> [args…]');
-    const escapeChar = flags.string('e') ?? '~';
-    if (escapeChar !== 'none' && escapeChar.length !== 1) throw new UsageError('-e takes a single character, or none');
-    const stdin = flags.optionalBool('i') ?? true;
-    const tty = flags.optionalBool('t') ?? (stdin && process.stdin.isTTY === true && process.stdout.isTTY === true);
-    if (tty && !stdin) throw new UsageError('-t needs -i: a terminal without input is of no use');
+    const terminal = terminalOf(flags);
     const api = await context.api();
     const alloc = flags.bool('job')
       ? await randomAllocation(api, target, flags.string('group'))
@@ -45,10 +35,8 @@ export const command: Command = {
     return execSession(api, {
       allocId: alloc.ID,
       task,
-      command,
-      tty,
-      stdin,
-      escape: escapeChar === 'none' ? undefined : escapeChar,
+      run: { command },
+      ...terminal,
     });
   },
 };

@@ -3,7 +3,7 @@ import { canonicalizeJob } from '../../jobspec/canonicalize.js';
 import { parseJob } from '../../jobspec/parse.js';
 import { readJobJson } from '../../jobspec/read-json.js';
 import { MeshError } from '../../structs/errors.js';
-import type { Job, JobSubmission } from '../../structs/job.js';
+import type { Job, JobAction, JobSubmission } from '../../structs/job.js';
 import type { JobRegisterRequest } from '../../structs/rpc.js';
 import { read, written } from '../answer.js';
 import { badRequest, notFound } from '../errors.js';
@@ -27,9 +27,11 @@ export const jobRoutes: Routes = {
   [`${JOB_ROOT}/versions`]: { GET: versions },
   [`${JOB_ROOT}/versions/:tag/tag`]: { PUT: applyTag, DELETE: unsetTag },
   [`${JOB_ROOT}/submission`]: { GET: submission },
+  [`${JOB_ROOT}/actions`]: { GET: actions },
+  [`${JOB_ROOT}/action`]: { GET: runAction },
   [`${JOB_ROOT}/revert`]: { PUT: revert },
   [`${JOB_ROOT}/stable`]: { PUT: stable },
-  ...later(['services', 'actions', 'action']),
+  ...later(['services']),
   [JOB_ROOT]: { GET: getJob, PUT: registerJob, DELETE: deregister },
 };
 
@@ -46,6 +48,25 @@ function later(paths: string[]): Routes {
 
 function jobId(exchange: Exchange): string {
   return exchange.params['id'] ?? '';
+}
+
+/** The actions of all tasks of a job. */
+async function actions(exchange: Exchange) {
+  const reply = await exchange.rpc.call('Job.GetJob', { ...exchange.reading(), JobID: jobId(exchange) }, exchange);
+  if (!reply.Job) throw notFound('job not found');
+  const { ID, TaskGroups } = reply.Job;
+  const found = TaskGroups.flatMap((group) =>
+    group.Tasks.flatMap((task) =>
+      (task.Actions ?? []).map(
+        (action): JobAction => ({ ...action, JobID: ID, TaskGroupName: group.Name, TaskName: task.Name }),
+      ),
+    ),
+  );
+  return read(found, reply);
+}
+
+async function runAction(): Promise<never> {
+  throw badRequest('an action is run over a websocket, with the parameters action, allocID and task');
 }
 
 async function listJobs(exchange: Exchange) {

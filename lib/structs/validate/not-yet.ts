@@ -11,7 +11,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
-  { at: 'task', key: 'Actions', name: 'action' },
   { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
 ];
 

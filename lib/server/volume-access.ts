@@ -1,3 +1,4 @@
+import type { Job } from '../structs/job.js';
 import type { WriteOptions } from '../structs/rpc.js';
 import type { ServerWorld } from './world.js';
 
@@ -48,4 +49,15 @@ export function mayListVolume(
   access: Omit<VolumeAccess, 'token' | 'operation'>,
 ): boolean {
   return !world.config.volumePolicy?.({ ...access, operation: 'list', token: args.AuthToken ?? '' });
+}
+
+/** Everything that the groups of a job want to mount. */
+export function requireMountAccess(world: Pick<ServerWorld, 'config'>, args: WriteOptions, job: Job): void {
+  for (const { Volumes } of job.TaskGroups) {
+    for (const { Type, Source, ReadOnly } of Object.values(Volumes ?? {})) {
+      const kind = Type === 'csi' ? 'csi' : 'host';
+      const operation = ReadOnly ? 'mount-readonly' : 'mount-readwrite';
+      requireVolumeAccess(world, args, { kind, namespace: job.Namespace, name: Source, operation });
+    }
+  }
 }

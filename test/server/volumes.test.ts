@@ -239,6 +239,40 @@ t.test('a claim waits for its plugin with a clear word', async (t) => {
   await t.rejects(world.claim(a, reader, { VolumeID: 'nope' }), { code: 'E_NOT_FOUND' });
 });
 
+t.test('lists are narrowed, cut into pages, and wait for changes', async (t) => {
+  const { world } = await withVolume();
+  for (const ID of ['da', 'db2', 'x']) {
+    await world.call('CSIVolume.Register', {
+      Volumes: [{ ...DB, RequestedCapabilities: [...DB.RequestedCapabilities], ID, ExternalID: ID }],
+    });
+  }
+  const ids = async (args: object) => (await world.call('CSIVolume.List', args)).Volumes.map(({ ID }) => ID);
+  t.strictSame(await ids({}), ['da', 'db', 'db2', 'x']);
+  t.strictSame(await ids({ Prefix: 'db' }), ['db', 'db2']);
+  t.strictSame(await ids({ Filter: 'ID matches "^x"' }), ['x']);
+  t.strictSame(await ids({ Namespace: 'other' }), []);
+  t.strictSame(await ids({ Namespace: '*', Reverse: true, PerPage: 1 }), ['x']);
+  const first = await world.call('CSIVolume.List', { PerPage: 3 });
+  t.strictSame(await ids({ PerPage: 3, NextToken: first.NextToken ?? '' }), ['x']);
+  const waiting = world.call('CSIVolume.List', { MinQueryIndex: first.Index });
+  await world.time.advance(0);
+  await world.call('CSIVolume.Deregister', { VolumeIDs: ['x'] });
+  t.ok((await waiting).Index > first.Index);
+});
+
+t.test('claims of long ago are forgotten', async (t) => {
+  const { world, b } = await withVolume();
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  await world.end(b, allocId);
+  await world.time.advance(5_000);
+  t.equal((await view(world))?.PastClaims.length, 1);
+  await world.time.advance(3_600_000);
+  t.equal((await view(world))?.PastClaims.length, 1);
+  await world.call('System.GarbageCollect', {});
+  t.equal((await view(world))?.PastClaims.length, 0);
+});
+
 t.test('plugins are counted from what lives', async (t) => {
   const { world, a, b } = await withVolume({ controller: true });
   const plugin = async () => (await world.call('CSIPlugin.Get', { ID: 'nfs' })).Plugin;
@@ -313,6 +347,9 @@ t.test('every operation passes the one door', async (t) => {
   await t.rejects(world.call('CSIVolume.CreateSnapshot', { Snapshots: [{ SourceVolumeID: 'db', Name: 's' }] }), denied);
   await t.rejects(world.claim(a, allocId), denied);
   await t.rejects(world.call('CSIPlugin.Get', { ID: 'nfs' }), denied);
+  const job = world.store.snapshot().jobById('default', 'web');
+  t.ok(job);
+  await t.rejects(world.call('Job.Register', { Job: job ?? {} }), denied, 'nor does a job get at it');
   await world.call('CSIVolume.List', {});
   t.ok(seen.includes('csi mount-readwrite db') && seen.includes('csi list db') && seen.includes('plugin read nfs'));
 });

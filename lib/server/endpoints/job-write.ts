@@ -10,6 +10,7 @@ import { keepCounts } from '../kept-counts.js';
 import { newEval } from '../new-eval.js';
 import { propose } from '../propose.js';
 import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
+import { requireMountAccess } from '../volume-access.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
 
 /** What changes jobs. */
@@ -45,6 +46,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     checkIndex(args, existing);
     checkUpdate(admitted, existing);
     checkPool(admitted, state);
+    requireMountAccess(context, args, admitted);
     const kept = keepCounts(admitted, existing, args.PreserveCounts);
     const job: Job = { ...withPolicyIds(kept.job), SubmitTime: time() };
     const warnings = listed([...found, ...kept.warnings, ...policyWarnings(job)], 'warning');

@@ -28,6 +28,8 @@ export interface CsiClaimArgs extends WriteOptions {
   Mode: CsiClaim['Mode'];
   AccessMode: CsiAccessMode;
   AttachmentMode: CsiAttachmentMode;
+  /** How long the answer may take while somebody else holds the volume; 20 s at most, absent = not at all. */
+  WaitMs?: Millis;
 }
 
 /** What it needs to stage and publish the volume. */

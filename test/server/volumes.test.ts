@@ -50,6 +50,22 @@ t.test('a claim is granted, attached, released step by step, and granted to the 
   t.ok(next.Fence > reply.Fence);
 });
 
+t.test('who asks for a volume that is held, and may wait, has it the moment it is free', async (t) => {
+  const { world, a, b } = await withVolume();
+  const first = await world.place(b);
+  await world.claim(b, first.allocId);
+  const second = await world.place(a, { jobId: 'next' });
+  const waiting = world.claim(a, second.allocId, { WaitMs: 60_000 });
+  await world.time.advance(5_000);
+  await world.end(b, first.allocId);
+  await world.time.advance(100);
+  t.ok((await waiting).Fence > 0);
+  const third = await world.place(b, { jobId: 'third' });
+  const tooLong = t.rejects(world.claim(b, third.allocId, { WaitMs: 60_000 }), { code: 'E_CONFLICT' });
+  await world.time.advance(25_000);
+  await tooLong;
+});
+
 t.test('what a node has unmounted itself is not asked for again', async (t) => {
   const { world, b } = await withVolume();
   const { allocId } = await world.place(b);

@@ -12,6 +12,8 @@ import { volumeSource } from '../volume-source.js';
 import { type AllocHookContext, allocHook } from './hook.js';
 
 const CLAIM_TIMEOUT_MS: Millis = 150_000;
+/** A server that holds the question answers the moment the volume is free. */
+const CLAIM_WAIT_MS: Millis = 20_000;
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };
 /** A plugin that fails again and again will hardly succeed: the allocation may fare better elsewhere. */
 const MOUNT_ATTEMPTS_MAX = 8;
@@ -125,7 +127,8 @@ async function claim(
 ): Promise<CsiClaimReply> {
   const { client, alloc, signal } = context;
   const { ID: NodeID, SecretID } = client.node();
-  return patiently(context, `volume "${usage.volumeId}"`, Number.POSITIVE_INFINITY, async () => {
+  let asked = 0;
+  return patiently(context, `volume "${usage.volumeId}"`, { maxMs: 3_000 }, async () => {
     const askedMs = client.timers.now();
     const reply = await client.rpc.call(
       'CSIVolume.Claim',
@@ -138,6 +141,8 @@ async function claim(
         Mode: mode,
         AccessMode: usage.accessMode,
         AttachmentMode: usage.attachmentMode,
+        // Asked for the first time, who is in the way is told at once; later the servers answer as soon as nobody is.
+        WaitMs: asked++ === 0 ? 0 : CLAIM_WAIT_MS,
       },
       { timeoutMs: CLAIM_TIMEOUT_MS, signal },
     );
@@ -169,14 +174,14 @@ async function mount(
     }
     await csi.mounts.mount(order);
   };
-  await patiently(context, `mounting volume "${order.volumeId}"`, MOUNT_ATTEMPTS_MAX, attempt);
+  await patiently(context, `mounting volume "${order.volumeId}"`, { attemptsMax: MOUNT_ATTEMPTS_MAX }, attempt);
 }
 
 /** Tries again what may pass, telling each new reason once. */
 async function patiently<T>(
   { client, signal, tell }: AllocHookContext,
   what: string,
-  attemptsMax: number,
+  { attemptsMax = Number.POSITIVE_INFINITY, maxMs = RETRY.maxMs }: { attemptsMax?: number; maxMs?: Millis },
   work: () => Promise<T>,
 ): Promise<T> {
   let told = '';
@@ -188,7 +193,7 @@ async function patiently<T>(
       if (signal.aborted || attempt + 1 >= attemptsMax || !mayPass(error)) throw new Error(`${what}: ${why}`);
       if (why !== told) tell(`Waiting for ${what}: ${why}`);
       told = why;
-      await sleep(client.timers, backoffMs({ attempt, ...RETRY, random: client.random }), signal);
+      await sleep(client.timers, backoffMs({ attempt, ...RETRY, maxMs, random: client.random }), signal);
       if (signal.aborted) throw new Error(`${what}: ${why}`);
     }
   }

@@ -1,4 +1,6 @@
 import { stepClaim } from '../../state/claims.js';
+import type { CsiClaimCommand } from '../../state/volume-commands.js';
+import { type WatchKey, watchKeys } from '../../state/watch.js';
 import type { CsiClaim, StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Node } from '../../structs/node.js';
@@ -11,6 +13,9 @@ import { propose } from '../propose.js';
 import { requireVolumeAccess } from '../volume-access.js';
 import { turnKey } from '../volume-watcher.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
+
+/** Less than a lease stands, or the answer could not be used. */
+const WAIT_MAX_MS = 20_000;
 
 /** What a node says of the volumes its allocations use. */
 export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
@@ -27,6 +32,21 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
   const requireVolume = (args: { Namespace?: string; VolumeID: string }): StoredCsiVolume => {
     const id = requireText(args.VolumeID, 'volume ID');
     return requireFound(store.snapshot().csiVolumeById(namespaceOf(args), id), `volume "${id}"`);
+  };
+
+  /** The claim, as soon as nobody is in the way, if that is soon enough. */
+  const granted = async (signal: AbortSignal, args: CsiClaimArgs, command: CsiClaimCommand) => {
+    const untilMs = now() + Math.min(Math.max(0, args.WaitMs ?? 0), WAIT_MAX_MS);
+    for (;;) {
+      // What frees it may come while the log is asked.
+      const changed = nextChange(context, watchKeys.csiVolume(command.namespace, command.volumeId), untilMs, signal);
+      try {
+        return await propose(consensus, { ...command, time: now() });
+      } catch (error) {
+        const mayPass = error instanceof MeshError && error.code === 'E_CONFLICT' && now() < untilMs;
+        if (!mayPass || !consensus.isLeader || !(await changed)) throw error;
+      }
+    }
   };
 
   /** Has the controller attach the volume, while the claim is the one it is attached for. */
@@ -55,7 +75,7 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
   };
 
   return {
-    async 'CSIVolume.Claim'(args) {
+    async 'CSIVolume.Claim'(args, call) {
       const node = requireSelf(args);
       const volume = requireVolume(args);
       const operation = args.Mode === 'read' ? 'mount-readonly' : 'mount-readwrite';
@@ -69,7 +89,7 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
         throw new MeshError('E_CONFLICT', `plugin "${volume.PluginID}" is not healthy on this node yet`);
       }
       const ControllerRequired = plugin?.attaches ?? false;
-      const { index, value } = await propose(consensus, {
+      const { index, value } = await granted(call.signal, args, {
         type: 'csi-claim',
         namespace: volume.Namespace,
         volumeId: volume.ID,
@@ -120,6 +140,28 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
       return { Index: index };
     },
   };
+}
+
+/** Whether something under the key has changed before the time was up and the caller gone. */
+function nextChange(
+  { store, timers, now }: EndpointContext,
+  key: WatchKey,
+  untilMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const end = (changed: boolean): void => {
+      forget();
+      cancel();
+      signal.removeEventListener('abort', leave);
+      resolve(changed);
+    };
+    const leave = (): void => end(false);
+    const forget = store.subscribe([key], () => end(true));
+    const cancel = timers.setTimeout(Math.max(0, untilMs - now()), leave);
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+  });
 }
 
 /** The allocation must be of that node, and its group must ask for this very volume. */

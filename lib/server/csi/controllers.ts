@@ -1,4 +1,4 @@
-import type { CsiInfo } from '../../structs/csi.js';
+import type { CsiInfo, CsiTopology } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { RpcMethods } from '../../structs/rpc.js';
 import type { ClientVolumeRpcMethods } from '../../structs/rpc-volume.js';
@@ -23,12 +23,14 @@ export interface Controllers {
     pluginId: string,
     args: Args<M>,
     can?: (info: CsiInfo) => boolean,
+    /** Where the volume is, or is to be: a controller there is asked before others, which may not see it. */
+    where?: readonly CsiTopology[] | null,
   ): Promise<RpcMethods[M]['reply']>;
 }
 
 export function createControllers(world: ServerWorld, paths: NodePaths): Controllers {
   return {
-    async ask(method, pluginId, args, can = () => true) {
+    async ask(method, pluginId, args, can = () => true, where = null) {
       const state = world.store.snapshot();
       const plugin = pluginsOf(state).get(pluginId);
       if (!plugin) throw new MeshError('E_NOT_FOUND', `plugin "${pluginId}" is on no node: run its job first`);
@@ -45,7 +47,10 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
         );
       }
       let unreachable: unknown;
-      for (const [NodeID] of able.sort((a, b) => Number(paths.isLinked(b[0])) - Number(paths.isLinked(a[0])))) {
+      const near = able.filter(([nodeId]) => isIn(plugin.nodes.get(nodeId)?.NodeInfo?.AccessibleTopology, where ?? []));
+      for (const [NodeID] of (near.length > 0 ? near : able).sort(
+        (a, b) => Number(paths.isLinked(b[0])) - Number(paths.isLinked(a[0])),
+      )) {
         try {
           const path = await paths.find(NodeID, { forwarded: false });
           const whole = { ...args, NodeID, PluginID: pluginId } as RpcMethods[typeof method]['args'];
@@ -60,6 +65,11 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
       });
     },
   };
+}
+
+/** Whether a node is in one of the places. */
+function isIn(node: CsiTopology | null | undefined, places: readonly CsiTopology[]): boolean {
+  return places.some(({ Segments }) => Object.entries(Segments).every(([key, value]) => node?.Segments[key] === value));
 }
 
 function healthyControllers(plugin: PluginView, isReady: (nodeId: string) => boolean): [string, CsiInfo][] {

@@ -28,6 +28,7 @@ export async function expandVolume(
         volume.PluginID,
         { ExternalID: volume.ExternalID, CapacityMin, CapacityMax, Secrets, Capability: capability },
         ({ ControllerInfo }) => ControllerInfo?.SupportsExpand === true,
+        volume.Topologies,
       ),
     );
     const { Claims: _claims, PastClaims: _past, AccessMode: _access, AttachmentMode: _attachment, ...seed } = volume;

@@ -36,6 +36,7 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
               PluginID,
               ask,
               ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDeleteSnapshot === true,
+              volume.Topologies,
             ),
           ),
         );

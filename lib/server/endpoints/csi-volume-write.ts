@@ -206,6 +206,7 @@ async function createdBy(context: EndpointContext, seed: CsiVolumeSeed): Promise
         RequestedTopologies: seed.RequestedTopologies,
       },
       ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDelete === true,
+      seed.RequestedTopologies?.Preferred ?? seed.RequestedTopologies?.Required,
     ),
   );
   return {
@@ -239,6 +240,7 @@ async function deleteVolume(
       volume.PluginID,
       { ExternalID: volume.ExternalID, Secrets },
       ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDelete === true,
+      volume.Topologies,
     ),
   );
   const forget = { type: 'csi-volume-deregister', namespace, ids: [id], force: false } as const;

@@ -3,6 +3,7 @@ import t from 'tap';
 import { eventually } from '../support/mesh-agent.js';
 import { type Alloc, checkWork, machineAt, openDht, reached, runOn } from '../support/mesh-lab.js';
 import { missingForLabs, Netlab } from '../support/netlab.js';
+import { patience } from '../support/patience.js';
 
 const skip = missingForLabs() ?? false;
 const HEAL_MS_MAX = 10_000;
@@ -44,14 +45,14 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
     await lab.setPublicAddress('A', 77);
     const ms = await reached(nas, alloc);
     t.comment(`healed after ${ms} ms`);
-    t.ok(ms < HEAL_MS_MAX, `${ms} ms`);
+    t.ok(ms < patience(HEAL_MS_MAX), `${ms} ms`);
   });
 
   await t.test('a machine that gets another address at home', { timeout: 70_000 }, async (t) => {
     await lab.setAddress('homeB1', 55);
     const ms = await reached(nas, alloc);
     t.comment(`healed after ${ms} ms`);
-    t.ok(ms < HEAL_MS_MAX, `${ms} ms`);
+    t.ok(ms < patience(HEAL_MS_MAX), `${ms} ms`);
   });
 
   for (const up of [true, false]) {
@@ -59,7 +60,7 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
       await lab.setVpn('homeB1', 'D', up);
       const ms = await reached(nas, alloc);
       t.comment(`healed after ${ms} ms`);
-      t.ok(ms < HEAL_MS_MAX, `${ms} ms`);
+      t.ok(ms < patience(HEAL_MS_MAX), `${ms} ms`);
     });
   }
 
@@ -95,5 +96,5 @@ t.test('a network without internet, all machines started again', { skip, timeout
   });
   const ms = Math.round(performance.now() - began);
   t.comment(`back after ${ms} ms`);
-  t.ok(ms < HEAL_MS_MAX, `${ms} ms`);
+  t.ok(ms < patience(HEAL_MS_MAX), `${ms} ms`);
 });

@@ -1,29 +1,21 @@
 // A process with one network over the DHT, for network.test.ts: commands come as lines of JSON on standard input, answers go
 // out as lines of JSON. Usage: node network-peer.js '{"bootstrap":[…],"seed":"…"}'
-import { createInterface } from 'node:readline';
-import { openDhtNetwork } from '../../lib/transport/dht/index.js';
 import { createNode } from '../../lib/transport/dht/node.js';
 import type { Connection, DialOptions, Network } from '../../lib/transport/network.js';
 import type { Address } from '../../lib/transport/tcp.js';
-import { createLog, formatLogLine } from '../../lib/util/log.js';
-import { newIdentity } from '../support/testnet.js';
+import { type LabStart, openLabNetwork, readStart, say, serveLab } from '../support/lab-process.js';
 
 const HELLO_MS = 2_000;
 const BEAT_MS = 250;
 const SILENCE_MS = 1_500;
 const DIAL_AGAIN_MS = 200;
 
-interface Start {
-  bootstrap: Address[];
+interface Start extends LabStart {
   /** Only a node of the DHT, at these addresses. */
   serve?: Address[];
-  /** To bind. */
-  host?: string;
-  mdns?: boolean;
 }
 
 interface Command {
-  id: number;
   do: 'listen' | 'dial' | 'keep' | 'discover' | 'report' | 'refresh' | 'relay' | 'stop';
   key?: string;
   dial?: DialOptions;
@@ -31,41 +23,21 @@ interface Command {
   relays?: string[];
 }
 
-const start = JSON.parse(process.argv[2] ?? '{}') as Start;
-const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
-// Whoever started it is gone.
-process.stdin.once('close', () => process.exit());
-
+const start = readStart<Start>();
 if (start.serve) await serveDht(start.serve, start.bootstrap);
 else await takeCommands(start);
 
 async function serveDht(addresses: readonly Address[], bootstrap: readonly Address[]): Promise<void> {
   for (const address of addresses) await createNode({ ...address, bootstrap, serves: true });
   say({ event: 'ready' });
+  await serveLab(async () => {});
 }
 
-async function takeCommands({ bootstrap, host, mdns = false }: Start): Promise<void> {
-  const log = createLog((record) => process.stderr.write(`${formatLogLine(record, new Date().toISOString())}\n`));
-  const identity = await newIdentity();
-  const network = await openDhtNetwork({
-    identity,
-    bootstrap,
-    port: 49_737,
-    folder: null,
-    mdns,
-    advertise: [],
-    log,
-    ...(host === undefined ? {} : { host }),
-  });
+async function takeCommands(start: LabStart): Promise<void> {
+  const { network } = await openLabNetwork(start);
   network.onChange(() => say({ event: 'changed' }));
   say({ event: 'ready', key: network.key });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const command = JSON.parse(line) as Command;
-    void act(network, command).then(
-      (value) => say({ id: command.id, value: value ?? null }),
-      (error: Error) => say({ id: command.id, error: error.message }),
-    );
-  }
+  await serveLab((command: Command) => act(network, command));
 }
 
 async function act(network: Network, command: Command): Promise<unknown> {

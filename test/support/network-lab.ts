@@ -1,10 +1,8 @@
-import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { LinkPath } from '../../lib/structs/mesh.js';
 import type { DialOptions, NatReport } from '../../lib/transport/network.js';
 import type { Address } from '../../lib/transport/tcp.js';
-import { eventually } from './mesh-agent.js';
+import { LabChild, type LabEvent } from './lab-child.js';
 import { type LabOptions, Netlab } from './netlab.js';
 
 const PEER = fileURLToPath(new URL('../integration/network-peer.js', import.meta.url));
@@ -13,9 +11,7 @@ const PORT = 49_737;
 const DHT_HOSTS = [1, 2, 3, 4, 5];
 const RELAY_HOST = 9;
 
-export interface PeerEvent {
-  event: string;
-  atMs: number;
+export interface PeerEvent extends LabEvent {
   path?: LinkPath;
   error?: string;
   key?: string;
@@ -31,92 +27,36 @@ export interface Greeting {
 }
 
 /** A process with one network over the DHT, somewhere in a lab. */
-export class LabPeer {
-  readonly events: PeerEvent[] = [];
-  readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
-  #next = 1;
-  #said = '';
-
-  constructor(child: ChildProcess) {
-    this.#child = child;
-    if (!child.stdout || !child.stderr) throw new Error('a peer talks over pipes');
-    createInterface({ input: child.stdout }).on('line', (line) => this.#hear(line));
-    child.stderr.on('data', (chunk: Buffer) => {
-      this.#said = (this.#said + chunk).slice(-20_000);
-    });
-    child.once('exit', () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`the peer ended:\n${this.#said}`));
-    });
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? -1;
-  }
-
-  /** What it logged. */
-  get log(): string {
-    return this.#said;
-  }
-
+export class LabPeer extends LabChild<PeerEvent> {
   async ready(): Promise<string> {
     const { key = '' } = await this.event('ready');
     return key;
   }
 
-  /** The first such event since `afterMs` (a time of performance.now()). */
-  event(name: string, afterMs = 0, limitMs = 30_000): Promise<PeerEvent> {
-    return eventually(
-      `${name} (${this.#said.slice(-500)})`,
-      () => this.events.find(({ event, atMs }) => event === name && atMs >= afterMs),
-      limitMs,
-    );
-  }
-
   /** `relays`: named to those who dial. */
   listen(relays: readonly string[] = []): Promise<void> {
-    return this.#ask({ do: 'listen', relays });
+    return this.ask({ do: 'listen', relays });
   }
 
   dial(key: string, dial: DialOptions = {}): Promise<Greeting> {
-    return this.#ask({ do: 'dial', key, dial });
+    return this.ask({ do: 'dial', key, dial });
   }
 
   /** Keeps a connection up from now on: see the events `up`, `down`, `failed`. */
   keep(key: string, dial: DialOptions = {}): Promise<void> {
-    return this.#ask({ do: 'keep', key, dial });
+    return this.ask({ do: 'keep', key, dial });
   }
 
   discover(topic: string): Promise<void> {
-    return this.#ask({ do: 'discover', topic });
+    return this.ask({ do: 'discover', topic });
   }
 
   report(): Promise<NatReport> {
-    return this.#ask({ do: 'report' });
+    return this.ask({ do: 'report' });
   }
 
   relay(): Promise<void> {
-    return this.#ask({ do: 'relay' });
-  }
-
-  #ask<T>(command: object): Promise<T> {
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#child.stdin?.write(`${JSON.stringify({ id, ...command })}\n`);
-    });
-  }
-
-  #hear(line: string): void {
-    const message = JSON.parse(line) as PeerEvent & { id?: number; value?: never; error?: string };
-    if (message.id === undefined) {
-      this.events.push({ ...message, atMs: performance.now() });
-      return;
-    }
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if (message.error === undefined) waiting?.resolve(message.value as never);
-    else waiting?.reject(new Error(message.error));
+    return this.ask({ do: 'relay' });
   }
 }
 

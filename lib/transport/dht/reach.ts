@@ -7,6 +7,8 @@ import { classifyNat, type Observation } from './nat.js';
 import type { DhtNode } from './node.js';
 
 const WITNESSES = 6;
+/** When nobody has answered in this time, another reason for it is looked for. */
+const SILENT_MS = 1_200;
 /** So many are asked to reach this node unasked. */
 const REACHED_BY = 3;
 
@@ -70,26 +72,50 @@ export class Reach {
   }
 
   async #look(): Promise<void> {
-    const { node, bootstrap, log } = this.#options;
+    const { node, bootstrap } = this.#options;
     const witnesses = distinct([...node.toArray({ limit: WITNESSES }), ...bootstrap]).filter(isUsable);
     if (witnesses.length === 0) {
       this.#seen = [];
       this.#blocked = false;
       return;
     }
-    const answers = await Promise.allSettled(witnesses.slice(0, WITNESSES).map((witness) => node.ping(witness)));
+    const asked = witnesses.slice(0, WITNESSES).map((witness) => node.ping(witness));
+    const blocked = this.#blockedUnless(asked);
+    const answers = await Promise.allSettled(asked);
     this.#seen = answers.flatMap((answer) =>
       answer.status === 'fulfilled' ? [{ by: plain(answer.value.from), as: plain(answer.value.to) }] : [],
     );
     if (this.#seen.length === 0) {
       this.#checkedFor = '';
-      const blocked = await isUdpBlocked(bootstrap);
-      if (blocked && !this.#blocked) log.warn('UDP to the internet is blocked: only the local network can be reached');
-      this.#blocked = blocked;
+      this.#setBlocked(await blocked);
       return;
     }
-    this.#blocked = false;
+    this.#setBlocked(false);
     this.#notice();
+  }
+
+  /** Whether UDP is blocked, found out while the last tries of those who do not answer are still under way. */
+  async #blockedUnless(answers: readonly Promise<unknown>[]): Promise<boolean> {
+    let answered = false;
+    const any = Promise.any(answers).then(
+      () => {
+        answered = true;
+      },
+      () => {},
+    );
+    await Promise.race([any, new Promise((resolve) => setTimeout(resolve, SILENT_MS).unref())]);
+    // To look is no proof where somebody answers: a node of the DHT says as little to what it does not understand.
+    if (answered) return false;
+    const blocked = (await isUdpBlocked(this.#options.bootstrap)) && !answered;
+    // Known before the answers are all given up: whoever waits for a way out need not wait for that.
+    if (blocked) this.#setBlocked(true);
+    return blocked;
+  }
+
+  #setBlocked(blocked: boolean): void {
+    if (blocked && !this.#blocked)
+      this.#options.log.warn('UDP to the internet is blocked: only the local network can be reached');
+    this.#blocked = blocked;
   }
 
   #notice(): void {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Node } from '../../lib/structs/node.js';
 import type { HostStats } from '../../lib/structs/rpc.js';
+import { addToTree, usbTree } from '../support/host-tree.js';
 import { allocsOf, eventually, jobJson, ROOT, TestAgent } from '../support/mesh-agent.js';
 
 const DATA = join(ROOT, 'test/plugins/data/nvidia');
@@ -22,10 +23,22 @@ function fakeSmi(t: Test): { dir: string; becomes: (lines: string) => void } {
   return { dir, becomes };
 }
 
+/** An agent for which `dir` is all of the machine's hardware. */
 async function agentWith(t: Test, dir: string, more = ''): Promise<TestAgent> {
+  const plugin = (name: string, config: object): string => `plugin "${name}" {\nconfig {${lines(config)}}\n}`;
+  const lines = (config: object): string =>
+    Object.entries(config)
+      .map(([key, value]) => `\n${key} = ${JSON.stringify(value)}\n`)
+      .join('');
+  const often = { root: dir, fingerprint_period: '200ms' };
   const agent = await TestAgent.start({
     env: { PATH: `${dir}:${process.env['PATH']}` },
-    config: `plugin "nvidia" {\n  config {\n    fingerprint_period = "200ms"\n    query_timeout = "300ms"\n\n  }\n}\n${more}`,
+    config: [
+      plugin('nvidia', { ...often, query_timeout: '300ms' }),
+      plugin('drm', often),
+      plugin('usb', often),
+      more,
+    ].join('\n'),
   });
   t.teardown(() => agent.dispose());
   return agent;
@@ -197,14 +210,33 @@ t.test('an nvidia-smi that is missing or hangs costs nothing and is told', { tim
   t.equal((await nodeOf(agent)).NodeResources.Devices, null);
   t.notMatch(agent.log, /devices cannot be looked at/);
 
+  // A job waits for a stick, and starts when one is plugged in.
+  const stick = { LTarget: '${device.attr.usb_id}', Operand: '=', RTarget: '10c4:ea60' };
+  const tells = { command: '/bin/sh', args: ['-c', 'echo "$SERIAL_DEVICES"; sleep 3600'] };
+  const wanted = { Name: 'serial', Count: 1, Constraints: [stick] };
+  await agent.register(jobJson('zigbee', { config: tells, task: ask(wanted) }));
+  await eventually('the job to wait', async () =>
+    /Placement Failure/.test((await agent.cli(['job', 'status', 'zigbee'])).out) ? true : undefined,
+  );
+  const plugged = { port: '1-1', id: ['10c4', 'ea60'], number: 4, interfaces: [['ff', 'cp210x', 'ttyUSB0']] };
+  addToTree(smi.dir, usbTree({ ...(plugged as Parameters<typeof usbTree>[0]), byId: 'usb-stick' }));
+  const [started] = await allocsOf(agent, 'zigbee', 'running', 1);
+  const line = await eventually(
+    'output',
+    async () => (await agent.cli(['alloc', 'logs', started?.ID ?? ''])).out || undefined,
+  );
+  t.equal(line, '/dev/serial/by-id/usb-stick\n');
+
   smi.becomes(`cat ${DATA}/v10-pascal.xml`);
-  await eventually('the card', async () => (await nodeOf(agent)).NodeResources.Devices ?? undefined);
+  const gpu = (node: Node) => node.NodeResources.Devices?.find(({ Vendor }) => Vendor === 'nvidia');
+  await eventually('the card', async () => gpu(await nodeOf(agent)));
   t.pass('installed later, found without a restart');
 
   smi.becomes(`echo $$ > ${smi.dir}/pid; exec sleep 1000`);
-  const hung = await eventually('the card to be unhealthy', async () =>
-    (await nodeOf(agent)).NodeResources.Devices?.find(({ Instances }) => Instances[0]?.Healthy === false),
-  );
+  const hung = await eventually('the card to be unhealthy', async () => {
+    const card = gpu(await nodeOf(agent));
+    return card?.Instances[0]?.Healthy === false ? card : undefined;
+  });
   t.match(hung.Instances[0]?.HealthDescription, /nvidia-smi -q -x does not answer for 0\.3 s/);
   t.match(agent.log, /devices cannot be looked at/);
   const begun = performance.now();

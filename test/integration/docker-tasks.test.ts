@@ -62,6 +62,26 @@ function facts(engine: TestEngine, machine: { hasMemoryLimit: boolean }): void {
     await driver.destroyTask(task.id, { force: true });
   });
 
+  fact(
+    'a reserved device is in the container, under its name there, and its user may open it',
+    async (t, place, driver) => {
+      const script = 'ls -l /dev/own | cut -c1; id -G; test -w /dev/own && echo written';
+      const deviceNodes = [{ hostPath: '/dev/tty', taskPath: '/dev/own', permissions: 'rw' }];
+      const task = place.task(decoded(driver, sh(script)), {
+        deviceNodes,
+        user: 'nobody',
+      });
+      await driver.startTask(task, quietStart());
+      t.match(await driver.waitTask(task.id), { exitCode: 0 });
+      const [kind, groups, written] = place.output(task, 'stdout').split('\n');
+      t.equal(kind, 'c');
+      t.equal(written, 'written');
+      const { gid } = (await import('node:fs')).statSync('/dev/tty');
+      if (gid !== 0) t.ok(groups?.split(' ').includes(String(gid)), 'in the group that owns it');
+      await driver.destroyTask(task.id, { force: true });
+    },
+  );
+
   fact('the task sees its directories, its variables and its user', async (t, place, driver) => {
     const script = 'echo a > /alloc/from-task; cat /local/in /secrets/key; echo $NOMAD_TASK_NAME; id -u; echo err >&2';
     const task = place.task(decoded(driver, sh(script)), { env: { NOMAD_TASK_NAME: 'web' }, user: 'nobody' });

@@ -1,4 +1,5 @@
 import type { Allocation } from '../../structs/allocation.js';
+import type { CsiVolumeListStub } from '../../structs/csi.js';
 import type { Node } from '../../structs/node.js';
 import type { AllocListStub, HostStats, NodeListStub } from '../../structs/rpc.js';
 import type { ApiClient } from '../api.js';
@@ -86,6 +87,8 @@ async function show(context: Context, api: ApiClient, node: Node): Promise<numbe
   output.out(formatPairs(facts(node, stats)));
   const allocs = (await api.get<Allocation[] | null>(`/v1/node/${node.ID}/allocations`)).value ?? [];
   if (!flags.bool('short')) {
+    if (verbose) output.out(`\n${title('Host Volumes')}\n${hostVolumes(node)}`);
+    if (verbose) output.out(`\n${title('CSI Volumes')}\n${await csiVolumes(api, node)}`);
     if (verbose) output.out(`\n${title('Drivers')}\n${driverTable(node)}`);
     output.out(`\n${title('Node Events')}\n${eventTable(node)}`);
     output.out(`\n${title('Allocated Resources')}\n${allocatedTable(node, allocs)}`);
@@ -179,6 +182,24 @@ function driverTable(node: Node): string {
       formatTimeText(driver.UpdateTime),
     ]);
   return formatTable([['Driver', 'Detected', 'Healthy', 'Message', 'Time'], ...rows]);
+}
+
+function hostVolumes(node: Node): string {
+  const rows = Object.values(node.HostVolumes ?? {})
+    .sort((a, b) => (a.Name < b.Name ? -1 : 1))
+    .map(({ Name, ReadOnly, Path, ID }) => [Name, String(ReadOnly), Path, ID]);
+  return rows.length === 0 ? 'No host volumes' : formatTable([['Name', 'ReadOnly', 'Source', 'ID'], ...rows]);
+}
+
+/** Those that allocations hold here. */
+async function csiVolumes(api: ApiClient, node: Node): Promise<string> {
+  const query = { type: 'csi', node_id: node.ID, namespace: '*' };
+  const { value } = await api.get<CsiVolumeListStub[] | null>('/v1/volumes', query);
+  const rows = (value ?? []).map(({ ID, Name, Namespace, PluginID, Schedulable, Provider, AccessMode }) => {
+    return [ID, Name, Namespace, PluginID, String(Schedulable), Provider, AccessMode];
+  });
+  const head = ['ID', 'Name', 'Namespace', 'Plugin ID', 'Schedulable', 'Provider', 'Access Mode'];
+  return rows.length === 0 ? 'No CSI volumes' : formatTable([head, ...rows]);
 }
 
 function eventTable(node: Node): string {

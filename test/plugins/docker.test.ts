@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
@@ -6,6 +6,7 @@ import { registryOf } from '../../plugins/driver-docker/auth.js';
 import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driver-docker/config.js';
 import { containerOptions } from '../../plugins/driver-docker/container.js';
 import { givenDevices } from '../../plugins/driver-docker/devices.js';
+import { containerFiles } from '../../plugins/driver-docker/files.js';
 import { isMoving } from '../../plugins/driver-docker/images.js';
 import plugin from '../../plugins/driver-docker/index.js';
 import { containerName } from '../../plugins/driver-docker/labels.js';
@@ -238,6 +239,65 @@ t.test('what the agent does not allow is refused with the key that would', async
     MACHINE,
   );
   t.match(free.HostConfig, { Privileged: true, CapAdd: ['NET_ADMIN'], CapDrop: [] });
+});
+
+t.test("host namespaces need the agent's consent, as privileges do", async (t) => {
+  for (const key of ['pid_mode', 'ipc_mode', 'uts_mode', 'userns_mode']) {
+    t.throws(() => containerOptions(task({ [key]: 'host' }), options(), MACHINE), {
+      message: new RegExp(`${key} = "host" needs .*allow_privileged`),
+    });
+    t.doesNotThrow(() => containerOptions(task({ [key]: 'host' }), options({ allow_privileged: true }), MACHINE));
+  }
+});
+
+t.test("a group's network is shared, and what belongs to it is refused in the task", async (t) => {
+  const network = { mode: 'bridge', netnsPath: '/run/x', ip: '', hostname: 'h', hostsFile: null, resolvFile: null };
+  const shared = { ...network, labels: { docker_sandbox_container_id: 'abc' } };
+  const made = containerOptions(task({ ports: ['http'], dns_servers: [] }, { network: shared }), options(), MACHINE);
+  t.match(made.HostConfig, { NetworkMode: 'container:abc', PortBindings: {} });
+  t.notOk('Dns' in (made.HostConfig ?? {}) || 'Hostname' in made, 'the engine refuses both there');
+  const own = containerOptions(task({ network_mode: 'host' }, { network: shared }), options(), MACHINE);
+  t.equal(own.HostConfig?.NetworkMode, 'host', 'what the job says goes before');
+  const foreign = { ...network, labels: {} };
+  for (const [given, net, message] of [
+    [{}, foreign, /was not made by this driver/],
+    [{ hostname: 'x' }, shared, /hostname belongs to the group's network/],
+    [{ network_aliases: ['x'] }, shared, /need network_mode/],
+  ] as const)
+    t.throws(() => containerOptions(task(given, { network: net }), options(), MACHINE), { message });
+  const podman = containerOptions(task({}, { network: shared }), options(), { ...MACHINE, namesEach: true });
+  t.equal(podman.Hostname, 'h');
+});
+
+t.test("NVIDIA's cards come by their CDI names, else by their runtime", async (t) => {
+  const devices = [{ Vendor: 'nvidia', Type: 'gpu', Name: 'x', DeviceIDs: ['GPU-1'] }] as TaskConfig['devices'];
+  const machine = { ...MACHINE, runtimes: ['nvidia', 'runc'] };
+  const runtimeOf = (given: Parameters<typeof containerOptions>[2], more = {}): unknown =>
+    containerOptions(task({}, { devices, ...more }), options(), given).HostConfig?.Runtime;
+  t.equal(runtimeOf(machine), 'nvidia');
+  t.equal(runtimeOf(machine, { devices: [] }), undefined);
+  t.equal(runtimeOf(MACHINE), undefined, 'the nodes alone must do');
+  const cdi = { ...MACHINE.devices, DeviceRequests: [{ Driver: 'cdi', DeviceIDs: ['nvidia.com/gpu=GPU-1'] }] };
+  t.equal(runtimeOf({ ...machine, devices: cdi } as typeof machine), undefined);
+});
+
+t.test('a seccomp profile is read, and one that is not there is named', async (t) => {
+  const dir = mkdtempSync('/tmp/meshnomad-seccomp-');
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  writeFileSync(`${dir}/profile.json`, '{ "defaultAction": "SCMP_ACT_ALLOW" }');
+  const found = await containerFiles(task({ security_opt: ['no-new-privileges', `seccomp=${dir}/profile.json`] }), dir);
+  t.same(found.SecurityOpt, ['no-new-privileges', 'seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']);
+  await t.rejects(
+    containerFiles(task({ security_opt: ['seccomp=/none'] }), dir),
+    /profile \/none cannot be used: .*ENOENT/,
+  );
+  const hostsFile = `${dir}/group`;
+  writeFileSync(hostsFile, '10.0.0.2 other\n');
+  const network = { mode: 'bridge', netnsPath: '', ip: '', hostname: '', labels: {}, hostsFile, resolvFile: '/r' };
+  const names = await containerFiles(task({ extra_hosts: ['db:10.0.0.9', 'v6:fd00::1'] }, { network }), dir);
+  const [bind = ''] = names.Binds;
+  t.equal(names.Binds[1], '/r:/etc/resolv.conf:ro');
+  t.equal(readFileSync(bind.split(':')[0] ?? '', 'utf8'), '10.0.0.2 other\n10.0.0.9 db\nfd00::1 v6\n');
 });
 
 t.test('names become what the engine takes', async (t) => {

@@ -85,6 +85,7 @@ async function startPrivate(): Promise<TestEngine> {
     const timer = setTimeout(() => daemon?.kill('SIGKILL'), 20_000);
     await ended;
     clearTimeout(timer);
+    if (how === 'hard') await killContainerd(dir);
   };
   const engine: TestEngine = {
     endpoint,
@@ -157,6 +158,28 @@ export function findProgram(name: string): string | undefined {
 function ensureCgroups(): boolean {
   if (/^\S+ \S+ cgroup2? /m.test(readFileSync('/proc/mounts', 'utf8'))) return false;
   return tryRun('mount', ['-t', 'cgroup2', 'none', '/sys/fs/cgroup']);
+}
+
+/** An engine of its own has a containerd of its own, which a new engine would wait for in vain. Containers are the shims'. */
+async function killContainerd(dir: string): Promise<void> {
+  const file = join(dir, 'exec/containerd/containerd.pid');
+  const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  if (pid <= 1) return;
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It went with the engine.
+  }
+  await until('containerd is gone', () => !existsSync(`/proc/${pid}`) || isZombie(pid));
+  rmSync(file, { force: true });
+}
+
+function isZombie(pid: number): boolean {
+  try {
+    return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return true;
+  }
 }
 
 /** A bridge with the first subnet of 10.213.0.0/16 that no other has. */

@@ -20,16 +20,21 @@ function mountPaths(): string[] {
   return lines.map((line) => line.split(' ')[1] ?? '');
 }
 
-/** What tasks could leave behind on this machine, as one sorted list, to be compared before and after. */
-export function traces(of: { cgroup: string }): string[] {
-  return [
+/**
+ * What tasks could leave behind on this machine, as one sorted list to be compared before and after: mounts, cgroups,
+ * namespaces and links that have one of the words in their names. Other tests run at the same time.
+ */
+export function traces(words: readonly string[]): string[] {
+  const cgroups = cgroupRoots().flatMap((root) =>
+    list(root).flatMap((name) => [name, ...list(`${root}/${name}`).map((inner) => `${name}/${inner}`)]),
+  );
+  const all = [
     ...mountPaths().map((path) => `mount ${path}`),
-    ...cgroupRoots().flatMap((root) =>
-      list(`${root}/${of.cgroup}`).map((name) => `cgroup ${root}/${of.cgroup}/${name}`),
-    ),
+    ...cgroups.map((path) => `cgroup ${path}`),
     ...list('/run/netns').map((name) => `netns ${name}`),
     ...list('/sys/class/net').map((name) => `link ${name}`),
-  ].sort();
+  ];
+  return all.filter((name) => words.some((word) => name.includes(word))).sort();
 }
 
 /** Folders in a folder; none when it is not there. */

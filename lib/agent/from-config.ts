@@ -248,6 +248,7 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     minDynamicPort: client.minDynamicPort,
     maxDynamicPort: client.maxDynamicPort,
     template: templateSettings(client.template),
+    sleepCommand: client.sleepCommand,
     artifact: artifactSettings(client.artifact, problems),
     gc: {
       intervalMs: client.gc.intervalMs,

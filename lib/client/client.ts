@@ -31,6 +31,7 @@ import { ensureIdentity, type NodeIdentity } from './identity.js';
 import { LeaseGuard, uptimeMs } from './lease-guard.js';
 import { LeaseStop } from './lease-stop.js';
 import { NodeMeta } from './node-meta.js';
+import { sleepSoon } from './power.js';
 import { Registration } from './registration.js';
 import { StatusSync } from './status-sync.js';
 import { systemTimers, type Timers } from './timers.js';
@@ -272,6 +273,7 @@ class RunningClient implements Client {
       }),
       deviceFigures: () => this.devices.figures(),
       collect: (id: string | null) => this.allocs.collect(id),
+      sleep: () => sleepSoon(this.config.sleepCommand, log),
       timers,
     };
     this.handlers = {

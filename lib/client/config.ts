@@ -56,6 +56,8 @@ export interface ClientConfig {
   /** Names of the agent's environment variables that tasks without a root of their own do not inherit. */
   envDenylist: readonly string[];
   template: TemplateConfig;
+  /** Puts this machine to sleep when the autoscaler asks; [] = it never sleeps. */
+  sleepCommand: readonly string[];
   artifact: ArtifactConfig;
   gc: { intervalMs: Millis; maxAllocs: number; diskUsagePercent: number; inodeUsagePercent: number };
 }
@@ -110,6 +112,7 @@ export function defaultClientConfig(
     maxDynamicPort: 32_000,
     envDenylist: DEFAULT_ENV_DENYLIST,
     template: DEFAULT_TEMPLATE_CONFIG,
+    sleepCommand: [],
     artifact: DEFAULT_ARTIFACT_CONFIG,
     gc: { intervalMs: 60_000, maxAllocs: 50, diskUsagePercent: 80, inodeUsagePercent: 70 },
     ...needed,

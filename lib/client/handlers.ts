@@ -14,6 +14,7 @@ import { serveFrames } from './fs/output.js';
 import { streamFile } from './fs/stream.js';
 import { dataPaths } from './migrate/layout.js';
 import { sendSnapshot, snapshotFrames } from './migrate/send.js';
+import { wake } from './power.js';
 import type { TaskRunner } from './task-runner.js';
 import { type Timers, ZERO_TIME } from './timers.js';
 
@@ -27,6 +28,8 @@ export interface HandlerOptions {
   deviceFigures: () => Promise<DeviceGroupStats[]>;
   /** Removes an ended allocation, or all of them. */
   collect: (allocId: string | null) => Promise<void>;
+  /** Puts this machine to sleep, by its own configuration. */
+  sleep: () => void;
   timers: Timers;
 }
 
@@ -34,6 +37,14 @@ export interface HandlerOptions {
 export function createHandlers(options: HandlerOptions): RpcHandlers {
   const find = finder(options);
   return {
+    'ClientPower.Wake': async ({ MacAddress }) => {
+      await wake(MacAddress);
+      return {};
+    },
+    'ClientPower.Sleep': async () => {
+      options.sleep();
+      return {};
+    },
     'ClientStats.Stats': () => options.hostStats(),
     'Allocations.Stats': async ({ AllocID, Task }) =>
       await allocStats(find(AllocID), Task === undefined || Task === '' ? null : Task, options),

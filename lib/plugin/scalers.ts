@@ -23,7 +23,10 @@ const BUNDLED: { apm: Loaders<ApmPlugin>; strategy: Loaders<StrategyPlugin>; tar
     'target-value': async () => (await import('../../plugins/strategy-target-value/index.js')).default,
     threshold: async () => (await import('../../plugins/strategy-threshold/index.js')).default,
   },
-  target: { 'nomad-target': async () => (await import('../../plugins/target-group/index.js')).default },
+  target: {
+    'nomad-target': async () => (await import('../../plugins/target-group/index.js')).default,
+    power: async () => (await import('../../plugins/target-power/index.js')).default,
+  },
 };
 
 /** An `apm`, `strategy` or `target` block: the plugin `driver` under the name of the block. */

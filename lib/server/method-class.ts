@@ -123,6 +123,8 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Operator.RecoveryView': 'here',
   'Operator.Recover': 'here',
 
+  'ClientPower.Wake': 'here',
+  'ClientPower.Sleep': 'here',
   'ClientStats.Stats': 'here',
   'NodeMeta.Apply': 'here',
   'NodeMeta.Read': 'here',

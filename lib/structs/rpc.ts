@@ -14,6 +14,7 @@ import type { MigrateRpcMethods, MigrateRpcStreams } from './rpc-migrate.js';
 import type { NodeMetaRpcMethods } from './rpc-node-meta.js';
 import type { OperatorRpcMethods, OperatorRpcStreams } from './rpc-operator.js';
 import type { Query, QueryMeta, QueryOptions, Write, WriteOptions } from './rpc-options.js';
+import type { PowerRpcMethods } from './rpc-power.js';
 import type { RaftRpcStreams } from './rpc-raft.js';
 import type { ScalingRpcMethods } from './rpc-scaling.js';
 import type { ServiceRpcMethods } from './rpc-service.js';
@@ -253,6 +254,7 @@ export interface RpcMethods
     NodeMetaRpcMethods,
     MigrateRpcMethods,
     OperatorRpcMethods,
+    PowerRpcMethods,
     ScalingRpcMethods,
     ServiceRpcMethods,
     VariableRpcMethods,

@@ -1,7 +1,8 @@
 import type { Apm, ApmPlugin, ScalerCall, ScalerRpc } from '../../lib/plugin/sdk/autoscaler.js';
+import type { Allocation } from '../../lib/structs/allocation.js';
 import type { Metric, TimeRange } from '../../lib/structs/autoscaling.js';
-import type { AllocListStub } from '../../lib/structs/rpc.js';
-import { combine, type GroupMetric, type MeshQuery, readQuery } from './query.js';
+import type { AllocListStub, NodeListStub } from '../../lib/structs/rpc.js';
+import { combine, type GroupMetric, type MeshQuery, type NodeFilter, readQuery } from './query.js';
 
 /** Figures are asked for at each evaluation, and kept as long as a window may reach back. */
 const KEPT_MS = 60 * 60_000;
@@ -42,7 +43,14 @@ class MeshApm implements Apm {
   }
 
   private measure(query: MeshQuery, call: ScalerCall): Promise<number | undefined> {
-    return query.kind === 'group' ? this.measureGroup(query, call) : this.measureNodes(query, call);
+    switch (query.kind) {
+      case 'group':
+        return this.measureGroup(query, call);
+      case 'nodes':
+        return this.measureNodes(query, call);
+      default:
+        return this.measureWanted(query, call);
+    }
   }
 
   private async measureGroup(query: MeshQuery & { kind: 'group' }, call: ScalerCall): Promise<number | undefined> {
@@ -77,15 +85,40 @@ class MeshApm implements Apm {
     return mib > 0 ? (100 * bytes) / (mib * MIB) : undefined;
   }
 
-  private async measureNodes(query: MeshQuery & { kind: 'nodes' }, call: ScalerCall): Promise<number | undefined> {
+  private async readyNodes(filter: NodeFilter, call: ScalerCall): Promise<NodeListStub[]> {
     const { Nodes } = await this.rpc.call('Node.List', { Resources: true }, call);
-    const chosen = Nodes.filter(
+    return Nodes.filter(
       (node) =>
         node.Status === 'ready' &&
-        (query.class === null || node.NodeClass === query.class) &&
-        (query.datacenter === null || node.Datacenter === query.datacenter) &&
-        (query.pool === null || node.NodePool === query.pool),
+        (filter.class === null || node.NodeClass === filter.class) &&
+        (filter.datacenter === null || node.Datacenter === filter.datacenter) &&
+        (filter.pool === null || node.NodePool === filter.pool),
     );
+  }
+
+  /** Work of system jobs wants no machine: it runs on whichever there are. */
+  private async measureWanted(query: NodeFilter, call: ScalerCall): Promise<number> {
+    let busy = 0;
+    for (const { ID } of await this.readyNodes(query, call)) {
+      const { Allocs } = await this.rpc.call('Node.GetAllocs', { NodeID: ID }, call);
+      const isWork = ({ Job: job }: Allocation): boolean => job?.Type === 'service' || job?.Type === 'batch';
+      if (Allocs.some((alloc) => isLive(alloc) && isWork(alloc))) busy++;
+    }
+    return busy + ((await this.someWaits(query, call)) ? 1 : 0);
+  }
+
+  /** Whether a job that may run on these nodes has work that found no place. */
+  private async someWaits({ pool }: NodeFilter, call: ScalerCall): Promise<boolean> {
+    const { Evaluations } = await this.rpc.call('Eval.List', { Namespace: '*', FilterEvalStatus: 'blocked' }, call);
+    for (const { Namespace, JobID } of Evaluations) {
+      const { Job: job } = await this.rpc.call('Job.GetJob', { Namespace, JobID }, call);
+      if (job && (pool === null || job.NodePool === pool || job.NodePool === 'all')) return true;
+    }
+    return false;
+  }
+
+  private async measureNodes(query: MeshQuery & { kind: 'nodes' }, call: ScalerCall): Promise<number | undefined> {
+    const chosen = await this.readyNodes(query, call);
     let [total, used] = [0, 0];
     for (const node of chosen) {
       const own = node.NodeResources;
@@ -95,7 +128,7 @@ class MeshApm implements Apm {
       total += isCpu ? own.Cpu.CpuShares - reserved.Cpu.CpuShares : own.Memory.MemoryMB - reserved.Memory.MemoryMB;
       const { Allocs } = await this.rpc.call('Node.GetAllocs', { NodeID: node.ID }, call);
       for (const alloc of Allocs) {
-        if (alloc.DesiredStatus !== 'run' || !['running', 'pending'].includes(alloc.ClientStatus)) continue;
+        if (!isLive(alloc)) continue;
         for (const { Cpu, Memory } of Object.values(alloc.AllocatedResources.Tasks))
           used += isCpu ? Cpu.CpuShares : Memory.MemoryMB;
       }
@@ -103,6 +136,9 @@ class MeshApm implements Apm {
     return total > 0 ? (100 * used) / total : undefined;
   }
 }
+
+const isLive = ({ DesiredStatus, ClientStatus }: Allocation): boolean =>
+  DesiredStatus === 'run' && ['running', 'pending'].includes(ClientStatus);
 
 const plugin: ApmPlugin = {
   kind: 'apm',

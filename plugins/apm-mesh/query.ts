@@ -1,14 +1,22 @@
 /** What is asked of the mesh about itself. */
 export type MeshQuery =
   | { kind: 'group'; operation: Operation; metric: GroupMetric; group: string; job: string; namespace: string }
-  | { kind: 'nodes'; metric: NodeMetric; class: string | null; datacenter: string | null; pool: string | null };
+  | ({ kind: 'nodes'; metric: NodeMetric } & NodeFilter)
+  /** How many machines the work of a pool wants: those that have some, and one more while some waits. Not Nomad's. */
+  | ({ kind: 'wanted' } & NodeFilter);
+
+export interface NodeFilter {
+  class: string | null;
+  datacenter: string | null;
+  pool: string | null;
+}
 
 export type Operation = 'sum' | 'avg' | 'max' | 'min';
 export type GroupMetric = 'cpu' | 'cpu-allocated' | 'memory' | 'memory-allocated';
 export type NodeMetric = 'cpu' | 'memory';
 
 const GROUP = /^taskgroup_(sum|avg|max|min)_(cpu|cpu-allocated|memory|memory-allocated)\/([^/]+)\/([^@]+)(?:@(.+))?$/;
-const NODES = /^node_percentage-allocated_(cpu|memory)\/(.*)$/;
+const NODES = /^node_(wanted|percentage-allocated_cpu|percentage-allocated_memory)\/(.*)$/;
 const FORMS =
   'write avg_cpu, max_memory-allocated and the like in a job; "taskgroup_avg_cpu/GROUP/JOB@NAMESPACE" or "node_percentage-allocated_cpu/node_class=CLASS,datacenter=DC,node_pool=POOL" elsewhere';
 
@@ -39,13 +47,14 @@ export function readQuery(text: string): MeshQuery {
       );
     } else filters.set(key === 'class' ? 'node_class' : key, value);
   }
-  return {
-    kind: 'nodes',
-    metric: nodes[1] as NodeMetric,
+  const chosen: NodeFilter = {
     class: filters.get('node_class') ?? null,
     datacenter: filters.get('datacenter') ?? null,
     pool: filters.get('node_pool') ?? null,
   };
+  const what = nodes[1] ?? '';
+  if (what === 'wanted') return { kind: 'wanted', ...chosen };
+  return { kind: 'nodes', metric: what.replace('percentage-allocated_', '') as NodeMetric, ...chosen };
 }
 
 /** Takes the figures of all instances together. Undefined when there are none. */

@@ -23,6 +23,7 @@ t.test('queries about the mesh itself, in Nomad’s forms', async (t) => {
     pool: 'big',
     datacenter: null,
   });
+  t.same(readQuery('node_wanted/node_pool=gpu'), { kind: 'wanted', class: null, datacenter: null, pool: 'gpu' });
   t.match(readQuery('node_percentage-allocated_cpu/gpu'), { class: 'gpu' });
   for (const bad of [
     '',

@@ -69,6 +69,8 @@ export async function freePort(): Promise<number> {
 }
 
 export interface TestAgentOptions {
+  /** Of the node and the server; absent = "test". */
+  name?: string;
   /** More configuration, in HCL. */
   config?: string;
   roles?: { server?: boolean; client?: boolean };
@@ -116,7 +118,7 @@ export class TestAgent {
     const file = join(this.dir, 'agent.hcl');
     const lines = [
       `data_dir = ${JSON.stringify(join(this.dir, 'data'))}`,
-      'name = "test"',
+      `name = ${JSON.stringify(this.#options.name ?? 'test')}`,
       'log_level = "INFO"',
       `ports {\n  http = ${this.port}\n  rpc = ${this.rpcPort}\n}`,
       `server {\n  enabled = ${server}\n}`,

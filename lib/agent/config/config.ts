@@ -104,6 +104,8 @@ export interface ServerSection {
 }
 
 export interface ClientSection {
+  /** The command that puts this machine to sleep. */
+  sleepCommand: string[];
   enabled: boolean;
   /** Null: below the data directory. */
   stateDir: string | null;

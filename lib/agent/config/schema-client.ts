@@ -21,6 +21,8 @@ export const CLIENT_FIELDS: Fields = {
   ...all('state_dir alloc_dir alloc_mounts_dir host_volumes_dir host_volume_plugin_dir common_plugin_dir', text),
   ...all('node_class node_pool network_interface cgroup_parent reservable_cores', text),
   servers: growingTexts,
+  // Not Nomad's: how the autoscaler puts this machine to sleep.
+  power: block({ sleep: texts }),
   ...all('options meta chroot_env', map),
   ...all('network_speed cpu_total_compute memory_total_mb disk_total_mb disk_free_mb', integer),
   ...all('min_dynamic_port max_dynamic_port gc_parallel_destroys gc_max_allocs node_max_allocs', integer),

@@ -220,6 +220,7 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
       exitOnFailure: cloud.get('exit_on_failure', false),
     })),
     cgroupParent: client.text('cgroup_parent'),
+    sleepCommand: client.section('power').get('sleep', []),
     artifact: client.whole('artifact'),
     template: client.whole('template'),
   };

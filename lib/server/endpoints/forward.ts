@@ -8,6 +8,8 @@ import { type EndpointContext, requireText } from './context.js';
 // What only the client with the allocation can answer is passed on over its link, and its answer back as it is.
 
 const FORWARDED = [
+  'ClientPower.Wake',
+  'ClientPower.Sleep',
   'ClientStats.Stats',
   'NodeMeta.Apply',
   'NodeMeta.Read',

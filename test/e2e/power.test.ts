@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { cli, eventually, TestAgent } from '../support/mesh-agent.js';
+
+const policy = (address: string): string => `scaling "gpu" {
+  min = 0
+  max = 1
+  policy {
+    cooldown            = "1s"
+    evaluation_interval = "1s"
+    check "wanted" {
+      query = "wanted"
+      strategy "pass-through" {
+      }
+    }
+    target "power" {
+      node_pool           = "gpu"
+      method              = "http"
+      wake_url            = "${address}/wake/{name}"
+      sleep_url           = "${address}/sleep/{name}"
+      node_drain_deadline = "10s"
+    }
+  }
+}
+`;
+
+const JOB = `job "train" {
+  type      = "batch"
+  node_pool = "gpu"
+  group "g" {
+    task "t" {
+      driver = "raw_exec"
+      config {
+        command = "sh"
+        args    = ["-c", "echo trained"]
+      }
+    }
+  }
+}
+`;
+
+t.test('a machine nobody needs is drained and put to sleep; it is woken for the work that waits for it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'power-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  mkdirSync(join(folder, 'policies'));
+  let tower: TestAgent | undefined;
+  const asked: string[] = [];
+  // A smart plug.
+  const plug = createServer(async (request, response) => {
+    const { url = '' } = request;
+    asked.push(url);
+    if (url.startsWith('/sleep/')) await tower?.kill();
+    if (url.startsWith('/wake/')) tower?.launch();
+    response.end();
+  });
+  plug.listen(0, '127.0.0.1');
+  await once(plug, 'listening');
+  t.teardown(() => plug.close());
+  const address = `http://127.0.0.1:${(plug.address() as AddressInfo).port}`;
+  writeFileSync(join(folder, 'policies', 'gpu.hcl'), policy(address));
+  const autoscaler = `autoscaler {\n  policy_dir = ${JSON.stringify(join(folder, 'policies'))}\n}\n`;
+  const fast = 'server {\n  heartbeat_grace   = "1s"\n  min_heartbeat_ttl = "1s"\n}\n';
+  const server = await TestAgent.start({ name: 'nas', config: `${autoscaler}${fast}` });
+  t.teardown(() => server.dispose());
+  tower = await TestAgent.start({
+    name: 'tower',
+    roles: { server: false },
+    config: `client {\n  node_pool = "gpu"\n  servers   = ["127.0.0.1:${server.rpcPort}"]\n}\n`,
+  });
+  t.teardown(() => tower?.dispose());
+  const node = async () =>
+    (await server.get<{ Name: string; Status: string }[]>('/v1/nodes')).find(({ Name }) => Name === 'tower');
+  await eventually('it is ready', async () => ((await node())?.Status === 'ready' ? true : undefined));
+  await eventually('it sleeps', async () => ((await node())?.Status === 'down' ? true : undefined), 90_000);
+  t.same(asked, ['/sleep/tower']);
+  const file = join(folder, 'train.hcl');
+  writeFileSync(file, JOB);
+  const env = { NOMAD_ADDR: server.address };
+  const ran = await cli(['job', 'run', '-detach', file], { env });
+  t.equal(ran.code, 0, ran.err);
+  await eventually(
+    'its work is done',
+    async () => {
+      const allocs = await server.get<{ ClientStatus: string }[]>('/v1/job/train/allocations');
+      return allocs.some(({ ClientStatus }) => ClientStatus === 'complete') ? true : undefined;
+    },
+    90_000,
+  );
+  t.equal(asked.at(-1), '/wake/tower');
+  const status = await cli(['autoscaler', 'status', 'gpu'], { env });
+  t.match(status.out, /power gpu/);
+  t.match(status.out, /wanted/);
+});

@@ -1,0 +1,111 @@
+import t from 'tap';
+import { magicPacket } from '../../lib/client/power.js';
+import type { Allocation } from '../../lib/structs/allocation.js';
+import type { NodeListStub } from '../../lib/structs/rpc.js';
+import { readConfig } from '../../plugins/target-power/config.js';
+import { heldBy, inPool, selectToSleep, standingOf } from '../../plugins/target-power/select.js';
+
+const node = (ID: string, fields: Partial<NodeListStub> = {}): NodeListStub =>
+  ({
+    ID,
+    Name: ID,
+    NodePool: 'gpu',
+    NodeClass: '',
+    Datacenter: 'dc1',
+    Status: 'ready',
+    SchedulingEligibility: 'eligible',
+    Drain: false,
+    LastDrain: null,
+    CreateIndex: 1,
+    ...fields,
+  }) as NodeListStub;
+
+const alloc = (fields: Partial<Allocation> & { mhz?: number; type?: string; volumes?: boolean } = {}): Allocation =>
+  ({
+    ID: '12345678-0',
+    JobID: 'web',
+    TaskGroup: 'g',
+    DesiredStatus: 'run',
+    ClientStatus: 'running',
+    Job: { Type: fields.type ?? 'service', TaskGroups: [{ Name: 'g', Volumes: fields.volumes ? { data: {} } : null }] },
+    AllocatedResources: { Tasks: { t: { Cpu: { CpuShares: fields.mhz ?? 100 }, Memory: { MemoryMB: 0 } } } },
+    ...fields,
+  }) as unknown as Allocation;
+
+const SLEPT = { LastDrain: { Meta: { autoscaler_asleep: 'true' } } };
+
+t.test('how a machine of the pool stands', async (t) => {
+  t.equal(standingOf(node('a')), 'awake');
+  t.equal(standingOf(node('a', { Drain: true })), 'draining');
+  t.equal(standingOf(node('a', { Status: 'initializing' })), 'starting');
+  t.equal(standingOf(node('a', { Status: 'down', ...SLEPT })), 'asleep');
+  t.equal(standingOf(node('a', { Status: 'down' })), 'other', 'one that was lost is not asleep');
+  t.equal(standingOf(node('a', { SchedulingEligibility: 'ineligible', ...SLEPT })), 'starting');
+  t.equal(
+    standingOf(node('a', { SchedulingEligibility: 'ineligible' })),
+    'other',
+    'one that a person set aside is left alone',
+  );
+  const gpu = readConfig({ node_pool: 'gpu', datacenter: 'dc1' });
+  t.ok(inPool(node('a'), gpu));
+  t.notOk(inPool(node('a', { NodePool: 'default' }), gpu));
+  t.notOk(inPool(node('a', { Datacenter: 'dc2' }), gpu));
+});
+
+t.test('who is put to sleep first', async (t) => {
+  const nodes = [
+    node('busy', { CreateIndex: 1 }),
+    node('idle', { CreateIndex: 2 }),
+    node('system', { CreateIndex: 3 }),
+    node('empty', { CreateIndex: 4 }),
+  ];
+  const allocs = new Map([
+    ['busy', [alloc({ mhz: 900 })]],
+    ['idle', [alloc({ mhz: 50 }), alloc({ mhz: 9_000, ClientStatus: 'complete' })]],
+    ['system', [alloc({ mhz: 60, type: 'system' })]],
+  ]);
+  const chosen = (
+    strategy: Parameters<typeof selectToSleep>[1]['strategy'],
+    protectedNodes = new Map<string, string>(),
+    count = 9,
+  ) => selectToSleep(nodes, { count, strategy, allocs, protectedNodes }).map(({ ID }) => ID);
+  t.same(chosen('least_busy'), ['empty', 'idle', 'system', 'busy']);
+  t.same(chosen('least_busy', new Map([['empty', 'it is a server']]), 1), ['idle']);
+  t.same(chosen('empty'), ['empty']);
+  t.same(chosen('empty_ignore_system'), ['system', 'empty']);
+  t.same(chosen('newest_create_index', new Map(), 2), ['empty', 'system']);
+  t.same(chosen('oldest_create_index', new Map(), 1), ['busy']);
+});
+
+t.test('who has a volume on a machine keeps it awake', async (t) => {
+  t.equal(heldBy([alloc()]), undefined);
+  t.equal(heldBy([alloc({ volumes: true, ClientStatus: 'complete' })]), undefined);
+  t.match(heldBy([alloc(), alloc({ volumes: true })]), /allocation 12345678 of job "web" has a volume there/);
+});
+
+t.test('a target block, and what is wrong with one', async (t) => {
+  t.match(readConfig({ node_pool: 'gpu', node_drain_deadline: '2m', wake_timeout: '90' }), {
+    method: 'wol',
+    strategy: 'least_busy',
+    drainDeadlineMs: 120_000,
+    wakeTimeoutMs: 90_000,
+  });
+  for (const [config, message] of [
+    [{}, /needs a node_pool or a node_class/],
+    [{ node_pool: 'x', nod_class: 'y' }, /does not know "nod_class"/],
+    [{ node_pool: 'x', method: 'magic' }, /method must be one of wol, command, http/],
+    [{ node_pool: 'x', method: 'command' }, /needs wake_command and sleep_command/],
+    [{ node_pool: 'x', method: 'http', wake_url: 'http://a' }, /needs wake_url and sleep_url/],
+    [{ node_pool: 'x', wake_timeout: 'soon' }, /no duration/],
+    [{ node_pool: 'x', node_selector_strategy: 'random' }, /must be one of least_busy/],
+  ] as const) {
+    t.throws(() => readConfig(config as Record<string, string>), { message });
+  }
+});
+
+t.test('the magic packet', async (t) => {
+  const packet = magicPacket('00:11:22:aa:BB:cc');
+  t.equal(packet.length, 102);
+  t.equal(packet.toString('hex'), 'ff'.repeat(6) + '001122aabbcc'.repeat(16));
+  for (const bad of ['', '00:11:22', 'zz:11:22:aa:bb:cc']) t.throws(() => magicPacket(bad), { code: 'E_BAD_REQUEST' });
+});

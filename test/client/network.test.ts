@@ -8,6 +8,7 @@ import { hostsText, parseResolv, resolvText } from '../../lib/client/network/fil
 import { findDamage, parseDevices } from '../../lib/client/network/firewall.js';
 import { hostInterfaces, networkStatus, portMappings } from '../../lib/client/network/result.js';
 import { Turns } from '../../lib/client/network/turns.js';
+import { randomInt, seededRandom } from '../../lib/util/random.js';
 
 const bridge = { name: 'nomad', subnet: '172.26.64.0/20', subnetIpv6: '', hairpin: false };
 
@@ -157,6 +158,10 @@ t.test('hosts and resolv.conf', async (t) => {
   t.match(hostsText('web.home', ['10.0.0.2', 'fd00::2']), /^10\.0\.0\.2 web\.home web\nfd00::2 web\.home web\n$/m);
   t.notMatch(hostsText('', ['10.0.0.2']), /10\.0\.0\.2/);
   const text = '# x\nnameserver 127.0.0.53\nnameserver 10.0.0.1\nsearch a b\noptions ndots:2\n';
+  t.equal(
+    resolvText({ servers: ['1.1.1.1\nnameserver 6.6.6.6'], searches: [], options: [] }),
+    'nameserver 1.1.1.1 nameserver 6.6.6.6\n',
+  );
   t.equal(resolvText(parseResolv(text)), 'nameserver 10.0.0.1\nsearch a b\noptions ndots:2\n');
 });
 
@@ -289,4 +294,31 @@ t.test('work for one key is done in order, and no more at a time than there are 
     ['a1', 'a2', 'b1', 'c1', 'c2'],
     'a failure takes no place with it',
   );
+});
+
+t.test('no configuration and no result of a plugin, however broken, is taken for one, or throws', async (t) => {
+  const random = seededRandom(11);
+  const list = JSON.stringify(bridgeList(bridge));
+  const result =
+    '{"interfaces":[{"name":"eth0","sandbox":"/x"}],"ips":[{"interface":0,"address":"10.0.0.2/24"}],"dns":{"nameservers":["10.0.0.1"]}}';
+  const pieces = ['null', '[]', '{}', '"', '-1', '1e999', ',', ':', '\\u0000', '__proto__', '../', '\n'];
+  let parsed = 0;
+  for (let i = 0; i < 3000; i++) {
+    const text = i % 2 === 0 ? list : result;
+    const at = randomInt(random, text.length);
+    const piece = pieces[randomInt(random, pieces.length)] ?? '';
+    const broken = text.slice(0, at) + piece + text.slice(at + randomInt(random, 12));
+    const found = parseNetworkList(broken);
+    if (found.ok) for (const { type } of found.value.plugins) t.match(type, /^[\w][\w.-]*$/);
+    let value: unknown;
+    try {
+      value = JSON.parse(broken);
+    } catch {
+      continue;
+    }
+    parsed++;
+    const status = networkStatus((value ?? {}) as Record<string, unknown>);
+    if (status.ok) t.type(status.value.Address, 'string');
+  }
+  t.ok(parsed > 100, `${parsed} were JSON all the same`);
 });

@@ -360,6 +360,24 @@ function tests(place: LabPlace): void {
     t.same(leftovers(place), []);
   });
 
+  t.test(
+    'a port of a host network is on its address alone; with hairpin a task reaches its own port from inside',
+    async (t) => {
+      const bridge = { ...DEFAULT_NETWORK_CONFIG.bridge, name: place.name, hairpin: true };
+      const { networks } = newNetworks(place, stateDir, { bridge, anyAddress: false });
+      const ask = newAsk(place, { ports: [port(21_008, 80, place.address)] });
+      const made = await networks.ensure(ask);
+      const server = serve(made.netnsPath, 80);
+      t.teardown(() => server.end());
+      t.equal(await answers(place, 21_008), 'hello');
+      t.throws(() => run(process.execPath, '-e', ASK, '127.0.0.1', '21008'));
+      t.equal(run('nsenter', `--net=${made.netnsPath}`, process.execPath, '-e', ASK, place.address, '21008'), 'hello');
+      await networks.remove(ask.allocId);
+      server.end();
+      t.same(leftovers(place), []);
+    },
+  );
+
   t.test('IPv6 beside IPv4', async (t) => {
     const bridge = { name: place.name, subnet: '172.26.64.0/20', subnetIpv6: 'fd00:a110:c8::/64', hairpin: false };
     const { networks, said } = newNetworks(place, stateDir, { bridge });

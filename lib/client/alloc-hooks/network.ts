@@ -1,6 +1,7 @@
 import type { Driver, TaskNetwork } from '../../plugin/sdk/driver.js';
 import type { AllocNetworkStatus } from '../../structs/allocation.js';
 import type { NetworkResource } from '../../structs/resources.js';
+import { isDnsName } from '../../structs/validate/network.js';
 import type { ClientContext } from '../context.js';
 import { interpolateText } from '../interpolate.js';
 import { hostResolver, hostsText, type Resolver, resolvText, writeNetworkFiles } from '../network/files.js';
@@ -18,6 +19,9 @@ export const networkHook: AllocHook = {
       // Kept where a restart of the machine does not reach, as what the engine made.
       if (maker && context.state.get() === null) context.state.put({ driver: maker.name });
       const hostname = interpolate(context, network.Hostname);
+      // What a reference stands for is known only now.
+      if (hostname !== '' && !isDnsName(hostname))
+        throw new Error(`hostname ${JSON.stringify(hostname)} of the network is no DNS name`);
       const share = async (made: GroupNetwork): Promise<void> => {
         context.shared.network = await taskNetwork(context, network, hostname, made);
         context.shared.networkStatus = made.status;

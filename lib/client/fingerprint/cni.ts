@@ -1,4 +1,4 @@
-import { access, constants, readdir } from 'node:fs/promises';
+import { access, readdir, stat } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import type { NodeNetworkResource } from '../../structs/node.js';
@@ -58,14 +58,20 @@ async function pluginVersions(path: readonly string[]): Promise<Map<string, stri
   return versions;
 }
 
+/** What programs said that are still the same, by path: sixteen need not be run every minute. */
+const said = new Map<string, { stamp: string; version: string | null }>();
+
 async function pluginVersion(file: string): Promise<string | null> {
-  const isProgram = await access(file, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
-  if (!isProgram) return null;
-  const said = await runProgram(file, [], { timeoutMs: VERSION_TIMEOUT_MS }).catch(() => null);
-  return said && parsePluginVersion(`${said.out}\n${said.err}`);
+  const info = await stat(file).catch(() => null);
+  if (!info?.isFile() || (info.mode & 0o111) === 0) return null;
+  const stamp = `${info.dev}:${info.ino}:${info.mtimeMs}:${info.size}`;
+  const known = said.get(file);
+  if (known?.stamp === stamp) return known.version;
+  const run = await runProgram(file, [], { timeoutMs: VERSION_TIMEOUT_MS }).catch(() => null);
+  const version = run && parsePluginVersion(`${run.out}\n${run.err}`);
+  // One that could not be asked is asked again.
+  if (run) said.set(file, { stamp, version });
+  return version;
 }
 
 /**

@@ -1,6 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { err } from '../../util/result.js';
 import { type NetworkList, parseNetworkList } from './conflist.js';
+
+/** No configuration is as long. */
+const FILE_MAX = 1024 * 1024;
 
 /** Files of network configurations, in the order in which they are looked at. */
 async function configFiles(dir: string): Promise<string[]> {
@@ -14,7 +18,11 @@ export async function readNetworks(dir: string): Promise<{ networks: Map<string,
   const problems: string[] = [];
   for (const name of await configFiles(dir)) {
     const file = join(dir, name);
-    const parsed = parseNetworkList(await readFile(file, 'utf8').catch(() => ''));
+    const size = (await stat(file).catch(() => null))?.size ?? 0;
+    const parsed =
+      size > FILE_MAX
+        ? err(`is longer than ${FILE_MAX} bytes`)
+        : parseNetworkList(await readFile(file, 'utf8').catch(() => ''));
     if (!parsed.ok) problems.push(`${file} ${parsed.error}`);
     else if (networks.has(parsed.value.name))
       problems.push(`${file}: the network "${parsed.value.name}" is there twice`);

@@ -28,7 +28,8 @@ export function resolvText({ servers, searches, options }: Resolver): string {
   const lines = servers.map((server) => `nameserver ${server}`);
   if (searches.length > 0) lines.push(`search ${searches.join(' ')}`);
   if (options.length > 0) lines.push(`options ${options.join(' ')}`);
-  return lines.map((line) => `${line}\n`).join('');
+  // What stands in a job stays in its line.
+  return lines.map((line) => `${line.replace(/\s+/g, ' ')}\n`).join('');
 }
 
 /** Reads resolv.conf(5), without servers that only the host's own loopback reaches. */

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { AllocNetworkStatus } from '../../structs/allocation.js';
 import type { AllocatedPort } from '../../structs/resources.js';
 import { err, ok, type Result } from '../../util/result.js';
@@ -68,7 +69,7 @@ function readAddress(value: unknown): { ip: string; on: number | null }[] {
   if (!isObject(value)) return [];
   const { address, interface: on } = value;
   const ip = typeof address === 'string' ? address.split('/')[0] : '';
-  return ip ? [{ ip, on: typeof on === 'number' ? on : null }] : [];
+  return ip !== undefined && isIP(ip) !== 0 ? [{ ip, on: typeof on === 'number' ? on : null }] : [];
 }
 
 function readDns(value: unknown): AllocNetworkStatus['DNS'] {

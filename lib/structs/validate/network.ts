@@ -72,7 +72,8 @@ function validateNetwork(network: NetworkResource, owner: string, seen: Seen, re
   }
 }
 
-function isDnsName(name: string): boolean {
+/** Whether a machine can have this name. */
+export function isDnsName(name: string): boolean {
   return name.length <= 253 && /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?$/.test(name);
 }
 

@@ -3,6 +3,7 @@ import type { DeviceProvider, DeviceReservation } from '../plugin/sdk/device.js'
 import type { DeviceGroupStats } from '../structs/device-stats.js';
 import type { NodeDeviceResource } from '../structs/node.js';
 import type { AllocatedDevice } from '../structs/resources.js';
+import { devicesProblem } from '../structs/validate/hardware.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import { deviceStats } from './device-stats.js';
@@ -157,6 +158,9 @@ export class Devices {
     try {
       const groups = await this.ask(provided, signal);
       if (groups === null) return;
+      // The servers would refuse the whole node.
+      const wrong = devicesProblem(groups);
+      if (wrong !== null) throw new Error(`what it says cannot be read: ${wrong}`);
       if (provided.failure !== null) this.options.log.info('devices answer again', { provider: provider.name });
       provided.groups = groups;
       provided.failure = null;

@@ -25,10 +25,10 @@ const NAME = /[A-Za-z_][\w.:-]*/y;
 const ATTRIBUTE = /\s+([A-Za-z_][\w.:-]*)\s*=\s*(?:"([^"<]*)"|'([^'<]*)')/y;
 const ENTITIES: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
 
-/** Reads a document; the error says what is wrong with it, and where. */
-export function parseXml(source: string): Result<XmlElement, string> {
+/** Reads a document; what is in elements of these names is passed over. The error says what is wrong with it, and where. */
+export function parseXml(source: string, passOver: readonly string[] = []): Result<XmlElement, string> {
   if (source.length > SIZE_MAX) return err(`more than ${SIZE_MAX} characters`);
-  const reader = new Reader(source);
+  const reader = new Reader(source, passOver);
   return reader.read();
 }
 
@@ -38,9 +38,11 @@ class Reader {
   #count = 0;
   #root: XmlElement | null = null;
   readonly #open: Open[] = [];
+  readonly #passOver: readonly string[];
 
-  constructor(source: string) {
+  constructor(source: string, passOver: readonly string[]) {
     this.#source = source;
+    this.#passOver = passOver;
   }
 
   read(): Result<XmlElement, string> {
@@ -95,7 +97,9 @@ class Reader {
     else this.#root = element;
     const end = this.#match(/\s*(\/?)>/y, this.#at);
     if (!end) return `<${name}> is not closed by ">"`;
-    if (end[1] === '') this.#open.push(element);
+    if (end[1] !== '') return null;
+    if (this.#passOver.includes(name)) return this.#skip(`</${name}>`);
+    this.#open.push(element);
     return null;
   }
 

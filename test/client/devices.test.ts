@@ -131,6 +131,14 @@ t.test('a provider that fails keeps its devices, unhealthy with the reason, and 
   await watching;
 });
 
+t.test('a provider that talks nonsense has failed, and the others go on', async (t) => {
+  const broken = { ...group('x'), Instances: null } as unknown as NodeDeviceResource;
+  const world = new World(new FakeProvider('one', broken), new FakeProvider('two', group('y', 'b')));
+  await world.devices.first(world.signal);
+  t.same(world.devices.resources, [group('y', 'b')]);
+  t.match(world.warnings[0], /what it says cannot be read: device acme\/gpu\/x: instances are no list/);
+});
+
 t.test('a provider that hangs holds nobody up, and is not asked twice at once', async (t) => {
   let open = (): void => {};
   const one = new FakeProvider('one', group('x', 'a'));

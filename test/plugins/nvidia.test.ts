@@ -164,6 +164,20 @@ t.test('XML: entities, attributes, comments and what is passed over', async (t) 
   t.equal(find(parsed.value, 'z/q'), undefined);
 });
 
+t.test('what nobody reads is passed over', async (t) => {
+  const parsed = parseXml('<a><long><b>1</b><</long><c>2</c><long/></a>', ['long']);
+  if (!parsed.ok) throw new Error(parsed.error);
+  t.same(
+    parsed.value.children.map(({ name, children }) => [name, children.length]),
+    [
+      ['long', 0],
+      ['c', 0],
+      ['long', 0],
+    ],
+  );
+  t.match(parseXml('<a><long></a>', ['long']), { ok: false, error: /"<\/long>" is missing/ });
+});
+
 t.test('no input makes the readers throw or hang', async (t) => {
   const whole = fixture('v13-two.xml');
   fc.assert(

@@ -4,6 +4,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Node, NodeEvent, NodeStatus } from '../../structs/node.js';
 import type { ClientAllocUpdate, NodeUpdateReply } from '../../structs/rpc.js';
+import { devicesProblem, topologyProblem } from '../../structs/validate/hardware.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
@@ -185,6 +186,8 @@ function admitNode(node: Node | undefined): Node {
   }
   const status = node.Status ?? 'initializing';
   if (!STATUSES.includes(status)) throw new MeshError('E_BAD_REQUEST', `invalid status "${String(status)}" for node`);
+  const wrong = devicesProblem(node.NodeResources?.Devices) ?? topologyProblem(node.NodeResources?.Processors);
+  if (wrong !== null) throw new MeshError('E_BAD_REQUEST', `the node's hardware cannot be read: ${wrong}`);
   return { ...node, Status: status, NodePool: node.NodePool || 'default' };
 }
 

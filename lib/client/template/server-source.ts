@@ -7,6 +7,7 @@ import type { Answer, TemplateSource, Watched } from './source.js';
 const WAIT_MS = 5 * 60_000;
 const RETRY_BASE_MS = 500;
 const RETRY_MAX_MS = 30_000;
+const UNWRITTEN_MS = 2_000;
 
 /** What the servers said last, for a start without them: of this task alone, kept where its handles are. */
 export interface KeptAnswers {
@@ -64,6 +65,8 @@ class WatchedReply implements Watched {
         attempt = 0;
         kept.put(this.id, reply.value);
         this.take(reply.value);
+        // Nothing was ever written there: a question about what comes after 0 is answered at once.
+        if (index === 0) await sleep(timers, UNWRITTEN_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (isRefusal(error)) {

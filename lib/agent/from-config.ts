@@ -252,6 +252,7 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     artifact: artifactSettings(client.artifact, problems),
     gc: {
       intervalMs: client.gc.intervalMs,
+      parallelDestroys: client.gc.parallelDestroys,
       maxAllocs: client.gc.maxAllocs,
       diskUsagePercent: client.gc.diskUsagePercent,
       inodeUsagePercent: client.gc.inodeUsagePercent,

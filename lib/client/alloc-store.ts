@@ -8,9 +8,6 @@ import type { StatusSync } from './status-sync.js';
 import { messageOf } from './task-start.js';
 import { sleep } from './timers.js';
 
-/** Ended allocations removed at the same time: deleting files must not starve the tasks of the disk. */
-const COLLECT_PARALLEL = 2;
-
 /** The allocations of this node: starts, changes, removes them. */
 export class AllocStore {
   private readonly context: ClientContext;
@@ -103,8 +100,10 @@ export class AllocStore {
 
   private async collectAll(ids: string[]): Promise<void> {
     const queue = [...ids];
+    // Deleting files must not starve the tasks of the disk.
+    const parallel = Math.max(1, this.context.config().gc.parallelDestroys);
     await Promise.all(
-      Array.from({ length: COLLECT_PARALLEL }, async () => {
+      Array.from({ length: parallel }, async () => {
         for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
           await this.runners.get(id)?.clearFiles();
         }

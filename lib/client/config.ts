@@ -59,7 +59,13 @@ export interface ClientConfig {
   /** Puts this machine to sleep when the autoscaler asks; [] = it never sleeps. */
   sleepCommand: readonly string[];
   artifact: ArtifactConfig;
-  gc: { intervalMs: Millis; maxAllocs: number; diskUsagePercent: number; inodeUsagePercent: number };
+  gc: {
+    intervalMs: Millis;
+    parallelDestroys: number;
+    maxAllocs: number;
+    diskUsagePercent: number;
+    inodeUsagePercent: number;
+  };
 }
 
 /** How groups get a network of their own. */
@@ -114,7 +120,7 @@ export function defaultClientConfig(
     template: DEFAULT_TEMPLATE_CONFIG,
     sleepCommand: [],
     artifact: DEFAULT_ARTIFACT_CONFIG,
-    gc: { intervalMs: 60_000, maxAllocs: 50, diskUsagePercent: 80, inodeUsagePercent: 70 },
+    gc: { intervalMs: 60_000, parallelDestroys: 2, maxAllocs: 50, diskUsagePercent: 80, inodeUsagePercent: 70 },
     ...needed,
   };
 }

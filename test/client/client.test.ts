@@ -498,7 +498,7 @@ t.test('without a state directory a shutdown stops everything and leaves nothing
 
 t.test('ended allocations are collected: over the count, or when asked to', async (t) => {
   const world = new World(t);
-  const gc = { intervalMs: 60_000, maxAllocs: 0, diskUsagePercent: 101, inodeUsagePercent: 101 };
+  const gc = { intervalMs: 60_000, parallelDestroys: 2, maxAllocs: 0, diskUsagePercent: 101, inodeUsagePercent: 101 };
   const client = await world.agent(t, { gc });
   world.server.put(fakeAlloc(client.nodeId, batch()));
   await until(() => world.engine.running('web').length === 1, 'started');

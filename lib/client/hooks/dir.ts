@@ -11,7 +11,11 @@ export const dirHook = taskHook('dir', {
       const passwd = fsIsolation === 'image' ? '' : await readFile('/etc/passwd', 'utf8').catch(() => '');
       const owner = findOwner(task.User || (defaultUser ?? ''), passwd);
       await ensureAllocDir(config.allocDir, alloc.ID);
-      await ensureTaskDir(config.allocDir, alloc.ID, task.Name, { owner, isRoot: fsIsolation === 'chroot' });
+      await ensureTaskDir(config.allocDir, alloc.ID, task.Name, {
+        owner,
+        isRoot: fsIsolation === 'chroot',
+        secretsMb: task.Resources.SecretsMB ?? 0,
+      });
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new HookError(`failed to build task directory: ${why}`, { recoverable: true, cause });

@@ -11,7 +11,6 @@ export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (v
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
   { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
-  { at: 'resources', key: 'SecretsMB', name: 'secrets', when: (v) => v !== 0 },
 ];
 
 /** Refuses every feature of the table that the job uses. */

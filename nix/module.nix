@@ -211,6 +211,7 @@ in
         ++ lib.optionals (!cfg.dropPrivileges) [
           pkgs.iproute2
           pkgs.iptables
+          pkgs.runc
           pkgs.util-linux
         ];
       startLimitIntervalSec = 0;

@@ -27,9 +27,14 @@ const TASK_FIELDS = {
   denied_envvars: list(text()),
 };
 
-/** What a task sees of the machine's files when the agent's `client { chroot_env {} }` says nothing: Nomad's own list. */
+/**
+ * What a task sees of the machine's files when the agent's `client { chroot_env {} }` says nothing: Nomad's own list, and
+ * where NixOS has its programs.
+ */
 export const DEFAULT_CHROOT: Readonly<Record<string, string>> = Object.fromEntries(
-  '/bin /etc /lib /lib32 /lib64 /run/resolvconf /run/systemd/resolve /sbin /usr'.split(' ').map((path) => [path, path]),
+  '/bin /etc /lib /lib32 /lib64 /nix/store /run/current-system /run/resolvconf /run/systemd/resolve /sbin /usr'
+    .split(' ')
+    .map((path) => [path, path]),
 );
 
 export const PLUGIN_FIELDS = {

@@ -110,7 +110,7 @@ t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not in
     t.same((await machine('settings.plugin.exec.config.enabled = false;')).failed, []);
     const asRoot = await machine('dropPrivileges = false; extraPackages = [ "/git" ];');
     t.match(asRoot.settings, { client: { cni_path: '/cni/bin' } }, 'and gives root what networks of groups need');
-    t.same(asRoot.service?.path, ['/git', '/iproute2', '/iptables', '/util-linux']);
+    t.same(asRoot.service?.path, ['/git', '/iproute2', '/iptables', '/runc', '/util-linux']);
   });
 
   t.test('makes folders, devices, Docker and ports reachable when asked', async (t) => {

@@ -13,6 +13,7 @@ let
     cni-plugins = "/cni";
     iproute2 = "/iproute2";
     iptables = "/iptables";
+    runc = "/runc";
     util-linux = "/util-linux";
     callPackage = _: _: throw "the test names a package";
     formats.json = _: {

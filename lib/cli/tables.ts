@@ -1,4 +1,4 @@
-import type { AllocMetric } from '../structs/allocation.js';
+import type { Allocation, AllocMetric } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { AllocListStub } from '../structs/rpc.js';
 import { formatAgo, formatPairs, formatTable, formatTime, formatTimeText, shortId } from './format.js';
@@ -131,4 +131,19 @@ export function failedGroupsText(failed: Record<string, AllocMetric>, indent: st
       return `${indent}Task Group ${JSON.stringify(group)}${more}:\n${metricText(metric, `${indent}  `)}`;
     })
     .join('\n');
+}
+
+/** Why an allocation lies where it does: the nodes that were refused, and the scores of the best ones. */
+export function placementText(alloc: Allocation): string {
+  const metrics = alloc.Metrics;
+  if (!metrics) return '';
+  const why = metricText(metrics, '');
+  const scores = metrics.ScoreMetaData ?? [];
+  const names = [...new Set(scores.flatMap(({ Scores }) => Object.keys(Scores)))].sort();
+  const rows = scores.map((score) => [
+    score.NodeID,
+    ...names.map((name) => (score.Scores[name] ?? 0).toPrecision(3)),
+    score.NormScore.toPrecision(3),
+  ]);
+  return `${why === '' ? '' : `${why}\n`}${formatTable([['Node', ...names, 'final score'], ...rows])}`;
 }

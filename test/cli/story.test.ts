@@ -81,7 +81,12 @@ t.test('a job file goes all the way to a healthy deployment, and the job to its 
   t.match((await run('job', 'plan', file(JOB(3)))).out, /Task Group: "front" \(1 create, 2 (in-place update|ignore)\)/);
   t.equal((await run('job', 'plan', file(JOB(2)))).code, 0, 'what runs already needs no change');
   t.equal((await run('job', 'run', '-check-index', '1', file(JOB(3)))).code, 1, 'somebody else was first');
-  t.equal((await run('eval', 'status')).code, 0);
+  const [, first = ''] = (await run('eval', 'list', '-job=web')).out.trim().split('\n').reverse();
+  const judged = await run('eval', 'status', first.slice(0, 8));
+  t.match(
+    judged.out,
+    /Placed Allocations\n[\s\S]*front[\s\S]*Placement Metrics of .* \(group "front"\)\n[\s\S]*final score/,
+  );
   t.match((await run('deployment', 'status')).out, /successful/);
   t.match((await run('status', 'f1b2')).out, /^ID += f1b2c3d4-/);
   t.equal((await run('job', 'stop', 'web')).code, 0);

@@ -18,7 +18,7 @@ import {
 } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findAllocation } from '../resolve.js';
-import { metricText } from '../tables.js';
+import { placementText } from '../tables.js';
 
 export const command: Command = {
   usage: 'meshnomad alloc status [options] <allocation>',
@@ -45,7 +45,7 @@ export const command: Command = {
     const usage = await readUsage(api, alloc);
     for (const task of tasksOf(alloc)) output.out(`\n${taskText(context, alloc, task, usage)}`);
     if (flags.bool('verbose') && alloc.Metrics)
-      output.out(`\n${title(context, 'Placement Metrics')}\n${placement(alloc)}`);
+      output.out(`\n${title(context, 'Placement Metrics')}\n${placementText(alloc)}`);
     return 0;
   },
 };
@@ -211,18 +211,4 @@ function eventText(context: Context, state: TaskState): string {
     .map((event: TaskEvent) => [formatTime(event.Time), event.Type, event.DisplayMessage || event.Message]);
   const events = formatTable([['Time', 'Type', 'Description'], ...rows]);
   return `${title(context, 'Task Events:')}\n${head}\n\nRecent Events:\n${events}`;
-}
-
-function placement(alloc: Allocation): string {
-  const metrics = alloc.Metrics;
-  if (!metrics) return '';
-  const why = metricText(metrics, '');
-  const scores = metrics.ScoreMetaData ?? [];
-  const names = [...new Set(scores.flatMap(({ Scores }) => Object.keys(Scores)))].sort();
-  const rows = scores.map((score) => [
-    score.NodeID,
-    ...names.map((name) => (score.Scores[name] ?? 0).toPrecision(3)),
-    score.NormScore.toPrecision(3),
-  ]);
-  return `${why === '' ? '' : `${why}\n`}${formatTable([['Node', ...names, 'final score'], ...rows])}`;
 }

@@ -1,10 +1,13 @@
+import type { Allocation } from '../../structs/allocation.js';
 import type { Evaluation } from '../../structs/evaluation.js';
-import type { Command } from '../command.js';
+import type { AllocListStub } from '../../structs/rpc.js';
+import type { ApiClient } from '../api.js';
+import type { Command, Context } from '../command.js';
 import { formatAgo, formatPairs, formatTable, formatTime, paint, shortId } from '../format.js';
 import { Monitor } from '../monitor.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findEvaluation } from '../resolve.js';
-import { failedGroupsText } from '../tables.js';
+import { allocTable, failedGroupsText, placementText } from '../tables.js';
 
 export const command: Command = {
   usage: 'meshnomad eval status [options] [evaluation]',
@@ -56,6 +59,7 @@ export const command: Command = {
         ...(evaluation.WaitUntil ? ([['Wait Until', evaluation.WaitUntil]] as [string, string][]) : []),
       ]),
     );
+    await printPlaced(context, api, evaluation);
     const failed = evaluation.FailedTGAllocs ?? {};
     if (Object.keys(failed).length > 0) {
       output.out(`\n${paint(output.color, 'bold', 'Failed Placements')}\n${failedGroupsText(failed, '')}`);
@@ -67,6 +71,28 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** What the evaluation placed, and for one allocation of each group how its node was chosen. */
+async function printPlaced(context: Context, api: ApiClient, { ID }: Evaluation): Promise<void> {
+  const { output, flags } = context;
+  const verbose = flags.bool('verbose');
+  const { value } = await api.get<AllocListStub[] | null>(`/v1/evaluation/${ID}/allocations`);
+  const placed = value ?? [];
+  if (placed.length === 0) return;
+  const title = (text: string): string => `\n${paint(output.color, 'bold', text)}`;
+  const shown = verbose ? placed : placed.slice(0, PLACED_SHOWN);
+  const more = placed.length > shown.length ? `\n… and ${placed.length - shown.length} more (-verbose)` : '';
+  output.out(`${title('Placed Allocations')}\n${allocTable(shown, { verbose, nowMs: Date.now() })}${more}`);
+  const samples = new Map(placed.map((alloc) => [alloc.TaskGroup, alloc.ID]));
+  for (const [group, id] of samples) {
+    const { value: alloc } = await api.get<Allocation>(`/v1/allocation/${id}`);
+    const text = placementText(alloc);
+    if (text !== '') output.out(`${title(`Placement Metrics of ${shortId(id, verbose)} (group "${group}")`)}\n${text}`);
+  }
+}
+
+/** As many allocations are listed without -verbose. */
+const PLACED_SHOWN = 20;
 
 function table(evals: readonly Evaluation[], verbose: boolean): string {
   const rows = [...evals]

@@ -258,3 +258,34 @@ t.test('a canary of what one may use alone is refused at once', async (t) => {
     message: /canar.* volume .*single-node-writer|single-node-writer.*canar/,
   });
 });
+
+t.test('a new version takes the volume over from the old one, and a drained node hands it on', async (t) => {
+  const world = createVolumeWorld();
+  const nodes = [await world.addFakeNode(1), await world.addFakeNode(2)];
+  await register(world, 'db');
+  await submit(world, 'web', {});
+  const [first] = live(world, 'web');
+  const home = nodes.find(({ node }) => node.ID === first?.NodeID);
+  t.ok(home);
+  if (!home) return;
+  await world.claim(home, first?.ID ?? '');
+  await world.obey(home.node);
+  await submit(world, 'web', {}, { job: { Meta: { changed: 'yes' } } });
+  const [second] = live(world, 'web');
+  t.ok(second && second.ID !== first?.ID, 'placed, though the old one has the volume still');
+  await world.obey(home.node);
+  await world.time.advance(5_000);
+  const heir = nodes.find(({ node }) => node.ID === second?.NodeID);
+  if (!heir) throw new Error('no node');
+  await world.claim(heir, second?.ID ?? '');
+  await world.obey(heir.node);
+  const DrainStrategy = { Deadline: 3_600e9, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' };
+  await world.call('Node.UpdateDrain', { NodeID: heir.node.ID, DrainStrategy });
+  await world.time.advance(1_000);
+  const third = live(world, 'web').find(({ ID }) => ID !== second?.ID);
+  t.ok(third && third.NodeID !== heir.node.ID, 'the other node is to have it');
+  await world.obey(heir.node);
+  await world.time.advance(5_000);
+  const other = nodes.find(({ node }) => node.ID === third?.NodeID);
+  if (other) t.ok((await world.claim(other, third?.ID ?? '')).Fence > 0);
+});

@@ -20,6 +20,7 @@ export const volumeRoutes: Routes = {
   '/v1/volume/host/create': { PUT: createHost },
   '/v1/volume/host/register': { PUT: registerHost },
   '/v1/volume/host/:id': { GET: getHost, DELETE: removeHost },
+  '/v1/volume/host/:id/delete': { DELETE: removeHost },
   '/v1/plugins': { GET: plugins },
   '/v1/plugin/csi/:id': { GET: plugin, DELETE: removePlugin },
 };

@@ -1,14 +1,9 @@
 import type { HostVolumeUpsertCommand } from '../state/volume-commands.js';
 import { MeshError } from '../structs/errors.js';
 import type { HostVolume } from '../structs/host-volume.js';
-import type { VolumeCapability } from '../structs/volume.js';
+import { HOST_ACCESS_MODES, type VolumeCapability } from '../structs/volume.js';
 
-const ACCESS_MODES: readonly string[] = [
-  'single-node-reader-only',
-  'single-node-writer',
-  'single-node-single-writer',
-  'single-node-multi-writer',
-];
+const ACCESS_MODES: readonly string[] = HOST_ACCESS_MODES;
 
 /** A name is part of paths and of job files. */
 const NAME = /^[A-Za-z0-9._-]{1,128}(\[\d{1,6}\])?$/;

@@ -4,13 +4,16 @@ import type { VolumeCapability } from './volume.js';
 
 // What the API says of CSI: volumes, plugins, snapshots. Key for key Nomad's; what Nomad does not have says so.
 
-export type CsiAccessMode =
-  | 'single-node-reader-only'
-  | 'single-node-writer'
-  | 'multi-node-reader-only'
-  | 'multi-node-single-writer'
-  | 'multi-node-multi-writer';
-export type CsiAttachmentMode = 'file-system' | 'block-device';
+export const CSI_ACCESS_MODES = [
+  'single-node-reader-only',
+  'single-node-writer',
+  'multi-node-reader-only',
+  'multi-node-single-writer',
+  'multi-node-multi-writer',
+] as const;
+export type CsiAccessMode = (typeof CSI_ACCESS_MODES)[number];
+export const CSI_ATTACHMENT_MODES = ['file-system', 'block-device'] as const;
+export type CsiAttachmentMode = (typeof CSI_ATTACHMENT_MODES)[number];
 
 /** Where a volume can be reached from, or where a node is, in the words of its plugin. */
 export interface CsiTopology {

@@ -41,8 +41,10 @@ export interface VolumeCapability {
 }
 
 /** How allocations of one node share a host volume. */
-export type HostAccessMode =
-  | 'single-node-reader-only'
-  | 'single-node-writer'
-  | 'single-node-single-writer'
-  | 'single-node-multi-writer';
+export const HOST_ACCESS_MODES = [
+  'single-node-reader-only',
+  'single-node-writer',
+  'single-node-single-writer',
+  'single-node-multi-writer',
+] as const;
+export type HostAccessMode = (typeof HOST_ACCESS_MODES)[number];

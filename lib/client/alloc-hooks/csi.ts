@@ -1,14 +1,13 @@
 import type { CsiAccessMode, CsiAttachmentMode } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { CsiClaimReply } from '../../structs/rpc-volume.js';
-import type { VolumeRequest } from '../../structs/volume.js';
+import { type VolumeRequest, volumeSource } from '../../structs/volume.js';
 import { backoffMs } from '../../util/backoff.js';
 import type { Millis } from '../../util/clock.js';
 import { toCsiCapability } from '../csi/capability.js';
 import { mayPass } from '../csi/errors.js';
 import { CSI_HOOK, type CsiRecord, type CsiRecords } from '../csi/record.js';
 import { sleep } from '../timers.js';
-import { volumeSource } from '../volume-source.js';
 import { type AllocHookContext, allocHook } from './hook.js';
 
 const CLAIM_TIMEOUT_MS: Millis = 150_000;

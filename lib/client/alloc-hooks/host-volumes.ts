@@ -1,5 +1,5 @@
 import type { ClientDb } from '../../storage/client-db.js';
-import { volumeSource } from '../volume-source.js';
+import { volumeSource } from '../../structs/volume.js';
 import { allocHook, type ReadyVolume } from './hook.js';
 
 const HOOK = 'host_volumes';

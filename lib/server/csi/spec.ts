@@ -1,16 +1,10 @@
 import type { CsiVolumeSeed } from '../../state/volume-commands.js';
-import type { CsiVolumeSpec } from '../../structs/csi.js';
+import { CSI_ACCESS_MODES, CSI_ATTACHMENT_MODES, type CsiVolumeSpec } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { VolumeCapability } from '../../structs/volume.js';
 
-const ACCESS_MODES: readonly string[] = [
-  'single-node-reader-only',
-  'single-node-writer',
-  'multi-node-reader-only',
-  'multi-node-single-writer',
-  'multi-node-multi-writer',
-];
-const ATTACHMENT_MODES: readonly string[] = ['file-system', 'block-device'];
+const ACCESS_MODES: readonly string[] = CSI_ACCESS_MODES;
+const ATTACHMENT_MODES: readonly string[] = CSI_ATTACHMENT_MODES;
 
 /** Room for a name and the index that per_alloc adds; what would not survive a path or a terminal is refused. */
 const ID = /^[A-Za-z0-9._~:-]{1,200}(\[\d{1,6}\])?$/;

@@ -1,16 +1,12 @@
+import { CSI_ACCESS_MODES, CSI_ATTACHMENT_MODES } from '../csi.js';
 import { isExclusive } from '../csi-access.js';
 import type { Job, TaskGroup } from '../job.js';
-import type { VolumeMount, VolumeRequest } from '../volume.js';
+import { HOST_ACCESS_MODES, type VolumeMount, type VolumeRequest } from '../volume.js';
 import type { Report } from './issue.js';
 
-const HOST_ACCESS_MODES = [
-  '',
-  'single-node-reader-only',
-  'single-node-writer',
-  'single-node-single-writer',
-  'single-node-multi-writer',
-];
 const PROPAGATION_MODES = ['private', 'host-to-task', 'bidirectional'];
+
+const isOneOf = (modes: readonly string[], mode: string): boolean => modes.includes(mode);
 
 export function validateVolumes(group: TaskGroup, job: Job, report: Report): void {
   for (const [name, volume] of Object.entries(group.Volumes ?? {})) {
@@ -34,7 +30,7 @@ function validateVolume(volume: VolumeRequest, report: Report): void {
     return;
   }
   if (MountOptions) report.error('MountOptions', 'mount_options are for csi volumes only');
-  if (!HOST_ACCESS_MODES.includes(AccessMode)) {
+  if (AccessMode !== '' && !isOneOf(HOST_ACCESS_MODES, AccessMode)) {
     report.error('AccessMode', `a host volume has no access_mode ${JSON.stringify(AccessMode)}`);
   }
   if (AccessMode === 'single-node-reader-only' && !ReadOnly) {
@@ -42,21 +38,12 @@ function validateVolume(volume: VolumeRequest, report: Report): void {
   }
 }
 
-const CSI_ACCESS_MODES = [
-  'single-node-reader-only',
-  'single-node-writer',
-  'multi-node-reader-only',
-  'multi-node-single-writer',
-  'multi-node-multi-writer',
-];
-const ATTACHMENT_MODES = ['file-system', 'block-device'];
-
 function validateCsi({ AccessMode, AttachmentMode, ReadOnly }: VolumeRequest, report: Report): void {
-  if (!CSI_ACCESS_MODES.includes(AccessMode)) {
+  if (!isOneOf(CSI_ACCESS_MODES, AccessMode)) {
     report.error('AccessMode', `a csi volume needs an access_mode: ${CSI_ACCESS_MODES.join(', ')}`);
   }
-  if (!ATTACHMENT_MODES.includes(AttachmentMode)) {
-    report.error('AttachmentMode', `a csi volume needs an attachment_mode: ${ATTACHMENT_MODES.join(' or ')}`);
+  if (!isOneOf(CSI_ATTACHMENT_MODES, AttachmentMode)) {
+    report.error('AttachmentMode', `a csi volume needs an attachment_mode: ${CSI_ATTACHMENT_MODES.join(' or ')}`);
   }
   if (AccessMode.endsWith('-reader-only') && !ReadOnly) {
     report.error('ReadOnly', `access_mode ${JSON.stringify(AccessMode)} goes with read_only = true`);

@@ -56,8 +56,8 @@ function tests(place: LabPlace): void {
     const file = (name: string): string =>
       execFileSync('cat', [`${agent.dir}/data/alloc/${ID}/alloc/${name}`]).toString();
     const [enter = '', ...args] = place.outside;
-    const isReached = (): true | undefined => {
-      const out = execFileSync(enter, [...args, 'busybox', 'wget', '-q', '-O-', `http://${place.address}:18080/`], {
+    const isReached = (host = place.address): true | undefined => {
+      const out = execFileSync(enter, [...args, 'busybox', 'wget', '-q', '-O-', `http://${host}:18080/`], {
         stdio: 'pipe',
         timeout: 3000,
       });
@@ -90,7 +90,7 @@ function tests(place: LabPlace): void {
       `NOMAD_ALLOC_ADDR_more=${address}:${more?.Value}`,
     ])
       t.ok(seen.split('\n').includes(line), `${line}\n${seen}`);
-    t.ok(await eventually('an answer from outside', isReached));
+    t.ok(await eventually('an answer from outside', () => isReached()));
     const { out } = await agent.cli(['alloc', 'status', ID]);
     t.match(
       out,
@@ -104,16 +104,24 @@ function tests(place: LabPlace): void {
     execFileSync('iptables', ['-t', 'nat', '-F']);
     agent.launch();
     await agent.ready();
-    t.ok(await eventually('what was flushed while no agent ran', isReached));
+    t.ok(await eventually('what was flushed while no agent ran', () => isReached()));
     t.same([file('server.pid'), file('client.pid')], pids, 'the tasks never noticed');
 
     await agent.kill();
     reboot(place, ID);
     agent.launch();
     await agent.ready();
-    t.ok(await eventually('the group after a reboot', isReached));
+    t.ok(await eventually('the group after a reboot', () => isReached()));
     t.not(file('server.pid'), pids[0]);
     await allocsOf(agent, place.name, 'running', 1);
+
+    moveTo('10.9.0.77');
+    await eventually('the node to tell its new address', async () => {
+      const [{ ID: node }] = await agent.get<[{ ID: string }]>('/v1/nodes');
+      const { Attributes } = await agent.get<{ Attributes: Record<string, string> }>(`/v1/node/${node}`);
+      return Attributes['unique.network.ip-address'] === '10.9.0.77' || undefined;
+    });
+    t.ok(await eventually('the group at the new address', () => isReached('10.9.0.77')));
 
     t.equal((await agent.cli(['job', 'stop', '-purge', place.name])).code, 0);
     await eventually('its network to go', () => (existsSync(`/run/meshnomad/networks/${ID}`) ? undefined : true));
@@ -124,6 +132,16 @@ function tests(place: LabPlace): void {
     t.notMatch(execFileSync('iptables-save').toString(), new RegExp(ID));
     t.notMatch(execFileSync('ip', ['-o', 'link']).toString(), /veth/);
   });
+}
+
+/** Gives the node another address, as a DHCP server may. */
+function moveTo(address: string): void {
+  for (const command of [
+    'addr flush dev eth0',
+    `addr add ${address}/24 dev eth0`,
+    'route replace default via 10.9.0.254',
+  ])
+    execFileSync('ip', command.split(' '));
 }
 
 /** Takes from the allocation what a restart of the machine takes. */

@@ -17,19 +17,20 @@ export function deviceDetails(groups: readonly DeviceGroupStats[]): string {
     .join('\n\n');
 }
 
-/** The devices that a task has: with their figures, as far as there are any; `whole`: all of them. */
+/** The devices that a task has, with its part of them, and with their figures as far as there are any; `whole`: all of them. */
 export function taskDevices(
   devices: readonly AllocatedDevice[],
   figures: readonly DeviceGroupStats[],
   whole: boolean,
 ): string {
-  if (figures.length > 0) return whole ? deviceDetails(figures) : deviceSummary(figures);
-  return devices
-    .flatMap(({ Vendor, Type, Name, DeviceIDs, MemoryMB }) => {
-      const part = MemoryMB === undefined ? '' : `  ${MemoryMB} MiB of it`;
-      return DeviceIDs.map((id) => `${Vendor}/${Type}/${Name}[${id}]${part}`);
-    })
-    .join('\n');
+  const parts = devices.flatMap(({ Vendor, Type, Name, DeviceIDs, MemoryMB }) =>
+    MemoryMB === undefined ? [] : DeviceIDs.map((id) => `${Vendor}/${Type}/${Name}[${id}]: ${MemoryMB} MiB of it`),
+  );
+  const all = devices.flatMap(({ Vendor, Type, Name, DeviceIDs }) =>
+    DeviceIDs.map((id) => `${Vendor}/${Type}/${Name}[${id}]`),
+  );
+  const shown = figures.length === 0 ? all.join('\n') : whole ? deviceDetails(figures) : deviceSummary(figures);
+  return parts.length === 0 ? shown : `${shown}\n\nShared Devices:\n${parts.join('\n')}`;
 }
 
 /** What is known of each kind of device, and which of its instances cannot be used. */

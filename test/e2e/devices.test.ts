@@ -143,6 +143,8 @@ t.test(
         async () => (await agent.cli(['alloc', 'logs', placed?.ID ?? ''])).out || undefined,
       );
       t.equal(said, `${mb} ${SECOND}\n`);
+      const shown = await agent.cli(['alloc', 'status', placed?.ID ?? '']);
+      t.match(shown.out, new RegExp(`\\[${SECOND}\\]: ${mb} MiB of it`));
     }
     await agent.register(jobJson('over', { task: ask({ Name: 'nvidia/gpu', Count: 1, MemoryMB: 289 }) }));
     t.match(await waits('over'), /Dimension "devices: no devices match request" exhausted/);

@@ -9,6 +9,8 @@ const TRIALS = 3;
 const IDLE_MS = 10_000;
 const FIRST_MS = 1_500;
 const SETTLE_MS = 3_000;
+/** After so many have started at once they compare what they know for a while: that is not idleness yet. */
+const QUIET_MS = 15_000;
 const LIMIT_MS = 180_000;
 /** A fifth of the members is stopped for up to so long, runs for `RUN_MS`, and so on. */
 const STARVED_MS = 40_000;
@@ -73,7 +75,7 @@ async function measure(cluster: Cluster, size: number): Promise<Figures> {
       members.every((a) => members.every((b) => a === b || a.heard.has(`alive ${b.name}`)));
     await until(`${cluster.what}: all know each other`, everybody);
     const formMs = performance.now() - started;
-    await sleep(SETTLE_MS);
+    await sleep(QUIET_MS);
     const idle = await measureIdle(members);
     const words = await repeat((trial) => measureWord(cluster, members, trial));
     const joins: number[] = [];

@@ -40,6 +40,10 @@ export const COMMANDS: Record<string, Entry> = {
     () => import('./commands/deployment-unblock.js'),
   ),
   dht: entry('Runs a bootstrap node: a DHT of your own', () => import('./commands/dht.js')),
+  'eval delete': entry(
+    'Deletes evaluations while the eval broker is paused',
+    () => import('./commands/eval-delete.js'),
+  ),
   'eval list': entry('Lists the evaluations', () => import('./commands/eval-list.js')),
   'eval status': entry('Shows an evaluation', () => import('./commands/eval-status.js')),
   fmt: entry('Rewrites job and configuration files in canonical form', () => import('./commands/fmt.js')),

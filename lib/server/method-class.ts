@@ -61,6 +61,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Eval.List': 'read',
   'Eval.Count': 'read',
   'Eval.GetEval': 'read',
+  'Eval.Delete': 'again',
   'Eval.Allocations': 'read',
 
   'Alloc.GetServiceRegistrations': 'read',

@@ -355,6 +355,8 @@ export interface RpcMethods
 
   'Eval.List': Query<{ FilterJobID?: string; FilterEvalStatus?: string }, { Evaluations: Evaluation[] }>;
   'Eval.Count': Query<object, { Count: number }>;
+  /** By id or by filter; only while the eval broker is paused. Evaluations of which something runs are refused or left. */
+  'Eval.Delete': Write<{ EvalIDs?: string[]; Filter?: string }, { Count: number }>;
   'Eval.GetEval': Query<{ EvalID: string }, { Eval: Evaluation | null }>;
   'Eval.Allocations': Query<{ EvalID: string }, { Allocations: AllocListStub[] }>;
 

@@ -85,3 +85,29 @@ t.test('thresholds are configurable', async (t) => {
   await world.time.advance(10_000);
   t.same(counts(world), { jobs: 0, evals: 0, allocs: 0 });
 });
+
+t.test(
+  'evaluations are deleted by hand while the broker is paused, but for those of which something runs',
+  async (t) => {
+    const world = createTestWorld();
+    const node = await world.addNode(1);
+    await world.call('Job.Register', { Job: webJob({ count: 1 }) });
+    await world.time.advance(0);
+    await world.obey(node);
+    const used = world.allocs()[0]?.EvalID ?? '';
+    await world.call('Job.Register', { Job: { ...webJob({ count: 1_000 }), ID: 'huge', Name: 'huge' } });
+    await world.time.advance(0);
+    const evals = () => [...world.store.snapshot().evals()].map(({ ID }) => ID);
+    const blocked = world.store.snapshot().evalsByStatus('blocked')[0]?.ID ?? '';
+    await t.rejects(world.call('Eval.Delete', { EvalIDs: [blocked] }), { message: /must be paused/ });
+    const { SchedulerConfig } = await world.call('Operator.SchedulerGetConfiguration', {});
+    await world.call('Operator.SchedulerSetConfiguration', { Config: { ...SchedulerConfig, PauseEvalBroker: true } });
+    await t.rejects(world.call('Eval.Delete', {}), { code: 'E_BAD_REQUEST' });
+    await t.rejects(world.call('Eval.Delete', { EvalIDs: ['none'] }), { code: 'E_NOT_FOUND' });
+    await t.rejects(world.call('Eval.Delete', { EvalIDs: [used] }), { message: /stop them first/ });
+    t.equal((await world.call('Eval.Delete', { Filter: 'Status == "blocked"' })).Count, 1);
+    t.notOk(evals().includes(blocked));
+    await world.call('Eval.Delete', { Filter: 'Status == "complete"' });
+    t.ok(evals().includes(used), 'what placed something that runs stays');
+  },
+);

@@ -1,9 +1,10 @@
-import { read } from '../answer.js';
+import { read, written } from '../answer.js';
 import { notFound } from '../errors.js';
+import { stringsField } from '../fields.js';
 import type { Exchange, Routes } from '../router.js';
 
 export const evaluationRoutes: Routes = {
-  '/v1/evaluations': { GET: list },
+  '/v1/evaluations': { GET: list, DELETE: remove },
   '/v1/evaluations/count': { GET: count },
   '/v1/evaluation/:id': { GET: get },
   '/v1/evaluation/:id/allocations': { GET: allocations },
@@ -19,6 +20,17 @@ async function list(exchange: Exchange) {
   };
   const reply = await exchange.rpc.call('Eval.List', args, exchange);
   return read(reply.Evaluations, reply);
+}
+
+async function remove(exchange: Exchange) {
+  const body = await exchange.body();
+  const args = {
+    ...exchange.writing(),
+    EvalIDs: stringsField(body, 'EvalIDs'),
+    Filter: exchange.query.get('filter') ?? '',
+  };
+  const reply = await exchange.rpc.call('Eval.Delete', args, exchange);
+  return written({ Count: reply.Count }, reply.Index);
 }
 
 async function count(exchange: Exchange) {

@@ -1,9 +1,17 @@
+import { isTerminal } from '../../scheduler/usage.js';
+import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
+import { MeshError } from '../../structs/errors.js';
+import type { QueryOptions } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { answerQuery } from '../blocking.js';
 import { byCreation, inOrder, page, pageOptions } from '../page.js';
+import { propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
-import { type EndpointContext, listOptions, requireText } from './context.js';
+import { type EndpointContext, listOptions, requireFound, requireText } from './context.js';
+
+/** Evaluations in one entry of the log. */
+const DELETE_BATCH_MAX = 1_000;
 
 /** What is asked about evaluations. */
 export function evalEndpoints(context: EndpointContext): RpcHandlers {
@@ -33,6 +41,28 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
       });
     },
 
+    async 'Eval.Delete'(args) {
+      const { EvalIDs: ids = [], Filter: filter = '' } = args;
+      if ((ids.length === 0) === (filter === '')) {
+        throw new MeshError('E_BAD_REQUEST', 'name the evaluations to be deleted, or give a filter, not both');
+      }
+      const state = context.store.snapshot();
+      if (!state.schedulerConfig().PauseEvalBroker) {
+        throw new MeshError(
+          'E_BAD_REQUEST',
+          'eval broker is enabled; it must be paused to delete evals: operator scheduler set-config -pause-eval-broker=true',
+        );
+      }
+      const isUsed = (id: string): boolean => state.allocsByEval(id).some((alloc) => !isTerminal(alloc));
+      const chosen = ids.length > 0 ? ids.map((id) => requireUnused(state, id, isUsed)) : matching(state, args, isUsed);
+      let last = state.index;
+      for (let i = 0; i < chosen.length; i += DELETE_BATCH_MAX) {
+        const evals = chosen.slice(i, i + DELETE_BATCH_MAX);
+        last = (await propose(context.consensus, { type: 'evals-delete', evals, allocs: [] })).index;
+      }
+      return { Index: last, Count: chosen.length };
+    },
+
     async 'Eval.GetEval'(args, call) {
       const id = requireText(args.EvalID, 'evaluation ID');
       return answerQuery(context, args, call, [watchKeys.eval(id)], (state) => {
@@ -49,4 +79,17 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
       }));
     },
   };
+}
+
+function requireUnused(state: StateSnapshot, id: string, isUsed: (id: string) => boolean): string {
+  requireFound(state.evalById(id), `eval ${id}`);
+  if (isUsed(id)) throw new MeshError('E_BAD_REQUEST', `eval ${id} has allocations that are not over: stop them first`);
+  return id;
+}
+
+function matching(state: StateSnapshot, args: QueryOptions, isUsed: (id: string) => boolean): string[] {
+  const { filter } = pageOptions(args);
+  return [...state.evals(listOptions(args))]
+    .filter((evaluation) => filter?.(evaluation) && !isUsed(evaluation.ID))
+    .map(({ ID }) => ID);
 }

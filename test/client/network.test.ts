@@ -5,7 +5,7 @@ import { chooseInterface, defaultRouteInterface, hostAddresses } from '../../lib
 import { isBefore, pluginInput } from '../../lib/client/network/cni.js';
 import { bridgeList, parseNetworkList } from '../../lib/client/network/conflist.js';
 import { hostsText, parseResolv, resolvText } from '../../lib/client/network/files.js';
-import { findDamage, parseDevices } from '../../lib/client/network/firewall.js';
+import { findDamage, parseDevices, readRules } from '../../lib/client/network/firewall.js';
 import { hostInterfaces, networkStatus, portMappings } from '../../lib/client/network/result.js';
 import { Turns } from '../../lib/client/network/turns.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
@@ -125,7 +125,7 @@ const RULES = `*filter
 -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"nomad\\" id: \\"a1\\"" -m multiport --dports 80 -j CNI-DN-1`;
 
 t.test('every rule and cable that an allocation needs is missed', async (t) => {
-  const view = { rules: RULES, rulesIpv6: '', interfaces: new Set(['nomad', 'veth1']) };
+  const view = { rules: readRules(RULES), rulesIpv6: null, interfaces: new Set(['nomad', 'veth1']) };
   const needed = {
     allocId: 'a1',
     address: '172.26.64.2',
@@ -138,11 +138,11 @@ t.test('every rule and cable that an allocation needs is missed', async (t) => {
     const rules = RULES.split('\n')
       .filter((one) => one !== line)
       .join('\n');
-    t.type(findDamage({ ...view, rules }, 'nomad', needed), 'string', line);
+    t.type(findDamage({ ...view, rules: readRules(rules) }, 'nomad', needed), 'string', line);
   }
   const six = { ...needed, addressIpv6: 'fd00::2' };
-  t.type(findDamage(view, 'nomad', six), 'string', 'IPv6 has rules of its own');
-  const rulesIpv6 = RULES.replaceAll('172.26.64.2/32', 'fd00::2/128');
+  t.type(findDamage({ ...view, rulesIpv6: readRules('') }, 'nomad', six), 'string', 'IPv6 has rules of its own');
+  const rulesIpv6 = readRules(RULES.replaceAll('172.26.64.2/32', 'fd00::2/128'));
   t.equal(findDamage({ ...view, rulesIpv6 }, 'nomad', six), null);
   t.match(findDamage({ ...view, interfaces: new Set(['nomad']) }, 'nomad', needed), /veth1 is gone/);
   t.type(findDamage(view, 'nomad', { ...needed, address: '172.26.64.20' }), 'string', 'no other address will do');

@@ -5,12 +5,22 @@ import { mustRun, runProgram } from './program.js';
 // The few rules which are the bridge's and no allocation's, and a cheap look at whether all rules are still there: other
 // programs (a restarted Docker, firewalld, an owner's script) flush tables that are not theirs.
 
-/** What is in force now: the rules as `iptables-save` prints them, and the names of the interfaces. */
+/** What is in force now. */
 export interface FirewallView {
-  rules: string;
-  /** '' when the bridge has no IPv6. */
-  rulesIpv6: string;
+  rules: Rules;
+  /** Null when the bridge has no IPv6. */
+  rulesIpv6: Rules | null;
+  /** The names of all interfaces. */
   interfaces: ReadonlySet<string>;
+}
+
+/** Rules as `iptables-save` prints them, read once for hundreds of allocations. */
+export interface Rules {
+  byChain: ReadonlyMap<string, readonly string[]>;
+  /** The blocks for which CNI networks forward what they send. */
+  forwarded: ReadonlySet<string>;
+  /** The containers that have mapped ports. */
+  mapped: ReadonlySet<string>;
 }
 
 interface Family {
@@ -62,7 +72,30 @@ export async function viewFirewall({ subnetIpv6 }: BridgeSettings): Promise<Fire
     subnetIpv6 === '' ? '' : save('ip6tables-save'),
     readFile('/proc/net/dev', 'utf8'),
   ]);
-  return { rules, rulesIpv6, interfaces: new Set(parseDevices(devices)) };
+  return {
+    rules: readRules(rules),
+    rulesIpv6: subnetIpv6 === '' ? null : readRules(rulesIpv6),
+    interfaces: new Set(parseDevices(devices)),
+  };
+}
+
+/** Reads what `iptables-save` printed. */
+export function readRules(text: string): Rules {
+  const byChain = new Map<string, string[]>();
+  for (const line of text.split('\n')) {
+    const chain = /^-A (\S+) /.exec(line)?.[1];
+    if (chain === undefined) continue;
+    const lines = byChain.get(chain);
+    if (lines) lines.push(line);
+    else byChain.set(chain, [line]);
+  }
+  const found = (chain: string, pattern: RegExp): Set<string> =>
+    new Set((byChain.get(chain) ?? []).flatMap((line) => pattern.exec(line)?.[1] ?? []));
+  return {
+    byChain,
+    forwarded: found('CNI-FORWARD', / -s (\S+) /),
+    mapped: found('CNI-HOSTPORT-DNAT', / id: \\?"([^"\\]+)/),
+  };
 }
 
 /** The names in the text of /proc/net/dev. */
@@ -88,19 +121,25 @@ export interface Needed {
 export function findDamage(view: FirewallView, bridge: string, needed: Needed): string | null {
   const gone = needed.interfaces.find((name) => !view.interfaces.has(name));
   if (gone !== undefined) return `interface ${gone} is gone`;
-  const damage = damageOf(view.rules.split('\n'), bridge, `${needed.address}/32`, needed);
-  if (damage !== null || needed.addressIpv6 === '') return damage;
-  return damageOf(view.rulesIpv6.split('\n'), bridge, `${needed.addressIpv6}/128`, needed);
+  const damage = damageOf(view.rules, bridge, `${needed.address}/32`, needed);
+  if (damage !== null || needed.addressIpv6 === '' || !view.rulesIpv6) return damage;
+  return damageOf(view.rulesIpv6, bridge, `${needed.addressIpv6}/128`, needed);
 }
 
-function damageOf(rules: readonly string[], bridge: string, source: string, needed: Needed): string | null {
-  const has = (...parts: string[]): boolean => rules.some((line) => parts.every((part) => line.includes(part)));
-  if (!has('-A FORWARD', '-j CNI-FORWARD')) return 'the firewall does not forward for CNI networks';
-  if (!has('-A CNI-FORWARD', '-j ', `${ADMIN_CHAIN}`)) return `the firewall does not look into ${ADMIN_CHAIN}`;
-  if (!has('-A CNI-FORWARD', `-s ${source} `)) return 'its rules for forwarding are gone';
-  if (!has(`-A ${ADMIN_CHAIN} `, `-o ${bridge} `)) return `the rule for ${bridge} in ${ADMIN_CHAIN} is gone`;
-  if (!has('-A POSTROUTING', `! -o ${bridge} `, 'MASQUERADE')) return 'the rule that hides its address is gone';
+function damageOf(
+  { byChain, forwarded, mapped }: Rules,
+  bridge: string,
+  source: string,
+  needed: Needed,
+): string | null {
+  const has = (chain: string, ...parts: string[]): boolean =>
+    (byChain.get(chain) ?? []).some((line) => parts.every((part) => line.includes(part)));
+  if (!has('FORWARD', '-j CNI-FORWARD')) return 'the firewall does not forward for CNI networks';
+  if (!has('CNI-FORWARD', `-j ${ADMIN_CHAIN}`)) return `the firewall does not look into ${ADMIN_CHAIN}`;
+  if (!forwarded.has(source)) return 'its rules for forwarding are gone';
+  if (!has(ADMIN_CHAIN, `-o ${bridge} `)) return `the rule for ${bridge} in ${ADMIN_CHAIN} is gone`;
+  if (!has('POSTROUTING', `! -o ${bridge} `, 'MASQUERADE')) return 'the rule that hides its address is gone';
   if (!needed.hasPorts) return null;
-  if (!has('-A PREROUTING', '-j CNI-HOSTPORT-DNAT')) return 'the firewall does not map ports';
-  return has('-A CNI-HOSTPORT-DNAT', needed.allocId) ? null : 'its mapped ports are gone';
+  if (!has('PREROUTING', '-j CNI-HOSTPORT-DNAT')) return 'the firewall does not map ports';
+  return mapped.has(needed.allocId) ? null : 'its mapped ports are gone';
 }

@@ -119,6 +119,9 @@ export async function openOtherPlugins(options: {
     const { openExternalPlugins } = await import('./external/open.js');
     const openReader = async (given: DriverOptions): Promise<Driver> => (await loadRawExec()).create(given);
     Object.assign(found, await openExternalPlugins({ ...options, openReader }));
+    for (const name of Object.keys(found.drivers).filter((name) => Object.hasOwn(BUNDLED, name))) {
+      log(name)('info', `a program of plugin_dir is used in place of the bundled driver "${name}"`);
+    }
   }
   for (const [name, block] of Object.entries(blocks)) {
     if (block.package === null) continue;

@@ -19,6 +19,7 @@ t.test('a line that is no handshake is refused with what it says', async (t) => 
   for (const [line, message] of [
     ['hello world', /printed "hello world" where a plugin says/],
     ['', /printed ""/],
+    ['a|b|c|d|e', /printed "a\|b/],
     ['2|1|unix|/x|grpc', /version "2" of go-plugin's protocol, not 1/],
     ['1|2|unix|/x|grpc', /version "2" of the plugin protocol; this agent speaks 1/],
     ['1|1|unix|/x|netrpc', /speaks "netrpc"; only plugins that speak grpc/],

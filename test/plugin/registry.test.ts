@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import t from 'tap';
 import { createDrivers, DRIVER_NAMES, type PluginBlocks, pluginBlockProblems } from '../../lib/plugin/registry.js';
+import type { Driver } from '../../lib/plugin/sdk/driver.js';
 
 const blocks = (configs: Record<string, Record<string, unknown>>): PluginBlocks =>
   Object.fromEntries(Object.entries(configs).map(([name, config]) => [name, { args: [], config, package: null }]));
@@ -41,4 +44,33 @@ t.test('problems of the plugin blocks are told with the name of the plugin', asy
     { path: 'raw_exec.enbled', message: /did you mean "enabled"/ },
     { path: 'dokcer', message: /did you mean "docker"\?/ },
   ]);
+});
+
+t.test('an agent without plugins of its own loads nothing of gRPC', async (t) => {
+  const registry = JSON.stringify(new URL('../../lib/plugin/registry.js', import.meta.url).href);
+  // In a process of its own: other tests of this one may have loaded it.
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    '--input-type=module',
+    '-e',
+    `import { createRequire } from 'node:module';
+     import { createDrivers, openOtherPlugins } from ${registry};
+     const world = { stateDir: '/tmp/meshnomad-registry', log: () => () => {}, blocks: {} };
+     const others = await openOtherPlugins({ ...world, pluginDir: null });
+     await createDrivers({ ...world, others: others.drivers, enable: ['raw_exec'] }).get('raw_exec');
+     const loaded = Object.keys(createRequire(${registry}).cache);
+     console.log(JSON.stringify({ others, grpc: loaded.filter((path) => /@grpc|protobufjs/.test(path)) }));`,
+  ]);
+  t.same(JSON.parse(stdout), { others: { drivers: {}, devices: {} }, grpc: [] });
+});
+
+t.test('a plugin from elsewhere goes before a bundled one', async (t) => {
+  const own = (await createDrivers({ ...WORLD, blocks: {}, enable: ['mock_driver'] }).get('mock_driver')) as Driver;
+  const set = createDrivers({
+    ...WORLD,
+    blocks: blocks({ docker: { enabled: false } }),
+    others: { docker: own, mine: own },
+  });
+  t.same(set.names, ['docker', 'exec', 'mine', 'podman']);
+  t.equal(await set.get('docker'), own);
+  await set.close();
 });

@@ -36,6 +36,8 @@ const CALL_MS = 60_000;
 /** Starting and stopping an engine's containers may be slow; whoever calls can give up. */
 const STOP_GRACE_MS = 60_000;
 const FIRST_FINGERPRINT_MS = 2_000;
+/** A plugin that is being started is waited for so long, when it has tasks that must be ended. */
+const REAP_PATIENCE_MS = 5_000;
 /** An end that is told while the plugin itself ends is not believed. */
 const DOUBT_MS = 1_000;
 
@@ -238,8 +240,8 @@ export class ExternalDriver implements Driver<unknown> {
       return [];
     }
     this.#reapsWhenUp = true;
-    // A plugin that is not up has time until it is: nothing waits for it.
-    const instance = await this.#options.supervisor.instance(0).catch(() => undefined);
+    // One that is not up by then has time until it is: nothing waits for it any longer.
+    const instance = await this.#options.supervisor.instance(REAP_PATIENCE_MS).catch(() => undefined);
     return instance ? this.#reap(instance) : [];
   }
 
@@ -273,26 +275,17 @@ export class ExternalDriver implements Driver<unknown> {
   }
 
   /** Tells the plugin of a task that runs; a plugin that has it already does nothing. */
-  async #tellOf({ connection }: PluginInstance<unknown>, handle: TaskHandle, task: TaskConfig): Promise<void> {
-    const { version, driverState, reader } = handle.state as {
-      version: number;
-      driverState: string;
-      reader: TaskHandle;
-    };
+  async #tellOf(instance: PluginInstance<unknown>, handle: TaskHandle, task: TaskConfig): Promise<void> {
+    const { reader } = handle.state as { reader: TaskHandle | null };
     const paths: OutputPaths = await this.#options.collector.recover(task, reader);
-    await connection.call(
-      driverMethod('RecoverTask'),
-      {
-        task_id: handle.taskId,
-        handle: {
-          version,
-          config: taskMessage(task, paths),
-          state: 'RUNNING',
-          driver_state: Buffer.from(driverState, 'base64'),
-        },
-      },
-      { timeoutMs: CALL_MS },
-    );
+    await this.#tell(instance, handle, taskMessage(task, paths));
+  }
+
+  async #tell({ connection }: PluginInstance<unknown>, handle: TaskHandle, config: object): Promise<void> {
+    const { version, driverState } = handle.state as { version: number; driverState: string };
+    const driver_state = Buffer.from(driverState, 'base64');
+    const request = { task_id: handle.taskId, handle: { version, config, state: 'RUNNING', driver_state } };
+    await connection.call(driverMethod('RecoverTask'), request, { timeoutMs: CALL_MS });
   }
 
   #know(task: TaskConfig, handle: TaskHandle): void {
@@ -360,7 +353,9 @@ export class ExternalDriver implements Driver<unknown> {
   async #reap(instance: PluginInstance<unknown>): Promise<string[]> {
     this.#reapsWhenUp = false;
     const ended: string[] = [];
-    for (const { taskId } of this.#journal.all().filter((entry) => !this.#tasks.has(entry.taskId))) {
+    for (const { taskId, handle } of this.#journal.all().filter((entry) => !this.#tasks.has(entry.taskId))) {
+      // A plugin that was started since knows nothing of the task; whether it can learn of it is seen below.
+      if (handle) await this.#tell(instance, handle, { id: taskId }).catch(() => {});
       const request = { task_id: taskId, force: true };
       try {
         await instance.connection.call(driverMethod('DestroyTask'), request, { timeoutMs: CALL_MS });

@@ -55,7 +55,7 @@ export function parseHandshake(line: string, handshake: Handshake): Result<Plugi
   const [core = '', version = '', network = '', address = '', protocol = 'netrpc', certificate = ''] = line
     .trim()
     .split('|');
-  if (address === '') {
+  if (address === '' || !/^\d{1,9}$/.test(core)) {
     return err(`printed ${excerpt(line)} where a plugin says how to reach it: it is no plugin, or prints too early`);
   }
   if (core !== String(CORE_VERSION)) {

@@ -1,6 +1,6 @@
 import { backoffMs } from '../../util/backoff.js';
 import { type Connection, PluginCallError } from './connection.js';
-import { launchPlugin, type PluginProgram, type RunningPlugin } from './launch.js';
+import { FOREIGN_PLUGIN, launchPlugin, type PluginProgram, type RunningPlugin } from './launch.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAX_MS = 60_000;
@@ -155,7 +155,8 @@ export class PluginSupervisor<T> {
         random: { next: Math.random },
       });
       // The same news again and again helps nobody.
-      const level = this.#problem === told ? 'debug' : 'error';
+      const isNews = this.#problem !== told && !this.#problem?.endsWith(FOREIGN_PLUGIN);
+      const level = isNews ? 'error' : 'debug';
       told = this.#problem;
       this.#say(level, `${this.#problem}; it is started again in ${(delayMs / 1000).toFixed(1)} s`);
       this.#wake();

@@ -1,7 +1,6 @@
 // A driver plugin that runs programs: node driver.js NAME [hostile words …]
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 import { NOMAD_PLUGIN } from '../../../lib/plugin/go-plugin/handshake.js';
@@ -74,7 +73,7 @@ async function start({ task }: { task: TaskMessage }): Promise<object> {
   if (command === 'hang') return new Promise(() => {});
   if (command === 'fail') return { result: 'FATAL', driver_error_msg: 'there is no such program' };
   if (command === 'retry') return { result: 'RETRY', driver_error_msg: 'not just now' };
-  const dir = mkdtempSync(join(tmpdir(), 'meshnomad-test-driver-'));
+  const dir = mkdtempSync(join(task.alloc_dir, 'state-'));
   const files = [openSync(task.stdout_path, 'w'), openSync(task.stderr_path, 'w')];
   spawn('/bin/sh', ['-c', WRAPPER, 'sh', command, ...(args ?? [])], {
     env: { ...task.env, DIR: dir },

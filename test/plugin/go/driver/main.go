@@ -163,7 +163,7 @@ func (d *driver) StartTask(_ context.Context, request *pb.StartTaskRequest) (*pb
 	if config.Command == "fail" {
 		return nil, errors.New("there is no such program")
 	}
-	dir, err := os.MkdirTemp("", "meshnomad-test-driver-")
+	dir, err := os.MkdirTemp(given.AllocDir, "state-")
 	if err != nil {
 		return nil, err
 	}

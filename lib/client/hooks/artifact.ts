@@ -38,10 +38,8 @@ export const artifactHook = taskHook('artifact', {
 async function fetchOne(artifact: TaskArtifact, context: HookContext, values: Interpolation): Promise<void> {
   try {
     const { fetchArtifact } = await import('../artifact/fetch.js');
-    const { client, config, signal, task, paths } = context;
-    const owner = artifact.Chown
-      ? findOwner(interpolateValue(task.User, values), await readFile('/etc/passwd', 'utf8').catch(() => ''))
-      : null;
+    const { client, config, signal, paths } = context;
+    const owner = artifact.Chown ? await ownerOf(context, values) : null;
     await fetchArtifact(artifact, {
       config: config.artifact,
       scratch: join(paths.privateDir, SCRATCH),
@@ -56,6 +54,12 @@ async function fetchOne(artifact: TaskArtifact, context: HookContext, values: In
     const recoverable = cause instanceof ArtifactError && cause.recoverable;
     throw new HookError(why, { recoverable, download: true, cause });
   }
+}
+
+/** The user that the task runs as, where the host knows it. */
+async function ownerOf({ task, driver }: HookContext, values: Interpolation): Promise<ReturnType<typeof findOwner>> {
+  const user = interpolateValue(task.User, values) || (driver.capabilities.defaultUser ?? '');
+  return findOwner(user, await readFile('/etc/passwd', 'utf8').catch(() => ''));
 }
 
 const SCRATCH = '.artifacts';

@@ -42,7 +42,7 @@ import { systemEndpoints } from './endpoints/system.js';
 import { variableEndpoints } from './endpoints/variable.js';
 import { whyEndpoints } from './endpoints/why.js';
 import { forwarding } from './forwarding.js';
-import { createKeyringDuty } from './keyring/duty.js';
+import { createKeyringDuty, firstKey } from './keyring/duty.js';
 import { Keyring } from './keyring/keyring.js';
 import { createLeader, type Leader } from './leader.js';
 import { createMeshDuties } from './mesh/duties.js';
@@ -120,6 +120,7 @@ export function createServer(options: ServerOptions): Server {
   const context: EndpointContext = {
     ...world,
     keyring,
+    ensureKey: firstKey(world),
     schedule,
     nodeWatch,
     coreGc,

@@ -25,6 +25,8 @@ export interface EndpointContext extends ServerWorld {
   readonly autopilot: AutopilotPart;
   readonly nodePaths: NodePaths;
   readonly keyring: Keyring;
+  /** See `firstKey`: to be called before the active key is asked for. */
+  readonly ensureKey: () => Promise<void>;
   /** When the leases of each node end: of the leader. */
   readonly leases: NodeLeases;
   readonly controllers: Controllers;

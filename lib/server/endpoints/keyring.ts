@@ -8,8 +8,8 @@ import { signJwt } from '../../transport/jwt.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toMillis } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
-import { holdersOf } from '../keyring/duty.js';
-import { newRootKey, type OpenKey, sealKey } from '../keyring/keyring.js';
+import { newActiveKey } from '../keyring/duty.js';
+import type { OpenKey } from '../keyring/keyring.js';
 import { propose } from '../propose.js';
 import { type EndpointContext, requireText } from './context.js';
 import { requireOwnAlloc } from './own-alloc.js';
@@ -35,10 +35,9 @@ export function keyringEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Keyring.Rotate'() {
-      const holders = holdersOf(context, store.snapshot());
-      const key = await sealKey(newRootKey(), { holders, state: 'active', createdMs: now() });
-      const { index } = await propose(consensus, { type: 'root-key-put', key });
-      return { Index: index, Key: { ...metaOf(key), CreateIndex: index, ModifyIndex: index } };
+      const command = await newActiveKey(context);
+      const { index } = await propose(consensus, command);
+      return { Index: index, Key: { ...metaOf(command.key), CreateIndex: index, ModifyIndex: index } };
     },
 
     async 'Keyring.Delete'(args) {
@@ -50,6 +49,7 @@ export function keyringEndpoints(context: EndpointContext): RpcHandlers {
     async 'Alloc.SignIdentities'(args, call) {
       const alloc = requireOwnAlloc(context, args);
       const answer = await answerQuery(context, args, call, [], (state) => ({ index: state.index, reply: {} }));
+      await context.ensureKey();
       const key = await keyring.active(store.snapshot());
       const Signed: Record<string, SignedIdentity> = {};
       for (const name of args.Identities) {

@@ -40,6 +40,7 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
     async 'Variables.Put'(args) {
       const namespace = namespaceOf(args);
       const path = requireText(args.Path, 'variable path');
+      await context.ensureKey();
       const { keyId, data } = await sealVariable(keyring, store.snapshot(), { namespace, path, items: args.Items });
       const cas = args.CAS === undefined ? {} : { cas: args.CAS };
       const time = toNanos(now());

@@ -1,9 +1,10 @@
-import type { Command } from '../../state/commands.js';
+import type { Command, RootKeyPutCommand } from '../../state/commands.js';
 import type { StateSnapshot } from '../../state/store.js';
 import type { RootKey } from '../../structs/variable.js';
 import { type Millis, toMillis } from '../../util/clock.js';
 import { createDuty } from '../duty.js';
 import type { LeaderPart } from '../leader.js';
+import { propose } from '../propose.js';
 import type { ServerWorld } from '../world.js';
 import { activeKey, type Keyring, newRootKey, sealKey } from './keyring.js';
 import { rekeyed } from './rekey.js';
@@ -23,13 +24,10 @@ export function createKeyringDuty(world: ServerWorld, keyring: Keyring): LeaderP
     keyring.keep(state);
     const holders = holdersOf(world, state);
     const active = activeKey(state);
-    const isDue = !active || isOld(active, world.now()) || wasSeenByOthers(active, holders);
-    if (isDue || !(await keyring.tryOpen(active))) {
-      return {
-        type: 'root-key-put',
-        key: await sealKey(newRootKey(), { holders, state: 'active', createdMs: world.now() }),
-      };
-    }
+    // The first key is made when somebody needs one: an agent that keeps no secrets need not load what seals them.
+    if (!active) return undefined;
+    const isDue = isOld(active, world.now()) || wasSeenByOthers(active, holders);
+    if (isDue || !(await keyring.tryOpen(active))) return await newActiveKey(world);
     for (const key of state.rootKeys()) {
       const open = hasRightCopies(key, holders) ? undefined : await keyring.tryOpen(key);
       if (!open) continue;
@@ -46,6 +44,30 @@ export function createKeyringDuty(world: ServerWorld, keyring: Keyring): LeaderP
   });
 }
 
+/** A new key, which is to be the active one. */
+export async function newActiveKey(world: ServerWorld): Promise<RootKeyPutCommand> {
+  const holders = holdersOf(world, world.store.snapshot());
+  return {
+    type: 'root-key-put',
+    key: await sealKey(newRootKey(), { holders, state: 'active', createdMs: world.now() }),
+  };
+}
+
+/** Makes the first key if there is none and this server leads; two that come at once make one. */
+export function firstKey(world: ServerWorld): () => Promise<void> {
+  let making: Promise<void> | null = null;
+  const make = async (): Promise<void> => {
+    await propose(world.consensus, await newActiveKey(world));
+  };
+  return async () => {
+    if (activeKey(world.store.snapshot()) || !world.config.identity || !world.consensus.isLeader) return;
+    making ??= make().finally(() => {
+      making = null;
+    });
+    await making;
+  };
+}
+
 const isOld = (key: RootKey, nowMs: Millis): boolean => toMillis(key.CreateTime) + ROTATE_AFTER_MS <= nowMs;
 
 /** A server that is out may have kept the key: what is written from now on is not for it. */
@@ -53,7 +75,7 @@ const wasSeenByOthers = (key: RootKey, holders: readonly string[]): boolean =>
   Object.keys(key.Sealed).some((holder) => !holders.includes(holder));
 
 /** Who must be able to open every key: the servers, and the mesh's root; without a mesh this server. */
-export function holdersOf({ config }: ServerWorld, state: StateSnapshot): string[] {
+function holdersOf({ config }: ServerWorld, state: StateSnapshot): string[] {
   const mesh = state.mesh();
   if (!mesh) return config.identity ? [config.identity.publicKey] : [];
   const servers = [...state.meshMembers()].filter(({ Role, Status }) => Role === 'server' && Status === 'admitted');

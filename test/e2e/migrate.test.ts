@@ -87,10 +87,25 @@ t.test('data follows its group', { timeout: 180_000 }, async (t) => {
     told?.TaskStates?.['t']?.Events.map(({ DisplayMessage }) => DisplayMessage).join('\n'),
     /Starting without the data of allocation \w+: its node is gone/,
   );
+  // The machine comes back with its task, and ends it.
   there.launch();
+  await there.ready();
+  await eventually('the task that was taken for lost to end', () => (isThere(third.ID) ? undefined : true));
   await server.cli(['job', 'stop', '-purge', '-detach', 'disk']);
   await eventually('the tasks to end', async () => {
     const allocs = await server.get<AllocStub[]>('/v1/allocations');
     return allocs.some(({ ClientStatus }) => ClientStatus === 'running') ? undefined : true;
   });
 });
+
+/** Whether a process of the allocation lives on this machine. */
+function isThere(allocId: string): boolean {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.some((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`NOMAD_ALLOC_ID=${allocId}`);
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 import { VOLUME_LEASE } from '../structs/rpc-volume.js';
@@ -36,6 +36,8 @@ export interface LeaseNote {
 export class LeaseGuard {
   readonly #file: string;
   #written = '';
+  /** The one this agent has begun: it cannot be told by its name yet while it is being started. */
+  #begun: ChildProcess | null = null;
 
   /** `stateDir`: of the client. */
   constructor(stateDir: string) {
@@ -66,6 +68,7 @@ export class LeaseGuard {
   }
 
   #isGuarded(): boolean {
+    if (this.#begun?.pid !== undefined && this.#begun.exitCode === null && this.#begun.signalCode === null) return true;
     try {
       const pid = Number(readFileSync(`${this.#file}.pid`, 'utf8'));
       const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
@@ -84,6 +87,7 @@ export class LeaseGuard {
     });
     child.on('error', () => {});
     child.unref();
+    this.#begun = child;
     if (child.pid !== undefined) writeFileSync(`${this.#file}.pid`, String(child.pid), { mode: 0o600 });
   }
 }

@@ -45,7 +45,7 @@ const FILES: [string, string, RegExp][] = [
     /bad\.hcl:[\s\S]*70000|65535/,
   ],
   ['an unknown driver', hcl({ driver: 'raw_exce' }), /raw_exce[\s\S]*raw_exec/],
-  ['a block of a later version', hcl({ group: 'scaling {\n max = 3\n }' }), /scaling[\s\S]*not supported yet/],
+  ['a feature of a later version', hcl({ job: 'namespace = "prod"' }), /namespace[\s\S]*not supported yet/],
   ['an unknown key of the driver', hcl({ config: 'comand = "/bin/true"' }), /comand[\s\S]*command/],
   ['nothing at all', '', /job/i],
 ];

@@ -39,7 +39,7 @@ export const DEFAULT_CHROOT: Readonly<Record<string, string>> = Object.fromEntri
 
 export const PLUGIN_FIELDS = {
   enabled: bool(true),
-  /** A container runtime by name or path; "" = the first of runc and crun that is installed and can be used here. */
+  /** A container runtime by name or path; "" = runc. */
   runtime: text(),
   /** For machines whose root file system is a ramdisk. */
   no_pivot_root: bool(),

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import type { Cgroups } from './cgroup.js';
 
-/** In the order in which they are tried: runc is where docker is, and knows every layout of cgroups. */
-const NAMES = ['runc', 'crun'];
+/** What is looked for unless the config names another: it is where docker is, and knows every layout of cgroups. */
+const NAMES = ['runc'];
 const COMMAND_TIMEOUT_MS = 60_000;
 const run = promisify(execFile);
 
@@ -36,7 +36,7 @@ export async function findRuntime(wanted: string, cgroups: Cgroups): Promise<Run
     if (version) return { path, name: basename(path), version: /\d+\.\d+\S*/.exec(version.stdout)?.[0] ?? '' };
     refusals.push(`${path} cannot be run`);
   }
-  return { missing: `exec needs a container runtime (install runc or crun): ${refusals.join('; ')}` };
+  return { missing: `exec needs a container runtime (install runc): ${refusals.join('; ')}` };
 }
 
 async function findInPath(name: string): Promise<string | undefined> {

@@ -20,7 +20,8 @@ else {
   t.teardown(() => removeCgroup(CGROUP));
   driverConformance('exec', {
     plugin,
-    config: { cgroup_parent: CGROUP },
+    // Also crun, on a machine whose cgroups it knows.
+    config: { cgroup_parent: CGROUP, runtime: process.env['MESHNOMAD_EXEC_RUNTIME'] ?? '' },
     programs: {
       exits: (code) => sh(`exit ${code}`),
       runs: sh('trap "exit 0" INT; while :; do sleep 0.1; done'),

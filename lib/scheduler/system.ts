@@ -15,6 +15,7 @@ import { allocName } from './reconcile/names.js';
 import { STOP_REASON } from './reconcile/result.js';
 import { DEPLOYMENT_TEXT, isHealthy, rollOut } from './reconcile/roll-out.js';
 import { type NodeRole, reconcileSystem, type SystemReconciliation } from './reconcile/system.js';
+import { trackRetry } from './reconcile/system-retry.js';
 import type { Stack } from './stack.js';
 import { UpdateKinds } from './update-kinds.js';
 
@@ -61,6 +62,7 @@ function* draftAt(desk: Desk): Generator<void, SystemDraft, void> {
     updateKind: kinds.kindOf,
     now: desk.now,
     evalId: evaluation.ID,
+    changedNodeId: changedNode(evaluation),
   });
   desk.loseStopped();
   for (const { alloc, description, clientStatus } of result.stop) {
@@ -101,6 +103,11 @@ function* draftAt(desk: Desk): Generator<void, SystemDraft, void> {
   };
 }
 
+/** The node that an evaluation was made for since it has changed. */
+function changedNode({ TriggeredBy, NodeID }: Evaluation): string {
+  return TriggeredBy === 'node-update' || TriggeredBy === 'node-drain' ? NodeID : '';
+}
+
 function hasNews({ groups }: SystemReconciliation): boolean {
   for (const { startsDeployment } of groups.values()) if (startsDeployment) return true;
   return false;
@@ -114,7 +121,14 @@ function applyWaits(
   const { job, result, kinds, deploymentId, newId } = options;
   const { unknown, timeouts, back, stop, inPlace } = result;
   const waits = planWaits({ job, evaluation: desk.evaluation, now: desk.now, newId }, [
-    { later: [], clientStops: [], unknown, timeouts, back, stop },
+    {
+      later: [...result.groups.values()].flatMap(({ later }) => later),
+      clientStops: [],
+      unknown,
+      timeouts,
+      back,
+      stop,
+    },
   ]);
   const touched = new Map(waits.updates.map((alloc) => [alloc.ID, alloc]));
   for (const old of inPlace) {
@@ -147,7 +161,7 @@ function* placeAll(context: Placing, { groups }: SystemReconciliation): Generato
       if (desk.needsRest()) yield;
     }
     for (const place of plan.place) {
-      placeOn(context, { ...place, group, replaces: false, canary: false });
+      placeOn(context, { ...place, group, replaces: false });
       if (desk.needsRest()) yield;
     }
   }
@@ -239,7 +253,7 @@ function placeOn(
       deploymentId: own ? deploymentId : '',
       canary: place.canary && own && deploymentId !== '',
       previous,
-      tracker: null,
+      tracker: previous && trackRetry(previous, job, desk.now),
       now: desk.now,
       random: desk.random,
     }),

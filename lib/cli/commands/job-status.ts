@@ -5,7 +5,7 @@ import { isParameterized, isParent, isPeriodicActive } from '../../structs/job-k
 import type { AllocListStub, JobListStub, JobSummary } from '../../structs/rpc.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
-import { formatPairs, formatTable, formatTime, paint, shortId } from '../format.js';
+import { formatPairs, formatTable, formatTime, formatTimeText, paint, shortId } from '../format.js';
 import { childrenText, nextLaunchText } from '../job-children.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findJobId, jobTable } from '../resolve.js';
@@ -66,6 +66,8 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   const open = evals.some(({ Status }) => Status === 'blocked');
   if (open && blocked?.FailedTGAllocs)
     output.out(`\n${title('Placement Failure')}\n${failedGroupsText(blocked.FailedTGAllocs, '')}`);
+  const waiting = evals.filter(({ Status, WaitUntil }) => Status === 'pending' && WaitUntil);
+  if (waiting.length > 0) output.out(`\n${title('Future Rescheduling Attempts')}\n${waitingTable(waiting, verbose)}`);
   if (deployment.value) {
     output.out(`\n${title('Latest Deployment')}\n${deploymentText(deployment.value, { verbose, withJob: false })}`);
   }
@@ -111,6 +113,15 @@ function summaryTable(summary: JobSummary): string {
     ['Task Group', 'Queued', 'Starting', 'Running', 'Failed', 'Complete', 'Lost', 'Unknown'],
     ...rows,
   ]);
+}
+
+function waitingTable(evals: readonly Evaluation[], verbose: boolean): string {
+  const rows = evals.map(({ ID, TriggeredBy, WaitUntil }) => [
+    shortId(ID, verbose),
+    TriggeredBy,
+    formatTimeText(WaitUntil),
+  ]);
+  return formatTable([['Eval ID', 'Triggered By', 'Eval Time'], ...rows]);
 }
 
 function evalTable(evals: readonly Evaluation[], verbose: boolean): string {

@@ -46,7 +46,7 @@ export function explainAlloc(alloc: Allocation, input: ExplainInput): Why {
     ID: alloc.ID,
     Namespace: alloc.Namespace,
     JobID: alloc.JobID,
-    Summary: allocSummary(alloc),
+    Summary: allocSummary(alloc, input),
     Groups: job && group && isTerminal(alloc) ? [explainGroup(job, group, allocs, state)] : [],
     Choice: choiceOf(alloc, state),
     Story: inOrder(allocStory(alloc, state)),
@@ -114,7 +114,7 @@ function jobSummary(job: Job, groups: readonly WhyGroup[], short: readonly WhyGr
     : `Job "${job.ID}" has all that it asks for.`;
 }
 
-function allocSummary(alloc: Allocation): string {
+function allocSummary(alloc: Allocation, input: ExplainInput): string {
   const name = `Allocation ${alloc.Name}`;
   const on = `on node ${alloc.NodeName}`;
   if (alloc.DesiredStatus !== 'run') {
@@ -131,7 +131,7 @@ function allocSummary(alloc: Allocation): string {
     case 'complete':
       return `${name} is done; it ran ${on}.`;
     case 'failed':
-      return `${name} failed ${on}${failedNext(alloc)}.`;
+      return `${name} failed ${on}${failedNext(alloc, input)}.`;
     case 'lost':
       return `${name} is lost: node ${alloc.NodeName} went away with it${replacedBy(alloc)}.`;
     case 'unknown':
@@ -139,8 +139,10 @@ function allocSummary(alloc: Allocation): string {
   }
 }
 
-function failedNext(alloc: Allocation): string {
+function failedNext(alloc: Allocation, { evals }: ExplainInput): string {
   if (alloc.NextAllocation !== '') return replacedBy(alloc);
+  const followup = evals.find(({ ID }) => ID === alloc.FollowupEvalID);
+  if (followup?.Status === 'pending' && followup.WaitUntil) return `; it will be placed again at ${followup.WaitUntil}`;
   if (alloc.FollowupEvalID !== '') return '; it will be placed again after a delay';
   return '; it is not placed again: its reschedule policy forbids it or is used up';
 }

@@ -60,7 +60,8 @@ export function allocStory(alloc: Allocation, state: StateReader): WhyEvent[] {
   }
   for (const { RescheduleTime, PrevNodeID } of alloc.RescheduleTracker?.Events ?? []) {
     const from = state.nodeById(PrevNodeID)?.Name ?? PrevNodeID;
-    events.push({ Time: RescheduleTime, Text: `rescheduled away from ${from}` });
+    const Text = PrevNodeID === alloc.NodeID ? `tried again on ${from}` : `rescheduled away from ${from}`;
+    events.push({ Time: RescheduleTime, Text });
   }
   if (alloc.DesiredStatus !== 'run') {
     events.push({ Time: alloc.ModifyTime, Text: `told to ${alloc.DesiredStatus}: ${alloc.DesiredDescription}` });

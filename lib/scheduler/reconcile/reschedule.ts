@@ -3,7 +3,7 @@ import type { ReschedulePolicy } from '../../structs/job.js';
 import { type Millis, NANOS_PER_MS, type Nanos, toMillis, toNanos } from '../../util/clock.js';
 
 /** Events remembered when a policy is unlimited. */
-const EVENTS_MAX = 5;
+export const EVENTS_MAX = 5;
 /** What is due this soon is done at once. */
 export const RESCHEDULE_WINDOW_MS = 1000;
 

@@ -1,22 +1,38 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
+import type { Wait } from './followup.js';
 import { isHeld, newState } from './roll-out.js';
 import type { SystemGroupState, SystemInput } from './system.js';
+import { needsFollowup, retryWait } from './system-retry.js';
 
 // How a system job's new version reaches its nodes. A canary stands in the place of the old one on its node, since two of a
 // system job do not run on one node; `canary` is a percentage of the job's nodes (rounded up).
 
+/** A node that gets an allocation. */
+interface SystemPlacement {
+  readonly nodeId: string;
+  readonly previous: Allocation | null;
+  /** Takes the place of a canary. */
+  readonly canary: boolean;
+  /** Gets the version that ran before: the newest is on trial elsewhere. */
+  readonly downgrade: boolean;
+}
+
 /** What one group of a system job does now. */
 export interface SystemGroupPlan {
-  readonly place: { readonly nodeId: string; readonly previous: Allocation | null; readonly downgrade: boolean }[];
+  readonly place: SystemPlacement[];
+  /** Nodes whose last one failed not long ago: they are given another later. */
+  readonly waiting: number;
+  /** Those of them that need an evaluation for it. */
+  readonly later: Wait[];
   /** Those that are replaced on their node, canaries first. */
   readonly updates: Allocation[];
   /** Nodes on which the new version is on trial. */
   readonly canaries: ReadonlySet<string>;
   readonly state: DeploymentState;
   readonly startsDeployment: boolean;
-  /** Nothing is left to update or to promote. */
+  /** Nothing is left to update, to try again or to promote. */
   readonly settled: boolean;
 }
 
@@ -40,7 +56,9 @@ export function rollOutSystemGroup(context: {
   const strategy = systemStrategy(job, group);
   const known = deployment?.TaskGroups[group.Name];
   const state: DeploymentState = { ...(known ?? newState(strategy)) };
-  const canaries = current.filter((alloc) => isCanaryOf(alloc, deployment, group));
+  // One that has failed stays the node's canary: else failures would put the trial on one node after the other.
+  const ended = missing.flatMap(({ previous }) => previous ?? []);
+  const canaries = [...current, ...ended].filter((alloc) => isCanaryOf(alloc, deployment, group));
   if (strategy && strategy.Canary > 0 && !state.Promoted && destructive.length > 0) {
     const share = Math.ceil((Math.min(100, strategy.Canary) / 100) * input.nodes.length);
     state.DesiredCanaries = Math.min(Math.max(1, share), canaries.length + destructive.length);
@@ -56,15 +74,35 @@ export function rollOutSystemGroup(context: {
         ? Math.max(0, state.DesiredCanaries - canaries.length)
         : Math.max(0, roomFor(strategy, current, deployment) - missing.length);
   const updates = order.slice(0, wanted);
+  const { place, waits } = placeOrWait(context, onTrial);
   state.DesiredTotal = current.length + destructive.length + missing.length;
   return {
-    place: missing.map((place) => ({ ...place, downgrade: onTrial })),
+    place,
+    waiting: waits.length,
+    later: waits.filter(({ alloc, at }) => needsFollowup(alloc, at, input.now)),
     updates,
     canaries: new Set(onTrial ? updates.map(({ NodeID }) => NodeID) : []),
     state,
     startsDeployment: strategy !== null && !known && state.DesiredTotal > 0 && isNews(context),
-    settled: destructive.length + context.state.inPlace.length === 0 && !onTrial,
+    settled: destructive.length + context.state.inPlace.length + waits.length === 0 && !onTrial,
   };
+}
+
+/** Which of the nodes without a live one get one now, and what the others wait for. */
+function placeOrWait(
+  { input, job, group, state, deployment }: Parameters<typeof rollOutSystemGroup>[0],
+  onTrial: boolean,
+): { place: SystemPlacement[]; waits: Wait[] } {
+  const place: SystemPlacement[] = [];
+  const waits: Wait[] = [];
+  for (const { nodeId, previous } of state.missing) {
+    const canary = onTrial && previous !== null && isCanaryOf(previous, deployment, group);
+    const downgrade = onTrial && !canary;
+    const at = previous && retryWait(previous, { ...input, job, keepsVersion: downgrade });
+    if (previous && at !== null) waits.push({ alloc: previous, at });
+    else place.push({ nodeId, previous, canary, downgrade });
+  }
+  return { place, waits };
 }
 
 /** How many may be replaced now: max_parallel less those whose health is not known yet, none while one is unhealthy. */

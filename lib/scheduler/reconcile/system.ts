@@ -51,6 +51,8 @@ export interface SystemInput {
   readonly updateKind: (alloc: Allocation, group: TaskGroup) => UpdateKind;
   readonly now: Millis;
   readonly evalId: string;
+  /** The node whose change is the reason to look; '' when there is another reason. */
+  readonly changedNodeId: string;
 }
 
 type Verdict =
@@ -163,6 +165,7 @@ export function reconcileSystem(input: SystemInput): SystemReconciliation {
     const plan = rollOutSystemGroup({ input, job: job as Job, group, state, deployment });
     const counts = countsOf(result, group.Name);
     counts.Place += plan.place.length;
+    counts.RescheduleLater += plan.waiting;
     counts.DestructiveUpdate += plan.updates.length - plan.canaries.size;
     counts.Canary += plan.canaries.size;
     counts.Ignore += state.destructive.length - plan.updates.length;

@@ -289,7 +289,10 @@ class RunningAgent implements Agent {
         ...settings.server,
       },
     });
-    if (autoscaler) this.#consensus.onLeadership((leads) => autoscaler.lead(leads));
+    if (autoscaler) {
+      this.#consensus.onLeadership((leads) => autoscaler.lead(leads));
+      this.#metrics.add(autoscaler.metrics);
+    }
     this.#server.start();
     await this.#feed?.part.start(this.#consensus);
     this.#consensus.start();

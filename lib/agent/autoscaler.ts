@@ -7,6 +7,8 @@ import type { ScalingStanding } from '../structs/rpc-scaling.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
+import { createAutoscalerMetrics } from './autoscaler-metrics.js';
+import type { MetricSource } from './metrics.js';
 
 /** How the autoscaler of a server is set up. */
 export interface AutoscalerSettings {
@@ -33,6 +35,7 @@ export interface AgentAutoscaler {
   /** Leadership began or ended. */
   lead(leads: boolean): void;
   standing(): ScalingStanding[];
+  readonly metrics: MetricSource;
   stop(): Promise<void>;
 }
 
@@ -48,6 +51,7 @@ class LeadersAutoscaler implements AgentAutoscaler {
   /** What is begun and ended, one after the other: leadership may change faster than plugins load. */
   private turn: Promise<void> = Promise.resolve();
   private leads = false;
+  private readonly figures = createAutoscalerMetrics();
 
   constructor(options: AgentAutoscalerOptions) {
     this.options = options;
@@ -67,6 +71,8 @@ class LeadersAutoscaler implements AgentAutoscaler {
   standing(): ScalingStanding[] {
     return this.running?.standing() ?? [];
   }
+
+  readonly metrics: MetricSource = () => this.figures.points(this.standing());
 
   async stop(): Promise<void> {
     this.lead(false);
@@ -102,6 +108,7 @@ class LeadersAutoscaler implements AgentAutoscaler {
       now: () => Date.now(),
       log,
       defaults: { evaluationIntervalMs, cooldownMs },
+      onReport: this.figures.count,
     });
   }
 

@@ -3,6 +3,7 @@ import type { ScalerSet } from '../plugin/scalers.js';
 import { type ScalingEffect, ScalingMachine } from '../scaling/index.js';
 import type { LastDecision } from '../scaling/machine.js';
 import { POLICY_DEFAULTS, type PolicyDefaults } from '../scaling/policy.js';
+import type { ScalingAction } from '../structs/autoscaling.js';
 import type { ScalingPolicy } from '../structs/job.js';
 import type { ScalingStanding } from '../structs/rpc-scaling.js';
 import type { RpcCaller } from '../transport/rpc.js';
@@ -25,7 +26,20 @@ export interface AutoscalerOptions {
   now: () => Millis;
   log: Log;
   defaults?: Partial<PolicyDefaults>;
+  /** Hears of each evaluation and each action that came to an end. */
+  onReport?: (report: ScalingReport) => void;
 }
+
+/** What was done, for figures. */
+export type ScalingReport =
+  | { type: 'evaluated'; tookMs: Millis }
+  | {
+      type: 'scaled';
+      tookMs: Millis;
+      target: string;
+      direction: ScalingAction['direction'];
+      result: 'done' | 'no-op' | 'failed';
+    };
 
 /** The autoscaler: begins when this server leads, ends when it does not. */
 export interface Autoscaler {
@@ -132,10 +146,13 @@ class RunningAutoscaler implements Autoscaler {
     const { scalers, now, log } = this.options;
     const context = { scalers, now, signal: this.ending.signal };
     const { policy, seq } = effect;
+    // Not by the clock of the day: it may be set.
+    const begunMs = performance.now();
     switch (effect.type) {
       case 'evaluate':
         this.track(
           evaluate(effect, context).then((answer) => {
+            this.options.onReport?.({ type: 'evaluated', tookMs: performance.now() - begunMs });
             for (const next of this.machine.evaluated(policy.id, seq, answer, now())) this.act(next);
             this.tick();
           }),
@@ -150,6 +167,13 @@ class RunningAutoscaler implements Autoscaler {
         });
         this.track(
           scale(effect, context).then((answer) => {
+            this.options.onReport?.({
+              type: 'scaled',
+              tookMs: performance.now() - begunMs,
+              target: policy.target.name,
+              direction: effect.action.direction,
+              result: answer.kind,
+            });
             if (answer.kind !== 'done')
               log.warn('not scaled', { policy: policy.id, result: answer.kind, why: answer.reason });
             this.machine.scaled(policy.id, seq, answer, now());

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap';
+import { createAutoscalerMetrics } from '../../lib/agent/autoscaler-metrics.js';
 import { type Autoscaler, startAutoscaler } from '../../lib/autoscaler/index.js';
 import type { ScalerSet } from '../../lib/plugin/scalers.js';
 import { type Apm, ScalingNoOp, type Strategy, type Target } from '../../lib/plugin/sdk/autoscaler.js';
@@ -100,12 +101,26 @@ function world(t: Test): {
   plugins: Plugins;
   autoscaler: Autoscaler;
   tell: () => ReturnType<Autoscaler['standing']>[0] | undefined;
+  figures: () => Record<string, number>;
 } {
   const servers = new Servers();
   const plugins = new Plugins();
-  const autoscaler = startAutoscaler({ rpc: servers, scalers: plugins, now: () => Date.now(), log: silentLog });
+  const metrics = createAutoscalerMetrics();
+  const autoscaler = startAutoscaler({
+    rpc: servers,
+    scalers: plugins,
+    now: () => Date.now(),
+    log: silentLog,
+    onReport: metrics.count,
+  });
   t.teardown(() => autoscaler.stop());
-  return { servers, plugins, autoscaler, tell: () => autoscaler.standing()[0] };
+  const figures = (): Record<string, number> =>
+    Object.fromEntries(
+      metrics
+        .points(autoscaler.standing())
+        .map(({ name, labels, value }) => [[name, ...Object.values(labels)].join(' '), value]),
+    );
+  return { servers, plugins, autoscaler, tell: () => autoscaler.standing()[0], figures };
 }
 
 t.test('a policy is followed: evaluated, scaled, said why; one that is gone is forgotten', async (t) => {
@@ -178,4 +193,30 @@ t.test('once it is stopped nothing is scaled any more', async (t) => {
   answer();
   await new Promise((resolve) => setImmediate(resolve));
   t.same(plugins.scaled, []);
+});
+
+t.test('its figures: policies by state, evaluations, actions by what became of them', async (t) => {
+  const { servers, plugins, tell, figures } = world(t);
+  t.match(figures(), { 'nomad-autoscaler.policy.total_num': 0, 'nomad-autoscaler.scale.evaluate_ms_count': 0 });
+  plugins.wanted = 5;
+  const fails: (() => Error)[] = [() => new Error('out of order'), () => new ScalingNoOp('not now')];
+  plugins.enact = async ({ count }) => {
+    const fail = fails.shift();
+    if (fail) throw fail();
+    plugins.count = count;
+  };
+  servers.set(policy(), policy({ ID: 'off', Enabled: false }), policy({ ID: 'bad' }, { cooldown: 'soon' }));
+  await until(() => tell()?.Last?.Result === 'done', 'it is scaled at last');
+  t.match(figures(), {
+    'nomad-autoscaler.policy.total_num': 3,
+    'nomad-autoscaler.policy.state_num idle': 1,
+    'nomad-autoscaler.policy.state_num disabled': 1,
+    'nomad-autoscaler.policy.state_num invalid': 1,
+    'nomad-autoscaler.scale.invoke.error_count nomad-target up': 1,
+    'nomad-autoscaler.scale.invoke.noop_count nomad-target up': 1,
+    'nomad-autoscaler.scale.invoke.success_count nomad-target up': 1,
+    'nomad-autoscaler.scale.invoke_ms_count': 3,
+  });
+  t.ok((figures()['nomad-autoscaler.scale.evaluate_ms_count'] ?? 0) >= 3);
+  t.ok((figures()['nomad-autoscaler.scale.evaluate_ms_sum'] ?? 0) > 0);
 });

@@ -95,4 +95,14 @@ t.test('a machine nobody needs is drained and put to sleep; it is woken for the 
   const status = await cli(['autoscaler', 'status', 'gpu'], { env });
   t.match(status.out, /power gpu/);
   t.match(status.out, /wanted/);
+  const { Counters } = await server.get<{ Counters: { Name: string; Sum: number; Labels: object }[] }>('/v1/metrics');
+  const actions = Counters.filter(({ Name }) => Name === 'nomad-autoscaler.scale.invoke.success_count');
+  t.match(
+    actions.map(({ Labels }) => Labels),
+    [
+      { target_name: 'power', direction: 'down' },
+      { target_name: 'power', direction: 'up' },
+    ],
+    'the figures tell of both',
+  );
 });

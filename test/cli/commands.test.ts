@@ -102,6 +102,18 @@ function jobReplies(): CliWorld['replies'] {
   };
 }
 
+t.test('job status says when what has failed is tried again', async (t) => {
+  const world = await createCliWorld(t, jobReplies());
+  const waits = evaluation({ ID: 'c9b2c3d4-0000', Status: 'pending', WaitUntil: '2026-01-02T03:04:05Z' });
+  const broken = alloc({ ClientStatus: 'failed', FollowupEvalID: waits.ID });
+  world.replies['GET /v1/job/web/evaluations'] = [waits];
+  world.replies['GET /v1/job/web/allocations'] = [broken];
+  const { out } = await world.run('job', 'status', 'web');
+  t.match(out, /Future Rescheduling Attempts\nTask Group +Eval ID +Eval Time\nfront +c9b2c3d4 +2026-01-0\d/);
+  world.replies['GET /v1/job/web/allocations'] = [alloc({ ...broken, NextAllocation: 'other' })];
+  t.notMatch((await world.run('job', 'status', 'web')).out, /Future/, 'not of one that has been replaced');
+});
+
 t.test('job status shows a job by its exact name, though another begins so', async (t) => {
   const world = await createCliWorld(t, jobReplies());
   const { code, out } = await world.run('job', 'status', 'web');

@@ -66,8 +66,11 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   const open = evals.some(({ Status }) => Status === 'blocked');
   if (open && blocked?.FailedTGAllocs)
     output.out(`\n${title('Placement Failure')}\n${failedGroupsText(blocked.FailedTGAllocs, '')}`);
-  const waiting = evals.filter(({ Status, WaitUntil }) => Status === 'pending' && WaitUntil);
-  if (waiting.length > 0) output.out(`\n${title('Future Rescheduling Attempts')}\n${waitingTable(waiting, verbose)}`);
+  const waiting = waitingRows(allocs.value ?? [], evals, verbose);
+  if (waiting.length > 0) {
+    const table = formatTable([['Task Group', 'Eval ID', 'Eval Time'], ...waiting]);
+    output.out(`\n${title('Future Rescheduling Attempts')}\n${table}`);
+  }
   if (deployment.value) {
     output.out(`\n${title('Latest Deployment')}\n${deploymentText(deployment.value, { verbose, withJob: false })}`);
   }
@@ -115,13 +118,20 @@ function summaryTable(summary: JobSummary): string {
   ]);
 }
 
-function waitingTable(evals: readonly Evaluation[], verbose: boolean): string {
-  const rows = evals.map(({ ID, TriggeredBy, WaitUntil }) => [
-    shortId(ID, verbose),
-    TriggeredBy,
-    formatTimeText(WaitUntil),
-  ]);
-  return formatTable([['Eval ID', 'Triggered By', 'Eval Time'], ...rows]);
+/** Groups of which failed allocations are tried again later, and when. */
+function waitingRows(allocs: readonly AllocListStub[], evals: readonly Evaluation[], verbose: boolean): string[][] {
+  const rows = new Map<string, string[]>();
+  for (const { ClientStatus, DesiredStatus, NextAllocation, FollowupEvalID, TaskGroup } of allocs) {
+    if (ClientStatus !== 'failed' || DesiredStatus !== 'run' || NextAllocation !== '') continue;
+    const followup = evals.find(({ ID, Status }) => ID === FollowupEvalID && Status === 'pending');
+    if (!followup?.WaitUntil) continue;
+    rows.set(`${TaskGroup}\0${followup.ID}`, [
+      TaskGroup,
+      shortId(followup.ID, verbose),
+      formatTimeText(followup.WaitUntil),
+    ]);
+  }
+  return [...rows.values()];
 }
 
 function evalTable(evals: readonly Evaluation[], verbose: boolean): string {

@@ -1,5 +1,6 @@
 # The same page without a container: a process of the machine itself, on the port that was found for it.
-# raw_exec is enabled in `meshnomad agent -dev`, otherwise by: plugin "raw_exec" { config { enabled = true } }
+# raw_exec is enabled in `meshnomad agent -dev`, otherwise by enabled = true in the config block of
+# plugin "raw_exec" in the agent's config.
 
 job "hello" {
   type = "service"

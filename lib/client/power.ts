@@ -63,7 +63,7 @@ export function sleepSoon(command: readonly string[], log: Log): void {
   if (program === undefined) {
     throw new MeshError(
       'E_NOT_SUPPORTED',
-      'this node says not how it is put to sleep: client { power { sleep = ["systemctl", "suspend"] } }',
+      'this node says not how it is put to sleep: write sleep = ["systemctl", "suspend"] in the power block of its client block',
     );
   }
   log.info('going to sleep', { command: command.join(' ') });

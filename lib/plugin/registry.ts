@@ -154,7 +154,7 @@ function createSet<T extends { close(): Promise<void> }>(
   const names = [...new Set([...Object.keys(bundled), ...Object.keys(others)])].sort().filter((name) => {
     if (Object.hasOwn(others, name) || isEnabled(name, bundled[name]?.unlessSaid, options)) return true;
     disabled[name] =
-      `${name} is not enabled; write plugin "${name}" { config { enabled = true } } in the agent's config`;
+      `${name} is not enabled; write enabled = true in the config block of plugin "${name}" in the agent's config`;
     return false;
   });
   const opened = new Map<string, Promise<T>>();

@@ -86,7 +86,9 @@ export const TASK_FIELDS = {
   oom_score_adj: number(0, { min: -1000, max: 1000 }),
   pid_mode: text(),
   pids_limit: number(0),
-  port_map: refused('is gone; write network { port "NAME" { to = N } } in the group, and ports = ["NAME"] here'),
+  port_map: refused(
+    'is gone; write port "NAME" { to = N } in the network block of the group, and ports = ["NAME"] here',
+  ),
   ports: list(text()),
   privileged: bool(),
   readonly_rootfs: bool(),
@@ -105,7 +107,7 @@ export const TASK_FIELDS = {
   work_dir: text(),
 };
 
-/** The keys of the agent's plugin "docker" { config {} }. */
+/** The keys of the agent's config of plugin "docker". */
 export const PLUGIN_FIELDS = {
   enabled: bool(true),
   /** unix:///path or tcp://host:port; else DOCKER_HOST, else the engine's usual socket. */

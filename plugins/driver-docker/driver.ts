@@ -22,6 +22,7 @@ import {
   type EngineKind,
   type EnginePlace,
   engineError,
+  ensureSocket,
   isUnreachable,
   placeOf,
   reasonOf,
@@ -95,6 +96,7 @@ export class EngineDriver implements Driver<DockerConfig> {
 
   async fingerprint(): Promise<DriverFingerprint> {
     try {
+      if (!this.#engine) await ensureSocket(this.#place);
       const { facts, attributes } = await askEngine(await this.#connect(), this.#kind, this.#options);
       this.#facts = facts;
       return { health: 'healthy', healthDescription: 'Healthy', attributes };
@@ -275,9 +277,10 @@ export class EngineDriver implements Driver<DockerConfig> {
 
   /** Removes the containers of this agent that it does not know, as far as they are older than `graceMs`. */
   async #removeUnknown({ graceMs, isDryRun }: { graceMs: number; isDryRun: boolean }): Promise<string[]> {
-    const engine = await this.#connect();
     const ended: string[] = [];
     try {
+      if (!this.#engine) await ensureSocket(this.#place);
+      const engine = await this.#connect();
       for (const { Id, Names, Created, Labels, State } of await this.#ownContainers(engine)) {
         const name = (Names[0] ?? Id).replace(/^\//, '');
         const isKnown = [...this.#tasks.values()].some(({ containerId }) => containerId === Id);

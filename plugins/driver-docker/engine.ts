@@ -1,3 +1,4 @@
+import { readFile, stat } from 'node:fs/promises';
 import type Docker from 'dockerode';
 import { type ConfigProblem, DriverError } from '../../lib/plugin/sdk/driver.js';
 import type { DockerConfig, DockerOptions } from './config.js';
@@ -31,11 +32,22 @@ export function placeOf(options: DockerOptions, kind: EngineKind): EnginePlace {
   return { kind, endpoint: options.endpoint || named || defaultEndpoint };
 }
 
-/** A client of the engine; the package is loaded here, when a docker task or fingerprint first needs it. */
+/** Throws ENOENT when the engine listens at a socket and there is none. Costs nothing of what a client of the engine costs. */
+export async function ensureSocket({ endpoint }: EnginePlace): Promise<void> {
+  const path = socketOf(endpoint);
+  if (path !== null) await stat(path);
+}
+
+function socketOf(endpoint: string): string | null {
+  if (endpoint.startsWith('unix://')) return endpoint.slice('unix://'.length);
+  return endpoint.startsWith('/') ? endpoint : null;
+}
+
+/** A client of the engine; the package is loaded here (some 20 MB), when there is an engine or a task needs one. */
 export async function connectEngine(options: DockerOptions, { endpoint }: EnginePlace): Promise<Docker> {
   const { default: Engine } = await import('dockerode');
-  if (endpoint.startsWith('unix://')) return new Engine({ socketPath: endpoint.slice('unix://'.length) });
-  if (endpoint.startsWith('/')) return new Engine({ socketPath: endpoint });
+  const socketPath = socketOf(endpoint);
+  if (socketPath !== null) return new Engine({ socketPath });
   const url = new URL(endpoint.replace(/^tcp:/, options.tls ? 'https:' : 'http:'));
   const protocol = url.protocol === 'https:' ? 'https' : 'http';
   const port = url.port === '' ? (protocol === 'https' ? 2376 : 2375) : Number(url.port);
@@ -44,7 +56,6 @@ export async function connectEngine(options: DockerOptions, { endpoint }: Engine
 
 async function tlsFiles(options: DockerOptions): Promise<{ ca?: Buffer; cert?: Buffer; key?: Buffer }> {
   if (!options.tls) return {};
-  const { readFile } = await import('node:fs/promises');
   const { ca, cert, key } = options.tls;
   return {
     ...(ca === '' ? {} : { ca: await readFile(ca) }),

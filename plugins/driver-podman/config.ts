@@ -60,7 +60,7 @@ const OWN = {
 
 const { endpoint: _endpoint, tls: _tls, infra_image_labels: _labels, ...ENGINE } = ENGINE_FIELDS;
 
-/** The agent's plugin "podman" { config {} }. */
+/** The agent's config of plugin "podman". */
 export const PLUGIN_FIELDS = {
   ...ENGINE,
   /** unix:///path; "" = the engine's usual socket. */

@@ -236,7 +236,7 @@ t.test('a restarted agent leaves a task alone unless what it reads has changed',
   const second = desk.context(blocks, { reattach: true });
   await templateHook.prestart(second);
   t.equal(second.draft.values.env['K'], 'v');
-  await until(() => desk.timers.delays.length > 0, 'it watches');
+  await until(() => desk.timers.delays.includes(2_000), 'the file was read, and is looked at again');
   desk.timers.advance(10_000);
   t.same(desk.acts, []);
   t.equal(desk.file(), 'the task has changed its file');

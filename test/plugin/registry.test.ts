@@ -25,7 +25,7 @@ t.test('docker, exec and podman are offered by themselves, the others when they 
     enable: ['raw_exec'],
   });
   t.same(set.names, ['mock_driver'], 'what the config says goes before what the agent enables');
-  t.match(set.disabled, { raw_exec: /plugin "raw_exec" \{ config \{ enabled = true/ });
+  t.match(set.disabled, { raw_exec: /write enabled = true in the config block of plugin "raw_exec"/ });
 });
 
 t.test('a driver is made once, and only when it is asked for', async (t) => {

@@ -98,7 +98,7 @@ t.test('every key of Nomad is known: honoured, or refused by name', async (t) =>
     },
   });
   const refused: [Record<string, unknown>, RegExp][] = [
-    [{ port_map: [{ http: 80 }] }, /is gone; write network/],
+    [{ port_map: [{ http: 80 }] }, /is gone; write port "NAME" \{ to = N \} in the network block/],
     [{ advertise_ipv6_address: true }, /is not supported yet/],
     [{ isolation: 'hyperv' }, /Windows only/],
     [{ ulimit: { nofile: 'many' } }, /must be "soft" or "soft:hard"/],

@@ -68,7 +68,7 @@ async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: 
     case 'file': {
       if (!options.config.hostFiles)
         throw refuse(
-          'files of the host are not fetched: use http, or allow it with client { artifact { disable_filesystem_isolation = true } }',
+          'files of the host are not fetched: use http, or write disable_filesystem_isolation = true in its artifact block (in client, in the config of the agent)',
         );
       const info = await stat(source.url).catch(() => null);
       if (!info) throw refuse(`${source.url} does not exist`);

@@ -1,7 +1,7 @@
 import type { Millis } from '../../util/clock.js';
 import type { Facts, Fingerprint } from './fact.js';
 
-// What a cloud tells a machine of itself. Nothing is asked unless the agent's config says `client { fingerprint "env_aws" {} }`:
+// What a cloud tells a machine of itself. Nothing is asked unless the agent's config says `fingerprint "env_aws" {}` in `client`:
 // elsewhere the address may be anybody's.
 
 /** A metadata service has the answer at hand. */

@@ -53,7 +53,7 @@ export interface DeviceProvider {
   close(): Promise<void>;
 }
 
-/** A device package's default export. `options` is the agent's `plugin "name" { config {} }`. */
+/** A device package's default export. `options` is the agent's config of `plugin "name"`. */
 export interface DevicePlugin {
   /** What the plugin of a package is; a bundled one need not say it. */
   readonly kind?: 'device';

@@ -186,7 +186,7 @@ export interface Driver<C = unknown> {
   close(): Promise<void>;
 }
 
-/** A driver package's default export. `options` is the agent's `plugin "name" { config {} }`. */
+/** A driver package's default export. `options` is the agent's config of `plugin "name"`. */
 export interface DriverPlugin {
   /** What the plugin of a package is; a bundled one need not say it. */
   readonly kind?: 'driver';

@@ -5,7 +5,7 @@ import type { LastDecision } from '../scaling/machine.js';
 import { POLICY_DEFAULTS, type PolicyDefaults } from '../scaling/policy.js';
 import type { ScalingAction } from '../structs/autoscaling.js';
 import type { ScalingPolicy } from '../structs/job.js';
-import type { ScalingStanding } from '../structs/rpc-scaling.js';
+import type { ScalingNote, ScalingStanding } from '../structs/rpc-scaling.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import { assertNever } from '../util/assert.js';
 import type { Millis } from '../util/clock.js';
@@ -16,6 +16,8 @@ import { PolicyBook } from './policies.js';
 const RETRY_MS: Millis = 2_000;
 /** A tick at least so often: a clock that is set back must not keep it waiting. */
 const TICK_MAX_MS: Millis = 5_000;
+/** Of one policy. */
+const NOTES_MAX = 10;
 
 export interface AutoscalerOptions {
   /** Asks the servers, as any reader would. */
@@ -59,6 +61,8 @@ class RunningAutoscaler implements Autoscaler {
   private readonly machine = new ScalingMachine();
   private readonly book: PolicyBook;
   private readonly work = new Set<Promise<unknown>>();
+  private notes = new Map<string, ScalingNote[]>();
+  private lastNote = 0;
   private timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: AutoscalerOptions) {
@@ -88,6 +92,7 @@ class RunningAutoscaler implements Autoscaler {
         State: view?.state ?? (stored.Enabled ? 'invalid' : 'disabled'),
         CooldownUntilMs: view?.cooldownUntilMs ?? 0,
         Problems: problems,
+        Notes: this.notes.get(stored.ID) ?? [],
         Last: view?.last ? lastOf(view.last) : null,
       };
     });
@@ -126,6 +131,8 @@ class RunningAutoscaler implements Autoscaler {
       if (problems.length > 0)
         this.options.log.warn('scaling policy is wrong', { policy: stored.ID, problems: problems.join('; ') });
     }
+    const ids = new Set(this.book.all.map(({ stored }) => stored.ID));
+    this.notes = new Map([...this.notes].filter(([id]) => ids.has(id)));
     this.machine.setPolicies(this.book.inForce, this.options.now());
     this.tick();
   }
@@ -166,7 +173,7 @@ class RunningAutoscaler implements Autoscaler {
           why: effect.action.reason,
         });
         this.track(
-          scale(effect, context).then((answer) => {
+          scale(effect, context, (text) => this.note(policy.id, text)).then((answer) => {
             this.options.onReport?.({
               type: 'scaled',
               tookMs: performance.now() - begunMs,
@@ -186,6 +193,11 @@ class RunningAutoscaler implements Autoscaler {
     }
   }
 
+  private note(id: string, text: string): void {
+    const note = { Seq: ++this.lastNote, AtMs: this.options.now(), Text: text };
+    this.notes.set(id, [...(this.notes.get(id) ?? []), note].slice(-NOTES_MAX));
+  }
+
   private track(work: Promise<unknown>): void {
     const own = work.catch((error: unknown) => {
       if (!this.ending.signal.aborted) this.options.log.error('autoscaler failed', { why: messageOf(error) });
@@ -201,6 +213,7 @@ function lastOf(last: LastDecision): NonNullable<ScalingStanding['Last']> {
     Count: last.count,
     Action: last.action,
     Reason: last.reason,
+    Meta: last.meta,
     Result: last.result,
     Checks: last.outcomes.map((outcome) => ({
       Name: outcome.check,

@@ -56,12 +56,13 @@ async function runCheck(
   }
 }
 
-/** Has the target enact an action. Never throws. */
+/** Has the target enact an action; `tell` hears what it does meanwhile. Never throws. */
 export async function scale(
   { policy, action }: { policy: Policy; action: ScalingAction },
   { scalers, signal }: EvaluateContext,
+  tell: (text: string) => void,
 ): Promise<Scaled> {
-  const call = { signal: AbortSignal.any([signal, AbortSignal.timeout(SCALE_PATIENCE_MS)]) };
+  const call = { tell, signal: AbortSignal.any([signal, AbortSignal.timeout(SCALE_PATIENCE_MS)]) };
   const { [DRY_RUN]: dry, ...config } = policy.target.config;
   const isDry = dry === 'true';
   const asked = isDry

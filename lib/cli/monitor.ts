@@ -5,6 +5,7 @@ import type { ApiClient } from './api.js';
 import type { Output } from './command.js';
 import { localTime, paint, shortId } from './format.js';
 import { deploymentText, failedGroupsText } from './tables.js';
+import { awaitWaking } from './wake-monitor.js';
 
 /** Types of task events that say why a task did not work. */
 const TELLING = new Set(['Driver Failure', 'Setup Failure', 'Failed Validation', 'Terminated', 'Killed']);
@@ -69,7 +70,11 @@ export class Monitor {
       );
     if (status !== 'complete') return 1;
     if (evaluation.NextEval !== '' && evaluation.Wait > 0) return this.evaluation(evaluation.NextEval);
-    if (unplaced) return 2;
+    if (unplaced) {
+      const waits = evaluation.BlockedEval !== '';
+      const woken = waits && (await awaitWaking(evaluation.BlockedEval, this.#api, (text) => this.#line(text)));
+      return woken ? this.evaluation(evaluation.BlockedEval) : 2;
+    }
     return deploymentId === '' ? 0 : this.deployment(deploymentId);
   }
 

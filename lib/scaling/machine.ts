@@ -47,6 +47,8 @@ export interface LastDecision extends Decision {
   outcomes: readonly CheckOutcome[];
   /** The count then; null when the target could not be asked. */
   count: number | null;
+  /** What the target said of itself. */
+  meta: Record<string, string>;
   /** What became of the action. */
   result: 'nothing' | 'cooldown' | 'not-ready' | 'under-way' | 'done' | 'no-op' | 'failed';
 }
@@ -145,6 +147,7 @@ export class ScalingMachine {
         atMs: nowMs,
         outcomes: [],
         count: null,
+        meta: {},
         result: 'failed',
       };
       return [];
@@ -153,7 +156,7 @@ export class ScalingMachine {
     const { status, outcomes } = answer;
     one.cooldownUntilMs = Math.max(one.cooldownUntilMs, cooldownOf(one, status, nowMs));
     const decision = decide(policy, status, outcomes);
-    const last = { ...decision, atMs: nowMs, outcomes, count: status.count };
+    const last = { ...decision, atMs: nowMs, outcomes, count: status.count, meta: status.meta };
     const { action } = decision;
     if (!action) one.last = { ...last, result: 'nothing' };
     else if (!status.ready) one.last = { ...last, result: 'not-ready' };
@@ -215,7 +218,7 @@ export class ScalingMachine {
     if (waitedMs >= 0 && waitedMs < this.limits.patienceMs) return;
     const what = state.kind === 'scaling' ? 'the target did not answer' : 'it was not evaluated';
     this.rest(one, nowMs);
-    const base = one.last ?? { action: null, check: '', outcomes: [], count: null };
+    const base = one.last ?? { action: null, check: '', outcomes: [], count: null, meta: {} };
     one.last = { ...base, atMs: nowMs, reason: `${what} within ${this.limits.patienceMs / 1000} s`, result: 'failed' };
     // An action that may have been taken after all: wait as if it had.
     if (state.kind === 'scaling') one.cooldownUntilMs = nowMs + cooldownMs(one.policy, state.action.direction);

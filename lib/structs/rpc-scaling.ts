@@ -7,6 +7,14 @@ export type ScalingPolicyStub = Pick<ScalingPolicy, 'ID' | 'Enabled' | 'Type' | 
   Target: Record<string, string>;
 };
 
+/** A line for people who wait. */
+export interface ScalingNote {
+  /** Higher than that of any note before, as long as the same server leads. */
+  Seq: number;
+  AtMs: number;
+  Text: string;
+}
+
 /** How one policy fares with the autoscaler of the leader. */
 export interface ScalingStanding {
   ID: string;
@@ -20,12 +28,16 @@ export interface ScalingStanding {
   CooldownUntilMs: number;
   /** What is wrong with the policy as it is now; the last good one is then in force, if there was one. */
   Problems: string[];
+  /** What its target said that it does, oldest first; only the latest of this leader. */
+  Notes: ScalingNote[];
   /** Null before the first evaluation. */
   Last: {
     AtMs: number;
     Count: number | null;
     Action: ScalingAction | null;
     Reason: string;
+    /** What the target said of itself. */
+    Meta: Record<string, string>;
     Result: string;
     Checks: { Name: string; Result: string }[];
   } | null;

@@ -67,6 +67,7 @@ export function readConfig(config: Record<string, string>): PowerConfig {
     wakeTimeoutMs: seconds(config, 'wake_timeout', 5 * 60) * 1_000,
     watts: Number(config['watts'] ?? 0),
   };
+  if (!(read.watts >= 0)) throw new Error(`watts is no number such as "120": "${config['watts']}"`);
   if (method === 'command' && (read.wakeCommand.length === 0 || read.sleepCommand.length === 0)) {
     throw new Error('method = "command" needs wake_command and sleep_command');
   }

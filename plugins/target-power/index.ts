@@ -1,4 +1,5 @@
 import {
+  type ScaleCall,
   type ScalerOptions,
   type ScalerRpc,
   ScalingNoOp,
@@ -10,7 +11,7 @@ import type { ScalingAction, TargetStatus } from '../../lib/structs/autoscaling.
 import type { NodeListStub } from '../../lib/structs/rpc.js';
 import { type PowerConfig, readConfig } from './config.js';
 import { type Machine, putToSleep, wakeUp } from './methods.js';
-import { ASLEEP, heldBy, inPool, selectToSleep, standingOf } from './select.js';
+import { ASLEEP, heldBy, inPool, savedBy, selectToSleep, standingOf } from './select.js';
 
 type Call = { signal: AbortSignal };
 
@@ -30,19 +31,19 @@ class PowerTarget implements Target {
   }
 
   async status(given: Record<string, string>, call: Call): Promise<TargetStatus> {
-    const nodes = await this.pool(readConfig(given), call);
+    const config = readConfig(given);
+    const nodes = await this.pool(config, call);
     const standings = nodes.map(standingOf);
     const isMoving = standings.some((standing) => standing === 'draining' || standing === 'starting');
     const count = standings.filter((standing) => standing === 'awake').length;
     const meta = this.lastEventMs > 0 ? { [LAST_EVENT]: String(this.lastEventMs * 1e6) } : {};
-    return {
-      ready: !isMoving,
-      count,
-      meta: { ...meta, asleep: String(standings.filter((one) => one === 'asleep').length) },
-    };
+    const asleep = nodes.filter((node) => standingOf(node) === 'asleep');
+    const savedWh = asleep.reduce((sum, node) => sum + savedBy(node, config, Date.now()), 0);
+    const saved: Record<string, string> = config.watts > 0 ? { saved_wh: savedWh.toFixed(1) } : {};
+    return { ready: !isMoving, count, meta: { ...meta, asleep: String(asleep.length), ...saved } };
   }
 
-  async scale(action: ScalingAction, given: Record<string, string>, call: Call): Promise<void> {
+  async scale(action: ScalingAction, given: Record<string, string>, call: ScaleCall): Promise<void> {
     if (action.count < 0) throw new ScalingNoOp(action.reason);
     const config = readConfig(given);
     const nodes = await this.pool(config, call);
@@ -64,7 +65,7 @@ class PowerTarget implements Target {
     count: number,
     nodes: readonly NodeListStub[],
     config: PowerConfig,
-    call: Call,
+    call: ScaleCall,
   ): Promise<void> {
     const asleep = nodes.filter((node) => standingOf(node) === 'asleep').slice(0, count);
     if (asleep.length === 0) throw new ScalingNoOp('no machine of the pool is asleep');
@@ -74,25 +75,30 @@ class PowerTarget implements Target {
     for (const failure of failures) this.log('warn', 'a machine did not wake up', { why: failure });
   }
 
-  private async wake(node: NodeListStub, config: PowerConfig, call: Call): Promise<void> {
+  private async wake(node: NodeListStub, config: PowerConfig, call: ScaleCall): Promise<void> {
     const machine = await this.machineOf(node, call);
     const begunMs = Date.now();
     const by = await wakeUp(machine, config, { rpc: this.rpc, ...call });
+    const savedWh = savedBy(node, config, begunMs);
     this.log('info', `waking ${node.Name}`, { via: by });
+    call.tell(`waking ${node.Name} via ${by} …`);
     const deadlineMs = begunMs + config.wakeTimeoutMs;
     await this.until(
       async () => (await this.rpc.call('Node.GetNode', { NodeID: node.ID }, call)).Node?.Status === 'ready',
       { deadlineMs, call, what: `${node.Name} did not come up within ${config.wakeTimeoutMs / 1000} s` },
     );
     await this.rpc.call('Node.UpdateEligibility', { NodeID: node.ID, Eligibility: 'eligible' }, call);
-    this.log('info', `${node.Name} is up`, { via: by, seconds: Math.round((Date.now() - begunMs) / 1_000) });
+    const seconds = Math.round((Date.now() - begunMs) / 1_000);
+    this.log('info', `${node.Name} is up`, { via: by, seconds });
+    const saved = config.watts > 0 ? `; its sleep saved some ${savedWh.toFixed(1)} Wh` : '';
+    call.tell(`waking ${node.Name} via ${by} … up ${seconds} s${saved}`);
   }
 
   private async sleepSome(
     count: number,
     nodes: readonly NodeListStub[],
     config: PowerConfig,
-    call: Call,
+    call: ScaleCall,
   ): Promise<void> {
     const awake = nodes.filter((node) => standingOf(node) === 'awake');
     const allocs = new Map<string, Allocation[]>();
@@ -125,7 +131,7 @@ class PowerTarget implements Target {
   }
 
   /** Drained first, with everything on it; taken back when it cannot be put to sleep. */
-  private async sleep(node: NodeListStub, config: PowerConfig, call: Call): Promise<void> {
+  private async sleep(node: NodeListStub, config: PowerConfig, call: ScaleCall): Promise<void> {
     const deadlineMs = Date.now() + config.drainDeadlineMs;
     const strategy = {
       Deadline: config.drainDeadlineMs * 1e6,
@@ -145,6 +151,7 @@ class PowerTarget implements Target {
         },
       );
       await putToSleep(await this.machineOf(node, call), config, { rpc: this.rpc, ...call });
+      call.tell(`${node.Name} sleeps`);
       this.log('info', `${node.Name} sleeps`, config.watts > 0 ? { saves_watts: config.watts } : {});
     } catch (error) {
       await this.rpc

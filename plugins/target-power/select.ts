@@ -33,6 +33,12 @@ export function wasPutToSleep({ LastDrain }: Pick<NodeListStub, 'LastDrain'>): b
   return (LastDrain as { Meta?: Record<string, string> | null } | null)?.Meta?.[ASLEEP] === 'true';
 }
 
+/** Watt-hours that a machine which sleeps has not used since it was drained; 0 when `watts` is not given. An estimate. */
+export function savedBy({ LastDrain }: Pick<NodeListStub, 'LastDrain'>, { watts }: PowerConfig, nowMs: number): number {
+  const since = Date.parse((LastDrain as { UpdatedAt?: string } | null)?.UpdatedAt ?? '');
+  return Number.isNaN(since) ? 0 : (watts * Math.max(0, nowMs - since)) / 3_600_000;
+}
+
 /** What runs on a node and is to be moved before it sleeps. */
 export function liveAllocs(allocs: readonly Allocation[]): Allocation[] {
   return allocs.filter(

@@ -85,8 +85,9 @@ class Plugins implements ScalerSet {
     return {
       name: 'nomad-target',
       status: async () => ({ ready: true, count: this.count, meta: {} }),
-      scale: async (action) => {
+      scale: async (action, _config, { tell }) => {
         this.scaled.push(action);
+        tell(`to ${action.count}`);
         await this.enact(action);
       },
       close: async () => {},
@@ -219,4 +220,17 @@ t.test('its figures: policies by state, evaluations, actions by what became of t
   });
   t.ok((figures()['nomad-autoscaler.scale.evaluate_ms_count'] ?? 0) >= 3);
   t.ok((figures()['nomad-autoscaler.scale.evaluate_ms_sum'] ?? 0) > 0);
+});
+
+t.test('what a target tells is kept with its policy', async (t) => {
+  const { servers, plugins, tell } = world(t);
+  plugins.wanted = 5;
+  servers.set(policy());
+  await until(() => tell()?.Last?.Result === 'done', 'it is scaled');
+  t.match(tell()?.Notes, [{ Seq: 1, Text: 'to 5' }]);
+  servers.set();
+  await until(() => tell() === undefined, 'it is gone');
+  servers.set(policy());
+  await until(() => tell() !== undefined, 'it is back');
+  t.same(tell()?.Notes, [], 'with its notes of then forgotten');
 });

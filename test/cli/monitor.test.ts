@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import { ALLOC_ID, alloc, createCliWorld, DEPLOYMENT_ID, deployment, EVAL_ID, evaluation } from './world.js';
 
@@ -129,6 +129,81 @@ t.test('what could not be placed ends with 2, and why', async (t) => {
     <time>: Evaluation "b1b2c3d4" waiting for additional capacity to place remainder
 `,
   );
+});
+
+/** A policy of the pool of the job, as the leader tells of it. */
+const power = (Notes: [number, string][], Last: object, State = 'idle') => ({
+  Enabled: true,
+  Policies: [
+    {
+      ID: 'gpu',
+      State,
+      Target: { Name: 'power', Config: { node_pool: 'gpu' } },
+      Notes: Notes.map(([Seq, Text]) => ({ Seq, Text, AtMs: 0 })),
+      Last,
+    },
+    { ID: 'others', State: 'idle', Target: { Name: 'power', Config: { node_pool: 'attic' } }, Notes: [], Last: null },
+  ],
+});
+
+async function waiting(t: Test, standings: unknown[], blocked: unknown[]) {
+  const world = await createCliWorld(t);
+  const failed = evaluation({ BlockedEval: 'b1b2c3d4-0000', FailedTGAllocs: { front: {} } as never });
+  world.replies = {
+    'GET /v1/evaluations': [failed],
+    [`GET /v1/evaluation/${EVAL_ID}`]: failed,
+    [`GET /v1/evaluation/${EVAL_ID}/allocations`]: [],
+    'GET /v1/job/web': { ID: 'web', NodePool: 'gpu' },
+    'GET /v1/autoscaler/status': inTurn(...standings),
+    'GET /v1/evaluation/b1b2c3d4-0000': inTurn(...blocked),
+    'GET /v1/evaluation/b1b2c3d4-0000/allocations': [alloc()],
+  };
+  return world.run(...MONITOR);
+}
+
+const blockedEval = evaluation({ ID: 'b1b2c3d4-0000', Status: 'blocked' });
+const doneEval = evaluation({ ID: 'b1b2c3d4-0000', TriggeredBy: 'queued-allocs' });
+
+t.test('who waits for a machine that is woken is told so, and then of its work', async (t) => {
+  const old: [number, string] = [3, 'tower sleeps'];
+  const waking: [number, string] = [4, 'waking tower via pi4 …'];
+  const up: [number, string] = [5, 'waking tower via pi4 … up 41 s'];
+  const { code, out } = await waiting(
+    t,
+    [
+      power([old], { AtMs: 1, Result: 'nothing' }),
+      power([old], { AtMs: 1, Result: 'nothing' }),
+      power([old, waking], { AtMs: 2, Result: 'under-way' }, 'scaling'),
+      power([old, waking], { AtMs: 2, Result: 'under-way' }, 'scaling'),
+      power([old, waking, up], { AtMs: 2, Result: 'done' }),
+    ],
+    [blockedEval, blockedEval, blockedEval, blockedEval, doneEval],
+  );
+  t.equal(code, 0);
+  t.match(
+    story(out),
+    `    <time>: Waiting for machines of node pool "gpu", which the autoscaler wakes
+    <time>: waking tower via pi4 …
+    <time>: waking tower via pi4 … up 41 s
+==> <time>: Monitoring evaluation "b1b2c3d4"
+    <time>: Evaluation triggered by queued-allocs
+    <time>: Allocation "a1b2c3d4" created`,
+  );
+  t.notMatch(out, 'tower sleeps', 'what was before is no news');
+});
+
+t.test('nobody waits for machines that do not come', async (t) => {
+  const why = 'no machine of the pool is asleep';
+  const { code, out } = await waiting(
+    t,
+    [1, 1, 2, 3].map((AtMs) => power([], { AtMs, Result: 'no-op', Reason: why })),
+    [blockedEval],
+  );
+  t.equal(code, 2);
+  t.match(out, `Policy "gpu" wakes no machine: ${why}`);
+  const other = await waiting(t, [{ Enabled: false, Policies: [] }], [blockedEval]);
+  t.equal(other.code, 2);
+  t.notMatch(other.out, 'Waiting for machines');
 });
 
 t.test('a failed evaluation ends with 1', async (t) => {

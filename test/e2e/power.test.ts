@@ -24,6 +24,7 @@ const policy = (address: string): string => `scaling "gpu" {
       wake_url            = "${address}/wake/{name}"
       sleep_url           = "${address}/sleep/{name}"
       node_drain_deadline = "10s"
+      watts               = "360000"
     }
   }
 }
@@ -81,8 +82,17 @@ t.test('a machine nobody needs is drained and put to sleep; it is woken for the 
   const file = join(folder, 'train.hcl');
   writeFileSync(file, JOB);
   const env = { NOMAD_ADDR: server.address };
-  const ran = await cli(['job', 'run', '-detach', file], { env });
-  t.equal(ran.code, 0, ran.err);
+  const asleep = await eventually('what it saves is told', async () => {
+    const { out } = await cli(['autoscaler', 'status', 'gpu'], { env });
+    return /Asleep += 1\n *Saved by Sleep += [1-9]\d*\.\d Wh \(estimate\)/.test(out) ? out : undefined;
+  });
+  t.match(asleep, /tower sleeps/);
+  const ran = await cli(['job', 'run', file], { env });
+  t.equal(ran.code, 0, ran.out + ran.err);
+  t.match(
+    ran.out,
+    /machines of node pool "gpu"[\s\S]* waking tower via 127.0.0.1:\d+ …\n[\s\S]* waking tower via \S+ … up \d+ s; its sleep saved some \d+\.\d Wh\n[\s\S]*created: node/,
+  );
   await eventually(
     'its work is done',
     async () => {

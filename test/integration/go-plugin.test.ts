@@ -101,8 +101,8 @@ t.test('sources of figures and targets are asked as Nomad asks them', async (t) 
   const target = await set().target('test');
   t.same(await target.status({ count: '4' }, call()), { ready: true, count: 4, meta: { seen: 'yes' } });
   const action = { count: 2, direction: 'up' as const, reason: '', error: false, meta: {} };
-  await target.scale(action, {}, call());
-  await t.rejects(target.scale({ ...action, count: 0 }, {}, call()), { name: 'ScalingNoOp' });
+  await target.scale(action, {}, { ...call(), tell: () => {} });
+  await t.rejects(target.scale({ ...action, count: 0 }, {}, { ...call(), tell: () => {} }), { name: 'ScalingNoOp' });
 });
 
 t.test('a plugin that dies is started again, and the call that it died in fails', async (t) => {

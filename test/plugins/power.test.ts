@@ -3,7 +3,7 @@ import { magicPacket } from '../../lib/client/power.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { NodeListStub } from '../../lib/structs/rpc.js';
 import { readConfig } from '../../plugins/target-power/config.js';
-import { heldBy, inPool, selectToSleep, standingOf } from '../../plugins/target-power/select.js';
+import { heldBy, inPool, savedBy, selectToSleep, standingOf } from '../../plugins/target-power/select.js';
 
 const node = (ID: string, fields: Partial<NodeListStub> = {}): NodeListStub =>
   ({
@@ -97,10 +97,21 @@ t.test('a target block, and what is wrong with one', async (t) => {
     [{ node_pool: 'x', method: 'command' }, /needs wake_command and sleep_command/],
     [{ node_pool: 'x', method: 'http', wake_url: 'http://a' }, /needs wake_url and sleep_url/],
     [{ node_pool: 'x', wake_timeout: 'soon' }, /no duration/],
+    [{ node_pool: 'x', watts: 'many' }, /watts is no number/],
     [{ node_pool: 'x', node_selector_strategy: 'random' }, /must be one of least_busy/],
   ] as const) {
     t.throws(() => readConfig(config as Record<string, string>), { message });
   }
+});
+
+t.test('what a sleep saves', async (t) => {
+  const slept = { LastDrain: { UpdatedAt: '2026-05-01T10:00:00Z' } };
+  const at = Date.parse('2026-05-01T12:30:00Z');
+  const tower = readConfig({ node_pool: 'gpu', watts: '120' });
+  t.equal(savedBy(slept, tower, at), 300);
+  t.equal(savedBy(slept, tower, Date.parse('2026-05-01T09:00:00Z')), 0, 'a clock that was set back saves nothing');
+  t.equal(savedBy(slept, readConfig({ node_pool: 'gpu' }), at), 0);
+  t.equal(savedBy({ LastDrain: null }, tower, at), 0);
 });
 
 t.test('the magic packet', async (t) => {

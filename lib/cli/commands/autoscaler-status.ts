@@ -64,10 +64,19 @@ function details(policy: ScalingStanding, { output }: Context): string {
           ['Count', last.Count === null ? 'unknown' : String(last.Count)],
           ['Result', last.Result],
           ['Reason', last.Reason],
+          ...(last.Meta['asleep'] === undefined ? [] : [['Asleep', last.Meta['asleep']]]),
+          ...(last.Meta['saved_wh'] === undefined
+            ? []
+            : [['Saved by Sleep', `${last.Meta['saved_wh']} Wh (estimate)`]]),
         ] as [string, string][])
       : []),
   ]);
-  if (!last || last.Checks.length === 0) return facts;
+  const parts = [facts];
+  if (policy.Notes.length > 0) {
+    const rows = policy.Notes.map(({ AtMs, Text }) => [formatTime(AtMs * 1e6), Text]);
+    parts.push(`${paint(output.color, 'bold', 'Notes')}\n${formatTable([['Time', 'Text'], ...rows])}`);
+  }
+  if (!last || last.Checks.length === 0) return parts.join('\n\n');
   const checks = formatTable([['Check', 'Result'], ...last.Checks.map(({ Name, Result }) => [Name, Result])]);
-  return `${facts}\n\n${paint(output.color, 'bold', 'Checks')}\n${checks}`;
+  return [...parts, `${paint(output.color, 'bold', 'Checks')}\n${checks}`].join('\n\n');
 }

@@ -7,6 +7,12 @@ export interface ScalerCall {
   signal: AbortSignal;
 }
 
+/** A call that changes something. */
+export interface ScaleCall extends ScalerCall {
+  /** Says what is being done, in a line, to people who wait for it. */
+  tell(text: string): void;
+}
+
 /** Tells figures. Its methods may be called at the same time. */
 export interface Apm {
   readonly name: string;
@@ -31,7 +37,7 @@ export interface Target {
   /** What there is now. Throws when it cannot be told: nothing is scaled then. */
   status(config: Record<string, string>, call: ScalerCall): Promise<TargetStatus>;
   /** Enacts the action. Throws ScalingNoOp when there was nothing to do, another error when it did not work. */
-  scale(action: ScalingAction, config: Record<string, string>, call: ScalerCall): Promise<void>;
+  scale(action: ScalingAction, config: Record<string, string>, call: ScaleCall): Promise<void>;
   close(): Promise<void>;
 }
 

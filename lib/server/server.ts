@@ -113,10 +113,10 @@ export function createServer(options: ServerOptions): Server {
     reach: (nodeId) => options.reachNode?.(nodeId),
   });
   const controllers = createControllers(world, nodePaths);
-  const volumeWatcher = createVolumeWatcher(world, { paths: nodePaths, controllers, leases });
+  const keyring = new Keyring(world.config.identity);
+  const volumeWatcher = createVolumeWatcher(world, { paths: nodePaths, controllers, leases, keyring });
   const { mesh } = world.config;
   const issuer = mesh && createIssuer(world, mesh.identity);
-  const keyring = new Keyring(world.config.identity);
   const context: EndpointContext = {
     ...world,
     keyring,

@@ -9,6 +9,8 @@ import { backoffMs } from '../util/backoff.js';
 import type { Millis } from '../util/clock.js';
 import type { Controllers } from './csi/controllers.js';
 import { withoutSecrets } from './csi/view.js';
+import type { Keyring } from './keyring/keyring.js';
+import { openVolume } from './keyring/volumes.js';
 import type { LeaderPart } from './leader.js';
 import type { NodeLeases } from './node-leases.js';
 import type { NodePaths } from './node-path.js';
@@ -47,12 +49,14 @@ export interface VolumeWatcherParts {
   readonly paths: NodePaths;
   readonly controllers: Controllers;
   readonly leases: NodeLeases;
+  readonly keyring: Keyring;
 }
 
 export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherParts): VolumeWatcher {
   const { store, now, timers } = world;
   const log = world.log.child('volumes');
   const turns = new Turns();
+  const keeping = { store, keyring: parts.keyring };
   /** By claim and action. */
   const attempts = new Map<string, Attempt>();
   const alarm = createAlarm({ timers, now, ring: () => lookSoon() });
@@ -160,18 +164,22 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
     await parts.controllers.ask('ClientCSI.ControllerDetach', volume.PluginID, {
       ExternalID: volume.ExternalID,
       ExternalNodeID: claim.ExternalNodeID,
-      Secrets: volume.Secrets,
+      Secrets: (await openVolume(keeping, volume)).Secrets,
       Fence: claim.Fence,
     });
     return { kind: 'controller-detached' };
   };
 
-  const failed = (
+  const failed = async (
     { volume, claim }: Place,
     kind: 'ask-node' | 'ask-controller',
     error: unknown,
-  ): { step: ClaimStep | null; why: string } => {
-    const reason = withoutSecrets(error instanceof Error ? error.message : String(error), volume.Secrets);
+  ): Promise<{ step: ClaimStep | null; why: string }> => {
+    const reason = await openVolume(keeping, volume).then(
+      ({ Secrets }) => withoutSecrets(error instanceof Error ? error.message : String(error), Secrets),
+      // Then nobody can tell whether what the plugin says has a secret in it.
+      (why: unknown) => (why instanceof Error ? why.message : String(why)),
+    );
     log.warn('a claim could not be released yet', { volume: volume.ID, alloc: claim.AllocationID, reason });
     // A person answers for it: what the controller does not do now, nobody waits for.
     if (kind === 'ask-controller' && claim.ForcedReason !== '') {

@@ -7,6 +7,7 @@ import {
   applyCsiClaimSteps,
   applyCsiPastClaimsCollect,
   applyCsiVolumeDeregister,
+  applyCsiVolumeRekey,
   applyCsiVolumeUpsert,
 } from './apply/csi-volumes.js';
 import {
@@ -131,6 +132,8 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applySummariesReconcile(txn);
     case 'csi-volume-upsert':
       return applyCsiVolumeUpsert(txn, command);
+    case 'csi-volume-rekey':
+      return applyCsiVolumeRekey(txn, command);
     case 'csi-volume-deregister':
       return applyCsiVolumeDeregister(txn, command);
     case 'csi-claim':

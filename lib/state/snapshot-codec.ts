@@ -32,7 +32,7 @@ import { jobKey } from './watch.js';
 
 const FORMAT = 'meshnomad-state';
 /** Raised when older versions could not read what is written. */
-const FORMAT_VERSION = 6;
+const FORMAT_VERSION = 7;
 /** UTF-16 units of JSON after which a frame is closed. */
 const FRAME_TARGET = 64 * 1024;
 

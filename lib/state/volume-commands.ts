@@ -1,4 +1,5 @@
-import type { CsiClaim, CsiVolumeSpec, StoredCsiVolume } from '../structs/csi.js';
+import type { CsiClaim, StoredCsiVolume } from '../structs/csi.js';
+import type { SealedCsiVolumeSpec, SealedText } from '../structs/csi-sealed.js';
 import type { HostVolume } from '../structs/host-volume.js';
 import type { Millis } from '../util/clock.js';
 import type { ClaimRequest, ClaimStep } from './claims.js';
@@ -9,7 +10,7 @@ import type { ClaimRequest, ClaimStep } from './claims.js';
 type Unstamped<T> = Omit<T, 'CreateIndex' | 'ModifyIndex' | 'CreateTime' | 'ModifyTime'>;
 
 /** A volume as it is asked for: what is in use, and how, is not the asker's to say. */
-export type CsiVolumeSeed = Omit<Unstamped<CsiVolumeSpec>, 'AccessMode' | 'AttachmentMode'>;
+export type CsiVolumeSeed = Omit<Unstamped<SealedCsiVolumeSpec>, 'AccessMode' | 'AttachmentMode'>;
 
 /**
  * Keeps volumes, or changes what may be changed of them. Refused with E_CONFLICT for a change of what cannot change, or not while it
@@ -19,6 +20,15 @@ export interface CsiVolumeUpsertCommand {
   readonly type: 'csi-volume-upsert';
   readonly volumes: readonly CsiVolumeSeed[];
   readonly time: Millis;
+}
+
+/** What is sealed of a volume is sealed anew, and says the same; passed over when `from` (its Data) is there no more. */
+export interface CsiVolumeRekeyCommand {
+  readonly type: 'csi-volume-rekey';
+  readonly namespace: string;
+  readonly volumeId: string;
+  readonly from: string;
+  readonly to: SealedText;
 }
 
 /** Forgets volumes; refused with E_CONFLICT while one of them is claimed, unless forced. */
@@ -79,6 +89,7 @@ export interface HostVolumeClaimDeleteCommand {
 
 export type VolumeCommand =
   | CsiVolumeUpsertCommand
+  | CsiVolumeRekeyCommand
   | CsiVolumeDeregisterCommand
   | CsiClaimCommand
   | CsiClaimStepsCommand
@@ -90,6 +101,7 @@ export type VolumeCommand =
 /** What applying each of them answers when it is accepted. */
 export interface VolumeCommandValues {
   'csi-volume-upsert': { readonly volumes: readonly StoredCsiVolume[] };
+  'csi-volume-rekey': null;
   'csi-volume-deregister': null;
   'csi-claim': { readonly volume: StoredCsiVolume; readonly claim: CsiClaim };
   'csi-claim-steps': null;

@@ -1,4 +1,5 @@
 import type { Millis, Nanos } from '../util/clock.js';
+import type { SealedCsiVolumeSpec } from './csi-sealed.js';
 import type { AllocListStub } from './rpc.js';
 import type { VolumeCapability } from './volume.js';
 
@@ -37,7 +38,7 @@ export type CsiSecrets = Record<string, string>;
 /** What stands in the place of whatever may not be shown. */
 export const REDACTED = '[REDACTED]';
 
-/** A volume as it is declared, and as the servers keep it. What is derived (health, allocations) is not in here. */
+/** A volume as it is declared. What is derived (health, allocations) is not in here. */
 export interface CsiVolumeSpec {
   ID: string;
   Name: string;
@@ -120,7 +121,7 @@ export interface CsiPastClaim
 }
 
 /** What the servers keep of a volume. */
-export interface StoredCsiVolume extends CsiVolumeSpec {
+export interface StoredCsiVolume extends SealedCsiVolumeSpec {
   /** By allocation. */
   Claims: Record<string, CsiClaim>;
   PastClaims: CsiPastClaim[];

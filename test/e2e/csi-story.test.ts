@@ -37,6 +37,7 @@ job "plugin-csi-local" {
 }
 `;
 
+const SECRET = `to-be-seen-by-no-disk-${process.pid}`;
 const VOLUME = `
 type         = "csi"
 id           = "db"
@@ -49,6 +50,9 @@ capability {
 }
 parameters {
   thin = "true"
+}
+secrets {
+  password = "${SECRET}"
 }
 `;
 
@@ -162,6 +166,7 @@ else
     await story.cli('job', 'stop', '-purge', '-detach', 'db');
     await eventually('nothing mounted', () => (story.mounted().length === 0 ? true : undefined));
     await story.cli('node', 'eligibility', '-disable', first);
+    await story.cli('operator', 'root', 'keyring', 'rotate', '-full');
     await story.cli('job', 'run', '-detach', job);
     t.equal(await story.sql('select string_agg(name, $$,$$) from items'), 'glove,hat');
     t.not(await story.nodeOf('db'), first, 'it runs elsewhere');
@@ -178,6 +183,14 @@ else
     await eventually('the volume to be free', async () =>
       (await story.server.cli(['volume', 'delete', 'db'])).code === 0 ? true : undefined,
     );
+    await run('grep', ['-rq', 'csi-volume-upsert', story.server.dir]);
+    for (const { dir } of [story.server, ...story.clients]) {
+      t.match(
+        await run('grep', ['-rc', SECRET, dir]).catch((error: { code: number }) => error.code),
+        1,
+        'kept nowhere',
+      );
+    }
     const { stdout } = await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE']);
     t.notMatch(stdout, story.dir, 'no loop device is left');
   });

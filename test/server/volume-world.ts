@@ -5,6 +5,7 @@ import type { Node } from '../../lib/structs/node.js';
 import type { RpcMethods } from '../../lib/structs/rpc.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import type { RpcCaller, RpcMethod } from '../../lib/transport/rpc.js';
+import { keyFromSeed } from '../../lib/transport/signature.js';
 import { mockGroup, mockJob } from '../scheduler/mock.js';
 import { placement, planResults } from '../state/world.js';
 import { createTestWorld, type TestWorld, type TestWorldOptions } from './world.js';
@@ -62,6 +63,9 @@ const CAN_ALL: NonNullable<CsiInfo['ControllerInfo']> = {
 export const controllerInfo = (changes: Partial<typeof CAN_ALL> = {}): CsiInfo =>
   csiInfo({ RequiresControllerPlugin: true, ControllerInfo: { ...CAN_ALL, ...changes } });
 
+/** Volumes have secrets, and only a server that has a key of its own keeps any. */
+const OWN = keyFromSeed(new Uint8Array(32).fill(7));
+
 export interface VolumeWorld extends TestWorld {
   /** A node that can be asked, with a node plugin `nfs`, and with a controller if so wished. */
   addFakeNode(number: number, options?: { controller?: boolean; changes?: Partial<Node> }): Promise<FakeNode>;
@@ -75,7 +79,7 @@ export interface VolumeWorld extends TestWorld {
 }
 
 export function createVolumeWorld(options: TestWorldOptions = {}): VolumeWorld {
-  const world = createTestWorld(options);
+  const world = createTestWorld({ ...options, config: { identity: OWN, ...options.config } });
   return {
     ...world,
     async addFakeNode(number, { controller = false, changes = {} } = {}) {

@@ -236,9 +236,30 @@ t.test('what of a volume can be changed, and when', async (t) => {
   })) {
     t.match(upsert({ [key]: value }), { ok: false, error: { code: 'E_CONFLICT', message: new RegExp(key) } });
   }
-  t.match(upsert({ Secrets: { key: 'value' }, MountOptions: { FSType: 'ext4', MountFlags: null } }), { ok: true });
+  const Secrets = { Keys: ['key'], KeyID: 'k1', Data: 'sealed' };
+  const MountOptions = { FSType: 'ext4', MountFlags: { KeyID: 'k1', Data: 'sealed too' } };
+  t.match(upsert({ Secrets, MountOptions }), { ok: true });
   t.match(upsert({}), { ok: true });
-  t.match(world.now.csiVolumeById('default', 'db'), { Secrets: { key: 'value' }, MountOptions: { FSType: 'ext4' } });
+  t.match(world.now.csiVolumeById('default', 'db'), { Secrets, MountOptions });
+});
+
+t.test('what is sealed of a volume is sealed anew, if it is still what it was, and changes nothing', async (t) => {
+  const world = new World();
+  const Secrets = { Keys: ['key'], KeyID: 'k1', Data: 'a' };
+  const MountOptions = { FSType: 'ext4', MountFlags: { KeyID: 'k1', Data: 'b' } };
+  world.apply({ type: 'csi-volume-upsert', volumes: [seedVolume({ Secrets, MountOptions })], time: MS });
+  const before = world.now.csiVolumeById('default', 'db');
+  const rekey = (from: string, Data: string, volumeId = 'db') =>
+    world.apply({ type: 'csi-volume-rekey', namespace: 'default', volumeId, from, to: { KeyID: 'k2', Data } });
+  for (const id of ['nope', 'db']) t.match(rekey('old', 'x', id), { ok: true });
+  t.same(world.now.csiVolumeById('default', 'db'), before);
+  rekey('a', 'c');
+  rekey('b', 'd');
+  t.same(world.now.csiVolumeById('default', 'db'), {
+    ...before,
+    Secrets: { Keys: ['key'], KeyID: 'k2', Data: 'c' },
+    MountOptions: { FSType: 'ext4', MountFlags: { KeyID: 'k2', Data: 'd' } },
+  });
 });
 
 t.test('a host volume is ready while its node shows it', async (t) => {

@@ -1,4 +1,3 @@
-import type { CsiVolumeSeed } from '../../state/volume-commands.js';
 import { CSI_ACCESS_MODES, CSI_ATTACHMENT_MODES, type CsiVolumeSpec } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { VolumeCapability } from '../../structs/volume.js';
@@ -9,8 +8,14 @@ const ATTACHMENT_MODES: readonly string[] = CSI_ATTACHMENT_MODES;
 /** Room for a name and the index that per_alloc adds; what would not survive a path or a terminal is refused. */
 const ID = /^[A-Za-z0-9._~:-]{1,200}(\[\d{1,6}\])?$/;
 
+/** A volume as somebody wants it: its secrets are still in clear. */
+export type CsiVolumeDraft = Omit<
+  CsiVolumeSpec,
+  'AccessMode' | 'AttachmentMode' | 'CreateIndex' | 'ModifyIndex' | 'CreateTime' | 'ModifyTime'
+>;
+
 /** What a person handed in, whole and checked. Throws E_BAD_REQUEST naming what is wrong. */
-export function checkVolumeSpec(given: Partial<CsiVolumeSpec> | undefined, defaultNamespace: string): CsiVolumeSeed {
+export function checkVolumeSpec(given: Partial<CsiVolumeSpec> | undefined, defaultNamespace: string): CsiVolumeDraft {
   if (!given || typeof given !== 'object') throw new MeshError('E_BAD_REQUEST', 'missing volume definition');
   const id = text(given.ID);
   const refuse = (what: string): never => {

@@ -1,6 +1,5 @@
 import type { StateSnapshot } from '../../state/store.js';
 import {
-  type CsiMountOptions,
   type CsiSecrets,
   type CsiVolume,
   type CsiVolumeListStub,
@@ -35,7 +34,8 @@ export function volumeView(volume: StoredCsiVolume, state: StateSnapshot): CsiVo
   const ReadAllocs = allocs('read');
   const WriteAllocs = allocs('write');
   return {
-    ...redacted(spec),
+    ...spec,
+    ...redacted(volume),
     ...(plugin?.health ?? NO_HEALTH),
     ProviderVersion: plugin?.version ?? '',
     ReadAllocs,
@@ -54,19 +54,20 @@ function stubOf(state: StateSnapshot, allocId: string): CsiVolume['ReadAllocs'][
   return alloc ? allocStub(alloc) : null;
 }
 
-/** What is not for the eyes of those who may see the rest. */
-export function redacted<T extends Pick<CsiVolumeSpec, 'Secrets' | 'MountOptions'>>(volume: T): T {
-  return { ...volume, Secrets: hidden(volume.Secrets), MountOptions: hiddenFlags(volume.MountOptions) };
+/** What stands in the place of that which is not for the eyes of those who may see the rest. */
+function redacted({ Secrets, MountOptions }: StoredCsiVolume): Pick<CsiVolumeSpec, 'Secrets' | 'MountOptions'> {
+  return {
+    Secrets: Secrets && hidden(Secrets.Keys),
+    MountOptions: MountOptions && {
+      FSType: MountOptions.FSType,
+      MountFlags: MountOptions.MountFlags && [REDACTED],
+    },
+  };
 }
 
-/** The keys, without the values. */
-export function hidden(secrets: CsiSecrets | null): CsiSecrets | null {
-  return secrets && Object.fromEntries(Object.keys(secrets).map((key) => [key, REDACTED]));
-}
-
-function hiddenFlags(options: CsiMountOptions | null): CsiMountOptions | null {
-  if (!options?.MountFlags || options.MountFlags.length === 0) return options;
-  return { ...options, MountFlags: [REDACTED] };
+/** Secrets of these names, without what they are. */
+export function hidden(keys: readonly string[]): CsiSecrets {
+  return Object.fromEntries(keys.map((key) => [key, REDACTED]));
 }
 
 /** A text from elsewhere (a plugin's error) in which no secret is left, cut to a length that fits a status. */

@@ -9,6 +9,7 @@ import { volumeSource } from '../../structs/volume.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { pluginsOf, whyUnschedulable } from '../csi/plugins.js';
 import { withoutSecrets } from '../csi/view.js';
+import { openVolume, type VolumeSecrets } from '../keyring/volumes.js';
 import { propose } from '../propose.js';
 import { requireVolumeAccess } from '../volume-access.js';
 import { turnKey } from '../volume-watcher.js';
@@ -53,7 +54,7 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
   const attach = async (
     volume: StoredCsiVolume,
     claim: CsiClaim,
-    { readOnly }: { readOnly: boolean },
+    { readOnly, secrets }: { readOnly: boolean; secrets: VolumeSecrets },
   ): Promise<Record<string, string>> => {
     await consensus.readIndex();
     const current = store.snapshot().csiVolumeById(volume.Namespace, volume.ID)?.Claims[claim.AllocationID];
@@ -65,9 +66,8 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
       ExternalNodeID: claim.ExternalNodeID,
       AccessMode: claim.AccessMode,
       AttachmentMode: claim.AttachmentMode,
-      MountOptions: volume.MountOptions,
       ReadOnly: readOnly,
-      Secrets: volume.Secrets,
+      ...secrets,
       VolumeContext: volume.Context,
       Fence: claim.Fence,
     });
@@ -107,16 +107,18 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
       // The log has it: a majority stood behind this server just now.
       context.leases.renewed(node.ID, now());
       const { claim } = value;
-      const { Claims: _claims, PastClaims: _past, ...Volume } = value.volume;
+      const secrets = await openVolume(context, value.volume);
+      const { Claims: _claims, PastClaims: _past, ...spec } = value.volume;
+      const Volume = { ...spec, ...secrets };
       if (!claim.ControllerRequired) return { Index: index, Volume, PublishContext: {}, Fence: claim.Fence };
       try {
         const readOnly = args.Mode === 'read';
         const PublishContext = await context.volumeWatcher.turns.take(turnKey(volume), () =>
-          attach(value.volume, claim, { readOnly }),
+          attach(value.volume, claim, { readOnly, secrets }),
         );
         return { Index: index, Volume, PublishContext, Fence: claim.Fence };
       } catch (error) {
-        const why = withoutSecrets(error instanceof Error ? error.message : String(error), volume.Secrets);
+        const why = withoutSecrets(error instanceof Error ? error.message : String(error), secrets.Secrets);
         const code = error instanceof MeshError && error.code === 'E_BAD_REQUEST' ? error.code : 'E_CONFLICT';
         throw new MeshError(code, `volume "${volume.ID}" cannot be attached: ${why}`, { cause: error });
       }

@@ -2,6 +2,7 @@ import { isClientTerminal } from '../../scheduler/usage.js';
 import type { CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import { askPlugin } from '../csi/ask-plugin.js';
+import { openVolume } from '../keyring/volumes.js';
 import { propose } from '../propose.js';
 import { turnKey } from '../volume-watcher.js';
 import type { EndpointContext } from './context.js';
@@ -20,9 +21,9 @@ export async function expandVolume(
   const { RequestedCapacityMin: CapacityMin, RequestedCapacityMax: CapacityMax } = wanted;
   checkSizes(volume, wanted);
   return context.volumeWatcher.turns.take(turnKey(volume), async () => {
-    const Secrets = wanted.Secrets ?? volume.Secrets;
+    const Secrets = wanted.Secrets ?? (await openVolume(context, volume)).Secrets;
     const capability = volume.RequestedCapabilities[0] ?? null;
-    const grown = await askPlugin({ ...volume, Secrets }, () =>
+    const grown = await askPlugin({ ID: volume.ID, Secrets }, () =>
       context.controllers.ask(
         'ClientCSI.ControllerExpand',
         volume.PluginID,
@@ -37,6 +38,9 @@ export async function expandVolume(
       volumes: [
         {
           ...seed,
+          // As they are by now: they may have been encrypted anew meanwhile.
+          Secrets: null,
+          MountOptions: null,
           Capacity: grown.CapacityBytes,
           RequestedCapacityMin: CapacityMin,
           RequestedCapacityMax: CapacityMax,

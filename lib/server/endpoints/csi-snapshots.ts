@@ -4,6 +4,7 @@ import type { RpcHandlers } from '../../transport/rpc.js';
 import { meta } from '../blocking.js';
 import { askPlugin } from '../csi/ask-plugin.js';
 import { hidden } from '../csi/view.js';
+import { openVolume } from '../keyring/volumes.js';
 import { requireVolumeAccess } from '../volume-access.js';
 import { turnKey } from '../volume-watcher.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
@@ -20,7 +21,7 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
         const name = requireText(wanted.SourceVolumeID, 'source volume ID');
         requireVolumeAccess(context, args, { kind: 'csi', namespace, name, operation: 'snapshot' });
         const volume = requireFound(store.snapshot().csiVolumeById(namespace, name), `volume "${name}"`);
-        const Secrets = wanted.Secrets ?? volume.Secrets;
+        const Secrets = wanted.Secrets ?? (await openVolume(context, volume)).Secrets;
         const Parameters = wanted.Parameters ?? null;
         const ask = {
           ExternalSourceVolumeID: volume.ExternalID,
@@ -30,7 +31,7 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
         };
         const { PluginID } = volume;
         const reply = await context.volumeWatcher.turns.take(turnKey(volume), () =>
-          askPlugin({ ...volume, Secrets }, () =>
+          askPlugin({ ID: volume.ID, Secrets }, () =>
             controllers.ask(
               'ClientCSI.ControllerCreateSnapshot',
               PluginID,
@@ -40,7 +41,14 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
             ),
           ),
         );
-        made.push({ ...reply, SourceVolumeID: name, PluginID, Name: ask.Name, Secrets: hidden(Secrets), Parameters });
+        made.push({
+          ...reply,
+          SourceVolumeID: name,
+          PluginID,
+          Name: ask.Name,
+          Secrets: Secrets && hidden(Object.keys(Secrets)),
+          Parameters,
+        });
       }
       return { Index: store.index, Snapshots: made };
     },

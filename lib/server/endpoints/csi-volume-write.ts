@@ -5,8 +5,9 @@ import { MeshError } from '../../structs/errors.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { askPlugin } from '../csi/ask-plugin.js';
 import { pluginsOf } from '../csi/plugins.js';
-import { checkVolumeSpec } from '../csi/spec.js';
+import { type CsiVolumeDraft, checkVolumeSpec } from '../csi/spec.js';
 import { volumeView, withoutSecrets } from '../csi/view.js';
+import { openVolume, sealVolume } from '../keyring/volumes.js';
 import { propose } from '../propose.js';
 import type { VolumeOperation } from '../volume-access.js';
 import { requireVolumeAccess } from '../volume-access.js';
@@ -24,8 +25,11 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
     return requireFound(store.snapshot().csiVolumeById(namespace, name), `volume "${name}"`);
   };
 
-  const keep = async (volumes: readonly CsiVolumeSeed[]): Promise<number> =>
-    (await propose(consensus, { type: 'csi-volume-upsert', volumes, time: now() })).index;
+  const keep = async (drafts: readonly CsiVolumeDraft[]): Promise<number> => {
+    const volumes: CsiVolumeSeed[] = [];
+    for (const draft of drafts) volumes.push(await sealVolume(context, draft));
+    return (await propose(consensus, { type: 'csi-volume-upsert', volumes, time: now() })).index;
+  };
 
   return {
     async 'CSIVolume.Register'(args) {
@@ -49,6 +53,8 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
           if (seed.RequestedCapacityMin > existing.Capacity)
             index = (await expandVolume(context, existing, seed)).index;
         } else {
+          // What could not be kept must not be made.
+          await sealVolume(context, seed);
           index = await keep([await createdBy(context, seed)]);
         }
         const state = store.snapshot();
@@ -133,10 +139,10 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
   };
 }
 
-const accessTo = ({ Namespace, ID }: CsiVolumeSeed, operation: VolumeOperation) =>
+const accessTo = ({ Namespace, ID }: CsiVolumeDraft, operation: VolumeOperation) =>
   ({ kind: 'csi', namespace: Namespace, name: ID, operation }) as const;
 
-function specsOf(args: { Namespace?: string }, volumes: Partial<CsiVolumeSpec>[] | undefined): CsiVolumeSeed[] {
+function specsOf(args: { Namespace?: string }, volumes: Partial<CsiVolumeSpec>[] | undefined): CsiVolumeDraft[] {
   if (!Array.isArray(volumes) || volumes.length === 0)
     throw new MeshError('E_BAD_REQUEST', 'missing volume definition');
   return volumes.map((volume) => checkVolumeSpec(volume, namespaceOf(args)));
@@ -156,7 +162,7 @@ function isLive(alloc: { ClientStatus: string; DesiredStatus: string } | undefin
 }
 
 /** A volume that is registered must be known to its plugin, and usable as it says. */
-async function checkWithPlugin(context: EndpointContext, seed: CsiVolumeSeed): Promise<void> {
+async function checkWithPlugin(context: EndpointContext, seed: CsiVolumeDraft): Promise<void> {
   const existing = context.store.snapshot().csiVolumeById(seed.Namespace, seed.ID);
   if (!existing && seed.ExternalID === '') {
     throw new MeshError(
@@ -188,7 +194,7 @@ async function checkWithPlugin(context: EndpointContext, seed: CsiVolumeSeed): P
 }
 
 /** The volume as its plugin has made it. */
-async function createdBy(context: EndpointContext, seed: CsiVolumeSeed): Promise<CsiVolumeSeed> {
+async function createdBy(context: EndpointContext, seed: CsiVolumeDraft): Promise<CsiVolumeDraft> {
   const made = await askPlugin(seed, () =>
     context.controllers.ask(
       'ClientCSI.ControllerCreate',
@@ -233,8 +239,8 @@ async function deleteVolume(
       `volume "${id}" is in use and not deleted: it is held by ${describeClaim(claim)}`,
     );
   }
-  const Secrets = secrets ?? volume.Secrets;
-  await askPlugin({ ...volume, Secrets }, () =>
+  const Secrets = secrets ?? (await openVolume(context, volume)).Secrets;
+  await askPlugin({ ID: id, Secrets }, () =>
     context.controllers.ask(
       'ClientCSI.ControllerDelete',
       volume.PluginID,

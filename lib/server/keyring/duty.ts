@@ -1,5 +1,6 @@
 import type { Command, RootKeyPutCommand } from '../../state/commands.js';
 import type { StateSnapshot } from '../../state/store.js';
+import { sealedTexts } from '../../structs/csi-sealed.js';
 import type { RootKey } from '../../structs/variable.js';
 import { type Millis, toMillis } from '../../util/clock.js';
 import { createDuty } from '../duty.js';
@@ -16,7 +17,7 @@ const KEEP_MS = 2 * ROTATE_AFTER_MS;
 
 /**
  * What the leader does for the keyring: makes the first key, a new one each month, seals a copy of each for servers that have
- * come and drops those of servers that are out, brings variables under the active key, forgets keys that nothing needs.
+ * come and drops those of servers that are out, brings variables and the secrets of volumes under the active key, forgets keys that nothing needs.
  */
 export function createKeyringDuty(world: ServerWorld, keyring: Keyring): LeaderPart {
   async function next(): Promise<Command | undefined> {
@@ -87,9 +88,10 @@ function hasRightCopies(key: RootKey, holders: readonly string[]): boolean {
   return copies.length === holders.length && holders.every((holder) => key.Sealed[holder] !== undefined);
 }
 
-/** An inactive key that no variable needs, and that is old enough for no identity to be signed with it any more. */
+/** An inactive key that no variable and no volume needs, and that is old enough for no identity to be signed with it any more. */
 function forgettable(state: StateSnapshot): Command | undefined {
   const needed = new Set([...state.variables()].map(({ KeyID }) => KeyID));
+  for (const volume of state.csiVolumes()) for (const { sealed } of sealedTexts(volume)) needed.add(sealed.KeyID);
   const active = activeKey(state);
   for (const key of state.rootKeys()) {
     const ageMs = active ? toMillis(active.CreateTime) - toMillis(key.CreateTime) : 0;

@@ -73,7 +73,7 @@ export class Keyring {
     if (open) return open;
     throw new MeshError(
       'E_STORAGE',
-      `root key ${key.KeyID} was not sealed for this server: the leader does so within a minute; if it comes from another mesh's snapshot, its variables must be written anew`,
+      `root key ${key.KeyID} was not sealed for this server: the leader does so within a minute; if it comes from another mesh's snapshot, its variables and the secrets of its volumes must be written anew`,
     );
   }
 }
@@ -112,7 +112,7 @@ function openKey(id: string, secret: Buffer): OpenKey {
   return { id, secret, signing: keyFromSeed(Buffer.from(seed)) };
 }
 
-/** Encrypts; `context` (namespace and path) must be the same when it is opened: nobody can put it in another's place. */
+/** Encrypts; `context` (whose it is: namespace and path) must be the same when it is opened: nobody can put it in another's place. */
 export function encrypt(key: OpenKey, context: string, text: string): Encrypted {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce);

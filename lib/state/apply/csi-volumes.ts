@@ -12,6 +12,7 @@ import type {
   CsiClaimStepsCommand,
   CsiPastClaimsCollectCommand,
   CsiVolumeDeregisterCommand,
+  CsiVolumeRekeyCommand,
   CsiVolumeSeed,
   CsiVolumeUpsertCommand,
 } from '../volume-commands.js';
@@ -75,6 +76,20 @@ export function mergeVolume(existing: StoredCsiVolume, seed: CsiVolumeSeed): Res
     RequestedCapacityMin: seed.RequestedCapacityMin > 0 ? seed.RequestedCapacityMin : existing.RequestedCapacityMin,
     RequestedCapacityMax: seed.RequestedCapacityMax > 0 ? seed.RequestedCapacityMax : existing.RequestedCapacityMax,
   });
+}
+
+export function applyCsiVolumeRekey(
+  txn: Transaction,
+  command: CsiVolumeRekeyCommand,
+): CommandResult<'csi-volume-rekey'> {
+  const { from, to } = command;
+  const volume = txn.tables.csi_volumes.get(jobKey(command.namespace, command.volumeId));
+  // Nobody who reads the volume sees a change: its index stays.
+  if (volume?.Secrets?.Data === from) txn.putCsiVolume({ ...volume, Secrets: { ...volume.Secrets, ...to } });
+  else if (volume?.MountOptions?.MountFlags?.Data === from) {
+    txn.putCsiVolume({ ...volume, MountOptions: { ...volume.MountOptions, MountFlags: to } });
+  }
+  return ok(null);
 }
 
 export function applyCsiVolumeDeregister(

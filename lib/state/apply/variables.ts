@@ -1,3 +1,4 @@
+import { sealedTexts } from '../../structs/csi-sealed.js';
 import { MeshError } from '../../structs/errors.js';
 import type { SealedVariable, VariableMetadata } from '../../structs/variable.js';
 import { err, ok } from '../../util/result.js';
@@ -78,12 +79,20 @@ export function applyRootKeyDelete(txn: Transaction, { id }: RootKeyDeleteComman
       new MeshError('E_CONFLICT', `root key ${id} is the active one: rotate first (operator root keyring rotate)`),
     );
   }
-  // Asked here: a variable may have been written with it since the leader looked.
-  for (const variable of txn.tables.variables.values()) {
-    if (variable.KeyID !== id) continue;
+  const user = userOf(txn, id);
+  if (user !== undefined) {
     const how = 'encrypt everything anew first (operator root keyring rotate -full)';
-    return err(new MeshError('E_CONFLICT', `root key ${id} is needed for variable ${variable.Path}: ${how}`));
+    return err(new MeshError('E_CONFLICT', `root key ${id} is needed for ${user}: ${how}`));
   }
   txn.deleteRootKey(key);
   return ok(null);
+}
+
+/** What needs a root key. Asked here: something may have been written with it since the leader looked. */
+function userOf({ tables }: Transaction, keyId: string): string | undefined {
+  for (const { KeyID, Path } of tables.variables.values()) if (KeyID === keyId) return `variable ${Path}`;
+  for (const volume of tables.csi_volumes.values()) {
+    if (sealedTexts(volume).some(({ sealed }) => sealed.KeyID === keyId)) return `volume "${volume.ID}"`;
+  }
+  return undefined;
 }

@@ -7,8 +7,11 @@ import type { AutoscalerSettings } from './autoscaler.js';
 import type { AgentConfig, ScalerSections } from './config/config.js';
 import { readPolicyFile } from './policy-file.js';
 
-/** The autoscaler's settings; what is wrong with them goes to `problems`. Null where none runs. */
-export async function autoscalerSettings(config: AgentConfig, problems: string[]): Promise<AutoscalerSettings | null> {
+/** The autoscaler's settings; what is wrong with them goes to `problems`. `pluginDir`: the one in force. Null where none runs. */
+export async function autoscalerSettings(
+  config: AgentConfig,
+  { pluginDir, problems }: { pluginDir: string | null; problems: string[] },
+): Promise<AutoscalerSettings | null> {
   const { enabled, policyDir, evaluationIntervalMs, cooldownMs } = config.autoscaler;
   if (!enabled || !config.server.enabled) return null;
   const blocks = {
@@ -18,7 +21,7 @@ export async function autoscalerSettings(config: AgentConfig, problems: string[]
   };
   const isNone = Object.values(blocks).every((one) => Object.keys(one).length === 0);
   if (!isNone) {
-    for (const { path, message } of await scalerProblems({ ...blocks, pluginDir: config.pluginDir })) {
+    for (const { path, message } of await scalerProblems({ ...blocks, pluginDir })) {
       problems.push(`autoscaler ${path}: ${message}`);
     }
   }

@@ -49,7 +49,7 @@ export async function settingsFromConfig(
   for (const { path, message } of await pluginBlockProblems(plugins, pluginDir)) {
     problems.push(`plugin ${path}: ${message}`);
   }
-  const autoscaler = await autoscalerSettings(config, problems);
+  const autoscaler = await autoscalerSettings(config, { pluginDir, problems });
   const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
   const tls = tlsOf(config, problems);
   const mesh = meshSettings(config, problems);

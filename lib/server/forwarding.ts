@@ -84,10 +84,9 @@ class LeaderCalls {
       try {
         return await this.#attempt(request);
       } catch (error) {
-        if (!mayRepeat(error, request.kind) || request.args.Forwarded === true) throw error;
-        if (request.context.signal.aborted) throw error;
-        // Without a leader whoever is asked does what it can, and does not wait for one.
-        if (request.kind === 'leaderFirst') return request.own();
+        if (request.args.Forwarded === true || request.context.signal.aborted) throw error;
+        if (request.kind === 'leaderFirst' && isForOthers(error)) return request.own();
+        if (!mayRepeat(error, request.kind)) throw error;
         if (now() + waitMs >= giveUpMs) throw error;
       }
       await this.#pause(waitMs, request.context.signal);
@@ -173,6 +172,11 @@ class LeaderCalls {
 function mayRepeat(error: unknown, kind: MethodClass): boolean {
   if (!(error instanceof MeshError)) return false;
   return error.code === 'E_NO_LEADER' || (error.code === 'E_TIMEOUT' && kind !== 'write');
+}
+
+/** Without a leader whoever is asked does what it can, and does not wait for one; so it does what a leader may not do to itself. */
+function isForOthers(error: unknown): boolean {
+  return error instanceof MeshError && ['E_NO_LEADER', 'E_TIMEOUT', 'E_CONFLICT'].includes(error.code);
 }
 
 function noLeader(): MeshError {

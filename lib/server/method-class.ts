@@ -8,7 +8,7 @@ import type { RpcMethods } from '../structs/rpc.js';
  *   everything that was committed when it came.
  * - `readHere`: likewise, but always here.
  * - `write`: the leader. When its outcome is not known, that is said, and it is not repeated.
- * - `leaderFirst`: the leader; without one, the server asked does what it can.
+ * - `leaderFirst`: the leader; without one, or where the leader itself is meant, the server asked does what it can.
  * - `again`: the leader; doing it twice is as good as once, so it is repeated until somebody answers.
  */
 export type MethodClass = 'here' | 'read' | 'readHere' | 'write' | 'again' | 'leaderFirst';

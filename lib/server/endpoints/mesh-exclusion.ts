@@ -108,7 +108,7 @@ export function meshExclusionEndpoints(context: EndpointContext): RpcHandlers {
 function revocation(context: EndpointContext, { Key, Name }: KnownMember, reason: unknown): Tombstone {
   const { identity, roster } = requireMesh(context.config);
   if (Key === identity.publicKey) {
-    throw new MeshError('E_BAD_REQUEST', `a server does not sign itself out: ask another server, or leave ${Name}`);
+    throw new MeshError('E_CONFLICT', `a server does not sign itself out: ask another server, or leave ${Name}`);
   }
   if (typeof reason !== 'string' || reason.length > REASON_MAX) {
     throw new MeshError('E_BAD_REQUEST', `the reason has more than ${REASON_MAX} characters`);

@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { readPolicyFile } from '../../lib/agent/policy-file.js';
 import { magicPacket } from '../../lib/client/power.js';
+import { readPolicy } from '../../lib/scaling/index.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { NodeListStub } from '../../lib/structs/rpc.js';
 import { readConfig } from '../../plugins/target-power/config.js';
@@ -102,6 +106,20 @@ t.test('a target block, and what is wrong with one', async (t) => {
   ] as const) {
     t.throws(() => readConfig(config as Record<string, string>), { message });
   }
+});
+
+t.test('the example is a policy without a mistake', async (t) => {
+  const path = fileURLToPath(new URL('../../../examples/power.policy.hcl', import.meta.url));
+  const file = readPolicyFile(readFileSync(path, 'utf8'), path);
+  if (!file.ok) throw new Error(file.error);
+  t.match(file.value, [{ ID: 'gpu', Enabled: true }]);
+  const [read] = file.value.map((policy) => readPolicy(policy));
+  if (!read?.ok) throw new Error(JSON.stringify(read?.error));
+  const { target, checks, cooldownMs, min, max } = read.value;
+  t.match({ min, max, cooldownMs }, { min: 0, max: 2, cooldownMs: 600_000 });
+  t.match(checks, [{ name: 'wanted', query: 'wanted', source: 'nomad-apm', strategy: { name: 'pass-through' } }]);
+  t.equal(target.name, 'power');
+  t.match(readConfig(target.config), { pool: 'gpu', method: 'wol', watts: 60 });
 });
 
 t.test('what a sleep saves', async (t) => {

@@ -1,5 +1,6 @@
-import { chmod, chown, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { holdDir, type InsidePath } from './sandbox.js';
 import { mayMount, mountSecrets, unmountSecrets } from './secrets-dir.js';
 
 // Where an allocation's files lie: `alloc/{data,logs,tmp}` shared by its tasks, and per task `{local,secrets,private,tmp}`.
@@ -38,10 +39,13 @@ export function taskPaths(root: string, allocId: string, task: string): TaskPath
 
 /** Creates the shared part. Tasks may run as any user, so what they share is open to all of them. */
 export async function ensureAllocDir(root: string, allocId: string): Promise<void> {
-  const { allocDir, sharedDir, dataDir, logDir } = allocPaths(root, allocId);
-  await ensureDir(allocDir, 0o755);
-  await ensureDir(sharedDir, 0o777);
-  await Promise.all([ensureDir(dataDir, 0o777), ensureDir(logDir, 0o777), ensureDir(join(sharedDir, 'tmp'), 0o1777)]);
+  await mkdir(root, { recursive: true });
+  await ensureDir({ root, parts: [allocId] }, { mode: 0o755 });
+  const shared = { root: join(root, allocId), parts: ['alloc'] };
+  await ensureDir(shared, { mode: 0o777 });
+  const within = async (name: string, mode: number): Promise<void> =>
+    await ensureDir({ ...shared, parts: ['alloc', name] }, { mode });
+  await Promise.all([within('data', 0o777), within('logs', 0o777), within('tmp', 0o1777)]);
 }
 
 /**
@@ -56,20 +60,22 @@ export async function ensureTaskDir(
   task: string,
   { owner, isRoot, secretsMb }: { owner: { uid: number; gid: number } | null; isRoot: boolean; secretsMb: number },
 ): Promise<void> {
-  const { taskDir, localDir, secretsDir, privateDir, tmpDir } = taskPaths(root, allocId, task);
-  await ensureDir(taskDir, isRoot ? 0o755 : 0o777);
+  const at = { root: join(root, allocId), parts: [task] };
+  const mode = isRoot ? 0o755 : 0o777;
   // It may have been made before it was known whose it is: data of an earlier allocation lies in it.
-  await chmod(taskDir, isRoot ? 0o755 : 0o777);
+  await ensureDir(at, { mode, force: true });
+  const within = async (name: string, made: DirStyle): Promise<void> =>
+    await ensureDir({ ...at, parts: [task, name] }, made);
   await Promise.all([
-    ensureDir(localDir, 0o777),
-    ensureDir(secretsDir, 0o700),
-    ensureDir(privateDir, 0o700),
-    ensureDir(tmpDir, 0o1777),
+    within('local', { mode: 0o777, owner }),
+    within('secrets', { mode: 0o700, owner }),
+    within('private', { mode: 0o700 }),
+    within('tmp', { mode: 0o1777 }),
   ]);
-  if (secretsMb > 0 && mayMount()) await mountSecrets(secretsDir, secretsMb);
-  // Only root can give files away; an agent of another user runs its tasks as that user anyway.
-  if (owner && process.getuid?.() === 0)
-    await Promise.all([localDir, secretsDir].map((path) => chown(path, owner.uid, owner.gid)));
+  if (secretsMb === 0 || !mayMount()) return;
+  await mountSecrets(taskPaths(root, allocId, task).secretsDir, secretsMb);
+  // What was mounted is root's.
+  await within('secrets', { mode: 0o700, owner });
 }
 
 export async function removeAllocDir(root: string, allocId: string): Promise<void> {
@@ -77,8 +83,21 @@ export async function removeAllocDir(root: string, allocId: string): Promise<voi
   await rm(join(root, allocId), { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
 }
 
-async function ensureDir(path: string, mode: number): Promise<void> {
-  const created = await mkdir(path, { recursive: true, mode });
-  // The process's umask takes bits away from mkdir's mode.
-  if (created !== undefined) await chmod(path, mode);
+interface DirStyle {
+  mode: number;
+  /** Put on one that is there already too. */
+  force?: boolean;
+  owner?: { uid: number; gid: number } | null;
+}
+
+/** The directory itself: where a task has put a link in its place since its last start, this throws SandboxError. */
+async function ensureDir(path: InsidePath, { mode, force = false, owner = null }: DirStyle): Promise<void> {
+  const { handle } = await holdDir(path, { mode });
+  try {
+    if (force) await handle.chmod(mode);
+    // Only root can give files away; an agent of another user runs its tasks as that user anyway.
+    if (owner && process.getuid?.() === 0) await handle.chown(owner.uid, owner.gid);
+  } finally {
+    await handle.close();
+  }
 }

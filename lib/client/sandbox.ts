@@ -57,8 +57,16 @@ async function openDir(path: string, create: Parameters<typeof holdDir>[1]): Pro
   if (!create) return await open(path, flags);
   return await open(path, flags).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
-    await mkdir(path, { mode: create.mode });
+    const isOurs = await mkdir(path, { mode: create.mode }).then(
+      () => true,
+      // Another task of the allocation was faster.
+      (failure: NodeJS.ErrnoException) => {
+        if (failure.code === 'EEXIST') return false;
+        throw failure;
+      },
+    );
     const made = await open(path, flags);
+    if (!isOurs) return made;
     // The process's umask takes bits away from mkdir's mode.
     await made.chmod(create.mode);
     if (create.owner && process.getuid?.() === 0) await made.chown(create.owner.uid, create.owner.gid);

@@ -30,6 +30,11 @@ export function taskPlace(path: string, { paths, ownRoot }: PlaceContext): Insid
   return below(allocDir, full, taskDir, sharedDir, path);
 }
 
+/** Names below the task's directory. Held from the allocation's on, which no task can write in: each step may be a link. */
+export function belowTask({ allocDir, taskDir }: AllocPaths & TaskPaths, parts: readonly string[]): InsidePath {
+  return { root: allocDir, parts: [taskDir.slice(allocDir.length + 1), ...parts] };
+}
+
 function below(allocDir: string, full: string, taskDir: string, sharedDir: string, asked: string): InsidePath {
   const inside = [taskDir, sharedDir].some((dir) => full === dir || full.startsWith(`${dir}/`));
   if (!inside) throw new SandboxError(`the path ${JSON.stringify(asked)} leads out of the task's directory`);

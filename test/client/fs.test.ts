@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,6 +51,20 @@ t.test('paths stay inside the allocation', async (t) => {
     await t.resolves(resolveInside(dir, path), path);
   }
   await t.rejects(resolveInside(dir, 'web/nothing'), { code: 'E_NOT_FOUND' });
+});
+
+t.test('a log that the task has replaced by a link or a pipe shows nothing of the host', async (t) => {
+  const dir = allocDir(t);
+  const log = (type: 'stdout' | 'stderr', logDir = join(dir, 'alloc/logs')) => {
+    const where = { logDir, task: 'web', type, offset: 0, origin: 'start' as const };
+    return streamLogs({ ...where, follow: false, isOver: () => true, timers }, keep());
+  };
+  symlinkSync('/etc/passwd', join(dir, 'alloc/logs/web.stdout.0'));
+  execFileSync('mkfifo', [join(dir, 'alloc/logs/web.stderr.0')]);
+  await t.rejects(log('stdout'), { code: 'E_BAD_REQUEST', message: /web.stdout.0 is not a regular file/ });
+  await t.rejects(log('stderr'), { code: 'E_BAD_REQUEST', message: /web.stderr.0 is not a regular file/ });
+  symlinkSync(join(dir, 'alloc/logs'), join(dir, 'linked'));
+  await t.rejects(log('stdout', join(dir, 'linked')), { code: 'E_BAD_REQUEST' });
 });
 
 t.test('what a directory holds', async (t) => {

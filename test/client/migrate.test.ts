@@ -98,6 +98,11 @@ const HOSTILE: [string, SnapshotFrame[], RegExp][] = [
     /link/,
   ],
   [
+    'a link in the place of a directory',
+    [{ Entries: 1, Bytes: 0 }, entry({ Kind: 'link', Target: '/etc' }), { Done: true }],
+    /is no directory/,
+  ],
+  [
     'more data than the file has',
     [...START, entry({ Path: 'alloc/data/f', Kind: 'file', Size: 1 }), { Data: Buffer.from('ab') }],
     /more than was announced/,

@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { linkSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import {
@@ -156,6 +157,26 @@ t.test('old files go, the newest is continued', async (t) => {
   await rotator.write(Buffer.from('aaa\nbbbbb\nccccc\n'));
   await rotator.close();
   t.same(readdirSync(dir).sort(), ['w.stdout.8', 'w.stdout.9', 'w.stdout.extra']);
+});
+
+t.test('what a task put in the place of a log is not written to', async (t) => {
+  const dir = tempDir(t);
+  const host = join(tempDir(t), 'host');
+  const options = { dir, name: 'w.stdout', maxFiles: 9, maxFileSizeBytes: 4 };
+  symlinkSync(host, join(dir, 'w.stdout.0'));
+  const rotator = await LogRotator.open(options);
+  writeFileSync(host, 'host\n');
+  symlinkSync(host, join(dir, 'w.stdout.1'));
+  linkSync(host, join(dir, 'w.stdout.2'));
+  execFileSync('mkfifo', [join(dir, 'w.stdout.3')]);
+  await rotator.write(Buffer.from('aaa\nbbb\nccc\nddd\n'));
+  await rotator.close();
+  t.equal(readFileSync(host, 'utf8'), 'host\n');
+  const texts = [0, 1, 2, 3].map((index) => readFileSync(join(dir, `w.stdout.${index}`), 'utf8'));
+  t.same(texts, ['aaa\n', 'bbb\n', 'ccc\n', 'ddd\n']);
+  const linked = join(tempDir(t), 'logs');
+  symlinkSync(dir, linked);
+  await t.rejects(LogRotator.open({ ...options, dir: linked }), /is a link/);
 });
 
 t.test('a session keeps input until the command runs, and ends with its code', async (t) => {

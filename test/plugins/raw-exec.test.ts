@@ -1,6 +1,16 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -231,6 +241,19 @@ withDriver('a command gets a terminal, and its size', async (t, place, driver) =
   t.match(result.stdout, '33 99');
   t.equal(result.exitCode, 4);
   await driver.destroyTask(task.id, { force: true });
+});
+
+withDriver('a link or a pipe in the place of a log is not written to', async (t, place, driver) => {
+  const task = place.task(decoded(driver, { command: '/bin/echo', args: ['mine'] }));
+  const host = join(place.dir, 'host');
+  writeFileSync(host, 'host\n');
+  symlinkSync(host, join(task.logDir, 'web.stdout.0'));
+  execFileSync('mkfifo', [join(task.logDir, 'web.stderr.0')]);
+  await driver.startTask(task, quietStart());
+  t.match(await driver.waitTask(task.id), { exitCode: 0 });
+  t.equal(readFileSync(host, 'utf8'), 'host\n');
+  t.equal(readFileSync(join(task.logDir, 'web.stdout.0'), 'utf8'), 'mine\n');
+  t.ok(lstatSync(join(task.logDir, 'web.stderr.0')).isFile());
 });
 
 t.test('a supervisor that lost its mode is copied, one that is missing is compiled or said to be', async (t) => {

@@ -1,4 +1,4 @@
-import { chmod, mkdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SnapshotFrame } from '../../structs/rpc-migrate.js';
 import { backoffMs } from '../../util/backoff.js';
@@ -42,7 +42,9 @@ async function moveData({ alloc, group, client }: AllocHookContext, from: string
   for (const [i, path] of dataPaths(group).entries()) {
     const target = targets[i] as string;
     const source = join(from, path);
-    if (!(await stat(source).catch(() => null))) continue;
+    // A link that a task, or another machine, has put there would be followed by whoever mounts it.
+    const there = await lstat(source).catch(() => null);
+    if (!there?.isDirectory()) continue;
     const made = await mkdir(dirname(target), { recursive: true });
     // The process's umask takes bits away from mkdir's mode.
     if (made !== undefined) await chmod(dirname(target), 0o777);

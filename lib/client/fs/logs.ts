@@ -1,5 +1,7 @@
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { MeshError } from '../../structs/errors.js';
 import type { Timers } from '../timers.js';
 import { ChangeWatch } from './change.js';
 import type { FrameOutput } from './output.js';
@@ -28,6 +30,7 @@ interface LogFile {
  * files that still exist, from the oldest or back from the newest end.
  */
 export async function streamLogs(options: StreamLogsOptions, output: FrameOutput): Promise<void> {
+  await refuseLinkedDir(options.logDir);
   const changes = options.follow ? new ChangeWatch(options.logDir, options.timers) : null;
   try {
     let cursor = startOf(await listLogs(options), options.offset, options.origin);
@@ -46,6 +49,12 @@ export async function streamLogs(options: StreamLogsOptions, output: FrameOutput
   } finally {
     changes?.close();
   }
+}
+
+/** Tasks can put a link in the place of the directory too. */
+async function refuseLinkedDir(logDir: string): Promise<void> {
+  const info = await lstat(logDir).catch(() => null);
+  if (info && !info.isDirectory()) throw noLog(logDir);
 }
 
 /** Where an offset lies in a sequence of files. */
@@ -91,10 +100,20 @@ async function sendLog(
 }
 
 async function openIfThere(path: string): Promise<FileHandle | null> {
-  return await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+  // The task can write there: a link would show any file of the host, a pipe would wait for its writer.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
+    if (error.code === 'ELOOP' || error.code === 'ENXIO') throw noLog(path);
     throw error;
   });
+  if (!file || (await file.stat()).isFile()) return file;
+  await file.close();
+  throw noLog(path);
+}
+
+function noLog(path: string): MeshError {
+  return new MeshError('E_BAD_REQUEST', `${basename(path)} is not a regular file: the task has replaced its log`);
 }
 
 /** The files of a log, oldest first. */
@@ -106,7 +125,7 @@ async function listLogs({ logDir, task, type }: StreamLogsOptions): Promise<LogF
     return /^\d+$/.test(index) ? [{ name, index: Number(index) }] : [];
   });
   const sized = files.map(async ({ name, index }) => {
-    const info = await stat(join(logDir, name)).catch(() => null);
+    const info = await lstat(join(logDir, name)).catch(() => null);
     return info ? [{ index, size: info.size }] : [];
   });
   return (await Promise.all(sized)).flat().sort((a, b) => a.index - b.index);

@@ -1,8 +1,9 @@
-import { chmod, chown, mkdir, realpath, rename, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { WorkloadIdentity } from '../../structs/job.js';
 import type { SignedIdentity } from '../../structs/rpc-variable.js';
 import type { Millis } from '../../util/clock.js';
+import { holdDir, insidePath, SandboxError, writeInside } from '../sandbox.js';
+import { belowTask } from '../task-place.js';
 import { sleep } from '../timers.js';
 import { type HookContext, HookError, taskHook } from './hook.js';
 
@@ -110,25 +111,31 @@ async function tell({ control }: HookContext, { Name, ChangeMode, ChangeSignal }
 const envName = ({ Name }: WorkloadIdentity): string =>
   Name === DEFAULT_NAME ? 'NOMAD_TOKEN' : `NOMAD_TOKEN_${Name.replace(/[^A-Za-z0-9_]/g, '_')}`;
 
-/** Replaced in one step, so that no reader sees half a token; for the task's user alone. */
+/** Replaced in one step, so that no reader sees half a token; for the task's user alone. A link of the task's leads nowhere. */
 async function writeToken({ paths }: HookContext, identity: WorkloadIdentity, token: string): Promise<void> {
   const usual = identity.Name === DEFAULT_NAME ? 'nomad_token' : `nomad_${identity.Name}.jwt`;
-  const file = identity.Filepath === '' ? join(paths.secretsDir, usual) : join(paths.taskDir, identity.Filepath);
-  if (!file.startsWith(`${paths.taskDir}/`)) {
-    throw new HookError(`identity file "${identity.Filepath}" escapes the task's directory`, { recoverable: false });
-  }
-  await mkdir(dirname(file), { recursive: true });
-  // The task may have put a link in the way since.
-  const [folder, own] = await Promise.all([realpath(dirname(file)), realpath(paths.taskDir)]);
-  if (!`${folder}/`.startsWith(`${own}/`)) {
-    throw new HookError(`identity file "${identity.Filepath}" escapes the task's directory by a link`, {
+  const path = identity.Filepath === '' ? join('secrets', usual) : identity.Filepath;
+  try {
+    const { parts } = insidePath(paths.taskDir, path);
+    const { uid, gid } = await ownerOfSecrets(paths);
+    await writeInside(belowTask(paths, parts), token, { mode: 0o600, uid, gid });
+  } catch (cause) {
+    if (!(cause instanceof SandboxError)) throw cause;
+    throw new HookError(`identity file "${path}" escapes the task's directory: ${cause.message}`, {
       recoverable: false,
+      cause,
     });
   }
-  const { uid, gid } = await stat(paths.secretsDir);
-  const draft = `${file}.new`;
-  await writeFile(draft, token, { mode: 0o600 });
-  await chmod(draft, 0o600);
-  if (process.getuid?.() === 0) await chown(draft, uid, gid);
-  await rename(draft, file);
+}
+
+/** Whose the secrets are: only root can give files away. */
+async function ownerOfSecrets(paths: HookContext['paths']): Promise<{ uid: number | null; gid: number | null }> {
+  if (process.getuid?.() !== 0) return { uid: null, gid: null };
+  const secrets = await holdDir(belowTask(paths, ['secrets']), null);
+  try {
+    const { uid, gid } = await secrets.handle.stat();
+    return { uid, gid };
+  } finally {
+    await secrets.handle.close();
+  }
 }

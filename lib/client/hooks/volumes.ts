@@ -1,8 +1,10 @@
-import { lstat, mkdir, readlink, stat, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, readlink, stat, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { TaskMount } from '../../plugin/sdk/driver.js';
 import type { VolumeMount } from '../../structs/volume.js';
 import type { ReadyVolume } from '../alloc-hooks/hook.js';
+import { holdDir, SandboxError } from '../sandbox.js';
+import { belowTask } from '../task-place.js';
 import { type HookContext, HookError, taskHook } from './hook.js';
 
 /**
@@ -55,11 +57,20 @@ async function link({ paths }: HookContext, hostPath: string, taskPath: string):
   const path = join(paths.taskDir, taskPath);
   if (!path.startsWith(`${paths.taskDir}/`))
     throw refuse(`volume_mount destination "${taskPath}" escapes the task directory`);
-  await mkdir(dirname(path), { recursive: true });
-  const existing = await lstat(path).catch(() => null);
-  if (existing?.isSymbolicLink() && (await readlink(path)) === hostPath) return;
-  if (existing) throw refuse(`volume_mount destination "${taskPath}" already exists in the task directory`);
-  await symlink(hostPath, path);
+  const parts = path.slice(paths.taskDir.length + 1).split('/');
+  const name = parts.pop() as string;
+  // The task may have put links in the way since its last start.
+  const dir = await holdDir(belowTask(paths, parts), { mode: 0o755 }).catch((error: unknown) => {
+    throw error instanceof SandboxError ? refuse(`volume_mount destination "${taskPath}": ${error.message}`) : error;
+  });
+  try {
+    const existing = await lstat(dir.at(name)).catch(() => null);
+    if (existing?.isSymbolicLink() && (await readlink(dir.at(name))) === hostPath) return;
+    if (existing) throw refuse(`volume_mount destination "${taskPath}" already exists in the task directory`);
+    await symlink(hostPath, dir.at(name));
+  } finally {
+    await dir.handle.close();
+  }
 }
 
 function refuse(message: string): HookError {

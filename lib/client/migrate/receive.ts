@@ -65,6 +65,9 @@ export class SnapshotReceiver {
     if (!this.options.allowed.some((own) => path === own || path.startsWith(`${own}/`))) {
       throw new SnapshotRefused(`${JSON.stringify(entry.Path)} is no data of the allocation`);
     }
+    if (entry.Kind !== 'dir' && this.options.allowed.includes(path)) {
+      throw new SnapshotRefused(`${JSON.stringify(entry.Path)} is no directory`);
+    }
     if (!isSize(entry.Size)) throw new SnapshotRefused('a size that cannot be');
     const name = parts.at(-1) as string;
     const dir = await holdDir({ root: this.options.staging, parts: parts.slice(0, -1) }, { mode: 0o755 });

@@ -1,4 +1,5 @@
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Where a stream of output has got to: the number of the file being written and its size. */
@@ -33,12 +34,13 @@ export class LogRotator {
 
   /** Opens the newest file, or the one to resume at. */
   static async open(options: LogRotatorOptions): Promise<LogRotator> {
+    await refuseLink(options.dir);
     const present = await indexesOf(options.dir, options.name);
     const { resumeAt } = options;
     if (resumeAt)
       for (const index of present.filter((index) => index > resumeAt.index)) await rm(pathOf(options, index));
     const index = resumeAt?.index ?? present.at(-1) ?? 0;
-    const file = await open(pathOf(options, index), 'a');
+    const file = await openLog(pathOf(options, index));
     const { size } = await file.stat();
     const sizeBytes = Math.min(size, resumeAt?.sizeBytes ?? size);
     if (size > sizeBytes) await file.truncate(sizeBytes);
@@ -69,7 +71,8 @@ export class LogRotator {
   }
 
   async #rotate(): Promise<void> {
-    const next = await open(pathOf(this.#options, this.#index + 1), 'a');
+    await refuseLink(this.#options.dir);
+    const next = await openLog(pathOf(this.#options, this.#index + 1));
     await this.#file.close();
     this.#file = next;
     this.#index++;
@@ -89,6 +92,31 @@ export function fittingBytes(data: Buffer, roomBytes: number, hasContent: boolea
   if (lineEnd > 0) return lineEnd;
   // A line longer than a whole file must be cut somewhere.
   return hasContent ? 0 : roomBytes;
+}
+
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
+
+/**
+ * The task can write in the directory of its logs (a container has it as /alloc/logs): what it has put in the place of a
+ * file (a link to one of the host, a pipe nobody reads) is removed, never written to.
+ */
+async function openLog(path: string): Promise<FileHandle> {
+  const safe = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(path, APPEND | safe, 0o644).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ELOOP' || error.code === 'ENXIO') return null;
+    throw error;
+  });
+  const info = await file?.stat();
+  // Another name of a file of the host is as good as a link.
+  if (file && info?.isFile() && info.nlink === 1) return file;
+  await file?.close();
+  await rm(path, { force: true });
+  return await open(path, APPEND | safe | constants.O_EXCL, 0o644);
+}
+
+async function refuseLink(dir: string): Promise<void> {
+  const info = await lstat(dir);
+  if (!info.isDirectory()) throw new Error(`${dir} is a link or no directory: the task has replaced it`);
 }
 
 function pathOf(options: LogRotatorOptions, index: number): string {

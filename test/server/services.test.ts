@@ -111,3 +111,36 @@ t.test('whoever waits for a service hears of its change, and the catalogue survi
   t.same([...world.store.snapshot().services()], rows);
   t.equal(world.store.snapshot().servicesByAlloc(rows[0]?.AllocID ?? '').length, 1);
 });
+
+t.test('a report that cannot be read is refused, and nothing of it is stored', async (t) => {
+  const world = createTestWorld();
+  const nodes = await serving(world, 1);
+  const [alloc] = world.allocs();
+  const id = alloc?.ID ?? '';
+  const service = reportOf(id);
+  const wrong: Record<string, unknown>[] = [
+    { ClientStatus: 'splendid' },
+    { ClientStatus: 'toString' },
+    { ClientDescription: 5 },
+    { ClientDescription: 'x'.repeat(2 ** 20) },
+    { TaskStates: { web: null } },
+    { TaskStates: { web: { State: 'dead', Events: 5 } } },
+    { TaskStates: [] },
+    { DeploymentStatus: { Healthy: 'yes' } },
+    { Services: 5 },
+    { Services: [null] },
+    { Services: [{ ...service, Tags: 'a' }] },
+    { Services: [{ ...service, Tags: [{}] }] },
+    { Services: [{ ...service, Port: -1 }] },
+    { Services: [{ ...service, ServiceName: { toString: 1 } }] },
+    { Services: [{ ...service, Health: 'fine' }] },
+    { Services: Array.from({ length: 1_025 }, (_, n) => ({ ...service, ID: `s${n}` })) },
+  ];
+  const before = JSON.stringify([world.allocs(), await instances(world)]);
+  for (const fields of wrong) {
+    const told = say(world, nodes, alloc, fields as Partial<ClientAllocUpdate>);
+    await t.rejects(told, { code: 'E_BAD_REQUEST', message: /cannot be used/ }, JSON.stringify(fields).slice(0, 60));
+  }
+  t.equal(JSON.stringify([world.allocs(), await instances(world)]), before);
+  await say(world, nodes, alloc, { Services: [{ ...service, Tags: null, Address: '' }] });
+});

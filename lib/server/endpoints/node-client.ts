@@ -4,6 +4,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Node, NodeEvent, NodeStatus } from '../../structs/node.js';
 import type { ClientAllocUpdate, NodeUpdateReply } from '../../structs/rpc.js';
+import { reportProblem } from '../../structs/validate/client-report.js';
 import { devicesProblem, topologyProblem } from '../../structs/validate/hardware.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
@@ -119,6 +120,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
     async 'Node.UpdateAlloc'(args) {
       const node = requireSelf(args);
       const state = store.snapshot();
+      requireReadable(args.Alloc);
       const updates = args.Alloc.filter(({ ID }) => state.allocById(ID)?.NodeID === node.ID);
       if (updates.length === 0) return { Index: store.index };
       const { index } = await propose(consensus, {
@@ -165,6 +167,15 @@ function watchRemovals({ store }: EndpointContext): { lastOf(nodeId: string): nu
 function hasLeases({ ID, CSINodePlugins }: Node, state: StateSnapshot): boolean {
   if (Object.keys(CSINodePlugins ?? {}).length > 0) return true;
   return state.claimedCsiVolumes().some(({ Claims }) => Object.values(Claims).some(({ NodeID }) => NodeID === ID));
+}
+
+/** What would be stored as it came, and break whoever reads it, is refused as a whole. */
+function requireReadable(reports: unknown): void {
+  if (!Array.isArray(reports)) throw new MeshError('E_BAD_REQUEST', 'the reports on allocations are no list');
+  for (const report of reports) {
+    const wrong = reportProblem(report);
+    if (wrong !== null) throw new MeshError('E_BAD_REQUEST', `the report on an allocation cannot be used: ${wrong}`);
+  }
 }
 
 function checkSecret(node: Node, secretId: string): void {

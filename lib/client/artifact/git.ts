@@ -27,13 +27,14 @@ export async function clone({ url, options }: ArtifactSource, clone: CloneOption
   const { ref = '', depth = '', sshkey = '' } = options;
   if (ref !== '' && !REF.test(ref)) throw refuse(`the ref ${JSON.stringify(ref)} is none`);
   if (depth !== '' && !/^\d{1,9}$/.test(depth)) throw refuse(`the depth ${JSON.stringify(depth)} is no number`);
-  const env = { ...gitEnv(clone), ...(await sshEnv(sshkey, clone)) };
+  const { address, env: login } = webLogin(url);
+  const env = { ...gitEnv(clone), ...(await sshEnv(sshkey, clone)), ...login };
   const run = (args: string[]): Promise<void> => git([...SAFE, ...args], env, clone);
   const shallow = depth !== '' && depth !== '0' ? ['--depth', depth] : [];
   // A shallow clone has only what is asked for, so it must be asked for by name at once.
   const isName = ref !== '' && !/^[0-9a-f]{7,64}$/.test(ref);
   const branch = shallow.length > 0 && isName ? ['--branch', ref] : [];
-  await run(['clone', '--quiet', ...shallow, ...branch, '--', url, clone.into]);
+  await run(['clone', '--quiet', ...shallow, ...branch, '--', address, clone.into]);
   if (ref !== '' && branch.length === 0) await checkOut(ref, run, clone.into);
   await run(['-C', clone.into, 'submodule', '--quiet', 'update', '--init', '--recursive', ...shallow]);
   await rm(join(clone.scratch, 'ssh-key'), { force: true });
@@ -71,6 +72,21 @@ function gitEnv({ env, local }: CloneOptions): Record<string, string> {
     GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/dev/null',
     ...env,
   };
+}
+
+/** The name and password of a web address, by the environment: every user of the machine can read an argument. */
+function webLogin(url: string): { address: string; env: Record<string, string> } {
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) return { address: url, env: {} };
+  const parsed = new URL(url);
+  const { username, password, origin } = parsed;
+  if (username === '' && password === '') return { address: url, env: {} };
+  parsed.username = '';
+  parsed.password = '';
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const value = `Authorization: Basic ${Buffer.from(pair).toString('base64')}`;
+  // For this host alone: a redirect to another does not take it along.
+  const env = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: `http.${origin}/.extraHeader`, GIT_CONFIG_VALUE_0: value };
+  return { address: parsed.href, env };
 }
 
 /** `sshkey` is a private key in base64. */

@@ -48,8 +48,9 @@ const CLIENT = new Set([
 
 /**
  * What a client never asks, however open its API: who is in the mesh and who leads it is for servers and operators to say,
- * or one machine that was taken over could let in others and lock out the rest. A snapshot holds every secret there is. And
- * a connection to the HTTP API itself: a client has its own, and asks for what stands behind it.
+ * or one machine that was taken over could let in others and lock out the rest. Secrets are for the tasks they are meant for
+ * (Variables.ReadForTask), and a snapshot holds all of them. And a connection to the HTTP API itself: a client has its own,
+ * and asks for what stands behind it.
  */
 const NOT_FOR_CLIENTS = new Set([
   'Mesh.Http',
@@ -63,6 +64,10 @@ const NOT_FOR_CLIENTS = new Set([
   'Mesh.Reissue',
   'Keyring.Rotate',
   'Keyring.Delete',
+  'Variables.List',
+  'Variables.Read',
+  'Variables.Put',
+  'Variables.Delete',
   'Operator.RaftRemovePeer',
   'Operator.TransferLeadership',
   'Operator.AutopilotSetConfiguration',

@@ -147,13 +147,11 @@ function asksByName(group: TaskGroup): boolean {
 }
 
 function volumeWorld(job: Job, group: TaskGroup, { state, ledger, occupancy }: ProgramWorld): VolumeWorld {
-  let others = 0;
+  const others = new Map<string, number>();
   if (group.Volumes) {
-    occupancy.follow((_row, name, change) => {
-      if (name === group.Name) others += change;
-    });
+    occupancy.follow((_row, name, change) => others.set(name, (others.get(name) ?? 0) + change));
   }
-  return { job, state, isStopped: (allocId) => ledger.isRemoved(allocId), others: () => others };
+  return { job, state, isStopped: (allocId) => ledger.isRemoved(allocId), others: (name) => others.get(name) ?? 0 };
 }
 
 function compilePool({ columns, ledger, occupancy }: ProgramWorld): OptionPool {

@@ -38,6 +38,8 @@ export interface StateReader {
   csiVolumeById?(namespace: string, id: string): StoredCsiVolume | undefined;
   /** Those that somebody holds. */
   claimedCsiVolumes?(): readonly StoredCsiVolume[];
+  /** Allocations of a namespace that are to run and ask for CSI volumes. */
+  allocsWithCsi?(namespace: string): readonly Allocation[];
   hostVolumeById?(id: string): HostVolume | undefined;
   /** What the allocations of a group are held to. */
   hostVolumeClaimsByGroup?(namespace: string, jobId: string, group: string): readonly TaskGroupHostVolumeClaim[];

@@ -4,9 +4,13 @@ import type { Deployment } from '../structs/deployment.js';
 import type { Node } from '../structs/node.js';
 import type { Plan, PlanResult } from '../structs/plan.js';
 import { hasRoom } from './node-room.js';
+import { nodesWithoutVolume } from './plan-volumes.js';
 
 /** What a plan check sees of the world: the newest state. */
-export type CheckState = Pick<StateReader, 'index' | 'nodeById' | 'allocById' | 'allocsByNode' | 'usageByNode'>;
+export type CheckState = Pick<
+  StateReader,
+  'index' | 'nodeById' | 'allocById' | 'allocsByNode' | 'usageByNode' | 'allocsWithCsi'
+>;
 
 /**
  * Looks at a plan again, node by node, on the newest state and with the plans that are accepted but not yet applied.
@@ -16,6 +20,7 @@ export type CheckState = Pick<StateReader, 'index' | 'nodeById' | 'allocById' | 
 export function checkPlan(plan: Plan, state: CheckState, inFlight: Iterable<PlanResult>): PlanResult {
   const flying = [...inFlight];
   const rejected: string[] = [];
+  const withoutVolume = nodesWithoutVolume(plan, state, flying);
   const nodeIds = new Set([
     ...Object.keys(plan.NodeUpdate),
     ...Object.keys(plan.NodeAllocation),
@@ -23,7 +28,8 @@ export function checkPlan(plan: Plan, state: CheckState, inFlight: Iterable<Plan
   ]);
   for (const nodeId of nodeIds) {
     const places = plan.NodeAllocation[nodeId] ?? [];
-    if (places.length > 0 && !nodeTakes(nodeId, places, plan, state, flying)) rejected.push(nodeId);
+    if (places.length === 0) continue;
+    if (withoutVolume.has(nodeId) || !nodeTakes(nodeId, places, plan, state, flying)) rejected.push(nodeId);
   }
   const result: PlanResult = {
     NodeUpdate: plan.NodeUpdate,

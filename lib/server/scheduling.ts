@@ -1,3 +1,4 @@
+import { willClaim } from '../scheduler/feasible/csi-use.js';
 import type { Change, Commit } from '../state/store.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Node } from '../structs/node.js';
@@ -192,6 +193,8 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
         return;
       case 'allocs': {
         const { before, after } = change;
+        // It will not claim what it was promised.
+        if (before && willClaim(before) && !(after && willClaim(after))) wake(blocked.unblockVolumes(index));
         if (!before || isOver(before.ClientStatus) || (after && !isOver(after.ClientStatus))) return;
         const node = store.snapshot().nodeById(before.NodeID);
         if (node) unblock(node, index);

@@ -1,3 +1,4 @@
+import { willClaim } from '../scheduler/feasible/csi-use.js';
 import { addResources, emptyUsage, isClientTerminal, isTerminal } from '../scheduler/usage.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { StoredCsiVolume } from '../structs/csi.js';
@@ -75,7 +76,9 @@ const EVALS: TableSpec<Evaluation, 'job' | 'openOfJob' | 'status'> = {
   },
 };
 
-const ALLOCS: TableSpec<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'deployment'> = {
+type AllocIndex = 'job' | 'liveOfJob' | 'node' | 'eval' | 'deployment' | 'csi';
+
+const ALLOCS: TableSpec<Allocation, AllocIndex> = {
   key: (alloc) => alloc.ID,
   indexes: {
     job: (alloc) => jobKey(alloc.Namespace, alloc.JobID),
@@ -83,6 +86,7 @@ const ALLOCS: TableSpec<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'dep
     node: (alloc) => alloc.NodeID,
     eval: (alloc) => alloc.EvalID,
     deployment: (alloc) => (alloc.DeploymentID === '' ? undefined : alloc.DeploymentID),
+    csi: (alloc) => (willClaim(alloc) ? alloc.Namespace : undefined),
   },
   // What is in use on each node: a scheduler looks at many nodes, and must not have to look at all that runs there.
   sum: {
@@ -201,7 +205,7 @@ export interface Tables {
   readonly job_summaries: Table<JobSummary>;
   readonly job_submissions: Table<StoredSubmission>;
   readonly evals: Table<Evaluation, 'job' | 'openOfJob' | 'status'>;
-  readonly allocs: Table<Allocation, 'job' | 'liveOfJob' | 'node' | 'eval' | 'deployment'>;
+  readonly allocs: Table<Allocation, AllocIndex>;
   readonly nodes: Table<Node>;
   readonly deployments: Table<Deployment, 'job'>;
   readonly node_pools: Table<NodePool>;

@@ -102,6 +102,10 @@ export class TablesSnapshot implements StateSnapshot {
     return this.#tables.allocs.under('node', nodeId);
   }
 
+  allocsWithCsi(namespace: string): readonly Allocation[] {
+    return this.#tables.allocs.under('csi', namespace);
+  }
+
   usageByNode(nodeId: string): readonly number[] {
     return this.#tables.allocs.sums(nodeId) ?? NO_USAGE;
   }

@@ -66,6 +66,8 @@ export interface StateSnapshot extends StateReader {
   csiVolumes(options?: ListOptions): Iterable<StoredCsiVolume>;
   /** Those that somebody holds. */
   claimedCsiVolumes(): readonly StoredCsiVolume[];
+  /** Allocations of a namespace that are to run and ask for CSI volumes. */
+  allocsWithCsi(namespace: string): readonly Allocation[];
   csiVolumeById(namespace: string, id: string): StoredCsiVolume | undefined;
   hostVolumes(options?: ListOptions): Iterable<HostVolume>;
   hostVolumeById(id: string): HostVolume | undefined;

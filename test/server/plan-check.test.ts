@@ -6,7 +6,7 @@ import type { Allocation } from '../../lib/structs/allocation.js';
 import type { Node } from '../../lib/structs/node.js';
 import type { Plan } from '../../lib/structs/plan.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
-import { mockAlloc, mockAllocated, mockJob, mockNode } from '../scheduler/mock.js';
+import { mockAlloc, mockAllocated, mockGroup, mockJob, mockNode } from '../scheduler/mock.js';
 
 const job = mockJob();
 
@@ -88,6 +88,45 @@ t.test('plans in flight count as applied', async (t) => {
   const first = checkPlan(planOf({ NodeAllocation: { [n1.ID]: [allocOf('a', n1.ID, 3000)] } }), state, []);
   const second = planOf({ NodeAllocation: { [n1.ID]: [allocOf('b', n1.ID, 3000)] } });
   t.same(checkPlan(second, state, [first]).RejectedNodes, [n1.ID]);
+});
+
+t.test('a volume that one was promised, by the state or by a plan in flight, is not promised to another', async (t) => {
+  const volume = (AccessMode: string, ReadOnly = false) =>
+    ({
+      data: { Name: 'data', Type: 'csi', Source: 'db', AccessMode, AttachmentMode: 'file-system', ReadOnly },
+    }) as never;
+  const user = (ID: string, NodeID: string, changes: { mode?: string; readOnly?: boolean; alloc?: object } = {}) => {
+    const Volumes = volume(changes.mode ?? 'single-node-writer', changes.readOnly);
+    const own = mockJob({ ID: `job-${ID}`, TaskGroups: [mockGroup({ Volumes })] });
+    return { ...allocOf(ID, NodeID, 10, { JobID: own.ID, Name: `job-${ID}.web[0]` }), Job: own, ...changes.alloc };
+  };
+  const placing = (alloc: Allocation, changes: Partial<Plan> = {}) =>
+    planOf({ NodeAllocation: { [alloc.NodeID]: [alloc] }, ...changes });
+  const state = (...allocs: Allocation[]) => ({
+    ...stateOf([n1, n2], allocs),
+    allocsWithCsi: (namespace: string) => allocs.filter(({ Namespace }) => Namespace === namespace),
+  });
+  const refused = (plan: Plan, allocs: Allocation[], flying: Plan[] = []) => {
+    const before = flying.map((one) => checkPlan(one, state(...allocs), []));
+    return checkPlan(plan, state(...allocs), before).RejectedNodes;
+  };
+  const [a, b] = [user('a', n1.ID), user('b', n2.ID)];
+  t.same(refused(placing(b), []), []);
+  t.same(refused(placing(b), [a]), [n2.ID]);
+  t.same(refused(placing(b), [], [placing(a)]), [n2.ID], 'in flight');
+  t.same(refused(placing(b), [a], [planOf({ NodeUpdate: { [n1.ID]: [a] } })]), [], 'a stop in flight frees it');
+  t.same(refused(placing(b, { NodePreemptions: { [n1.ID]: [a] } }), [a]), [], 'and so does the plan itself');
+  t.same(refused(planOf({ NodeAllocation: { [n1.ID]: [a], [n2.ID]: [b] } }), []), [n2.ID], 'two in one plan');
+  t.same(refused(placing(b), [{ ...a, ClientStatus: 'failed' }]), [], 'who has ended is not in the way');
+  t.same(refused(placing(b), [a, b]), [], 'who runs already is not sent away');
+  const heir = user('heir', n2.ID, { alloc: { JobID: a.JobID, Name: a.Name } });
+  t.same(refused(placing(heir), [a]), [], 'a successor waits on its node');
+  const elsewhere = user('c', n2.ID, { alloc: { Namespace: 'other' } });
+  t.same(refused(placing(elsewhere), [a]), [], 'another namespace has another volume');
+  const shared = (id: string, NodeID: string, readOnly: boolean) =>
+    user(id, NodeID, { mode: 'multi-node-single-writer', readOnly });
+  t.same(refused(placing(shared('d', n2.ID, true)), [shared('e', n1.ID, false)]), []);
+  t.same(refused(placing(shared('d', n2.ID, false)), [shared('e', n1.ID, false)]), [n2.ID]);
 });
 
 t.test('a node takes placements as its status allows', async (t) => {

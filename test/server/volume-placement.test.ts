@@ -15,6 +15,12 @@ import {
 type Request = Partial<VolumeRequest>;
 
 async function submit(world: VolumeWorld, id: string, volume: Request, changes: { count?: number; job?: object } = {}) {
+  const { EvalID } = await world.call('Job.Register', { Job: jobWith(id, volume, changes) });
+  await world.time.advance(200);
+  return EvalID;
+}
+
+function jobWith(id: string, volume: Request, changes: { count?: number; groups?: string[]; job?: object } = {}): Job {
   const request = {
     Name: 'data',
     Type: 'csi',
@@ -27,11 +33,10 @@ async function submit(world: VolumeWorld, id: string, volume: Request, changes: 
     PerAlloc: false,
     ...volume,
   } as VolumeRequest;
-  const group = mockGroup({ Count: changes.count ?? 1, Volumes: { data: request }, Tasks: [mockTask()] });
-  const Job = mockJob({ ID: id, TaskGroups: [group], ...changes.job }) as Job;
-  const { EvalID } = await world.call('Job.Register', { Job });
-  await world.time.advance(200);
-  return EvalID;
+  const groups = (changes.groups ?? ['web']).map((Name) =>
+    mockGroup({ Name, Count: changes.count ?? 1, Volumes: { data: request }, Tasks: [mockTask()] }),
+  );
+  return mockJob({ ID: id, TaskGroups: groups, ...changes.job }) as Job;
 }
 
 /** Why the group of an evaluation was not placed. */
@@ -130,6 +135,58 @@ t.test('of a volume for one writer, a group of two gets one', async (t) => {
   const evalId = await submit(world, 'web', {}, { count: 2 });
   t.equal(live(world, 'web').length, 1);
   t.match(reasons(world, evalId), { 'CSI volume db has exhausted its available writer claims': 2 });
+});
+
+t.test(
+  'of two jobs that come at once for one volume, one is placed and the other says what it waits for',
+  async (t) => {
+    const world = createVolumeWorld();
+    for (const number of [1, 2, 3]) await world.addFakeNode(number);
+    await register(world, 'db');
+    const ids = ['one', 'two', 'three'];
+    const evals = await Promise.all(ids.map((id) => world.call('Job.Register', { Job: jobWith(id, {}) })));
+    await world.time.advance(200);
+    const placed = ids.filter((id) => live(world, id).length > 0);
+    t.equal(placed.length, 1, 'though nobody has claimed it yet');
+    const waiting = ids.filter((id) => !placed.includes(id));
+    for (const id of waiting) {
+      t.strictSame(reasons(world, evals[ids.indexOf(id)]?.EvalID ?? ''), {
+        'CSI volume db has exhausted its available writer claims': 3,
+      });
+      t.equal(
+        world.store
+          .snapshot()
+          .evalsByJob('default', id)
+          .filter(({ Status }) => Status === 'blocked').length,
+        1,
+      );
+    }
+    await world.call('Job.Deregister', { JobID: placed[0] ?? '', Purge: true });
+    await world.time.advance(200);
+    t.equal(waiting.filter((id) => live(world, id).length > 0).length, 1, 'never claimed, it goes to one who waits');
+  },
+);
+
+t.test('of two groups of a job for one volume, one gets it, unless both only read', async (t) => {
+  const world = createVolumeWorld();
+  await world.addFakeNode(1);
+  const modes = ['single-node-writer', 'multi-node-single-writer'] as const;
+  await register(world, 'db', {
+    RequestedCapabilities: modes.map((AccessMode) => ({ AccessMode, AttachmentMode: 'file-system' })),
+  });
+  await world.call('Job.Register', { Job: jobWith('both', {}, { groups: ['a', 'b'] }) });
+  await world.time.advance(200);
+  t.equal(live(world, 'both').length, 1);
+  await world.call('Job.Deregister', { JobID: 'both', Purge: true });
+  await world.time.advance(200);
+  const reading = { AccessMode: 'multi-node-single-writer', ReadOnly: true };
+  await world.call('Job.Register', { Job: jobWith('readers', reading, { groups: ['a', 'b'] }) });
+  await world.time.advance(200);
+  t.equal(live(world, 'readers').length, 2);
+  const other = await submit(world, 'writer', { AccessMode: 'single-node-writer' });
+  t.match(reasons(world, other), { 'CSI volume db has exhausted its available writer claims': 1 });
+  await submit(world, 'fits', { AccessMode: 'multi-node-single-writer' });
+  t.equal(live(world, 'fits').length, 1, 'one writer goes with readers');
 });
 
 t.test('topology, modes, controllers and the number of volumes on a node decide', async (t) => {

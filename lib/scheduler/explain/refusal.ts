@@ -56,7 +56,7 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
     job,
     state,
     isStopped: () => false,
-    others: () => liveOf(state, job, group),
+    others: (name) => liveOf(state, job, name),
   });
   const ask = askOf(group);
   const name = `${job.ID}.${group.Name}[0]`;
@@ -78,10 +78,9 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
   };
 }
 
-function liveOf(state: StateReader, job: Job, group: TaskGroup): number {
-  return state
-    .allocsByJob(job.Namespace, job.ID)
-    .filter((alloc) => alloc.TaskGroup === group.Name && !isTerminal(alloc)).length;
+function liveOf(state: StateReader, job: Job, group: string): number {
+  return state.allocsByJob(job.Namespace, job.ID).filter((alloc) => alloc.TaskGroup === group && !isTerminal(alloc))
+    .length;
 }
 
 const place = (rule: string): Refusal => ({ kind: 'place', rule, short: 0 });

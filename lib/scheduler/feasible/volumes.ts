@@ -1,12 +1,13 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { CsiInfo, CsiTopology, StoredCsiVolume } from '../../structs/csi.js';
-import { claimsInTheWay, isExclusive } from '../../structs/csi-access.js';
+import { type CsiUse, claimsInTheWay } from '../../structs/csi-access.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { HostVolumeInfo, Node } from '../../structs/node.js';
 import { type VolumeRequest, volumeSource } from '../../structs/volume.js';
 import type { StateReader } from '../ports.js';
 import { isClientTerminal } from '../usage.js';
 import type { AvailabilityCheck } from './checks.js';
+import { csiUse, isSuccessor, requestFor, usesClash } from './csi-use.js';
 
 // Volumes: asked of every node, for what one class of nodes has, and who uses it, differs from node to node.
 
@@ -16,8 +17,8 @@ export interface VolumeWorld {
   readonly state: StateReader;
   /** Whether the plan so far stops an allocation. */
   isStopped(allocId: string): boolean;
-  /** Other allocations of the group that run on, and those the plan has placed. */
-  others(): number;
+  /** Other allocations of a group of the job that run on, and those the plan has placed. */
+  others(group: string): number;
 }
 
 /** The checks of a group's volumes. */
@@ -193,30 +194,51 @@ function claimRefusal(
   node: Node,
   volume: StoredCsiVolume,
   { request, allocName, stays }: { request: VolumeRequest; allocName: string; stays: boolean },
-  { job, state, isStopped, others }: VolumeWorld,
+  world: VolumeWorld,
 ): string {
-  const readOnly = request.ReadOnly;
-  const exhausted = readOnly
+  const { job, state, isStopped } = world;
+  const exhausted = request.ReadOnly
     ? `CSI volume ${volume.ID} is unschedulable or has exhausted its available reader claims`
     : `CSI volume ${volume.ID} has exhausted its available writer claims`;
-  const shared = !request.PerAlloc && isExclusive(request.AccessMode, { readOnly });
-  if (shared && !stays && others() > 0) return exhausted;
-  const use = {
-    AllocationID: '',
-    NodeID: node.ID,
-    Mode: readOnly ? ('read' as const) : ('write' as const),
-    AccessMode: request.AccessMode as StoredCsiVolume['RequestedCapabilities'][number]['AccessMode'],
-    AttachmentMode: request.AttachmentMode,
-  };
-  for (const claim of claimsInTheWay(volume, use as Parameters<typeof claimsInTheWay>[1])) {
+  const use = csiUse(request, node.ID);
+  if (!request.PerAlloc && !stays && isTakenWithin(request, use, world)) return exhausted;
+  const wanted = { Namespace: job.Namespace, JobID: job.ID, Name: allocName };
+  for (const claim of claimsInTheWay(volume, use)) {
     // What the plan stops, and what it follows, lets go of the volume: the successor waits for that on its node.
     if (isStopped(claim.AllocationID)) continue;
     const holder = state.allocById(claim.AllocationID);
     if (!holder) {
       return `${exhausted} and is claimed by a garbage collected allocation ${claim.AllocationID}; waiting for claim to be released`;
     }
-    if (holder.Namespace === job.Namespace && holder.JobID === job.ID && holder.Name === allocName) continue;
-    return exhausted;
+    if (!isSuccessor(wanted, holder)) return exhausted;
   }
-  return '';
+  return isPromised(volume, use, wanted, world) ? exhausted : '';
+}
+
+/** Whether another allocation of this job has it, or gets it by the same plan: one of this group, or of another one. */
+function isTakenWithin({ Source }: VolumeRequest, use: CsiUse, { job, others }: VolumeWorld): boolean {
+  return job.TaskGroups.some((group) => {
+    const own = Object.values(group.Volumes ?? {}).find((one) => one.Type === 'csi' && one.Source === Source);
+    return (
+      own !== undefined &&
+      !own.PerAlloc &&
+      usesClash(use, csiUse(own, use.NodeID, group.Name)) &&
+      others(group.Name) > 0
+    );
+  });
+}
+
+/** Whether an allocation of another job was placed that is about to claim it. */
+function isPromised(
+  volume: StoredCsiVolume,
+  use: CsiUse,
+  wanted: Pick<Allocation, 'Namespace' | 'JobID' | 'Name'>,
+  { state, isStopped }: VolumeWorld,
+): boolean {
+  return (state.allocsWithCsi?.(volume.Namespace) ?? []).some((alloc) => {
+    // Of this job the plan itself knows more: what stays, and what goes.
+    if (alloc.JobID === wanted.JobID || isStopped(alloc.ID) || Object.hasOwn(volume.Claims, alloc.ID)) return false;
+    const request = requestFor(alloc, volume);
+    return request !== undefined && usesClash(use, csiUse(request, alloc.NodeID, alloc.ID));
+  });
 }

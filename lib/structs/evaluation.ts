@@ -57,5 +57,6 @@ export interface DesiredUpdates {
 
 export interface PlanAnnotations {
   DesiredTGUpdates: Record<string, DesiredUpdates>;
-  PreemptedAllocs: unknown[] | null;
+  /** Of less important jobs, which make room; each with at least this. */
+  PreemptedAllocs: { ID: string; JobID: string; TaskGroup: string }[] | null;
 }

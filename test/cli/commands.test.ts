@@ -355,6 +355,19 @@ t.test('job plan ends with 0, 1 or 255', async (t) => {
     /^\+\/- Job: "web"\n\+\/- Task Group: "front" \(2 create, 1 destroy, 1 ignore\)\n\nScheduler dry-run:\n- All tasks successfully allocated\./,
   );
   t.match(out, `meshnomad job run -check-index 7 ${file}`);
+  const victims = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ ID: `${i}1234567-0`, JobID: 'low', TaskGroup: 'g' }));
+  const preempting = (count: number) => {
+    const base = plan({ ...none, Place: 1 });
+    return { ...base, Annotations: { ...base.Annotations, PreemptedAllocs: victims(count) } };
+  };
+  world.replies['PUT /v1/job/web/plan'] = preempting(2);
+  t.match(
+    (await world.run('job', 'plan', file)).out,
+    /- Preemptions:\nAlloc ID +Job ID +Task Group\n01234567 +low +g\n1123/,
+  );
+  world.replies['PUT /v1/job/web/plan'] = preempting(12);
+  t.match((await world.run('job', 'plan', file)).out, /- Preemptions:\nJob ID +Preempted Allocations\nlow +12\n/);
   world.replies['PUT /v1/job/web/plan'] = new Refusal(500, 'No cluster leader');
   t.equal((await world.run('job', 'plan', file)).code, 255);
   t.equal((await world.run('job', 'plan', join(dir, 'none'))).code, 255);

@@ -37,21 +37,42 @@ export function tokenOf(request: IncomingMessage): string {
   return bearer?.[1]?.trim() ?? '';
 }
 
+/** Ends of names that nobody can register: no foreign name server answers for them (RFC 6762, RFC 8375, ICANN's reserved). */
+const LOCAL_DOMAINS = ['localhost', 'local', 'localdomain', 'lan', 'home', 'home.arpa', 'internal'];
+
 /**
  * A web page the user happens to look at must not drive the API of their machine: neither by a request to another origin
- * nor by a name that suddenly resolves to 127.0.0.1. Programs send neither header and are not concerned.
+ * nor by a name that suddenly resolves to 127.0.0.1. The latter carries no mark when the page came by plain HTTP, so what
+ * looks like a browser must name this machine by an address or by a name that stays in its network. Programs pass.
  */
 export function refuseForeignPages(request: IncomingMessage): void {
   const { origin, host = '' } = request.headers;
   const site = request.headers['sec-fetch-site'];
-  if (origin === undefined && site === undefined) return;
+  if (!looksLikeBrowser(request)) return;
   const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  const own = name === 'localhost' || isIP(name) !== 0;
+  if (!staysHere(name)) {
+    throw new MeshError(
+      'E_PERMISSION_DENIED',
+      `Permission denied: browsers reach this API by an IP address or a local name only, not as ${JSON.stringify(name)}`,
+    );
+  }
   const sameOrigin = origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
   // "same-site" is a page at another port of this host, such as that of a task; "none" is an address typed by the user.
   const sameSite = site === undefined || site === 'same-origin' || site === 'none';
-  if (own && sameOrigin && sameSite) return;
+  if (sameOrigin && sameSite) return;
   throw new MeshError('E_PERMISSION_DENIED', 'Permission denied: a web page of another origin may not use this API');
+}
+
+/** Scripts of a page may change some of these, but cannot send a request with none of them. */
+function looksLikeBrowser({ headers }: IncomingMessage): boolean {
+  if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) return true;
+  return headers['accept-language'] !== undefined || headers['user-agent']?.startsWith('Mozilla/') === true;
+}
+
+function staysHere(name: string): boolean {
+  if (isIP(name) !== 0 || !name.includes('.')) return true;
+  const plain = name.toLowerCase().replace(/\.$/, '');
+  return LOCAL_DOMAINS.some((domain) => plain.endsWith(`.${domain}`));
 }
 
 /** The JSON object that a request carries; E_TOO_LARGE above `limitBytes`, E_BAD_REQUEST when it is none. */

@@ -179,6 +179,15 @@ t.test('web pages of another origin are refused, programs and own pages are not'
     [{ 'sec-fetch-site': 'same-site' }, 403],
     [{ host: 'evil.example', origin: 'http://evil.example' }, 403],
     [{ host: 'evil.example', 'sec-fetch-site': 'same-origin' }, 403],
+    [{ host: 'nas.lan:4646', 'accept-language': 'en' }, 200],
+    [{ host: 'nas:4646', 'user-agent': 'Mozilla/5.0' }, 200],
+    [{ host: 'vps.example.org:4646', 'user-agent': 'curl/8' }, 200],
+    // A name that resolves to this machine of a sudden: plain HTTP pages send no mark with what they read.
+    [{ host: 'evil.example:4646', 'user-agent': 'Mozilla/5.0', 'accept-language': 'en' }, 403],
+    [{ host: 'evil.example:4646', 'user-agent': 'curl/8', 'accept-language': 'en' }, 403],
+    [{ host: 'evil.example:4646', 'user-agent': 'Mozilla/5.0' }, 403],
+    [{ host: 'evillan:4646.example', 'user-agent': 'Mozilla/5.0' }, 403],
+    [{ host: '127.0.0.1.evil.example', 'accept-language': 'en' }, 403],
   ];
   for (const [headers, status] of cases) {
     t.equal((await world.send('/v1/regions', { headers })).status, status, JSON.stringify(headers));

@@ -28,11 +28,16 @@ import {
   type Value,
 } from './values.js';
 
+type Functions = Readonly<Record<string, TemplateFunction>>;
+
+/** Executes a template that the text defines, within the bounds of the whole; throws TemplateError. */
+export type ExecuteDefined = (name: string, data: Value) => string;
+
 /** What a template is executed with. */
 export interface ExecOptions {
   data: Value;
   /** Functions beside Go's own; they win over them. */
-  functions?: Readonly<Record<string, TemplateFunction>>;
+  functions?: Functions | ((execute: ExecuteDefined) => Functions);
   /** A key that a map lacks: an error, or `<no value>` (Go's missingkey). */
   missing: 'error' | 'no value';
   /** Objects are structs: a field that one lacks is an error of its type, and nil shows as `<nil>`. */
@@ -74,7 +79,8 @@ export function execTemplate(template: ParsedTemplate, options: ExecOptions): st
 class Executor {
   private readonly template: ParsedTemplate;
   private readonly options: ExecOptions;
-  private readonly out: string[] = [];
+  private readonly functions: Functions;
+  private out: string[] = [];
   private written = 0;
   private steps = 0;
   private depth = 0;
@@ -88,6 +94,8 @@ class Executor {
   constructor(template: ParsedTemplate, options: ExecOptions) {
     this.template = template;
     this.options = options;
+    const { functions = {} } = options;
+    this.functions = typeof functions === 'function' ? functions((name, data) => this.captured(name, data)) : functions;
     this.current = template.name;
   }
 
@@ -206,12 +214,31 @@ class Executor {
   }
 
   private call(node: Extract<TemplateNode, { kind: 'template' }>, dot: Value): void {
-    const body = this.template.defined.get(node.name) ?? this.fail(`template ${quote(node.name)} not defined`);
+    const body = this.definition(node.name);
+    this.enter(node.name, body, node.pipe ? this.pipeline(node.pipe, dot) : NO_VALUE);
+  }
+
+  /** What a defined template puts out, as a text instead. */
+  private captured(name: string, data: Value): string {
+    const outer = this.out;
+    this.out = [];
+    this.enter(name, this.definition(name), data);
+    const text = this.out.join('');
+    this.out = outer;
+    return text;
+  }
+
+  private definition(name: string): ListNode {
+    const body = this.template.defined.get(name) ?? this.fail(`template ${quote(name)} not defined`);
     if (this.depth >= DEPTH_MAX) this.fail(`exceeded maximum template depth (${DEPTH_MAX})`);
-    const value = node.pipe ? this.pipeline(node.pipe, dot) : NO_VALUE;
+    return body;
+  }
+
+  /** Walks a defined template with variables of its own. */
+  private enter(defined: string, body: ListNode, value: Value): void {
     const [outer, name] = [this.variables, this.current];
     this.variables = [{ name: '$', value, isItem: false }];
-    this.current = node.name;
+    this.current = defined;
     this.depth++;
     this.inner(body, value, false);
     this.depth--;
@@ -357,9 +384,9 @@ class Executor {
   private callFunction(node: Extract<Operand, { kind: 'function' }>, cmd: AnyNode, dot: Value, final: Value): Value {
     this.at(node);
     const { name } = node;
-    const own = this.options.functions;
+    const own = this.functions;
     const args = cmd.kind === 'command' ? cmd.args : [];
-    if (own && Object.hasOwn(own, name)) {
+    if (Object.hasOwn(own, name)) {
       return this.invoke(own[name] as TemplateFunction, { name, node: cmd, args, dot, final });
     }
     if (name === 'and' || name === 'or') return this.shortCircuit(name, args, dot, final);

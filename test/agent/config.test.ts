@@ -6,12 +6,11 @@ import {
   type AgentConfig,
   type AgentFlags,
   diffReloadable,
-  type InterfaceAddress,
   loadAgentConfig,
   readConfigFiles,
-  resolveAddress,
 } from '../../lib/agent/config/index.js';
 import { diagnosticLine } from '../../lib/hcl/index.js';
+import { type InterfaceAddress, resolveAddress } from '../../lib/util/address-template.js';
 
 interface Loaded {
   config: AgentConfig;

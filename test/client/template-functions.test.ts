@@ -8,6 +8,7 @@ const CONTEXT = {
   nowMs: Date.parse('2026-03-04T05:06:07.089Z'),
   denied: ['md5sum'],
   errMissingKey: false,
+  addresses: () => [{ name: 'eth0', address: '192.168.1.5', family: 'IPv4' as const, internal: false }],
 };
 
 const nothing: Ask = (kind, key) => ({ state: 'waiting', what: `${kind}(${key})` });
@@ -246,6 +247,10 @@ t.test('variables and services', async (t) => {
       '10.0.0.1:80 web a,b',
     ],
     ['{{ range nomadService 1 "me" "web@global" }}{{ .ID }}{{ end }}', 's1'],
+    [
+      '{{ range $tag, $of := nomadService "web" | byTag }}{{ $tag }}{{ range $of }}:{{ .Port }} {{ end }}{{ end }}',
+      'a:80 b:80 ',
+    ],
     ['{{ range nomadServices }}{{ .Name }} {{ .Tags }}{{ end }}', 'web [a]'],
     ['{{ nomadVar "later" }}{{ nomadVarListSafe "p" }}', 'waiting for nomadVar(later), nomadVarListSafe(p)'],
   ] as const) {
@@ -253,4 +258,60 @@ t.test('variables and services', async (t) => {
   }
   t.match(render('{{ nomadVar "secret" }}', servers), /may not read it/);
   t.match(render('{{ nomadService 1 "web" }}', servers), /a name, or a number, a key and a name/);
+});
+
+t.test('a defined template is executed to a text, within the bounds of the whole', (t) => {
+  t.equal(render('{{ define "y" }}<{{ . }}>{{ end }}{{ executeTemplate "y" "a" | toUpper }}'), '<A>');
+  t.equal(render('{{ define "y" }}-{{ end }}a{{ executeTemplate "y" }}b'), 'a-b');
+  t.match(render('{{ executeTemplate "none" 1 }}'), /template "none" not defined/);
+  t.match(
+    render('{{ define "y" }}{{ executeTemplate "y" . }}{{ end }}{{ executeTemplate "y" 1 }}'),
+    /maximum template depth/,
+  );
+  t.end();
+});
+
+t.test('addresses of the machine', (t) => {
+  t.equal(
+    render('{{ sockaddr "GetPrivateIP" }} {{ sockaddr "GetInterfaceIP \\"eth0\\"" }}'),
+    '192.168.1.5 192.168.1.5',
+  );
+  t.match(render('{{ sockaddr "GetPublicIP" }}'), /no public address/);
+  t.match(render('{{ sockaddr "rm" }}'), /is not known/);
+  t.end();
+});
+
+t.test('values as TOML', (t) => {
+  const value = {
+    name: 'a "b"',
+    n: 1,
+    'two words': true,
+    list: [1, 2],
+    gone: null,
+    owner: { id: 2.5, deep: { x: [] } },
+    item: [{ a: 1 }, { b: { c: 'd' } }],
+    mixed: [{ a: 1 }, 2],
+  };
+  const text = render(`{{ ${JSON.stringify(JSON.stringify(value))} | parseJSON | toTOML }}`);
+  t.same(text.split('\n'), [
+    'list = [1.0, 2.0]',
+    'mixed = [{a = 1.0}, 2.0]',
+    'n = 1.0',
+    'name = "a \\"b\\""',
+    '"two words" = true',
+    '',
+    '[[item]]',
+    '  a = 1.0',
+    '',
+    '[[item]]',
+    '  [item.b]',
+    '    c = "d"',
+    '',
+    '[owner]',
+    '  id = 2.5',
+    '  [owner.deep]',
+    '    x = []',
+  ]);
+  t.match(render('{{ "x" | toTOML }}'), /takes a map/);
+  t.end();
 });

@@ -1,8 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { type InterfaceAddress, interfaceAddresses } from '../../util/address-template.js';
 import { err, ok, type Result } from '../../util/result.js';
-import type { InterfaceAddress } from './address.js';
 import type { ConfigFile } from './parse.js';
 
 const FILE_BYTES_MAX = 10_000_000;
@@ -42,7 +42,5 @@ async function configsIn(folder: string): Promise<string[]> {
 
 /** The addresses of this machine, for templates in addresses. */
 export function machineAddresses(): InterfaceAddress[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
-    (addresses ?? []).map(({ address, family, internal }) => ({ name, address, family, internal })),
-  );
+  return interfaceAddresses(networkInterfaces());
 }

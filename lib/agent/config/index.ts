@@ -1,5 +1,4 @@
 // The configuration of an agent: comes from files and flags, goes to agent/ (and `config validate`).
-export { type InterfaceAddress, resolveAddress } from './address.js';
 export type * from './config.js';
 export { machineAddresses, readConfigFiles } from './files.js';
 export { loadAgentConfig } from './parse.js';

@@ -2,9 +2,9 @@ import { type Diagnostic, errorAt, hasErrors, type SourceRange } from '../../hcl
 import { CLOUD_NAMES } from '../../structs/cloud-names.js';
 import type { MeshRole } from '../../structs/mesh.js';
 import { parseCoreList } from '../../structs/topology.js';
+import { type InterfaceAddress, resolveAddress } from '../../util/address-template.js';
 import { nearest } from '../../util/nearest.js';
 import { err, ok, type Result } from '../../util/result.js';
-import { type InterfaceAddress, resolveAddress } from './address.js';
 import type { AgentConfig, AgentFlags } from './config.js';
 import type { Shape } from './fields.js';
 import { mergeBlock } from './merge.js';

@@ -1,4 +1,5 @@
 import { execTemplate, type ParsedTemplate, parseTemplate, TemplateError } from '../../template/index.js';
+import type { InterfaceAddress } from '../../util/address-template.js';
 import { err, ok, type Result } from '../../util/result.js';
 import { templateFunctions } from './functions/index.js';
 import type { Answer, Ask, SourceKind } from './source.js';
@@ -11,6 +12,8 @@ export interface RenderContext {
   denied: readonly string[];
   /** A key that a map lacks is an error. */
   errMissingKey: boolean;
+  /** The addresses of this machine now, for `sockaddr`. */
+  addresses: () => InterfaceAddress[];
 }
 
 /** What came of a render. */
@@ -22,7 +25,14 @@ export type Rendered =
 
 /** Names that templates may call, to refuse others before anything is waited for. */
 const NAMES = Object.keys(
-  templateFunctions({ env: {}, nowMs: 0, denied: [], ask: () => ({ state: 'waiting', what: '' }) }),
+  templateFunctions({
+    env: {},
+    nowMs: 0,
+    denied: [],
+    ask: () => ({ state: 'waiting', what: '' }),
+    addresses: () => [],
+    execute: () => '',
+  }),
 );
 
 /** Parses a template of a task; the error says name, line and what is wrong. */
@@ -51,11 +61,10 @@ export function renderTask(template: ParsedTemplate, context: RenderContext, ask
     return answer;
   };
   try {
-    const functions = templateFunctions({ ...context, ask: asked });
     const text = execTemplate(template, {
       // Templates of tasks have no data of their own, only functions.
       data: null,
-      functions,
+      functions: (execute) => templateFunctions({ ...context, ask: asked, execute }),
       missing: context.errMissingKey ? 'error' : 'no value',
     });
     return missing.size > 0 ? { kind: 'waiting', missing: [...missing] } : { kind: 'text', text };

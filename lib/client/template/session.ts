@@ -1,4 +1,6 @@
+import { networkInterfaces } from 'node:os';
 import type { Template } from '../../structs/job.js';
+import { interfaceAddresses } from '../../util/address-template.js';
 import { type Millis, toMillis } from '../../util/clock.js';
 import { randomInt } from '../../util/random.js';
 import type { HookContext } from '../hooks/hook.js';
@@ -89,6 +91,7 @@ export class TemplateSession {
       env: this.values.env,
       denied: template.functionDenylist,
       errMissingKey: block.ErrMissingKey,
+      addresses: () => interfaceAddresses(networkInterfaces()),
     };
     return { index, parsed: parsed.value, context, once: block.Once, wait: within(asked, template.waitBounds) };
   }

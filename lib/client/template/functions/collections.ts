@@ -1,8 +1,19 @@
-import { entriesOf, fn, kindOf, NO_VALUE, type TemplateFunction, type Value } from '../../../template/index.js';
+import {
+  compareText,
+  entriesOf,
+  fn,
+  kindOf,
+  NO_VALUE,
+  Struct,
+  type TemplateFunction,
+  typeName,
+  type Value,
+} from '../../../template/index.js';
 import { checkSize, intOf, listOf, mapOf, sameValue, textOf } from './arguments.js';
 
 /** Functions over lists and maps. */
 export const COLLECTION_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
+  byTag: fn(1, (services) => byTag(listOf(services))),
   containsAll: fn(2, (wanted, list) => listOf(wanted).every((item) => has(list, item))),
   containsAny: fn(2, (wanted, list) => listOf(wanted).some((item) => has(list, item))),
   containsNone: fn(2, (wanted, list) => !listOf(wanted).some((item) => has(list, item))),
@@ -13,6 +24,17 @@ export const COLLECTION_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = 
   mergeMap: fn([2, 3], (over, base) => merge(mapOf(base), mapOf(over), false)),
   mergeMapWithOverride: fn([2, 3], (over, base) => merge(mapOf(base), mapOf(over), true)),
 };
+
+/** Services under each of their tags, the tags in order. */
+function byTag(services: readonly Value[]): Map<string, Value> {
+  const found = new Map<string, Value[]>();
+  for (const service of services) {
+    const tags = service instanceof Struct ? service.fields['Tags'] : undefined;
+    if (!Array.isArray(tags)) throw new Error(`byTag takes services; got ${typeName(service)}`);
+    for (const tag of new Set(tags as string[])) found.set(tag, [...(found.get(tag) ?? []), service]);
+  }
+  return new Map([...found].sort(([a], [b]) => compareText(a, b)));
+}
 
 function has(list: Value, item: Value): boolean {
   if (list === NO_VALUE || list === null) return false;

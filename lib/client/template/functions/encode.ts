@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { float, fn, int, type TemplateFunction, type Value } from '../../../template/index.js';
 import { textOf } from './arguments.js';
 import { jsonText, parseJson } from './json.js';
+import { tomlText } from './toml.js';
 import { parseYaml, yamlText } from './yaml.js';
 
 /** Functions between texts and values, and over bytes. */
@@ -21,6 +22,7 @@ export const ENCODE_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   sha256Hex: fn(1, (text) => hash('sha256', textOf(text))),
   toJSON: fn(1, (value) => jsonText(value, { pretty: false, escapeHtml: true })),
   toJSONPretty: fn(1, (value) => jsonText(value, { pretty: true, escapeHtml: true })),
+  toTOML: fn(1, (value) => tomlText(value)),
   toUnescapedJSON: fn(1, (value) => jsonText(value, { pretty: false, escapeHtml: false })),
   toUnescapedJSONPretty: fn(1, (value) => jsonText(value, { pretty: true, escapeHtml: false })),
   toYAML: fn(1, (value) => yamlText(value)),

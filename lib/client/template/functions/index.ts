@@ -1,4 +1,5 @@
-import { fn, type TemplateFunction, type Value } from '../../../template/index.js';
+import { type ExecuteDefined, fn, type TemplateFunction, type Value } from '../../../template/index.js';
+import { type InterfaceAddress, resolveAddress } from '../../../util/address-template.js';
 import type { Answer, Ask } from '../source.js';
 import { textOf } from './arguments.js';
 import { COLLECTION_FUNCTIONS } from './collections.js';
@@ -18,6 +19,9 @@ export interface FunctionContext {
   nowMs: number;
   ask: Ask;
   /** Renders another template of the same text, for `executeTemplate`. */
+  execute: ExecuteDefined;
+  /** The addresses of this machine now. */
+  addresses: () => InterfaceAddress[];
   denied: readonly string[];
 }
 
@@ -31,7 +35,7 @@ const PURE: Readonly<Record<string, TemplateFunction>> = {
 
 /** The functions of a task's template beside Go's own: Consul Template's, for one render. */
 export function templateFunctions(context: FunctionContext): Record<string, TemplateFunction> {
-  const { env, nowMs, ask, denied } = context;
+  const { env, nowMs, ask, denied, execute, addresses } = context;
   const functions: Record<string, TemplateFunction> = {
     ...REFUSED_FUNCTIONS,
     ...PURE,
@@ -40,6 +44,8 @@ export function templateFunctions(context: FunctionContext): Record<string, Temp
     mustEnv: fn(1, (name) => required(env, textOf(name))),
     file: fn(1, (path) => known(ask('file', textOf(path)), '')),
     ...meshFunctions(ask, known),
+    executeTemplate: fn([1, 2], (name, data) => execute(textOf(name), data === undefined ? null : data)),
+    sockaddr: fn(1, (expression) => socketAddress(textOf(expression), addresses())),
     scratch: scratchFunction(),
     timestamp: fn([0, 1], (layout) => timestamp(nowMs, layout === undefined ? null : textOf(layout))),
   };
@@ -47,6 +53,13 @@ export function templateFunctions(context: FunctionContext): Record<string, Temp
     if (name in functions) functions[name] = refuse(`function is disabled: ${name}`);
   }
   return functions;
+}
+
+/** `GetPrivateIP`, `GetInterfaceIP "eth0"`, …: as addresses in an agent's configuration have it. */
+function socketAddress(expression: string, addresses: readonly InterfaceAddress[]): string {
+  const resolved = resolveAddress(`{{ ${expression} }}`, addresses);
+  if (!resolved.ok) throw new Error(resolved.error);
+  return resolved.value;
 }
 
 /** What is there, or `other` while it is not: the text of such a render is not used. */

@@ -1,7 +1,7 @@
 import { fn, type TemplateFunction } from '../../../template/index.js';
 
 const CONSUL =
-  'caLeaf caRoots connect datacenters exportedServices key keyExists keyExistsGet keyOrDefault ls node nodes partitions peerings safeLs safeTree service services tree';
+  'byKey caLeaf caRoots connect datacenters exportedServices key keyExists keyExistsGet keyOrDefault ls node nodes partitions peerings safeLs safeTree service services tree';
 const VAULT = 'pkiCert secret secrets';
 
 /** What only Consul or Vault could answer, and what would reach beyond the task's own directory. */

@@ -1,4 +1,4 @@
-import { err, ok, type Result } from '../../util/result.js';
+import { err, ok, type Result } from './result.js';
 
 /** An address of this machine, as the system lists it. */
 export interface InterfaceAddress {
@@ -6,6 +6,15 @@ export interface InterfaceAddress {
   readonly address: string;
   readonly family: 'IPv4' | 'IPv6';
   readonly internal: boolean;
+}
+
+/** What a system's listing by interface has, as one list. */
+export function interfaceAddresses(
+  listing: Readonly<Record<string, readonly Omit<InterfaceAddress, 'name'>[] | undefined>>,
+): InterfaceAddress[] {
+  return Object.entries(listing).flatMap(([name, addresses]) =>
+    (addresses ?? []).map(({ address, family, internal }) => ({ name, address, family, internal })),
+  );
 }
 
 const TEMPLATE = /\{\{\s*(.*?)\s*\}\}/g;

@@ -25,16 +25,21 @@ const DRAIN_MS = 5_000;
 /** Collects the output of the tasks of driver plugins. */
 export class LogCollector {
   readonly #driver: Driver;
+  readonly #pipesDir: string;
 
-  /** `driver` runs programs under a supervisor: raw_exec, with a state directory of its own. */
-  constructor(driver: Driver) {
+  /**
+   * `driver` runs programs under a supervisor: raw_exec, with a state directory of its own. `pipesDir` is a directory that
+   * no task reaches: who may swap a pipe for a link would have the reader open what it leads to.
+   */
+  constructor(driver: Driver, pipesDir: string) {
     this.#driver = driver;
+    this.#pipesDir = pipesDir;
   }
 
   /** Makes the pipes of a task and a reader for them. */
   async start(task: TaskConfig, signal: AbortSignal): Promise<{ paths: OutputPaths; reader: TaskHandle | null }> {
     if (task.logsDisabled) return { paths: { stdout: '/dev/null', stderr: '/dev/null' }, reader: null };
-    const paths = pathsOf(task);
+    const paths = this.#pathsOf(task);
     await this.#removePipes(task);
     await promisify(execFile)('mkfifo', ['-m', '600', paths.stdout, paths.stderr]);
     const reader = await this.#driver.startTask(this.#readerOf(task), { onEvent: () => {}, signal });
@@ -51,7 +56,7 @@ export class LogCollector {
       const options = { onEvent: () => {}, signal: new AbortController().signal };
       await this.#driver.startTask(this.#readerOf(task), options);
     }
-    return pathsOf(task);
+    return this.#pathsOf(task);
   }
 
   /** Reads what is left of an ended task, ends the reader and removes the pipes. Idempotent. */
@@ -72,15 +77,22 @@ export class LogCollector {
     return this.#driver.close();
   }
 
+  /** Each start has pipes of its own. */
+  #pathsOf(task: TaskConfig): OutputPaths {
+    const start = createHash('sha256').update(task.id).digest('hex').slice(0, 16);
+    const path = (stream: string): string => join(this.#pipesDir, `${start}.${stream}.fifo`);
+    return { stdout: path('stdout'), stderr: path('stderr') };
+  }
+
   async #removePipes(task: TaskConfig): Promise<void> {
-    const { stdout, stderr } = pathsOf(task);
+    const { stdout, stderr } = this.#pathsOf(task);
     await rm(stdout, { force: true });
     await rm(stderr, { force: true });
   }
 
   /** The reader as a task: same names, so that its log files are those of the task it reads from. */
   #readerOf(task: TaskConfig): TaskConfig {
-    const { stdout, stderr } = pathsOf(task);
+    const { stdout, stderr } = this.#pathsOf(task);
     return {
       ...task,
       user: '',
@@ -100,11 +112,4 @@ function readerConfig(driver: Driver, args: string[]): unknown {
   const decoded = driver.decodeConfig({ command: '/bin/sh', args, work_dir: '/' });
   if ('config' in decoded) return decoded.config;
   throw new Error(decoded.problems.map(({ path, message }) => `${path} ${message}`).join('; '));
-}
-
-/** Each start has pipes of its own. */
-function pathsOf(task: TaskConfig): OutputPaths {
-  const start = createHash('sha256').update(task.id).digest('hex').slice(0, 8);
-  const path = (stream: string): string => join(task.logDir, `.${task.name}.${stream}.${start}.fifo`);
-  return { stdout: path('stdout'), stderr: path('stderr') };
 }

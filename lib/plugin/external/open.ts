@@ -136,8 +136,11 @@ async function openCollector(
   options: ExternalPluginOptions,
   log: DriverOptions['log'],
 ): Promise<LogCollector> {
+  const pipesDir = join(stateDir, 'pipes');
+  mkdirSync(pipesDir, { recursive: true, mode: 0o700 });
   return new LogCollector(
     await options.openReader({ config: { enabled: true }, stateDir: join(stateDir, 'readers'), log }),
+    pipesDir,
   );
 }
 

@@ -26,7 +26,7 @@ export function* scalingPolicies(
   state: StateSnapshot,
   namespace: string,
 ): Generator<{ job: Job; policy: ScalingPolicy }> {
-  for (const job of state.jobs({ namespace })) {
+  for (const job of state.scaledJobs(namespace)) {
     if (job.Stop) continue;
     for (const { Scaling } of job.TaskGroups) {
       if (!Scaling) continue;

@@ -47,6 +47,14 @@ const JOBS: TableSpec<Job, 'parent'> = {
   indexes: { parent: (job) => (job.ParentID === '' ? undefined : jobKey(job.Namespace, job.ParentID)) },
 };
 
+/** The jobs that carry a scaling policy, once more: an autoscaler waits for them, and has no business with the others. */
+const SCALED_JOBS: TableSpec<Job, never> = { key: (job) => jobKey(job.Namespace, job.ID), indexes: {} };
+
+/** Whether a job belongs among them. */
+export function isScaled(job: Job): boolean {
+  return job.TaskGroups.some(({ Scaling }) => Scaling);
+}
+
 const JOB_VERSIONS: TableSpec<Job, never> = {
   key: (job) => versionKey(job.Namespace, job.ID, job.Version),
   indexes: {},
@@ -201,6 +209,8 @@ export interface Cell<T> {
 /** Every table there is. */
 export interface Tables {
   readonly jobs: Table<Job, 'parent'>;
+  /** Those of `jobs` with a scaling policy; no rows of their own in a snapshot. */
+  readonly scaled_jobs: Table<Job>;
   readonly job_versions: Table<Job>;
   readonly job_summaries: Table<JobSummary>;
   readonly job_submissions: Table<StoredSubmission>;
@@ -233,6 +243,7 @@ export type TableName = keyof Tables;
 export function emptyTables(): Tables {
   return {
     jobs: new Table(JOBS),
+    scaled_jobs: new Table(SCALED_JOBS),
     job_versions: new Table(JOB_VERSIONS),
     job_summaries: new Table(JOB_SUMMARIES),
     job_submissions: new Table(JOB_SUBMISSIONS),
@@ -263,6 +274,7 @@ export function emptyTables(): Tables {
 export function viewTables(tables: Tables): Tables {
   return {
     jobs: tables.jobs.view(),
+    scaled_jobs: tables.scaled_jobs.view(),
     job_versions: tables.job_versions.view(),
     job_summaries: tables.job_summaries.view(),
     job_submissions: tables.job_submissions.view(),

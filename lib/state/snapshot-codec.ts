@@ -18,6 +18,7 @@ import { frame, frames } from './frames.js';
 import { internAlloc } from './intern.js';
 import {
   emptyTables,
+  isScaled,
   type PeriodicLaunch,
   type RestorePiece,
   type StoredSubmission,
@@ -66,7 +67,8 @@ interface Header {
   Format: string;
   Version: number;
   Index: number;
-  TableIndexes: Record<TableName, number>;
+  /** Of a table that an older version did not know: absent. */
+  TableIndexes: Partial<Record<TableName, number>> & Record<'jobs', number>;
   SchedulerConfig: SchedulerConfiguration;
   /** Absent in what older versions wrote. */
   AutopilotConfig?: AutopilotConfiguration;
@@ -250,6 +252,8 @@ export class SnapshotDecoder {
     tables.autopilot_config.value = header.AutopilotConfig ?? DEFAULT_AUTOPILOT;
     tables.mesh.value = header.Mesh ?? null;
     for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = header.TableIndexes[name] ?? 0;
+    // Older versions kept no index of it: it may have changed with any job.
+    tables.scaled_jobs.lastIndex = header.TableIndexes.scaled_jobs ?? header.TableIndexes.jobs;
     return { index: header.Index, indexOffset: header.IndexOffset ?? 0, tables };
   }
 }
@@ -286,7 +290,7 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       tables.job_versions.put(body(row[1]), epoch);
       return;
     case 'job':
-      tables.jobs.put(body(row[1]), epoch);
+      restoreJob(tables, body(row[1]), epoch);
       return;
     case 'submission':
       tables.job_submissions.put(row[1], epoch);
@@ -350,6 +354,11 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
     default:
       assertNever(row);
   }
+}
+
+function restoreJob(tables: Tables, job: Job, epoch: number): void {
+  tables.jobs.put(job, epoch);
+  if (isScaled(job)) tables.scaled_jobs.put(job, epoch);
 }
 
 function broken(why: string): MeshError {

@@ -46,6 +46,10 @@ export class TablesSnapshot implements StateSnapshot {
     return prefix === '' ? jobs.values() : where(jobs.values(), ({ ID }) => ID.startsWith(prefix));
   }
 
+  scaledJobs(namespace: string): Iterable<Job> {
+    return this.#tables.scaled_jobs.values(namespace === '*' ? '' : jobKey(namespace, ''));
+  }
+
   jobById(namespace: string, id: string): Job | undefined {
     return this.#tables.jobs.get(jobKey(namespace, id));
   }

@@ -40,6 +40,8 @@ export interface StateSnapshot extends StateReader {
   /** The greatest index at which one of the tables last changed: X-Nomad-Index of a list. Never below 1. */
   tableIndex(...tables: TableName[]): number;
   jobs(options?: ListOptions): Iterable<Job>;
+  /** Those with a scaling policy; namespace '*' = all. */
+  scaledJobs(namespace: string): Iterable<Job>;
   /** Newest first; empty when the job is not known. */
   jobVersions(namespace: string, id: string): readonly Job[];
   /** Jobs dispatched or launched by this one. */

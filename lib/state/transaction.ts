@@ -14,7 +14,7 @@ import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
 import { Drafts } from './drafts.js';
 import type { PeriodicLaunch, RestorePiece, StoredSubmission, Tables } from './schema.js';
-import { pieceKey, versionKey } from './schema.js';
+import { isScaled, pieceKey, versionKey } from './schema.js';
 import type { Change } from './store.js';
 import { jobKey, type Watch } from './watch.js';
 
@@ -76,6 +76,7 @@ export class Transaction {
     this.tables.jobs.lastIndex = this.index;
     this.changes.push({ table: 'jobs', before, after: job });
     this.#touchJob(job.Namespace, job.ID);
+    this.#putScaled(before, job);
     this.putJobVersion(job);
   }
 
@@ -97,6 +98,7 @@ export class Transaction {
     this.tables.jobs.lastIndex = this.index;
     this.changes.push({ table: 'jobs', before: job, after: undefined });
     this.#touchJob(job.Namespace, job.ID);
+    if (this.tables.scaled_jobs.delete(key, this.#epoch) !== undefined) this.#touchScaled();
     if (this.tables.periodic_launches.delete(key, this.#epoch) !== undefined) {
       this.tables.periodic_launches.lastIndex = this.index;
     }
@@ -354,6 +356,20 @@ export class Transaction {
     this.tables.mesh_invites.lastIndex = this.index;
     this.changes.push({ table: 'mesh_invites', before, after });
     this.#watch.touch('mesh', '');
+  }
+
+  #putScaled(before: Job | undefined, after: Job): void {
+    const wasScaled = before !== undefined && isScaled(before);
+    if (isScaled(after)) this.tables.scaled_jobs.put(after, this.#epoch);
+    else if (wasScaled) this.tables.scaled_jobs.delete(jobKey(after.Namespace, after.ID), this.#epoch);
+    else return;
+    // Its status is no matter of its policies.
+    if (before?.JobModifyIndex !== after.JobModifyIndex || before.Stop !== after.Stop) this.#touchScaled();
+  }
+
+  #touchScaled(): void {
+    this.tables.scaled_jobs.lastIndex = this.index;
+    this.#watch.touch('scaled-jobs', '');
   }
 
   #touchJob(namespace: string, id: string): void {

@@ -1,6 +1,7 @@
 /** What can be waited for: a whole table (key ''), one object, or the objects under one key of an index. */
 export type WatchKind =
   | 'jobs'
+  | 'scaled-jobs'
   | 'job'
   | 'evals'
   | 'eval'
@@ -46,6 +47,8 @@ export function jobKey(namespace: string, id: string): string {
 /** The keys of blocking queries. A job's key fires for the job, its versions and its stability. */
 export const watchKeys = {
   jobs: (): WatchKey => ({ kind: 'jobs', key: '' }),
+  /** Jobs with a scaling policy, and what of them an autoscaler goes by. */
+  scaledJobs: (): WatchKey => ({ kind: 'scaled-jobs', key: '' }),
   job: (namespace: string, id: string): WatchKey => ({ kind: 'job', key: jobKey(namespace, id) }),
   jobSummary: (namespace: string, id: string): WatchKey => ({ kind: 'job-summary', key: jobKey(namespace, id) }),
   evals: (): WatchKey => ({ kind: 'evals', key: '' }),

@@ -1,6 +1,8 @@
 import t from 'tap';
 import type { Command } from '../../lib/state/commands.js';
 import { shareEqual } from '../../lib/state/share.js';
+import { createStore } from '../../lib/state/store.js';
+import { watchKeys } from '../../lib/state/watch.js';
 import { mockEval, mockGroup, mockJob } from '../scheduler/mock.js';
 import { NOW, placement, planResults, report, World } from './world.js';
 
@@ -210,4 +212,41 @@ t.test('what equals is shared, and what differs is not', async (t) => {
     t.same(shareEqual(a, b), b);
     t.not(shareEqual(a, b), a);
   }
+});
+
+t.test('jobs with a scaling policy stand in a table of their own, whose index moves with them alone', async (t) => {
+  const world = new World();
+  const policy = { ID: 'p', Enabled: true, Min: 1, Max: 3, Policy: {}, Target: {}, Type: 'horizontal' } as const;
+  const Scaling = { ...policy, CreateIndex: 0, ModifyIndex: 0 };
+  const scaled = { ID: 'scaled', TaskGroups: [mockGroup({ Scaling })] };
+  const seen = (): [ids: string[], index: number] => [
+    [...world.now.scaledJobs('*')].map(({ ID }) => ID),
+    world.now.tableIndex('scaled_jobs'),
+  ];
+  let woken = 0;
+  world.store.subscribe([watchKeys.scaledJobs()], () => woken++);
+  world.register();
+  t.same([seen(), woken], [[[], 1], 0]);
+  const job = world.register(scaled);
+  t.same([seen(), woken], [[['scaled'], 2], 1]);
+  world.register({ Priority: 70 });
+  // Running now: its policies are what they were.
+  world.apply(planResults(job, [placement(job, { ID: 'a', ClientStatus: 'running' })]));
+  t.same([seen(), woken], [[['scaled'], 2], 1]);
+  t.equal([...world.now.scaledJobs('default')][0], world.job('scaled'), 'it is the row as it is now');
+  t.same([...world.now.scaledJobs('other')], []);
+
+  const restored = createStore();
+  await restored.restore(world.now.stream(), 4);
+  t.equal(restored.snapshot().tableIndex('scaled_jobs'), 2);
+  t.same([...restored.snapshot().scaledJobs('*')], [...world.now.scaledJobs('*')]);
+
+  const dereg = { type: 'job-deregister', namespace: 'default', id: 'scaled', eval: null, time: NOW } as const;
+  world.apply({ ...dereg, purge: false });
+  t.same([seen(), woken], [[['scaled'], 5], 2], 'stopped');
+  world.register({ ID: 'scaled' });
+  t.same([seen(), woken], [[[], 6], 3], 'without its policy');
+  world.register({ ...scaled, Priority: 60 });
+  world.apply({ ...dereg, purge: true });
+  t.same([seen(), woken], [[[], 8], 5], 'purged');
 });

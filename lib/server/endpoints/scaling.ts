@@ -16,7 +16,7 @@ export function scalingEndpoints(context: EndpointContext): RpcHandlers {
     async 'Scaling.ListPolicies'(args, call) {
       const { filter } = pageOptions(args);
       const { Job: jobId = '', Type: type = '' } = args;
-      return answerQuery(context, args, call, [watchKeys.jobs()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.scaledJobs()], (state) => {
         const found = [...scalingPolicies(state, namespaceOf(args))]
           .filter(({ job, policy }) => (jobId === '' || job.ID === jobId) && (type === '' || policy.Type === type))
           .map(({ policy: { ID, Enabled, Type, Target, CreateIndex, ModifyIndex } }) => ({
@@ -28,16 +28,16 @@ export function scalingEndpoints(context: EndpointContext): RpcHandlers {
             ModifyIndex,
           }))
           .filter((stub) => stub.ID.startsWith(args.Prefix ?? '') && (!filter || filter(stub)));
-        return { index: state.tableIndex('jobs'), reply: { Policies: found } };
+        return { index: state.tableIndex('scaled_jobs'), reply: { Policies: found } };
       });
     },
 
     async 'Scaling.GetPolicy'(args, call) {
       const id = requireText(args.ID, 'scaling policy ID');
-      return answerQuery(context, args, call, [watchKeys.jobs()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.scaledJobs()], (state) => {
         const found = [...scalingPolicies(state, '*')].find(({ policy }) => policy.ID === id);
         const Policy = found ? { ...found.policy, Namespace: found.job.Namespace } : null;
-        return { index: state.tableIndex('jobs'), reply: { Policy } };
+        return { index: state.tableIndex('scaled_jobs'), reply: { Policy } };
       });
     },
   };

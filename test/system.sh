@@ -27,6 +27,7 @@ need losetup mount
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
 need psql postgresql
+need prometheus prometheus
 need nix-instantiate nix-bin
 need systemd-analyze systemd
 

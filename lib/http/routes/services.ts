@@ -1,6 +1,9 @@
+import type { ServiceRegistration } from '../../structs/service.js';
 import { read, written } from '../answer.js';
+import { badRequest } from '../errors.js';
 import { flag } from '../query.js';
 import type { Exchange, Routes } from '../router.js';
+import { targetGroups } from '../service-targets.js';
 
 export const serviceRoutes: Routes = {
   '/v1/services': { GET: list },
@@ -15,8 +18,22 @@ const param = (exchange: Exchange, name: string): string => exchange.params[name
 
 async function list(exchange: Exchange) {
   const args = { ...exchange.reading(), All: flag(exchange.query, 'all') };
+  const format = exchange.query.get('format');
+  if (format !== null && format !== '' && format !== 'prometheus') {
+    throw badRequest(`unknown format ${JSON.stringify(format)}: leave it out, or write format=prometheus`);
+  }
   const reply = await exchange.rpc.call('ServiceRegistration.List', args, exchange);
-  return read(reply.Services, reply);
+  if (!format) return read(reply.Services, reply);
+  const names = reply.Services.flatMap(({ Namespace, Services }) =>
+    Services.map(({ ServiceName }) => ({ Namespace, ServiceName })),
+  );
+  const alike = { ...args, MinQueryIndex: 0, Prefix: '', Filter: '', NextToken: '', PerPage: 0 };
+  const instances: ServiceRegistration[] = [];
+  for (const name of names) {
+    const { Services } = await exchange.rpc.call('ServiceRegistration.GetService', { ...alike, ...name }, exchange);
+    instances.push(...Services);
+  }
+  return { value: targetGroups(instances) };
 }
 
 async function get(exchange: Exchange) {

@@ -35,6 +35,7 @@ export class Machine {
   readonly #place: Place;
   #far: FarFetch | undefined;
   #process: ChildProcess | undefined;
+  #unended = '';
   steps: Step[] = [];
   log = '';
 
@@ -100,21 +101,27 @@ export class Machine {
     this.steps = [];
     const args = [MESHNOMAD, ...words.slice(0, 1), `-config=${file}`, ...words.slice(1)];
     const child = this.#place(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#unended = '';
     child.stdout?.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
-    child.stderr?.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.log = (this.log + chunk.toString()).slice(-400_000);
+    });
     this.#process = child;
     return child;
   }
 
   #hear(text: string): void {
     this.log = (this.log + text).slice(-400_000);
-    for (const line of text.split('\n')) {
+    // A pipe may end in the middle of a line.
+    const lines = (this.#unended + text).split('\n');
+    this.#unended = lines.pop() ?? '';
+    for (const line of lines) {
       if (line.startsWith('{"Step":')) this.steps.push(JSON.parse(line) as Step);
     }
   }
 
   /** Waits for one of the steps; fails at once when the process ends. */
-  async step(name: string, limitMs = 30_000): Promise<Step> {
+  async step(name: string, limitMs = 90_000): Promise<Step> {
     const found = await eventually(
       `${this.name} to be ${name}`,
       () => this.steps.find(({ Step }) => Step === name) ?? (this.ended ? 'ended' : undefined),

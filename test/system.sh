@@ -9,6 +9,7 @@ need() { # need PROGRAM PACKAGE
 }
 need dockerd docker.io
 need runc runc
+need crun crun
 need podman podman
 [ -x /usr/lib/podman/netavark ] || command -v netavark >/dev/null 2>&1 || missing="$missing netavark"
 need ip iproute2

@@ -3,6 +3,7 @@ import { DEFAULT_CAPS, forbiddenCaps, plainCap } from '../../lib/plugin/sdk/capa
 import { DriverError, type TaskConfig, type TaskMount } from '../../lib/plugin/sdk/driver.js';
 import type { TaskUser } from '../driver-raw-exec/lookup.js';
 import type { ExecConfig, ExecOptions } from './config.js';
+import { seccompProfile } from './seccomp.js';
 
 // The runtime's own language: the OCI runtime specification, config.json.
 
@@ -63,6 +64,8 @@ export interface BundleParts {
   cgroup: string;
   /** Whether the kernel can limit swap. */
   limitsSwap: boolean;
+  /** Whether the runtime can filter what a task asks of the kernel. */
+  filtersCalls: boolean;
 }
 
 /** The config.json of a task. Throws a DriverError on what the agent does not allow. */
@@ -87,6 +90,9 @@ export function ociSpec(task: TaskConfig<ExecConfig>, parts: BundleParts): Recor
       cgroupsPath: parts.cgroup,
       maskedPaths: MASKED.split(' '),
       readonlyPaths: READ_ONLY.split(' '),
+      ...(parts.filtersCalls
+        ? { seccomp: seccompProfile(grantedCaps(task.config, parts.options), { hasOwnPids, arch: process.arch }) }
+        : {}),
       devices: parts.devices.map(({ access: _access, ...node }) => node),
       resources: {
         ...limits(task, parts.limitsSwap),
@@ -138,18 +144,24 @@ function capabilities(
     const message = `cap_add: ${forbidden.join(', ')} not allowed on this node (allow_caps of the exec plugin)`;
     throw new DriverError(message, { recoverable: false });
   }
-  const names = (given: readonly string[]): string[] =>
-    given.map(plainCap).flatMap((name) => (name === 'all' ? ALL_CAPS : [name]));
-  const added = names(config.cap_add);
-  const dropped = names(config.cap_drop).filter((name) => !added.includes(name));
-  const allowed = new Set(names(options.allow_caps));
-  const granted = [...new Set([...DEFAULT_CAPS.filter((name) => allowed.has(name)), ...added])].filter(
-    (name) => !dropped.includes(name),
-  );
-  const words = (list: readonly string[]): string[] => list.map((name) => `CAP_${name.toUpperCase()}`);
-  const own = words(user.uid === 0 ? granted : added);
+  const granted = grantedCaps(config, options);
+  const words = (list: Iterable<string>): string[] => [...list].map((name) => `CAP_${name.toUpperCase()}`);
+  const own = words(user.uid === 0 ? granted : capNames(config.cap_add));
   const ambient = user.uid === 0 ? [] : own;
   return { bounding: words(granted), effective: own, permitted: own, inheritable: ambient, ambient };
+}
+
+function capNames(given: readonly string[]): string[] {
+  return given.map(plainCap).flatMap((name) => (name === 'all' ? ALL_CAPS : [name]));
+}
+
+/** The most that a process of the task can have. */
+function grantedCaps(config: ExecConfig, options: ExecOptions): Set<string> {
+  const added = capNames(config.cap_add);
+  const dropped = capNames(config.cap_drop).filter((name) => !added.includes(name));
+  const allowed = new Set(capNames(options.allow_caps));
+  const granted = [...DEFAULT_CAPS.filter((name) => allowed.has(name)), ...added];
+  return new Set(granted.filter((name) => !dropped.includes(name)));
 }
 
 function kernelMounts(hasOwnIpc: boolean): OciMount[] {

@@ -77,6 +77,7 @@ class ExecDriver extends SupervisedDriver<ExecConfig> {
       'driver.exec': '1',
       'driver.exec.runtime': runtime.name,
       'driver.exec.runtime.version': runtime.version,
+      'driver.exec.seccomp': String(runtime.filtersCalls),
     };
     return { health: 'healthy', healthDescription: 'Healthy', attributes };
   }
@@ -104,6 +105,7 @@ class ExecDriver extends SupervisedDriver<ExecConfig> {
       resolvFile: task.network?.resolvFile ?? (await ownResolvFile(task, container.dir)),
       cgroup: this.#cgroupOf(dir),
       limitsSwap: limitsSwap(cgroups),
+      filtersCalls: runtime.filtersCalls,
     });
     await writeFile(join(container.dir, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
     return {

@@ -16,6 +16,8 @@ export interface Runtime {
   /** "runc" or "crun". */
   name: string;
   version: string;
+  /** Whether it was built with what filters system calls. */
+  filtersCalls: boolean;
 }
 
 /** Finds a container runtime that can be used here; what is missing, in words, when there is none. */
@@ -33,7 +35,11 @@ export async function findRuntime(wanted: string, cgroups: Cgroups): Promise<Run
       continue;
     }
     const version = await run(path, ['--version'], { timeout: COMMAND_TIMEOUT_MS }).catch(() => undefined);
-    if (version) return { path, name: basename(path), version: /\d+\.\d+\S*/.exec(version.stdout)?.[0] ?? '' };
+    if (version) {
+      // runc names the library ("libseccomp: 2.5.4"), crun its parts ("+SECCOMP").
+      const filtersCalls = /libseccomp|\+SECCOMP/.test(version.stdout);
+      return { path, name: basename(path), version: /\d+\.\d+\S*/.exec(version.stdout)?.[0] ?? '', filtersCalls };
+    }
     refusals.push(`${path} cannot be run`);
   }
   return { missing: `exec needs a container runtime (install runc): ${refusals.join('; ')}` };

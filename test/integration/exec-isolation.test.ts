@@ -1,37 +1,55 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Driver, TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import plugin from '../../plugins/driver-exec/index.js';
+import { findProgram } from '../support/dockerd.js';
 import { startAgent } from '../support/driver-kill.js';
 import { type DriverPlace, decoded, endTasks, makePlace, quietStart, until } from '../support/driver-task.js';
 import { processesWith, removeCgroup, traces } from '../support/leftovers.js';
+import { mayMount, ownMounts } from '../support/own-mounts.js';
 
 const CYCLES = Number(process.env['MESHNOMAD_DRIVER_CYCLES'] ?? 12);
 const CGROUP = `meshnomad-test-${process.pid}`;
-const CONFIG = { cgroup_parent: CGROUP, pids_limit: 30, allow_caps: ['all'] };
+const RUNTIMES = ['runc', 'crun'];
+const configOf = (runtime: string): Record<string, unknown> => ({
+  cgroup_parent: CGROUP,
+  pids_limit: 30,
+  allow_caps: ['all'],
+  runtime,
+});
 
+ownMounts(import.meta.url);
 t.teardown(() => removeCgroup(CGROUP));
+// crun refuses machines that have both versions of cgroups; in here only the first is seen.
+const UNIFIED = '/sys/fs/cgroup/unified';
+if (mayMount && existsSync(UNIFIED)) execFileSync('umount', [UNIFIED]);
 
-const hasRunc = ['/usr/sbin/runc', '/usr/bin/runc'].some((path) => existsSync(path));
-const skip = process.getuid?.() !== 0 ? 'only root can make containers' : hasRunc ? false : 'runc is not installed';
+const skipOf = (runtime: string): string | false => {
+  if (!mayMount) return 'only root can make containers';
+  return findProgram(runtime) ? false : `${runtime} is not installed`;
+};
 
 const sh = (script: string, more: Record<string, unknown> = {}): Record<string, unknown> => ({
   command: '/bin/sh',
   args: ['-c', script],
   ...more,
 });
-const open = (place: DriverPlace): Driver => plugin.create({ config: CONFIG, stateDir: place.stateDir, log: () => {} });
-const fact = (name: string, check: (t: Test, place: DriverPlace, driver: Driver) => Promise<void>): void => {
-  t.test(name, { skip }, async (t) => {
-    const place = makePlace();
-    const driver = open(place);
-    t.teardown(async () => {
-      await driver.close();
-      await endTasks(plugin, CONFIG, place);
+type Check = (t: Test, place: DriverPlace, driver: Driver, config: Record<string, unknown>) => Promise<void>;
+const fact = (name: string, check: Check): void => {
+  for (const runtime of RUNTIMES) {
+    t.test(`${runtime}: ${name}`, { skip: skipOf(runtime) }, async (t) => {
+      const place = makePlace();
+      const config = configOf(runtime);
+      const driver = plugin.create({ config, stateDir: place.stateDir, log: () => {} });
+      t.teardown(async () => {
+        await driver.close();
+        await endTasks(plugin, config, place);
+      });
+      await check(t, place, driver, config);
     });
-    await check(t, place, driver);
-  });
+  }
 };
 
 /** Runs a script to its end; what it printed. */
@@ -112,6 +130,81 @@ fact('device nodes that were not given cannot be opened, also when one makes the
   t.match(output, /kmsg.*No such file/);
 });
 
+/** Asks the kernel by number (x86-64, arm64), as any program could: name, both numbers, arguments. */
+const CALLS = [
+  'keyctl 250 219 0 -3 1',
+  'add_key 248 217 0 0 0 1 -3',
+  'bpf 321 280 0 0 0',
+  'unshare 272 97 0x10000000',
+  'clone 56 220 0x10000011 0 0 0 0',
+  'clone3 435 435 0 0',
+  'setns 308 268 -1 0',
+  'mount 165 40 0 0 0 0 0',
+  'fsopen 430 430 0 0',
+  'userfaultfd 323 282 1',
+  'io_uring 425 425 0 0',
+  'perf 298 241 0 0 -1 -1 0',
+  'reboot 169 142 0 0 0 0',
+  'init_module 175 105 0 0 0',
+  'vsock 41 198 40 1 0',
+  'open_by_handle 304 265 -1 0 0',
+  'getpid 39 172',
+  'ptrace 101 117 0 0 0 0',
+  'unix_socket 41 198 1 1 0',
+];
+const ASK =
+  'my $arm = `uname -m` =~ /aarch/; for (@ARGV) { my ($n, @a) = split; my ($x, $y) = splice(@a, 0, 2); $! = 0; my $r = syscall($arm ? $y+0 : $x+0, map { /^0x/ ? oct : $_+0 } @a); print "$n ", ($r >= 0 ? "ok" : $!+0), "\n" }';
+const EPERM = '1';
+const ENOSYS = '38';
+const REFUSED = Object.fromEntries(
+  'keyctl add_key bpf unshare clone setns mount fsopen userfaultfd io_uring perf reboot init_module vsock open_by_handle'
+    .split(' ')
+    .map((name) => [name, EPERM]),
+);
+
+/** What the kernel answered to CALLS, by name: an error's number, or "ok". */
+async function answers(
+  place: DriverPlace,
+  driver: Driver,
+  more: { user?: string; config?: Record<string, unknown> },
+): Promise<Record<string, string>> {
+  const config = { command: '/usr/bin/perl', args: ['-e', ASK, ...CALLS], ...more.config };
+  const text = await told(place, driver, config, { user: more.user ?? '' });
+  return Object.fromEntries(
+    text
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ') as [string, string]),
+  );
+}
+
+fact('what no service needs of the kernel is refused, also to root', async (t, place, driver) => {
+  for (const user of ['', 'root']) {
+    const found = await answers(place, driver, { user });
+    const wanted = { ...REFUSED, clone3: ENOSYS, getpid: 'ok', ptrace: 'ok', unix_socket: 'ok' };
+    t.match(found, wanted, user || 'nobody');
+  }
+  const inSight = await answers(place, driver, { config: { pid_mode: 'host' } });
+  t.match(inSight, { ptrace: EPERM, getpid: 'ok' }, 'others of the same user are in sight');
+});
+
+fact('a capability allows what it is for, and nothing else', async (t, place, driver) => {
+  const found = await answers(place, driver, { user: 'root', config: { cap_add: ['sys_admin'] } });
+  t.match(found, { keyctl: EPERM, reboot: EPERM, init_module: EPERM, userfaultfd: EPERM, unshare: 'ok' });
+  t.not(found['clone3'], ENOSYS);
+  t.not(found['mount'], EPERM);
+});
+
+fact('no open file and no second root leads out of the root', async (t, place, driver) => {
+  const script = [
+    'echo open: $(ls /proc/self/fd)',
+    // Whoever may chroot leaves one by climbing from a directory outside of it.
+    `perl -e 'opendir D, "/"; mkdir "/tmp/c"; chroot "/tmp/c" or print "no chroot\n"; chdir D; chdir ".." for 1..40; chroot "."; print -e "${place.dir}" ? "out\n" : -e "/alloc" ? "in\n" : "lost\n"'`,
+    `for i in 0 1 2 3 4 5 6 7 8 9; do ls /proc/self/fd/$i/../${place.dir} /proc/1/root/${place.dir} /proc/1/cwd/${place.dir} 2>/dev/null; done`,
+  ].join('\n');
+  t.equal(await told(place, driver, sh(script), { user: 'root' }), 'open: 0 1 2 3\nin\n');
+});
+
 fact('nobody becomes root by a set-uid program', async (t, place, driver) => {
   const task = place.task(decoded(driver, sh('/local/id -u; grep NoNewPrivs /proc/self/status')));
   copyFileSync('/usr/bin/id', join(task.localDir, 'id'));
@@ -152,24 +245,27 @@ fact('capabilities are those of the job', async (t, place, driver) => {
   await t.rejects(strict.startTask(task, quietStart()), /cap_add: sys_admin not allowed .*allow_caps/);
 });
 
-fact('a killed supervisor takes its container along, also while no agent runs', async (t, place, driver) => {
-  const config = decoded(driver, sh('while :; do sleep 1; done'));
-  const [first, second] = [place.task(config), place.task(config)];
-  const handle = await driver.startTask(first, quietStart());
-  process.kill(Number(handle.state['supervisorPid']), 'SIGKILL');
-  t.match(await driver.waitTask(first.id), { exitCode: 137, error: /supervisor/ });
-  await until('it is gone', () => !existsSync(`/proc/${handle.state['taskPid']}`));
-  const order = { config: CONFIG, stateDir: place.stateDir, start: [second], recover: [] };
-  const agent = await startAgent('driver-exec', order);
-  await agent.kill();
-  const [lost] = agent.handles;
-  if (!lost) throw new Error('no handle');
-  process.kill(Number(lost.state['supervisorPid']), 'SIGKILL');
-  await until('the supervisor is gone', () => !existsSync(`/proc/${lost.state['supervisorPid']}`));
-  await t.rejects(driver.recoverTask(lost, second), { message: /is gone/, recoverable: false });
-  await until('so is the other', () => !existsSync(`/proc/${lost.state['taskPid']}`));
-  await driver.destroyTask(first.id, { force: true });
-});
+fact(
+  'a killed supervisor takes its container along, also while no agent runs',
+  async (t, place, driver, pluginConfig) => {
+    const config = decoded(driver, sh('while :; do sleep 1; done'));
+    const [first, second] = [place.task(config), place.task(config)];
+    const handle = await driver.startTask(first, quietStart());
+    process.kill(Number(handle.state['supervisorPid']), 'SIGKILL');
+    t.match(await driver.waitTask(first.id), { exitCode: 137, error: /supervisor/ });
+    await until('it is gone', () => !existsSync(`/proc/${handle.state['taskPid']}`));
+    const order = { config: pluginConfig, stateDir: place.stateDir, start: [second], recover: [] };
+    const agent = await startAgent('driver-exec', order);
+    await agent.kill();
+    const [lost] = agent.handles;
+    if (!lost) throw new Error('no handle');
+    process.kill(Number(lost.state['supervisorPid']), 'SIGKILL');
+    await until('the supervisor is gone', () => !existsSync(`/proc/${lost.state['supervisorPid']}`));
+    await t.rejects(driver.recoverTask(lost, second), { message: /is gone/, recoverable: false });
+    await until('so is the other', () => !existsSync(`/proc/${lost.state['taskPid']}`));
+    await driver.destroyTask(first.id, { force: true });
+  },
+);
 
 fact(`${CYCLES} starts and stops leave nothing behind, and cost little`, async (t, place, driver) => {
   await driver.fingerprint();

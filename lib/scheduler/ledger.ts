@@ -99,10 +99,13 @@ export class Ledger {
   ports(row: number): PortUse {
     let use = this.#ports.get(row);
     if (!use) {
-      use = new PortUse(addressesOf(this.#fleet.nodes[row] as Node));
+      const node = this.#fleet.nodes[row] as Node;
+      const numbers = this.#state.portsByNode?.(node.ID);
+      const read = (ports: PortUse): void => this.#eachStanding(row, ({ Shared }) => ports.add(Shared.Ports));
+      use = new PortUse(addressesOf(node), numbers ? { numbers, read } : null);
       this.#ports.set(row, use);
-      const ports = use;
-      this.#eachHolder(row, ({ Shared }) => ports.add(Shared.Ports));
+      if (!numbers) read(use);
+      for (const { Shared } of this.#placed.get(row) ?? []) use.add(Shared.Ports);
     }
     return use;
   }
@@ -114,7 +117,7 @@ export class Ledger {
       use = new DeviceUse();
       this.#devices.set(row, use);
       const devices = use;
-      this.#eachHolder(row, (resources) => devices.add(resources));
+      this.#eachOwner(row, (resources) => devices.add(resources));
     }
     return use;
   }
@@ -136,22 +139,28 @@ export class Ledger {
   /** The cores of a node that nothing holds whole, lowest first. */
   freeCores(row: number): number[] {
     const taken = new Set<number>();
-    this.#eachHolder(row, ({ Tasks }) => {
+    this.#eachOwner(row, ({ Tasks }) => {
       for (const task of Object.values(Tasks)) for (const core of task.Cpu.ReservedCores ?? []) taken.add(core);
     });
     const all = (this.#fleet.nodes[row] as Node).NodeResources.Cpu.ReservableCpuCores ?? [];
     return all.filter((core) => !taken.has(core)).sort((a, b) => a - b);
   }
 
-  /** Hands over what holds something of a node. */
-  #eachHolder(row: number, use: (resources: AllocatedResources) => void): void {
+  /** Hands over all that may hold cores or devices of a node. */
+  #eachOwner(row: number, use: (resources: AllocatedResources) => void): void {
+    const owners = this.#state.usageByNode?.((this.#fleet.nodes[row] as Node).ID)[3];
+    if (owners !== 0) this.#eachStanding(row, use);
+    const placed = this.#placed.get(row);
+    if (placed) for (let i = 0; i < placed.length; i++) use(placed[i] as AllocatedResources);
+  }
+
+  /** Hands over what the allocations of the snapshot hold of a node, but for those that the plan stops. */
+  #eachStanding(row: number, use: (resources: AllocatedResources) => void): void {
     const existing = this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID);
     for (let i = 0; i < existing.length; i++) {
       const alloc = existing[i] as Allocation;
       if (!isClientTerminal(alloc) && !this.#removed.has(alloc.ID)) use(alloc.AllocatedResources);
     }
-    const placed = this.#placed.get(row);
-    if (placed) for (let i = 0; i < placed.length; i++) use(placed[i] as AllocatedResources);
   }
 
   #turn(alloc: Allocation, sign: 1 | -1): void {

@@ -26,10 +26,15 @@ export interface StateReader {
   allocsByJob(namespace: string, jobId: string): readonly Allocation[];
   allocsByNode(nodeId: string): readonly Allocation[];
   /**
-   * MHz, MiB of memory and MiB of disk in use on a node, of all allocations whose end its client has not reported. Without
-   * it, they are added up from allocsByNode.
+   * MHz, MiB of memory and MiB of disk in use on a node, of all allocations whose end its client has not reported; and how
+   * many of these hold cores or devices. Without it, they are added up from allocsByNode.
    */
   usageByNode?(nodeId: string): readonly number[];
+  /**
+   * Numbers of the ports that the same allocations hold and do not share, ascending, whatever the address: one that is not
+   * among them is free on all. Without it, allocsByNode is looked through.
+   */
+  portsByNode?(nodeId: string): Uint16Array;
   latestDeploymentByJob(namespace: string, jobId: string): Deployment | undefined;
   schedulerConfig(): SchedulerConfiguration;
   /** A pool may schedule differently; without it, none does. */

@@ -1,6 +1,6 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
-import type { AllocatedResources, AllocatedTaskResources } from '../structs/resources.js';
+import type { AllocatedPort, AllocatedResources, AllocatedTaskResources } from '../structs/resources.js';
 
 /** What allocations take of a node. */
 export interface Usage {
@@ -95,4 +95,26 @@ function peakOfLifecycles(resources: AllocatedResources): { cpuMhz: number; memo
   const peak = (i: number): number =>
     Math.max(sum.before[i] ?? 0, sum.main[i] ?? 0, sum.after[i] ?? 0) + (sum.beside[i] ?? 0);
   return { cpuMhz: peak(0), memoryMb: peak(1) };
+}
+
+const NO_PORTS: readonly number[] = [];
+
+/** Numbers of the ports that are taken with these resources and not shared with others. */
+export function portsHeld({ Shared: { Ports } }: AllocatedResources): readonly number[] {
+  if (Ports === null || Ports.length === 0) return NO_PORTS;
+  const held: number[] = [];
+  for (let i = 0; i < Ports.length; i++) {
+    const { IgnoreCollision, Value } = Ports[i] as AllocatedPort;
+    if (!IgnoreCollision) held.push(Value);
+  }
+  return held;
+}
+
+/** Whether cores or device instances, which are told apart one by one, are among these resources. */
+export function holdsThings({ Tasks }: AllocatedResources): boolean {
+  for (const name in Tasks) {
+    const task = Tasks[name] as AllocatedTaskResources;
+    if ((task.Cpu.ReservedCores?.length ?? 0) > 0 || (task.Devices?.length ?? 0) > 0) return true;
+  }
+  return false;
 }

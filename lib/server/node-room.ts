@@ -1,13 +1,16 @@
+import { addressesOf, isReservedPort } from '../scheduler/feasible/addresses.js';
+import { PortUse } from '../scheduler/feasible/port-use.js';
 import { hostVolumesWrittenAlone } from '../scheduler/feasible/volumes.js';
 import { allocsFit } from '../scheduler/fit.js';
 import type { StateReader } from '../scheduler/ports.js';
-import { addResources, capacityOf, emptyUsage, isClientTerminal } from '../scheduler/usage.js';
+import { addResources, capacityOf, emptyUsage, holdsThings, isClientTerminal, portsHeld } from '../scheduler/usage.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
 import type { Plan, PlanResult } from '../structs/plan.js';
+import type { AllocatedPort } from '../structs/resources.js';
 
 /** What looking for room needs of the state. */
-export type RoomState = Pick<StateReader, 'allocById' | 'allocsByNode' | 'usageByNode'>;
+export type RoomState = Pick<StateReader, 'allocById' | 'allocsByNode' | 'usageByNode' | 'portsByNode'>;
 
 /** What plans do to one node: those they place there, and the ids of all that they place, stop or evict. */
 interface NodeChange {
@@ -17,7 +20,7 @@ interface NodeChange {
 
 /**
  * Whether a node can hold what would run there once these plans are applied, in order. What the state has added up is taken
- * for granted: a node with a thousand allocations costs no more than an empty one, unless ports are asked for.
+ * for granted: a node with a thousand allocations costs no more than an empty one.
  */
 export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state: RoomState): boolean {
   const change = changeOf(node.ID, plans);
@@ -25,7 +28,8 @@ export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state
   const used = state.usageByNode?.(node.ID);
   const placed = [...change.placed.values()].filter((alloc) => !isClientTerminal(alloc));
   // Cores and devices are told apart one by one.
-  if (!used || placed.some(holdsThings)) return fitsWhole(node, change, state);
+  if (!used || placed.some(({ AllocatedResources }) => holdsThings(AllocatedResources)))
+    return fitsWhole(node, change, state);
   const sum = emptyUsage();
   for (const alloc of placed) addResources(sum, alloc.AllocatedResources);
   for (const id of change.changed) {
@@ -80,25 +84,21 @@ function fitsWhole(node: Node, { placed, changed }: NodeChange, state: RoomState
   return allocsFit(node, [...stays, ...placed.values()]).fits;
 }
 
-/** Of those that stay, only holders of a port that is asked for can be in the way. */
+/** Of those that stay, only holders of a port that is asked for can be in the way; the state knows which ports they have. */
 function portsFit(node: Node, change: NodeChange & { alive: readonly Allocation[] }, state: RoomState): boolean {
-  const asked = new Set<number>();
-  for (const { AllocatedResources } of change.alive) {
-    for (const { Value } of AllocatedResources.Shared.Ports ?? []) asked.add(Value);
-  }
-  if (asked.size === 0) return true;
-  const inTheWay: Allocation[] = [];
-  for (const alloc of state.allocsByNode(node.ID)) {
-    const ports = alloc.AllocatedResources.Shared.Ports;
-    if (ports?.some(({ Value }) => asked.has(Value)) && !change.changed.has(alloc.ID)) inTheWay.push(alloc);
-  }
-  return allocsFit(node, [...inTheWay, ...change.alive]).fits;
-}
-
-function holdsThings({ AllocatedResources: { Tasks } }: Allocation): boolean {
-  for (const name in Tasks) {
-    const task = Tasks[name];
-    if ((task?.Cpu.ReservedCores ?? []).length > 0 || (task?.Devices ?? []).length > 0) return true;
-  }
-  return false;
+  if (!change.alive.some(({ AllocatedResources }) => portsHeld(AllocatedResources).length > 0)) return true;
+  const numbers = state.portsByNode?.(node.ID);
+  const read = (ports: PortUse): void => {
+    for (const alloc of state.allocsByNode(node.ID)) {
+      if (!isClientTerminal(alloc) && !change.changed.has(alloc.ID)) ports.add(alloc.AllocatedResources.Shared.Ports);
+    }
+  };
+  const addresses = addressesOf(node);
+  const use = new PortUse(addresses, numbers ? { numbers, read } : null);
+  if (!numbers) read(use);
+  return change.alive.every(({ AllocatedResources: { Shared } }) => {
+    const isKept = ({ HostIP, Value, IgnoreCollision }: AllocatedPort): boolean =>
+      !IgnoreCollision && isReservedPort(addresses, addresses.ips.indexOf(HostIP), Value);
+    return use.add(Shared.Ports) && !(Shared.Ports ?? []).some(isKept);
+  });
 }

@@ -9,7 +9,7 @@ import { nodesWithoutVolume } from './plan-volumes.js';
 /** What a plan check sees of the world: the newest state. */
 export type CheckState = Pick<
   StateReader,
-  'index' | 'nodeById' | 'allocById' | 'allocsByNode' | 'usageByNode' | 'allocsWithCsi'
+  'index' | 'nodeById' | 'allocById' | 'allocsByNode' | 'usageByNode' | 'portsByNode' | 'allocsWithCsi'
 >;
 
 /**

@@ -1,5 +1,5 @@
 import { willClaim } from '../scheduler/feasible/csi-use.js';
-import { addResources, emptyUsage, isClientTerminal, isTerminal } from '../scheduler/usage.js';
+import { addResources, emptyUsage, holdsThings, isClientTerminal, isTerminal, portsHeld } from '../scheduler/usage.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { StoredCsiVolume } from '../structs/csi.js';
 import type { Deployment } from '../structs/deployment.js';
@@ -103,8 +103,9 @@ const ALLOCS: TableSpec<Allocation, AllocIndex> = {
     values: ({ AllocatedResources }) => {
       const usage = emptyUsage();
       addResources(usage, AllocatedResources);
-      return [usage.cpuMhz, usage.memoryMb, usage.diskMb];
+      return [usage.cpuMhz, usage.memoryMb, usage.diskMb, Number(holdsThings(AllocatedResources))];
     },
+    marks: ({ AllocatedResources }) => portsHeld(AllocatedResources),
   },
 };
 

@@ -17,7 +17,7 @@ import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
 import { jobKey } from './watch.js';
 
-const NO_USAGE = [0, 0, 0];
+const NO_USAGE = [0, 0, 0, 0];
 
 /** Reads tables that nobody writes to any more. */
 export class TablesSnapshot implements StateSnapshot {
@@ -112,6 +112,10 @@ export class TablesSnapshot implements StateSnapshot {
 
   usageByNode(nodeId: string): readonly number[] {
     return this.#tables.allocs.sums(nodeId) ?? NO_USAGE;
+  }
+
+  portsByNode(nodeId: string): Uint16Array {
+    return this.#tables.allocs.marks(nodeId);
   }
 
   allocsByEval(evalId: string): readonly Allocation[] {

@@ -1,3 +1,4 @@
+import { placeOf } from '../util/sorted.js';
 import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeValues } from './tree.js';
 
 /** Says how a row is found: by its own key, and under which key of each index (undefined = not in that index). */
@@ -15,7 +16,11 @@ export interface SumSpec<T> {
   readonly part: (row: T) => unknown;
   /** Always as many; whole numbers, or sums would depend on the order of writes. */
   readonly values: (row: T) => readonly number[];
+  /** Numbers up to 65,535 that the row brings; they are listed, not added up. */
+  readonly marks: (row: T) => readonly number[];
 }
+
+const NO_MARKS = new Uint16Array(0);
 
 /**
  * Rows in the order of their keys, with secondary indexes. An index holds the rows themselves, so reading through it
@@ -26,6 +31,7 @@ export class Table<T, I extends string = never> {
   readonly #indexes: Record<I, Tree<NonNullable<Tree<T>>>>;
   #rows: Tree<T>;
   #sums: Tree<readonly number[]>;
+  #marks: Tree<Uint16Array>;
   #count = 0;
   /** Index of the last command that wrote here. */
   lastIndex = 0;
@@ -46,6 +52,7 @@ export class Table<T, I extends string = never> {
     for (const name in this.#spec.indexes) view.#indexes[name] = this.#indexes[name];
     view.#rows = this.#rows;
     view.#sums = this.#sums;
+    view.#marks = this.#marks;
     view.#count = this.#count;
     view.lastIndex = this.lastIndex;
     return view;
@@ -73,6 +80,11 @@ export class Table<T, I extends string = never> {
   /** The sums of all rows that count under the key; undefined when none ever did. */
   sums(key: string): readonly number[] | undefined {
     return treeGet(this.#sums, key);
+  }
+
+  /** The marks of all rows that count under the key, ascending; one that several rows bring is there as often. */
+  marks(key: string): Uint16Array {
+    return treeGet(this.#marks, key) ?? NO_MARKS;
   }
 
   /** Whether an index has rows under the key. */
@@ -120,8 +132,27 @@ export class Table<T, I extends string = never> {
     const from = before === undefined ? undefined : spec.key(before);
     const to = after === undefined ? undefined : spec.key(after);
     if (from === to && before !== undefined && after !== undefined && spec.part(before) === spec.part(after)) return;
-    if (from !== undefined) this.#add(from, spec.values(before as T), -1, epoch);
-    if (to !== undefined) this.#add(to, spec.values(after as T), 1, epoch);
+    if (from !== undefined) {
+      this.#add(from, spec.values(before as T), -1, epoch);
+      this.#mark(from, spec.marks(before as T), withoutMark, epoch);
+    }
+    if (to !== undefined) {
+      this.#add(to, spec.values(after as T), 1, epoch);
+      this.#mark(to, spec.marks(after as T), withMark, epoch);
+    }
+  }
+
+  #mark(
+    key: string,
+    marks: readonly number[],
+    change: (list: Uint16Array, mark: number) => Uint16Array,
+    epoch: number,
+  ): void {
+    if (marks.length === 0) return;
+    let list = this.marks(key);
+    for (const mark of marks) list = change(list, mark);
+    if (list.length === 0) this.#marks = treeDelete(this.#marks, key, epoch);
+    else this.#marks = treeSet(this.#marks, key, list, epoch);
   }
 
   #add(key: string, values: readonly number[], sign: 1 | -1, epoch: number): void {
@@ -136,4 +167,22 @@ export class Table<T, I extends string = never> {
     if (next === undefined) this.#indexes[name] = treeDelete(this.#indexes[name], from, epoch);
     else if (next !== bucket) this.#indexes[name] = treeSet(this.#indexes[name], from, next, epoch);
   }
+}
+
+function withMark(list: Uint16Array, mark: number): Uint16Array {
+  const at = placeOf(list, mark);
+  const longer = new Uint16Array(list.length + 1);
+  longer.set(list.subarray(0, at));
+  longer[at] = mark;
+  longer.set(list.subarray(at), at + 1);
+  return longer;
+}
+
+function withoutMark(list: Uint16Array, mark: number): Uint16Array {
+  const at = placeOf(list, mark);
+  if (list[at] !== mark) return list;
+  const shorter = new Uint16Array(list.length - 1);
+  shorter.set(list.subarray(0, at));
+  shorter.set(list.subarray(at + 1), at);
+  return shorter;
 }

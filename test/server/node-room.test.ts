@@ -59,7 +59,11 @@ t.test('the fast path answers as looking at every allocation does', async (t) =>
     const wanted = hasRoom(NODE, plans, slow);
     // Two that stay and share a port are nobody's fault: only the slow path minds them.
     const quarrel = !hasRoom(NODE, [result({})], slow);
-    const found = hasRoom(NODE, plans, { ...slow, usageByNode: (id) => allocs.sums(id) ?? [0, 0, 0] });
+    const found = hasRoom(NODE, plans, {
+      ...slow,
+      usageByNode: (id) => allocs.sums(id) ?? [0, 0, 0, 0],
+      portsByNode: (id) => allocs.marks(id),
+    });
     if (wanted) fits++;
     if (!quarrel) t.equal(found, wanted, `seed=${seed}`);
   }

@@ -2,6 +2,7 @@ import type { AllocatedPort, NetworkResource, Port } from '../../structs/resourc
 import { type Random, randomInt } from '../../util/random.js';
 import type { Result } from '../../util/result.js';
 import { err, ok } from '../../util/result.js';
+import { placeOf } from '../../util/sorted.js';
 import { DEFAULT_NETWORK, type HostAddress, isReservedPort, type NodeAddresses, PORT_MAX } from './addresses.js';
 
 /** Random picks of a dynamic port before the range is searched from its beginning. */
@@ -9,6 +10,14 @@ const DYNAMIC_PORT_TRIES = 20;
 
 /** Ports of a node that are looked through one by one. */
 const FEW_MAX = 16;
+
+/** The holders that a state knows of, who are many: their port numbers, and a way to read them one by one. */
+export interface KnownHolders {
+  /** Ascending. */
+  readonly numbers: Uint16Array;
+  /** Adds the ports of each to `use`. */
+  read(use: PortUse): void;
+}
 
 /** Which ports of one node are in use, address by address. */
 export class PortUse {
@@ -21,9 +30,12 @@ export class PortUse {
   #many: Set<number> | null = null;
   /** Addresses that allocations hold but the node no longer has. */
   #gone: string[] | null = null;
+  /** Holders that need not be read as long as nobody asks for a number that one of them has. */
+  #unread: KnownHolders | null;
 
-  constructor(addresses: NodeAddresses) {
+  constructor(addresses: NodeAddresses, known: KnownHolders | null = null) {
     this.addresses = addresses;
+    this.#unread = known;
   }
 
   /** Marks the ports of an allocation; false when one was taken already (and may not be shared). */
@@ -31,6 +43,7 @@ export class PortUse {
     let free = true;
     for (const port of ports ?? []) {
       if (port.IgnoreCollision) continue;
+      this.#readIfListed(port.Value);
       const key = this.#slot(port.HostIP) * (PORT_MAX + 1) + port.Value;
       if (this.#has(key)) free = false;
       else this.#mark(key);
@@ -39,7 +52,15 @@ export class PortUse {
   }
 
   isUsed(slot: number, port: number): boolean {
+    this.#readIfListed(port);
     return this.#has(slot * (PORT_MAX + 1) + port) || isReservedPort(this.addresses, slot, port);
+  }
+
+  #readIfListed(port: number): void {
+    const known = this.#unread;
+    if (known === null || known.numbers[placeOf(known.numbers, port)] !== port) return;
+    this.#unread = null;
+    known.read(this);
   }
 
   #has(key: number): boolean {

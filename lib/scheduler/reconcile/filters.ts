@@ -183,8 +183,10 @@ export function hasRunToSuccess(alloc: Allocation): boolean {
   if (alloc.ClientStatus !== 'complete') return false;
   if (stoppedByItsClient(alloc)) return false;
   if (!isServerTerminal(alloc)) return true;
-  if (alloc.DesiredTransition.Migrate === true) return false;
+  // What had to make room has been replaced at once: were it counted as well, its work would be counted twice.
+  if (alloc.DesiredStatus === 'evict' || alloc.DesiredTransition.Migrate === true) return false;
   const states = Object.values(alloc.TaskStates ?? {});
+  if (states.length === 0) return false;
   return states.every(
     ({ State, Failed, Events }) =>
       State === 'dead' && !Failed && !Events.some(({ Type }) => Type === 'Killing' || Type === 'Killed'),

@@ -78,7 +78,7 @@ function report(alloc: Allocation, nowMs: number, fails: boolean): ClientAllocUp
   const isLive = alloc.ClientStatus === 'pending' || alloc.ClientStatus === 'running';
   if (!isLive) return null;
   if (alloc.DesiredStatus !== 'run') {
-    return { ...base, ClientStatus: 'complete', TaskStates: states(nowMs, 'dead', false) };
+    return { ...base, ClientStatus: 'complete', TaskStates: states(nowMs, 'dead', false, true) };
   }
   const unproven = alloc.DeploymentID !== '' && typeof alloc.DeploymentStatus?.Healthy !== 'boolean';
   if (alloc.ClientStatus === 'running' && !unproven) return null;
@@ -93,14 +93,16 @@ function report(alloc: Allocation, nowMs: number, fails: boolean): ClientAllocUp
 }
 
 /** What a client tells of a task: the same three events that a real one has when it runs, each at its own time. */
-function states(nowMs: number, State: TaskState['State'], Failed: boolean): Record<string, TaskState> {
+function states(nowMs: number, State: TaskState['State'], Failed: boolean, killed = false): Record<string, TaskState> {
   const at = new Date(nowMs).toISOString();
   const zero = '0001-01-01T00:00:00Z';
   const Events = [
     event('Received', 'Task received by client', nowMs),
     event('Task Setup', 'Building Task Directory', nowMs + 1),
     event('Started', 'Task started by client', nowMs + 9),
+    ...(killed ? [event('Killing', 'Sent interrupt. Waiting 5s before force killing', nowMs + 15)] : []),
     ...(State === 'dead' ? [event('Terminated', 'Exit Code: 1', nowMs + 20)] : []),
+    ...(killed ? [event('Killed', 'Task successfully killed', nowMs + 21)] : []),
   ];
   const FinishedAt = State === 'dead' ? at : zero;
   return {

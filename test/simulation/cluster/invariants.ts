@@ -26,13 +26,20 @@ function nodeProblem(state: StateSnapshot, nodeId: string): string {
   if (!node) return 'is gone';
   const { Cpu, Memory, Disk } = node.NodeResources;
   const used = { cpu: 0, memory: 0, disk: 0 };
+  const leaving = { cpu: 0, memory: 0, disk: 0 };
   const ports = new Set<string>();
   for (const alloc of state.allocsByNode(nodeId)) {
-    // Only the client's word frees what an allocation holds.
+    // Only the client's word frees what an allocation holds…
     if (isOver(alloc)) continue;
+    // …but who evicts another waits, on the node, until that has ended.
+    const evicted = alloc.DesiredStatus === 'evict' ? leaving : used;
     for (const task of Object.values(alloc.AllocatedResources.Tasks)) {
-      used.cpu += task.Cpu.CpuShares;
-      used.memory += task.Memory.MemoryMB;
+      evicted.cpu += task.Cpu.CpuShares;
+      evicted.memory += task.Memory.MemoryMB;
+    }
+    if (evicted === leaving) {
+      leaving.disk += alloc.AllocatedResources.Shared.DiskMB;
+      continue;
     }
     used.disk += alloc.AllocatedResources.Shared.DiskMB;
     for (const { HostIP, Value } of alloc.AllocatedResources.Shared.Ports ?? []) {
@@ -42,8 +49,8 @@ function nodeProblem(state: StateSnapshot, nodeId: string): string {
     }
   }
   const known = state.usageByNode?.(nodeId);
-  if (known && `${known}` !== `${[used.cpu, used.memory, used.disk]}`)
-    return `its usage is ${Object.values(used)}, not ${known}`;
+  const all = [used.cpu + leaving.cpu, used.memory + leaving.memory, used.disk + leaving.disk, 0];
+  if (known && `${known}` !== `${all}`) return `its usage is ${all}, not ${known}`;
   if (used.cpu > Cpu.CpuShares) return `${used.cpu} of ${Cpu.CpuShares} MHz are given away`;
   if (used.memory > Memory.MemoryMB) return `${used.memory} of ${Memory.MemoryMB} MiB of memory are given away`;
   if (used.disk > Disk.DiskMB) return `${used.disk} of ${Disk.DiskMB} MiB of disk are given away`;

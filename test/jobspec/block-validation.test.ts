@@ -49,11 +49,6 @@ const REFUSED: [level: Level, text: string, message: RegExp, type?: string][] = 
   ['task', 'vault {}', /`vault` cannot be honoured: there is no Vault here\. Keep secrets in variables/],
   ['task', 'consul {}', /`consul` cannot be honoured.*provider = "nomad"/],
   ['group', 'consul {}', /`consul` cannot be honoured/],
-  [
-    'group',
-    'service {\n port = "http"\n}',
-    /would be registered with Consul, which is the default.*write provider = "nomad"/,
-  ],
   ['group', nomad('connect {\n sidecar_service {}\n }'), /`connect` is Consul's mesh/],
   ['task', 'kind = "connect-proxy:x"', /`kind` "connect-proxy:x" is Consul Connect's/],
   ['task', 'secret "s" {\n provider = "vault"\n path = "p"\n}', /Secret "s" is kept in Vault.*provider = "nomad"/],
@@ -207,6 +202,7 @@ for (const [level, text, type = 'service'] of TAKEN) {
 }
 
 const WARNED: [level: Level, text: string, message: RegExp][] = [
+  ['group', 'service {\n port = "http"\n}', /registered in the mesh's own catalogue.*Write provider = "nomad"/],
   ['job', 'ui {\n link {\n label = "l"\n }\n}', /Link 1 in ui has no url/],
   ['group', nomad('enable_tag_override = true'), /enable_tag_override is Consul's and has no effect/],
   ['task', template('data = "x"\n source = "y"'), /has both a source and data/],

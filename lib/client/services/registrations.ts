@@ -16,13 +16,11 @@ export interface OwnedService {
   task: Task | null;
 }
 
-/** The services of the mesh's own catalogue, each with its owner. */
+/** The services of a group, each with its owner. Whatever their provider, the mesh's own catalogue is where they are kept. */
 export function ownServices(group: TaskGroup): OwnedService[] {
-  const nativeOnes = (services: Service[] | null): Service[] =>
-    (services ?? []).filter(({ Provider }) => Provider === 'nomad');
   return [
-    ...nativeOnes(group.Services).map((service) => ({ service, task: null })),
-    ...group.Tasks.flatMap((task) => nativeOnes(task.Services).map((service) => ({ service, task }))),
+    ...(group.Services ?? []).map((service) => ({ service, task: null })),
+    ...group.Tasks.flatMap((task) => (task.Services ?? []).map((service) => ({ service, task }))),
   ];
 }
 

@@ -62,9 +62,10 @@ function refuseServices(services: readonly Service[] | null, report: Report): vo
       );
     }
     if (service.Provider === 'consul') {
-      at.error(
+      // Nomad's default, so most job files say it by saying nothing: what is asked for can be had here too.
+      at.warning(
         'Provider',
-        `Service ${JSON.stringify(service.Name)} would be registered with Consul, which is the default, but ${NO_CONSUL}: write provider = "nomad"`,
+        `Service ${JSON.stringify(service.Name)} is registered in the mesh's own catalogue, not with Consul, which is the default: ${NO_CONSUL}. Write provider = "nomad"`,
       );
     }
   }

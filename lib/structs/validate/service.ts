@@ -13,7 +13,7 @@ const CHECK_TIME_MIN_NS = 1e9;
 /** A name as DNS takes it. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 
-/** Services of a group or of one of its tasks; those of another provider than the mesh are refused elsewhere. */
+/** Services of a group or of one of its tasks. */
 export function validateServices(services: readonly Service[] | null, group: TaskGroup, report: Report): void {
   const own = services ?? [];
   for (const { name, again } of findRepeated(own.map((service) => `${service.Name} ${service.PortLabel}`))) {
@@ -21,7 +21,6 @@ export function validateServices(services: readonly Service[] | null, group: Tas
   }
   const ports = portLabels(group);
   for (const [i, service] of own.entries()) {
-    if (service.Provider === 'consul') continue;
     const prefix = `Service ${JSON.stringify(service.Name)}: `;
     validateService(service, ports, group, report.at('Services').at(i, prefix));
   }
@@ -38,7 +37,7 @@ function portLabels(group: TaskGroup): Set<string> {
 
 function validateService(service: Service, ports: ReadonlySet<string>, group: TaskGroup, report: Report): void {
   const { Name, Provider, PortLabel, AddressMode, OnUpdate, TaskName } = service;
-  if (Provider !== 'nomad') {
+  if (Provider !== 'nomad' && Provider !== 'consul') {
     report.error('Provider', `unknown provider ${JSON.stringify(Provider)}; it must be "nomad"`);
   }
   // References are filled in later: the rest must be a name.

@@ -6,6 +6,7 @@ import { isBefore, pluginInput } from '../../lib/client/network/cni.js';
 import { bridgeList, parseNetworkList } from '../../lib/client/network/conflist.js';
 import { hostsText, parseResolv, resolvText } from '../../lib/client/network/files.js';
 import { findDamage, parseDevices, readRules } from '../../lib/client/network/firewall.js';
+import { findLoss, hasRules, rulesOf } from '../../lib/client/network/own-rules.js';
 import { hostInterfaces, networkStatus, portMappings } from '../../lib/client/network/result.js';
 import { Turns } from '../../lib/client/network/turns.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
@@ -148,6 +149,52 @@ t.test('every rule and cable that an allocation needs is missed', async (t) => {
   t.type(findDamage(view, 'nomad', { ...needed, address: '172.26.64.20' }), 'string', 'no other address will do');
   t.equal(findDamage(view, 'nomad', { ...needed, allocId: 'a2', hasPorts: false }), null);
 });
+
+t.test(
+  'what plugins did for an allocation is found by its name and addresses, with the ways that lead there',
+  async (t) => {
+    const text = `${RULES}
+-A CNI-HOSTPORT-DNAT -p udp -m comment --comment "dnat name: \\"nomad\\" id: \\"a2\\"" -j CNI-DN-2
+-A CNI-DN-1 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.26.64.2:80
+-A CNI-DN-2 -j DNAT --to-destination 172.26.64.20:80
+-A INPUT -s 172.26.64.200/32 -j DROP`;
+    const rules = readRules(text);
+    const own = rulesOf(rules, ['a1', '172.26.64.2/32']);
+    t.same(
+      own,
+      text
+        .split('\n')
+        .filter((line) => /^-A/.test(line) && !/a2|DN-2|INPUT|ADMIN|MASQ/.test(line))
+        .sort(),
+    );
+    t.same(rulesOf(rules, ['a3']), []);
+    const view = { rules, rulesIpv6: null, interfaces: new Set(['veth1']) };
+    t.equal(findLoss(view, { interfaces: ['veth1'], rules: own }), null);
+    t.match(findLoss(view, { interfaces: ['veth2'], rules: own }), /veth2 is gone/);
+    for (const line of own) {
+      const rules = readRules(text.replace(line, ''));
+      t.match(findLoss({ ...view, rules }, { interfaces: [], rules: own }), `a rule of it is gone: ${line}`);
+    }
+    const looped = readRules('-A a -j b\n-A b -m comment --comment x -j a\n-A c -g c');
+    t.equal(rulesOf(looped, ['x']).length, 2, 'chains that lead to each other come to an end');
+    const list = (plugin: Record<string, unknown>) => ({
+      cniVersion: '1.0.0',
+      name: 'n',
+      plugins: [{ type: 'x', ...plugin }],
+      disableCheck: false,
+    });
+    t.ok(
+      [{ type: 'portmap' }, { type: 'firewall', backend: 'iptables' }, { ipMasq: true }].every((one) =>
+        hasRules(list(one)),
+      ),
+    );
+    t.notOk(
+      [{ type: 'macvlan' }, { type: 'firewall', backend: 'firewalld' }, { ipMasq: false }].some((one) =>
+        hasRules(list(one)),
+      ),
+    );
+  },
+);
 
 t.test('interfaces are read from /proc/net/dev', async (t) => {
   const text = 'Inter-|   Receive\n face |bytes\n    lo: 1 2\n  eth0:1 2\nveth1@if3: 0\n';

@@ -351,6 +351,57 @@ function tests(place: LabPlace): void {
     t.same(leftovers(place), []);
   });
 
+  t.test('what others break of cni/NAME is mended by itself: rules as such, all else by a new cable', async (t) => {
+    const cniConfigDir = join(stateDir, 'cni-watched');
+    mkdirSync(cniConfigDir);
+    const routes = [{ dst: '0.0.0.0/0' }];
+    const ipam = { type: 'host-local', subnet: '10.98.0.0/24', dataDir: '/run/meshnomad/ipam', routes };
+    const plugins = [
+      { type: 'ptp', ipMasq: true, ipam },
+      { type: 'firewall' },
+      { type: 'portmap', capabilities: { portMappings: true } },
+    ];
+    const list = { cniVersion: '0.4.0', name: place.name, plugins };
+    writeFileSync(join(cniConfigDir, '10.conflist'), JSON.stringify(list));
+    const timers = new FakeTimers();
+    const { networks, said } = newNetworks(place, stateDir, { timers, cniConfigDir });
+    const ask = newAsk(place, { mode: `cni/${place.name}`, ports: [port(21_009, 80)], args: { IP: '10.98.0.77' } });
+    const made = await networks.ensure(ask);
+    const server = serve(made.netnsPath, 80);
+    t.teardown(() => server.end());
+    t.equal(await answers(place, 21_009), 'hello');
+    const ending = new AbortController();
+    const serving = networks.serve(() => true, ending.signal);
+    const turn = async (): Promise<void> => {
+      await eventually('the watch to wait', () => (timers.delays.length > 0 ? true : undefined));
+      timers.advance(60_000);
+      await eventually('the watch to have looked', () => (timers.delays.length > 0 ? true : undefined));
+    };
+    await turn();
+    t.same(said, [], 'what is whole is left alone');
+    for (const args of [['-F'], ['-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT'], ['-t', 'nat', '-F', 'PREROUTING']]) {
+      run('iptables', ...args);
+      await turn();
+      t.equal(askFromOutside(place, 21_009), 'hello', args.join(' '));
+      t.match(said.splice(0).join(), /are back/, args.join(' '));
+    }
+    for (const args of [
+      ['iptables', '-t', 'nat', '-F'],
+      ['ip', '-n', `meshnomad-${ask.allocId}`, 'link', 'del', 'eth0'],
+    ]) {
+      run(args[0] as string, ...args.slice(1));
+      await turn();
+      t.equal(await answers(place, 21_009), 'hello', args.join(' '));
+      t.match(said.splice(0).join(), /made anew/, args.join(' '));
+    }
+    t.same(await networks.ensure(ask), made, 'with the same address');
+    ending.abort();
+    await serving;
+    await networks.remove(ask.allocId);
+    server.end();
+    t.same(leftovers(place), []);
+  });
+
   t.test('a plugin that is not there is named with where it was looked for', async (t) => {
     const { networks, said } = newNetworks(place, stateDir, { cniPath: ['/nowhere'] });
     const ask = newAsk(place);

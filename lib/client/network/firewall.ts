@@ -5,10 +5,9 @@ import { mustRun, runProgram } from './program.js';
 // The few rules which are the bridge's and no allocation's, and a cheap look at whether all rules are still there: other
 // programs (a restarted Docker, firewalld, an owner's script) flush tables that are not theirs.
 
-/** What is in force now. */
+/** What is in force now; rules that nobody asked for are null. */
 export interface FirewallView {
-  rules: Rules;
-  /** Null when the bridge has no IPv6. */
+  rules: Rules | null;
   rulesIpv6: Rules | null;
   /** The names of all interfaces. */
   interfaces: ReadonlySet<string>;
@@ -61,20 +60,26 @@ async function runProgramIn(program: string, args: string[]): Promise<boolean> {
   return code === 0;
 }
 
+/** What of the machine is to be looked at; the interfaces always are. */
+export interface Look {
+  rules: boolean;
+  rulesIpv6: boolean;
+}
+
 /** Looks at the firewall and the interfaces of this machine. */
-export async function viewFirewall({ subnetIpv6 }: BridgeSettings): Promise<FirewallView> {
+export async function viewFirewall(look: Look): Promise<FirewallView> {
   const save = async (program: string): Promise<string> => {
     const tables = await Promise.all(['filter', 'nat'].map((table) => mustRun(program, ['-t', table])));
     return tables.join('\n');
   };
   const [rules, rulesIpv6, devices] = await Promise.all([
-    save('iptables-save'),
-    subnetIpv6 === '' ? '' : save('ip6tables-save'),
+    look.rules ? save('iptables-save') : null,
+    look.rulesIpv6 ? save('ip6tables-save') : null,
     readFile('/proc/net/dev', 'utf8'),
   ]);
   return {
-    rules: readRules(rules),
-    rulesIpv6: subnetIpv6 === '' ? null : readRules(rulesIpv6),
+    rules: rules === null ? null : readRules(rules),
+    rulesIpv6: rulesIpv6 === null ? null : readRules(rulesIpv6),
     interfaces: new Set(parseDevices(devices)),
   };
 }
@@ -119,11 +124,17 @@ export interface Needed {
  * and `portmap`: they run iptables a dozen times each, and portmap 1.1 complains of IPv6 rules that it never made.
  */
 export function findDamage(view: FirewallView, bridge: string, needed: Needed): string | null {
-  const gone = needed.interfaces.find((name) => !view.interfaces.has(name));
-  if (gone !== undefined) return `interface ${gone} is gone`;
-  const damage = damageOf(view.rules, bridge, `${needed.address}/32`, needed);
+  const gone = lostInterface(view, needed.interfaces);
+  if (gone !== null) return gone;
+  const damage = damageOf(view.rules ?? readRules(''), bridge, `${needed.address}/32`, needed);
   if (damage !== null || needed.addressIpv6 === '' || !view.rulesIpv6) return damage;
   return damageOf(view.rulesIpv6, bridge, `${needed.addressIpv6}/128`, needed);
+}
+
+/** Tells of the first interface that is no more. */
+export function lostInterface({ interfaces }: FirewallView, needed: readonly string[]): string | null {
+  const gone = needed.find((name) => !interfaces.has(name));
+  return gone === undefined ? null : `interface ${gone} is gone`;
 }
 
 function damageOf(

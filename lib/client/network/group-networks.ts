@@ -9,8 +9,9 @@ import { sleep, type Timers } from '../timers.js';
 import { type Attachment, CniRuntime } from './cni.js';
 import { findNetwork } from './configured.js';
 import { type BridgeSettings, bridgeList, type NetworkList } from './conflist.js';
-import { ensureBridgeRules, type FirewallView, findDamage, viewFirewall } from './firewall.js';
+import { ensureBridgeRules, type FirewallView, findDamage, type Look, viewFirewall } from './firewall.js';
 import { ensureNetns, netnsInode, netnsPath, raiseLoopback, removeNetns } from './netns.js';
+import { allRulesOf, findLoss, hasRules } from './own-rules.js';
 import {
   isOrphanOf,
   listRecords,
@@ -21,7 +22,7 @@ import {
   removeRecord,
   writeRecord,
 } from './record.js';
-import { hostInterfaces, networkStatus, portMappings } from './result.js';
+import { type CniResult, hostInterfaces, networkStatus, portMappings } from './result.js';
 import { Turns } from './turns.js';
 
 /** How often it is looked whether others have flushed the firewall. */
@@ -165,7 +166,7 @@ export class GroupNetworks {
   /** Written down before it is made: an agent that dies in between leaves nothing that its next life does not find. */
   async #ensureNamespace(ask: NetworkAsk, former: NetworkRecord | null): Promise<RecordedNamespace> {
     const base = { owner: this.#owner, allocId: ask.allocId, mode: ask.mode, ifName: IF_NAME, args: ask.args };
-    const empty = { ...base, list: null, bridge: null, portMappings: [], result: null };
+    const empty = { ...base, list: null, bridge: null, portMappings: [], rules: [], result: null };
     if (ask.maker?.createNetwork) {
       const made = await ask.maker.createNetwork(ask.allocId, { hostname: ask.hostname });
       const inode = (await stat(made.netnsPath)).ino;
@@ -202,6 +203,7 @@ export class GroupNetworks {
       ifName: IF_NAME,
       args: ask.args,
       portMappings: portMappings(ask.ports, anyAddress),
+      rules: [],
       result: null,
     };
   }
@@ -214,8 +216,9 @@ export class GroupNetworks {
     for (let attempt = 1; ; attempt++) {
       try {
         const at = attachment(record, attempt === 1 && address !== undefined ? { IP: address } : {});
-        const attached = { ...record, result: await this.#runtime.add(list, at) };
+        const result = await this.#runtime.add(list, at);
         this.#view = null;
+        const attached = { ...record, result, rules: await this.#rulesOf(record, result) };
         await writeRecord(attached);
         return attached;
       } catch (error) {
@@ -228,20 +231,25 @@ export class GroupNetworks {
 
   /** What is wrong with it; null: nothing. */
   async #complaint(record: NetworkRecord, since: number): Promise<string | null> {
-    const seen = record.bridge ? this.#damage(record, await this.#look(record.bridge, since)) : null;
+    const seen = this.#damage(record, await this.#look(record, since));
     if (seen !== null) return seen;
     const list = record.list as NetworkList;
-    const asked = record.bridge ? list.plugins.filter(({ type }) => type === 'bridge') : list.plugins;
+    const asked = list.plugins.filter(({ type }) => (record.bridge ? type === 'bridge' : !RULE_PLUGINS.includes(type)));
     const at = attachment(record);
     const complaint = await this.#runtime.check({ ...list, plugins: asked }, at, record.result ?? {});
     return complaint?.message ?? null;
   }
 
   /** The firewall as it is, or was after the question: many allocations are looked at in one go. */
-  async #look(bridge: BridgeSettings, since: number): Promise<FirewallView> {
-    if (this.#view && this.#view.asked >= since) return this.#view.view;
+  async #look(record: NetworkRecord, since: number): Promise<FirewallView> {
+    const { rules, rulesIpv6 } = lookFor(record);
+    const known = this.#view && this.#view.asked >= since ? this.#view.view : null;
+    if (known && (known.rules || !rules) && (known.rulesIpv6 || !rulesIpv6)) return known;
     const asked = this.#asked;
-    const view = await viewFirewall(bridge);
+    const view = await viewFirewall({
+      rules: rules || known?.rules != null,
+      rulesIpv6: rulesIpv6 || known?.rulesIpv6 != null,
+    });
     this.#view = { view, asked };
     return view;
   }
@@ -249,20 +257,32 @@ export class GroupNetworks {
   #damage(record: NetworkRecord, view: FirewallView): string | null {
     const status = networkStatus(record.result ?? {});
     if (!status.ok || record.list === null) return null;
+    const interfaces = hostInterfaces(record.result ?? {});
+    if (!record.bridge) return findLoss(view, { interfaces, rules: record.rules });
     return findDamage(view, record.list.name, {
       allocId: record.allocId,
       address: status.value.Address,
       addressIpv6: status.value.AddressIPv6,
       hasPorts: record.portMappings.length > 0,
-      interfaces: hostInterfaces(record.result ?? {}),
+      interfaces,
     });
+  }
+
+  /** What the plugins of a network that is not ours did to the firewall. */
+  async #rulesOf(record: NetworkRecord, result: CniResult): Promise<string[]> {
+    const status = networkStatus(result);
+    const look = lookFor({ ...record, result });
+    if (record.bridge || !status.ok || !(look.rules || look.rulesIpv6)) return [];
+    const { Address, AddressIPv6 } = status.value;
+    const addresses = [`${Address}/32`, ...(AddressIPv6 === '' ? [] : [`${AddressIPv6}/128`])];
+    return allRulesOf(await viewFirewall(look), [record.allocId, ...addresses]);
   }
 
   /** Puts lost rules back; only when that does not help, the cable is laid anew, with the same address if it is free. */
   async #mend(record: NetworkRecord, why: string): Promise<NetworkRecord> {
     const { log } = this.#options;
-    const { allocId, bridge } = record;
-    if (bridge && (await this.#restoreRules(record, bridge))) {
+    const { allocId } = record;
+    if (await this.#restoreRules(record)) {
       log.warn('rules of a network were gone and are back', { alloc: allocId, why });
       return record;
     }
@@ -284,8 +304,9 @@ export class GroupNetworks {
     return this.#rules.run(bridge.name, () => ensureBridgeRules(bridge));
   }
 
-  async #restoreRules(record: NetworkRecord, bridge: BridgeSettings): Promise<boolean> {
-    await this.#ensureRules(bridge);
+  async #restoreRules(record: NetworkRecord): Promise<boolean> {
+    if (record.bridge) await this.#ensureRules(record.bridge);
+    else if (record.rules.length === 0) return false;
     const [list, at] = [record.list as NetworkList, attachment(record)];
     try {
       await this.#runtime.addAgain(list, RULE_PLUGINS, at, record.result ?? {});
@@ -302,7 +323,7 @@ export class GroupNetworks {
     for (const ask of [...this.#asks.values()]) {
       const record = await readRecord(ask.allocId);
       if (!record || (record.list && !record.result)) continue;
-      const damage = record.bridge ? this.#damage(record, await this.#look(record.bridge, since)) : null;
+      const damage = record.list ? this.#damage(record, await this.#look(record, since)) : null;
       if (damage === null && !(await isNamespaceGone(record))) continue;
       await this.#again(ask).catch((error: unknown) => this.#warn('a network could not be mended', error, ask.allocId));
     }
@@ -343,6 +364,14 @@ export class GroupNetworks {
     const why = error instanceof Error ? error.message : String(error);
     this.#options.log.warn(message, { ...(allocId ? { alloc: allocId } : {}), why });
   }
+}
+
+/** What of the firewall tells whether a network is whole. */
+function lookFor({ bridge, list, result }: NetworkRecord): Look {
+  if (bridge) return { rules: true, rulesIpv6: bridge.subnetIpv6 !== '' };
+  if (!list || !hasRules(list)) return { rules: false, rulesIpv6: false };
+  const status = networkStatus(result ?? {});
+  return { rules: true, rulesIpv6: status.ok && status.value.AddressIPv6 !== '' };
 }
 
 function attachment(record: NetworkRecord, more: Record<string, string> = {}): Attachment {

@@ -27,6 +27,8 @@ export interface NetworkRecord {
   ifName: string;
   args: Record<string, string>;
   portMappings: PortMapping[];
+  /** With mode "cni/NAME": the rules that were there once it was attached, in the words of `iptables-save`. */
+  rules: string[];
   /** Null: the plugins have not answered yet. */
   result: CniResult | null;
 }
@@ -42,7 +44,9 @@ export async function readRecord(allocId: string): Promise<NetworkRecord | null>
   if (text === null) return null;
   try {
     const value: unknown = JSON.parse(text);
-    return isObject(value) && value['version'] === VERSION ? (value as unknown as NetworkRecord) : null;
+    if (!isObject(value) || value['version'] !== VERSION) return null;
+    // An agent of an earlier build wrote down no rules.
+    return { rules: [], ...value } as unknown as NetworkRecord;
   } catch {
     return null;
   }

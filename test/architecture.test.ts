@@ -108,7 +108,7 @@ t.test('plugins know the sdk and the structs only, and bin the command line only
 
 /** What runs an agent, brings it into its mesh, finds the way to the API over the mesh, or reads an agent’s files. */
 const STARTS_AGENTS =
-  /cli\/(commands\/(agent|config-validate|operator-login|operator-session|operator-snapshot-inspect|recover)|agent-flags|api|mesh-story|session|start-in-mesh)\.ts$/;
+  /cli\/(commands\/(agent|autoscaler|config-validate|operator-login|operator-session|operator-snapshot-inspect|recover)|agent-flags|api|mesh-story|session|start-in-mesh)\.ts$/;
 
 t.test('the command line speaks only HTTP, except where it runs an agent or its links', async (t) => {
   for (const { file, to } of EDGES) {

@@ -18,6 +18,7 @@ import type { RunningConsensus } from '../server/consensus.js';
 import type { StateMachine } from '../server/ports.js';
 import type { Server } from '../server/server.js';
 import { acquireLock, type Lock } from '../storage/index.js';
+import type { ScalingPolicy } from '../structs/job.js';
 import type { LinkReport, MeshRole, NodeKey } from '../structs/mesh.js';
 import { nodeIdOf } from '../transport/certificate.js';
 import { ensureIdentity, type Identity } from '../transport/identity.js';
@@ -70,6 +71,8 @@ export interface Agent {
   readonly client: Client | undefined;
   /** The mesh as it is seen from here; null for an agent that is in none. */
   mesh(): MeshView | null;
+  /** Puts these in the place of the scaling policies of files. */
+  replacePolicies(policies: readonly ScalingPolicy[]): void;
   /** Ends in order; tasks go on running, unless the agent keeps no state. */
   shutdown(): Promise<void>;
 }
@@ -310,11 +313,22 @@ class RunningAgent implements Agent {
     this.#autoscaler = createAgentAutoscaler({
       settings: settings.autoscaler,
       rpc: this.#rpc,
+      address: () => this.#apiAddress(),
       pluginDir: settings.pluginDir,
       stateDir: settings.dataDir ?? settings.client?.allocDir ?? tmpdir(),
       log: log.child('autoscaler'),
     });
     return this.#autoscaler;
+  }
+
+  #apiAddress(): string {
+    const { hosts, tls } = this.#options.settings.http;
+    const [host = '127.0.0.1'] = hosts.map((one) => (one === '0.0.0.0' || one === '::' ? '127.0.0.1' : one));
+    return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${this.httpPort}`;
+  }
+
+  replacePolicies(policies: readonly ScalingPolicy[]): void {
+    this.#autoscaler?.replaceFiles(policies);
   }
 
   /** How servers that have no vote and no log get the state; loaded by servers of a mesh only. */

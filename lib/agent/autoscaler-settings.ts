@@ -7,6 +7,8 @@ import type { AutoscalerSettings } from './autoscaler.js';
 import type { AgentConfig, ScalerSections } from './config/config.js';
 import { readPolicyFile } from './policy-file.js';
 
+type ScalerKind = 'apm' | 'strategy' | 'target';
+
 /** The autoscaler's settings; what is wrong with them goes to `problems`. `pluginDir`: the one in force. Null where none runs. */
 export async function autoscalerSettings(
   config: AgentConfig,
@@ -14,25 +16,34 @@ export async function autoscalerSettings(
 ): Promise<AutoscalerSettings | null> {
   const { enabled, policyDir, evaluationIntervalMs, cooldownMs } = config.autoscaler;
   if (!enabled || !config.server.enabled) return null;
-  const blocks = {
-    apm: blocksOf(config.autoscaler.apm),
-    strategy: blocksOf(config.autoscaler.strategy),
-    target: blocksOf(config.autoscaler.target),
-  };
-  const isNone = Object.values(blocks).every((one) => Object.keys(one).length === 0);
-  if (!isNone) {
-    for (const { path, message } of await scalerProblems({ ...blocks, pluginDir })) {
-      problems.push(`autoscaler ${path}: ${message}`);
-    }
-  }
+  const blocks = await scalerBlocks(config.autoscaler, { pluginDir, problems, at: 'autoscaler ' });
   const policies = policyDir === null ? [] : readPolicies(policyDir, problems);
   return { evaluationIntervalMs, cooldownMs, ...blocks, policies };
+}
+
+/** The plugins that a configuration names; what is wrong with them goes to `problems`, after `at`. */
+export async function scalerBlocks(
+  sections: Record<ScalerKind, ScalerSections>,
+  { pluginDir, problems, at }: { pluginDir: string | null; problems: string[]; at: string },
+): Promise<Record<ScalerKind, ScalerBlocks>> {
+  const blocks = {
+    apm: blocksOf(sections.apm),
+    strategy: blocksOf(sections.strategy),
+    target: blocksOf(sections.target),
+  };
+  const isNone = Object.values(blocks).every((one) => Object.keys(one).length === 0);
+  if (isNone) return blocks;
+  for (const { path, message } of await scalerProblems({ ...blocks, pluginDir })) {
+    problems.push(`${at}${path}: ${message}`);
+  }
+  return blocks;
 }
 
 const blocksOf = (sections: ScalerSections): ScalerBlocks =>
   Object.fromEntries(Object.entries(sections).map(([name, one]) => [name, { ...one, driver: one.driver ?? name }]));
 
-function readPolicies(dir: string, problems: string[]): ScalingPolicy[] {
+/** The policies of a directory, by the names of its files; a file with a mistake has none. */
+export function readPolicies(dir: string, problems: string[]): ScalingPolicy[] {
   try {
     const names = readdirSync(dir).filter((name) => /\.(hcl|json)$/.test(name));
     return names.sort().flatMap((name) => {
@@ -51,7 +62,7 @@ function readPolicies(dir: string, problems: string[]): ScalingPolicy[] {
       return read.value;
     });
   } catch (error) {
-    problems.push(`autoscaler policy_dir: cannot read ${dir}: ${(error as Error).message}`);
+    problems.push(`the directory of policies: cannot read ${dir}: ${(error as Error).message}`);
     return [];
   }
 }

@@ -25,6 +25,8 @@ export interface AutoscalerSettings {
 export interface AgentAutoscalerOptions {
   settings: AutoscalerSettings;
   rpc: RpcCaller;
+  /** The HTTP API of this agent, for plugins that are programs. */
+  address: () => string;
   pluginDir: string | null;
   stateDir: string;
   log: Log;
@@ -34,6 +36,8 @@ export interface AgentAutoscalerOptions {
 export interface AgentAutoscaler {
   /** Leadership began or ended. */
   lead(leads: boolean): void;
+  /** The policy files were read again. */
+  replaceFiles(policies: readonly ScalingPolicy[]): void;
   standing(): ScalingStanding[];
   readonly metrics: MetricSource;
   stop(): Promise<void>;
@@ -43,7 +47,7 @@ export function createAgentAutoscaler(options: AgentAutoscalerOptions): AgentAut
   return new LeadersAutoscaler(options);
 }
 
-/** Its plugins stay loaded for the next time. */
+/** Its plugins stay loaded for the next time. It stands back while an autoscaler of its own process acts. */
 class LeadersAutoscaler implements AgentAutoscaler {
   private readonly options: AgentAutoscalerOptions;
   private scalers: ScalerSet | undefined;
@@ -51,21 +55,31 @@ class LeadersAutoscaler implements AgentAutoscaler {
   /** What is begun and ended, one after the other: leadership may change faster than plugins load. */
   private turn: Promise<void> = Promise.resolve();
   private leads = false;
+  /** While this server leads: asks for the lease of the others. */
+  private following: AbortController | undefined;
+  /** Nobody else acts, as far as is known. */
+  private isFree = false;
+  private policies: readonly ScalingPolicy[];
   private readonly figures = createAutoscalerMetrics();
 
   constructor(options: AgentAutoscalerOptions) {
     this.options = options;
+    this.policies = options.settings.policies;
   }
 
   lead(leads: boolean): void {
+    if (leads === this.leads) return;
     this.leads = leads;
-    this.turn = this.turn
-      .then(() => (this.leads ? this.begin() : this.end()))
-      .catch((error: unknown) => {
-        this.options.log.error('autoscaler could not be started', {
-          why: error instanceof Error ? error.message : String(error),
-        });
-      });
+    this.following?.abort();
+    this.following = undefined;
+    this.isFree = false;
+    if (leads) this.follow();
+    this.settle();
+  }
+
+  replaceFiles(policies: readonly ScalingPolicy[]): void {
+    this.policies = policies;
+    this.running?.replaceFiles(policies);
   }
 
   standing(): ScalingStanding[] {
@@ -80,30 +94,53 @@ class LeadersAutoscaler implements AgentAutoscaler {
     await this.scalers?.close();
   }
 
+  private follow(): void {
+    const following = new AbortController();
+    this.following = following;
+    const { rpc, log } = this.options;
+    const options = { rpc, log, signal: following.signal, nowMs: () => performance.now() };
+    let isOther = false;
+    const onHolder = (holder: string | null): void => {
+      if (following.signal.aborted) return;
+      if (holder !== null) log.info('another autoscaler acts: standing back', { holder });
+      else if (isOther) log.info('no other autoscaler acts any more: acting');
+      isOther = holder !== null;
+      this.isFree = holder === null;
+      this.settle();
+    };
+    void import('../autoscaler/index.js').then(({ followLease }) => followLease(options, onHolder));
+  }
+
+  private settle(): void {
+    this.turn = this.turn
+      .then(() => (this.isFree ? this.begin() : this.end()))
+      .catch((error: unknown) => {
+        this.options.log.error('autoscaler could not be started', {
+          why: error instanceof Error ? error.message : String(error),
+        });
+      });
+  }
+
   private async begin(): Promise<void> {
     if (this.running) return;
-    const { settings, rpc, pluginDir, stateDir, log } = this.options;
+    const { settings, rpc, address, pluginDir, stateDir, log } = this.options;
+    const { evaluationIntervalMs, cooldownMs } = settings;
     const [{ startAutoscaler }, { createScalers }] = await Promise.all([
       import('../autoscaler/index.js'),
       import('../plugin/scalers.js'),
     ]);
-    const logOf = (target: Log): DriverOptions['log'] => {
-      return (level, message, fields) => target[level](message, fields as Parameters<Log['info']>[1]);
-    };
-    const { apm, strategy, target, policies, evaluationIntervalMs, cooldownMs } = settings;
     this.scalers ??= createScalers({
-      apm,
-      strategy,
-      target,
+      ...settings,
       rpc,
+      nomad: () => ({ nomad_address: address() }),
       pluginDir,
       stateDir: join(stateDir, 'scalers'),
-      log: (plugin) => logOf(log.child(plugin)),
+      log: scalerLog(log),
     });
-    if (!this.leads) return;
+    if (!this.isFree) return;
     this.running = startAutoscaler({
       rpc,
-      filePolicies: policies,
+      filePolicies: this.policies,
       scalers: this.scalers,
       now: () => Date.now(),
       log,
@@ -117,4 +154,12 @@ class LeadersAutoscaler implements AgentAutoscaler {
     this.running = undefined;
     await running?.stop();
   }
+}
+
+/** The logs of plugins, below that of the autoscaler. */
+export function scalerLog(log: Log): (plugin: string) => DriverOptions['log'] {
+  return (plugin) => {
+    const own = log.child(plugin);
+    return (level, message, fields) => own[level](message, fields as Parameters<Log['info']>[1]);
+  };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ScalerSet } from '../plugin/scalers.js';
 import { type ScalingEffect, ScalingMachine } from '../scaling/index.js';
-import type { LastDecision } from '../scaling/machine.js';
+import type { LastDecision, MachineLimits } from '../scaling/machine.js';
 import { POLICY_DEFAULTS, type PolicyDefaults } from '../scaling/policy.js';
 import type { ScalingAction } from '../structs/autoscaling.js';
 import type { ScalingPolicy } from '../structs/job.js';
@@ -24,6 +24,12 @@ export interface AutoscalerOptions {
   rpc: RpcCaller;
   /** Policies that no job has: of files. */
   filePolicies?: readonly ScalingPolicy[];
+  /** Whether those of jobs count; absent = they do. Of one namespace when it is given. */
+  jobPolicies?: boolean;
+  namespace?: string;
+  limits?: MachineLimits;
+  /** Asked before each action: whether nobody else acts. Absent = nobody does. */
+  mayAct?: () => boolean;
   scalers: ScalerSet;
   now: () => Millis;
   log: Log;
@@ -46,6 +52,8 @@ export type ScalingReport =
 /** The autoscaler: begins when this server leads, ends when it does not. */
 export interface Autoscaler {
   stop(): Promise<void>;
+  /** Puts these in the place of the policies of files. */
+  replaceFiles(policies: readonly ScalingPolicy[]): void;
   /** How every policy fares. */
   standing(): ScalingStanding[];
 }
@@ -58,7 +66,9 @@ export function startAutoscaler(options: AutoscalerOptions): Autoscaler {
 class RunningAutoscaler implements Autoscaler {
   private readonly options: AutoscalerOptions;
   private readonly ending = new AbortController();
-  private readonly machine = new ScalingMachine();
+  private readonly machine: ScalingMachine;
+  private files: readonly ScalingPolicy[];
+  private ofJobs: readonly ScalingPolicy[] = [];
   private readonly book: PolicyBook;
   private readonly work = new Set<Promise<unknown>>();
   private notes = new Map<string, ScalingNote[]>();
@@ -67,9 +77,16 @@ class RunningAutoscaler implements Autoscaler {
 
   constructor(options: AutoscalerOptions) {
     this.options = options;
+    this.machine = new ScalingMachine(options.limits);
+    this.files = options.filePolicies ?? [];
     this.book = new PolicyBook({ ...POLICY_DEFAULTS, ...options.defaults });
-    this.take([]);
-    this.track(this.follow());
+    this.take();
+    if (options.jobPolicies ?? true) this.track(this.follow());
+  }
+
+  replaceFiles(policies: readonly ScalingPolicy[]): void {
+    this.files = policies;
+    this.take();
   }
 
   async stop(): Promise<void> {
@@ -106,7 +123,7 @@ class RunningAutoscaler implements Autoscaler {
       try {
         const list = await rpc.call(
           'Scaling.ListPolicies',
-          { Namespace: '*', MinQueryIndex: index },
+          { Namespace: this.options.namespace ?? '*', MinQueryIndex: index },
           { signal, timeoutMs: 11 * 60_000 },
         );
         // An index that went back: the servers have another state now.
@@ -116,7 +133,8 @@ class RunningAutoscaler implements Autoscaler {
             async ({ ID }) => (await rpc.call('Scaling.GetPolicy', { ID }, { signal, timeoutMs: 30_000 })).Policy,
           ),
         );
-        this.take(policies.flatMap((policy) => policy ?? []));
+        this.ofJobs = policies.flatMap((policy) => policy ?? []);
+        this.take();
       } catch (error) {
         if (signal.aborted) return;
         log.warn('scaling policies could not be read, will be tried again', { why: messageOf(error) });
@@ -125,8 +143,8 @@ class RunningAutoscaler implements Autoscaler {
     }
   }
 
-  private take(policies: readonly ScalingPolicy[]): void {
-    this.book.replace([...(this.options.filePolicies ?? []), ...policies]);
+  private take(): void {
+    this.book.replace([...this.files, ...this.ofJobs]);
     for (const { stored, problems } of this.book.all) {
       if (problems.length > 0)
         this.options.log.warn('scaling policy is wrong', { policy: stored.ID, problems: problems.join('; ') });
@@ -155,6 +173,10 @@ class RunningAutoscaler implements Autoscaler {
     const { policy, seq } = effect;
     // Not by the clock of the day: it may be set.
     const begunMs = performance.now();
+    if (effect.type === 'scale' && this.options.mayAct?.() === false) {
+      this.machine.scaled(policy.id, seq, { kind: 'no-op', reason: 'another autoscaler may act now' }, now());
+      return;
+    }
     switch (effect.type) {
       case 'evaluate':
         this.track(

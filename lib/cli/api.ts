@@ -63,6 +63,10 @@ export class ApiClient {
     this.connection = connection;
   }
 
+  get address(): string {
+    return this.connection.address.href.replace(/\/$/, '');
+  }
+
   get<T>(path: string, query: Query = {}, headers: Record<string, string> = {}): Promise<ApiReply<T>> {
     return this.#json<T>('GET', path, query, { headers });
   }
@@ -74,6 +78,16 @@ export class ApiClient {
 
   put<T>(path: string, body: unknown, query: Query = {}): Promise<ApiReply<T>> {
     return this.#json<T>('PUT', path, query, { body: JSON.stringify(body) });
+  }
+
+  /** Any request that can be given up; the answer as `get` has it. */
+  ask<T>(
+    method: 'GET' | 'PUT' | 'DELETE',
+    path: string,
+    { query = {}, body, signal }: { query?: Query; body?: unknown; signal: AbortSignal },
+  ): Promise<ApiReply<T>> {
+    const text = body === undefined ? {} : { body: JSON.stringify(body) };
+    return this.#json<T>(method, path, query, { ...text, signal });
   }
 
   /** `headers`: what must stand in no address, for those are logged. */
@@ -116,9 +130,10 @@ export class ApiClient {
     method: string,
     path: string,
     query: Query,
-    { body, also = 200, headers }: { body?: string; also?: number; headers?: Record<string, string> },
+    options: { body?: string; also?: number; headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<ApiReply<T>> {
-    const response = await this.#request(method, path, query, body, headers);
+    const { body, also = 200, headers, signal } = options;
+    const response = await this.#request(method, path, query, body, { headers, signal });
     if (response.statusCode !== 200 && response.statusCode !== also) throw await refusal(response);
     return this.#reply(response);
   }
@@ -162,12 +177,13 @@ export class ApiClient {
     path: string,
     query: Query,
     body?: string | AsyncIterable<Uint8Array>,
-    headers?: Record<string, string>,
+    { headers, signal }: { headers?: Record<string, string> | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<IncomingMessage> {
     const url = this.#url(path, query);
     const options: RequestOptions = {
       method,
       headers: { ...this.#headers(), ...headers, 'User-Agent': 'meshnomad' },
+      ...(signal ? { signal } : {}),
       // Over the mesh each request has a stream of its own: those cost nothing, and cannot be kept like sockets.
       ...this.#way(),
     };

@@ -24,6 +24,8 @@ export const COMMANDS: Record<string, Entry> = {
   'alloc status': entry('Shows an allocation', () => import('./commands/alloc-status.js')),
   'alloc stop': entry('Stops an allocation and has it placed again', () => import('./commands/alloc-stop.js')),
   approve: entry('Lets a machine in that waits for it', () => import('./commands/approve.js')),
+  autoscaler: entry('Runs an autoscaler in a process of its own', () => import('./commands/autoscaler.js')),
+  'autoscaler agent': alias(() => import('./commands/autoscaler.js')),
   'autoscaler status': entry(
     'Shows what the autoscaler decided, and why',
     () => import('./commands/autoscaler-status.js'),

@@ -33,6 +33,7 @@ import { LeaseStop } from './lease-stop.js';
 import { NodeMeta } from './node-meta.js';
 import { sleepSoon } from './power.js';
 import { Registration } from './registration.js';
+import { Sessions } from './sessions.js';
 import { StatusSync } from './status-sync.js';
 import { systemTimers, type Timers } from './timers.js';
 import { VolumeLease } from './volume-lease.js';
@@ -274,6 +275,7 @@ class RunningClient implements Client {
       deviceFigures: () => this.devices.figures(),
       collect: (id: string | null) => this.allocs.collect(id),
       sleep: () => sleepSoon(this.config.sleepCommand, log),
+      sessions: new Sessions(),
       timers,
     };
     this.handlers = {

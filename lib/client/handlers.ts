@@ -15,6 +15,7 @@ import { streamFile } from './fs/stream.js';
 import { dataPaths } from './migrate/layout.js';
 import { sendSnapshot, snapshotFrames } from './migrate/send.js';
 import { wake } from './power.js';
+import type { Sessions } from './sessions.js';
 import type { TaskRunner } from './task-runner.js';
 import { type Timers, ZERO_TIME } from './timers.js';
 
@@ -30,6 +31,7 @@ export interface HandlerOptions {
   collect: (allocId: string | null) => Promise<void>;
   /** Puts this machine to sleep, by its own configuration. */
   sleep: () => void;
+  sessions: Sessions;
   timers: Timers;
 }
 
@@ -45,6 +47,7 @@ export function createHandlers(options: HandlerOptions): RpcHandlers {
       options.sleep();
       return {};
     },
+    'ClientPower.Sessions': async () => ({ Sessions: options.sessions.list() }),
     'ClientStats.Stats': () => options.hostStats(),
     'Allocations.Stats': async ({ AllocID, Task }) =>
       await allocStats(find(AllocID), Task === undefined || Task === '' ? null : Task, options),
@@ -92,15 +95,20 @@ export function createHandlers(options: HandlerOptions): RpcHandlers {
 /** The methods answered with a stream. */
 export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers {
   const find = finder(options);
+  const { sessions } = options;
+  const named = (what: string, { AllocID }: { AllocID: string }): string => `${what} ${AllocID.slice(0, 8)}`;
   return {
-    'FileSystem.Stream': (args, stream) =>
+    'FileSystem.Stream': (args, stream) => {
+      if (args.Follow) sessions.add(stream, named('a file is followed in', args));
       serveFrames(stream, async (output) => {
         const { allocDir } = allocPaths(options.allocDir, find(args.AllocID).id);
         const limit = args.Limit === undefined ? {} : { limit: args.Limit };
         const where = { path: args.Path, offset: args.Offset, origin: args.Origin, follow: args.Follow, ...limit };
         await streamFile({ allocDir, timers: options.timers, ...where }, output);
-      }),
-    'FileSystem.Logs': (args, stream) =>
+      });
+    },
+    'FileSystem.Logs': (args, stream) => {
+      if (args.Follow) sessions.add(stream, named('logs are followed in', args));
       serveFrames(stream, async (output) => {
         const runner = find(args.AllocID);
         const task = findTask(runner, args.Task);
@@ -111,7 +119,8 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
         const where = { task: args.Task, type: args.LogType, offset: args.Offset, origin: args.Origin };
         const isOver = (): boolean => task.state.State === 'dead';
         await streamLogs({ logDir, ...where, follow: args.Follow, isOver, timers: options.timers }, output);
-      }),
+      });
+    },
     'FileSystem.Snapshot': ({ AllocID, Token, Skip }, stream) =>
       void sendSnapshot(stream, () => {
         if (!isMigrateToken(Token, options.secretId(), AllocID)) {
@@ -128,6 +137,7 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
       try {
         const task = findTask(find(args.AllocID), args.Task);
         const command = args.Action === undefined ? args.Cmd : task.actionCommand(args.Action);
+        sessions.add(stream, named('exec in', args));
         join(stream, task.exec({ command, tty: args.Tty }));
       } catch (error) {
         stream.destroy(error instanceof Error ? error : new Error(String(error)));

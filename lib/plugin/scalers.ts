@@ -48,6 +48,8 @@ export interface ScalerSetOptions {
   target: ScalerBlocks;
   /** How bundled plugins ask the servers. */
   rpc: ScalerRpc;
+  /** What plugins that are programs are told of the servers, as Nomad's autoscaler tells them: `nomad_address` and the like. */
+  nomad?: () => Record<string, string>;
   /** Where plugins that are programs lie; null: there are none. */
   pluginDir: string | null;
   /** Each plugin gets a directory of its name in here. */
@@ -102,7 +104,9 @@ export function createScalers(options: ScalerSetOptions): ScalerSet {
     };
     if ('load' in found.value) return (await found.value.load()).create(given);
     const { openExternalScaler } = await import('./external/scaler.js');
-    return openExternalScaler({ kind, driver, path: found.value.path, args, ...given });
+    const inherits = String(block.config['nomad_config_inherit'] ?? true) !== 'false';
+    const config = { ...(inherits ? options.nomad?.() : {}), ...block.config };
+    return openExternalScaler({ kind, driver, path: found.value.path, args, ...given, config });
   };
   const get = (kind: ScalerKind, name: string): Promise<AnyScaler> => {
     const key = `${kind}/${name}`;

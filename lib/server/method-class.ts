@@ -85,6 +85,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Scaling.ListPolicies': 'read',
   'Scaling.GetPolicy': 'read',
   'Scaling.Standing': 'again',
+  'Scaling.Report': 'again',
 
   'Deployment.List': 'read',
   'Deployment.GetDeployment': 'read',
@@ -126,6 +127,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
 
   'ClientPower.Wake': 'here',
   'ClientPower.Sleep': 'here',
+  'ClientPower.Sessions': 'here',
   'ClientStats.Stats': 'here',
   'NodeMeta.Apply': 'here',
   'NodeMeta.Read': 'here',

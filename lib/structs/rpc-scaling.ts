@@ -1,6 +1,6 @@
 import type { ScalingAction } from './autoscaling.js';
 import type { ScalingPolicy } from './job.js';
-import type { Query, QueryOptions } from './rpc-options.js';
+import type { Query, QueryOptions, WriteOptions } from './rpc-options.js';
 
 /** A scaling policy in a list. */
 export type ScalingPolicyStub = Pick<ScalingPolicy, 'ID' | 'Enabled' | 'Type' | 'CreateIndex' | 'ModifyIndex'> & {
@@ -46,6 +46,17 @@ export interface ScalingStanding {
 export interface ScalingRpcMethods {
   'Scaling.ListPolicies': Query<{ Job?: string; Type?: string }, { Policies: ScalingPolicyStub[] }>;
   'Scaling.GetPolicy': Query<{ ID: string }, { Policy: (ScalingPolicy & { Namespace: string }) | null }>;
-  /** Answered by the leader, where the autoscaler runs. */
-  'Scaling.Standing': { args: QueryOptions; reply: { Enabled: boolean; Policies: ScalingStanding[] } };
+  /** Answered by the leader, where the autoscaler runs, or is told of one that runs elsewhere. */
+  'Scaling.Standing': { args: QueryOptions; reply: ScalingStandings };
+  /** An autoscaler of its own process says how its policies fare; null: it ends. Forgotten unless it is said again. */
+  'Scaling.Report': { args: WriteOptions & { Holder: string; Policies: ScalingStanding[] | null }; reply: object };
+}
+
+/** How all policies fare. */
+export interface ScalingStandings {
+  /** Whether any autoscaler runs. */
+  Enabled: boolean;
+  /** The process that acts, when it is not the leader itself; '' = the leader. */
+  Holder: string;
+  Policies: ScalingStanding[];
 }

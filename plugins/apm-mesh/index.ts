@@ -1,4 +1,10 @@
-import type { Apm, ApmPlugin, ScalerCall, ScalerRpc } from '../../lib/plugin/sdk/autoscaler.js';
+import {
+  type Apm,
+  type ApmPlugin,
+  refuseConfig,
+  type ScalerCall,
+  type ScalerRpc,
+} from '../../lib/plugin/sdk/autoscaler.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { Metric, TimeRange } from '../../lib/structs/autoscaling.js';
 import type { AllocListStub, NodeListStub } from '../../lib/structs/rpc.js';
@@ -143,8 +149,7 @@ const isLive = ({ DesiredStatus, ClientStatus }: Allocation): boolean =>
 const plugin: ApmPlugin = {
   kind: 'apm',
   name: 'nomad-apm',
-  configProblems: (config) =>
-    Object.keys(config).map((path) => ({ path, message: 'is not known: it takes no config' })),
+  configProblems: refuseConfig,
   create: ({ rpc }) => new MeshApm(rpc),
 };
 export default plugin;

@@ -1,4 +1,10 @@
-import { type ScalerRpc, ScalingNoOp, type Target, type TargetPlugin } from '../../lib/plugin/sdk/autoscaler.js';
+import {
+  refuseConfig,
+  type ScalerRpc,
+  ScalingNoOp,
+  type Target,
+  type TargetPlugin,
+} from '../../lib/plugin/sdk/autoscaler.js';
 import type { TargetStatus } from '../../lib/structs/autoscaling.js';
 
 /** A group of a job: its count is scaled, with the reason among the job's scaling events. */
@@ -67,8 +73,7 @@ function read(config: Record<string, string>): { namespace: string; job: string;
 const plugin: TargetPlugin = {
   kind: 'target',
   name: 'nomad-target',
-  configProblems: (config) =>
-    Object.keys(config).map((path) => ({ path, message: 'is not known: it takes no config' })),
+  configProblems: refuseConfig,
   create: ({ rpc }) => new TaskGroupTarget(rpc),
 };
 export default plugin;

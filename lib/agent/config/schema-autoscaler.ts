@@ -1,6 +1,7 @@
-import { all, duration, type Fields, flag, labelled, object, text, texts } from './fields.js';
+import { all, duration, type Field, type Fields, flag, labelled, object, text, texts } from './fields.js';
 
-const PLUGIN = labelled({ driver: text, args: texts, config: object, package: text });
+/** `apm`, `strategy` and `target`. */
+export const SCALER_PLUGIN_FIELD: Field = labelled({ driver: text, args: texts, config: object, package: text });
 
 /** The autoscaler of servers; inside it, the words of Nomad's autoscaler. */
 export const AUTOSCALER_FIELDS: Fields = {
@@ -8,5 +9,5 @@ export const AUTOSCALER_FIELDS: Fields = {
   /** A directory with policy files (`*.hcl`, `*.json`): `scaling "NAME" { min, max, policy {} }`. */
   policy_dir: text,
   ...all('default_evaluation_interval default_cooldown', duration),
-  ...all('apm strategy target', PLUGIN),
+  ...all('apm strategy target', SCALER_PLUGIN_FIELD),
 };

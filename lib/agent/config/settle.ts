@@ -62,22 +62,25 @@ export function settle(checked: Checked, dev: boolean): AgentConfig {
   };
 }
 
+/** The plugins of a kind that an autoscaler is given. */
+export function scalerSections(section: Picker, kind: 'apm' | 'strategy' | 'target'): ScalerSections {
+  return section.labelled(kind, (_, plugin) => ({
+    driver: plugin.text('driver'),
+    args: plugin.get<string[]>('args', []),
+    config: plugin.whole('config'),
+    package: plugin.text('package'),
+  }));
+}
+
 function autoscalerOf(autoscaler: Picker): AutoscalerSection {
-  const plugins = (kind: string): ScalerSections =>
-    autoscaler.labelled(kind, (_, plugin) => ({
-      driver: plugin.text('driver'),
-      args: plugin.get<string[]>('args', []),
-      config: plugin.whole('config'),
-      package: plugin.text('package'),
-    }));
   return {
     enabled: autoscaler.get('enabled', true),
     policyDir: autoscaler.text('policy_dir'),
     evaluationIntervalMs: autoscaler.get('default_evaluation_interval', 10 * SECOND),
     cooldownMs: autoscaler.get('default_cooldown', 300 * SECOND),
-    apm: plugins('apm'),
-    strategy: plugins('strategy'),
-    target: plugins('target'),
+    apm: scalerSections(autoscaler, 'apm'),
+    strategy: scalerSections(autoscaler, 'strategy'),
+    target: scalerSections(autoscaler, 'target'),
   };
 }
 

@@ -1,12 +1,7 @@
-import type { ScalingStanding } from '../../structs/rpc-scaling.js';
+import type { ScalingStanding, ScalingStandings } from '../../structs/rpc-scaling.js';
 import type { Command, Context } from '../command.js';
 import { formatPairs, formatTable, formatTime, paint, shortId } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
-
-interface Status {
-  Enabled: boolean;
-  Policies: ScalingStanding[];
-}
 
 export const command: Command = {
   usage: 'meshnomad autoscaler status [options] [policy]',
@@ -15,10 +10,11 @@ export const command: Command = {
   async run(context) {
     const { args, output } = context;
     takeArgs(args, 0, 1, '[policy]');
-    const { value } = await (await context.api()).get<Status>('/v1/autoscaler/status');
+    const { value } = await (await context.api()).get<ScalingStandings>('/v1/autoscaler/status');
     const [prefix = ''] = args;
     const policies = value.Policies.filter(({ ID }) => ID.startsWith(prefix));
     if (await printData(context, { ...value, Policies: policies })) return 0;
+    if (value.Holder !== '') output.out(`${value.Holder} acts, in a process of its own\n`);
     if (!value.Enabled) output.out('No autoscaler runs: autoscaler { enabled = false } on the leader');
     else if (policies.length === 0)
       output.out(prefix === '' ? 'No scaling policies' : `No scaling policy begins with ${prefix}`);

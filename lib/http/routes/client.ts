@@ -7,6 +7,7 @@ import { catFile, readAt, streamFile, streamLogs } from '../stream.js';
 export const clientRoutes: Routes = {
   '/v1/client/stats': { GET: stats },
   '/v1/client/metadata': { GET: metadata, PUT: applyMetadata },
+  '/v1/client/power': { GET: sessions, PUT: power },
   '/v1/client/gc': { GET: collectAll, PUT: collectAll },
   '/v1/client/allocation/:id/stats': { GET: allocStats },
   '/v1/client/allocation/:id/restart': { PUT: restart },
@@ -42,6 +43,30 @@ async function applyMetadata(exchange: Exchange) {
   // The node itself looks at what is in it.
   const args = { ...exchange.reading(), NodeID, Meta: Meta as Record<string, string | null> };
   return { value: await exchange.rpc.call('NodeMeta.Apply', args, exchange) };
+}
+
+/** Who is at the tasks of a node: whoever puts machines to sleep asks first. */
+async function sessions(exchange: Exchange) {
+  const NodeID = exchange.query.get('node_id') ?? '';
+  return { value: await exchange.rpc.call('ClientPower.Sessions', { ...exchange.reading(), NodeID }, exchange) };
+}
+
+/** For an autoscaler of its own process: the node goes to sleep, or wakes another machine beside it. */
+async function power(exchange: Exchange) {
+  const NodeID = exchange.query.get('node_id') ?? '';
+  const body = await exchange.body();
+  const action = stringField(body, 'Action');
+  const args = { ...exchange.reading(), NodeID };
+  switch (action) {
+    case 'sleep':
+      return { value: await exchange.rpc.call('ClientPower.Sleep', args, exchange) };
+    case 'wake': {
+      const MacAddress = stringField(body, 'MacAddress');
+      return { value: await exchange.rpc.call('ClientPower.Wake', { ...args, MacAddress }, exchange) };
+    }
+    default:
+      throw badRequest(`invalid action ${JSON.stringify(action)}: write "sleep" or "wake"`);
+  }
 }
 
 async function collectAll(exchange: Exchange) {

@@ -77,3 +77,15 @@ interface ScalerPlugin<K extends string, T> {
 export type ApmPlugin = ScalerPlugin<'apm', Apm>;
 export type StrategyPlugin = ScalerPlugin<'strategy', Strategy>;
 export type TargetPlugin = ScalerPlugin<'target', Target>;
+
+/** How Nomad's own plugins are told where the servers are. */
+const NOMAD_KEYS = ['address', 'region', 'namespace', 'token', 'http-auth', 'ca-cert', 'ca-path', 'client-cert']
+  .concat(['client-key', 'tls-server-name', 'skip-verify', 'config_inherit'])
+  .map((key) => `nomad_${key}`);
+
+/** For plugins that take no config. Where the servers are may be said, as Nomad's plugins need it; this one asks them as its host does. */
+export function refuseConfig(config: Record<string, unknown>): ConfigProblem[] {
+  return Object.keys(config)
+    .filter((path) => !NOMAD_KEYS.includes(path))
+    .map((path) => ({ path, message: 'is not known: it takes no config' }));
+}

@@ -1,5 +1,5 @@
 import type { Metric, ScaleDirection, ScalingAction } from '../../structs/autoscaling.js';
-import type { Strategy, StrategyPlugin } from './autoscaler.js';
+import { refuseConfig, type Strategy, type StrategyPlugin } from './autoscaler.js';
 
 /** What a strategy decides from; `config` is its block in the policy. */
 export interface StrategyInput {
@@ -20,8 +20,7 @@ export function strategyPlugin(name: string, formula: (input: StrategyInput) => 
   return {
     kind: 'strategy',
     name,
-    configProblems: (config) =>
-      Object.keys(config).map((path) => ({ path, message: 'is not known: it takes no config' })),
+    configProblems: refuseConfig,
     create: () => strategy,
   };
 }

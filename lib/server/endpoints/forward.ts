@@ -10,6 +10,7 @@ import { type EndpointContext, requireText } from './context.js';
 const FORWARDED = [
   'ClientPower.Wake',
   'ClientPower.Sleep',
+  'ClientPower.Sessions',
   'ClientStats.Stats',
   'NodeMeta.Apply',
   'NodeMeta.Read',

@@ -1,16 +1,32 @@
 import { watchKeys } from '../../state/watch.js';
+import type { ScalingStanding } from '../../structs/rpc-scaling.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import type { Millis } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
 import { pageOptions } from '../page.js';
 import { scalingPolicies } from '../scaling-policies.js';
 import { type EndpointContext, namespaceOf, requireText } from './context.js';
 
+/** What an autoscaler elsewhere says of its policies holds so long. */
+const REPORT_FRESH_MS = 30_000;
+
 /** The scaling policies of jobs: what an autoscaler, this one or another, goes by. */
 export function scalingEndpoints(context: EndpointContext): RpcHandlers {
+  let told: { Holder: string; Policies: ScalingStanding[]; atMs: Millis } | null = null;
   return {
     async 'Scaling.Standing'() {
+      if (told && context.now() - told.atMs < REPORT_FRESH_MS) {
+        return { Enabled: true, Holder: told.Holder, Policies: told.Policies };
+      }
       const standing = context.config.scalingStanding;
-      return { Enabled: standing !== undefined, Policies: standing?.() ?? [] };
+      return { Enabled: standing !== undefined, Holder: '', Policies: standing?.() ?? [] };
+    },
+
+    async 'Scaling.Report'({ Holder, Policies }) {
+      requireText(Holder, 'name of the autoscaler');
+      if (Policies) told = { Holder, Policies, atMs: context.now() };
+      else if (told?.Holder === Holder) told = null;
+      return {};
     },
 
     async 'Scaling.ListPolicies'(args, call) {

@@ -27,6 +27,7 @@ need zip zip
 need losetup mount
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
+need faketime faketime
 need psql postgresql
 need prometheus prometheus
 need nix-instantiate nix-bin

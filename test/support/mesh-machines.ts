@@ -24,6 +24,8 @@ export interface MachineOptions {
   mdns?: boolean;
   /** More configuration, in HCL. */
   config?: string;
+  /** More environment of the agent. */
+  env?: Record<string, string>;
 }
 
 /** One machine in a process of its own, brought into a mesh by the commands a person types. */
@@ -100,7 +102,8 @@ export class Machine {
     writeFileSync(file, `${lines.join('\n')}\n`);
     this.steps = [];
     const args = [MESHNOMAD, ...words.slice(0, 1), `-config=${file}`, ...words.slice(1)];
-    const child = this.#place(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { ...process.env, ...this.#options.env };
+    const child = this.#place(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
     this.#unended = '';
     child.stdout?.on('data', (chunk: Buffer) => this.#hear(chunk.toString()));
     child.stderr?.on('data', (chunk: Buffer) => {

@@ -1,3 +1,4 @@
+import type { NodeScore } from '../structs/allocation.js';
 import type { Job, TaskGroup } from '../structs/job.js';
 import type {
   AllocatedPort,
@@ -57,6 +58,8 @@ export interface GroupProgram {
   readonly fitScores: Float64Array;
   /** Allocations of the group by row. */
   readonly collisions: Int32Array;
+  /** Scores by row as they were told last. */
+  readonly told: Map<number, NodeScore>;
   /** Shared by all allocations of the group, for it is the same for all when no cores are given out. */
   readonly tasks: Record<string, AllocatedTaskResources>;
   readonly lifecycles: AllocatedResources['TaskLifecycles'];
@@ -130,6 +133,7 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
     admitted: columns.uint8(0),
     fitScores,
     collisions: occupancy.column(group.Name),
+    told: new Map(),
     tasks,
     lifecycles,
   };

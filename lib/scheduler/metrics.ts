@@ -1,11 +1,8 @@
-import type { AllocMetric } from '../structs/allocation.js';
+import type { AllocMetric, NodeScore } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
 
 /** How many nodes' scores an allocation remembers. */
 export const SCORES_KEPT = 5;
-
-/** Parts of a node's score by name, as `alloc status -verbose` prints them. */
-export type ScoreParts = Record<string, number>;
 
 /** Counts why nodes were refused while one allocation looks for its node. */
 export class MetricCounter {
@@ -74,8 +71,7 @@ export class MetricCounter {
     pool: string;
     inPool: number;
     available: Readonly<Record<string, number>>;
-    nodeId: (row: number) => string;
-    parts: (row: number) => ScoreParts;
+    told: (row: number, score: number) => NodeScore;
   }): AllocMetric {
     return {
       NodesEvaluated: this.evaluated + this.known,
@@ -91,18 +87,15 @@ export class MetricCounter {
       QuotaExhausted: null,
       ResourcesExhausted: null,
       Scores: null,
-      ScoreMetaData: this.#kept === 0 ? null : this.#top(options),
+      ScoreMetaData: this.#kept === 0 ? null : this.#top(options.told),
       AllocationTime: 0,
       CoalescedFailures: 0,
     };
   }
 
-  #top(options: { nodeId: (row: number) => string; parts: (row: number) => ScoreParts }): AllocMetric['ScoreMetaData'] {
-    const best: NonNullable<AllocMetric['ScoreMetaData']> = [];
-    for (let i = 0; i < this.#kept; i++) {
-      const row = this.#topRows[i] as number;
-      best[i] = { NodeID: options.nodeId(row), NormScore: this.#topScores[i] as number, Scores: options.parts(row) };
-    }
+  #top(told: (row: number, score: number) => NodeScore): NodeScore[] {
+    const best: NodeScore[] = [];
+    for (let i = 0; i < this.#kept; i++) best.push(told(this.#topRows[i] as number, this.#topScores[i] as number));
     return best;
   }
 }

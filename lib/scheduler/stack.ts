@@ -1,4 +1,4 @@
-import type { Allocation, AllocMetric } from '../structs/allocation.js';
+import type { Allocation, AllocMetric, NodeScore } from '../structs/allocation.js';
 import type { Job, TaskGroup } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { AllocatedResources } from '../structs/resources.js';
@@ -10,7 +10,7 @@ import { ClassMemo, classEligibility } from './feasible/class-memo.js';
 import type { Candidates, Fleet } from './fleet.js';
 import { compileGroup, type GroupProgram } from './group-program.js';
 import type { Ledger } from './ledger.js';
-import { MetricCounter, type ScoreParts } from './metrics.js';
+import { MetricCounter } from './metrics.js';
 import type { Occupancy } from './occupancy.js';
 import type { StateReader } from './ports.js';
 import { Preemption } from './preemption.js';
@@ -414,17 +414,40 @@ export class Stack {
     this.#parts = parts;
   }
 
-  #partsOf(request: SelectRequest, program: GroupProgram, row: number): ScoreParts {
-    const parts: ScoreParts = {
-      binpack: program.fitScores[row] as number,
-      'job-anti-affinity': antiAffinityScore(program.collisions[row] as number, program.group.Count),
-      'node-reschedule-penalty': request.penalties?.has(row) ? PENALTY_SCORE : 0,
-      'node-affinity': program.affinity?.scores[row] ?? 0,
+  /** A node's score as allocations remember it; the same object as last time while it is the same score. */
+  #told(request: SelectRequest, program: GroupProgram, row: number, score: number): NodeScore {
+    const fit = program.fitScores[row] as number;
+    const collisions = antiAffinityScore(program.collisions[row] as number, program.group.Count);
+    const penalty = request.penalties?.has(row) ? PENALTY_SCORE : 0;
+    const affinity = program.affinity?.scores[row] ?? 0;
+    const spread = program.spreads.length > 0 ? program.judge.boost(row) : undefined;
+    const devices = program.devices && program.devices.weights > 0 ? program.deviceScores[row] : undefined;
+    const preemption = row === this.#cleared.row ? this.#cleared.score : undefined;
+    const known = program.told.get(row);
+    if (
+      known?.NormScore === score &&
+      known.Scores['binpack'] === fit &&
+      known.Scores['job-anti-affinity'] === collisions &&
+      known.Scores['node-reschedule-penalty'] === penalty &&
+      known.Scores['node-affinity'] === affinity &&
+      known.Scores['allocation-spread'] === spread &&
+      known.Scores['devices'] === devices &&
+      known.Scores['preemption'] === preemption
+    ) {
+      return known;
+    }
+    const Scores: Record<string, number> = {
+      binpack: fit,
+      'job-anti-affinity': collisions,
+      'node-reschedule-penalty': penalty,
+      'node-affinity': affinity,
     };
-    if (program.spreads.length > 0) parts['allocation-spread'] = program.judge.boost(row);
-    if (program.devices && program.devices.weights > 0) parts['devices'] = program.deviceScores[row] as number;
-    if (row === this.#cleared.row) parts['preemption'] = this.#cleared.score;
-    return parts;
+    if (spread !== undefined) Scores['allocation-spread'] = spread;
+    if (devices !== undefined) Scores['devices'] = devices;
+    if (preemption !== undefined) Scores['preemption'] = preemption;
+    const told = { NodeID: this.#node(row).ID, NormScore: score, Scores };
+    program.told.set(row, told);
+    return told;
   }
 
   #node(row: number): Node {
@@ -438,8 +461,7 @@ export class Stack {
       pool: job.NodePool,
       inPool: candidates.rows.length,
       available: candidates.available,
-      nodeId: (row) => this.#node(row).ID,
-      parts: (row) => this.#partsOf(request, program, row),
+      told: (row, score) => this.#told(request, program, row, score),
     });
   }
 }

@@ -12,11 +12,15 @@ import type { AllocatedPort } from '../structs/resources.js';
 /** What looking for room needs of the state. */
 export type RoomState = Pick<StateReader, 'allocById' | 'allocsByNode' | 'usageByNode' | 'portsByNode'>;
 
-/** What plans do to one node: those they place there, and the ids of all that they place, stop or evict. */
+/** What plans do to one node. */
 interface NodeChange {
-  readonly placed: ReadonlyMap<string, Allocation>;
+  /** Those that would be there anew, or changed. */
+  readonly placed: readonly Allocation[];
+  /** Ids of all that the plans place, stop or evict, but for those that are new and so in no state. */
   readonly changed: ReadonlySet<string>;
 }
+
+const NONE: readonly Allocation[] = [];
 
 /**
  * Whether a node can hold what would run there once these plans are applied, in order. What the state has added up is taken
@@ -26,12 +30,12 @@ export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state
   const change = changeOf(node.ID, plans);
   if (writersClash(node.ID, change, state)) return false;
   const used = state.usageByNode?.(node.ID);
-  const placed = [...change.placed.values()].filter((alloc) => !isClientTerminal(alloc));
+  const alive = change.placed.filter((alloc) => !isClientTerminal(alloc));
   // Cores and devices are told apart one by one.
-  if (!used || placed.some(({ AllocatedResources }) => holdsThings(AllocatedResources)))
+  if (!used || alive.some(({ AllocatedResources }) => holdsThings(AllocatedResources)))
     return fitsWhole(node, change, state);
   const sum = emptyUsage();
-  for (const alloc of placed) addResources(sum, alloc.AllocatedResources);
+  for (const alloc of alive) addResources(sum, alloc.AllocatedResources);
   for (const id of change.changed) {
     const known = state.allocById(id);
     if (known && known.NodeID === node.ID && !isClientTerminal(known)) addResources(sum, known.AllocatedResources, -1);
@@ -41,11 +45,12 @@ export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state
   if (cpuMhz + sum.cpuMhz > capacity.cpuMhz) return false;
   if (memoryMb + sum.memoryMb > capacity.memoryMb) return false;
   if (diskMb + sum.diskMb > capacity.diskMb) return false;
-  return portsFit(node, { ...change, alive: placed }, state);
+  return portsFit(node, { changed: change.changed, alive }, state);
 }
 
 /** Whether two would be there that both want to be the only one to write to a host volume. */
 function writersClash(nodeId: string, { placed, changed }: NodeChange, state: RoomState): boolean {
+  if (!placed.some(asksForVolumes)) return false;
   const taken = new Set<string>();
   const clashes = (alloc: Allocation): boolean => {
     if (isClientTerminal(alloc)) return false;
@@ -55,37 +60,50 @@ function writersClash(nodeId: string, { placed, changed }: NodeChange, state: Ro
       return false;
     });
   };
-  if ([...placed.values()].some(clashes)) return true;
+  if (placed.some(clashes)) return true;
   if (taken.size === 0) return false;
   return state.allocsByNode(nodeId).some((alloc) => !changed.has(alloc.ID) && clashes(alloc));
 }
 
+function asksForVolumes({ Job, TaskGroup }: Allocation): boolean {
+  return Job?.TaskGroups.some(({ Name, Volumes }) => Name === TaskGroup && Volumes !== null) ?? true;
+}
+
 function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {
-  const placed = new Map<string, Allocation>();
+  const placed: Allocation[] = [];
   const changed = new Set<string>();
-  const remove = ({ ID }: Allocation): void => {
-    changed.add(ID);
-    placed.delete(ID);
+  const take = ({ ID }: Allocation): void => {
+    if (changed.has(ID)) remove(placed, ID);
+    else changed.add(ID);
   };
   for (const plan of plans) {
-    for (const alloc of plan.NodeUpdate[nodeId] ?? []) remove(alloc);
-    for (const alloc of plan.NodePreemptions[nodeId] ?? []) remove(alloc);
-    for (const alloc of plan.NodeAllocation[nodeId] ?? []) {
-      changed.add(alloc.ID);
-      placed.set(alloc.ID, alloc);
+    for (const alloc of plan.NodeUpdate[nodeId] ?? NONE) take(alloc);
+    for (const alloc of plan.NodePreemptions[nodeId] ?? NONE) take(alloc);
+    for (const alloc of plan.NodeAllocation[nodeId] ?? NONE) {
+      if (alloc.CreateIndex !== 0) take(alloc);
+      placed.push(alloc);
     }
   }
   return { placed, changed };
 }
 
+function remove(placed: Allocation[], id: string): void {
+  const at = placed.findIndex(({ ID }) => ID === id);
+  if (at >= 0) placed.splice(at, 1);
+}
+
 /** Looks at each allocation that would be there. */
 function fitsWhole(node: Node, { placed, changed }: NodeChange, state: RoomState): boolean {
   const stays = state.allocsByNode(node.ID).filter(({ ID }) => !changed.has(ID));
-  return allocsFit(node, [...stays, ...placed.values()]).fits;
+  return allocsFit(node, [...stays, ...placed]).fits;
 }
 
 /** Of those that stay, only holders of a port that is asked for can be in the way; the state knows which ports they have. */
-function portsFit(node: Node, change: NodeChange & { alive: readonly Allocation[] }, state: RoomState): boolean {
+function portsFit(
+  node: Node,
+  change: { changed: ReadonlySet<string>; alive: readonly Allocation[] },
+  state: RoomState,
+): boolean {
   if (!change.alive.some(({ AllocatedResources }) => portsHeld(AllocatedResources).length > 0)) return true;
   const numbers = state.portsByNode?.(node.ID);
   const read = (ports: PortUse): void => {

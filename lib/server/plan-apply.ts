@@ -158,9 +158,36 @@ export function planCommand(
   };
 }
 
-function placement(alloc: Allocation, jobVersion: number): Placement {
-  const { Job, TaskStates, NetworkStatus, NextAllocation, CreateIndex, ModifyIndex, AllocModifyIndex, ...rest } = alloc;
-  return { ...rest, JobVersion: jobVersion };
+/** Written out: there are many, and a copy without some of its keys would be made twice and be slow to read. */
+function placement(alloc: Allocation, JobVersion: number): Placement {
+  return {
+    ID: alloc.ID,
+    Namespace: alloc.Namespace,
+    EvalID: alloc.EvalID,
+    Name: alloc.Name,
+    NodeID: alloc.NodeID,
+    NodeName: alloc.NodeName,
+    JobID: alloc.JobID,
+    JobVersion,
+    TaskGroup: alloc.TaskGroup,
+    AllocatedResources: alloc.AllocatedResources,
+    Metrics: alloc.Metrics,
+    DesiredStatus: alloc.DesiredStatus,
+    DesiredDescription: alloc.DesiredDescription,
+    DesiredTransition: alloc.DesiredTransition,
+    ClientStatus: alloc.ClientStatus,
+    ClientDescription: alloc.ClientDescription,
+    AllocStates: alloc.AllocStates,
+    DeploymentID: alloc.DeploymentID,
+    DeploymentStatus: alloc.DeploymentStatus,
+    PreviousAllocation: alloc.PreviousAllocation,
+    RescheduleTracker: alloc.RescheduleTracker,
+    FollowupEvalID: alloc.FollowupEvalID,
+    PreemptedAllocations: alloc.PreemptedAllocations,
+    PreemptedByAllocation: alloc.PreemptedByAllocation,
+    CreateTime: alloc.CreateTime,
+    ModifyTime: alloc.ModifyTime,
+  };
 }
 
 function planStop(alloc: Allocation): PlanStop {

@@ -18,7 +18,7 @@ export type CheckState = Pick<
  * left out; RefreshIndex then tells the scheduler how new a state it must look at. AllAtOnce: all or nothing.
  */
 export function checkPlan(plan: Plan, state: CheckState, inFlight: Iterable<PlanResult>): PlanResult {
-  const flying = [...inFlight];
+  const flying = [...inFlight].filter((one) => !isApplied(one, state));
   const rejected: string[] = [];
   const withoutVolume = nodesWithoutVolume(plan, state, flying);
   const nodeIds = new Set([
@@ -59,6 +59,15 @@ export function checkPlan(plan: Plan, state: CheckState, inFlight: Iterable<Plan
   result.NodePreemptions = without(plan.NodePreemptions, rejected);
   if (result.Deployment) result.Deployment = withPlacedCanaries(result.Deployment, result.NodeAllocation, state);
   return result;
+}
+
+/** Whether a plan in flight has arrived, and only its submitter has not heard of it: what it placed must not count twice. */
+function isApplied({ NodeAllocation }: PlanResult, state: CheckState): boolean {
+  for (const nodeId in NodeAllocation) {
+    const fresh = NodeAllocation[nodeId]?.find(({ CreateIndex }) => CreateIndex === 0);
+    if (fresh) return state.allocById(fresh.ID) !== undefined;
+  }
+  return false;
 }
 
 /** Whether applying it would change nothing: not worth a log entry. */

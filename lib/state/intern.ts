@@ -1,4 +1,4 @@
-import type { Allocation, AllocMetric } from '../structs/allocation.js';
+import type { Allocation, AllocMetric, NodeScore } from '../structs/allocation.js';
 import type { Tables } from './schema.js';
 import { shareEqual } from './share.js';
 
@@ -21,7 +21,7 @@ export type AllocProgress = Pick<
 >;
 
 /**
- * The allocation as the state keeps it: what was wished for, and its progress. Written out, so that all allocations have one shape in memory; with the strings
+ * The allocation as the state keeps it: what was wished for, and its progress. Written out, so that all have one shape; with the strings
  * of the rows it refers to, so that an id is kept once and not once per allocation; and with the parts that equal those
  * of `sibling`, another allocation of its group (its resources, the counts of its metrics), kept once as well.
  */
@@ -29,7 +29,7 @@ export function internAlloc(
   tables: Tables,
   alloc: Omit<Allocation, keyof AllocProgress>,
   progress: AllocProgress,
-  sibling: Allocation | undefined,
+  { sibling, told }: Relatives,
 ): Allocation {
   const node = tables.nodes.get(alloc.NodeID);
   const { Job: job } = progress;
@@ -44,7 +44,7 @@ export function internAlloc(
     Job: job,
     TaskGroup: job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Name ?? alloc.TaskGroup,
     AllocatedResources: shareEqual(sibling?.AllocatedResources, alloc.AllocatedResources),
-    Metrics: internMetrics(tables, shareEqual(sibling?.Metrics, alloc.Metrics)),
+    Metrics: internMetrics(tables, alloc.Metrics, sibling?.Metrics ?? null, told),
     DesiredStatus: alloc.DesiredStatus,
     DesiredDescription: shareEqual(sibling?.DesiredDescription, alloc.DesiredDescription),
     DesiredTransition: shareEqual(sibling?.DesiredTransition, alloc.DesiredTransition),
@@ -74,14 +74,55 @@ function known(table: { get(key: string): { readonly ID: string } | undefined },
   return id === '' ? id : (table.get(id)?.ID ?? id);
 }
 
-/** The best nodes of each placement are remembered: their ids would otherwise be most of what an allocation weighs. */
-function internMetrics(tables: Tables, metrics: AllocMetric | null): AllocMetric | null {
-  const scores = metrics?.ScoreMetaData;
-  if (metrics === null || scores === null || scores === undefined) return metrics;
-  const interned = scores.map(({ NodeID, NormScore, Scores }) => ({
-    NodeID: known(tables.nodes, NodeID),
-    NormScore,
-    Scores,
-  }));
-  return { ...metrics, ScoreMetaData: interned };
+/** What allocations of one plan share. */
+export interface Relatives {
+  /** Another of the group. */
+  readonly sibling: Allocation | undefined;
+  /** By node, what it was worth to the last: most nodes are worth the same to the next. */
+  readonly told: Map<string, NodeScore>;
+}
+
+/** The best nodes of each placement are remembered: they would otherwise be most of what an allocation weighs. */
+function internMetrics(
+  tables: Tables,
+  metrics: AllocMetric | null,
+  sibling: AllocMetric | null,
+  told: Relatives['told'],
+): AllocMetric | null {
+  if (metrics === null) return null;
+  return {
+    NodesEvaluated: metrics.NodesEvaluated,
+    NodesFiltered: metrics.NodesFiltered,
+    NodesInPool: metrics.NodesInPool,
+    NodePool: shareEqual(sibling?.NodePool, metrics.NodePool),
+    NodesAvailable: shareEqual(sibling?.NodesAvailable, metrics.NodesAvailable),
+    ClassFiltered: shareEqual(sibling?.ClassFiltered, metrics.ClassFiltered),
+    ConstraintFiltered: shareEqual(sibling?.ConstraintFiltered, metrics.ConstraintFiltered),
+    NodesExhausted: metrics.NodesExhausted,
+    ClassExhausted: shareEqual(sibling?.ClassExhausted, metrics.ClassExhausted),
+    DimensionExhausted: shareEqual(sibling?.DimensionExhausted, metrics.DimensionExhausted),
+    QuotaExhausted: metrics.QuotaExhausted,
+    ResourcesExhausted: metrics.ResourcesExhausted,
+    Scores: metrics.Scores,
+    ScoreMetaData: metrics.ScoreMetaData?.map((score) => internScore(tables, score, told)) ?? null,
+    AllocationTime: metrics.AllocationTime,
+    CoalescedFailures: metrics.CoalescedFailures,
+  };
+}
+
+function internScore(tables: Tables, score: NodeScore, told: Relatives['told']): NodeScore {
+  const last = told.get(score.NodeID);
+  if (last !== undefined && isSameScore(last, score)) return last;
+  const NodeID = last?.NodeID ?? known(tables.nodes, score.NodeID);
+  const own = { NodeID, NormScore: score.NormScore, Scores: score.Scores };
+  told.set(NodeID, own);
+  return own;
+}
+
+function isSameScore(a: NodeScore, b: NodeScore): boolean {
+  if (a.NormScore !== b.NormScore) return false;
+  if (a.Scores === b.Scores) return true;
+  for (const part in a.Scores) if (a.Scores[part] !== b.Scores[part]) return false;
+  for (const part in b.Scores) if (a.Scores[part] === undefined) return false;
+  return true;
 }

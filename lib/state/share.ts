@@ -12,14 +12,21 @@ export function shareEqual<T>(old: unknown, next: T): T {
 
 type Fields = Record<string, unknown>;
 
+/** Shorter strings are kept once by whoever parses JSON anyway: not worth a copy of what holds them. */
+const LONG = 11;
+
+/** Whether `shared` is to take the place of `own`. === cannot tell two copies of a string from one: long ones are replaced. */
+function isBetter(shared: unknown, own: unknown): boolean {
+  return shared !== own || (typeof shared === 'string' && shared.length >= LONG);
+}
+
 function shareArray(old: readonly unknown[], next: readonly unknown[]): readonly unknown[] {
   let same = old.length === next.length;
   let result: unknown[] | null = null;
   for (let i = 0; i < next.length && i < old.length; i++) {
     const shared = shareEqual(old[i], next[i]);
     if (shared !== old[i]) same = false;
-    // Equal strings are also replaced: === cannot tell two copies from one.
-    if (shared !== next[i] || typeof shared === 'string') {
+    if (isBetter(shared, next[i])) {
       result ??= next.slice();
       result[i] = shared;
     }
@@ -40,7 +47,7 @@ function shareObject(old: Fields, next: Fields): Fields {
     }
     const shared = shareEqual(old[key], next[key]);
     if (shared !== old[key]) same = false;
-    if (shared !== next[key] || typeof shared === 'string') {
+    if (isBetter(shared, next[key])) {
       result ??= { ...next };
       result[key] = shared;
     }

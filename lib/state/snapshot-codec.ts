@@ -15,7 +15,7 @@ import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
 import { assertNever } from '../util/assert.js';
 import { frame, frames } from './frames.js';
-import { internAlloc } from './intern.js';
+import { internAlloc, type Relatives } from './intern.js';
 import {
   emptyTables,
   isScaled,
@@ -269,7 +269,7 @@ function checkHeader(header: Header): Header {
 interface Restoring {
   readonly tables: Tables;
   readonly bodies: Job[];
-  readonly siblings: Map<string, Allocation>;
+  readonly siblings: Map<string, Relatives>;
   readonly epoch: number;
 }
 
@@ -346,9 +346,10 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
     case 'alloc': {
       const whole: Allocation = { ...row[1], Job: row[1].Job === null ? null : body(row[1].Job) };
       const group = `${jobKey(whole.Namespace, whole.JobID)}\0${whole.TaskGroup}`;
-      const alloc = internAlloc(tables, whole, whole, siblings.get(group));
-      siblings.set(group, alloc);
-      tables.allocs.put(alloc, epoch);
+      const known = siblings.get(group) ?? { sibling: undefined, told: new Map() };
+      const sibling = internAlloc(tables, whole, whole, known);
+      siblings.set(group, { sibling, told: known.told });
+      tables.allocs.put(sibling, epoch);
       return;
     }
     default:

@@ -1,5 +1,5 @@
 import { placeOf } from '../util/sorted.js';
-import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeValues } from './tree.js';
+import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeSetAll, treeValues } from './tree.js';
 
 /** Says how a row is found: by its own key, and under which key of each index (undefined = not in that index). */
 export interface TableSpec<T, I extends string> {
@@ -104,12 +104,58 @@ export class Table<T, I extends string = never> {
       const to = keyOf(row);
       const from = before === undefined ? undefined : keyOf(before);
       if (from !== undefined && from !== to) this.#drop(name, from, key, epoch);
-      if (to === undefined) continue;
-      const bucket = treeGet(this.#indexes[name], to);
-      const next = treeSet(bucket, key, row, epoch);
-      if (next !== bucket && next !== undefined) this.#indexes[name] = treeSet(this.#indexes[name], to, next, epoch);
+      if (to !== undefined) this.#enter(name, to, { key, row }, epoch);
     }
     return before;
+  }
+
+  /** Inserts or replaces rows, no two of one key, as put() one by one would; returns what was there, row by row. */
+  putAll(rows: readonly T[], epoch: number): (T | undefined)[] {
+    const spec = this.#spec;
+    const before = rows.map((row) => treeGet(this.#rows, spec.key(row)));
+    const sorted = rows.map((row, i) => ({ key: spec.key(row), row, before: before[i] }));
+    sorted.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const keys = sorted.map(({ key }) => key);
+    const entries = { keys, values: sorted.map(({ row }) => row) };
+    this.#rows = treeSetAll(this.#rows, entries, epoch);
+    for (const { row, before: old } of sorted) {
+      if (old === undefined) this.#count++;
+      this.#sum(old, row, epoch);
+    }
+    for (const name in spec.indexes) {
+      const keyOf = spec.indexes[name];
+      const to = sorted.map(({ row }) => keyOf(row));
+      sorted.forEach(({ key, before: old }, i) => {
+        const from = old === undefined ? undefined : keyOf(old);
+        if (from !== undefined && from !== to[i]) this.#drop(name, from, key, epoch);
+      });
+      this.#index(name, { keys, rows: entries.values, to }, epoch);
+    }
+    return before;
+  }
+
+  /** Enters rows, ascending by their keys, under their keys of an index. */
+  #index(
+    name: I,
+    { keys, rows, to }: { keys: readonly string[]; rows: readonly T[]; to: readonly (string | undefined)[] },
+    epoch: number,
+  ): void {
+    const only = to[0];
+    if (to.every((key) => key === only)) {
+      if (only === undefined) return;
+      const bucket = treeSetAll(treeGet(this.#indexes[name], only), { keys, values: rows }, epoch);
+      if (bucket !== undefined) this.#indexes[name] = treeSet(this.#indexes[name], only, bucket, epoch);
+      return;
+    }
+    to.forEach((under, i) => {
+      if (under !== undefined) this.#enter(name, under, { key: keys[i] as string, row: rows[i] as T }, epoch);
+    });
+  }
+
+  #enter(name: I, under: string, { key, row }: { key: string; row: T }, epoch: number): void {
+    const bucket = treeGet(this.#indexes[name], under);
+    const next = treeSet(bucket, key, row, epoch);
+    if (next !== bucket && next !== undefined) this.#indexes[name] = treeSet(this.#indexes[name], under, next, epoch);
   }
 
   /** Removes a row and returns it. */

@@ -165,6 +165,19 @@ export class Transaction {
     this.#touchAlloc(alloc.ID);
   }
 
+  /** Stores allocations, no two of one id; returns what was known of each. */
+  putAllocs(allocs: readonly Allocation[]): readonly (Allocation | undefined)[] {
+    const known = this.tables.allocs.putAll(allocs, this.#epoch);
+    allocs.forEach((alloc, i) => {
+      const before = known[i];
+      this.changes.push({ table: 'allocs', before, after: alloc });
+      if (before !== undefined) this.#touchAllocLists(before);
+      this.#touchAllocLists(alloc);
+      this.#touchAlloc(alloc.ID);
+    });
+    return known;
+  }
+
   deleteAlloc(alloc: Allocation): void {
     this.tables.allocs.delete(alloc.ID, this.#epoch);
     this.changes.push({ table: 'allocs', before: alloc, after: undefined });

@@ -7,6 +7,8 @@
 
 const NODE_MAX = 32;
 const NODE_MIN = 10;
+/** Items of a node that is made for many at once: some more fit in later. */
+const NODE_FULL = 24;
 
 class Leaf<V> {
   readonly epoch: number;
@@ -67,6 +69,102 @@ export function treeSet<V>(tree: Tree<V>, key: string, value: V, epoch: number):
     node.values = inserted(node.values, i, value);
   }
   return root;
+}
+
+/**
+ * The tree with many keys set, which ascend and differ. Every node on the way to them is made anew once, not once for each:
+ * a plan of thousands of allocations goes into the lists of its job in one go.
+ */
+export function treeSetAll<V>(tree: Tree<V>, entries: Entries<V>, epoch: number): Tree<V> {
+  const { length } = entries.keys;
+  if (length === 0) return tree;
+  let parts = merged(tree ?? new Leaf(epoch, [], []), entries, { from: 0, to: length }, epoch);
+  while (parts.length > 1) {
+    const keys = parts.map(({ separator }) => separator);
+    const kids = parts.map(({ node }) => node);
+    parts = cut(keys, kids, (someKeys, someKids) => new Branch(epoch, someKeys, someKids));
+  }
+  return parts[0]?.node;
+}
+
+/** Keys, ascending and each different, and the value of each. */
+export interface Entries<V> {
+  readonly keys: readonly string[];
+  readonly values: readonly V[];
+}
+
+interface Part<V> {
+  /** Not above any key of the node, above every key to its left. */
+  readonly separator: string;
+  readonly node: TreeNode<V>;
+}
+
+/** A node with some of the entries, as one node or as several. */
+function merged<V>(
+  tree: TreeNode<V>,
+  entries: Entries<V>,
+  { from, to }: { from: number; to: number },
+  epoch: number,
+): Part<V>[] {
+  if (tree instanceof Leaf) return mergedLeaf(tree, entries, { from, to }, epoch);
+  const keys: string[] = [];
+  const kids: TreeNode<V>[] = [];
+  let at = from;
+  for (let i = 0; i < tree.kids.length; i++) {
+    const kid = tree.kids[i] as TreeNode<V>;
+    const next = tree.keys[i + 1];
+    const first = at;
+    while (at < to && (next === undefined || (entries.keys[at] as string) < next)) at++;
+    const parts = at === first ? [{ separator: '', node: kid }] : merged(kid, entries, { from: first, to: at }, epoch);
+    for (let p = 0; p < parts.length; p++) {
+      const part = parts[p] as Part<V>;
+      keys.push(p === 0 ? (tree.keys[i] as string) : part.separator);
+      kids.push(part.node);
+    }
+  }
+  return cut(keys, kids, (someKeys, someKids) => new Branch(epoch, someKeys, someKids));
+}
+
+function mergedLeaf<V>(
+  leaf: Leaf<V>,
+  entries: Entries<V>,
+  { from, to }: { from: number; to: number },
+  epoch: number,
+): Part<V>[] {
+  const most = leaf.keys.length + to - from;
+  const keys = new Array<string>(most);
+  const values = new Array<V>(most);
+  let old = 0;
+  let count = 0;
+  for (let at = from; at < to || old < leaf.keys.length; count++) {
+    const known = leaf.keys[old];
+    const key = at < to ? (entries.keys[at] as string) : undefined;
+    const isOld = known !== undefined && (key === undefined || known < key);
+    keys[count] = (isOld ? known : key) as string;
+    values[count] = (isOld ? leaf.values[old] : entries.values[at]) as V;
+    if (!isOld) at++;
+    if (isOld || known === key) old++;
+  }
+  keys.length = count;
+  values.length = count;
+  return cut(keys, values, (someKeys, someValues) => new Leaf(epoch, someKeys, someValues));
+}
+
+/** Nodes of like size for so many items: one, if they fit, with these very arrays. */
+function cut<V, T>(
+  keys: readonly string[],
+  items: readonly T[],
+  make: (keys: readonly string[], items: readonly T[]) => TreeNode<V>,
+): Part<V>[] {
+  if (keys.length <= NODE_MAX) return [{ separator: keys[0] as string, node: make(keys, items) }];
+  const count = Math.ceil(keys.length / NODE_FULL);
+  const parts: Part<V>[] = [];
+  for (let i = 0; i < count; i++) {
+    const from = Math.floor((i * keys.length) / count);
+    const to = Math.floor(((i + 1) * keys.length) / count);
+    parts.push({ separator: keys[from] as string, node: make(keys.slice(from, to), items.slice(from, to)) });
+  }
+  return parts;
 }
 
 /** The tree without the key. */

@@ -41,8 +41,16 @@ export interface WatchKey {
 
 /** The key under which everything of one job lies: namespace and id. */
 export function jobKey(namespace: string, id: string): string {
-  return `${namespace}\0${id}`;
+  if (namespace !== last.namespace || id !== last.id) {
+    last.namespace = namespace;
+    last.id = id;
+    last.key = `${namespace}\0${id}`;
+  }
+  return last.key;
 }
+
+/** The key made last: a plan writes thousands of allocations of one job, each to several indexes. */
+const last = { namespace: '', id: '', key: '\0' };
 
 /** The keys of blocking queries. A job's key fires for the job, its versions and its stability. */
 export const watchKeys = {

@@ -124,6 +124,13 @@ export interface TaskEvent {
   GenericSource: string;
 }
 
+/** What a node was worth to a placement, and the parts that this is the mean of. */
+export interface NodeScore {
+  NodeID: string;
+  NormScore: number;
+  Scores: Record<string, number>;
+}
+
 /** Why a group was, or was not, placed. */
 export interface AllocMetric {
   NodesEvaluated: number;
@@ -139,7 +146,7 @@ export interface AllocMetric {
   QuotaExhausted: string[] | null;
   ResourcesExhausted: unknown;
   Scores: Record<string, number> | null;
-  ScoreMetaData: { NodeID: string; NormScore: number; Scores: Record<string, number> }[] | null;
+  ScoreMetaData: NodeScore[] | null;
   AllocationTime: Nanos;
   CoalescedFailures: number;
 }

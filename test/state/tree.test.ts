@@ -1,5 +1,5 @@
 import t from 'tap';
-import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeValues } from '../../lib/state/tree.js';
+import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeSetAll, treeValues } from '../../lib/state/tree.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
 
 t.test('a tree agrees with a sorted map through random writes, and its older roots never change', async (t) => {
@@ -39,6 +39,35 @@ t.test('a tree agrees with a sorted map through random writes, and its older roo
     }
     for (const key of [...model.keys()]) tree = treeDelete(tree, key, epoch);
     t.equal(tree, undefined, 'nothing is left');
+  }
+});
+
+t.test('many keys set at once are there as if set one by one, and older roots never change', async (t) => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = seededRandom(seed);
+    const model = new Map<string, number>();
+    const kept: { tree: Tree<number>; values: number[] }[] = [];
+    const sorted = (): number[] => [...model].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+    let tree: Tree<number>;
+    for (let epoch = 1; epoch <= 12; epoch++) {
+      const some = new Map<string, number>();
+      for (let i = randomInt(random, 1 + 3 ** randomInt(random, 7)); i > 0; i--) {
+        some.set(randomInt(random, 3000).toString(7).padStart(5, '0'), epoch * 1000 + i);
+      }
+      const keys = [...some.keys()].sort();
+      tree = treeSetAll(tree, { keys, values: keys.map((key) => some.get(key) as number) }, epoch);
+      for (const [key, value] of some) model.set(key, value);
+      for (const key of [...model.keys()].filter(() => random.next() < 0.2)) {
+        tree = treeDelete(tree, key, epoch);
+        model.delete(key);
+      }
+      const key = randomInt(random, 3000).toString(7).padStart(5, '0');
+      tree = treeSet(tree, key, epoch, epoch);
+      model.set(key, epoch);
+      for (const [one, value] of model) if (treeGet(tree, one) !== value) t.fail(`seed ${seed}: ${one}`);
+      kept.push({ tree, values: sorted() });
+    }
+    for (const { tree, values } of kept) t.same([...treeValues(tree)], values, `seed ${seed}`);
   }
 });
 

@@ -56,6 +56,13 @@ export class PortUse {
     return this.#has(slot * (PORT_MAX + 1) + port) || isReservedPort(this.addresses, slot, port);
   }
 
+  /** Whether the port may be in use, found out without reading who has it; for whoever can take any other as well. */
+  mayBeUsed(slot: number, port: number): boolean {
+    const numbers = this.#unread?.numbers;
+    if (numbers && numbers[placeOf(numbers, port)] === port) return true;
+    return this.#has(slot * (PORT_MAX + 1) + port) || isReservedPort(this.addresses, slot, port);
+  }
+
   #readIfListed(port: number): void {
     const known = this.#unread;
     if (known === null || known.numbers[placeOf(known.numbers, port)] !== port) return;
@@ -123,13 +130,14 @@ export function offerPorts(ask: NetworkResource, use: PortUse, random: Random): 
 /** A free port of the node's dynamic range: a few at random, then the first free one; 0 when there is none. */
 function pickDynamicPort(address: HostAddress, use: PortUse, offer: readonly AllocatedPort[], random: Random): number {
   const { dynamicMin, dynamicMax } = use.addresses;
-  const free = (port: number): boolean => !use.isUsed(address.slot, port) && !isOffered(offer, address.ip, port);
   if (dynamicMax < dynamicMin) return 0;
   for (let i = 0; i < DYNAMIC_PORT_TRIES; i++) {
     const port = dynamicMin + randomInt(random, dynamicMax - dynamicMin + 1);
-    if (free(port)) return port;
+    if (!use.mayBeUsed(address.slot, port) && !isOffered(offer, address.ip, port)) return port;
   }
-  for (let port = dynamicMin; port <= dynamicMax; port++) if (free(port)) return port;
+  for (let port = dynamicMin; port <= dynamicMax; port++) {
+    if (!use.isUsed(address.slot, port) && !isOffered(offer, address.ip, port)) return port;
+  }
   return 0;
 }
 

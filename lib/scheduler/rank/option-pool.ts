@@ -43,9 +43,8 @@ export class OptionPool {
   #parked: number[] = [];
   #size = 0;
   /** Of the present offerBest(): fields, for it is called for every placement. */
-  #judge: Judge | null = null;
-  #taker: ScoreSink | null = null;
   readonly #refused: number[] = [];
+  readonly #descent: number[] = [];
 
   constructor(columns: Columns) {
     this.#sums = columns.float64(0);
@@ -132,25 +131,27 @@ export class OptionPool {
 
   /** Hands over the best scores, and few others: those that are greater than the threshold when it is their turn. */
   offerBest(judge: Judge, sink: ScoreSink): void {
-    this.#judge = judge;
-    this.#taker = sink;
-    for (const bucket of this.#buckets) {
-      if (bucket.rows.length > 0) this.#offer(bucket, judge.boost(bucket.rows[0] as number), 0);
+    for (let i = 0; i < this.#buckets.length; i++) {
+      const bucket = this.#buckets[i] as Bucket;
+      if (bucket.rows.length > 0) this.#offer(bucket, judge, sink);
     }
     for (let row = this.#refused.pop(); row !== undefined; row = this.#refused.pop()) this.park(row);
   }
 
-  #offer(bucket: Bucket, boost: number, place: number): void {
-    const { rows, parts } = bucket;
-    const sink = this.#taker as ScoreSink;
-    if (place >= rows.length) return;
-    const row = rows[place] as number;
-    const score = mean(this.#sums[row] as number, parts, boost);
-    if (score <= sink.threshold) return;
-    if (this.#judge?.admits(row)) sink.score(row, score);
-    else this.#refused.push(row);
-    this.#offer(bucket, boost, 2 * place + 1);
-    this.#offer(bucket, boost, 2 * place + 2);
+  /** From the top of a heap downwards, as long as scores are of interest. */
+  #offer({ rows, parts }: Bucket, judge: Judge, sink: ScoreSink): void {
+    const boost = judge.boost(rows[0] as number);
+    const places = this.#descent;
+    places.push(0);
+    for (let place = places.pop(); place !== undefined; place = places.pop()) {
+      if (place >= rows.length) continue;
+      const row = rows[place] as number;
+      const score = mean(this.#sums[row] as number, parts, boost);
+      if (score <= sink.threshold) continue;
+      if (judge.admits(row)) sink.score(row, score);
+      else this.#refused.push(row);
+      places.push(2 * place + 2, 2 * place + 1);
+    }
   }
 
   #bucket(values: string | number, parts: number): number {

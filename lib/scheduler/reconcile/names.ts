@@ -1,5 +1,7 @@
 import type { Allocation } from '../../structs/allocation.js';
 
+const [OPENING, CLOSING, ZERO] = [0x5b, 0x5d, 0x30];
+
 /** `job.group[index]`. */
 export function allocName(jobId: string, group: string, index: number): string {
   return `${jobId}.${group}[${index}]`;
@@ -7,8 +9,14 @@ export function allocName(jobId: string, group: string, index: number): string {
 
 /** The index in an allocation's name; −1 when it has none. */
 export function allocIndex(name: string): number {
-  const match = /\[(\d+)\]$/.exec(name);
-  return match ? Number(match[1]) : -1;
+  let at = name.length - 1;
+  if (at < 0 || name.charCodeAt(at) !== CLOSING) return -1;
+  let index = 0;
+  for (let weight = 1; ; weight *= 10) {
+    const digit = name.charCodeAt(--at) - ZERO;
+    if (digit >= 0 && digit <= 9) index += digit * weight;
+    else return digit + ZERO === OPENING && weight > 1 ? index : -1;
+  }
 }
 
 /** Which indexes of a group are taken. */

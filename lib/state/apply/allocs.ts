@@ -17,6 +17,11 @@ const TASK_EVENTS_KEPT = 10;
 /** Stores an allocation and carries its effect to the job's summary, the deployment and the job's status. */
 export function storeAlloc(txn: Transaction, before: Allocation | undefined, after: Allocation): void {
   txn.putAlloc(after);
+  accountFor(txn, before, after);
+}
+
+/** Carries the effect of a stored allocation to the job's summary, the deployment and the job's status. */
+export function accountFor(txn: Transaction, before: Allocation | undefined, after: Allocation): void {
   if (isClientTerminal(after)) forgetServices(txn, after.ID);
   countAlloc(txn, before, after);
   countInDeployment(txn, before, after);

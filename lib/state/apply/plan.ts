@@ -1,4 +1,4 @@
-import type { Allocation } from '../../structs/allocation.js';
+import type { Allocation, NodeScore } from '../../structs/allocation.js';
 import type { Deployment } from '../../structs/deployment.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Job } from '../../structs/job.js';
@@ -9,14 +9,14 @@ import { isActive } from '../deployment-progress.js';
 import { type AllocProgress, internAlloc } from '../intern.js';
 import { versionKey } from '../schema.js';
 import type { Transaction } from '../transaction.js';
-import { storeAlloc } from './allocs.js';
+import { accountFor, storeAlloc } from './allocs.js';
 import { setDeploymentStatus } from './deployments.js';
 import { storeEvals } from './evals.js';
 import { holdToVolumes } from './host-volumes.js';
 
 export function applyPlanResults(txn: Transaction, command: PlanResultsCommand): CommandResult<'plan-results'> {
-  const jobs = placementJobs(txn, command);
-  if (!jobs.ok) return jobs;
+  const arrivals = arrivalsOf(txn, command);
+  if (!arrivals.ok) return arrivals;
   if (command.deployment !== null) storeDeployment(txn, command.deployment);
   for (const update of command.deploymentUpdates) {
     const deployment = txn.deployments.peek(update.DeploymentID);
@@ -24,35 +24,58 @@ export function applyPlanResults(txn: Transaction, command: PlanResultsCommand):
   }
   for (const stop of command.stops) applyStop(txn, stop, command);
   for (const preemption of command.preemptions) applyPreemption(txn, preemption, command);
-  placeAll(txn, command, jobs.value);
+  placeAll(txn, command, arrivals.value);
   touchEval(txn, command.evalId);
   storeEvals(txn, command.preemptionEvals);
   return ok(null);
 }
 
-/** The job of each placement, by version; looked up before anything is written, so that a refusal changes nothing. */
-function placementJobs(txn: Transaction, command: PlanResultsCommand): Result<ReadonlyMap<Placement, Job>, MeshError> {
-  const jobs = new Map<Placement, Job>();
+/** A placement, the job that it runs, and what is known of it already. */
+interface Arrival {
+  readonly placement: Placement;
+  readonly job: Job;
+  readonly before: Allocation | undefined;
+}
+
+/** Each placement with its job; looked up before anything is written, so that a refusal changes nothing. */
+function arrivalsOf(txn: Transaction, command: PlanResultsCommand): Result<readonly Arrival[], MeshError> {
+  const arrivals = new Map<string, Arrival>();
+  const versions = new Map<number, Job | undefined>();
   for (const placement of command.placements) {
-    const job = placementJob(txn, command, placement);
+    const { ID, JobID, Namespace, JobVersion } = placement;
+    const before = txn.tables.allocs.get(ID);
+    const job = ownJob(command, placement, before) ?? jobOfVersion(txn, command, JobVersion, versions);
     if (job === undefined) {
-      const { ID, JobID, Namespace, JobVersion } = placement;
       const what = `version ${JobVersion} of job "${JobID}" in namespace "${Namespace}"`;
       return err(new MeshError('E_NOT_FOUND', `allocation ${ID} cannot be placed: ${what} is gone`));
     }
-    jobs.set(placement, job);
+    arrivals.set(ID, { placement, job, before });
   }
-  return ok(jobs);
+  return ok([...arrivals.values()]);
 }
 
-function placementJob(txn: Transaction, command: PlanResultsCommand, placement: Placement): Job | undefined {
-  if (command.job === null) return undefined;
-  const { namespace, id, createIndex } = command.job;
-  // An old allocation may run a version that is no longer kept: it brings its job along.
-  const own = txn.tables.allocs.get(placement.ID)?.Job;
-  if (own && own.CreateIndex === createIndex && own.Version === placement.JobVersion) return own;
-  const job = txn.tables.job_versions.get(versionKey(namespace, id, placement.JobVersion));
-  return job?.CreateIndex === createIndex ? job : undefined;
+/** An old allocation may run a version that is no longer kept: it brings its job along. */
+function ownJob(
+  { job }: PlanResultsCommand,
+  { JobVersion }: Placement,
+  before: Allocation | undefined,
+): Job | undefined {
+  const own = before?.Job;
+  return own && own.CreateIndex === job?.createIndex && own.Version === JobVersion ? own : undefined;
+}
+
+function jobOfVersion(
+  txn: Transaction,
+  { job }: PlanResultsCommand,
+  version: number,
+  known: Map<number, Job | undefined>,
+): Job | undefined {
+  if (job === null) return undefined;
+  if (!known.has(version)) {
+    const found = txn.tables.job_versions.get(versionKey(job.namespace, job.id, version));
+    known.set(version, found?.CreateIndex === job.createIndex ? found : undefined);
+  }
+  return known.get(version);
 }
 
 /** Takes over a new deployment; of one that is known, the counters and canaries stay what the state has counted. */
@@ -108,19 +131,26 @@ function applyPreemption(txn: Transaction, preemption: PlanPreemption, { time }:
   });
 }
 
-function placeAll(txn: Transaction, command: PlanResultsCommand, jobs: ReadonlyMap<Placement, Job>): void {
+function placeAll(txn: Transaction, command: PlanResultsCommand, arrivals: readonly Arrival[]): void {
   const siblings = new Map<string, Allocation>();
-  for (const placement of command.placements) {
-    const job = jobs.get(placement);
-    if (job === undefined) continue;
-    const existing = txn.tables.allocs.get(placement.ID);
-    const progress = placed(txn, { placement, job, existing, time: command.time });
-    const alloc = internAlloc(txn.tables, placement, progress, siblings.get(placement.TaskGroup) ?? existing);
-    siblings.set(placement.TaskGroup, alloc);
-    storeAlloc(txn, existing, alloc);
-    linkPrevious(txn, existing, alloc);
-    if (existing === undefined) holdToVolumes(txn, alloc);
+  const told = new Map<string, NodeScore>();
+  const stored: Allocation[] = [];
+  const isAsFound = command.stops.length + command.preemptions.length === 0;
+  for (const { placement, job, before: found } of arrivals) {
+    const before = isAsFound ? found : txn.tables.allocs.get(placement.ID);
+    const progress = placed(txn, { placement, job, existing: before, time: command.time });
+    const sibling = siblings.get(placement.TaskGroup) ?? before;
+    const after = internAlloc(txn.tables, placement, progress, { sibling, told });
+    siblings.set(placement.TaskGroup, after);
+    stored.push(after);
   }
+  const known = txn.putAllocs(stored);
+  stored.forEach((after, i) => {
+    const before = known[i];
+    accountFor(txn, before, after);
+    linkPrevious(txn, before, after);
+    if (before === undefined) holdToVolumes(txn, after);
+  });
 }
 
 /** What is not the scheduler's to say of a placement: above all what the client has reported so far. */

@@ -185,6 +185,7 @@ class RunningAgent implements Agent {
         settings,
         metrics: this.#metrics,
         httpPort: () => this.httpPort,
+        rpcPort: () => this.#listener?.port ?? settings.rpc.port,
         consensus: () => this.#consensus,
         client: () => this.#client,
         remote: () => this.#remote,
@@ -277,6 +278,7 @@ class RunningAgent implements Agent {
       ...(this.#mesh ? { group: this.#consensus, peers: this.#mesh.serverPeers, reachNode: this.#mesh.reachNode } : {}),
       config: {
         region: settings.region,
+        about: { name: settings.nodeName, version: settings.version },
         identity,
         // A driver that is a plugin is known by the nodes that have it.
         knownDrivers: () => [

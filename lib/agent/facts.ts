@@ -12,6 +12,8 @@ interface Sources {
   settings: AgentSettings;
   metrics: Metrics;
   httpPort: () => number;
+  /** Known once it is listened on, when the system chose it. */
+  rpcPort: () => number;
   consensus: () => RunningConsensus | undefined;
   client: () => Client | undefined;
   remote: () => RemoteServer | undefined;
@@ -36,7 +38,7 @@ export function agentFacts(sources: Sources): AgentFacts {
     net: () => sources.net(),
     leave: sources.leave,
     servers: () => {
-      if (settings.server) return [`${settings.rpc.host}:${settings.rpc.port}`];
+      if (settings.server) return [`${settings.rpc.host}:${sources.rpcPort()}`];
       return settings.servers.map(({ host, port }) => `${host}:${port}`);
     },
     metrics: () => sources.metrics.read(),
@@ -44,7 +46,7 @@ export function agentFacts(sources: Sources): AgentFacts {
   };
 }
 
-function config({ settings, httpPort }: Sources): object {
+function config({ settings, httpPort, rpcPort }: Sources): object {
   return {
     Region: settings.region,
     Datacenter: settings.datacenter,
@@ -52,11 +54,11 @@ function config({ settings, httpPort }: Sources): object {
     DataDir: settings.dataDir ?? '',
     DevMode: settings.dataDir === null,
     BindAddr: settings.http.hosts[0],
-    Ports: { HTTP: httpPort(), RPC: settings.rpc.port, Serf: 0 },
+    Ports: { HTTP: httpPort(), RPC: rpcPort(), Serf: 0 },
     Addresses: { HTTP: settings.http.hosts.join(' '), RPC: settings.rpc.host, Serf: '' },
     AdvertiseAddrs: {
       HTTP: `${settings.http.hosts[0]}:${httpPort()}`,
-      RPC: `${settings.rpc.host}:${settings.rpc.port}`,
+      RPC: `${settings.rpc.host}:${rpcPort()}`,
       Serf: '',
     },
     Server: { Enabled: settings.server !== null },
@@ -68,22 +70,24 @@ function config({ settings, httpPort }: Sources): object {
       Servers: settings.servers.map(({ host, port }) => `${host}:${port}`),
     },
     ACL: { Enabled: false },
+    // There are no pages to see: Nomad's command line need not name any.
+    UI: { Enabled: false, ShowCLIHints: false },
     TLSConfig: { EnableHTTP: settings.http.tls !== null, EnableRPC: false },
     Version: { Version: settings.version, VersionPrerelease: '', VersionMetadata: 'meshnomad', Revision: '' },
   };
 }
 
-function member({ settings, consensus }: Sources): object {
+function member({ settings, consensus, rpcPort }: Sources): object {
   return {
     Name: `${settings.nodeName}.${settings.region}`,
     Addr: settings.rpc.host,
-    Port: settings.rpc.port,
+    Port: rpcPort(),
     Tags: {
       role: 'nomad',
       region: settings.region,
       dc: settings.datacenter,
       build: settings.version,
-      port: String(settings.rpc.port),
+      port: String(rpcPort()),
       id: consensus()?.leader ?? '',
     },
     Status: 'alive',

@@ -4,7 +4,7 @@ import { err, ok, type Result } from '../util/result.js';
 //   or     := and ("or" and)*          and := not ("and" not)*
 //   not    := "not" not | "(" or ")" | match
 //   match  := selector ("==" | "!=" | "matches" | "not matches" | "contains" | "not contains") value
-//           | value ("in" | "not in") selector | selector "is" ["not"] "empty"
+//           | value ("in" | "not in") selector | selector "is" ["not"] ("empty" | "nil")
 // A selector walks structs and maps by name (Meta.env, Meta["a b"], "/Meta/a b"), lists by position. A name that is not
 // there equals nothing.
 
@@ -123,7 +123,8 @@ class Parser {
     const path = this.#selector(first);
     if (this.#takeWord('is')) {
       const negated = this.#takeWord('not');
-      if (!this.#takeWord('empty')) this.#fail('"empty"');
+      if (this.#takeWord('nil')) return (item) => ((walk(item, path) ?? null) === null) !== negated;
+      if (!this.#takeWord('empty')) this.#fail('"empty" or "nil"');
       return (item) => isEmpty(walk(item, path)) !== negated;
     }
     if (this.#takeSign('==')) return this.#compare(path, equals, false);
@@ -132,7 +133,7 @@ class Parser {
     if (this.#takeWords('not', 'contains')) return this.#compare(path, contains, true);
     if (this.#takeWord('matches')) return this.#matches(path, false);
     if (this.#takeWords('not', 'matches')) return this.#matches(path, true);
-    return this.#fail('an operator (==, !=, in, contains, matches, is empty)');
+    return this.#fail('an operator (==, !=, in, contains, matches, is empty, is nil)');
   }
 
   #compare(path: string[], holds: (actual: unknown, value: string) => boolean, negated: boolean): Filter {

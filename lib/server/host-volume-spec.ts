@@ -1,9 +1,11 @@
 import type { HostVolumeUpsertCommand } from '../state/volume-commands.js';
+import { CSI_ATTACHMENT_MODES } from '../structs/csi.js';
 import { MeshError } from '../structs/errors.js';
 import type { HostVolume } from '../structs/host-volume.js';
 import { HOST_ACCESS_MODES, type VolumeCapability } from '../structs/volume.js';
 
 const ACCESS_MODES: readonly string[] = HOST_ACCESS_MODES;
+const ATTACHMENT_MODES: readonly string[] = CSI_ATTACHMENT_MODES;
 
 /** A name is part of paths and of job files. */
 const NAME = /^[A-Za-z0-9._-]{1,128}(\[\d{1,6}\])?$/;
@@ -47,10 +49,10 @@ function capabilities(given: VolumeCapability[] | undefined, refuse: (what: stri
     if (!ACCESS_MODES.includes(AccessMode)) {
       refuse(`unknown access_mode ${JSON.stringify(AccessMode)}; it is one of ${ACCESS_MODES.join(', ')}`);
     }
-    if (AttachmentMode !== 'file-system' && (AttachmentMode as string | undefined)) {
-      refuse(`unknown attachment_mode ${JSON.stringify(AttachmentMode)}; a host volume has file-system only`);
+    if (AttachmentMode && !ATTACHMENT_MODES.includes(AttachmentMode)) {
+      refuse(`unknown attachment_mode ${JSON.stringify(AttachmentMode)}; it is ${ATTACHMENT_MODES.join(' or ')}`);
     }
-    return { AccessMode, AttachmentMode: 'file-system' };
+    return { AccessMode, AttachmentMode: AttachmentMode || 'file-system' };
   });
 }
 

@@ -24,22 +24,25 @@ export function pageOptions(query: QueryOptions): PageOptions {
 
 /**
  * One page of a sorted list: those whose token is not before `nextToken` (in the list's own order, given by `compare`),
- * filtered as the caller sees them, and the token of the first one after the page ('' at the end).
+ * filtered by what they are (Nomad filters whole objects, not the rows it shows), and the token of the first one after
+ * the page ('' at the end).
  */
-export function page<T, S>(
+export function page<T, S extends object>(
   items: Iterable<T>,
   options: PageOptions & {
     token: (item: T) => string;
     /** Negative when the first token comes before the second. */
     compare: (a: string, b: string) => number;
     show: (item: T) => S;
+    /** What the filter sees, where that is more than what is shown; secrets must not be in it. */
+    whole?: (item: T) => object;
   },
 ): { items: S[]; nextToken: string } {
   const shown: S[] = [];
   for (const item of items) {
     if (options.nextToken !== '' && options.compare(options.token(item), options.nextToken) < 0) continue;
     const stub = options.show(item);
-    if (options.filter && !options.filter(stub)) continue;
+    if (options.filter && !options.filter(options.whole ? { ...stub, ...options.whole(item) } : stub)) continue;
     if (options.perPage > 0 && shown.length === options.perPage) {
       return { items: shown, nextToken: options.token(item) };
     }

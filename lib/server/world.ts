@@ -15,6 +15,8 @@ import type { VolumePolicy } from './volume-access.js';
 
 export interface ServerConfig {
   region: string;
+  /** What a server in no mesh calls itself, and its version. */
+  about?: { name: string; version: string };
   heartbeat?: Partial<HeartbeatLimits>;
   gc?: Partial<GcThresholds>;
   /** What a new mesh begins with. */

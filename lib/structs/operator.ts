@@ -116,6 +116,14 @@ export interface AutopilotHealth {
   }[];
 }
 
+/** Nomad's `/v1/operator/autopilot/health`, which says durations as text. */
+export interface AutopilotHealthReply extends Omit<AutopilotHealth, 'Servers'> {
+  Servers: (Omit<AutopilotHealth['Servers'][number], 'LastContact'> & { LastContact: string })[];
+  /** By id. */
+  Leader: NodeKey;
+  Voters: NodeKey[];
+}
+
 /** Nomad's `/v1/operator/raft/configuration`. */
 export interface RaftConfiguration {
   Servers: {

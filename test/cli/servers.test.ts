@@ -86,7 +86,7 @@ t.test('autopilot is shown, changed and asked for its health', async (t) => {
     'PUT /v1/operator/autopilot/configuration': true,
     'GET /v1/operator/autopilot/health': new Refusal(
       429,
-      JSON.stringify({ Healthy: false, FailureTolerance: 0, Servers: [] }),
+      JSON.stringify({ Healthy: false, FailureTolerance: 0, Servers: [], Voters: [] }),
     ),
   });
   t.match(

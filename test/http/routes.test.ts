@@ -13,6 +13,15 @@ interface Case {
   gives?: unknown;
 }
 
+const ALLOCATED = {
+  Tasks: {
+    a: { Cpu: { CpuShares: 100, ReservedCores: null }, Memory: { MemoryMB: 64, MemoryMaxMB: 128 }, Networks: null },
+    b: { Cpu: { CpuShares: 50, ReservedCores: [0, 1] }, Memory: { MemoryMB: 32, MemoryMaxMB: 0 }, Networks: null },
+  },
+  Shared: { DiskMB: 300, Networks: [{ IP: 'x' }], Ports: null },
+};
+const NONE = { CPU: 0, Cores: 0, MemoryMB: 0, MemoryMaxMB: 0, DiskMB: 0, IOPS: 0, Networks: null };
+
 // Every path of the API: what is asked behind it, with which arguments, and what comes back.
 const CASES: Case[] = [
   {
@@ -219,7 +228,23 @@ const CASES: Case[] = [
     reply: { Allocations: [] },
     gives: [],
   },
-  { ask: 'GET /v1/allocation/abc', rpc: 'Alloc.GetAlloc', args: { AllocID: 'abc' }, reply: { Alloc: {} }, gives: {} },
+  {
+    ask: 'GET /v1/allocation/abc',
+    rpc: 'Alloc.GetAlloc',
+    args: { AllocID: 'abc' },
+    reply: { Alloc: { ID: 'abc', AllocatedResources: ALLOCATED } },
+    gives: {
+      ID: 'abc',
+      AllocatedResources: ALLOCATED,
+      // What Nomad's command line still reads.
+      Resources: { CPU: 150, Cores: 2, MemoryMB: 96, MemoryMaxMB: 128, DiskMB: 300, IOPS: 0, Networks: [{ IP: 'x' }] },
+      SharedResources: { ...NONE, DiskMB: 300, Networks: [{ IP: 'x' }] },
+      TaskResources: {
+        a: { ...NONE, CPU: 100, MemoryMB: 64, MemoryMaxMB: 128 },
+        b: { ...NONE, CPU: 50, Cores: 2, MemoryMB: 32 },
+      },
+    },
+  },
   {
     ask: 'PUT /v1/allocation/abc/stop?no_shutdown_delay=true',
     rpc: 'Alloc.Stop',

@@ -85,6 +85,17 @@ t.test('health is told by the status too', async (t) => {
   const world = await createHttpWorld(t);
   world.script['Operator.ServerHealth'] = { Healthy: true, FailureTolerance: 1, Servers: [] };
   t.equal((await world.send('/v1/operator/autopilot/health')).status, 200);
+  const servers = [
+    { ID: 'k1', LastContact: 0, Leader: true, Voter: true },
+    { ID: 'k2', LastContact: 1_500_000_000, Leader: false, Voter: true },
+    { ID: 'k3', LastContact: 20_000_000, Leader: false, Voter: false },
+  ];
+  world.script['Operator.ServerHealth'] = { Healthy: true, FailureTolerance: 0, Servers: servers };
+  t.match((await world.send('/v1/operator/autopilot/health')).json, {
+    Leader: 'k1',
+    Voters: ['k1', 'k2'],
+    Servers: [{ LastContact: '0s' }, { LastContact: '1.5s' }, { LastContact: '20ms' }],
+  });
   world.script['Operator.ServerHealth'] = { Healthy: false, FailureTolerance: 0, Servers: [] };
   t.match(await world.send('/v1/operator/autopilot/health'), { status: 429, json: { Healthy: false } });
 });

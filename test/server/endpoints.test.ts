@@ -91,6 +91,32 @@ t.test('a plan tells what would happen and leaves no trace', async (t) => {
   t.equal(world.store.snapshot().count('jobs'), 0);
 });
 
+t.test('a plan of a job that runs tells whether its allocations stay, change or are replaced', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob() });
+  await world.time.advance(60_000);
+  const planned = async (job: ReturnType<typeof webJob>) => {
+    const { Annotations, Diff } = await world.call('Job.Plan', { Job: job, Diff: true });
+    const { Place, InPlaceUpdate, DestructiveUpdate, Ignore } = Annotations?.DesiredTGUpdates['web'] ?? {};
+    return [Place, InPlaceUpdate, DestructiveUpdate, Ignore, Diff?.Type];
+  };
+  t.same(await planned(webJob()), [0, 0, 0, 2, 'None']);
+  t.same(await planned(webJob({ Priority: 60 })), [0, 2, 0, 0, 'Edited']);
+  t.same(await planned(webJob({ cpu: 200 })), [0, 0, 1, 1, 'Edited'], 'one at a time');
+  t.same(await planned(webJob({ count: 3 })), [1, 2, 0, 0, 'Edited']);
+});
+
+t.test('a server in no mesh tells that it is well, and votes for itself', async (t) => {
+  const world = createTestWorld();
+  t.match(await world.call('Operator.ServerHealth', {}), {
+    Healthy: true,
+    FailureTolerance: 0,
+    Servers: [{ Leader: true, Voter: true, Healthy: true }],
+  });
+  t.match((await world.call('Operator.ServerWhy', {})).Servers, [{ Standing: 'leader', Reason: /only server/ }]);
+});
+
 t.test('what does not exist is not found', async (t) => {
   const world = createTestWorld();
   for (const method of ['Job.Deregister', 'Job.Evaluate'] as const) {

@@ -35,6 +35,10 @@ const cases: [string, boolean][] = [
   ['Nothing is empty', true],
   ['Meta is not empty', true],
   ['Absent is empty', true],
+  ['Absent is nil', true],
+  ['Nothing is nil', true],
+  ['Empty is nil', false],
+  ['Meta is not nil', true],
   ['Absent == "x"', false],
   ['not ID == "web"', false],
   ['ID == "a" or ID == "web" and Priority == 50', true],
@@ -61,7 +65,7 @@ t.test('an error says where and what was expected', async (t) => {
     ['ID == x y', 'expected "and", "or" or the end at position 9, found "y"'],
     ['ID matches "("', '"(" at position 12 is not a regular expression'],
     ['', 'expected a field or a value at position 1, found the end'],
-    ['ID is full', 'expected "empty" at position 7, found "full"'],
+    ['ID is full', 'expected "empty" or "nil" at position 7, found "full"'],
   ] as const) {
     const filter = parseFilter(source);
     t.equal(filter.ok ? '' : filter.error, message, source);

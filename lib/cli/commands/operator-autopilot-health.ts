@@ -1,5 +1,4 @@
-import type { AutopilotHealth } from '../../structs/operator.js';
-import { formatDuration } from '../../util/duration.js';
+import type { AutopilotHealthReply } from '../../structs/operator.js';
 import type { Command } from '../command.js';
 import { formatPairs, formatTable } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
@@ -11,7 +10,7 @@ export const command: Command = {
   async run(context) {
     takeArgs(context.args, 0, 0, '');
     const api = await context.api();
-    const { value } = await api.report<AutopilotHealth>('/v1/operator/autopilot/health');
+    const { value } = await api.report<AutopilotHealthReply>('/v1/operator/autopilot/health');
     if (await printData(context, value)) return 0;
     const { Healthy, FailureTolerance, Servers } = value;
     const leader = Servers.find(({ Leader }) => Leader);
@@ -24,7 +23,7 @@ export const command: Command = {
       String(server.Leader),
       String(server.Voter),
       String(server.Healthy),
-      formatDuration(server.LastContact),
+      server.LastContact,
       String(server.LastTerm),
       String(server.LastIndex),
     ]);
@@ -34,7 +33,7 @@ export const command: Command = {
         ['Healthy', Healthy],
         ['FailureTolerance', FailureTolerance],
         ['Leader', leader?.Name ?? ''],
-        ['Voters', Servers.filter(({ Voter }) => Voter).length],
+        ['Voters', value.Voters.length],
       ]),
     );
     context.output.out(`\n${formatTable([head, ...rows])}`);

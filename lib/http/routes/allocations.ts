@@ -1,5 +1,6 @@
 import { read, written } from '../answer.js';
 import { notFound } from '../errors.js';
+import { withLegacyResources } from '../legacy-resources.js';
 import { flag } from '../query.js';
 import type { Exchange, Routes } from '../router.js';
 
@@ -25,7 +26,7 @@ async function get(exchange: Exchange) {
   const args = { ...exchange.reading(), AllocID: exchange.params['id'] ?? '' };
   const reply = await exchange.rpc.call('Alloc.GetAlloc', args, exchange);
   if (!reply.Alloc) throw notFound('alloc not found');
-  return read(reply.Alloc, reply);
+  return read(withLegacyResources(reply.Alloc), reply);
 }
 
 async function stop(exchange: Exchange) {

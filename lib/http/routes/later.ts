@@ -11,6 +11,25 @@ const PATHS = [
   '/v1/agent/monitor',
 ];
 
+/** Paths of Nomad's enterprise version, answered as Nomad's free one answers them. */
+const ENTERPRISE = [
+  '/v1/operator/license',
+  '/v1/quota',
+  '/v1/quota/*rest',
+  '/v1/quotas',
+  '/v1/quota-usages',
+  '/v1/recommendation',
+  '/v1/recommendation/*rest',
+  '/v1/recommendations',
+  '/v1/recommendations/*rest',
+  '/v1/sentinel/policies',
+  '/v1/sentinel/policy/*rest',
+];
+
+const enterprise: RouteHandler = async () => {
+  throw new MeshError('E_NOT_SUPPORTED', 'Nomad Enterprise only endpoint');
+};
+
 const refuse: RouteHandler = async ({ request }) => {
   throw new MeshError(
     'E_NOT_SUPPORTED',
@@ -18,6 +37,10 @@ const refuse: RouteHandler = async ({ request }) => {
   );
 };
 
-export const laterRoutes: Routes = Object.fromEntries(
-  PATHS.map((path) => [path, { GET: refuse, PUT: refuse, DELETE: refuse }]),
-);
+const refusing = (paths: readonly string[], GET: RouteHandler): [string, Routes[string]][] =>
+  paths.map((path) => [path, { GET, PUT: GET, DELETE: GET }]);
+
+export const laterRoutes: Routes = Object.fromEntries([
+  ...refusing(PATHS, refuse),
+  ...refusing(ENTERPRISE, enterprise),
+]);

@@ -2,6 +2,7 @@ import type { DrainStrategy } from '../../structs/node.js';
 import { read, written } from '../answer.js';
 import { badRequest, notFound } from '../errors.js';
 import { booleanField, numberField, objectField, stringField } from '../fields.js';
+import { withLegacyResources } from '../legacy-resources.js';
 import { flag } from '../query.js';
 import type { Exchange, Routes } from '../router.js';
 
@@ -37,7 +38,7 @@ async function allocations(exchange: Exchange) {
     { ...exchange.reading(), NodeID: nodeId(exchange) },
     exchange,
   );
-  return read(reply.Allocs, reply);
+  return read(reply.Allocs.map(withLegacyResources), reply);
 }
 
 async function evaluate(exchange: Exchange) {

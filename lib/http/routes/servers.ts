@@ -1,5 +1,5 @@
 import { MeshError } from '../../structs/errors.js';
-import type { AutopilotConfiguration, ServerMember } from '../../structs/operator.js';
+import type { AutopilotConfiguration, AutopilotHealthReply, ServerMember } from '../../structs/operator.js';
 import { formatDuration, parseDuration } from '../../util/duration.js';
 import { read, written } from '../answer.js';
 import { badRequest } from '../errors.js';
@@ -158,7 +158,13 @@ function durationField(body: Record<string, unknown>, name: string, fallback: nu
 }
 
 async function health(exchange: Exchange) {
-  const value = await exchange.rpc.call('Operator.ServerHealth', exchange.reading(), exchange);
+  const found = await exchange.rpc.call('Operator.ServerHealth', exchange.reading(), exchange);
+  const value: AutopilotHealthReply = {
+    ...found,
+    Servers: found.Servers.map((server) => ({ ...server, LastContact: formatDuration(server.LastContact) })),
+    Leader: found.Servers.find(({ Leader }) => Leader)?.ID ?? '',
+    Voters: found.Servers.filter(({ Voter }) => Voter).map(({ ID }) => ID),
+  };
   // Nomad's word for "not all is well" here.
   return { value, status: value.Healthy ? 200 : 429 };
 }

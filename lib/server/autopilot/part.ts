@@ -26,7 +26,7 @@ export interface AutopilotPart extends LeaderPart {
 /** `initial` seeds the configuration of a mesh that has none. Does nothing on a server that is alone for ever. */
 export function createAutopilotPart(world: ServerWorld, initial?: Partial<AutopilotConfiguration>): AutopilotPart {
   const { group, peers } = world;
-  if (!group || !peers) return { name: 'autopilot', begin() {}, end() {}, report: alone };
+  if (!group || !peers) return { name: 'autopilot', begin() {}, end() {}, report: () => aloneReport(world) };
   return new RunningAutopilot({ world, group, peers, ...(initial && { initial }) });
 }
 
@@ -215,6 +215,25 @@ function verdicts(seen: {
   });
 }
 
-function alone(): never {
-  throw new MeshError('E_NOT_SUPPORTED', 'this server is alone: it was started without a mesh');
+/** Of a server that is alone for ever: it votes for itself, and is as well as the answer is there. */
+function aloneReport({ consensus, store, config }: ServerWorld): ReturnType<AutopilotPart['report']> {
+  if (!consensus.isLeader) throw new MeshError('E_NO_LEADER', 'this server does not lead yet: ask again in a moment');
+  const server: ServerVerdict = {
+    ID: consensus.leader,
+    Name: config.about?.name ?? '',
+    Standing: 'leader',
+    Wanted: 'voter',
+    Healthy: true,
+    Reason: 'leads: it is the only server, started without a mesh',
+    Version: config.about?.version ?? '',
+    LastTerm: 0,
+    LastIndex: store.index,
+    Trailing: 0,
+    LastContactMs: 0,
+    SyncMs: null,
+    RttMs: null,
+    Gossip: 'alive',
+    StableSince: 0,
+  };
+  return { servers: [server], events: [] };
 }

@@ -41,6 +41,7 @@ export function allocEndpoints(context: EndpointContext): RpcHandlers {
           ...options,
           ...order,
           show: (alloc) => allocStub(alloc, fields),
+          whole: (alloc) => alloc,
         });
         return {
           index: state.tableIndex('allocs'),

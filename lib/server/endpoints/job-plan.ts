@@ -32,7 +32,7 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
       const existing = state.jobById(namespaceOf({ Namespace: admitted.Namespace }), admitted.ID);
       checkIndex(args, existing);
       const kept = keepCounts(admitted, existing, args.PreserveCounts);
-      const job = asRegistered(withPolicyIds(kept.job), existing);
+      const job = asRegistered(withPolicyIds(kept.job), existing, state.index + 1);
       const evaluation = newEval(
         {
           Namespace: job.Namespace,
@@ -78,9 +78,12 @@ function nextLaunch(job: Job, now: Millis): string {
   return next === undefined ? ZERO_TIME : rfc3339(next);
 }
 
-/** The job with the version and indexes it would have: an unchanged one keeps those it has. */
-function asRegistered(job: Job, existing: Job | undefined): Job {
-  if (!existing) return job;
+/**
+ * The job with the version and indexes it would have if it were written at `index`: an unchanged one keeps those it has, and by
+ * that the scheduler knows that its allocations may stay as they are.
+ */
+function asRegistered(job: Job, existing: Job | undefined, index: number): Job {
+  if (!existing) return { ...job, CreateIndex: index, ModifyIndex: index, JobModifyIndex: index };
   const {
     Status,
     StatusDescription,
@@ -103,7 +106,7 @@ function asRegistered(job: Job, existing: Job | undefined): Job {
     JobModifyIndex,
   };
   const same = isEqual(existing, { ...job, ...server, Version });
-  return same ? existing : { ...job, ...server, Version: Version + 1 };
+  return same ? existing : { ...job, ...server, Version: Version + 1, ModifyIndex: index, JobModifyIndex: index };
 }
 
 /** The state as if the job were stored. */

@@ -131,7 +131,7 @@ function readJobs(state: StateSnapshot, index: number, args: JobListArgs, option
     return args.Meta ? { ...stub, Meta: job.Meta } : stub;
   };
   const order = inOrder([...state.jobs(listOptions(args))], byNamespacedId, args.Reverse ?? false);
-  const { items, nextToken } = page(order.items, { ...options, ...order, show });
+  const { items, nextToken } = page(order.items, { ...options, ...order, show, whole: (job) => job });
   return { index, reply: { Jobs: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) } };
 }
 

@@ -48,7 +48,8 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
       return answerQuery(context, args, call, [watchKeys.nodes()], (state) => {
         const nodes = [...state.nodes(args.Prefix ? { prefix: args.Prefix } : {})];
         const order = inOrder(nodes, byId, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: (n) => nodeStub(n, fields) });
+        const show = (node: Node) => nodeStub(node, fields);
+        const { items, nextToken } = page(order.items, { ...options, ...order, show, whole: publicNode });
         return {
           index: state.tableIndex('nodes'),
           reply: { Nodes: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) },

@@ -121,8 +121,10 @@ function raftConfiguration(context: EndpointContext, index: number): RaftConfigu
   return { Servers: [...voters, ...learners].map(row), Index: index };
 }
 
-function nameOf({ store, peers, group }: EndpointContext, id: string): string {
-  const name = store.snapshot().meshMember(id)?.Name ?? (id === group?.id ? peers?.self().Name : undefined);
+function nameOf({ store, peers, group, consensus, config }: EndpointContext, id: string): string {
+  const name =
+    store.snapshot().meshMember(id)?.Name ??
+    (id === (group?.id ?? consensus.leader) ? (peers?.self().Name ?? config.about?.name) : undefined);
   return name || id.slice(0, 8);
 }
 

@@ -36,13 +36,13 @@ export function statusEndpoints(context: EndpointContext): RpcHandlers {
 }
 
 /** What this server says of itself. */
-export function ownStats({ group, peers, consensus, store }: EndpointContext): ServerStats {
+export function ownStats({ group, peers, consensus, store, config }: EndpointContext): ServerStats {
   const { voters, learners } = group?.membership() ?? { voters: [], learners: [] };
   const self = peers?.self();
   return {
     ID: group?.id ?? consensus.leader,
-    Name: self?.Name ?? '',
-    Version: self?.Version ?? '',
+    Name: self?.Name ?? config.about?.name ?? '',
+    Version: self?.Version ?? config.about?.version ?? '',
     Leader: consensus.leader,
     Term: group?.term() ?? 0,
     LastIndex: group?.lastIndex() ?? store.index,

@@ -12,6 +12,7 @@ const LAYER: Record<string, number> = {
   hcl: 1,
   jobspec: 1,
   template: 1,
+  archive: 1,
   raft: 1,
   gossip: 1,
   state: 1,

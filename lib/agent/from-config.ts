@@ -209,7 +209,7 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
   return defaultClientConfig({
     stateDir: stateDir === null ? null : resolve(stateDir),
     allocDir: resolve(allocDir),
-    ...(dataDir === null ? {} : { csiDir: below('csi') }),
+    ...(dataDir === null ? {} : { csiDir: below('csi'), archivesDir: below('volume_archives') }),
     hostVolumesDir: resolve(
       client.hostVolumesDir ?? (dataDir === null ? `${allocDir}.volumes` : below('host_volumes')),
     ),

@@ -193,6 +193,7 @@ export const COMMANDS: Record<string, Entry> = {
   'var purge': entry('Removes a variable', () => import('./commands/var-purge.js')),
   'var put': entry('Makes or changes a variable', () => import('./commands/var-put.js')),
   version: entry('Prints the version', () => import('./commands/version.js')),
+  'volume backup': entry('Backs up a volume, and shows its backups', () => import('./commands/volume-backup.js')),
   'volume claim delete': entry(
     'Lets an allocation use another host volume',
     () => import('./commands/volume-claim-delete.js'),
@@ -204,7 +205,9 @@ export const COMMANDS: Record<string, Entry> = {
   'volume detach': entry('Releases a volume from a node', () => import('./commands/volume-detach.js')),
   'volume expand': entry('Grows a volume', () => import('./commands/volume-expand.js')),
   'volume init': entry('Writes an example of a volume', () => import('./commands/volume-init.js')),
+  'volume move': entry('Moves a volume to another node', () => import('./commands/volume-move.js')),
   'volume register': entry('Makes a volume known', () => import('./commands/volume-register.js')),
+  'volume restore': entry('Makes a volume again of a backup', () => import('./commands/volume-restore.js')),
   'volume snapshot create': entry('Makes a snapshot of a volume', () => import('./commands/volume-snapshot-create.js')),
   'volume snapshot delete': entry('Deletes a snapshot', () => import('./commands/volume-snapshot-delete.js')),
   'volume snapshot list': entry('Lists the snapshots of a plugin', () => import('./commands/volume-snapshot-list.js')),

@@ -36,6 +36,7 @@ import { Registration } from './registration.js';
 import { Sessions } from './sessions.js';
 import { StatusSync } from './status-sync.js';
 import { systemTimers, type Timers } from './timers.js';
+import { VolumeData } from './volume-data/volume-data.js';
 import { VolumeLease } from './volume-lease.js';
 
 export interface ClientOptions {
@@ -118,6 +119,7 @@ class RunningClient implements Client {
   private readonly meta: NodeMeta;
   private readonly csi: ClientCsi;
   private readonly hostVolumes: HostVolumes;
+  private readonly volumeData: VolumeData;
   private readonly allocs: AllocStore;
   private readonly status: StatusSync;
   private readonly registration: Registration;
@@ -165,6 +167,14 @@ class RunningClient implements Client {
       isUsed: (path) =>
         this.allocs.all.some((runner) => runner.finishedAtMs === null && usesHostPath(db, runner.id, path)),
       onChange: () => this.fingerprinter.rebuild(),
+    });
+    this.volumeData = new VolumeData({
+      folder: options.config.archivesDir,
+      volumes: this.hostVolumes,
+      rpc,
+      ...identity,
+      now: timers.now,
+      log: log.child('volume_data'),
     });
     this.csi = new ClientCsi({
       ...shared,
@@ -283,8 +293,9 @@ class RunningClient implements Client {
       ...this.meta.handlers(),
       ...this.csi.handlers(),
       ...this.hostVolumes.handlers(),
+      ...this.volumeData.handlers(),
     };
-    this.streamHandlers = createStreamHandlers(handled);
+    this.streamHandlers = { ...createStreamHandlers(handled), ...this.volumeData.streamHandlers() };
   }
 
   node(): Node {
@@ -302,6 +313,7 @@ class RunningClient implements Client {
     this.fingerprinter.rebuild();
     if (signal.aborted) return;
     await Promise.all([this.csi.open(), this.hostVolumes.open()]);
+    await this.volumeData.open();
     this.fingerprinter.rebuild();
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
     await this.allocs.restore();
@@ -330,8 +342,12 @@ class RunningClient implements Client {
     for (const runner of this.allocs.all) runner.release();
     this.csi.close();
     await Promise.allSettled(this.loops);
+    await this.volumeData.close();
     await this.db.close();
-    if (this.config.stateDir === null) await rm(this.config.allocDir, { recursive: true, force: true });
+    if (this.config.stateDir === null) {
+      for (const dir of [this.config.allocDir, this.config.archivesDir])
+        await rm(dir, { recursive: true, force: true });
+    }
   }
 
   hasAlloc(allocId: string): boolean {

@@ -184,6 +184,14 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'HostVolume.Delete': 'write',
   'HostVolume.ClaimList': 'read',
   'HostVolume.ClaimDelete': 'again',
+  // How far an operation is, only the leader knows.
+  'VolumeData.List': 'again',
+  'VolumeData.Get': 'again',
+  'VolumeData.Backup': 'write',
+  'VolumeData.SetPlan': 'again',
+  'VolumeData.Restore': 'write',
+  'VolumeData.Move': 'write',
+  'VolumeData.Forget': 'again',
 
   'ClientCSI.ControllerValidate': 'here',
   'ClientCSI.ControllerAttach': 'here',
@@ -200,4 +208,5 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'ClientHostVolume.Create': 'here',
   'ClientHostVolume.Register': 'here',
   'ClientHostVolume.Delete': 'here',
+  'ClientVolumeData.Work': 'here',
 };

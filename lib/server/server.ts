@@ -40,6 +40,7 @@ import { snapshotStreams } from './endpoints/snapshot.js';
 import { statusEndpoints } from './endpoints/status.js';
 import { systemEndpoints } from './endpoints/system.js';
 import { variableEndpoints } from './endpoints/variable.js';
+import { volumeDataEndpoints } from './endpoints/volume-data.js';
 import { whyEndpoints } from './endpoints/why.js';
 import { forwarding } from './forwarding.js';
 import { createKeyringDuty, firstKey } from './keyring/duty.js';
@@ -56,6 +57,8 @@ import { createPeriodic } from './periodic.js';
 import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
 import { createScheduling, type SchedulingCounts } from './scheduling.js';
 import { systemTimers, type Timers } from './timers.js';
+import { Archives } from './volume-data/archives.js';
+import { createArchivist } from './volume-data/archivist.js';
 import { createVolumeWatcher } from './volume-watcher.js';
 import type { Schedule } from './worker.js';
 import type { ServerConfig, ServerWorld } from './world.js';
@@ -115,12 +118,15 @@ export function createServer(options: ServerOptions): Server {
   const controllers = createControllers(world, nodePaths);
   const keyring = new Keyring(world.config.identity);
   const volumeWatcher = createVolumeWatcher(world, { paths: nodePaths, controllers, leases, keyring });
+  const ensureKey = firstKey(world);
+  const archives = new Archives(world, { keyring, ensureKey });
+  const archivist = createArchivist(world, { paths: nodePaths, archives });
   const { mesh } = world.config;
   const issuer = mesh && createIssuer(world, mesh.identity);
   const context: EndpointContext = {
     ...world,
     keyring,
-    ensureKey: firstKey(world),
+    ensureKey,
     schedule,
     nodeWatch,
     coreGc,
@@ -130,6 +136,8 @@ export function createServer(options: ServerOptions): Server {
     leases,
     controllers,
     volumeWatcher,
+    archives,
+    archivist,
     issuer,
   };
   let leader: Leader | undefined;
@@ -163,6 +171,7 @@ export function createServer(options: ServerOptions): Server {
           ...csiSnapshotEndpoints(context),
           ...csiClaimEndpoints(context),
           ...hostVolumeEndpoints(context),
+          ...volumeDataEndpoints(context),
           ...systemEndpoints(context),
           ...meshEndpoints(context),
           ...meshAdmissionEndpoints(context),
@@ -183,6 +192,7 @@ export function createServer(options: ServerOptions): Server {
         periodic,
         coreGc,
         volumeWatcher,
+        archivist,
         autopilot,
         ...(world.config.identity ? [createKeyringDuty(world, keyring)] : []),
         ...(mesh && issuer ? [createMeshDuties(world, mesh, issuer)] : []),

@@ -41,6 +41,7 @@ import { applySchedulerConfig } from './apply/scheduler-config.js';
 import { applyServiceDelete } from './apply/services.js';
 import { applySummariesReconcile } from './apply/summaries.js';
 import { applyRootKeyDelete, applyRootKeyPut, applyVariableDelete, applyVariablePut } from './apply/variables.js';
+import { applyVolumeArchiveDelete, applyVolumeArchivePut, applyVolumeArchiveRekey } from './apply/volume-archives.js';
 import type { Command, CommandResult } from './commands.js';
 import { settleJobs } from './job-status.js';
 import type { Store } from './store.js';
@@ -148,6 +149,12 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyHostVolumeDelete(txn, command);
     case 'host-volume-claim-delete':
       return applyHostVolumeClaimDelete(txn, command);
+    case 'volume-archive-put':
+      return applyVolumeArchivePut(txn, command);
+    case 'volume-archive-rekey':
+      return applyVolumeArchiveRekey(txn, command);
+    case 'volume-archive-delete':
+      return applyVolumeArchiveDelete(txn, command);
     case 'mesh-found':
     case 'mesh-invite':
     case 'mesh-invite-revoke':

@@ -14,6 +14,7 @@ import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
+import type { VolumeArchive } from '../structs/volume-data.js';
 import { Table, type TableSpec } from './table.js';
 import { jobKey } from './watch.js';
 
@@ -151,6 +152,16 @@ const HOST_VOLUME_CLAIMS: TableSpec<TaskGroupHostVolumeClaim, 'group'> = {
   key: ({ ID }) => ID,
   indexes: { group: ({ Namespace, JobID, TaskGroupName }) => stickyKey(Namespace, JobID, TaskGroupName) },
 };
+
+/** The key under which the archive of a volume lies: a dynamic one is known by its id, one of a configuration by its node and name. */
+export const archivedVolumeKey = (volume: { VolumeID: string; NodeID: string; Name: string }): string =>
+  volume.VolumeID === '' ? `${volume.NodeID}\0${volume.Name}` : volume.VolumeID;
+
+const VOLUME_ARCHIVES: TableSpec<VolumeArchive, 'volume'> = {
+  key: ({ ID }) => ID,
+  indexes: { volume: archivedVolumeKey },
+};
+
 const VARIABLES: TableSpec<SealedVariable, never> = {
   key: (variable) => jobKey(variable.Namespace, variable.Path),
   indexes: {},
@@ -226,6 +237,7 @@ export interface Tables {
   readonly csi_volumes: Table<StoredCsiVolume, 'claimed'>;
   readonly host_volumes: Table<HostVolume, 'node'>;
   readonly host_volume_claims: Table<TaskGroupHostVolumeClaim, 'group'>;
+  readonly volume_archives: Table<VolumeArchive, 'volume'>;
   readonly variables: Table<SealedVariable>;
   readonly root_keys: Table<RootKey>;
   readonly mesh_members: Table<MeshMember, 'name'>;
@@ -259,6 +271,7 @@ export function emptyTables(): Tables {
     csi_volumes: new Table(CSI_VOLUMES),
     host_volumes: new Table(HOST_VOLUMES),
     host_volume_claims: new Table(HOST_VOLUME_CLAIMS),
+    volume_archives: new Table(VOLUME_ARCHIVES),
     variables: new Table(VARIABLES),
     root_keys: new Table(ROOT_KEYS),
     mesh_members: new Table(MESH_MEMBERS),
@@ -290,6 +303,7 @@ export function viewTables(tables: Tables): Tables {
     csi_volumes: tables.csi_volumes.view(),
     host_volumes: tables.host_volumes.view(),
     host_volume_claims: tables.host_volume_claims.view(),
+    volume_archives: tables.volume_archives.view(),
     variables: tables.variables.view(),
     root_keys: tables.root_keys.view(),
     mesh_members: tables.mesh_members.view(),

@@ -13,6 +13,7 @@ import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
+import type { VolumeArchive } from '../structs/volume-data.js';
 import { assertNever } from '../util/assert.js';
 import { frame, frames } from './frames.js';
 import { internAlloc, type Relatives } from './intern.js';
@@ -33,7 +34,7 @@ import { jobKey } from './watch.js';
 
 const FORMAT = 'meshnomad-state';
 /** Raised when older versions could not read what is written. */
-const FORMAT_VERSION = 7;
+const FORMAT_VERSION = 8;
 /** UTF-16 units of JSON after which a frame is closed. */
 const FRAME_TARGET = 64 * 1024;
 
@@ -52,6 +53,7 @@ type TableRow =
   | ['csi-volume', StoredCsiVolume]
   | ['host-volume', HostVolume]
   | ['host-volume-claim', TaskGroupHostVolumeClaim]
+  | ['volume-archive', VolumeArchive]
   | ['variable', SealedVariable]
   | ['root-key', RootKey]
   | ['member', MeshMember]
@@ -137,6 +139,7 @@ function* rows(tables: Tables): Generator<Row, void, undefined> {
   for (const volume of tables.csi_volumes.values()) yield ['csi-volume', volume];
   for (const volume of tables.host_volumes.values()) yield ['host-volume', volume];
   for (const claim of tables.host_volume_claims.values()) yield ['host-volume-claim', claim];
+  for (const archive of tables.volume_archives.values()) yield ['volume-archive', archive];
   for (const variable of tables.variables.values()) yield ['variable', variable];
   for (const key of tables.root_keys.values()) yield ['root-key', key];
   for (const member of tables.mesh_members.values()) yield ['member', member];
@@ -324,6 +327,9 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
       return;
     case 'host-volume-claim':
       tables.host_volume_claims.put(row[1], epoch);
+      return;
+    case 'volume-archive':
+      tables.volume_archives.put(row[1], epoch);
       return;
     case 'variable':
       tables.variables.put(row[1], epoch);

@@ -12,7 +12,8 @@ import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
-import { stickyKey, type TableName, type Tables, versionKey } from './schema.js';
+import type { VolumeArchive } from '../structs/volume-data.js';
+import { archivedVolumeKey, stickyKey, type TableName, type Tables, versionKey } from './schema.js';
 import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
 import { jobKey } from './watch.js';
@@ -205,6 +206,18 @@ export class TablesSnapshot implements StateSnapshot {
 
   hostVolumeClaimsByGroup(namespace: string, jobId: string, group: string): readonly TaskGroupHostVolumeClaim[] {
     return this.#tables.host_volume_claims.under('group', stickyKey(namespace, jobId, group));
+  }
+
+  volumeArchives(): Iterable<VolumeArchive> {
+    return this.#tables.volume_archives.values();
+  }
+
+  volumeArchiveById(id: string): VolumeArchive | undefined {
+    return this.#tables.volume_archives.get(id);
+  }
+
+  volumeArchiveOf(volume: { VolumeID: string; NodeID: string; Name: string }): VolumeArchive | undefined {
+    return this.#tables.volume_archives.under('volume', archivedVolumeKey(volume))[0];
   }
 
   mesh(): MeshInfo | undefined {

@@ -14,6 +14,7 @@ import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
+import type { VolumeArchive } from '../structs/volume-data.js';
 import { assert } from '../util/assert.js';
 import { err, ok, type Result } from '../util/result.js';
 import type { Command, CommandResult, RestoreCommitCommand } from './commands.js';
@@ -77,6 +78,10 @@ export interface StateSnapshot extends StateReader {
   hostVolumeClaims(options?: ListOptions): Iterable<TaskGroupHostVolumeClaim>;
   /** What the allocations of a group are held to. */
   hostVolumeClaimsByGroup(namespace: string, jobId: string, group: string): readonly TaskGroupHostVolumeClaim[];
+  volumeArchives(): Iterable<VolumeArchive>;
+  volumeArchiveById(id: string): VolumeArchive | undefined;
+  /** That of a volume; of a dynamic one, wherever it is. */
+  volumeArchiveOf(volume: { VolumeID: string; NodeID: string; Name: string }): VolumeArchive | undefined;
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
   /** By path. */
   variables(options?: ListOptions): Iterable<SealedVariable>;
@@ -120,6 +125,11 @@ export type Change =
       readonly after: StoredCsiVolume | undefined;
     }
   | { readonly table: 'host_volumes'; readonly before: HostVolume | undefined; readonly after: HostVolume | undefined }
+  | {
+      readonly table: 'volume_archives';
+      readonly before: VolumeArchive | undefined;
+      readonly after: VolumeArchive | undefined;
+    }
   | { readonly table: 'root_keys'; readonly before: RootKey | undefined; readonly after: RootKey | undefined }
   | { readonly table: 'mesh_members'; readonly before: MeshMember | undefined; readonly after: MeshMember }
   | { readonly table: 'mesh_invites'; readonly before: MeshInvite | undefined; readonly after: MeshInvite | undefined }

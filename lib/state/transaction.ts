@@ -12,6 +12,7 @@ import type { JobSummary, SchedulerConfiguration } from '../structs/rpc.js';
 import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
+import type { VolumeArchive } from '../structs/volume-data.js';
 import { Drafts } from './drafts.js';
 import type { PeriodicLaunch, RestorePiece, StoredSubmission, Tables } from './schema.js';
 import { isScaled, pieceKey, versionKey } from './schema.js';
@@ -269,6 +270,15 @@ export class Transaction {
     this.#touchHostVolumeClaims();
   }
 
+  putVolumeArchive(archive: VolumeArchive): void {
+    this.#touchVolumeArchive(this.tables.volume_archives.put(archive, this.#epoch), archive);
+  }
+
+  deleteVolumeArchive(archive: VolumeArchive): void {
+    this.tables.volume_archives.delete(archive.ID, this.#epoch);
+    this.#touchVolumeArchive(archive, undefined);
+  }
+
   putVariable(variable: SealedVariable): void {
     this.tables.variables.put(variable, this.#epoch);
     this.#touchVariable(variable);
@@ -363,6 +373,12 @@ export class Transaction {
   #touchHostVolumeClaims(): void {
     this.tables.host_volume_claims.lastIndex = this.index;
     this.#watch.touch('host-volume-claims', '');
+  }
+
+  #touchVolumeArchive(before: VolumeArchive | undefined, after: VolumeArchive | undefined): void {
+    this.tables.volume_archives.lastIndex = this.index;
+    this.changes.push({ table: 'volume_archives', before, after });
+    this.#watch.touch('volume-archives', '');
   }
 
   #touchInvite(before: MeshInvite | undefined, after: MeshInvite | undefined): void {

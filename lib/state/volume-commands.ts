@@ -1,6 +1,7 @@
 import type { CsiClaim, StoredCsiVolume } from '../structs/csi.js';
 import type { SealedCsiVolumeSpec, SealedText } from '../structs/csi-sealed.js';
 import type { HostVolume } from '../structs/host-volume.js';
+import type { VolumeArchive } from '../structs/volume-data.js';
 import type { Millis } from '../util/clock.js';
 import type { ClaimRequest, ClaimStep } from './claims.js';
 
@@ -72,6 +73,35 @@ export interface HostVolumeUpsertCommand {
   readonly type: 'host-volume-upsert';
   readonly volume: Omit<Unstamped<HostVolume>, 'State'>;
   readonly time: Millis;
+  /** Onto another node: refused with E_CONFLICT while an allocation uses it where it was, if this says so. */
+  readonly unlessUsed?: boolean;
+}
+
+/**
+ * Keeps what is known of the copies of a volume's data, with the volume that a restore brought to a node if there is one. Refused
+ * with E_CONFLICT when the archive is not what it was at `ifIndex` (0: there is none), or the volume cannot be kept; then nothing
+ * of the command is done.
+ */
+export interface VolumeArchivePutCommand {
+  readonly type: 'volume-archive-put';
+  readonly archive: Unstamped<VolumeArchive>;
+  readonly ifIndex: number;
+  readonly time: Millis;
+  readonly volume?: Pick<HostVolumeUpsertCommand, 'volume' | 'unlessUsed'>;
+}
+
+/** The key of an archive is sealed anew, and says the same; passed over when `from` (its Data) is there no more. */
+export interface VolumeArchiveRekeyCommand {
+  readonly type: 'volume-archive-rekey';
+  readonly id: string;
+  readonly from: string;
+  readonly to: SealedText;
+}
+
+/** Forgets an archive: without its key nobody can read what is left of it. Unknown ids are passed over. */
+export interface VolumeArchiveDeleteCommand {
+  readonly type: 'volume-archive-delete';
+  readonly id: string;
 }
 
 /** Forgets a host volume, and who was held to it. Refused with E_CONFLICT while allocations use it, unless forced. */
@@ -96,7 +126,10 @@ export type VolumeCommand =
   | CsiPastClaimsCollectCommand
   | HostVolumeUpsertCommand
   | HostVolumeDeleteCommand
-  | HostVolumeClaimDeleteCommand;
+  | HostVolumeClaimDeleteCommand
+  | VolumeArchivePutCommand
+  | VolumeArchiveRekeyCommand
+  | VolumeArchiveDeleteCommand;
 
 /** What applying each of them answers when it is accepted. */
 export interface VolumeCommandValues {
@@ -109,4 +142,7 @@ export interface VolumeCommandValues {
   'host-volume-upsert': { readonly volume: HostVolume };
   'host-volume-delete': null;
   'host-volume-claim-delete': null;
+  'volume-archive-put': { readonly archive: VolumeArchive };
+  'volume-archive-rekey': null;
+  'volume-archive-delete': null;
 }

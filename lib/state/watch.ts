@@ -31,6 +31,7 @@ export type WatchKind =
   | 'host-volumes'
   | 'host-volume'
   | 'host-volume-claims'
+  | 'volume-archives'
   | 'mesh'
   | 'mesh-member';
 
@@ -81,6 +82,7 @@ export const watchKeys = {
   hostVolumes: (): WatchKey => ({ kind: 'host-volumes', key: '' }),
   hostVolume: (id: string): WatchKey => ({ kind: 'host-volume', key: id }),
   hostVolumeClaims: (): WatchKey => ({ kind: 'host-volume-claims', key: '' }),
+  volumeArchives: (): WatchKey => ({ kind: 'volume-archives', key: '' }),
   /** Whatever is known of the mesh: its members, its invites, itself. */
   mesh: (): WatchKey => ({ kind: 'mesh', key: '' }),
   meshMember: (key: string): WatchKey => ({ kind: 'mesh-member', key }),

@@ -1,4 +1,6 @@
 import { renameSync, rmSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type Corestore from 'corestore';
 import type { Hypercore } from 'corestore';
@@ -14,6 +16,8 @@ export interface Core {
   append(blocks: readonly Uint8Array[]): Promise<void>;
   /** A block that is here, or null. */
   local(index: number): Promise<Uint8Array | null>;
+  /** Whether the block is here. */
+  has(index: number): Promise<boolean>;
   /** A block, from whoever has it; waits for it without end. Rejects when the core is closed. */
   get(index: number): Promise<Uint8Array>;
   /** Frees the place of blocks from `start` up to but not including `end`. */
@@ -27,10 +31,12 @@ export interface Core {
 
 /** All cores of this process: they share one store, one set of file handles, and each replication. */
 export interface Cores {
-  /** The own core of that name; made when it is not there. */
-  own(name: string, secret: Uint8Array): Promise<Core>;
-  /** Somebody else's core. `secret` decrypts its blocks. */
-  other(key: Uint8Array, secret: Uint8Array): Promise<Core>;
+  /** The own core of that name; made when it is not there. Null for blocks that are encrypted already. */
+  own(name: string, secret: Uint8Array | null): Promise<Core>;
+  /** Somebody else's core. `secret` decrypts its blocks; null: they are taken as they are. */
+  other(key: Uint8Array, secret: Uint8Array | null): Promise<Core>;
+  /** What was appended until now survives a power cut, once this has resolved. */
+  sync(): Promise<void>;
   /** Copies cores to and from whoever is at the other end; both ends ask for what they want. Ends with the stream. */
   replicate(stream: Duplex, side: 'asks' | 'answers'): void;
   close(): Promise<void>;
@@ -41,14 +47,19 @@ const DAMAGED = '.damaged';
 
 /**
  * Opens the cores of a folder; the packages behind it are loaded now and not before. A store that cannot be opened is put
- * aside (`….damaged`) and begun anew, with a word in the log: all that is in it can be had again.
+ * aside (`….damaged`) and begun anew, with a word in the log: all that is in it can be had again. Unless `mustLast`: then that
+ * throws E_STORAGE.
  */
-export async function openCores(folder: string, options: { log: Log }): Promise<Cores> {
+export async function openCores(folder: string, options: { log: Log; mustLast?: boolean }): Promise<Cores> {
   const { default: Store } = await import('corestore');
   let store = new Store(folder);
   try {
     await store.ready();
   } catch (error) {
+    if (options.mustLast === true) {
+      await store.close().catch(() => {});
+      throw storageError('open', folder, error);
+    }
     options.log.error('the store of cores is damaged and begun anew', { folder, error: (error as Error).message });
     await store.close().catch(() => {});
     try {
@@ -60,23 +71,39 @@ export async function openCores(folder: string, options: { log: Log }): Promise<
       throw storageError('open', folder, second);
     }
   }
-  return new HypercoreCores(store);
+  return new HypercoreCores(store, folder);
 }
 
 class HypercoreCores implements Cores {
   readonly #store: Corestore;
+  readonly #folder: string;
   readonly #streams = new Set<Duplex>();
 
-  constructor(store: Corestore) {
+  constructor(store: Corestore, folder: string) {
     this.#store = store;
+    this.#folder = folder;
   }
 
-  own(name: string, secret: Uint8Array): Promise<Core> {
-    return ready(this.#store.get({ name, encryption: { key: secret } }));
+  own(name: string, secret: Uint8Array | null): Promise<Core> {
+    return ready(this.#store.get({ name, ...encryptedBy(secret) }));
   }
 
-  other(key: Uint8Array, secret: Uint8Array): Promise<Core> {
-    return ready(this.#store.get({ key, encryption: { key: secret } }));
+  other(key: Uint8Array, secret: Uint8Array | null): Promise<Core> {
+    return ready(this.#store.get({ key, ...encryptedBy(secret) }));
+  }
+
+  /** The store writes to its log before an append has resolved, and does not sync it. More than one may be in use. */
+  async sync(): Promise<void> {
+    const folder = join(this.#folder, 'db');
+    const logs = (await readdir(folder)).filter((name) => name.endsWith('.log'));
+    for (const path of [...logs.map((name) => join(folder, name)), folder]) {
+      const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+        // It was written into a table meanwhile, which is synced.
+        if (error.code === 'ENOENT') return null;
+        throw error;
+      });
+      await file?.sync().finally(() => file.close());
+    }
   }
 
   replicate(stream: Duplex, side: 'asks' | 'answers'): void {
@@ -98,6 +125,10 @@ class HypercoreCores implements Cores {
   }
 }
 
+function encryptedBy(secret: Uint8Array | null): { encryption?: { key: Uint8Array } } {
+  return secret === null ? {} : { encryption: { key: secret } };
+}
+
 async function ready(core: Hypercore): Promise<Core> {
   // A peer that breaks the protocol is dropped; without a listener it would end this process.
   core.on('error', () => {});
@@ -111,6 +142,7 @@ async function ready(core: Hypercore): Promise<Core> {
       await core.append(blocks);
     },
     local: (index) => core.get(index, { wait: false }),
+    has: (index) => core.has(index),
     async get(index) {
       const block = await core.get(index);
       if (block === null) throw new Error('the core is closed');

@@ -20,6 +20,7 @@ import type { ScalingRpcMethods } from './rpc-scaling.js';
 import type { ServiceRpcMethods } from './rpc-service.js';
 import type { VariableRpcMethods } from './rpc-variable.js';
 import type { VolumeRpcMethods } from './rpc-volume.js';
+import type { VolumeDataRpcMethods, VolumeDataRpcStreams } from './rpc-volume-data.js';
 import type { JobScaleStatus } from './scaling.js';
 import type { CheckStatus, ServiceReport } from './service.js';
 import type { Why } from './why.js';
@@ -258,6 +259,7 @@ export interface RpcMethods
     ScalingRpcMethods,
     ServiceRpcMethods,
     VariableRpcMethods,
+    VolumeDataRpcMethods,
     VolumeRpcMethods {
   'Status.Ping': { args: object; reply: object };
   /** `ip:port` of the leader, '' when there is none. */
@@ -468,7 +470,8 @@ export interface RpcStreams
     MeshRpcStreams,
     MigrateRpcStreams,
     OperatorRpcStreams,
-    RaftRpcStreams {
+    RaftRpcStreams,
+    VolumeDataRpcStreams {
   'Allocations.Exec': {
     /** With an `Action` the command is the one that the task's job gives that name, and `Cmd` is empty. */
     args: { AllocID: string; Task: string; Cmd: string[]; Tty: boolean; Action?: string } & QueryOptions;

@@ -1,5 +1,5 @@
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Turns } from '../../plugin/sdk/csi-checks.js';
 import { MeshError } from '../../structs/errors.js';
@@ -104,7 +104,7 @@ export class HostVolumes {
             CapacityMaxBytes: args.RequestedCapacityMaxBytes,
           };
           const { path, bytes } = await (await this.plugin(args.PluginID)).create(order);
-          await this.keep(keptOf({ ...order, HostPath: path }, args.PluginID));
+          await this.adopt({ ...order, HostPath: path }, args.PluginID);
           return { HostPath: path, CapacityBytes: bytes };
         }),
       'ClientHostVolume.Register': (args) =>
@@ -113,22 +113,51 @@ export class HostVolumes {
           if (!(await isThere(args.HostPath)))
             throw new MeshError('E_NOT_FOUND', `host path "${args.HostPath}" is no directory of this node`);
           const sizes = { CapacityMinBytes: 0, CapacityMaxBytes: 0 };
-          await this.keep(keptOf({ ...args, ...sizes, NodePool: '' }, ''));
+          await this.adopt({ ...args, ...sizes, NodePool: '' }, '');
           return {};
         }),
       'ClientHostVolume.Delete': (args) =>
         this.turns.take(args.ID, async () => {
           const known = this.kept.get(args.ID);
           if (!known) return {};
-          if (this.options.isUsed(known.HostPath))
+          if (this.isUsed(known.HostPath))
             throw new MeshError('E_CONFLICT', `an allocation on this node still uses host volume "${known.Name}"`);
-          if (known.PluginID !== '') await (await this.plugin(known.PluginID)).remove(known);
-          this.kept.delete(args.ID);
-          await this.save();
-          this.options.onChange();
+          await this.forget(args.ID, { remove: true });
           return {};
         }),
     };
+  }
+
+  /** The directory of a volume by its id, or of one of the configuration by its name. */
+  pathOf({ ID, Name }: { ID: string; Name: string }): string | undefined {
+    const found = ID === '' ? this.options.config().hostVolumes[Name] : undefined;
+    return found ? found.Path : this.kept.get(ID)?.HostPath;
+  }
+
+  /** The directories in which volumes lie. */
+  get folders(): string[] {
+    const paths = Object.values(this.all()).map(({ Path }) => dirname(Path));
+    return [...new Set([...paths, this.options.config().hostVolumesDir])];
+  }
+
+  /** Whether an allocation that lives here uses the directory. */
+  isUsed(path: string): boolean {
+    return this.options.isUsed(path);
+  }
+
+  /** Shows a volume that is there among those of the node. */
+  adopt(volume: HostVolumeOrder, pluginId: string): Promise<void> {
+    return this.keep(keptOf(volume, pluginId));
+  }
+
+  /** Shows a volume no more; with `remove` its plugin removes it. Unknown ones are passed over. */
+  async forget(id: string, { remove }: { remove: boolean }): Promise<void> {
+    const known = this.kept.get(id);
+    if (!known) return;
+    if (remove && known.PluginID !== '') await (await this.plugin(known.PluginID)).remove(known);
+    this.kept.delete(id);
+    await this.save();
+    this.options.onChange();
   }
 
   private async restore(volume: Kept): Promise<void> {
@@ -152,12 +181,14 @@ export class HostVolumes {
     return { ...Object.fromEntries(made), ...this.options.config().hostVolumes };
   }
 
-  private plugin(id: string): ReturnType<typeof findHostVolumePlugin> {
+  /** Who makes volumes. Throws E_NOT_FOUND. */
+  plugin(id: string): ReturnType<typeof findHostVolumePlugin> {
     const { hostVolumesDir, hostVolumePluginDir } = this.options.config();
     return findHostVolumePlugin(id, { volumesDir: hostVolumesDir, pluginDir: hostVolumePluginDir });
   }
 
-  private refuseName(name: string, id: string): void {
+  /** Throws E_BAD_REQUEST when another volume of the node has this name. */
+  refuseName(name: string, id: string): void {
     const same = this.all()[name];
     if (!same || same.ID === id) return;
     const who = same.ID === '' ? 'in its configuration' : `(${same.ID})`;

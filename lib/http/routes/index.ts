@@ -16,6 +16,7 @@ import { searchRoutes } from './search.js';
 import { serverRoutes } from './servers.js';
 import { serviceRoutes } from './services.js';
 import { variableRoutes } from './variables.js';
+import { volumeBackupRoutes } from './volume-backups.js';
 import { volumeRoutes } from './volumes.js';
 import { whyRoutes } from './why.js';
 
@@ -38,6 +39,7 @@ export const ROUTES: readonly Routes[] = [
   serviceRoutes,
   variableRoutes,
   volumeRoutes,
+  volumeBackupRoutes,
   searchRoutes,
   laterRoutes,
 ];

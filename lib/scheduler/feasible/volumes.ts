@@ -69,6 +69,8 @@ function dynamicRefusal(
 ): string {
   const volume = ID === '' ? undefined : state.hostVolumeById?.(ID);
   if (ID !== '' && volume?.State !== 'ready') return `host volume "${Name}" is not ready`;
+  // It was taken elsewhere while this node was away, and what is here is old.
+  if (volume && volume.NodeID !== node.ID) return `host volume "${Name}" lies on another node now`;
   if (volume && volume.Namespace !== job.Namespace) return MISSING_HOST_VOLUME;
   const mode = request.AccessMode;
   if (volume && mode !== '' && !volume.RequestedCapabilities.some(({ AccessMode }) => AccessMode === mode)) {

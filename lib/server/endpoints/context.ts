@@ -10,6 +10,8 @@ import type { NodeLeases } from '../node-leases.js';
 import type { NodePaths } from '../node-path.js';
 import type { NodeWatch } from '../node-watch.js';
 import type { Periodic } from '../periodic.js';
+import type { Archives } from '../volume-data/archives.js';
+import type { Archivist } from '../volume-data/archivist.js';
 import type { VolumeWatcher } from '../volume-watcher.js';
 import type { Schedule } from '../worker.js';
 import type { ServerWorld } from '../world.js';
@@ -31,6 +33,8 @@ export interface EndpointContext extends ServerWorld {
   readonly leases: NodeLeases;
   readonly controllers: Controllers;
   readonly volumeWatcher: VolumeWatcher;
+  readonly archives: Archives;
+  readonly archivist: Archivist;
   /** Signs certificates; absent in no mesh. */
   readonly issuer: Issuer | undefined;
 }

@@ -37,12 +37,14 @@ const FORWARDED = [
   'ClientHostVolume.Create',
   'ClientHostVolume.Register',
   'ClientHostVolume.Delete',
+  'ClientVolumeData.Work',
 ] as const satisfies readonly (keyof RpcMethods)[];
 
 const FORWARDED_STREAMS = [
   'FileSystem.Stream',
   'FileSystem.Logs',
   'FileSystem.Snapshot',
+  'VolumeData.Replicate',
   'Allocations.Exec',
 ] as const satisfies readonly (keyof RpcStreams)[];
 

@@ -88,10 +88,11 @@ function hasRightCopies(key: RootKey, holders: readonly string[]): boolean {
   return copies.length === holders.length && holders.every((holder) => key.Sealed[holder] !== undefined);
 }
 
-/** An inactive key that no variable and no volume needs, and that is old enough for no identity to be signed with it any more. */
+/** An inactive key that no variable, volume or archive needs, and that is old enough for no identity to be signed with it any more. */
 function forgettable(state: StateSnapshot): Command | undefined {
   const needed = new Set([...state.variables()].map(({ KeyID }) => KeyID));
   for (const volume of state.csiVolumes()) for (const { sealed } of sealedTexts(volume)) needed.add(sealed.KeyID);
+  for (const { Key } of state.volumeArchives()) needed.add(Key.KeyID);
   const active = activeKey(state);
   for (const key of state.rootKeys()) {
     const ageMs = active ? toMillis(active.CreateTime) - toMillis(key.CreateTime) : 0;

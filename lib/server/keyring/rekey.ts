@@ -1,7 +1,8 @@
 import type { Command, VariablePutCommand } from '../../state/commands.js';
 import type { StateSnapshot } from '../../state/store.js';
-import type { CsiVolumeRekeyCommand } from '../../state/volume-commands.js';
+import type { CsiVolumeRekeyCommand, VolumeArchiveRekeyCommand } from '../../state/volume-commands.js';
 import { sealedTexts } from '../../structs/csi-sealed.js';
+import { archiveContext } from '../volume-data/archives.js';
 import { activeKey, decrypt, type Encrypted, encrypt, type Keyring } from './keyring.js';
 import { variableContext } from './variables.js';
 import { volumeContext } from './volumes.js';
@@ -14,7 +15,7 @@ interface Sealed {
   readonly keyId: string;
   readonly data: string;
   readonly context: string;
-  readonly put: (anew: Encrypted) => VariablePutCommand | CsiVolumeRekeyCommand;
+  readonly put: (anew: Encrypted) => VariablePutCommand | CsiVolumeRekeyCommand | VolumeArchiveRekeyCommand;
 }
 
 /** Brings what lies under an older key under the active one; undefined when there is nothing that can be opened. */
@@ -58,5 +59,18 @@ function* allSealed(state: StateSnapshot): Generator<Sealed> {
         }),
       };
     }
+  }
+  for (const { ID: id, Key } of state.volumeArchives()) {
+    yield {
+      keyId: Key.KeyID,
+      data: Key.Data,
+      context: archiveContext(id),
+      put: ({ keyId, data }) => ({
+        type: 'volume-archive-rekey',
+        id,
+        from: Key.Data,
+        to: { KeyID: keyId, Data: data },
+      }),
+    };
   }
 }

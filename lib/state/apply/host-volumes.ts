@@ -17,7 +17,7 @@ import type {
 
 export function applyHostVolumeUpsert(
   txn: Transaction,
-  command: HostVolumeUpsertCommand,
+  command: Omit<HostVolumeUpsertCommand, 'type'>,
 ): CommandResult<'host-volume-upsert'> {
   const { volume: wanted } = command;
   const existing = txn.tables.host_volumes.get(wanted.ID);
@@ -28,6 +28,8 @@ export function applyHostVolumeUpsert(
       new MeshError('E_CONFLICT', `${where} has a host volume "${wanted.Name}" already: ${other.ID.slice(0, 8)}`),
     );
   }
+  const user = existing && existing.NodeID !== wanted.NodeID ? userOf(txn, existing) : undefined;
+  if (user !== undefined && command.unlessUsed === true) return err(inUse(existing as HostVolume, user));
   const ModifyTime = toNanos(command.time);
   const volume: HostVolume = {
     ...wanted,
@@ -63,15 +65,8 @@ export function applyHostVolumeDelete(
 ): CommandResult<'host-volume-delete'> {
   const volume = txn.tables.host_volumes.get(command.id);
   if (volume === undefined) return err(new MeshError('E_NOT_FOUND', `volume "${command.id}" not found`));
-  const user = txn.tables.allocs.under('node', volume.NodeID).find((alloc) => usesHostVolume(alloc, volume.Name));
-  if (user !== undefined && !command.force) {
-    return err(
-      new MeshError(
-        'E_CONFLICT',
-        `volume "${volume.Name}" is in use by allocation ${user.ID.slice(0, 8)} of job "${user.JobID}": stop it first`,
-      ),
-    );
-  }
+  const user = userOf(txn, volume);
+  if (user !== undefined && !command.force) return err(inUse(volume, user));
   txn.deleteHostVolume(volume);
   for (const claim of [...txn.tables.host_volume_claims.values()]) {
     if (claim.VolumeID === volume.ID) txn.deleteHostVolumeClaim(claim);
@@ -87,6 +82,16 @@ export function applyHostVolumeClaimDelete(
   if (claim !== undefined) txn.deleteHostVolumeClaim(claim);
   return ok(null);
 }
+
+function userOf(txn: Transaction, { NodeID, Name }: HostVolume): Allocation | undefined {
+  return txn.tables.allocs.under('node', NodeID).find((alloc) => usesHostVolume(alloc, Name));
+}
+
+const inUse = (volume: HostVolume, user: Allocation): MeshError =>
+  new MeshError(
+    'E_CONFLICT',
+    `volume "${volume.Name}" is in use by allocation ${user.ID.slice(0, 8)} of job "${user.JobID}": stop it first`,
+  );
 
 /** Whether an allocation that may still run uses the host volume of its node with this name. */
 function usesHostVolume(alloc: Allocation, name: string): boolean {

@@ -34,6 +34,7 @@ const CLIENT = new Set([
   'Alloc.SignIdentities',
   'Alloc.GetMigrateToken',
   'FileSystem.Snapshot',
+  'VolumeData.Replicate',
   'ServiceRegistration.List',
   'ServiceRegistration.GetService',
   'Node.Register',
@@ -80,6 +81,7 @@ const NOT_FOR_CLIENTS = new Set([
 const NOT_FOR_OPERATORS = new Set([
   'Alloc.GetMigrateToken',
   'FileSystem.Snapshot',
+  'VolumeData.Replicate',
   'Variables.ReadForTask',
   'Variables.ListForTask',
   'Alloc.SignIdentities',
@@ -94,8 +96,8 @@ const NOT_FOR_OPERATORS = new Set([
 ]);
 
 /**
- * What the HTTP API is made of: an operator may ask it over the mesh as it may at a server's own API. Not ClientCSI and
- * ClientHostVolume: those only servers ask, of nodes.
+ * What the HTTP API is made of: an operator may ask it over the mesh as it may at a server's own API. Not ClientCSI,
+ * ClientHostVolume and ClientVolumeData: those only servers ask, of nodes.
  */
 const OPERATOR_ROOMS = new Set([
   'Status',
@@ -110,6 +112,7 @@ const OPERATOR_ROOMS = new Set([
   'CSIVolume',
   'CSIPlugin',
   'HostVolume',
+  'VolumeData',
   'ServiceRegistration',
   'Variables',
   'Keyring',

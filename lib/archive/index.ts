@@ -1,0 +1,21 @@
+/**
+ * How the data of a volume is told in blocks: cut into chunks by content, packed, listed in a manifest, kept or let go by a
+ * policy. Comes from client/volume-data, which reads directories and writes cores; knows no disk, no clock and no key.
+ */
+
+export { BlockSet, type Range, rangesOf } from './block-set.js';
+export { ADDRESS_BYTES, type ChunkRef, ChunkTable } from './chunk-table.js';
+export { CHUNK_MAX, Chunker } from './chunker.js';
+export {
+  type Entry,
+  type EntryKind,
+  encodeEntry,
+  encodeNote,
+  encodeRefs,
+  ManifestReader,
+  type ManifestRecord,
+  pathOrder,
+  REFS_MAX,
+} from './manifest.js';
+export { decodePack, type PackedChunk, PackWriter } from './pack.js';
+export { KEEP_ALL, type KeepPolicy, keptSnapshots } from './retention.js';

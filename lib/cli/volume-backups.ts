@@ -1,0 +1,216 @@
+import { setTimeout } from 'node:timers/promises';
+import type {
+  VolumeArchiveStub,
+  VolumeArchiveView,
+  VolumeOperation,
+  VolumeProgress,
+  VolumeSnapshot,
+} from '../structs/volume-data.js';
+import { type ApiClient, ApiError } from './api.js';
+import type { Output } from './command.js';
+import { formatAgo, formatBytes, formatPairs, formatTable, formatTime, localTime, shortId } from './format.js';
+
+/** How often it is asked how far an operation is; on a terminal it is shown each time, elsewhere a line is written now and then. */
+const ASK_MS = 400;
+const LINE_EVERY_MS = 5_000;
+/** So long nobody may answer: a leader is elected, the network is away for a moment. */
+const SILENCE_MAX_MS = 60_000;
+
+interface Shown {
+  verbose: boolean;
+  nowMs: number;
+}
+
+/** The address of what is kept of a volume. */
+export const backupPath = (volume: string): string => `/v1/volume/backup/${encodeURIComponent(volume)}`;
+
+/** What a volume's backups are called when it has none. */
+export async function readArchive(
+  api: ApiClient,
+  volume: string,
+  on: string | undefined,
+): Promise<VolumeArchiveView | null> {
+  return (await api.get<VolumeArchiveView | null>(backupPath(volume), { on })).value;
+}
+
+/** Follows an operation to its end, and shows how far it is. */
+export async function followOperation(
+  api: ApiClient,
+  { volume, on, operation }: { volume: string; on: string | undefined; operation: VolumeOperation },
+  { output, json }: { output: Output; json: boolean },
+): Promise<VolumeArchiveView> {
+  const screen = new ProgressLine(output, json);
+  let heardMs = Date.now();
+  for (;;) {
+    try {
+      const archive = await readArchive(api, volume, on);
+      heardMs = Date.now();
+      if (!archive) throw new ApiError(0, 'the backups of this volume were forgotten meanwhile');
+      if (archive.Operation?.ID === operation.ID) screen.show(archive.Operation, archive.Progress);
+      else {
+        screen.end();
+        return archive;
+      }
+    } catch (error) {
+      const mayPass = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+      if (!mayPass || Date.now() - heardMs > SILENCE_MAX_MS) {
+        screen.end();
+        throw error;
+      }
+    }
+    await setTimeout(ASK_MS);
+  }
+}
+
+/** One line that lives on a terminal; elsewhere a line for each few seconds, and for each change of what is done. */
+class ProgressLine {
+  readonly #output: Output;
+  readonly #json: boolean;
+  #last = '';
+  #lastMs = 0;
+  #told = '';
+
+  constructor(output: Output, json: boolean) {
+    this.#output = output;
+    this.#json = json;
+  }
+
+  show(operation: VolumeOperation, progress: VolumeProgress | null): void {
+    if (this.#json) {
+      const line = JSON.stringify({ Operation: operation, Progress: progress });
+      if (line !== this.#last) this.#output.out(line);
+      this.#last = line;
+      return;
+    }
+    const text = progressText(operation, progress);
+    if (this.#output.tty) {
+      this.#output.raw.out.write(`\r\x1b[K    ${text.slice(0, Math.max(20, this.#output.columns - 5))}`);
+      this.#last = text;
+      return;
+    }
+    const what = operation.Message || (progress?.Phase ?? '');
+    const isDue = Date.now() - this.#lastMs >= LINE_EVERY_MS && text !== this.#last;
+    if (what === this.#told && !isDue) return;
+    this.#told = what;
+    this.#last = text;
+    this.#lastMs = Date.now();
+    this.#output.out(`    ${localTime(new Date())}: ${text}`);
+  }
+
+  end(): void {
+    if (this.#output.tty && !this.#json && this.#last !== '') this.#output.raw.out.write('\r\x1b[K');
+  }
+}
+
+function progressText({ Message, Step }: VolumeOperation, progress: VolumeProgress | null): string {
+  if (Message !== '') return `waits: ${Message}`;
+  if (!progress) return `${Step}: begins`;
+  const { Phase, Files, Bytes, BytesTotal, NewBytes, Skipped } = progress;
+  const share =
+    BytesTotal > 0 ? ` of ${formatBytes(BytesTotal)} (${Math.min(100, Math.floor((100 * Bytes) / BytesTotal))} %)` : '';
+  const parts = [`${Files} files`, `${formatBytes(Bytes)}${share}`];
+  if (NewBytes > 0) parts.push(`${formatBytes(NewBytes)} new`);
+  if (Skipped > 0) parts.push(`${Skipped} left out`);
+  return `${Phase}: ${parts.join(', ')}`;
+}
+
+/** The table of volumes that have backups. */
+export function archiveTable(archives: readonly VolumeArchiveStub[], { verbose, nowMs }: Shown): string {
+  const rows = archives.map((archive) => [
+    archive.Name,
+    archive.Namespace,
+    shortId(archive.NodeID, verbose),
+    String(archive.SnapshotCount),
+    archive.Newest ? formatAgo(archive.Newest.CreateTime, nowMs) : '',
+    archive.Newest ? formatBytes(archive.Newest.Bytes) : '',
+    archive.Plan.Cron,
+    standing(archive),
+  ]);
+  return formatTable([
+    ['Volume', 'Namespace', 'Node ID', 'Backups', 'Newest', 'Size', 'Schedule', 'Standing'],
+    ...rows,
+  ]);
+}
+
+function standing({
+  Operation,
+  LastOperation,
+  Health,
+}: Pick<VolumeArchiveView, 'Operation' | 'LastOperation' | 'Health'>): string {
+  if (Operation) return `${Operation.Kind} under way`;
+  if (LastOperation?.Step === 'failed') return `${LastOperation.Kind} failed: ${LastOperation.Message}`;
+  return Health === '' ? 'all copies are whole' : Health;
+}
+
+/** The backups of one volume. */
+export function archiveText(archive: VolumeArchiveView, shown: Shown): string {
+  const { Plan } = archive;
+  const facts: [string, string | number][] = [
+    ['Volume', archive.Name],
+    ['Volume ID', archive.VolumeID === '' ? '<of the configuration>' : archive.VolumeID],
+    ['Namespace', archive.Namespace],
+    ['Node ID', shortId(archive.NodeID, shown.verbose)],
+    ['Schedule', Plan.Cron === '' ? '<none>' : `${Plan.Cron} (${Plan.TimeZone})`],
+    ...(archive.NextTime > 0 ? ([['Next', formatTime(archive.NextTime)]] as [string, string][]) : []),
+    ['Kept', keepText(archive)],
+    ['Replicas', Plan.Replicas],
+    ['Standing', standing(archive)],
+  ];
+  const parts = [formatPairs(facts), `Backups\n${snapshotTable(archive, shown)}`];
+  if (shown.verbose && archive.Cores.length > 0) parts.push(`Copies\n${copyTable(archive)}`);
+  return parts.join('\n\n');
+}
+
+function keepText({ Plan }: VolumeArchiveView): string {
+  const words = Object.entries(Plan.Keep).filter(([, count]) => count > 0);
+  return words.length === 0 ? 'all' : words.map(([name, count]) => `${count} ${name.toLowerCase()}`).join(', ');
+}
+
+function snapshotTable({ Snapshots, Copies }: VolumeArchiveView, { verbose, nowMs }: Shown): string {
+  if (Snapshots.length === 0) return 'None';
+  const rows = Snapshots.toReversed().map((snapshot) => [
+    shortId(snapshot.ID, verbose),
+    verbose ? formatTime(snapshot.CreateTime) : formatAgo(snapshot.CreateTime, nowMs),
+    snapshot.Reason,
+    String(snapshot.Files),
+    formatBytes(snapshot.Bytes),
+    formatBytes(snapshot.StoredBytes),
+    (Copies[snapshot.ID] ?? []).map((id) => shortId(id, verbose)).join(', ') || '<nobody has it>',
+    remarks(snapshot).join(', '),
+  ]);
+  return formatTable([['ID', 'Made', 'Why', 'Files', 'Size', 'Stored', 'On Nodes', 'Remarks'], ...rows]);
+}
+
+function copyTable({ Cores }: VolumeArchiveView): string {
+  const rows = Cores.flatMap((core) => [
+    [core.Key.slice(0, 8), core.NodeID, 'writes it', `${core.Length} blocks`],
+    ...core.Holders.map(({ NodeID, Length }) => [
+      core.Key.slice(0, 8),
+      NodeID,
+      'has a copy',
+      `${Length} of ${core.Length}`,
+    ]),
+  ]);
+  return formatTable([['Core', 'Node ID', 'Part', 'Blocks'], ...rows]);
+}
+
+/** What whoever restores a snapshot should know. */
+function remarks({ InUse, Changed, Skipped }: VolumeSnapshot): string[] {
+  return [
+    ...(InUse ? ['in use'] : []),
+    ...(Changed > 0 ? [`${Changed} files changed meanwhile`] : []),
+    ...(Skipped > 0 ? [`${Skipped} names left out`] : []),
+  ];
+}
+
+/** What was made, in a few lines. */
+export function snapshotText(snapshot: VolumeSnapshot, { verbose }: { verbose: boolean }): string[] {
+  const { ID, Files, Bytes, NewBytes, StoredBytes, InUse, Notes } = snapshot;
+  const lines = [
+    `Backup ${shortId(ID, verbose)}: ${Files} files, ${formatBytes(Bytes)}, of which ${formatBytes(NewBytes)} were new (${formatBytes(StoredBytes)} stored)`,
+  ];
+  if (InUse) {
+    lines.push('Allocations used the volume meanwhile: the backup has what a power cut would have left of their files');
+  }
+  return [...lines, ...Notes.map((note) => `  ${note}`)];
+}

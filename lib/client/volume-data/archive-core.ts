@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Range } from '../../archive/index.js';
+import type { Core, Cores } from '../../storage/index.js';
+import { MeshError } from '../../structs/errors.js';
+import { formatBytes } from '../artifact/bytes.js';
+import type { ArchiveCipher } from './archive-cipher.js';
+import { BlockSource } from './block-source.js';
+
+/** Left free on the disk of the cores: the agent's own state lies there too. */
+const FREE_BYTES = 256 * 1024 * 1024;
+/** The disk is looked at, and what was written is synced, each time that so much was written. */
+export const SYNC_EVERY_BYTES = 64 * 1024 * 1024;
+
+/** What is known on this node of the core that it writes for an archive. */
+interface CoreRecord {
+  /** Part of the core's name: another core is begun under another one. */
+  generation: string;
+  key: string;
+  /** Where the last snapshot ended: until there all is synced. */
+  length: number;
+  /** The boot of the machine in which something is being appended; null when all is synced. */
+  busyBoot: string | null;
+}
+
+/** Where the archives of this node are kept track of. */
+export interface ArchivePlace {
+  readonly cores: Cores;
+  /** For the records. */
+  readonly folder: string;
+  /** Of the cores: its disk is the one that fills. */
+  readonly coresFolder: string;
+}
+
+/** The core that this node writes for an archive. */
+export class ArchiveCore {
+  readonly source: BlockSource;
+  readonly key: string;
+  readonly #place: ArchivePlace;
+  readonly #archiveId: string;
+  readonly #cipher: ArchiveCipher;
+  readonly #core: Core;
+  #record: CoreRecord;
+  #unsynced = 0;
+  /** Bytes appended since it was opened. */
+  written = 0;
+
+  /**
+   * Goes on with the core that this node wrote last, or begins one: when there is none, when it is not the one that the servers know
+   * (`known`), and when a power cut may have taken blocks from it that others have copied already: the same place must not be written
+   * twice.
+   */
+  static async open(
+    place: ArchivePlace,
+    cipher: ArchiveCipher,
+    { archiveId, known }: { archiveId: string; known: { Key: string; Length: number } | null },
+  ): Promise<ArchiveCore> {
+    const before = await readRecord(place, archiveId);
+    if (before && (before.busyBoot === null || before.busyBoot === bootId()) && (!known || known.Key === before.key)) {
+      const core = await place.cores.own(coreName(archiveId, before.generation), null);
+      const isWhole = core.length >= Math.max(before.length, known?.Length ?? 0);
+      if (isWhole && hex(core.key) === before.key)
+        return new ArchiveCore(place, cipher, { archiveId, core, record: before });
+      await core.close();
+    }
+    const generation = randomBytes(8).toString('hex');
+    const core = await place.cores.own(coreName(archiveId, generation), null);
+    const record = { generation, key: hex(core.key), length: 0, busyBoot: null };
+    return new ArchiveCore(place, cipher, { archiveId, core, record });
+  }
+
+  /** The core with this key, if this node writes it: for who lets go of what lies below `length`. See `requireKnown`. */
+  static async existing(
+    place: ArchivePlace,
+    cipher: ArchiveCipher,
+    { archiveId, key, length }: { archiveId: string; key: string; length: number },
+  ): Promise<ArchiveCore | null> {
+    const record = await readRecord(place, archiveId);
+    if (record?.key !== key) return null;
+    requireKnown(record, length);
+    const core = await place.cores.own(coreName(archiveId, record.generation), null);
+    return new ArchiveCore(place, cipher, { archiveId, core, record });
+  }
+
+  private constructor(
+    place: ArchivePlace,
+    cipher: ArchiveCipher,
+    { archiveId, core, record }: { archiveId: string; core: Core; record: CoreRecord },
+  ) {
+    this.#place = place;
+    this.#cipher = cipher;
+    this.#archiveId = archiveId;
+    this.#core = core;
+    this.#record = record;
+    this.source = new BlockSource(core, cipher);
+    this.key = record.key;
+  }
+
+  get length(): number {
+    return this.#core.length;
+  }
+
+  /** Whether the block is on this node. */
+  has(index: number): Promise<boolean> {
+    return this.#core.has(index);
+  }
+
+  /** Appends a block and answers its place. Throws E_TOO_LARGE before the disk is full. */
+  async append(body: Uint8Array): Promise<number> {
+    if (this.#record.busyBoot === null) {
+      await this.#checkDisk();
+      await this.#keep({ ...this.#record, busyBoot: bootId() });
+    }
+    const index = this.#core.length;
+    const block = this.#cipher.seal(this.key, index, body);
+    await this.#core.append([block]);
+    this.written += block.length;
+    this.#unsynced += block.length;
+    if (this.#unsynced >= SYNC_EVERY_BYTES) {
+      await this.#checkDisk();
+      await this.#place.cores.sync();
+      this.#unsynced = 0;
+    }
+    return index;
+  }
+
+  /** What was appended survives a power cut from now on. */
+  async sync(): Promise<void> {
+    if (this.#record.busyBoot === null) return;
+    await this.#place.cores.sync();
+    this.#unsynced = 0;
+    await this.#keep({ ...this.#record, length: this.#core.length, busyBoot: null });
+  }
+
+  /** Of the blocks below `length` only these are needed any more. The place of others is given back. */
+  async want(ranges: readonly Range[], length: number): Promise<void> {
+    await clearOthers(this.#core, ranges, length);
+  }
+
+  async close(): Promise<void> {
+    await this.#core.close();
+  }
+
+  async #keep(record: CoreRecord): Promise<void> {
+    this.#record = record;
+    await writeRecord(this.#place, this.#archiveId, record);
+  }
+
+  #checkDisk(): Promise<void> {
+    return requireRoom(this.#place.coresFolder, SYNC_EVERY_BYTES, 'make room, what was backed up so far is kept');
+  }
+}
+
+/** Throws E_TOO_LARGE when a disk has not so many bytes left, and some for whoever else writes there. */
+export async function requireRoom(folder: string, bytes: number, advice: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  if (free >= FREE_BYTES + bytes) return;
+  throw new MeshError(
+    'E_TOO_LARGE',
+    `the disk of ${folder} has ${formatBytes(free)} left, and ${formatBytes(bytes + FREE_BYTES)} are needed: ${advice}`,
+  );
+}
+
+/** Gives back the place of all blocks of a core below `length` but these. */
+export async function clearOthers(core: Core, ranges: readonly Range[], length: number): Promise<void> {
+  let at = 0;
+  for (const [start, end] of [...ranges, [length, length] as const]) {
+    if (start > at) await core.clear(at, start);
+    at = end;
+  }
+}
+
+/** The core is to be forgotten: if this node writes it, the next backup begins another one. Refuses what `requireKnown` does. */
+export async function dropRecord(
+  place: ArchivePlace,
+  { archiveId, key, length }: { archiveId: string; key: string; length: number },
+): Promise<void> {
+  const record = await readRecord(place, archiveId);
+  if (record?.key !== key) return;
+  requireKnown(record, length);
+  await rm(recordPath(place, archiveId), { force: true });
+}
+
+/** Throws E_CONFLICT when a snapshot was made that whoever knows of the core up to `length` has not heard of. */
+function requireKnown(record: CoreRecord, length: number): void {
+  if (record.length <= length) return;
+  throw new MeshError('E_CONFLICT', 'a backup was made meanwhile, which may need what is to be let go');
+}
+
+const coreName = (archiveId: string, generation: string): string => `archive-${archiveId}-${generation}`;
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const recordPath = ({ folder }: ArchivePlace, archiveId: string): string => join(folder, `archive-${archiveId}.json`);
+
+async function readRecord(place: ArchivePlace, archiveId: string): Promise<CoreRecord | null> {
+  const text = await readFile(recordPath(place, archiveId), 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    const record = JSON.parse(text) as CoreRecord;
+    return typeof record.generation === 'string' && typeof record.key === 'string' ? record : null;
+  } catch {
+    // Then a new core is begun; the old one's copies stay what they are.
+    return null;
+  }
+}
+
+async function writeRecord(place: ArchivePlace, archiveId: string, record: CoreRecord): Promise<void> {
+  await mkdir(place.folder, { recursive: true, mode: 0o700 });
+  const path = recordPath(place, archiveId);
+  await writeFile(`${path}.tmp`, JSON.stringify(record), { mode: 0o600, flush: true });
+  await rename(`${path}.tmp`, path);
+}
+
+let boot: string | undefined;
+
+/** What appending processes of one boot have in common: the page cache. */
+function bootId(): string {
+  boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return boot;
+}

@@ -1,0 +1,123 @@
+import { promisify } from 'node:util';
+import { deflateRaw } from 'node:zlib';
+import { CHUNK_MAX, type ChunkRef, type PackedChunk, PackWriter } from '../../archive/index.js';
+import type { ArchiveCipher } from './archive-cipher.js';
+import type { ArchiveCore } from './archive-core.js';
+import type { KnownChunks } from './previous-tree.js';
+
+const deflate = promisify(deflateRaw);
+const LEVEL = 1;
+/** Read at once: enough for a few chunks to be compressed side by side. */
+export const WINDOW_BYTES = 4 * CHUNK_MAX;
+/** After so many chunks that did not become smaller, the next ones are not tried. */
+const STUBBORN_MAX = 4;
+const STUBBORN_PAUSE = 32;
+
+/** Reads on; answers how many bytes it got, fewer than asked for only at the end. */
+export type ReadInto = (into: Uint8Array, position: number) => Promise<number>;
+
+/** Cuts contents into chunks and writes those that are not there yet. */
+export class ChunkWriter {
+  readonly #core: ArchiveCore;
+  readonly #cipher: ArchiveCipher;
+  readonly #known: KnownChunks;
+  readonly #window = Buffer.allocUnsafe(WINDOW_BYTES);
+  #pack = new PackWriter();
+  #stubborn = 0;
+  /** Bytes of content that was new. */
+  newBytes = 0;
+
+  constructor(core: ArchiveCore, cipher: ArchiveCipher, known: KnownChunks) {
+    this.#core = core;
+    this.#cipher = cipher;
+    this.#known = known;
+  }
+
+  /** Takes a content to its end, and gives its chunks in order, a few at a time. `seen` hears of the bytes that were read. */
+  async *content(read: ReadInto, seen: (bytes: number) => void): AsyncGenerator<ChunkRef[]> {
+    const window = this.#window;
+    let filled = 0;
+    let position = 0;
+    for (let isLast = false; !isLast; ) {
+      const wanted = window.length - filled;
+      const got = await read(window.subarray(filled), position);
+      position += got;
+      filled += got;
+      isLast = got < wanted;
+      seen(got);
+      const cuts: number[] = [];
+      for (let from = 0; from < filled && (isLast || filled - from >= CHUNK_MAX); ) {
+        from = this.#cipher.chunker.cut(window, from, filled);
+        cuts.push(from);
+      }
+      const refs = await this.#write(cuts);
+      if (refs.length > 0) yield refs;
+      const used = cuts.at(-1) ?? 0;
+      window.copyWithin(0, used, filled);
+      filled -= used;
+    }
+  }
+
+  /** A chunk that lies in a block which is to be let go: it is packed anew as it is. */
+  async again(ref: ChunkRef): Promise<ChunkRef> {
+    const known = this.#known.get(ref.address);
+    if (known) return known;
+    const packed = await this.#core.source.packed(ref);
+    return this.#add({ ...packed, address: packed.address.slice(), data: packed.data.slice() });
+  }
+
+  /** Writes what waits for company. */
+  async flush(): Promise<void> {
+    if (this.#pack.isEmpty) return;
+    const pack = this.#pack;
+    this.#pack = new PackWriter();
+    await this.#core.append(pack.finish());
+  }
+
+  async #write(cuts: readonly number[]): Promise<ChunkRef[]> {
+    const fresh = new Map<string, Promise<PackedChunk>>();
+    const chunks: { address: Uint8Array; key: string }[] = [];
+    let from = 0;
+    for (const to of cuts) {
+      const content = this.#window.subarray(from, to);
+      from = to;
+      const address = this.#cipher.address(content);
+      const key = Buffer.from(address).toString('base64');
+      chunks.push({ address, key });
+      if (this.#known.get(address) || fresh.has(key)) continue;
+      this.newBytes += content.length;
+      // Compressed side by side: each runs on a thread of its own.
+      fresh.set(key, this.#compressed(address, content));
+    }
+    await Promise.all(fresh.values());
+    const refs: ChunkRef[] = [];
+    for (const { address, key } of chunks) {
+      refs.push(this.#known.get(address) ?? (await this.#add((await fresh.get(key)) as PackedChunk)));
+    }
+    return refs;
+  }
+
+  async #compressed(address: Uint8Array, content: Buffer): Promise<PackedChunk> {
+    const size = content.length;
+    const tries = this.#stubborn < STUBBORN_MAX;
+    if (!tries && ++this.#stubborn > STUBBORN_MAX + STUBBORN_PAUSE) this.#stubborn = 0;
+    if (tries) {
+      const data = await deflate(content, { level: LEVEL });
+      if (data.length < size * 0.95) {
+        this.#stubborn = 0;
+        return { address, size, isDeflated: true, data };
+      }
+      this.#stubborn++;
+    }
+    // The window is written over before the block is full.
+    return { address, size, isDeflated: false, data: Buffer.from(content) };
+  }
+
+  async #add(chunk: PackedChunk): Promise<ChunkRef> {
+    const slot = this.#pack.add(chunk);
+    const ref = { address: chunk.address, block: this.#core.length, slot, size: chunk.size, stored: chunk.data.length };
+    this.#known.put(ref);
+    if (this.#pack.isFull) await this.flush();
+    return ref;
+  }
+}

@@ -1,0 +1,45 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Cores } from '../../storage/index.js';
+import type { BlockHolder } from '../../structs/rpc-volume-data.js';
+import { byteStream } from '../../transport/byte-stream.js';
+import type { RpcCaller } from '../../transport/rpc.js';
+import type { Log } from '../../util/log.js';
+
+const RETRY_MS = 2_000;
+
+export interface HoldersOptions {
+  readonly cores: Cores;
+  readonly rpc: RpcCaller;
+  /** This node. */
+  readonly nodeId: string;
+  readonly core: string;
+  readonly holders: readonly BlockHolder[];
+  readonly log: Log;
+}
+
+/** Keeps connections to nodes that have blocks of a core, over the servers, until `signal` is aborted. */
+export function connectHolders(options: HoldersOptions, signal: AbortSignal): void {
+  for (const holder of options.holders) void keepConnected(options, holder, signal);
+}
+
+async function keepConnected(
+  { cores, rpc, nodeId, core, log }: HoldersOptions,
+  { NodeID, Token }: BlockHolder,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const messages = rpc.stream('VolumeData.Replicate', { NodeID, Asker: nodeId, Core: core, Token });
+    const closed = new Promise<void>((resolve) => {
+      messages.once('close', resolve);
+      messages.once('error', (error) =>
+        log.debug('a copy of a core cannot be read', { node: NodeID, why: error.message }),
+      );
+    });
+    const end = (): void => void messages.destroy();
+    signal.addEventListener('abort', end, { once: true });
+    cores.replicate(byteStream(messages), 'asks');
+    await closed;
+    signal.removeEventListener('abort', end);
+    await setTimeout(RETRY_MS, null, { ref: false, signal }).catch(() => {});
+  }
+}

@@ -1,0 +1,28 @@
+import { MeshError } from '../../structs/errors.js';
+import { type BackupKeep, type BackupPlan, KEEP_EVERYTHING } from '../../structs/volume-data.js';
+import { parseCron } from '../../util/cron.js';
+import { zoneOffset } from '../../util/time-zone.js';
+
+const REPLICAS_MAX = 16;
+const KEEP_MAX = 1_000;
+
+/** A plan as somebody gives it, over the one that holds. Throws E_BAD_REQUEST saying what is wrong. */
+export function checkPlan(given: Partial<BackupPlan>, before: BackupPlan): BackupPlan {
+  const refuse = (what: string): never => {
+    throw new MeshError('E_BAD_REQUEST', `backup: ${what}`);
+  };
+  const { Cron = before.Cron, TimeZone = before.TimeZone, Replicas = before.Replicas } = given;
+  if (typeof Cron !== 'string' || typeof TimeZone !== 'string') refuse('cron and time_zone are texts');
+  const cron = Cron === '' ? null : parseCron(Cron);
+  if (cron && !cron.ok) refuse(`cron "${Cron}": ${cron.error}`);
+  if (zoneOffset(TimeZone || 'UTC') === undefined) refuse(`time_zone "${TimeZone}" is not known`);
+  if (!Number.isInteger(Replicas) || Replicas < 0 || Replicas > REPLICAS_MAX) {
+    refuse(`replicas is a number from 0 to ${REPLICAS_MAX}`);
+  }
+  const Keep: BackupKeep = given.Keep ? { ...KEEP_EVERYTHING, ...given.Keep } : before.Keep;
+  for (const [name, count] of Object.entries(Keep)) {
+    if (!(name in KEEP_EVERYTHING)) refuse(`unknown kind of keep "${name}"`);
+    if (!Number.isInteger(count) || count < 0 || count > KEEP_MAX) refuse(`keep is a number from 0 to ${KEEP_MAX}`);
+  }
+  return { Cron, TimeZone: TimeZone || 'UTC', Replicas, Keep };
+}

@@ -1,0 +1,75 @@
+import type { StateSnapshot } from '../../state/store.js';
+import { MeshError } from '../../structs/errors.js';
+import type { Node } from '../../structs/node.js';
+import type { VolumeArchive, VolumeSnapshot } from '../../structs/volume-data.js';
+import { BUILT_IN_PLUGIN, usersSince } from './operations.js';
+
+/** Refuses a node on which nothing can be done now. */
+export function requireReady(node: Node | undefined, nodeId: string): Node {
+  if (!node) throw new MeshError('E_CONFLICT', `node ${nodeId.slice(0, 8)} is gone`);
+  if (node.Status !== 'ready') {
+    throw new MeshError('E_CONFLICT', `node ${node.Name} is ${node.Status}: nothing can be done on it now`);
+  }
+  return node;
+}
+
+/** Refuses when an allocation uses the volume where it is. */
+export function refuseUsers(state: StateSnapshot, volume: Pick<VolumeArchive, 'Name' | 'NodeID'>): void {
+  const [user] = usersSince(state, volume, volume.NodeID, state.index);
+  if (!user) return;
+  throw new MeshError(
+    'E_CONFLICT',
+    `volume "${volume.Name}" is in use by allocation ${user.ID.slice(0, 8)} of job "${user.JobID}": stop the job first`,
+  );
+}
+
+/** Why a volume cannot be brought to a node; '' when it can. */
+function unfit(node: Node, { Volume }: VolumeArchive, name: string): string {
+  if (node.Status !== 'ready') return `it is ${node.Status}`;
+  const plugin = Volume?.PluginID || BUILT_IN_PLUGIN;
+  if (plugin !== BUILT_IN_PLUGIN && node.Attributes[`plugins.host_volume.version.${plugin}`] === undefined) {
+    return `it has no host volume plugin "${plugin}"`;
+  }
+  return node.HostVolumes?.[name] === undefined ? '' : `it has a host volume "${name}" already`;
+}
+
+/** A node for a volume that is brought from elsewhere. `wanted`: this one and no other. Throws what is in the way. */
+export function chooseTarget(
+  state: StateSnapshot,
+  {
+    archive,
+    snapshot,
+    name,
+    wanted,
+    except,
+  }: {
+    archive: VolumeArchive;
+    snapshot: VolumeSnapshot | undefined;
+    name: string;
+    wanted: Node | undefined;
+    except: string;
+  },
+): Node {
+  if (wanted) {
+    const why = unfit(wanted, archive, name);
+    if (why !== '') throw new MeshError('E_CONFLICT', `node ${wanted.Name} cannot have it: ${why}`);
+    return wanted;
+  }
+  const core = archive.Cores.find(({ Key }) => Key === snapshot?.Core);
+  const hasIt = ({ ID }: Node): number => {
+    if (core?.NodeID === ID) return 0;
+    return core?.Holders.some(({ NodeID, Length }) => NodeID === ID && Length >= (snapshot?.Length ?? 0)) ? 0 : 1;
+  };
+  const roomOf = ({ Attributes }: Node): number => Number(Attributes['unique.storage.bytesfree'] ?? 0);
+  const reasons: string[] = [];
+  const fitting = [...state.nodes()].filter((node) => {
+    if (node.ID === except) return false;
+    const isEligible = node.SchedulingEligibility === 'eligible';
+    const why = isEligible ? unfit(node, archive, name) : 'it is not eligible';
+    if (why !== '') reasons.push(`${node.Name}: ${why}`);
+    return why === '';
+  });
+  const [best] = fitting.toSorted((a, b) => hasIt(a) - hasIt(b) || roomOf(b) - roomOf(a));
+  if (best) return best;
+  throw new MeshError('E_CONFLICT', `no node can have it (${reasons.join('; ') || 'there is no other'})`);
+}

@@ -1,0 +1,48 @@
+import type { StateSnapshot } from '../../state/store.js';
+import type { VolumeArchive, VolumeArchiveStub, VolumeArchiveView } from '../../structs/volume-data.js';
+import { toNanos } from '../../util/clock.js';
+import type { Archivist } from './archivist.js';
+import { dueMs } from './schedule.js';
+
+/** An archive as everybody may see it: its key stays with the servers. */
+export function archiveView(archive: VolumeArchive, state: StateSnapshot, archivist: Archivist): VolumeArchiveView {
+  const { Key: _, ...rest } = archive;
+  const { progress, waits } = archivist.progress(archive.ID);
+  const due = dueMs(archive);
+  const Copies = copiesOf(archive, state);
+  const Operation = archive.Operation && { ...archive.Operation, Message: waits || archive.Operation.Message };
+  return {
+    ...rest,
+    Operation,
+    Progress: archive.Operation ? progress : null,
+    Copies,
+    Health: healthOf(archive, Copies),
+    NextTime: due === undefined ? 0 : toNanos(due),
+  };
+}
+
+export function archiveStub(archive: VolumeArchive, state: StateSnapshot, archivist: Archivist): VolumeArchiveStub {
+  const { Snapshots, Cores: _, Progress: __, Leftovers: ___, ...rest } = archiveView(archive, state, archivist);
+  return { ...rest, SnapshotCount: Snapshots.length, Newest: Snapshots.at(-1) ?? null };
+}
+
+function copiesOf({ Snapshots, Cores }: VolumeArchive, state: StateSnapshot): Record<string, string[]> {
+  const isThere = (id: string): boolean => state.nodeById(id)?.Status === 'ready';
+  const found = Snapshots.map(({ ID, Core, Length }): [string, string[]] => {
+    const core = Cores.find(({ Key }) => Key === Core);
+    const whole = (core?.Holders ?? []).filter((holder) => holder.Length >= Length).map(({ NodeID }) => NodeID);
+    return [ID, [...new Set([core?.NodeID ?? '', ...whole])].filter(isThere)];
+  });
+  return Object.fromEntries(found);
+}
+
+function healthOf({ Snapshots, Plan, Cores }: VolumeArchive, copies: Record<string, string[]>): string {
+  const newest = Snapshots.at(-1);
+  if (!newest) return 'there is no backup yet';
+  const lost = Snapshots.filter(({ ID }) => (copies[ID] ?? []).length === 0).length;
+  if (lost > 0) return `${lost} of ${Snapshots.length} backups are on no node that is there`;
+  const writer = Cores.find(({ Key }) => Key === newest.Core)?.NodeID;
+  const others = (copies[newest.ID] ?? []).filter((id) => id !== writer).length;
+  if (others < Plan.Replicas) return `the newest backup is on ${others} of ${Plan.Replicas} other nodes`;
+  return '';
+}

@@ -1,0 +1,366 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { defaultClientConfig } from '../../lib/client/config.js';
+import { HostVolumes } from '../../lib/client/host-volumes/host-volumes.js';
+import { VolumeData } from '../../lib/client/volume-data/volume-data.js';
+import type { VolumeOrder, VolumeWork } from '../../lib/structs/rpc-volume-data.js';
+import type { WrittenSnapshot } from '../../lib/structs/volume-data.js';
+import { coreToken } from '../../lib/transport/core-token.js';
+import { messagePair } from '../../lib/transport/local.js';
+import type { RpcCaller } from '../../lib/transport/rpc.js';
+import { silentLog } from '../../lib/util/log.js';
+import { FakeTimers } from './fakes.js';
+
+const CONTEXT = { signal: new AbortController().signal };
+const KEY = randomBytes(32).toString('base64');
+const OP = (digit: number): string => `00000000-0000-0000-0000-00000000000${digit}`;
+
+type Done = Extract<VolumeWork, { State: 'done' }>;
+/** An order of the archive that all of these tests have. */
+type Asked = VolumeOrder extends infer O
+  ? O extends unknown
+    ? Omit<O, 'ID' | 'ArchiveID'> & { ID?: string }
+    : never
+  : never;
+
+/** Nodes that reach each other. */
+class Nodes {
+  readonly dir = mkdtempSync(join(tmpdir(), 'volume-data-'));
+  readonly all = new Map<string, FakeNode>();
+  orders = 0;
+
+  constructor(t: Test) {
+    t.teardown(async () => {
+      for (const node of this.all.values()) await node.data.close();
+      rmSync(this.dir, { recursive: true, force: true });
+    });
+  }
+
+  async start(name: string): Promise<FakeNode> {
+    const node = new FakeNode(this, name);
+    this.all.set(name, node);
+    await node.volumes.open();
+    await node.data.open();
+    return node;
+  }
+}
+
+class FakeNode {
+  readonly used = new Set<string>();
+  readonly volumes: HostVolumes;
+  readonly data: VolumeData;
+  readonly secretId: string;
+  readonly dir: string;
+  readonly nodes: Nodes;
+
+  constructor(nodes: Nodes, name: string) {
+    this.nodes = nodes;
+    this.dir = join(nodes.dir, name);
+    this.secretId = `secret-${name}`;
+    const config = {
+      ...defaultClientConfig({ stateDir: join(this.dir, 'client'), allocDir: join(this.dir, 'alloc'), nodeName: name }),
+      hostVolumesDir: join(this.dir, 'volumes'),
+      hostVolumePluginDir: join(this.dir, 'plugins'),
+    };
+    this.volumes = new HostVolumes({
+      config: () => config,
+      timers: new FakeTimers(),
+      log: silentLog,
+      isUsed: (path) => this.used.has(path),
+      onChange: () => {},
+    });
+    const rpc = {
+      stream: (_: string, args: { NodeID: string }) => {
+        const [near, far] = messagePair();
+        far.on('error', () => {});
+        const target = nodes.all.get(args.NodeID);
+        target?.data.streamHandlers()['VolumeData.Replicate']?.(args as never, far, CONTEXT);
+        return near;
+      },
+    } as unknown as RpcCaller;
+    this.data = new VolumeData({
+      folder: join(this.dir, 'archives'),
+      volumes: this.volumes,
+      rpc,
+      nodeId: name,
+      secretId: this.secretId,
+      now: () => Date.now(),
+      log: silentLog,
+    });
+  }
+
+  async create(name: string): Promise<string> {
+    const made = await this.volumes.handlers()['ClientHostVolume.Create']?.(
+      {
+        ID: OP(1),
+        Name: name,
+        Namespace: 'default',
+        PluginID: 'mkdir',
+        NodeID: 'n',
+        NodePool: 'default',
+        RequestedCapacityMinBytes: 0,
+        RequestedCapacityMaxBytes: 0,
+        Parameters: null,
+      },
+      CONTEXT,
+    );
+    return made?.HostPath ?? '';
+  }
+
+  async ask(order: Asked): Promise<Exclude<VolumeWork, { State: 'running' }>> {
+    const Order = { ID: `order-${this.nodes.orders++}`, ArchiveID: 'archive', ...order } as VolumeOrder;
+    for (;;) {
+      const work = (await this.data
+        .handlers()
+        ['ClientVolumeData.Work']?.({ NodeID: 'n', Order }, CONTEXT)) as VolumeWork;
+      if (work.State !== 'running') return work;
+      await sleep(5);
+    }
+  }
+
+  async done(order: Asked): Promise<Done> {
+    const work = await this.ask(order);
+    if (work.State === 'failed') throw new Error(work.Message);
+    return work;
+  }
+
+  async backUp(Previous: WrittenSnapshot | null = null): Promise<WrittenSnapshot> {
+    const { Snapshot } = await this.done({ Kind: 'backup', Key: KEY, Name: 'db', Previous });
+    return Snapshot as WrittenSnapshot;
+  }
+
+  /** The right to copy from this node. */
+  holder(Core: string, asker: string) {
+    return { NodeID: this.dir.split('/').at(-1) as string, Token: coreToken(this.secretId, Core, asker) };
+  }
+
+  volume(over: object = {}) {
+    const sizes = { CapacityMinBytes: 0, CapacityMaxBytes: 0 };
+    const names = { ID: OP(1), Name: 'db', Namespace: 'default', PluginID: 'mkdir', NodePool: '', Parameters: null };
+    return { ...names, ...sizes, Replaces: false, ...over };
+  }
+}
+
+/** Everything about a tree that a backup keeps. */
+function treeOf(dir: string, below = ''): Record<string, unknown> {
+  const tree: Record<string, unknown> = {};
+  for (const name of readdirSync(join(dir, below), { encoding: 'latin1' }).sort()) {
+    const path = Buffer.from(join(dir, below, name), 'latin1');
+    const info = lstatSync(path);
+    const rest = { mode: info.mode, uid: info.uid, gid: info.gid, mtime: Math.round(info.mtimeMs), links: info.nlink };
+    const key = join(below, name);
+    if (info.isDirectory()) Object.assign(tree, { [key]: { ...rest, links: 0 } }, treeOf(dir, key));
+    else if (info.isSymbolicLink()) tree[key] = { ...rest, target: readlinkSync(path) };
+    else tree[key] = { ...rest, content: readFileSync(path).toString('base64') };
+  }
+  return tree;
+}
+
+function fill(dir: string): void {
+  mkdirSync(join(dir, 'sub', 'deep'), { recursive: true });
+  writeFileSync(join(dir, 'big'), randomBytes(3_000_000));
+  writeFileSync(join(dir, 'empty'), '');
+  writeFileSync(join(dir, 'sub', 'deep', 'set-id'), '#!/bin/sh\n');
+  if (process.getuid?.() === 0) chownSync(join(dir, 'sub', 'deep', 'set-id'), 1234, 4321);
+  chmodSync(join(dir, 'sub', 'deep', 'set-id'), 0o4755);
+  linkSync(join(dir, 'sub', 'deep', 'set-id'), join(dir, 'twin'));
+  symlinkSync('../../etc/passwd', join(dir, 'sub', 'out'));
+  writeFileSync(join(dir, 'sparse'), 'begin');
+  truncateSync(join(dir, 'sparse'), 40_000_000);
+  writeFileSync(Buffer.concat([Buffer.from(`${dir}/caf`), Buffer.of(0xe9)]), 'no UTF-8');
+  utimesSync(join(dir, 'sub', 'deep'), 1_600_000_000, 1_600_000_000);
+  chmodSync(join(dir, 'sub'), 0o511);
+  utimesSync(join(dir, 'sub'), 1_500_000_000, 1_500_000_000);
+}
+
+t.test('a volume comes back as it was: in its place, and on a node that never had it', async (t) => {
+  const nodes = new Nodes(t);
+  const [a, b] = [await nodes.start('a'), await nodes.start('b')];
+  const dir = await a.create('db');
+  fill(dir);
+  const before = treeOf(dir);
+  const snapshot = await a.backUp();
+  t.match(snapshot, { Files: 7, Skipped: 0, Changed: 0 });
+
+  rmSync(join(dir, 'big'));
+  writeFileSync(join(dir, 'later'), 'x');
+  await a.done({
+    Kind: 'restore',
+    ID: OP(2),
+    Key: KEY,
+    Snapshot: snapshot,
+    Holders: [],
+    Volume: a.volume({ Replaces: true }),
+  });
+  t.strictSame(treeOf(dir), before, 'in its place');
+  t.ok(statSync(join(dir, 'sparse')).blocks < 1000, 'holes stay holes');
+  t.strictSame(readdirSync(join(a.dir, 'volumes')), [OP(1)], 'nothing is left beside it');
+
+  const Holders = [a.holder(snapshot.Core, 'b')];
+  const { HostPath = '' } = await b.done({
+    Kind: 'restore',
+    ID: OP(3),
+    Key: KEY,
+    Snapshot: snapshot,
+    Holders,
+    Volume: b.volume(),
+  });
+  t.strictSame(treeOf(HostPath), before, 'elsewhere');
+  t.match(b.volumes.offered, { db: { ID: OP(1), Path: HostPath } });
+});
+
+t.test('what did not change is not stored again, wherever in a file the change is', async (t) => {
+  const a = await new Nodes(t).start('a');
+  const dir = await a.create('db');
+  const content = randomBytes(8_000_000);
+  writeFileSync(join(dir, 'big'), content);
+  writeFileSync(join(dir, 'other'), randomBytes(2_000_000));
+  const first = await a.backUp();
+  t.ok(first.NewBytes >= 10_000_000 && first.NewBytes < 10_100_000);
+  const same = await a.backUp(first);
+  // A block with little in it is packed anew with what comes, so that it can be let go: 64 KiB at most.
+  t.ok(same.StoredBytes < 70_000, `nothing changed: ${same.NewBytes}, ${same.StoredBytes}`);
+  writeFileSync(
+    join(dir, 'big'),
+    Buffer.concat([content.subarray(0, 4_000_000), Buffer.from('+'), content.subarray(4_000_000)]),
+  );
+  const shifted = await a.backUp(same);
+  t.ok(shifted.NewBytes < 1_100_000, `a byte was put in between: ${shifted.NewBytes}`);
+  t.equal(shifted.Core, first.Core);
+});
+
+t.test('a copy is made by those with the right to it, and says nothing to who has it', async (t) => {
+  const nodes = new Nodes(t);
+  const [a, b, c] = [await nodes.start('a'), await nodes.start('b'), await nodes.start('c')];
+  const dir = await a.create('db');
+  writeFileSync(join(dir, 'secret'), 'PLAINTEXT-MARKER '.repeat(5000));
+  const snapshot = await a.backUp();
+  const { Core, Length } = snapshot;
+  const { Ranges = [] } = await a.done({ Kind: 'list', Core, Length });
+  t.strictSame(Ranges, [[0, Length]]);
+  await b.done({ Kind: 'hold', Core, Ranges, Holders: [a.holder(Core, 'b')] });
+  t.strictSame((await b.done({ Kind: 'list', Core, Length })).Ranges, [[0, Length]]);
+  t.match(
+    await c.ask({ Kind: 'list', Core, Length }),
+    { State: 'failed', Code: 'E_NOT_FOUND' },
+    'one without it says so',
+  );
+
+  // The node that wrote it is lost.
+  await a.data.close();
+  nodes.all.delete('a');
+  rmSync(a.dir, { recursive: true });
+  const bytes = readdirSync(join(b.dir, 'archives', 'cores', 'db')).map((name) =>
+    readFileSync(join(b.dir, 'archives', 'cores', 'db', name)).toString('latin1'),
+  );
+  t.notOk(
+    bytes.some((text) => text.includes('PLAINTEXT-MARKER')),
+    'no content in clear',
+  );
+  t.notOk(
+    bytes.some((text) => text.includes('secret')),
+    'and no name',
+  );
+
+  const order = { Kind: 'restore' as const, Snapshot: snapshot, Holders: [b.holder(Core, 'c')], Volume: c.volume() };
+  const other = randomBytes(32).toString('base64');
+  t.match(await c.ask({ ...order, ID: OP(4), Key: other }), { State: 'failed', Message: /damaged or not ours/ });
+  t.strictSame(readdirSync(join(c.dir, 'volumes')), [], 'and nothing is left of the attempt');
+  const { HostPath = '' } = await c.done({ ...order, ID: OP(5), Key: KEY });
+  t.equal(readFileSync(join(HostPath, 'secret'), 'utf8'), 'PLAINTEXT-MARKER '.repeat(5000));
+});
+
+t.test('nobody copies a core without a token for it', async (t) => {
+  const nodes = new Nodes(t);
+  const [a] = [await nodes.start('a'), await nodes.start('b')];
+  const [near, far] = messagePair();
+  const heard = new Promise((resolve) => near.once('error', resolve));
+  far.on('error', () => {});
+  const args = { NodeID: 'a', Asker: 'b', Core: 'ab'.repeat(32), Token: coreToken('another', 'ab'.repeat(32), 'b') };
+  a.data.streamHandlers()['VolumeData.Replicate']?.(args, far, CONTEXT);
+  t.match(await heard, { code: 'E_PERMISSION_DENIED' });
+});
+
+t.test('what is let go gives its place back; what later backups need stays', async (t) => {
+  const a = await new Nodes(t).start('a');
+  const dir = await a.create('db');
+  writeFileSync(join(dir, 'stays'), randomBytes(1_000_000));
+  writeFileSync(join(dir, 'goes'), randomBytes(4_000_000));
+  const first = await a.backUp();
+  rmSync(join(dir, 'goes'));
+  const second = await a.backUp(first);
+  const { Core, Length } = second;
+  const stale = await a.ask({ Kind: 'prune', Key: KEY, Core, Length: first.Length, Snapshots: [first] });
+  t.match(stale, { State: 'failed', Code: 'E_CONFLICT' }, 'who does not know of the newest prunes nothing');
+  const { Ranges = [] } = await a.done({ Kind: 'prune', Key: KEY, Core, Length, Snapshots: [second] });
+  const left = Ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+  t.ok(left < Length / 2, `${left} of ${Length} blocks are left`);
+  await a.done({
+    Kind: 'restore',
+    ID: OP(6),
+    Key: KEY,
+    Snapshot: second,
+    Holders: [],
+    Volume: a.volume({ Replaces: true }),
+  });
+  t.strictSame(readdirSync(dir), ['stays']);
+  const third = await a.backUp(second);
+  t.equal(third.Core, Core);
+  t.match(await a.ask({ Kind: 'drop', Core, Length }), { State: 'failed', Code: 'E_CONFLICT' });
+  await a.done({ Kind: 'drop', Core, Length: third.Length });
+  t.not((await a.backUp()).Core, Core, 'a new core is begun');
+});
+
+t.test('a volume that is in use is not exchanged', async (t) => {
+  const a = await new Nodes(t).start('a');
+  const dir = await a.create('db');
+  writeFileSync(join(dir, 'x'), '1');
+  const snapshot = await a.backUp();
+  a.used.add(dir);
+  const order = { Kind: 'restore' as const, ID: OP(7), Key: KEY, Snapshot: snapshot, Holders: [] };
+  t.match(await a.ask({ ...order, Volume: a.volume({ Replaces: true }) }), { State: 'failed', Code: 'E_CONFLICT' });
+  t.ok(existsSync(join(dir, 'x')));
+});
+
+t.test('a restore that has ended is not done again, after a restart of the agent neither', async (t) => {
+  const nodes = new Nodes(t);
+  const a = await nodes.start('a');
+  const dir = await a.create('db');
+  writeFileSync(join(dir, 'x'), 'old');
+  const snapshot = await a.backUp();
+  const order = {
+    Kind: 'restore' as const,
+    ID: OP(8),
+    Key: KEY,
+    Snapshot: snapshot,
+    Holders: [],
+    Volume: a.volume({ Replaces: true }),
+  };
+  await a.done(order);
+  writeFileSync(join(dir, 'x'), 'new');
+  await a.data.close();
+  const again = await nodes.start('a');
+  await again.done(order);
+  t.equal(readFileSync(join(dir, 'x'), 'utf8'), 'new');
+});

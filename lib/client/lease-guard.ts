@@ -19,7 +19,8 @@ const SCRIPT = [
   'while [ -s "$1" ]; do',
   '  read -r until < "$1" && read -r up rest < /proc/uptime',
   '  if [ "${up%.*}" -ge "$until" ]; then',
-  '    exec "$2" --input-type=module -e "import(process.argv[1]).then((m) => m.fence(process.argv[2]))" "$3" "$1"',
+  // When it is done, the file is gone. It may fail, in the middle of an upgrade for one: then it is tried again.
+  '    "$2" --input-type=module -e "import(process.argv[1]).then((m) => m.fence(process.argv[2]))" "$3" "$1"',
   '  fi',
   '  sleep 2',
   'done',

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import { mayMount, ownMounts } from '../support/own-mounts.js';
 
 ownMounts(import.meta.url);
 const skip = mayMount ? false : 'mounts need root';
-const WAIT_MS = 30_000;
+const WAIT_MS = 90_000;
 
 async function until(what: string, holds: () => boolean): Promise<void> {
   const endMs = Date.now() + WAIT_MS;
@@ -26,14 +26,19 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 const isAlive = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null;
 const isMounted = (target: string): boolean => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${target} `);
 
+/** Guards of the file. What one of them has begun is not another: a fork looks like its parent until it runs its program. */
 function guards(file: string): number {
-  return readdirSync('/proc').filter((pid) => {
+  const parents = new Map<number, number>();
+  for (const pid of readdirSync('/proc').map(Number).filter(Number.isInteger)) {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(file) && Number(pid) !== process.pid;
+      if (pid === process.pid || !readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(file)) continue;
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+      parents.set(pid, Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]));
     } catch {
-      return false;
+      // It has ended by itself.
     }
-  }).length;
+  }
+  return [...parents.values()].filter((parent) => !parents.has(parent)).length;
 }
 
 function createWorld(t: Test) {
@@ -79,6 +84,28 @@ t.test('a guard ends who writes, however it got there, when nobody renews the le
   t.ok(isAlive(bystander), 'who has nothing to do with it goes on');
   t.notOk(existsSync(file));
 });
+
+t.test(
+  'what cannot be ended now, in the middle of an upgrade for one, is ended as soon as that is over',
+  { skip },
+  async (t) => {
+    const { dir, target, run, file } = createWorld(t);
+    const writer = run('/bin/sh', '-c', `exec 3>${target}/open; exec sleep 1000`);
+    await until('it writes', () => existsSync(join(target, 'open')));
+    const part = join(dir, 'part.cjs');
+    const before = process.env['NODE_OPTIONS'];
+    process.env['NODE_OPTIONS'] = `--require ${part}`;
+    const guard = new LeaseGuard(dir);
+    guard.keep({ renewedUptimeMs: uptimeMs() - VOLUME_LEASE.passOnAfterMs, targets: [target] });
+    if (before === undefined) delete process.env['NODE_OPTIONS'];
+    else process.env['NODE_OPTIONS'] = before;
+    await wait(3_000);
+    t.ok(isAlive(writer) && guards(file) > 0, 'somebody still means to do it');
+    writeFileSync(part, '');
+    await until('it is ended and unmounted', () => !isAlive(writer) && !isMounted(target));
+    await until('its work is done', () => guards(file) === 0);
+  },
+);
 
 t.test('who lets go of the volumes needs no guard', { skip }, async (t) => {
   const { dir, target, file } = createWorld(t);

@@ -164,10 +164,10 @@ async function mount(
       (error: Error) => error.message,
     );
   const attempt = async (): Promise<void> => {
-    let told = false;
+    let told = '';
     for (let why = await isReady(); why !== null; why = await isReady()) {
-      if (!told) context.tell(`Waiting for the plugin of volume "${order.volumeId}": ${why}`);
-      told = true;
+      if (why !== told) context.tell(`Waiting for the plugin of volume "${order.volumeId}": ${why}`);
+      told = why;
       await csi.plugins.change(context.signal);
       if (context.signal.aborted) throw new Error(`the allocation ended before volume "${order.volumeId}" was mounted`);
     }

@@ -2,6 +2,7 @@ import { CsiError, type CsiMethods } from '../../plugin/sdk/csi.js';
 import type { CsiExternalVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import { checkCreated } from './answers.js';
 import { fromCsiTopologies, toCsiCapability, toCsiTopologies } from './capability.js';
 import { toMeshError } from './errors.js';
 import type { CsiPlugins, ReadyPlugin } from './plugins.js';
@@ -72,9 +73,9 @@ export function controllerHandlers(plugins: CsiPlugins): Pick<RpcHandlers, Contr
             preferred: toCsiTopologies(topologies.Preferred),
           },
         };
-        const { volume } = await rpc.call('Controller.CreateVolume', request, { timeoutMs: COPY_TIMEOUT_MS });
-        if (!volume || volume.volumeId === '')
-          throw new MeshError('E_INTERNAL', `CSI plugin "${args.PluginID}" created a volume and does not say which`);
+        const answer = await rpc.call('Controller.CreateVolume', request, { timeoutMs: COPY_TIMEOUT_MS });
+        const range = { min: args.CapacityMin, max: args.CapacityMax };
+        const volume = checkCreated(answer.volume, { pluginId: args.PluginID, range });
         return {
           ExternalID: volume.volumeId,
           CapacityBytes: volume.capacityBytes,

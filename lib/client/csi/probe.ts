@@ -1,6 +1,7 @@
 import type { CsiMethods } from '../../plugin/sdk/csi.js';
 import type { CsiControllerInfo, CsiInfo, CsiNodeInfo } from '../../structs/csi.js';
 import type { Millis } from '../../util/clock.js';
+import { checkNodeInfo, checkPluginInfo } from './answers.js';
 import type { CsiRpc } from './rpc.js';
 
 /** What a plugin is asked to be by whoever started it. */
@@ -27,6 +28,7 @@ export async function probe(rpc: CsiRpc, signal: AbortSignal): Promise<void> {
 export async function askFacts(rpc: CsiRpc, type: CsiPluginType, signal: AbortSignal): Promise<CsiFacts> {
   const options = { timeoutMs: PROBE_TIMEOUT_MS, signal };
   const info = await rpc.call('Identity.GetPluginInfo', {}, options);
+  checkPluginInfo(info);
   const { capabilities } = await rpc.call('Identity.GetPluginCapabilities', {}, options);
   const services = new Set(capabilities.flatMap((one) => ('service' in one && one.service ? [one.service.type] : [])));
   const controller =
@@ -76,6 +78,7 @@ function controllerInfo(answer: Capabilities): CsiControllerInfo {
 }
 
 function nodeInfo(info: CsiMethods['Node.NodeGetInfo'][1], answer: Capabilities): CsiNodeInfo {
+  checkNodeInfo(info);
   const can = namesOf(answer);
   return {
     ID: info.nodeId,

@@ -10,6 +10,9 @@ const RECONNECT_MS_MAX: Millis = 1_000;
 /** Shorter secrets would blot out ordinary words of an error. */
 const SECRET_LENGTH_MIN = 4;
 
+/** What a plugin says of an error goes into events and states: so much of it. */
+const SAID_CHARS_MAX = 800;
+
 /** Calls one CSI plugin over its UNIX socket. */
 export interface CsiRpc {
   /**
@@ -90,7 +93,8 @@ function translate(grpc: typeof Grpc, error: Grpc.ServiceError, call: FailedCall
 /** A plugin may repeat in its error what it was given. */
 function redact(message: string, request: object): string {
   const secrets = Object.values((request as { secrets?: Record<string, string> }).secrets ?? {});
-  return secrets
+  const clean = secrets
     .filter((secret) => secret.length >= SECRET_LENGTH_MIN)
     .reduce((text, secret) => text.replaceAll(secret, '[redacted]'), message);
+  return clean.length > SAID_CHARS_MAX ? `${clean.slice(0, SAID_CHARS_MAX)}…` : clean;
 }

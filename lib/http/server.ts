@@ -19,6 +19,8 @@ import { upgrade } from './upgrade.js';
 export const BODY_MAX_BYTES = 8 * 1024 * 1024;
 /** Connections from one address at a time, Nomad's limits { http_max_conns_per_client }. */
 export const CONNECTIONS_PER_ADDRESS_MAX = 100;
+/** Why the signal of an exchange is aborted: made once, for an error with its stack costs more than most answers. */
+const HUNG_UP = new Error('the caller is gone');
 /** How long a request may take to arrive whole. Its answer may take for ever: a blocking query, a log that is followed. */
 const REQUEST_ARRIVAL_MAX_MS = 120_000;
 
@@ -211,7 +213,7 @@ function createExchange(
   parts: { query: URLSearchParams; method: Method; params: Record<string, string> },
 ): Exchange {
   const controller = new AbortController();
-  response.once('close', () => controller.abort());
+  response.once('close', () => controller.abort(HUNG_UP));
   const { query } = parts;
   return {
     rpc: options.rpc,

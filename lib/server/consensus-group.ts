@@ -3,11 +3,13 @@ import type { Instance } from '../storage/index.js';
 import type { Log } from '../util/log.js';
 import { Admissions } from './consensus-admission.js';
 import { GroupLink } from './consensus-link.js';
+import { CommitNews } from './consensus-news.js';
 import type { Snapshotter } from './consensus-snapshots.js';
 import type { Stores } from './consensus-stores.js';
 import { SnapshotTransfer } from './consensus-transfer.js';
 import type { Follower, RaftTransport } from './ports.js';
 import type { Life } from './raft-packet.js';
+import type { Timers } from './timers.js';
 
 /** What the host of raft lets its dealings with others know and do. */
 export interface GroupHost {
@@ -33,6 +35,7 @@ export interface GroupOptions {
   readonly transport: RaftTransport;
   readonly stores: Stores;
   readonly snapshotter: Snapshotter;
+  readonly timers: Timers;
   readonly now: () => number;
   readonly log: Log;
   readonly host: GroupHost;
@@ -42,13 +45,14 @@ export interface GroupOptions {
 export class GroupSide {
   readonly #options: GroupOptions;
   readonly #link: GroupLink;
+  readonly #news: CommitNews;
   readonly #transfer: SnapshotTransfer;
   readonly #admissions = new Admissions();
   readonly #openedMs: number;
 
   constructor(options: GroupOptions) {
     this.#options = options;
-    const { id, transport, stores, snapshotter, now, log, host } = options;
+    const { id, transport, stores, snapshotter, timers, now, log, host } = options;
     this.#openedMs = now();
     this.#link = new GroupLink({
       id,
@@ -66,6 +70,7 @@ export class GroupSide {
         onOutdated: () => host.outdated(),
       },
     });
+    this.#news = new CommitNews({ timers, send: (messages) => this.#link.send(messages) });
     this.#transfer = new SnapshotTransfer({
       stores,
       snapshotter,
@@ -93,7 +98,7 @@ export class GroupSide {
   send(messages: readonly Message[]): void {
     if (messages.length === 0) return;
     const plain = messages.filter(({ type }) => type !== 'snapshot');
-    this.#link.send(plain);
+    this.#news.send(plain);
     if (plain.length === messages.length) return;
     for (const message of messages) if (message.type === 'snapshot') this.#transfer.send(message as SnapshotMessage);
   }
@@ -166,6 +171,7 @@ export class GroupSide {
 
   /** This server leads no more. */
   stopLeading(): void {
+    this.#news.flush();
     this.#admissions.clear();
     this.#transfer.stop();
   }

@@ -106,6 +106,7 @@ export class RaftHost implements RunningConsensus {
           transport,
           stores: parts.stores,
           snapshotter: parts.snapshotter,
+          timers,
           now,
           log,
           host: {

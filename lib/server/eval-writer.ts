@@ -1,8 +1,10 @@
 import type { Evaluation } from '../structs/evaluation.js';
-import type { Consensus } from './ports.js';
 import { propose } from './propose.js';
+import type { ServerWorld } from './world.js';
 
-/** Records evaluations: in order, and those that come while an entry is being committed together in the next one. */
+/**
+ * Records evaluations: in order, together with those that come meanwhile, and if possible beside what somebody waits for.
+ */
 export interface EvalWriter {
   /** Resolves once the evaluations are stored. */
   write(evaluations: readonly Evaluation[]): Promise<void>;
@@ -10,6 +12,8 @@ export interface EvalWriter {
 
 /** Evaluations in one log entry at most: keeps an entry well under the limit of the log. */
 const ENTRY_MAX = 256;
+/** Nobody notices if an outcome comes so much later; while requests come it need not. */
+const PATIENCE_MS = 5;
 
 interface Waiting {
   evaluations: readonly Evaluation[];
@@ -17,7 +21,7 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-export function createEvalWriter(consensus: Consensus): EvalWriter {
+export function createEvalWriter({ consensus, company }: Pick<ServerWorld, 'consensus' | 'company'>): EvalWriter {
   let waiting: Waiting[] = [];
   let writing = false;
 
@@ -37,6 +41,7 @@ export function createEvalWriter(consensus: Consensus): EvalWriter {
   const run = async (): Promise<void> => {
     writing = true;
     while (waiting.length > 0) {
+      if (waiting.length < ENTRY_MAX) await company.wait(PATIENCE_MS);
       const entry = takeEntry();
       try {
         await propose(consensus, { type: 'evals-upsert', evals: entry.flatMap(({ evaluations }) => evaluations) });
@@ -52,7 +57,6 @@ export function createEvalWriter(consensus: Consensus): EvalWriter {
     write(evaluations) {
       return new Promise((resolve, reject) => {
         waiting.push({ evaluations, resolve, reject });
-        // The first goes out within this call: what was proposed before stays before it in the log.
         if (!writing) void run();
       });
     },

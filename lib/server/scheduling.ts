@@ -49,7 +49,7 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
     return job?.TaskGroups.some(({ Volumes }) => Object.keys(Volumes ?? {}).length > 0) ?? false;
   });
   const applier = createPlanApplier(world);
-  const writer = createEvalWriter(world.consensus);
+  const writer = createEvalWriter(world);
   const alarm = createAlarm({ timers, now, ring: () => look() });
   const cancels: (() => void)[] = [];
   /** Rises with each leadership: what an earlier one began must not touch this one's queues. */

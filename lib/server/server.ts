@@ -6,6 +6,7 @@ import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { createAutopilotPart } from './autopilot/part.js';
+import { type Company, createCompany } from './company.js';
 import { createCoreGc } from './core-gc.js';
 import { createControllers } from './csi/controllers.js';
 import { createDeploymentWatcher } from './deployment-watcher.js';
@@ -98,11 +99,10 @@ export interface Server {
 }
 
 export function createServer(options: ServerOptions): Server {
-  const world: ServerWorld = {
-    ...options,
-    consensus: byStateIndex(options.consensus, options.store),
-    timers: options.timers ?? systemTimers,
-  };
+  const timers = options.timers ?? systemTimers;
+  const company = createCompany(timers);
+  const consensus = atServer(options.consensus, options.store, company);
+  const world: ServerWorld = { ...options, consensus, company, timers };
   const schedule = options.schedule ?? scheduleByType;
   const nodeLinks = new Map<string, RpcCaller>();
   const leases = new NodeLeases();
@@ -213,9 +213,10 @@ export function createServer(options: ServerOptions): Server {
 }
 
 /** Agreement, with the indexes of the state in place of the log's. */
-function byStateIndex(consensus: Consensus, store: Store): Consensus {
+function atServer(consensus: Consensus, store: Store, company: Company): Consensus {
   return {
     async propose(command) {
+      company.comes();
       const { index, result } = await consensus.propose(command);
       return { index: index + store.indexOffset, result };
     },

@@ -5,6 +5,7 @@ import type { SigningKey } from '../transport/signature.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
+import type { Company } from './company.js';
 import type { GcThresholds } from './garbage.js';
 import type { HeartbeatLimits } from './heartbeat.js';
 import type { ServerMesh } from './mesh/config.js';
@@ -42,6 +43,8 @@ export interface ServerConfig {
 /** All that the parts of a server know of the world. */
 export interface ServerWorld {
   readonly consensus: Consensus;
+  /** For proposals that need not go at once. */
+  readonly company: Company;
   /** Absent: this server is alone for ever. */
   readonly group?: ConsensusGroup;
   /** Absent: it knows no others. */

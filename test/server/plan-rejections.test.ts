@@ -1,4 +1,5 @@
 import t from 'tap';
+import { createCompany } from '../../lib/server/company.js';
 import { createPlanRejections } from '../../lib/server/plan-rejections.js';
 import { silentLog } from '../../lib/util/log.js';
 import { seededRandom } from '../../lib/util/random.js';
@@ -7,6 +8,7 @@ import { createTestWorld, type TestWorld } from './world.js';
 const rejections = (world: TestWorld, limits?: { nodeThreshold: number; nodeWindowMs: number }) =>
   createPlanRejections({
     consensus: world.consensus,
+    company: createCompany(world.time.timers),
     store: world.store,
     now: world.time.now,
     random: seededRandom(1),
@@ -25,10 +27,10 @@ t.test('a node that refuses plan after plan takes no new work', async (t) => {
   await world.time.advance(61_000);
   tracker.note([node.ID]);
   tracker.note([node.ID]);
-  await world.time.advance(0);
+  await world.time.advance(10);
   t.equal(eligibility(), 'eligible', 'old ones do not count');
   tracker.note([node.ID]);
-  await world.time.advance(0);
+  await world.time.advance(10);
   t.equal(eligibility(), 'ineligible');
   t.match(world.store.snapshot().nodeById(node.ID)?.Events?.at(-1)?.Message ?? '', /plan rejections/);
 });
@@ -38,6 +40,6 @@ t.test('without limits nothing is counted', async (t) => {
   const node = await world.addNode(1);
   const tracker = rejections(world);
   for (let i = 0; i < 1_000; i++) tracker.note([node.ID]);
-  await world.time.advance(0);
+  await world.time.advance(10);
   t.equal(world.store.snapshot().nodeById(node.ID)?.SchedulingEligibility, 'eligible');
 });

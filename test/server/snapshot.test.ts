@@ -156,7 +156,7 @@ t.test('whoever waits for a change is answered when the state is restored', asyn
   await first.time.advance(1_000);
   t.notOk(answered);
   await restored(null, first, bytes);
-  await first.time.advance(0);
+  await first.time.advance(10);
   t.match(await waiting, { Job: { ID: 'web' } });
 });
 

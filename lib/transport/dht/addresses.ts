@@ -4,6 +4,9 @@ import type { Address } from '../tcp.js';
 
 // Addresses of this machine and of others. IPv4 only: the DHT announces nothing else.
 
+/** As often as it is looked whether they have changed. */
+const RECENT_MS = 2_000;
+
 /** One of this machine's own addresses, with its network. */
 export interface LocalAddress {
   readonly host: string;
@@ -14,6 +17,8 @@ export function formatAddress({ host, port }: Address): string {
   return `${host}:${port}`;
 }
 
+let latest: { readonly hosts: readonly LocalAddress[]; readonly atMs: number } | undefined;
+
 /** This machine's addresses, those of its loopback left out. */
 export function localHosts(): LocalAddress[] {
   const found: LocalAddress[] = [];
@@ -22,7 +27,13 @@ export function localHosts(): LocalAddress[] {
       if (family === 'IPv4' && !internal) found.push({ host: address, prefix: Number(cidr?.split('/')[1] ?? 32) });
     }
   }
+  latest = { hosts: found, atMs: performance.now() };
   return found;
+}
+
+/** As somebody found them at most two seconds ago: for what is asked often, for the system is slow to tell. */
+export function recentHosts(): readonly LocalAddress[] {
+  return latest !== undefined && performance.now() - latest.atMs < RECENT_MS ? latest.hosts : localHosts();
 }
 
 /** Whether `host` lies in one of these networks, or is this machine. */

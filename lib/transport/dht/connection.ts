@@ -1,7 +1,7 @@
 import type { SecretStream } from 'hyperdht';
 import type { LinkPath } from '../../structs/mesh.js';
 import type { Connection } from '../network.js';
-import { formatAddress, isLocal, localHosts } from './addresses.js';
+import { formatAddress, isLocal, recentHosts } from './addresses.js';
 import type { DhtNode } from './node.js';
 import { ConnectionStream } from './stream.js';
 
@@ -34,5 +34,5 @@ function pathOf(node: DhtNode, raw: SecretStream, remoteKey: string): LinkPath |
   const relay = node.relayAt(host, port);
   // A relay's own connections have its address, too, and are direct.
   if (relay !== undefined && relay !== remoteKey) return { Kind: 'relayed', Address: address, Relay: relay };
-  return { Kind: isLocal(host, localHosts()) ? 'local' : 'direct', Address: address };
+  return { Kind: isLocal(host, recentHosts()) ? 'local' : 'direct', Address: address };
 }

@@ -1,7 +1,7 @@
 import type { Log } from '../../util/log.js';
 import type { NatReport } from '../network.js';
 import type { Address } from '../tcp.js';
-import { distinct, formatAddress, isUsable, localHosts } from './addresses.js';
+import { distinct, formatAddress, isUsable, recentHosts } from './addresses.js';
 import { isUdpBlocked } from './blocked.js';
 import { classifyNat, type Observation } from './nat.js';
 import type { DhtNode } from './node.js';
@@ -48,7 +48,7 @@ export class Reach {
     return {
       ...(this.#blocked ? { nat: 'blocked', publicAddress: null } : found),
       localAddresses: this.localAddresses(),
-      hasIpv4: this.#options.host !== undefined || localHosts().length > 0,
+      hasIpv4: this.#options.host !== undefined || recentHosts().length > 0,
       dht: this.#seen.length > 0 ? 'answers' : this.#options.hasDht ? 'silent' : 'none',
     };
   }
@@ -56,7 +56,7 @@ export class Reach {
   localAddresses(): Address[] {
     const { node, host, advertise } = this.#options;
     const port = node.localAddress()?.port ?? 0;
-    const hosts = host === undefined ? localHosts().map((local) => local.host) : [host];
+    const hosts = host === undefined ? recentHosts().map((local) => local.host) : [host];
     return distinct([...advertise, ...hosts.map((own) => ({ host: own, port }))]);
   }
 

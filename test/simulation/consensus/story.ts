@@ -200,6 +200,9 @@ class Story {
     if (members === undefined) return;
     // Below three voters the loss of one would stop everything, and nobody would learn anything from it.
     if (members.voters.includes(id) && members.voters.length <= 3) return;
+    // Nor would anybody if those who lost their data were then half of the voters.
+    const rest = members.voters.filter((other) => other !== id);
+    if (rest.filter((other) => !this.#spoiled.has(other)).length <= rest.length / 2) return;
     const type = members.voters.includes(id) ? this.#world.pick(['remove', 'addLearner'] as const) : 'addVoter';
     if (type === 'addVoter') this.#world.promote(id);
     else this.#world.change({ type, id });

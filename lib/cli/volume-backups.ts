@@ -142,6 +142,14 @@ function standing({
   return Health === '' ? 'all copies are whole' : Health;
 }
 
+/** The backups of a volume in one line. */
+export function backupSummary(archive: VolumeArchiveView, nowMs: number): string {
+  const newest = archive.Snapshots.at(-1);
+  const made = newest ? `${archive.Snapshots.length}, the newest made ${formatAgo(newest.CreateTime, nowMs)}; ` : '';
+  const next = archive.NextTime > 0 ? `; the next at ${formatTime(archive.NextTime)}` : '';
+  return `${made}${standing(archive)}${next}`;
+}
+
 /** The backups of one volume. */
 export function archiveText(archive: VolumeArchiveView, shown: Shown): string {
   const { Plan } = archive;

@@ -12,7 +12,7 @@ import {
   toJs,
 } from '../hcl/index.js';
 import type { CsiVolumeSpec } from '../structs/csi.js';
-import type { HostVolume } from '../structs/host-volume.js';
+import type { HostVolumeSpec } from '../structs/host-volume.js';
 import { parseByteSize } from '../util/byte-size.js';
 import { err, ok, type Result } from '../util/result.js';
 import { decodeBlock } from './decode.js';
@@ -26,7 +26,7 @@ import { API_VOLUME, csiVolume, hostVolume } from './schema/volume.js';
 /** A file of `volume create` or `volume register`. */
 export type VolumeFile =
   | { readonly type: 'csi'; readonly volume: Partial<CsiVolumeSpec> }
-  | { readonly type: 'host'; readonly volume: Partial<HostVolume> };
+  | { readonly type: 'host'; readonly volume: HostVolumeSpec };
 
 const SCHEMA = { csi: csiVolume, host: hostVolume };
 const SIZES = {
@@ -225,6 +225,14 @@ capability {
 # Optional: passed to the plugin.
 # parameters {
 #   mode = "0700"
+# }
+
+# Optional: back it up by itself, with copies on other nodes; see "volume backup".
+# backup {
+#   cron        = "30 3 * * *"
+#   replicas    = 2
+#   keep_daily  = 7
+#   keep_weekly = 4
 # }
 `,
 } as const;

@@ -2,6 +2,7 @@ import type { Nanos } from '../util/clock.js';
 import type { Constraint } from './constraint.js';
 import type { AllocListStub } from './rpc.js';
 import type { VolumeCapability } from './volume.js';
+import type { BackupBlock } from './volume-data.js';
 
 /** `pending`: its node has not reported it yet. `unavailable`: the node is gone or no longer reports it. */
 export type HostVolumeState = 'pending' | 'ready' | 'unavailable';
@@ -29,6 +30,9 @@ export interface HostVolume {
   CreateTime: Nanos;
   ModifyTime: Nanos;
 }
+
+/** As somebody asks for one. */
+export type HostVolumeSpec = Partial<HostVolume> & { Backup?: BackupBlock | null };
 
 /** As the API shows one. */
 export interface HostVolumeView extends HostVolume {

@@ -15,7 +15,13 @@ import type {
   CsiVolumeListStub,
   CsiVolumeSpec,
 } from './csi.js';
-import type { HostVolume, HostVolumeListStub, HostVolumeView, TaskGroupHostVolumeClaim } from './host-volume.js';
+import type {
+  HostVolume,
+  HostVolumeListStub,
+  HostVolumeSpec,
+  HostVolumeView,
+  TaskGroupHostVolumeClaim,
+} from './host-volume.js';
 import type { Query, Write, WriteOptions } from './rpc-options.js';
 import type { VolumeCapability } from './volume.js';
 
@@ -90,9 +96,9 @@ export interface VolumeRpcMethods extends ClientVolumeRpcMethods {
   'HostVolume.List': Query<{ NodeID?: string; NodePool?: string }, { Volumes: HostVolumeListStub[] }>;
   'HostVolume.Get': Query<{ ID: string }, { Volume: HostVolumeView | null }>;
   /** On a node that fits, made by the plugin. Of a known one what is asked for anew is changed on its node. */
-  'HostVolume.Create': Write<{ Volume: Partial<HostVolume> }, { Volume: HostVolumeView; Warnings: string }>;
+  'HostVolume.Create': Write<{ Volume: HostVolumeSpec }, { Volume: HostVolumeView; Warnings: string }>;
   /** Makes one known that lies on a node already. */
-  'HostVolume.Register': Write<{ Volume: Partial<HostVolume> }, { Volume: HostVolumeView; Warnings: string }>;
+  'HostVolume.Register': Write<{ Volume: HostVolumeSpec }, { Volume: HostVolumeView; Warnings: string }>;
   /** With its data, unless it was only registered. Refused while in use. */
   'HostVolume.Delete': Write<{ VolumeID: string; Force?: boolean; Reason?: string }, object>;
   'HostVolume.ClaimList': Query<

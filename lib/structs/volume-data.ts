@@ -25,6 +25,19 @@ export interface BackupPlan {
   Keep: BackupKeep;
 }
 
+/** The same as a volume's specification has it; what is absent is as for volumes that say nothing. */
+export interface BackupBlock {
+  Cron?: string;
+  TimeZone?: string;
+  Replicas?: number;
+  KeepLast?: number;
+  KeepHourly?: number;
+  KeepDaily?: number;
+  KeepWeekly?: number;
+  KeepMonthly?: number;
+  KeepYearly?: number;
+}
+
 export const KEEP_EVERYTHING: BackupKeep = { Last: 0, Hourly: 0, Daily: 0, Weekly: 0, Monthly: 0, Yearly: 0 };
 
 /** For volumes that say nothing. */

@@ -1,7 +1,8 @@
-// The data of a group follows it: within a machine, to another one by way of the servers, and not from one that is dead.
-import { readdirSync, readFileSync } from 'node:fs';
+// The data of a group follows it: within a machine, to another one by way of the servers, and not from one that is dead. That of a
+// volume is made again of a copy of its backup.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { type AllocStub, allocsOf, eventually, jobJson, TestAgent } from '../support/mesh-agent.js';
 
 type Placed = AllocStub & { NodeID: string };
@@ -78,6 +79,7 @@ t.test('data follows its group', { timeout: 180_000 }, async (t) => {
   t.equal(readFileSync(join(dir, 'alloc/data/made'), 'utf8'), `${first.ID.slice(0, 8)}\n`);
 
   await server.cli(['node', 'eligibility', '-enable', second.NodeID]);
+  const volume = await backedUpVolume(t, server, { there, elsewhere: machines.get(second.NodeID) as TestAgent });
   await there.kill();
   const fourth = await next(third);
   t.equal(fourth.NodeID, second.NodeID);
@@ -87,16 +89,68 @@ t.test('data follows its group', { timeout: 180_000 }, async (t) => {
     told?.TaskStates?.['t']?.Events.map(({ DisplayMessage }) => DisplayMessage).join('\n'),
     /Starting without the data of allocation \w+: its node is gone/,
   );
+  await volume.restoreElsewhere();
   // The machine comes back with its task, and ends it.
   there.launch();
   await there.ready();
   await eventually('the task that was taken for lost to end', () => (isThere(third.ID) ? undefined : true));
+  await volume.isPutAside();
   await server.cli(['job', 'stop', '-purge', '-detach', 'disk']);
   await eventually('the tasks to end', async () => {
     const allocs = await server.get<AllocStub[]>('/v1/allocations');
     return allocs.some(({ ClientStatus }) => ClientStatus === 'running') ? undefined : true;
   });
 });
+
+/** A volume on a machine that is about to be lost, and a copy of its backup on another one. */
+async function backedUpVolume(
+  t: Test,
+  server: TestAgent,
+  { there, elsewhere }: { there: TestAgent; elsewhere: TestAgent },
+) {
+  const nodeIdOf = async (machine: TestAgent): Promise<string> =>
+    (await machine.get<{ stats: { client: { node_id: string } } }>('/v1/agent/self')).stats.client.node_id;
+  const [nodeId, otherId] = [await nodeIdOf(there), await nodeIdOf(elsewhere)];
+  const Volume = { Name: 'db', PluginID: 'mkdir', NodeID: nodeId, Backup: { Replicas: 1 } };
+  const made = await server.put('/v1/volume/host/create', { Volume });
+  t.equal(made.status, 200, made.text);
+  const { ID } = (JSON.parse(made.text) as { Volume: { ID: string } }).Volume;
+  const dirOf = (machine: TestAgent): string => join(machine.dir, 'data/host_volumes', ID);
+  await eventually('the node to show the volume', async () => {
+    const { State } = await server.get<{ State: string }>(`/v1/volume/host/${ID}`);
+    return State === 'ready' ? true : undefined;
+  });
+  writeFileSync(join(dirOf(there), 'rows'), 'x'.repeat(1_000_000));
+  const backup = await server.cli(['volume', 'backup', 'db']);
+  t.match(backup, { code: 0, out: /Backup \w+: 1 files, 977 KiB/ }, backup.err);
+  await eventually('the copy on the other machine', async () => {
+    const archive = await server.get<{ Copies: Record<string, string[]> }>('/v1/volume/backup/db');
+    return Object.values(archive.Copies)[0]?.includes(otherId) ? true : undefined;
+  });
+  writeFileSync(join(dirOf(there), 'late'), 'after the backup');
+  return {
+    async restoreElsewhere(): Promise<void> {
+      const refused = await server.cli(['volume', 'restore', 'db']);
+      t.match(refused, {
+        code: 1,
+        err: /is down\. Elsewhere, what was written to volume "db" since backup \w+ is lost/,
+      });
+      const restored = await server.cli(['volume', 'restore', '-force', 'db']);
+      t.match(restored, { code: 0, out: /of backup \w+, made .* ago/ }, restored.err);
+      t.same(readdirSync(dirOf(elsewhere)), ['rows']);
+      t.equal(readFileSync(join(dirOf(elsewhere), 'rows'), 'utf8'), 'x'.repeat(1_000_000));
+      t.match(await server.get(`/v1/volume/host/${ID}`), { NodeID: otherId, State: 'ready' });
+    },
+    /** What no backup had is not thrown away. */
+    async isPutAside(): Promise<void> {
+      const left = await eventually('the old directory to be put aside', () => {
+        const names = readdirSync(join(there.dir, 'data/host_volumes'));
+        return names.length === 1 && names[0]?.startsWith(`${ID}.left-`) ? names[0] : undefined;
+      });
+      t.same(readdirSync(join(there.dir, 'data/host_volumes', left)).sort(), ['late', 'rows']);
+    },
+  };
+}
 
 /** Whether a process of the allocation lives on this machine. */
 function isThere(allocId: string): boolean {

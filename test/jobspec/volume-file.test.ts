@@ -76,6 +76,19 @@ t.test('JSON with the keys of the file, or those of the API', async (t) => {
   t.match(parseVolume(JSON.stringify({ Type: 'csi', ...volume }), 'v.json'), { ok: true, value: { volume } });
 });
 
+t.test('a host volume says how it is to be backed up', async (t) => {
+  const Backup = { Cron: '30 3 * * *', Replicas: 1, KeepLast: 3, KeepDaily: 7 };
+  const block = 'backup {\n  cron = "30 3 * * *"\n  replicas = 1\n  keep = 3\n  keep_daily = 7\n}\n';
+  t.match(parseVolume(`type = "host"\nname = "db"\n${block}`, 'v.hcl'), { ok: true, value: { volume: { Backup } } });
+  const json = { type: 'host', name: 'db', backup: { cron: '30 3 * * *', replicas: 1, keep: 3, keep_daily: 7 } };
+  t.match(parseVolume(JSON.stringify(json), 'v.json'), { ok: true, value: { volume: { Backup } } });
+  t.match(parseVolume(JSON.stringify({ Type: 'host', Name: 'db', Backup }), 'v.json'), {
+    ok: true,
+    value: { volume: { Backup } },
+  });
+  t.match(parseVolume('type = "host"\nbackup {\n  cronn = "x"\n}\n', 'v.hcl'), { ok: false, error: /cronn/ });
+});
+
 t.test('a host volume', async (t) => {
   const source = `type = "host"
 name = "data"

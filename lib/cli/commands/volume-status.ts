@@ -4,6 +4,7 @@ import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, UsageError } from '../command.js';
 import { paint } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { backupSummary, readArchive } from '../volume-backups.js';
 import { csiVolumeTable, csiVolumeText, hostVolumeTable, hostVolumeText } from '../volume-text.js';
 
 export const command: Command = {
@@ -94,6 +95,12 @@ async function show(context: Context, api: ApiClient, wanted: { type: string; id
   const { value } = await api.get<HostVolumeView>(`/v1/volume/host/${encodeURIComponent(found.id)}`);
   if (await printData(context, value)) return 0;
   context.output.out(hostVolumeText(value, shown));
+  const archive = await readArchive(api, value.ID, undefined).catch((error: unknown) => {
+    // Servers of another kind know no such path.
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  });
+  if (archive) context.output.out(`\nBackups\n${backupSummary(archive, shown.nowMs)}`);
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import type { CsiSecrets, CsiSnapshot, CsiVolumeSpec } from '../../structs/csi.js';
-import type { HostVolume } from '../../structs/host-volume.js';
+import type { HostVolumeSpec } from '../../structs/host-volume.js';
 import { read, written } from '../answer.js';
 import { badRequest, notFound } from '../errors.js';
 import { numberField, objectField } from '../fields.js';
@@ -183,10 +183,10 @@ async function registerHost(exchange: Exchange) {
   return written({ Volume, Warnings }, Index);
 }
 
-async function hostVolumeOf(exchange: Exchange): Promise<Partial<HostVolume>> {
+async function hostVolumeOf(exchange: Exchange): Promise<HostVolumeSpec> {
   const volume = objectField(await exchange.body(), 'Volume');
   if (volume === null) throw badRequest('Volume must be an object');
-  return volume as Partial<HostVolume>;
+  return volume as HostVolumeSpec;
 }
 
 async function getHost(exchange: Exchange) {

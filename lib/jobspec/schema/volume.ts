@@ -1,4 +1,4 @@
-import { freeOrEquals, list, one, type Struct, text, texts } from './field.js';
+import { freeOrEquals, int, list, one, type Struct, text, texts } from './field.js';
 import { constraint } from './placement.js';
 
 // Files of `volume create` and `volume register`: what stands in them stands at their top, there is no block around it.
@@ -69,6 +69,22 @@ export const csiVolume: Struct = {
   ],
 };
 
+/** What is to be done with its data without being asked. */
+const backup: Struct = {
+  name: 'backup',
+  fields: [
+    text('cron', 'Cron'),
+    text('time_zone', 'TimeZone'),
+    int('replicas', 'Replicas'),
+    int('keep', 'KeepLast'),
+    int('keep_hourly', 'KeepHourly'),
+    int('keep_daily', 'KeepDaily'),
+    int('keep_weekly', 'KeepWeekly'),
+    int('keep_monthly', 'KeepMonthly'),
+    int('keep_yearly', 'KeepYearly'),
+  ],
+};
+
 export const hostVolume: Struct = {
   name: 'volume',
   fields: [
@@ -85,6 +101,7 @@ export const hostVolume: Struct = {
     text('capacity_max', 'RequestedCapacityMaxBytes'),
     list('capability', 'RequestedCapabilities', hostCapability),
     list('constraint', 'Constraints', constraint),
+    one('backup', 'Backup', backup),
     freeOrEquals('parameters', 'Parameters'),
   ],
 };

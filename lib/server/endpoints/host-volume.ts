@@ -8,6 +8,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { HostVolume, HostVolumeListStub, HostVolumeView } from '../../structs/host-volume.js';
 import type { Node } from '../../structs/node.js';
 import { volumeSource } from '../../structs/volume.js';
+import type { BackupPlan } from '../../structs/volume-data.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { randomUuid } from '../../util/random.js';
 import { answerQuery } from '../blocking.js';
@@ -16,6 +17,9 @@ import { byCreation, byId, inOrder, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
 import { mayListVolume, requireVolumeAccess, type VolumeOperation } from '../volume-access.js';
+import { letGo } from '../volume-data/keep.js';
+import { archivedVolume } from '../volume-data/operations.js';
+import { planOfBlock } from '../volume-data/plan.js';
 import { type EndpointContext, listOptions, namespaceOf, requireFound, requireText } from './context.js';
 
 /** A plugin of a node may take as long as Nomad's. */
@@ -31,10 +35,26 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
   const access = (args: object, volume: { Namespace: string; Name: string }, operation: VolumeOperation): void =>
     requireVolumeAccess(context, args, { kind: 'host', namespace: volume.Namespace, name: volume.Name, operation });
 
-  const keep = async (volume: Wanted): Promise<{ Index: number; Volume: HostVolumeView; Warnings: string }> => {
+  /** What is to be done with its data without being asked. */
+  const plan = async (stored: HostVolume, Plan: BackupPlan | null): Promise<void> => {
+    if (!Plan) return;
+    const { Namespace, ID: VolumeID, Name, NodeID } = stored;
+    const { ID } = await context.archives.ensure({ Namespace, VolumeID, Name, NodeID, Volume: archivedVolume(stored) });
+    await context.archives.update(ID, (archive) => ({
+      ...letGo({ ...archive, Plan }),
+      Plan,
+      ScheduledTime: now() * 1e6,
+    }));
+  };
+
+  const keep = async (
+    volume: Wanted,
+    Plan: BackupPlan | null,
+  ): Promise<{ Index: number; Volume: HostVolumeView; Warnings: string }> => {
     const { index } = await propose(consensus, { type: 'host-volume-upsert', volume, time: now() });
     const state = store.snapshot();
     const stored = requireFound(state.hostVolumeById(volume.ID), 'host volume');
+    await plan(stored, Plan);
     return { Index: index, Volume: viewOf(stored, state), Warnings: '' };
   };
 
@@ -66,6 +86,7 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'HostVolume.Create'(args) {
       const wanted = checkHostVolume(args.Volume, namespaceOf(args));
+      const backup = planOfBlock(args.Volume.Backup);
       access(args, wanted, 'create');
       const state = store.snapshot();
       const existing = wanted.ID === '' ? undefined : requireFound(state.hostVolumeById(wanted.ID), 'host volume');
@@ -90,7 +111,7 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
         { timeoutMs: PLUGIN_MS },
       );
       try {
-        return await keep({ ...whole, HostPath: made.HostPath, CapacityBytes: made.CapacityBytes });
+        return await keep({ ...whole, HostPath: made.HostPath, CapacityBytes: made.CapacityBytes }, backup);
       } catch (error) {
         // Somebody else made one of this name meanwhile: nobody would know of this one.
         if (!existing && error instanceof MeshError && error.code === 'E_CONFLICT') {
@@ -102,6 +123,7 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'HostVolume.Register'(args) {
       const wanted = checkHostVolume(args.Volume, namespaceOf(args));
+      const backup = planOfBlock(args.Volume.Backup);
       access(args, wanted, 'register');
       const refuse = (what: string): never => {
         throw new MeshError('E_BAD_REQUEST', `volume "${wanted.Name}": ${what}`);
@@ -118,7 +140,7 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
       const { ID, Name, Namespace, NodeID, HostPath, CapacityBytes, Parameters } = whole;
       const ask = { ID, Name, Namespace, NodeID, HostPath, CapacityBytes, Parameters };
       await path.call('ClientHostVolume.Register', ask, { timeoutMs: PLUGIN_MS });
-      return keep(whole);
+      return keep(whole, backup);
     },
 
     async 'HostVolume.Delete'(args) {

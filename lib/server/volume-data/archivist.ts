@@ -23,7 +23,9 @@ const REFUSED_MS: Millis = 10 * 60_000;
 /** Nodes come and go without a change of the state that says so: it is looked again after this. */
 const LOOK_MS: Millis = 60_000;
 
-type Lane = 'operation' | 'copies';
+/** What is done for an archive at the same time. */
+const LANES = ['operation', 'leftovers', 'copies'] as const;
+type Lane = (typeof LANES)[number];
 
 export interface Archivist extends LeaderPart {
   /** How far the operation of an archive is, as its node said last. */
@@ -57,7 +59,7 @@ export function createArchivist(
   const look = (): void => {
     let nextMs = now() + LOOK_MS;
     for (const archive of store.snapshot().volumeArchives()) {
-      for (const lane of ['operation', 'copies'] as const) {
+      for (const lane of LANES) {
         const key = `${lane} ${archive.ID}`;
         const state = lanes.get(key);
         if (state && (state.dueMs === 0 || state.dueMs > now())) {
@@ -90,16 +92,24 @@ export function createArchivist(
       if (due === undefined || due > now() || !isReady(facts, archive.NodeID)) return undefined;
       return (parts) => beginScheduled(parts, archive);
     }
-    const leftover = archive.Leftovers.find(({ NodeID }) => isReady(facts, NodeID) && !facts.refused('', NodeID));
-    if (leftover) {
-      return (parts) => noted(retire(parts, archive, leftover), '', leftover.NodeID);
+    if (lane === 'leftovers') {
+      const leftover = archive.Leftovers.find(({ NodeID }) => isReady(facts, NodeID));
+      return leftover && ((parts) => retire(parts, archive, leftover));
     }
+    if (isOver(archive)) return () => archives.delete(archive.ID);
     const action = nextCopyAction(archive, facts);
     if (!action) return undefined;
     const core = typeof action.core === 'string' ? action.core : action.core.Key;
     const nodeId = 'nodeId' in action ? action.nodeId : action.kind === 'prune' ? action.core.NodeID : '';
     return (parts) => noted(doCopyAction(parts, archive, action), core, nodeId);
   };
+
+  /** There is nothing of the volume, and nothing of its backups. */
+  const isOver = ({ VolumeID, Snapshots, Cores, Leftovers, Operation }: VolumeArchive): boolean =>
+    Snapshots.length + Cores.length + Leftovers.length === 0 &&
+    Operation === null &&
+    VolumeID !== '' &&
+    store.snapshot().hostVolumeById(VolumeID) === undefined;
 
   const factsOf = (): CopyFacts => {
     const state = store.snapshot();

@@ -1,5 +1,11 @@
 import { MeshError } from '../../structs/errors.js';
-import { type BackupKeep, type BackupPlan, KEEP_EVERYTHING } from '../../structs/volume-data.js';
+import {
+  type BackupBlock,
+  type BackupKeep,
+  type BackupPlan,
+  DEFAULT_BACKUP_PLAN,
+  KEEP_EVERYTHING,
+} from '../../structs/volume-data.js';
 import { parseCron } from '../../util/cron.js';
 import { zoneOffset } from '../../util/time-zone.js';
 
@@ -25,4 +31,25 @@ export function checkPlan(given: Partial<BackupPlan>, before: BackupPlan): Backu
     if (!Number.isInteger(count) || count < 0 || count > KEEP_MAX) refuse(`keep is a number from 0 to ${KEEP_MAX}`);
   }
   return { Cron, TimeZone: TimeZone || 'UTC', Replicas, Keep };
+}
+
+/** The plan that the `backup` block of a volume's specification means; what is absent is as for volumes without one. */
+export function planOfBlock(block: BackupBlock | null | undefined): BackupPlan | null {
+  if (!block || typeof block !== 'object') return null;
+  const { Cron, TimeZone, Replicas, KeepLast, KeepHourly, KeepDaily, KeepWeekly, KeepMonthly, KeepYearly } = block;
+  const before = DEFAULT_BACKUP_PLAN;
+  const given = {
+    Cron: Cron ?? before.Cron,
+    TimeZone: TimeZone ?? before.TimeZone,
+    Replicas: Replicas ?? before.Replicas,
+    Keep: {
+      Last: KeepLast ?? 0,
+      Hourly: KeepHourly ?? 0,
+      Daily: KeepDaily ?? 0,
+      Weekly: KeepWeekly ?? 0,
+      Monthly: KeepMonthly ?? 0,
+      Yearly: KeepYearly ?? 0,
+    },
+  };
+  return checkPlan(given, before);
 }

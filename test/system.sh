@@ -30,6 +30,10 @@ need mkfs.xfs xfsprogs
 need faketime faketime
 need psql postgresql
 need prometheus prometheus
+need ipmitool ipmitool
+need ipmi_sim openipmi
+need ssh openssh-client
+need /usr/sbin/sshd openssh-server
 need nix-instantiate nix-bin
 need systemd-analyze systemd
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ScalerSet } from '../plugin/scalers.js';
-import { type ScalingEffect, ScalingMachine } from '../scaling/index.js';
+import { MACHINE_LIMITS, type ScalingEffect, ScalingMachine } from '../scaling/index.js';
 import type { LastDecision, MachineLimits } from '../scaling/machine.js';
 import { POLICY_DEFAULTS, type PolicyDefaults } from '../scaling/policy.js';
 import type { ScalingAction } from '../structs/autoscaling.js';
@@ -169,7 +169,8 @@ class RunningAutoscaler implements Autoscaler {
 
   private act(effect: ScalingEffect): void {
     const { scalers, now, log } = this.options;
-    const context = { scalers, now, signal: this.ending.signal };
+    const { patienceMs } = this.options.limits ?? MACHINE_LIMITS;
+    const context = { scalers, now, patienceMs, signal: this.ending.signal };
     const { policy, seq } = effect;
     // Not by the clock of the day: it may be set.
     const begunMs = performance.now();

@@ -1,20 +1,21 @@
 import type { ScalerSet } from '../plugin/scalers.js';
 import { ScalingNoOp } from '../plugin/sdk/autoscaler.js';
 import type { CheckOutcome, Policy, PolicyCheck } from '../scaling/index.js';
-import type { Evaluated, Scaled } from '../scaling/machine.js';
+import type { Evaluated, MachineLimits, Scaled } from '../scaling/machine.js';
 import type { ScalingAction } from '../structs/autoscaling.js';
 import type { Millis } from '../util/clock.js';
 
 /** The part of an evaluation's interval that a plugin may take, as Nomad's autoscaler gives it. */
 const PATIENCE_PART = 0.75;
-/** A target may drain machines first. */
-const SCALE_PATIENCE_MS: Millis = 14 * 60_000;
+/** A target ends before the machine gives it up. */
+const SCALE_MARGIN_MS: Millis = 60_000;
 /** With this in a target's block nothing is changed: the target only hears what would be. */
 const DRY_RUN = 'dry-run';
 
 export interface EvaluateContext {
   scalers: ScalerSet;
   now: () => Millis;
+  patienceMs: MachineLimits['patienceMs'];
   /** Aborted when this server leads no more. */
   signal: AbortSignal;
 }
@@ -59,10 +60,13 @@ async function runCheck(
 /** Has the target enact an action; `tell` hears what it does meanwhile. Never throws. */
 export async function scale(
   { policy, action }: { policy: Policy; action: ScalingAction },
-  { scalers, signal }: EvaluateContext,
+  { scalers, signal, patienceMs }: EvaluateContext,
   tell: (text: string) => void,
 ): Promise<Scaled> {
-  const call = { tell, signal: AbortSignal.any([signal, AbortSignal.timeout(SCALE_PATIENCE_MS)]) };
+  const call = {
+    tell,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(Math.max(1_000, patienceMs[policy.type] - SCALE_MARGIN_MS))]),
+  };
   const { [DRY_RUN]: dry, ...config } = policy.target.config;
   const isDry = dry === 'true';
   const asked = isDry

@@ -29,11 +29,14 @@ export type Scaled = { kind: 'done' } | { kind: 'no-op'; reason: string } | { ki
 export interface MachineLimits {
   /** Policies of a type that are evaluated or scaled at the same time. */
   slots: Record<Policy['type'], number>;
-  /** After which an answer is not waited for any longer. */
-  patienceMs: number;
+  /** After which an answer is not waited for any longer: machines are drained, and take their time to start. */
+  patienceMs: Record<Policy['type'], number>;
 }
 
-export const MACHINE_LIMITS: MachineLimits = { slots: { horizontal: 10, cluster: 10 }, patienceMs: 15 * 60_000 };
+export const MACHINE_LIMITS: MachineLimits = {
+  slots: { horizontal: 10, cluster: 10 },
+  patienceMs: { horizontal: 15 * 60_000, cluster: 45 * 60_000 },
+};
 
 type State =
   | { kind: 'idle' }
@@ -128,8 +131,8 @@ export class ScalingMachine {
 
   /** When `tick` has something to do next; undefined when nothing is to come. */
   nextMs(nowMs: number): number | undefined {
-    const times = [...this.tracked.values()].map(({ state, dueMs }) =>
-      state.kind === 'idle' ? Math.max(dueMs, nowMs) : state.sinceMs + this.limits.patienceMs,
+    const times = [...this.tracked.values()].map(({ policy, state, dueMs }) =>
+      state.kind === 'idle' ? Math.max(dueMs, nowMs) : state.sinceMs + this.limits.patienceMs[policy.type],
     );
     return times.length === 0 ? undefined : Math.min(...times);
   }
@@ -215,11 +218,12 @@ export class ScalingMachine {
     const { state } = one;
     if (state.kind === 'idle') return;
     const waitedMs = nowMs - state.sinceMs;
-    if (waitedMs >= 0 && waitedMs < this.limits.patienceMs) return;
+    const patienceMs = this.limits.patienceMs[one.policy.type];
+    if (waitedMs >= 0 && waitedMs < patienceMs) return;
     const what = state.kind === 'scaling' ? 'the target did not answer' : 'it was not evaluated';
     this.rest(one, nowMs);
     const base = one.last ?? { action: null, check: '', outcomes: [], count: null, meta: {} };
-    one.last = { ...base, atMs: nowMs, reason: `${what} within ${this.limits.patienceMs / 1000} s`, result: 'failed' };
+    one.last = { ...base, atMs: nowMs, reason: `${what} within ${patienceMs / 1000} s`, result: 'failed' };
     // An action that may have been taken after all: wait as if it had.
     if (state.kind === 'scaling') one.cooldownUntilMs = nowMs + cooldownMs(one.policy, state.action.direction);
   }

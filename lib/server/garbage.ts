@@ -81,7 +81,8 @@ export function findGarbage(
 
   for (const node of state.nodes()) {
     // Put to sleep by the autoscaler: it is to be woken again.
-    if ((node.LastDrain as { Meta?: Record<string, string> } | null)?.Meta?.['autoscaler_asleep'] === 'true') continue;
+    const sleeps = (node.LastDrain as { Meta?: Record<string, string> } | null)?.Meta?.['autoscaler_asleep'] === 'true';
+    if (sleeps && node.SchedulingEligibility === 'ineligible') continue;
     if (node.Status !== 'down' || toNanos(node.StatusUpdatedAt * 1_000) >= before(thresholds.nodeMs)) continue;
     const inUse = state.allocsByNode(node.ID).some((alloc) => !isClientTerminal(alloc.ClientStatus));
     if (!inUse) garbage.nodes.push(node.ID);

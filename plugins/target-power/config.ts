@@ -1,23 +1,69 @@
-/** How machines are woken and put to sleep. */
-export type PowerMethod = 'wol' | 'command' | 'http';
+export const WAKE_METHODS = ['wol', 'ssh', 'ipmi', 'redfish', 'http', 'command'] as const;
+export const SLEEP_METHODS = ['agent', 'ssh', 'ipmi', 'redfish', 'http', 'command'] as const;
+export type WakeMethod = (typeof WAKE_METHODS)[number];
+export type SleepMethod = (typeof SLEEP_METHODS)[number];
 
-/** A target block: `target "power" { node_pool = "gpu" … }`. */
+/**
+ * A target block: `target "power" { node_pool = "gpu" … }`. In addresses `{name}`, `{id}`, `{mac}`, `{address}` and `{meta.KEY}`
+ * stand for those of the node. Secrets are named by files on the servers.
+ */
 export interface PowerConfig {
   pool: string | null;
   nodeClass: string | null;
   datacenter: string | null;
   strategy: SelectorStrategy;
-  method: PowerMethod;
+  wake: WakeMethod;
+  sleep: SleepMethod;
   /** `command`: programs on the servers, with NODE_ID, NODE_NAME, NODE_ADDRESS and NODE_MAC in their environment. */
   wakeCommand: string[];
   sleepCommand: string[];
-  /** `http`: addresses that are asked by POST; `{name}`, `{id}` and `{mac}` stand for those of the node. */
-  wakeUrl: string;
-  sleepUrl: string;
+  http: HttpConfig;
+  bmc: BmcConfig;
+  ssh: SshConfig;
   drainDeadlineMs: number;
   wakeTimeoutMs: number;
+  /** So long it may take until a machine that was put to sleep is seen to be gone. */
+  sleepTimeoutMs: number;
   /** Of one machine, for the estimate of what is saved; 0 = none is made. */
   watts: number;
+}
+
+/** A smart plug, or whatever else is asked by HTTP. */
+export interface HttpConfig {
+  wakeUrl: string;
+  sleepUrl: string;
+  /** Asked when the machine has gone: cuts its current. '' = it is not cut. */
+  offUrl: string;
+  method: 'POST' | 'PUT' | 'GET';
+  wakeBody: string;
+  sleepBody: string;
+  user: string;
+  passwordFile: string;
+  /** Of a bearer token. */
+  tokenFile: string;
+  skipVerify: boolean;
+}
+
+/** A controller on the machine's board: IPMI, Redfish. */
+export interface BmcConfig {
+  address: string;
+  user: string;
+  passwordFile: string;
+  /** Of IPMI, for controllers that do not say which they know. */
+  cipherSuite: string;
+  /** Of a self-signed certificate, which most have. */
+  skipVerify: boolean;
+}
+
+export interface SshConfig {
+  /** Of the machine itself. */
+  host: string;
+  /** Where the command to wake it is run: it can be run nowhere on a machine that sleeps. */
+  wakeHost: string;
+  user: string;
+  port: string;
+  keyFile: string;
+  knownHosts: string;
 }
 
 export const SELECTOR_STRATEGIES = [
@@ -30,54 +76,130 @@ export const SELECTOR_STRATEGIES = [
 export type SelectorStrategy = (typeof SELECTOR_STRATEGIES)[number];
 
 const KEYS = [
-  'node_pool',
-  'node_class',
-  'datacenter',
-  'node_selector_strategy',
-  'method',
-  'wake_command',
-  'sleep_command',
-  'wake_url',
-  'sleep_url',
-  'node_drain_deadline',
-  'wake_timeout',
-  'watts',
+  ...['node_pool', 'node_class', 'datacenter', 'node_selector_strategy', 'method', 'wake_method', 'sleep_method'],
+  ...['wake_command', 'sleep_command'],
+  ...['wake_url', 'sleep_url', 'off_url', 'http_method', 'wake_body', 'sleep_body'],
+  ...['http_user', 'http_password_file', 'http_token_file', 'http_skip_verify'],
+  ...['bmc_address', 'bmc_user', 'bmc_password_file', 'bmc_cipher_suite', 'bmc_skip_verify'],
+  ...['ssh_host', 'ssh_wake_host', 'ssh_user', 'ssh_port', 'ssh_key_file', 'ssh_known_hosts'],
+  ...['node_drain_deadline', 'wake_timeout', 'sleep_timeout', 'watts'],
 ];
 
+/** What Nomad's autoscaler says to every target; of no interest here. */
+const OF_THE_HOST = /^(_nomad_autoscaler_.*|dry-run)$/;
+
+type Given = Record<string, string>;
+
 /** Reads a target block. Throws an Error that names what is wrong. */
-export function readConfig(config: Record<string, string>): PowerConfig {
-  const unknown = Object.keys(config).filter((key) => !KEYS.includes(key));
+export function readConfig(config: Given): PowerConfig {
+  const unknown = Object.keys(config).filter((key) => !KEYS.includes(key) && !OF_THE_HOST.test(key));
   if (unknown.length > 0)
     throw new Error(`target "power" does not know "${unknown.join('", "')}"; it takes ${KEYS.join(', ')}`);
   const { node_pool: pool = null, node_class: nodeClass = null, datacenter = null } = config;
   if (pool === null && nodeClass === null)
     throw new Error('target "power" needs a node_pool or a node_class: which machines may sleep');
-  const method = oneOf(config, 'method', ['wol', 'command', 'http'] as const, 'wol');
   const read: PowerConfig = {
     pool,
     nodeClass,
     datacenter,
-    method,
     strategy: oneOf(config, 'node_selector_strategy', SELECTOR_STRATEGIES, 'least_busy'),
+    ...methodsOf(config),
     wakeCommand: words(config['wake_command']),
     sleepCommand: words(config['sleep_command']),
-    wakeUrl: config['wake_url'] ?? '',
-    sleepUrl: config['sleep_url'] ?? '',
-    drainDeadlineMs: seconds(config, 'node_drain_deadline', 15 * 60) * 1_000,
-    wakeTimeoutMs: seconds(config, 'wake_timeout', 5 * 60) * 1_000,
+    http: httpOf(config),
+    bmc: bmcOf(config),
+    ssh: sshOf(config),
+    drainDeadlineMs: durationMs(config, 'node_drain_deadline', 15 * 60),
+    wakeTimeoutMs: durationMs(config, 'wake_timeout', 5 * 60),
+    sleepTimeoutMs: durationMs(config, 'sleep_timeout', 3 * 60),
     watts: Number(config['watts'] ?? 0),
   };
   if (!(read.watts >= 0)) throw new Error(`watts is no number such as "120": "${config['watts']}"`);
-  if (method === 'command' && (read.wakeCommand.length === 0 || read.sleepCommand.length === 0)) {
-    throw new Error('method = "command" needs wake_command and sleep_command');
+  for (const [method, key] of needed(read)) {
+    if ((config[key] ?? '').trim() === '') throw new Error(`method "${method}" needs ${key}`);
   }
-  if (method === 'http' && (read.wakeUrl === '' || read.sleepUrl === '')) {
-    throw new Error('method = "http" needs wake_url and sleep_url');
-  }
+  for (const key of ['wake_url', 'sleep_url', 'off_url']) checkUrl(config, key);
   return read;
 }
 
-function oneOf<T extends string>(config: Record<string, string>, key: string, values: readonly T[], fallback: T): T {
+function methodsOf(config: Given): Pick<PowerConfig, 'wake' | 'sleep'> {
+  const method = oneOf(config, 'method', WAKE_METHODS, 'wol');
+  // By ssh a machine that sleeps can only be woken from another one.
+  const wake = method === 'ssh' && (config['ssh_wake_host'] ?? '') === '' ? 'wol' : method;
+  return {
+    wake: oneOf(config, 'wake_method', WAKE_METHODS, wake),
+    sleep: oneOf(config, 'sleep_method', SLEEP_METHODS, method === 'wol' ? 'agent' : method),
+  };
+}
+
+/** Keys without which a method cannot be. */
+function needed({ wake, sleep }: PowerConfig): [string, string][] {
+  const keys: Record<string, string[]> = {
+    'wake ssh': ['ssh_wake_host', 'wake_command'],
+    'sleep ssh': ['sleep_command'],
+    'wake http': ['wake_url'],
+    'sleep http': ['sleep_url'],
+    'wake command': ['wake_command'],
+    'sleep command': ['sleep_command'],
+  };
+  const bmc = ['bmc_address', 'bmc_user', 'bmc_password_file'];
+  const keysOf = (way: string, method: string): [string, string][] =>
+    (method === 'ipmi' || method === 'redfish' ? bmc : (keys[`${way} ${method}`] ?? [])).map((key) => [method, key]);
+  return [...keysOf('wake', wake), ...keysOf('sleep', sleep)];
+}
+
+function httpOf(config: Given): HttpConfig {
+  return {
+    wakeUrl: config['wake_url'] ?? '',
+    sleepUrl: config['sleep_url'] ?? '',
+    offUrl: config['off_url'] ?? '',
+    method: oneOf(config, 'http_method', ['POST', 'PUT', 'GET'] as const, 'POST'),
+    wakeBody: config['wake_body'] ?? '',
+    sleepBody: config['sleep_body'] ?? '',
+    user: config['http_user'] ?? '',
+    passwordFile: config['http_password_file'] ?? '',
+    tokenFile: config['http_token_file'] ?? '',
+    skipVerify: config['http_skip_verify'] === 'true',
+  };
+}
+
+function bmcOf(config: Given): BmcConfig {
+  const cipherSuite = config['bmc_cipher_suite'] ?? '';
+  if (!/^\d{0,2}$/.test(cipherSuite)) throw new Error(`bmc_cipher_suite is no number such as "17": "${cipherSuite}"`);
+  return {
+    address: config['bmc_address'] ?? '',
+    user: config['bmc_user'] ?? '',
+    passwordFile: config['bmc_password_file'] ?? '',
+    cipherSuite,
+    skipVerify: config['bmc_skip_verify'] === 'true',
+  };
+}
+
+function sshOf(config: Given): SshConfig {
+  const port = config['ssh_port'] ?? '22';
+  if (!/^\d{1,5}$/.test(port)) throw new Error(`ssh_port is no port: "${port}"`);
+  return {
+    host: config['ssh_host'] ?? '{address}',
+    wakeHost: config['ssh_wake_host'] ?? '',
+    user: config['ssh_user'] ?? 'root',
+    port,
+    keyFile: config['ssh_key_file'] ?? '',
+    knownHosts: config['ssh_known_hosts'] ?? '',
+  };
+}
+
+function checkUrl(config: Given, key: string): void {
+  const text = config[key];
+  if (text === undefined) return;
+  const filled = text.replace(/\{[\w.-]+\}/g, 'x');
+  const url = URL.canParse(filled) ? new URL(filled) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
+    throw new Error(`${key} is no address such as "http://plug.lan/on": "${text}"`);
+  if (url.username !== '' || url.password !== '')
+    throw new Error(`${key} must not have a password in it: name http_user and http_password_file`);
+}
+
+function oneOf<T extends string>(config: Given, key: string, values: readonly T[], fallback: T): T {
   const text = config[key] ?? fallback;
   const found = values.find((value) => value === text);
   if (found === undefined) throw new Error(`${key} must be one of ${values.join(', ')}, not "${text}"`);
@@ -87,10 +209,10 @@ function oneOf<T extends string>(config: Record<string, string>, key: string, va
 const words = (text: string | undefined): string[] => (text ?? '').split(/\s+/).filter((word) => word !== '');
 
 /** "90", "90s", "15m" or "1h". */
-function seconds(config: Record<string, string>, key: string, fallback: number): number {
+function durationMs(config: Given, key: string, fallbackSeconds: number): number {
   const text = config[key];
-  if (text === undefined) return fallback;
-  const match = /^(\d+)(s|m|h)?$/.exec(text);
+  if (text === undefined) return fallbackSeconds * 1_000;
+  const match = /^(\d{1,9})(s|m|h)?$/.exec(text);
   if (!match) throw new Error(`${key} is no duration such as "15m": "${text}"`);
-  return Number(match[1]) * ({ s: 1, m: 60, h: 3_600 }[match[2] ?? 's'] ?? 1);
+  return Number(match[1]) * ({ s: 1, m: 60, h: 3_600 }[match[2] ?? 's'] ?? 1) * 1_000;
 }

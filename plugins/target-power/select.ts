@@ -24,18 +24,33 @@ export type Standing = 'awake' | 'draining' | 'asleep' | 'starting' | 'other';
 export function standingOf(node: NodeListStub): Standing {
   if (node.Drain) return 'draining';
   if (node.Status === 'initializing') return 'starting';
-  if (node.Status === 'ready')
-    return node.SchedulingEligibility === 'eligible' ? 'awake' : wasPutToSleep(node) ? 'starting' : 'other';
-  return wasPutToSleep(node) ? 'asleep' : 'other';
+  // Once it takes work again its sleep is over, whatever becomes of it.
+  const slept = node.SchedulingEligibility === 'ineligible' && wasPutToSleep(node);
+  if (node.Status !== 'ready') return slept ? 'asleep' : 'other';
+  if (node.SchedulingEligibility === 'eligible') return 'awake';
+  return slept ? 'starting' : 'other';
 }
 
-export function wasPutToSleep({ LastDrain }: Pick<NodeListStub, 'LastDrain'>): boolean {
+function wasPutToSleep({ LastDrain }: Pick<NodeListStub, 'LastDrain'>): boolean {
   return (LastDrain as { Meta?: Record<string, string> | null } | null)?.Meta?.[ASLEEP] === 'true';
 }
 
+/**
+ * A machine that is up, and still kept from work by its last sleep: a person switched it on, or the leader that woke it or put it to
+ * sleep is gone. One that may only just be falling asleep is not meant.
+ */
+export function isForgotten(node: NodeListStub, { sleepTimeoutMs }: PowerConfig, nowMs: number): boolean {
+  if (node.Status !== 'ready' || standingOf(node) !== 'starting') return false;
+  const sinceMs = drainedAtMs(node);
+  return Number.isNaN(sinceMs) || nowMs - sinceMs > sleepTimeoutMs || sinceMs > nowMs + sleepTimeoutMs;
+}
+
+const drainedAtMs = ({ LastDrain }: Pick<NodeListStub, 'LastDrain'>): number =>
+  Date.parse((LastDrain as { UpdatedAt?: string } | null)?.UpdatedAt ?? '');
+
 /** Watt-hours that a machine which sleeps has not used since it was drained; 0 when `watts` is not given. An estimate. */
 export function savedBy({ LastDrain }: Pick<NodeListStub, 'LastDrain'>, { watts }: PowerConfig, nowMs: number): number {
-  const since = Date.parse((LastDrain as { UpdatedAt?: string } | null)?.UpdatedAt ?? '');
+  const since = drainedAtMs({ LastDrain });
   return Number.isNaN(since) ? 0 : (watts * Math.max(0, nowMs - since)) / 3_600_000;
 }
 

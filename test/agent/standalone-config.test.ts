@@ -91,7 +91,7 @@ t.test('a configuration of Nomad’s autoscaler is read as it is', async (t) => 
       fromJobs: false,
     },
     slots: { cluster: 3, horizontal: 1 },
-    patienceMs: 180_000,
+    patienceMs: { horizontal: 180_000, cluster: 45 * 60_000 },
     apm: { prometheus: { driver: 'prometheus', config: { address: 'http://127.0.0.1:9090' } } },
     target: { 'aws-asg': { args: ['-x'], config: { aws_region: 'us-east-1' } } },
   });

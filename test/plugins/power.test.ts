@@ -7,7 +7,8 @@ import { readPolicy } from '../../lib/scaling/index.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { NodeListStub } from '../../lib/structs/rpc.js';
 import { readConfig } from '../../plugins/target-power/config.js';
-import { heldBy, inPool, savedBy, selectToSleep, standingOf } from '../../plugins/target-power/select.js';
+import { protectedOf } from '../../plugins/target-power/protect.js';
+import { heldBy, inPool, isForgotten, savedBy, selectToSleep, standingOf } from '../../plugins/target-power/select.js';
 
 const node = (ID: string, fields: Partial<NodeListStub> = {}): NodeListStub =>
   ({
@@ -36,15 +37,23 @@ const alloc = (fields: Partial<Allocation> & { mhz?: number; type?: string; volu
     ...fields,
   }) as unknown as Allocation;
 
-const SLEPT = { LastDrain: { Meta: { autoscaler_asleep: 'true' } } };
+const SLEPT = {
+  LastDrain: { UpdatedAt: '2026-05-01T10:00:00Z', Meta: { autoscaler_asleep: 'true' } },
+  SchedulingEligibility: 'ineligible' as const,
+};
 
 t.test('how a machine of the pool stands', async (t) => {
   t.equal(standingOf(node('a')), 'awake');
   t.equal(standingOf(node('a', { Drain: true })), 'draining');
   t.equal(standingOf(node('a', { Status: 'initializing' })), 'starting');
   t.equal(standingOf(node('a', { Status: 'down', ...SLEPT })), 'asleep');
+  t.equal(
+    standingOf(node('a', { Status: 'down', ...SLEPT, SchedulingEligibility: 'eligible' })),
+    'other',
+    'one that was lost after its sleep is not asleep',
+  );
   t.equal(standingOf(node('a', { Status: 'down' })), 'other', 'one that was lost is not asleep');
-  t.equal(standingOf(node('a', { SchedulingEligibility: 'ineligible', ...SLEPT })), 'starting');
+  t.equal(standingOf(node('a', SLEPT)), 'starting');
   t.equal(
     standingOf(node('a', { SchedulingEligibility: 'ineligible' })),
     'other',
@@ -54,6 +63,57 @@ t.test('how a machine of the pool stands', async (t) => {
   t.ok(inPool(node('a'), gpu));
   t.notOk(inPool(node('a', { NodePool: 'default' }), gpu));
   t.notOk(inPool(node('a', { Datacenter: 'dc2' }), gpu));
+});
+
+t.test('by ssh alone a machine that sleeps is woken over the network', async (t) => {
+  const alone = { node_pool: 'x', method: 'ssh', sleep_command: 'systemctl suspend' };
+  t.match(readConfig(alone), { wake: 'wol', sleep: 'ssh' });
+  const router = { ...alone, ssh_wake_host: 'router', wake_command: 'etherwake {mac}' };
+  t.match(readConfig(router), { wake: 'ssh', sleep: 'ssh' });
+  t.match(readConfig({ node_pool: 'x', sleep_method: 'ssh', sleep_command: 'true' }), { wake: 'wol', sleep: 'ssh' });
+});
+
+t.test('a machine that is up again takes work again; one that only just falls asleep is left alone', async (t) => {
+  const config = readConfig({ node_pool: 'gpu', sleep_timeout: '3m' });
+  const at = (time: string): number => Date.parse(`2026-05-01T${time}Z`);
+  t.notOk(isForgotten(node('a', SLEPT), config, at('10:02:59')));
+  t.ok(isForgotten(node('a', SLEPT), config, at('10:03:01')));
+  t.ok(isForgotten(node('a', SLEPT), config, at('02:00:00')), 'a clock that was set back keeps nobody waiting');
+  t.notOk(isForgotten(node('a', { ...SLEPT, Status: 'down' }), config, at('12:00:00')));
+  t.notOk(isForgotten(node('a'), config, at('12:00:00')));
+  t.notOk(
+    isForgotten(node('a', { SchedulingEligibility: 'ineligible' }), config, at('12:00:00')),
+    'set aside by a person',
+  );
+});
+
+t.test('who is needed is not put to sleep: a voter, a volume in use, a session', async (t) => {
+  const nodes = ['nas', 'desk', 'disk', 'shell', 'mute', 'free', 'standby'].map((name) => node(name));
+  const answers: Record<string, (id: string) => object> = {
+    'Operator.RaftGetConfiguration': () => ({
+      Configuration: {
+        Servers: [
+          { Node: 'nas.global', Voter: true },
+          { Node: 'standby.global', Voter: false },
+        ],
+      },
+    }),
+    'CSIVolume.List': (id) => ({ Volumes: id === 'disk' ? [{ ID: 'data' }] : [] }),
+    'ClientPower.Sessions': (id) => {
+      if (id === 'mute') throw new Error('no way there');
+      return { Sessions: id === 'shell' ? ['exec in 1b2c3d4e'] : [] };
+    },
+  };
+  const rpc = { call: async (method: string, { NodeID = '' }: { NodeID?: string }) => answers[method]?.(NodeID) };
+  const allocs = new Map([['desk', [alloc({ volumes: true })]]]);
+  const found = await protectedOf(nodes, { allocs, rpc: rpc as never, call: { signal: new AbortController().signal } });
+  t.same(Object.fromEntries(found), {
+    nas: 'the servers need its vote',
+    desk: 'allocation 12345678 of job "web" has a volume there',
+    disk: 'volume "data" is in use there',
+    shell: 'exec in 1b2c3d4e',
+    mute: 'it cannot be asked who is at its tasks: no way there',
+  });
 });
 
 t.test('who is put to sleep first', async (t) => {
@@ -89,7 +149,8 @@ t.test('who has a volume on a machine keeps it awake', async (t) => {
 
 t.test('a target block, and what is wrong with one', async (t) => {
   t.match(readConfig({ node_pool: 'gpu', node_drain_deadline: '2m', wake_timeout: '90' }), {
-    method: 'wol',
+    wake: 'wol',
+    sleep: 'agent',
     strategy: 'least_busy',
     drainDeadlineMs: 120_000,
     wakeTimeoutMs: 90_000,
@@ -97,9 +158,17 @@ t.test('a target block, and what is wrong with one', async (t) => {
   for (const [config, message] of [
     [{}, /needs a node_pool or a node_class/],
     [{ node_pool: 'x', nod_class: 'y' }, /does not know "nod_class"/],
-    [{ node_pool: 'x', method: 'magic' }, /method must be one of wol, command, http/],
-    [{ node_pool: 'x', method: 'command' }, /needs wake_command and sleep_command/],
-    [{ node_pool: 'x', method: 'http', wake_url: 'http://a' }, /needs wake_url and sleep_url/],
+    [{ node_pool: 'x', method: 'magic' }, /method must be one of wol, ssh, ipmi, redfish, http, command/],
+    [{ node_pool: 'x', method: 'command' }, /method "command" needs wake_command/],
+    [{ node_pool: 'x', method: 'http', wake_url: 'http://a' }, /method "http" needs sleep_url/],
+    [{ node_pool: 'x', method: 'http', wake_url: 'plug/on' }, /needs sleep_url/],
+    [{ node_pool: 'x', wake_method: 'http', wake_url: 'ftp://a' }, /wake_url is no address/],
+    [{ node_pool: 'x', wake_method: 'http', wake_url: 'http://me:pw@a' }, /wake_url must not have a password in it/],
+    [{ node_pool: 'x', method: 'ipmi', bmc_address: 'x', bmc_user: 'y' }, /method "ipmi" needs bmc_password_file/],
+    [{ node_pool: 'x', method: 'ssh' }, /method "ssh" needs sleep_command/],
+    [{ node_pool: 'x', wake_method: 'ssh', wake_command: 'etherwake' }, /method "ssh" needs ssh_wake_host/],
+    [{ node_pool: 'x', ssh_port: 'many' }, /ssh_port is no port/],
+    [{ node_pool: 'x', sleep_method: 'wol' }, /sleep_method must be one of agent, ssh/],
     [{ node_pool: 'x', wake_timeout: 'soon' }, /no duration/],
     [{ node_pool: 'x', watts: 'many' }, /watts is no number/],
     [{ node_pool: 'x', node_selector_strategy: 'random' }, /must be one of least_busy/],
@@ -119,7 +188,7 @@ t.test('the example is a policy without a mistake', async (t) => {
   t.match({ min, max, cooldownMs }, { min: 0, max: 2, cooldownMs: 600_000 });
   t.match(checks, [{ name: 'wanted', query: 'wanted', source: 'nomad-apm', strategy: { name: 'pass-through' } }]);
   t.equal(target.name, 'power');
-  t.match(readConfig(target.config), { pool: 'gpu', method: 'wol', watts: 60 });
+  t.match(readConfig(target.config), { pool: 'gpu', wake: 'wol', sleep: 'agent', watts: 60 });
 });
 
 t.test('what a sleep saves', async (t) => {

@@ -181,7 +181,7 @@ t.test(
     world.run(START_MS + MINUTE_MS);
     t.equal(world.machine.view(world.nowMs)[0]?.state, 'scaling');
     world.answer = () => ({ kind: 'failed', reason: 'no' });
-    world.run(START_MS + 4_000 + MACHINE_LIMITS.patienceMs);
+    world.run(START_MS + 4_000 + MACHINE_LIMITS.patienceMs.horizontal);
     t.match(world.machine.view(world.nowMs)[0], { state: 'idle', last: { reason: /did not answer within 900 s/ } });
     world.answer = () => ({ kind: 'done' });
     world.run(world.nowMs + 2 * MINUTE_MS);

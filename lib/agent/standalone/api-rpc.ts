@@ -128,6 +128,11 @@ const ASKS: Asks = {
     body: { Eligibility },
     reply: (value) => value,
   }),
+  'CSIVolume.List': ({ NodeID }) => ({
+    path: '/v1/volumes',
+    query: { type: 'csi', node_id: NodeID },
+    reply: (Volumes) => ({ Volumes }),
+  }),
   'Operator.RaftGetConfiguration': () => ({
     path: '/v1/operator/raft/configuration',
     reply: (Configuration) => ({ Configuration }),

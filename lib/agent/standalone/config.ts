@@ -57,7 +57,7 @@ export interface StandaloneConfig {
     fromJobs: boolean;
   };
   slots: MachineLimits['slots'];
-  patienceMs: Millis;
+  patienceMs: MachineLimits['patienceMs'];
   apm: ScalerSections;
   strategy: ScalerSections;
   target: ScalerSections;
@@ -156,6 +156,7 @@ function settle(root: Picker): StandaloneConfig {
   const workers = evaluation.section('workers');
   const level = root.get<LogLevel | 'off'>('log_level', 'info');
   const { horizontal, cluster } = MACHINE_LIMITS.slots;
+  const ackMs: Millis = evaluation.get('ack_timeout', MACHINE_LIMITS.patienceMs.horizontal);
   return {
     log: { level: level === 'off' ? null : level, json: root.get('log_json', false) },
     pluginDir: root.text('plugin_dir'),
@@ -170,7 +171,10 @@ function settle(root: Picker): StandaloneConfig {
       fromJobs: sources['nomad'] ?? true,
     },
     slots: { horizontal: workers.get('horizontal', horizontal), cluster: workers.get('cluster', cluster) },
-    patienceMs: evaluation.get('ack_timeout', MACHINE_LIMITS.patienceMs),
+    patienceMs: {
+      horizontal: ackMs,
+      cluster: Math.max(ackMs, MACHINE_LIMITS.patienceMs.cluster),
+    },
     apm: scalerSections(root, 'apm'),
     strategy: scalerSections(root, 'strategy'),
     target: scalerSections(root, 'target'),
@@ -208,7 +212,7 @@ function problemsOf(config: StandaloneConfig, root: Picker): string[] {
     http.port <= 65_535, `http.bind_port is ${http.port}; a port lies between 0 and 65535, and 0 is any free one`);
   for (const [key, count] of Object.entries(slots))
     require(count >= 1, `policy_eval.workers.${key} is ${count}; there must be at least one`);
-  require(patienceMs >= 1_000, 'policy_eval.ack_timeout must be at least 1s');
+  require(patienceMs.horizontal >= 1_000, 'policy_eval.ack_timeout must be at least 1s');
   require(policy.evaluationIntervalMs >= 1_000, 'policy.default_evaluation_interval must be at least 1s');
   for (const name of Object.keys(root.section('policy').labelled('source', () => true)))
     require(SOURCES.includes(name), `policy.source "${name}" is none of "${SOURCES.join('", "')}"`);

@@ -1,0 +1,84 @@
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { HttpConfig } from '../config.js';
+import { fillIn, type Machine } from './machine.js';
+import { readSecretFile } from './secret.js';
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const ANSWER_MAX_BYTES = 1024 * 1024;
+
+export interface HttpAsk {
+  method: string;
+  body?: string;
+  /** Of the body; absent = JSON. */
+  headers?: Record<string, string>;
+  skipVerify: boolean;
+  signal: AbortSignal;
+}
+
+/** Asks once; no redirect is followed: it may lead credentials astray. Rejects when there is no answer in time. */
+export function askHttp(url: URL, ask: HttpAsk): Promise<{ status: number; text: string }> {
+  const { method, body = '', headers = {}, skipVerify, signal } = ask;
+  const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      const why = timeout.aborted ? `no answer within ${REQUEST_TIMEOUT_MS / 1_000} s` : error.message;
+      reject(new Error(`${url.host}: ${why}`));
+    };
+    const own = {
+      'Content-Type': 'application/json',
+      'Content-Length': String(Buffer.byteLength(body)),
+    };
+    const asked = request(
+      url,
+      {
+        method,
+        headers: { ...(body === '' ? {} : own), ...headers },
+        signal: AbortSignal.any([signal, timeout]),
+        rejectUnauthorized: !skipVerify,
+        // No connection outlives the question.
+        agent: false,
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > ANSWER_MAX_BYTES) response.destroy(new Error(`more than ${ANSWER_MAX_BYTES} bytes`));
+          else chunks.push(chunk);
+        });
+        response.once('error', fail);
+        response.once('end', () =>
+          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+        );
+      },
+    );
+    asked.once('error', fail);
+    asked.end(body);
+  });
+}
+
+/** The header for a user and the file with the password. */
+export function basicAuth(user: string, passwordFile: string, key: string): { Authorization: string } {
+  const password = readSecretFile(passwordFile, key);
+  return { Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
+}
+
+/** A smart plug and the like: `url` is asked, and any answer of success will do. Says who was asked. */
+export async function askPlug(
+  { url, body }: { url: string; body: string },
+  machine: Machine,
+  { config, signal }: { config: HttpConfig; signal: AbortSignal },
+): Promise<string> {
+  const { method, user, passwordFile, tokenFile, skipVerify } = config;
+  const filled = new URL(fillIn(url, machine, encodeURIComponent));
+  const headers = {
+    ...(user === '' ? {} : basicAuth(user, passwordFile, 'http_password_file')),
+    ...(tokenFile === '' ? {} : { Authorization: `Bearer ${readSecretFile(tokenFile, 'http_token_file')}` }),
+  };
+  const text = fillIn(body, machine, (value) => JSON.stringify(value).slice(1, -1));
+  const { status } = await askHttp(filled, { method, body: text, headers, skipVerify, signal });
+  if (status < 200 || status > 299) throw new Error(`${filled.host} answered ${status} for ${machine.node.Name}`);
+  return filled.host;
+}

@@ -1,0 +1,44 @@
+import type { ScalerRpc } from '../../lib/plugin/sdk/autoscaler.js';
+import type { Allocation } from '../../lib/structs/allocation.js';
+import type { NodeListStub } from '../../lib/structs/rpc.js';
+import { heldBy } from './select.js';
+
+export interface ProtectWorld {
+  allocs: ReadonlyMap<string, readonly Allocation[]>;
+  rpc: ScalerRpc;
+  call: { signal: AbortSignal };
+}
+
+/** What keeps each of the nodes awake, by its id: a vote, a volume in use, a person at one of its tasks. */
+export async function protectedOf(nodes: readonly NodeListStub[], world: ProtectWorld): Promise<Map<string, string>> {
+  const { rpc, call } = world;
+  const { Configuration } = await rpc.call('Operator.RaftGetConfiguration', {}, call);
+  // A server is named NODE, or NODE.REGION.
+  const voters = new Set(
+    Configuration.Servers.filter(({ Voter }) => Voter).flatMap(({ Node: name }) => [
+      name,
+      name.replace(/\.[^.]*$/, ''),
+    ]),
+  );
+  const found = new Map<string, string>();
+  for (const node of nodes) {
+    const why = voters.has(node.Name) ? 'the servers need its vote' : await whyAwake(node, world);
+    if (why !== undefined) found.set(node.ID, why);
+  }
+  return found;
+}
+
+async function whyAwake({ ID }: NodeListStub, { allocs, rpc, call }: ProtectWorld): Promise<string | undefined> {
+  const held = heldBy(allocs.get(ID) ?? []);
+  if (held !== undefined) return held;
+  const { Volumes } = await rpc.call('CSIVolume.List', { Namespace: '*', NodeID: ID }, call);
+  const [volume] = Volumes;
+  if (volume) return `volume "${volume.ID}" is in use there`;
+  try {
+    const { Sessions } = await rpc.call('ClientPower.Sessions', { NodeID: ID }, call);
+    return Sessions[0];
+  } catch (error) {
+    // Whom one cannot ask one cannot put to sleep in good conscience either.
+    return `it cannot be asked who is at its tasks: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

@@ -4,6 +4,7 @@ import type { Value } from './values.js';
 /** The inside of a file or of a block: attributes and blocks in the order of the source. */
 export interface Body {
   readonly items: readonly BodyItem[];
+  /** With its braces, if it has any. */
   readonly range: SourceRange;
   /** Where something missing would have been added: the closing brace, or the end of the file. */
   readonly endRange: SourceRange;

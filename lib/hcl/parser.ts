@@ -80,7 +80,7 @@ const UNCLOSED_DETAIL =
 /** The items up to the end token (a brace or the end of the file), which is read too. */
 function parseBody(stream: TokenStream, end: TokenType): Body {
   const opening = stream.previous();
-  const first = stream.peek();
+  const first = end === T.CBrace ? opening : stream.peek();
   const items: BodyItem[] = [];
   const names = new Map<string, Attribute>();
   for (;;) {
@@ -276,11 +276,10 @@ function parseBlockBody(stream: TokenStream, type: Token, brace: Token): Body {
 const ONE_LINE = 'Invalid single-argument block definition';
 
 function parseOneLineBody(stream: TokenStream, type: Token, brace: Token): Body {
-  const first = stream.peek();
   const attribute = parseOneLineAttribute(stream);
   const items = attribute ? [attribute] : [];
   const next = stream.peek();
-  if (next.type === T.CBrace) return bodyOf(stream, items, first, stream.read());
+  if (next.type === T.CBrace) return bodyOf(stream, items, brace, stream.read());
   const range = stream.range(next);
   if (next.type === T.Comma) {
     const detail =
@@ -297,7 +296,7 @@ function parseOneLineBody(stream: TokenStream, type: Token, brace: Token): Body 
       'A single-line block definition must end with a closing brace immediately after its single argument definition.';
     stream.errorIfSound(range, ONE_LINE, detail);
   }
-  return bodyOf(stream, items, first, stream.recover(T.CBrace));
+  return bodyOf(stream, items, brace, stream.recover(T.CBrace));
 }
 
 function parseOneLineAttribute(stream: TokenStream): Attribute | null {

@@ -1,6 +1,11 @@
-import type { Expression } from './ast.js';
+import type { Body, Expression } from './ast.js';
 import type { SourceRange } from './diagnostics.js';
 import { endOf, span } from './source-map.js';
+
+/** Where something that is missing in a body is told: where the body begins. */
+export function missingItemRange({ range }: Body): SourceRange {
+  return { filename: range.filename, start: range.start, end: range.start };
+}
 
 /** The first thing of an expression: at which a message points when the whole would be too much to underline. */
 export function startRange(expression: Expression): SourceRange {

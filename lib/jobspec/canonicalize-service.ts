@@ -1,4 +1,5 @@
 import type { CheckRestart, Service, ServiceCheck } from '../structs/service.js';
+import { canonicalConnect } from './canonicalize-connect.js';
 import { canonicalIdentity } from './canonicalize-identity.js';
 import { CHECK_RESTART_GRACE_NS } from './defaults.js';
 import { eachOrNull, listOrNull, mapOrNull, oneOrNull, or, orNull } from './loose.js';
@@ -77,12 +78,19 @@ function canonicalCheck(raw: Raw, place: CheckPlace): ServiceCheck {
   };
 }
 
+/** Of the registry: the job's own, or Consul's; of a provider that is neither there is none. */
+function namespaceOf(raw: Raw, provider: string, place: ServicePlace): string {
+  if (provider === 'nomad') return place.namespace;
+  return or(raw['Namespace'], '') || (provider === 'consul' ? 'default' : '');
+}
+
 export function canonicalService(raw: Raw, place: ServicePlace): Service {
   const fallback = [place.job, place.group, place.task].filter((part) => part !== '').join('-');
   const name = interpolateName((raw['Name'] as string) || fallback, place);
   const onUpdate = (raw['OnUpdate'] as string) || 'require_healthy';
   const provider = ((raw['Provider'] as string) || 'consul') as Service['Provider'];
   const task = (raw['TaskName'] as string) || place.task;
+  const port = or(raw['PortLabel'], '');
   const checkPlace: CheckPlace = {
     service: name,
     onUpdate,
@@ -92,9 +100,9 @@ export function canonicalService(raw: Raw, place: ServicePlace): Service {
   };
   return {
     Name: name,
-    PortLabel: or(raw['PortLabel'], ''),
+    PortLabel: port,
     Provider: provider,
-    Namespace: provider === 'nomad' ? place.namespace : (raw['Namespace'] as string) || 'default',
+    Namespace: namespaceOf(raw, provider, place),
     TaskName: task,
     AddressMode: (raw['AddressMode'] as string) || 'auto',
     Address: or(raw['Address'], ''),
@@ -104,17 +112,22 @@ export function canonicalService(raw: Raw, place: ServicePlace): Service {
     Checks: eachOrNull(raw['Checks'], (check) => canonicalCheck(check, checkPlace)),
     // It has gone into the checks.
     CheckRestart: null,
-    Connect: orNull(raw['Connect']),
+    Connect: oneOrNull(raw['Connect'], canonicalConnect),
     Meta: mapOrNull(raw['Meta']),
     CanaryMeta: mapOrNull(raw['CanaryMeta']),
     TaggedAddresses: mapOrNull(raw['TaggedAddresses']),
     OnUpdate: onUpdate,
     Cluster: (raw['Cluster'] as string) || 'default',
     Weights: oneOrNull(raw['Weights'], (weights) => ({
-      Passing: or(weights['Passing'], 0) || 1,
-      Warning: or(weights['Warning'], 0) || 1,
+      Passing: atLeastZero(weights['Passing']) || 1,
+      Warning: atLeastZero(weights['Warning']) || 1,
     })),
-    Identity: oneOrNull(raw['Identity'], canonicalIdentity),
+    Identity: oneOrNull(raw['Identity'], (identity) => ({
+      ...canonicalIdentity(identity),
+      ChangeSignal: or(identity['ChangeSignal'], ''),
+      // With Consul both follow from the service, whatever the file says.
+      ...(provider === 'consul' && { Name: `consul-service_${task && `${task}-`}${name}-${port}`, ServiceName: name }),
+    })),
     Kind: or(raw['Kind'], ''),
   };
 }

@@ -8,8 +8,9 @@ import type {
   TaskLifecycle,
   Template,
 } from '../structs/job.js';
-import type { CsiPluginConfig, VolumeMount } from '../structs/volume.js';
+import type { CsiPluginConfig } from '../structs/volume.js';
 import { canonicalIdentities } from './canonicalize-identity.js';
+import { canonicalMount } from './canonicalize-mount.js';
 import { canonicalResources } from './canonicalize-network.js';
 import { canonicalService } from './canonicalize-service.js';
 import {
@@ -79,18 +80,8 @@ function canonicalTemplate(raw: Raw): Template {
     RightDelim: or(raw['RightDelim'], '}}'),
     Envvars: or(raw['Envvars'], false),
     VaultGrace: or(raw['VaultGrace'], 0),
-    Wait: oneOrNull(raw['Wait'], (wait) => ({ Min: or(wait['Min'], 0), Max: or(wait['Max'], 0) })),
+    Wait: oneOrNull(raw['Wait'], (wait) => ({ Min: orNull(wait['Min']), Max: orNull(wait['Max']) })),
     ErrMissingKey: or(raw['ErrMissingKey'], false),
-  };
-}
-
-function canonicalMount(raw: Raw): VolumeMount {
-  return {
-    Volume: or(raw['Volume'], ''),
-    Destination: or(raw['Destination'], ''),
-    ReadOnly: or(raw['ReadOnly'], false),
-    PropagationMode: or(raw['PropagationMode'], 'private'),
-    SELinuxLabel: or(raw['SELinuxLabel'], ''),
   };
 }
 
@@ -112,7 +103,7 @@ function canonicalVault(raw: Raw): Record<string, unknown> {
     Cluster: raw['Cluster'] || 'default',
     Env: or(raw['Env'], true),
     DisableFile: or(raw['DisableFile'], false),
-    ChangeMode: or(raw['ChangeMode'], 'restart'),
+    ChangeMode: raw['ChangeMode'] || 'restart',
     ChangeSignal: or(raw['ChangeSignal'], 'SIGHUP').toUpperCase(),
     AllowTokenExpiration: or(raw['AllowTokenExpiration'], false),
   };
@@ -134,12 +125,6 @@ function canonicalSecret(raw: Raw): Record<string, unknown> {
     Config: mapOrNull(raw['Config']),
     Env: mapOrNull(raw['Env']),
   };
-}
-
-/** A lifecycle that says nothing is none. */
-function canonicalLifecycle(raw: Raw | null): TaskLifecycle | null {
-  const lifecycle = { Hook: or(raw?.['Hook'], ''), Sidecar: or(raw?.['Sidecar'], false) };
-  return lifecycle.Hook === '' && !lifecycle.Sidecar ? null : (lifecycle as TaskLifecycle);
 }
 
 /** Without hours a schedule is none. */
@@ -189,7 +174,10 @@ export function canonicalTask(raw: Raw, place: TaskPlace): Task {
     VolumeMounts: eachOrNull(raw['VolumeMounts'], canonicalMount),
     CSIPluginConfig: oneOrNull(raw['CSIPluginConfig'], canonicalCsiPlugin),
     Leader: or(raw['Leader'], false),
-    Lifecycle: canonicalLifecycle(orNull<Raw>(raw['Lifecycle'])),
+    Lifecycle: oneOrNull(raw['Lifecycle'], (lifecycle) => ({
+      Hook: or(lifecycle['Hook'], '') as TaskLifecycle['Hook'],
+      Sidecar: or(lifecycle['Sidecar'], false),
+    })),
     ShutdownDelay: or(raw['ShutdownDelay'], 0),
     Kind: or(raw['Kind'], ''),
     Vault: oneOrNull(raw['Vault'], canonicalVault),

@@ -25,11 +25,11 @@ import type { Raw } from './schema/field.js';
 export function canonicalizeJob(partial: Partial<Job>): Job {
   const raw = partial as Raw;
   const id = or(raw['ID'], '');
-  const type = ((raw['Type'] as string) || 'service') as JobType;
+  const type = or<JobType>(raw['Type'], 'service');
   const place: JobPlace = {
     id,
     type,
-    name: (raw['Name'] as string) || id,
+    name: or(raw['Name'], id),
     namespace: (raw['Namespace'] as string) || 'default',
     update: updateOf(raw, type),
     reschedule: raw['Reschedule'],
@@ -41,7 +41,7 @@ export function canonicalizeJob(partial: Partial<Job>): Job {
     Namespace: place.namespace,
     Region: (raw['Region'] as string) || 'global',
     Type: type,
-    Priority: or(raw['Priority'], PRIORITY),
+    Priority: or(raw['Priority'], 0) || PRIORITY,
     AllAtOnce: or(raw['AllAtOnce'], false),
     Datacenters: listOrNull(raw['Datacenters']) ?? ['*'],
     NodePool: (raw['NodePool'] as string) || 'default',
@@ -215,7 +215,7 @@ function canonicalGroup(raw: Raw, job: JobPlace): TaskGroup {
     RestartPolicy: restart,
     ReschedulePolicy: groupReschedule(raw, job),
     Disconnect: oneOrNull(raw['Disconnect'], (disconnect) => ({
-      LostAfter: orNull(disconnect['LostAfter']),
+      LostAfter: or(disconnect['LostAfter'], 0),
       StopOnClientAfter: orNull(disconnect['StopOnClientAfter']),
       Replace: or(disconnect['Replace'], true),
       Reconcile: (disconnect['Reconcile'] || 'best_score') as 'best_score',

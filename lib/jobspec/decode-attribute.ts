@@ -28,6 +28,8 @@ const TYPES: Record<Exclude<AttributeType, 'duration'>, Type> = {
   'string-map': mapOf(STRING),
 };
 
+const NULL_REFUSED = 'null value is not allowed; leave the argument out where it has no value';
+
 /** The value of `name = expression` as the JSON of its type; `zero` when it is null or wrong (a diagnostic says so). */
 export function decodeAttribute(
   type: AttributeType,
@@ -35,11 +37,12 @@ export function decodeAttribute(
   expression: Expression,
   scope: Scope,
   diagnostics: Diagnostic[],
+  max?: number,
 ): unknown {
   const { value, diagnostics: found } = evaluateIn(expression, scope);
   diagnostics.push(...found);
   if (hasErrors(found)) return zero;
-  const decoded = type === 'duration' ? durationOf(value) : convertTo(value, type, zero);
+  const decoded = type === 'duration' ? durationOf(value) : convertTo(value, type, zero, max);
   if (decoded.ok) return decoded.value;
   diagnostics.push(unsuitable(expression, decoded.why));
   return zero;
@@ -58,22 +61,32 @@ export function unsuitable(expression: Expression, why: string): Diagnostic {
 type Decoded = { ok: true; value: unknown } | { ok: false; why: string };
 
 /** Converts by HCL's rules: 3 is as good as "3" for a string, and the other way round. */
-function convertTo(value: Value, type: Exclude<AttributeType, 'duration'>, zero: Zero): Decoded {
-  if (value.kind === 'null') return { ok: true, value: zero };
+function convertTo(value: Value, type: Exclude<AttributeType, 'duration'>, zero: Zero, max?: number): Decoded {
+  // What is never absent in the API cannot be null in the file either.
+  if (value.kind === 'null') return zero === null ? { ok: true, value: zero } : { ok: false, why: NULL_REFUSED };
   const converted = convert(value, TYPES[type]);
   if (!converted.ok)
     return { ok: false, why: `${converted.error.path}${converted.error.path && ': '}${converted.error.message}` };
   if (!isWhollyKnown(converted.value)) return { ok: false, why: 'value must be known' };
   if (type === 'int' || type === 'ints') {
     const numbers = 'items' in converted.value ? converted.value.items : [converted.value];
-    if (!numbers.every((n) => n.kind === 'number' && isInteger(n.value) && Number.isSafeInteger(toJs(n)))) {
-      return { ok: false, why: 'value must be a whole number' };
+    if (!numbers.every((n) => isNumberUpTo(n, max))) {
+      return {
+        ok: false,
+        why: `value must be a whole number${max === undefined ? '' : `, between 0 and ${max} inclusive`}`,
+      };
     }
   }
   const js = toJs(converted.value);
   if (type === 'string-map') return mapOfStrings(js as Record<string, string | null>);
   if (type === 'strings' && (js as unknown[]).includes(null)) return { ok: false, why: 'element must not be null' };
   return { ok: true, value: js };
+}
+
+function isNumberUpTo(value: Value, max: number | undefined): boolean {
+  if (value.kind !== 'number' || !isInteger(value.value)) return false;
+  const number = Number(toJs(value));
+  return Number.isSafeInteger(number) && (max === undefined || (number >= 0 && number <= max));
 }
 
 function mapOfStrings(js: Record<string, string | null>): Decoded {

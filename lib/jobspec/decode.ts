@@ -1,5 +1,6 @@
 import type { Attribute, Block, Body, Diagnostic, SourceRange } from '../hcl/index.js';
 import { errorAt } from '../hcl/index.js';
+import { missingItemRange } from '../hcl/start-range.js';
 import { nearest } from '../util/nearest.js';
 import { decodeAttribute, decodeMapAttribute } from './decode-attribute.js';
 import { decodeFree } from './decode-free.js';
@@ -131,12 +132,12 @@ function decodeAttributeField(
   if (!found) {
     if (field.required) {
       const detail = `The argument "${field.hcl}" is required, but no definition was found.`;
-      diagnostics.push(errorAt(body.endRange, 'Missing required argument', detail));
+      diagnostics.push(errorAt(missingItemRange(body), 'Missing required argument', detail));
     }
     return field.zero;
   }
   places.get(raw)?.keys.set(field.json, found.item.range);
-  return decodeAttribute(field.type, field.zero, found.item.expression, found.scope, diagnostics);
+  return decodeAttribute(field.type, field.zero, found.item.expression, found.scope, diagnostics, field.max);
 }
 
 function decodeFreeField(field: FreeField, items: readonly ScopedItem[], raw: Raw, out: Decoding): unknown {

@@ -23,6 +23,8 @@ export const TEMPLATE_SPLAY_NS = 5 * SECOND;
 export const CHANGE_SCRIPT_TIMEOUT_NS = 5 * SECOND;
 export const CSI_HEALTH_TIMEOUT_NS = 30 * SECOND;
 export const CHECK_RESTART_GRACE_NS = SECOND;
+/** Of a gateway of Consul to what lies behind it. */
+export const CONNECT_TIMEOUT_NS = 5 * SECOND;
 
 export const UPDATE: UpdateStrategy = {
   Stagger: 30 * SECOND,

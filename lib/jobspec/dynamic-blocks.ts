@@ -10,6 +10,7 @@ import {
   STRING,
   stringValue,
 } from '../hcl/index.js';
+import { missingItemRange } from '../hcl/start-range.js';
 import { evaluateIn, type Scope, withVariable } from './interpolation.js';
 
 /** An item of a body and the scope it is to be evaluated in. */
@@ -72,7 +73,7 @@ function partsOf(block: Block, diagnostics: Diagnostic[]): Parts | undefined {
   const forEach = attributes.get('for_each')?.expression;
   if (!forEach) {
     const detail = 'The argument "for_each" is required, but no definition was found.';
-    return refuse(block.body.endRange, 'Missing required argument', detail);
+    return refuse(missingItemRange(block.body), 'Missing required argument', detail);
   }
   const [content, another] = blocksOf(block.body, 'content');
   if (!content || another) {

@@ -49,7 +49,7 @@ function parseHclJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
   const diagnostics: Diagnostic[] = [...syntax];
   const block = findJob(body, diagnostics);
   const declared = declarations(body, functions, diagnostics);
-  if (hasErrors(diagnostics)) return err(diagnostics);
+  if (hasErrors(diagnostics) && block) return err(diagnostics);
   const variables = variableValues(declared, input.variables ?? {}, input.strict ?? true, functions, diagnostics);
   const outer = { variables: new Map([['var', variables]]), functions };
   const locals = hasErrors(diagnostics) ? undefined : localValues(body, outer, source, diagnostics);

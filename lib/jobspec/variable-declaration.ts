@@ -21,6 +21,7 @@ import {
   typeOfConstraint,
   UNKNOWN,
 } from '../hcl/index.js';
+import { missingItemRange } from '../hcl/start-range.js';
 import { unknownAttribute, unknownBlock } from './decode.js';
 
 /** A rule that the value of a variable must fulfil. */
@@ -40,6 +41,8 @@ export interface Declaration {
   readonly sensitive: boolean;
   readonly validations: readonly Validation[];
   readonly range: SourceRange;
+  /** Of the default; of the whole where there is none. */
+  readonly fallbackRange: SourceRange;
 }
 
 const ATTRIBUTES = ['description', 'default', 'type', 'sensitive'];
@@ -71,6 +74,7 @@ export function declareVariable(block: Block, functions: FunctionTable, diagnost
     sensitive: isTrue(given.get('sensitive')),
     validations: blocksOf(block.body, 'validation').flatMap((b) => validationOf(label.value, b, diagnostics) ?? []),
     range: block.headerRange,
+    fallbackRange: fallbackAttribute?.expression.range ?? block.headerRange,
   };
 }
 
@@ -108,6 +112,7 @@ export function declareFromAttribute(
     sensitive: false,
     validations: [],
     range: attribute.range,
+    fallbackRange: attribute.expression.range,
   };
 }
 
@@ -154,7 +159,7 @@ function validationOf(name: string, block: Block, diagnostics: Diagnostic[]): Va
   }
   for (const missing of ['condition', 'error_message'].filter((key) => !given.has(key))) {
     const detail = `The argument "${missing}" is required, but no definition was found.`;
-    diagnostics.push(errorAt(block.body.endRange, 'Missing required argument', detail));
+    diagnostics.push(errorAt(missingItemRange(block.body), 'Missing required argument', detail));
   }
   const condition = given.get('condition')?.expression;
   if (!condition) return null;

@@ -71,8 +71,8 @@ export function variableValues(
   diagnostics: Diagnostic[],
 ): Value {
   const values = new Map<string, Assignment>();
-  for (const { name, fallback, range } of declared.values()) {
-    if (fallback) values.set(name, { value: fallback, range });
+  for (const { name, fallback, fallbackRange } of declared.values()) {
+    if (fallback) values.set(name, { value: fallback, range: fallbackRange });
   }
   const gather: Gather = { declared, values, diagnostics, strict };
   for (const prefix of ENV_PREFIXES) readEnv(prefix, sources.env ?? {}, gather);

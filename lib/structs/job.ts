@@ -235,7 +235,8 @@ export interface Template {
   RightDelim: string;
   Envvars: boolean;
   VaultGrace: Nanos;
-  Wait: { Min: Nanos; Max: Nanos } | null;
+  /** How long a change waits for more of them: at least `Min`, at most `Max` (null: four times as long). */
+  Wait: { Min: Nanos | null; Max: Nanos | null } | null;
   ErrMissingKey: boolean;
 }
 

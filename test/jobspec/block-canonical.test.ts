@@ -473,7 +473,7 @@ const TASK_BLOCKS: [text: string, key: keyof Task, value: unknown][] = [
     { ID: 'p', Type: 'node', MountDir: '/csi', StagePublishBaseDir: '/local/csi', HealthTimeout: 30 * SECOND },
   ],
   ['lifecycle {\n hook = "prestart"\n}', 'Lifecycle', { Hook: 'prestart', Sidecar: false }],
-  ['lifecycle {\n hook = ""\n}', 'Lifecycle', null],
+  ['lifecycle {\n hook = ""\n}', 'Lifecycle', { Hook: '', Sidecar: false }],
   ['dispatch_payload {\n file = "f"\n}', 'DispatchPayload', { File: 'f' }],
   ['action "a" {\n command = "c"\n}', 'Actions', [{ Name: 'a', Command: 'c', Args: null }]],
   [

@@ -44,6 +44,8 @@ const http = 'type = "http"\n path = "/"\n interval = "10s"\n timeout = "2s"\n';
 const csi = 'type = "csi"\n source = "s"\n';
 const template = (more: string): string => `template {\n destination = "local/x"\n ${more}\n}`;
 
+const device = (more: string): string => `resources {\n device "gpu" {\n ${more}\n}\n}`;
+
 /** A block with one thing wrong with it, and what is said of that. */
 const REFUSED: [level: Level, text: string, message: RegExp, type?: string][] = [
   ['task', 'vault {}', /`vault` cannot be honoured: there is no Vault here\. Keep secrets in variables/],
@@ -64,10 +66,17 @@ const REFUSED: [level: Level, text: string, message: RegExp, type?: string][] = 
   ['task', template('data = "[[ key \\"a\\" ]]"\n left_delimiter = "[["\n right_delimiter = "]]"'), /with `key`/],
   ['group', nomad('name = "a_b"'), /Service "a_b": the name must be 1 to 63 letters/],
   [
-    'group',
+    'task',
     nomad().replace('"http"', '"x"'),
     /names a port that the group's network does not have: "x"; its ports are http/,
   ],
+  ['task', nomad('task = "x"'), /belongs to task "t" and cannot name "x"/],
+  ['group', nomad('', `${http} task = "x"`), /names a task that the group does not have: "x"/],
+  ['group', nomad('identity {\n aud = ["x"]\n }'), /its identity needs a name/],
+  ['task', 'identity {\n name = "a"\n aud = [""]\n ttl = "1h"\n}', /an audience \(aud\) is empty/],
+  ['task', device('constraint {\n attribute = "a"\n}'), /Device "gpu": Constraint 1.*requires a value/],
+  ['task', device('constraint {\n distinct_hosts = true\n}'), /"distinct_hosts" is allowed in jobs and groups only/],
+  ['task', device('affinity {\n attribute = "a"\n value = "b"\n weight = 0\n}'), /A weight of zero has no effect/],
   ['group', nomad('address_mode = "x"'), /unknown address_mode "x"/],
   ['group', nomad('on_update = "x"'), /unknown on_update "x"/],
   ['group', nomad('address = "x"\n address_mode = "host"'), /an address goes with address_mode "auto"/],
@@ -192,6 +201,9 @@ const TAKEN: [level: Level, text: string, type?: string][] = [
     'resources {\n cores = 2\n device "nvidia/gpu" {}\n numa {\n affinity = "prefer"\n devices = ["nvidia/gpu"]\n }\n}',
   ],
   ['task', 'resources {\n disk = 100\n}'],
+  ['job', 'periodic {\n cron = "@daily"\n enabled = false\n}'],
+  ['task', template('data = "x"\n wait {\n min = "5s"\n}')],
+  ['task', 'artifact {\n source = "https://example.com/x"\n mode = ""\n}'],
   ['task', 'identity {\n file = true\n filepath = "local/token.jwt"\n}'],
 ];
 
@@ -216,6 +228,14 @@ const WARNED: [level: Level, text: string, message: RegExp][] = [
   ['task', 'dispatch_payload {\n file = "x"\n}', /the job has no parameterized block/],
   ['task', 'csi_plugin {\n id = "p"\n type = "node"\n health_timeout = "1s"\n}', /below 5s is short/],
   ['group', 'max_client_disconnect = "1h"', /lost_after in disconnect replaces it/],
+  [
+    'group',
+    nomad().replace('"http"', '"x"'),
+    /names a port that the group's network does not have: "x"; its ports are/,
+  ],
+  ['group', nomad('task = "x"'), /Service "j-g" names a task that the group does not have: "x"/],
+  ['group', nomad('identity {\n name = "a"\n aud = ["x"]\n}'), /Service "j-g": without a ttl it never ends/],
+  ['task', 'restart {\n interval = "5s"\n}', /Task "t": restart: 2 attempts with a delay of 15s take longer/],
 ];
 
 for (const [level, text, message] of WARNED) {

@@ -119,7 +119,7 @@ t.test('every mistake is told with its place', async (t) => {
     ['id = "x"\ntype = "nfs"\n', /v\.hcl:2.*must be|v\.hcl:2.*of type "csi" or "host"/],
     ['type = "csi"\nplugn_id = "x"\n', /v\.hcl:2.*"plugn_id" is not expected here.*Did you mean "plugin_id"/],
     ['type = "csi"\ncapacity_min = "lots"\n', /v\.hcl:2.*"lots" is no size/],
-    ['type = "csi"\ncapability {\n  access_mode = "x"\n}\n', /v\.hcl:4.*"attachment_mode" is required/],
+    ['type = "csi"\ncapability {\n  access_mode = "x"\n}\n', /v\.hcl:2,12.*"attachment_mode" is required/],
     ['type = "csi"\ncapabilty {}\n', /v\.hcl:2.*Did you mean "capability"/],
     ['type = "host"\nexternal_id = "x"\n', /v\.hcl:2.*external_id/],
     ['type = "csi\n', /v\.hcl:1/],

@@ -35,7 +35,7 @@ const REFUSED: Refused[] = [
   ['a space in the id', { ID: 'a b' }, {}, {}, 'ID', 'Job ID contains a space'],
   ['a null in the id', { ID: 'a\0b', Name: 'n' }, {}, {}, 'ID', 'Job ID contains a NUL'],
   ['an unknown type', { Type: 'cron' }, {}, {}, 'Type', /Unknown job type "cron"/],
-  ['priority 0', { Priority: 0 }, {}, {}, 'Priority', /between 1 and 100, not 0/],
+  ['priority -1', { Priority: -1 }, {}, {}, 'Priority', /between 1 and 100, not -1/],
   ['priority 101', { Priority: 101 }, {}, {}, 'Priority', /between 1 and 100, not 101/],
   ['an empty datacenter', { Datacenters: [''] }, {}, {}, 'Datacenters', 'A datacenter has an empty name'],
   ['no group', { TaskGroups: [] }, {}, {}, 'TaskGroups', /^Missing task groups/],
@@ -90,14 +90,7 @@ const REFUSED: Refused[] = [
       ['a mode that is none', { Mode: 'brigde' }, 'Mode', /none of "host", "bridge"/],
       ['a CNI network without a name', { Mode: 'cni/' }, 'Mode', /"cni\/NAME"/],
       ['a CNI network that leaves its directory', { Mode: 'cni/../x' }, 'Mode', /none of/],
-      [
-        'arguments for CNI without CNI',
-        { Mode: 'bridge', CNI: { Args: { a: 'b' } } },
-        'CNI',
-        /need mode = "cni\/NAME"/,
-      ],
       ['an argument for CNI that is two', { Mode: 'cni/x', CNI: { Args: { a: 'b;c=d' } } }, 'CNI', /contains ; or =/],
-      ['a host name on the host', { Hostname: 'web' }, 'Hostname', /network of the group's own/],
       [
         'a collision ignored on the bridge',
         { Mode: 'bridge', ReservedPorts: [{ Label: 'a', Value: 80, IgnoreCollision: true }] },

@@ -86,7 +86,7 @@ export class TemplateSession {
     const name = block.SourcePath === '' ? '(dynamic)' : block.SourcePath;
     const parsed = compileTemplate(source, { name, left: block.LeftDelim, right: block.RightDelim });
     if (!parsed.ok) throw new Error(parsed.error);
-    const asked = block.Wait ? { minMs: toMillis(block.Wait.Min), maxMs: toMillis(block.Wait.Max) } : template.wait;
+    const asked = block.Wait ? waitOf(block.Wait) : template.wait;
     const context = {
       env: this.values.env,
       denied: template.functionDenylist,
@@ -149,6 +149,10 @@ export class TemplateSession {
     else if (FailOnError) await control.fail(`Template failed to run script ${Command}: ${outcome}`);
     else control.tell(`Template failed to run script ${Command}: ${outcome}`);
   }
+}
+
+function waitOf({ Min, Max }: NonNullable<Template['Wait']>): { minMs: Millis; maxMs: Millis } {
+  return { minMs: toMillis(Min ?? 0), maxMs: toMillis(Max ?? 4 * (Min ?? 0)) };
 }
 
 function within(

@@ -3,17 +3,18 @@ import {
   byLabel,
   duration,
   free,
-  int,
   intOrZero,
-  ints,
   label,
   list,
   one,
   type Struct,
   textOrEmpty,
   texts,
+  UINT16,
+  UINT32,
+  upTo,
 } from './field.js';
-import { resources } from './resources.js';
+import { network, resources } from './resources.js';
 import { identity, logs, volumeMount } from './task-parts.js';
 
 // Consul's mesh: understood so that every job file can be read and printed.
@@ -38,28 +39,26 @@ const upstream: Struct = {
   ],
 };
 
-const expose: Struct = {
-  name: 'expose',
+const exposePath: Struct = {
+  name: 'path',
   fields: [
-    list('path', 'Path', {
-      name: 'path',
-      fields: [
-        textOrEmpty('path', 'Path'),
-        textOrEmpty('protocol', 'Protocol'),
-        intOrZero('local_path_port', 'LocalPathPort'),
-        textOrEmpty('listener_port', 'ListenerPort'),
-      ],
-    }),
+    textOrEmpty('path', 'Path'),
+    textOrEmpty('protocol', 'Protocol'),
+    intOrZero('local_path_port', 'LocalPathPort'),
+    textOrEmpty('listener_port', 'ListenerPort'),
   ],
 };
+
+/** The API knows two names for the paths, and two for the block. */
+const expose: Struct = { name: 'expose', fields: [list('path', 'Path', exposePath), list(null, 'Paths', exposePath)] };
 
 const transparentProxy: Struct = {
   name: 'transparent_proxy',
   fields: [
     textOrEmpty('uid', 'UID'),
-    intOrZero('outbound_port', 'OutboundPort'),
+    upTo(UINT16, 0)('outbound_port', 'OutboundPort'),
     texts('exclude_inbound_ports', 'ExcludeInboundPorts'),
-    ints('exclude_outbound_ports', 'ExcludeOutboundPorts'),
+    upTo(UINT16, null, 'ints')('exclude_outbound_ports', 'ExcludeOutboundPorts'),
     texts('exclude_outbound_cidrs', 'ExcludeOutboundCIDRs'),
     texts('exclude_uids', 'ExcludeUIDs'),
     boolOrFalse('no_dns', 'NoDNS'),
@@ -80,12 +79,23 @@ const sidecarService: Struct = {
         intOrZero('local_service_port', 'LocalServicePort'),
         // `Expose` with `Paths` is the newer spelling of the same; every version understands this one.
         one('expose', 'ExposeConfig', expose),
+        one(null, 'Expose', expose),
         list('upstreams', 'Upstreams', upstream),
         one('transparent_proxy', 'TransparentProxy', transparentProxy),
         free('config', 'Config', 'any'),
       ],
     }),
   ],
+};
+
+/** Its ports are not sorted into static and dynamic ones, as in Nomad. */
+const sidecarResources: Struct = {
+  ...resources,
+  fields: resources.fields.map((field) =>
+    field.form === 'block' && field.struct === network
+      ? { ...field, struct: { name: network.name, fields: network.fields } }
+      : field,
+  ),
 };
 
 const sidecarTask: Struct = {
@@ -96,7 +106,7 @@ const sidecarTask: Struct = {
     textOrEmpty('user', 'User'),
     free('config', 'Config', 'any'),
     free('env', 'Env'),
-    one('resources', 'Resources', resources),
+    one('resources', 'Resources', sidecarResources),
     free('meta', 'Meta'),
     duration('kill_timeout', 'KillTimeout'),
     one('logs', 'LogConfig', logs),
@@ -134,9 +144,9 @@ const ingressService: Struct = {
     one('tls', 'TLS', gatewayTls),
     one('request_headers', 'RequestHeaders', headerModifiers('request_headers')),
     one('response_headers', 'ResponseHeaders', headerModifiers('response_headers')),
-    int('max_connections', 'MaxConnections'),
-    int('max_pending_requests', 'MaxPendingRequests'),
-    int('max_concurrent_requests', 'MaxConcurrentRequests'),
+    upTo(UINT32)('max_connections', 'MaxConnections'),
+    upTo(UINT32)('max_pending_requests', 'MaxPendingRequests'),
+    upTo(UINT32)('max_concurrent_requests', 'MaxConcurrentRequests'),
   ],
 };
 

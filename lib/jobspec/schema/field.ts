@@ -8,7 +8,16 @@ export type Raw = Record<string, unknown>;
 
 export type Field =
   /** `name = expression`; hcl null: only the API carries it. */
-  | { form: 'attribute'; hcl: string | null; json: string; type: AttributeType; zero: Zero; required: boolean }
+  | {
+      form: 'attribute';
+      hcl: string | null;
+      json: string;
+      type: AttributeType;
+      zero: Zero;
+      required: boolean;
+      /** The highest number of an attribute that knows none below zero. */
+      max?: number;
+    }
   /** The block's label; a struct has at most one. */
   | { form: 'label'; json: string; hcl: string }
   /** A block of known shape: at most one, any number in order, or any number by label. */
@@ -44,12 +53,19 @@ export const text = attribute('string', null);
 export const textOrEmpty = attribute('string', '');
 export const int = attribute('int', null);
 export const intOrZero = attribute('int', 0);
+/** A number from 0 to `max`. */
+export const upTo =
+  (max: number, zero: Zero = null, type: 'int' | 'ints' = 'int') =>
+  (hcl: string, json: string): Field => ({ form: 'attribute', hcl, json, type, zero, required: false, max });
+export const UINT8 = 2 ** 8 - 1;
+export const UINT16 = 2 ** 16 - 1;
+export const UINT32 = 2 ** 32 - 1;
+export const UINT64 = 2 ** 64 - 1;
 export const bool = attribute('bool', null);
 export const boolOrFalse = attribute('bool', false);
 export const duration = attribute('duration', null);
 export const durationOrZero = attribute('duration', 0);
 export const texts = attribute('strings', null);
-export const ints = attribute('ints', null);
 export const textMap = attribute('string-map', null);
 
 export const label = (json: string, hcl = 'name'): Field => ({ form: 'label', json, hcl });

@@ -1,10 +1,11 @@
-import { type Field, int, intOrZero, label, list, type Raw, type Struct, text, textOrEmpty } from './field.js';
+import { type Field, int, label, list, type Raw, type Struct, text, textOrEmpty, UINT8, upTo } from './field.js';
 
-const target: Field[] = [
-  textOrEmpty('attribute', 'LTarget'),
-  textOrEmpty('value', 'RTarget'),
-  textOrEmpty('operator', 'Operand'),
-];
+const target: Field[] = [text('attribute', 'LTarget'), text('value', 'RTarget'), text('operator', 'Operand')];
+
+/** Null is as good as nothing in these blocks. */
+function settleTarget(raw: Raw): void {
+  for (const key of ['LTarget', 'RTarget', 'Operand']) raw[key] ??= '';
+}
 
 /** `version = ">= 1"` for operator and value together. Later ones win, as in Nomad. */
 const SHORTHANDS = ['version', 'semver', 'regexp', 'set_contains_any', 'set_contains_all', 'set_contains'];
@@ -18,8 +19,19 @@ export function take(raw: Raw, key: string): unknown {
   return value;
 }
 
-function settleShorthands(raw: Raw): void {
-  for (const name of SHORTHANDS) {
+/** Of these Nomad knows the names in a constraint and does nothing with them. */
+const WITHOUT_EFFECT = ['set_contains_any', 'set_contains_all', 'is_set', 'is_not_set'];
+
+/** Refuses a constraint that says nothing else: it would not be what its author meant. */
+function dropWithoutEffect(raw: Raw): string | undefined {
+  const name = WITHOUT_EFFECT.filter((each) => take(raw, `~${each}`))[0];
+  if (name === undefined || (raw['LTarget'] !== '' && raw['RTarget'] !== '')) return undefined;
+  const more = name.startsWith('set') ? ', value = "…"' : '';
+  return `an argument ${name} does nothing in a constraint; write attribute = "…", operator = "${name}"${more}`;
+}
+
+function settleShorthands(raw: Raw, names = SHORTHANDS): void {
+  for (const name of names) {
     const value = take(raw, `~${name}`);
     if (typeof value !== 'string' || value === '') continue;
     raw['Operand'] = name;
@@ -38,21 +50,25 @@ export const constraint: Struct = {
     text('is_not_set', '~is_not_set'),
   ],
   settle: (raw) => {
-    settleShorthands(raw);
+    settleTarget(raw);
+    settleShorthands(
+      raw,
+      SHORTHANDS.filter((name) => !WITHOUT_EFFECT.includes(name)),
+    );
+    const complaint = dropWithoutEffect(raw);
     const hosts = take(raw, '~distinct_hosts');
     if (typeof hosts === 'boolean') {
       raw['Operand'] = 'distinct_hosts';
       // Without a value it holds; only "false" switches it off.
       if (!hosts) raw['RTarget'] = 'false';
     }
-    for (const name of ['distinct_property', 'is_set', 'is_not_set']) {
-      const attribute = take(raw, `~${name}`);
-      if (typeof attribute !== 'string' || attribute === '') continue;
-      raw['Operand'] = name;
-      raw['LTarget'] = attribute;
+    const property = take(raw, '~distinct_property');
+    if (typeof property === 'string' && property !== '') {
+      raw['Operand'] = 'distinct_property';
+      raw['LTarget'] = property;
     }
     if (raw['Operand'] === '') raw['Operand'] = '=';
-    return undefined;
+    return complaint;
   },
 };
 
@@ -60,6 +76,7 @@ export const affinity: Struct = {
   name: 'affinity',
   fields: [...target, int('weight', 'Weight'), ...shorthandFields],
   settle: (raw) => {
+    settleTarget(raw);
     settleShorthands(raw);
     if (raw['Operand'] === '') raw['Operand'] = '=';
     return undefined;
@@ -73,7 +90,7 @@ export const spread: Struct = {
     int('weight', 'Weight'),
     list('target', 'SpreadTarget', {
       name: 'target',
-      fields: [label('Value', 'value'), intOrZero('percent', 'Percent')],
+      fields: [label('Value', 'value'), upTo(UINT8, 0)('percent', 'Percent')],
     }),
   ],
 };

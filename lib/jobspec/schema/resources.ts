@@ -10,6 +10,8 @@ import {
   textMap,
   textOrEmpty,
   texts,
+  UINT64,
+  upTo,
 } from './field.js';
 import { affinity, constraint } from './placement.js';
 
@@ -64,7 +66,7 @@ const device: Struct = {
   name: 'device',
   fields: [
     label('Name'),
-    int('count', 'Count'),
+    upTo(UINT64)('count', 'Count'),
     list('constraint', 'Constraints', constraint),
     list('affinity', 'Affinities', affinity),
     int('share', 'Share'),

@@ -99,12 +99,12 @@ export const template: Struct = {
     bool('error_on_missing_key', 'ErrMissingKey'),
     one('wait', 'Wait', {
       name: 'wait',
-      fields: [duration('min', 'Min', true), duration('max', 'Max', true)],
+      fields: [duration('min', 'Min'), duration('max', 'Max')],
     }),
     one('change_script', 'ChangeScript', {
       name: 'change_script',
       fields: [
-        text('command', 'Command', true),
+        text('command', 'Command'),
         texts('args', 'Args'),
         duration('timeout', 'Timeout'),
         bool('fail_on_error', 'FailOnError'),

@@ -40,7 +40,9 @@ function validateOperand({ LTarget, RTarget, Operand }: Constraint, report: Repo
   return false;
 }
 
-function validateConstraint(constraint: Constraint, report: Report, level: 'job' | 'group' | 'task'): void {
+type Level = 'job' | 'group' | 'task' | 'device';
+
+function validateConstraint(constraint: Constraint, report: Report, level: Level): void {
   const { LTarget, RTarget, Operand } = constraint;
   let needsAttribute = true;
   if (Operand === 'distinct_hosts') {
@@ -57,7 +59,7 @@ function validateConstraint(constraint: Constraint, report: Report, level: 'job'
   } else if (!validateOperand(constraint, report)) {
     report.error('Operand', `Unknown operator ${JSON.stringify(Operand)}`);
   }
-  if (level === 'task' && (Operand === 'distinct_hosts' || Operand === 'distinct_property')) {
+  if ((level === 'task' || level === 'device') && (Operand === 'distinct_hosts' || Operand === 'distinct_property')) {
     report.error('Operand', `Operator ${JSON.stringify(Operand)} is allowed in jobs and groups only`);
   }
   if (needsAttribute && LTarget === '')
@@ -102,8 +104,13 @@ interface Placed {
   Spreads?: Spread[] | null;
 }
 
+/** What is asked of a device: constraints and affinities, whatever the job's type. */
+export function validateDeviceAsk(placed: Placed, report: Report): void {
+  validatePlacement(placed, 'service', report, 'device');
+}
+
 /** Constraints, affinities and spreads of one level. System jobs run everywhere: nothing is there to prefer. */
-export function validatePlacement(placed: Placed, type: string, report: Report, level: 'job' | 'group' | 'task'): void {
+export function validatePlacement(placed: Placed, type: string, report: Report, level: Level): void {
   for (const [i, constraint] of (placed.Constraints ?? []).entries()) {
     validateConstraint(constraint, report.at('Constraints').at(i, `Constraint ${i + 1} validation failed: `), level);
   }

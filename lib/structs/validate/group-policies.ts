@@ -10,7 +10,10 @@ export function validateGroupPolicies(group: TaskGroup, job: Job, report: Report
   if (group.Scaling) {
     validateScaling(group.Scaling, group.Count, report.at('Scaling'));
     if (job.Type === 'system')
-      report.error('Scaling', 'A system job runs on every node: `scaling` has no meaning for it');
+      report.warning(
+        'Scaling',
+        `Group ${JSON.stringify(group.Name)}: a system job runs on every node: scaling has no effect`,
+      );
   }
   if (group.MaxRunDuration === null) return;
   if (group.MaxRunDuration <= 0) report.error('MaxRunDuration', 'max_run_duration must be more than zero');

@@ -9,7 +9,8 @@ const PAYLOADS = ['optional', 'required', 'forbidden'];
 export function validateLaunch(job: Job, report: Report): void {
   const isBatch = job.Type === 'batch' || job.Type === 'sysbatch';
   if (job.Periodic) {
-    if (!isBatch) report.error('Periodic', `\`periodic\` is for jobs of type batch and sysbatch, not ${job.Type}`);
+    if (!isBatch && job.Periodic.Enabled)
+      report.error('Periodic', `\`periodic\` is for jobs of type batch and sysbatch, not ${job.Type}`);
     validatePeriodic(job.Periodic, report.at('Periodic'));
   }
   if (job.ParameterizedJob) {

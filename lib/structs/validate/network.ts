@@ -44,13 +44,18 @@ function validateNetwork(network: NetworkResource, owner: string, seen: Seen, re
   if (!isHost && Mode !== 'bridge' && Mode !== 'none' && !/^cni\/[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(Mode)) {
     report.error('Mode', `Mode ${JSON.stringify(Mode)} is none of "host", "bridge", "none" and "cni/NAME"`);
   }
-  if (CNI && !Mode.startsWith('cni/')) report.error('CNI', 'Arguments for CNI need mode = "cni/NAME"');
+  if (CNI && !Mode.startsWith('cni/')) {
+    report.warning('CNI', `cni in the ${owner} has no effect without mode = "cni/NAME"`);
+  }
   for (const text of Object.entries(CNI?.Args ?? {}).flat()) {
     // They become CNI_ARGS, "KEY=VALUE;KEY=VALUE".
     if (/[;=]/.test(text)) report.error('CNI', `CNI argument ${JSON.stringify(text)} contains ; or =`);
   }
   if (isHost && network.Hostname !== '')
-    report.error('Hostname', 'Hostname needs a network of the group\'s own: mode = "bridge", "none" or "cni/NAME"');
+    report.warning(
+      'Hostname',
+      `hostname has no effect in the ${owner}: it needs a network of its own, mode = "bridge", "none" or "cni/NAME"`,
+    );
   for (const list of ['ReservedPorts', 'DynamicPorts'] as const) {
     for (const [i, port] of (network[list] ?? []).entries()) {
       validatePort(port, list, owner, seen, report.at(list).at(i));

@@ -1,4 +1,5 @@
 import type { Resources } from '../resources.js';
+import { validateDeviceAsk } from './constraint.js';
 import type { Report } from './issue.js';
 
 const MEMORY_MIN_MB = 10;
@@ -24,7 +25,7 @@ export function validateResources(resources: Resources, report: Report): void {
 const NUMA_AFFINITIES = ['none', 'prefer', 'require'];
 
 function validateDevices({ Devices, NUMA, CPU, Cores }: Resources, report: Report): void {
-  for (const [i, { Name, Count, Share, MemoryMB }] of (Devices ?? []).entries()) {
+  for (const [i, { Name, Count, Share, MemoryMB, Constraints, Affinities }] of (Devices ?? []).entries()) {
     const at = report.at('Devices').at(i);
     if (!/^[^/]+(\/[^/]+){0,2}$/.test(Name)) {
       at.error('Name', `Device ${JSON.stringify(Name)} must be named type, vendor/type or vendor/type/model`);
@@ -38,6 +39,7 @@ function validateDevices({ Devices, NUMA, CPU, Cores }: Resources, report: Repor
         `Device ${JSON.stringify(Name)}: memory must be at least 1 MiB of a device, not ${MemoryMB}`,
       );
     }
+    validateDeviceAsk({ Constraints, Affinities }, report.at('Devices').at(i, `Device ${JSON.stringify(Name)}: `));
     if (Count < 1) at.error('Count', `Device ${JSON.stringify(Name)}: count must be at least 1, not ${Count}`);
   }
   if (!NUMA) return;

@@ -1,9 +1,10 @@
 import { formatDuration } from '../../util/duration.js';
 import type { RestartPolicy } from '../job.js';
-import type { Report } from './issue.js';
+import { type Issue, newReport, type Report } from './issue.js';
 
 const INTERVAL_MIN_NS = 5e9;
 
+/** The policy of a group. */
 export function validateRestart({ Mode, Attempts, Interval, Delay }: RestartPolicy, report: Report): void {
   if (Mode !== 'fail' && Mode !== 'delay')
     report.error('Mode', `restart: unknown mode ${JSON.stringify(Mode)}; it must be "fail" or "delay"`);
@@ -25,4 +26,11 @@ export function validateRestart({ Mode, Attempts, Interval, Delay }: RestartPoli
       `restart: ${Attempts} attempts with a delay of ${delay} take longer than the interval of ${interval}`,
     );
   }
+}
+
+/** The policy of a task is taken as it is, as in Nomad: what is odd about it is a warning. */
+export function warnOfRestart(policy: RestartPolicy, task: string, report: Report): void {
+  const errors: Issue[] = [];
+  validateRestart(policy, newReport(errors, []));
+  for (const { path, message } of errors) report.warning(path, `Task ${JSON.stringify(task)}: ${message}`);
 }

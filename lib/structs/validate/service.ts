@@ -1,7 +1,8 @@
 import { formatDuration } from '../../util/duration.js';
-import type { TaskGroup, WorkloadIdentity } from '../job.js';
+import type { Task, TaskGroup, WorkloadIdentity } from '../job.js';
 import type { Service, ServiceCheck } from '../service.js';
 import { findRepeated, type Report } from './issue.js';
+import { warnOfIdentity } from './task-parts.js';
 
 const ADDRESS_MODES = ['', 'auto', 'host', 'driver', 'alloc', 'alloc_ipv6'];
 const ON_UPDATE = ['require_healthy', 'ignore', 'ignore_warnings'];
@@ -13,16 +14,23 @@ const CHECK_TIME_MIN_NS = 1e9;
 /** A name as DNS takes it. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 
+/** Whose services they are: a task's, or the group's own. */
+interface Owner {
+  group: TaskGroup;
+  task: Task | null;
+  ports: ReadonlySet<string>;
+}
+
 /** Services of a group or of one of its tasks. */
-export function validateServices(services: readonly Service[] | null, group: TaskGroup, report: Report): void {
-  const own = services ?? [];
+export function validateServices(group: TaskGroup, task: Task | null, report: Report): void {
+  const own = (task ?? group).Services ?? [];
   for (const { name, again } of findRepeated(own.map((service) => `${service.Name} ${service.PortLabel}`))) {
     report.error(`Services[${again}].Name`, `Service ${JSON.stringify(name.split(' ')[0])} is there twice on one port`);
   }
-  const ports = portLabels(group);
+  const owner: Owner = { group, task, ports: portLabels(group) };
   for (const [i, service] of own.entries()) {
     const prefix = `Service ${JSON.stringify(service.Name)}: `;
-    validateService(service, ports, group, report.at('Services').at(i, prefix));
+    validateService(service, owner, report.at('Services').at(i, prefix));
   }
 }
 
@@ -35,8 +43,8 @@ function portLabels(group: TaskGroup): Set<string> {
   return new Set(ports.map(({ Label }) => Label));
 }
 
-function validateService(service: Service, ports: ReadonlySet<string>, group: TaskGroup, report: Report): void {
-  const { Name, Provider, PortLabel, AddressMode, OnUpdate, TaskName } = service;
+function validateService(service: Service, owner: Owner, report: Report): void {
+  const { Name, Provider, PortLabel, AddressMode, OnUpdate } = service;
   if (Provider !== 'nomad' && Provider !== 'consul') {
     report.error('Provider', `unknown provider ${JSON.stringify(Provider)}; it must be "nomad"`);
   }
@@ -48,10 +56,8 @@ function validateService(service: Service, ports: ReadonlySet<string>, group: Ta
     report.error('AddressMode', `unknown address_mode ${JSON.stringify(AddressMode)}`);
   }
   if (!ON_UPDATE.includes(OnUpdate)) report.error('OnUpdate', `unknown on_update ${JSON.stringify(OnUpdate)}`);
-  validatePort(PortLabel, ports, report);
-  if (TaskName !== '' && !group.Tasks.some((task) => task.Name === TaskName)) {
-    report.error('TaskName', `names a task that the group does not have: ${JSON.stringify(TaskName)}`);
-  }
+  validatePort(PortLabel, service, owner, report);
+  validateTaskName(service, owner, report);
   if (service.EnableTagOverride) {
     report.warning(
       'EnableTagOverride',
@@ -61,26 +67,47 @@ function validateService(service: Service, ports: ReadonlySet<string>, group: Ta
   if (service.Address !== '' && !['', 'auto'].includes(AddressMode)) {
     report.error('AddressMode', `an address goes with address_mode "auto" only, not ${JSON.stringify(AddressMode)}`);
   }
-  if (service.Identity && !(service.Identity as WorkloadIdentity).Audience) {
-    report.error('Identity', 'its identity needs an audience (aud)');
+  if (service.Identity) {
+    const identity = service.Identity as WorkloadIdentity;
+    if (!identity.Audience) report.error('Identity', 'its identity needs an audience (aud)');
+    if (identity.Name === '') report.error('Identity', 'its identity needs a name');
+    warnOfIdentity(identity, `Service ${JSON.stringify(Name)}`, report.at('Identity'));
   }
   const checks = service.Checks ?? [];
   for (const { name, again } of findRepeated(checks.map((check) => check.Name))) {
     report.error(`Checks[${again}].Name`, `two checks are named ${JSON.stringify(name)}`);
   }
   for (const [i, check] of checks.entries()) {
-    validateCheck(check, service, ports, report.at('Checks').at(i, `check ${JSON.stringify(check.Name)}: `));
+    validateCheck(check, service, owner, report.at('Checks').at(i, `check ${JSON.stringify(check.Name)}: `));
   }
 }
 
-/** A number, a reference or a label of the group's network. */
-function validatePort(label: string, ports: ReadonlySet<string>, report: Report): void {
-  if (label === '' || /^\d+$/.test(label) || label.includes('${') || ports.has(label)) return;
-  const known = ports.size > 0 ? `; its ports are ${[...ports].join(', ')}` : '; it has none';
-  report.error('PortLabel', `names a port that the group's network does not have: ${JSON.stringify(label)}${known}`);
+/** A task's service is its own; one of the group may name any of the group's tasks. */
+function validateTaskName({ Name, TaskName }: Service, { group, task }: Owner, report: Report): void {
+  if (TaskName === '') return;
+  if (task && task.Name !== TaskName) {
+    report.error(
+      'TaskName',
+      `belongs to task ${JSON.stringify(task.Name)} and cannot name ${JSON.stringify(TaskName)}`,
+    );
+  }
+  if (task || group.Tasks.some((one) => one.Name === TaskName)) return;
+  report.warning(
+    'TaskName',
+    `Service ${JSON.stringify(Name)} names a task that the group does not have: ${JSON.stringify(TaskName)}`,
+  );
 }
 
-function validateCheck(check: ServiceCheck, service: Service, ports: ReadonlySet<string>, report: Report): void {
+/** A number, a reference or a label of the group's network. A group is not refused for another, as in Nomad. */
+function validatePort(label: string, service: Service, { task, ports }: Owner, report: Report): void {
+  if (label === '' || /^\d+$/.test(label) || label.includes('${') || ports.has(label)) return;
+  const known = ports.size > 0 ? `; its ports are ${[...ports].join(', ')}` : '; it has none';
+  const message = `names a port that the group's network does not have: ${JSON.stringify(label)}${known}`;
+  if (task) report.error('PortLabel', message);
+  else report.warning('PortLabel', `Service ${JSON.stringify(service.Name)}: ${message}`);
+}
+
+function validateCheck(check: ServiceCheck, service: Service, owner: Owner, report: Report): void {
   const { Path, Method, Interval, Timeout, PortLabel, OnUpdate, AddressMode, InitialStatus } = check;
   const Type = check.Type.toLowerCase();
   if (Type === 'script' || Type === 'grpc') {
@@ -100,7 +127,10 @@ function validateCheck(check: ServiceCheck, service: Service, ports: ReadonlySet
     if (value < CHECK_TIME_MIN_NS) report.error(key, `${name} must be at least 1s, not ${formatDuration(value)}`);
   }
   if (PortLabel === '' && service.PortLabel === '') report.error('PortLabel', 'neither it nor its service has a port');
-  validatePort(PortLabel, ports, report);
+  validatePort(PortLabel, service, owner, report);
+  if (!owner.task && check.TaskName !== '' && !owner.group.Tasks.some((one) => one.Name === check.TaskName)) {
+    report.error('TaskName', `names a task that the group does not have: ${JSON.stringify(check.TaskName)}`);
+  }
   if (OnUpdate === 'ignore_warnings') {
     report.error('OnUpdate', 'on_update "ignore_warnings" is Consul\'s');
   } else if (OnUpdate !== '' && !ON_UPDATE.includes(OnUpdate)) {

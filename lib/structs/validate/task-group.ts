@@ -31,7 +31,7 @@ export function validateTaskGroup(group: TaskGroup, job: Job, report: Report): v
   }
   validateTasks(group, report);
   validateVolumes(group, job, report);
-  validateServices(group.Services, group, report);
+  validateServices(group, null, report);
   validateNetworks(group, report);
   for (const [i, task] of group.Tasks.entries()) {
     validateTask(task, group, job, report.at('Tasks').at(i, `Task ${task.Name} validation failed: `));

@@ -14,7 +14,7 @@ export function validateTaskParts(task: Task, group: TaskGroup, job: Job, report
   for (const [i, identity] of (task.Identities ?? []).entries()) {
     const at = report.at('Identities').at(i, `Identity ${JSON.stringify(identity.Name)}: `);
     validateIdentity(identity, at);
-    warnOfIdentity(identity, at);
+    warnOfIdentity(identity, `Identity ${JSON.stringify(identity.Name)}`, at);
   }
   if (task.Identity) {
     validateIdentity(task.Identity, report.at('Identity', 'Identity: '));
@@ -58,13 +58,15 @@ function validateIdentity(identity: WorkloadIdentity, report: Report): void {
     report.error('ChangeSignal', 'change_signal goes with change_mode "signal" only');
   }
   if (TTL < 0) report.error('TTL', 'ttl must not be negative');
+  if (identity.Audience?.includes('')) report.error('Audience', 'an audience (aud) is empty');
   if (Filepath !== '' && !identity.File) report.error('Filepath', 'filepath goes with file = true only');
   if (escapes(Filepath)) report.error('Filepath', `filepath ${JSON.stringify(Filepath)} leads out of the task`);
 }
 
-function warnOfIdentity({ Name, Audience, TTL, Env, ChangeMode }: WorkloadIdentity, report: Report): void {
-  const warn = (key: string, message: string): void =>
-    report.warning(key, `Identity ${JSON.stringify(Name)}: ${message}`);
+/** What makes an identity less safe than it could be; `whose` names it. */
+export function warnOfIdentity(identity: WorkloadIdentity, whose: string, report: Report): void {
+  const { Audience, TTL, Env, ChangeMode } = identity;
+  const warn = (key: string, message: string): void => report.warning(key, `${whose}: ${message}`);
   if (!Audience)
     warn('Audience', 'without an audience (aud) it proves too much: anyone who gets it may use it anywhere');
   else if (Audience.length > 1) warn('Audience', 'one audience (aud) for each identity is safer than several');
@@ -89,7 +91,7 @@ function validateCsiPlugin(plugin: NonNullable<Task['CSIPluginConfig']>, group: 
 }
 
 function validatePayload(file: string, job: Job, report: Report): void {
-  if (file === '') report.error('File', 'dispatch_payload: the file is missing');
+  if (file === '') report.warning('File', 'dispatch_payload: the file is missing, so the payload is not written');
   else if (escapes(file))
     report.error('File', `dispatch_payload: the file ${JSON.stringify(file)} leads out of the task`);
   if (job.ParameterizedJob === null && !job.Dispatched) {

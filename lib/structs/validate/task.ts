@@ -3,7 +3,7 @@ import type { Job, JobType, LogConfig, RestartPolicy, Task, TaskGroup } from '..
 import { validatePlacement } from './constraint.js';
 import type { Report } from './issue.js';
 import { validateResources } from './resources.js';
-import { validateRestart } from './restart.js';
+import { warnOfRestart } from './restart.js';
 import { validateServices } from './service.js';
 import { validateTaskParts } from './task-parts.js';
 import { validateArtifacts, validateTemplates } from './template.js';
@@ -18,13 +18,13 @@ export function validateTask(task: Task, group: TaskGroup, job: Job, report: Rep
   validateTimes(task, group, type, report);
   validateResources(task.Resources, report.at('Resources'));
   if (task.RestartPolicy && differs(task.RestartPolicy, group.RestartPolicy)) {
-    validateRestart(task.RestartPolicy, report.at('RestartPolicy'));
+    warnOfRestart(task.RestartPolicy, task.Name, report.at('RestartPolicy'));
   }
   validateLogs(task.LogConfig, group, report.at('LogConfig'));
   validatePlacement(task, type, report, 'task');
   validateLifecycle(task, report);
   validateMounts(task.VolumeMounts, group, report);
-  validateServices(task.Services, group, report);
+  validateServices(group, task, report);
   validateTemplates(task, report);
   validateArtifacts(task.Artifacts, report);
   validateTaskParts(task, group, job, report);

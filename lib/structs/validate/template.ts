@@ -3,7 +3,7 @@ import { escapes } from './file-path.js';
 import { findRepeated, type Report } from './issue.js';
 
 const CHANGE_MODES = ['restart', 'signal', 'script', 'noop'];
-const GETTER_MODES = ['any', 'file', 'dir'];
+const GETTER_MODES = ['', 'any', 'file', 'dir'];
 
 export function validateTemplates(task: Task, report: Report): void {
   const templates = task.Templates ?? [];
@@ -33,8 +33,7 @@ function validateTemplate(template: Template, report: Report): void {
   if (template.VaultGrace !== 0)
     report.warning('VaultGrace', 'vault_grace has no effect: please remove it from the template block');
   if (Splay < 0) report.error('Splay', 'splay must not be negative');
-  if (Wait && Wait.Min > Wait.Max) report.error('Wait', 'wait: min is longer than max');
-  if (Wait && (Wait.Min < 0 || Wait.Max < 0)) report.error('Wait', 'wait: neither min nor max may be negative');
+  if (Wait && (Wait.Min ?? -Infinity) > (Wait.Max ?? Infinity)) report.error('Wait', 'wait: min is longer than max');
 }
 
 function validateChange({ ChangeMode, ChangeSignal, ChangeScript, Envvars }: Template, report: Report): void {
@@ -63,7 +62,10 @@ export function validateArtifacts(artifacts: readonly TaskArtifact[] | null, rep
     if (scheme) at.error('GetterSource', `${scheme} sources are not supported: use http, git or s3`);
     validateChecksum(GetterOptions?.['checksum'] ?? '', at);
     if (!GETTER_MODES.includes(GetterMode)) {
-      at.error('GetterMode', `unknown mode ${JSON.stringify(GetterMode)}; known are ${GETTER_MODES.join(', ')}`);
+      at.error(
+        'GetterMode',
+        `unknown mode ${JSON.stringify(GetterMode)}; known are ${GETTER_MODES.slice(1).join(', ')}`,
+      );
     }
     if (escapes(RelativeDest)) {
       at.error('RelativeDest', `the destination ${JSON.stringify(RelativeDest)} leads out of the task`);

@@ -4,7 +4,7 @@ import type { Job, TaskGroup } from '../job.js';
 import { HOST_ACCESS_MODES, type VolumeMount, type VolumeRequest } from '../volume.js';
 import type { Report } from './issue.js';
 
-const PROPAGATION_MODES = ['private', 'host-to-task', 'bidirectional'];
+const PROPAGATION_MODES = ['', 'private', 'host-to-task', 'bidirectional'];
 
 const isOneOf = (modes: readonly string[], mode: string): boolean => modes.includes(mode);
 

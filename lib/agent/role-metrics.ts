@@ -1,4 +1,5 @@
-import type { Client } from '../client/client.js';
+import type { Client, ClientStats } from '../client/client.js';
+import type { MetricPoint } from '../http/agent-facts.js';
 import type { RunningConsensus } from '../server/consensus.js';
 import type { Server } from '../server/server.js';
 import type { Store } from '../state/store.js';
@@ -52,6 +53,25 @@ export function clientMetrics(client: Client): MetricSource {
       gauge('nomad.client.host.memory.total', NodeResources.Memory.MemoryMB * 1024 * 1024, labels),
       gauge('nomad.client.host.disk.size', NodeResources.Disk.DiskMB * 1024 * 1024, labels),
       gauge('nomad.client.unacknowledged_updates', stats.unacknowledged, labels),
+      ...stats.volumes.flatMap((volume) => volumeMetrics(volume, labels)),
     ];
   };
+}
+
+/** What a volume takes of its storage, and whether it is well. */
+function volumeMetrics(
+  { allocId, namespace, volumeId, Usage, Condition }: ClientStats['volumes'][number],
+  node: Record<string, string>,
+): MetricPoint[] {
+  const labels = { ...node, namespace, volume_id: volumeId, alloc_id: allocId };
+  const name = (what: string): string => `nomad.client.csi_volume.${what}`;
+  const points = Usage.flatMap(({ Unit, Total, Used, Available }) => {
+    const unit = Unit.toLowerCase();
+    return [
+      gauge(name(`${unit}_total`), Total, labels),
+      gauge(name(`${unit}_used`), Used, labels),
+      gauge(name(`${unit}_available`), Available, labels),
+    ];
+  });
+  return Condition ? [...points, gauge(name('abnormal'), Condition.Abnormal ? 1 : 0, labels)] : points;
 }

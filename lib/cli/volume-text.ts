@@ -1,4 +1,4 @@
-import type { CsiClaim, CsiPastClaim, CsiPlugin, CsiVolume, CsiVolumeListStub } from '../structs/csi.js';
+import type { CsiClaim, CsiPastClaim, CsiPlugin, CsiVolume, CsiVolumeListStub, CsiVolumeUse } from '../structs/csi.js';
 import type { HostVolumeListStub, HostVolumeView } from '../structs/host-volume.js';
 import { formatAgo, formatBytes, formatPairs, formatTable, formatTime, shortId } from './format.js';
 import { allocTable } from './tables.js';
@@ -37,7 +37,7 @@ export function hostVolumeTable(volumes: readonly HostVolumeListStub[], { verbos
 }
 
 /** One CSI volume: what it is, who holds it and since when, and what a release waits for. */
-export function csiVolumeText(volume: CsiVolume, shown: Shown): string {
+export function csiVolumeText(volume: CsiVolume, uses: readonly CsiVolumeUse[], shown: Shown): string {
   const { MountOptions: mount } = volume;
   const options = [
     ...(mount?.FSType ? [`fs_type: ${mount.FSType}`] : []),
@@ -66,6 +66,8 @@ export function csiVolumeText(volume: CsiVolume, shown: Shown): string {
   if (shown.verbose) parts.push(`Capabilities\n${capabilityTable(volume)}`);
   if (shown.verbose && (volume.Topologies ?? []).length > 0) parts.push(`Topologies\n${topologyTable(volume)}`);
   parts.push(`Claims\n${claimTable(volume.Claims, shown)}`);
+  const told = uses.filter(({ Usage, Condition }) => Usage.length > 0 || Condition !== null || shown.verbose);
+  if (told.length > 0) parts.push(`Usage\n${useTable(told, shown)}`);
   if (shown.verbose && volume.PastClaims.length > 0) parts.push(`Past Claims\n${pastTable(volume.PastClaims, shown)}`);
   parts.push(`Allocations\n${allocTable(volume.Allocations, shown)}`);
   return parts.join('\n\n');
@@ -98,6 +100,22 @@ function claimTable(claims: readonly CsiClaim[], { verbose, nowMs }: Shown): str
     claim.WaitsFor === '' ? '' : `${claim.WaitsFor} (since ${when(claim.WaitsSince)})`,
   ]);
   return formatTable([['Alloc ID', 'Node ID', 'Mode', 'State', 'Taken', 'Waits For'], ...rows]);
+}
+
+function useTable(uses: readonly CsiVolumeUse[], { verbose }: Shown): string {
+  const rows = uses.map(({ AllocationID, Usage, Condition, Error: why }) => {
+    const [bytes, inodes] = ['BYTES', 'INODES'].map((unit) => Usage.find(({ Unit }) => Unit === unit));
+    const condition = Condition?.Abnormal ? 'abnormal' : Condition ? 'well' : '';
+    return [
+      shortId(AllocationID, verbose),
+      bytes ? formatBytes(bytes.Used) : '',
+      bytes ? formatBytes(bytes.Total) : '',
+      bytes ? formatBytes(bytes.Available) : '',
+      inodes ? `${inodes.Used}/${inodes.Total}` : '',
+      why || [condition, Condition?.Message ?? ''].filter((part) => part !== '').join(': '),
+    ];
+  });
+  return formatTable([['Alloc ID', 'Used', 'Size', 'Free', 'Inodes', 'Condition'], ...rows]);
 }
 
 function pastTable(claims: readonly CsiPastClaim[], { verbose, nowMs }: Shown): string {

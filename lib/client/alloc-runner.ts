@@ -295,6 +295,11 @@ export class AllocRunner {
     }
   }
 
+  /** Tells its tasks something about the whole. */
+  notice(message: string): void {
+    this.tell(taskEvents.setup(message));
+  }
+
   private tell(event: TimelessEvent): void {
     for (const task of this.taskRunners) if (task.state.State !== 'dead') task.tell(event);
   }

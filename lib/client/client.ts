@@ -17,6 +17,7 @@ import { AllocWatcher } from './alloc-watcher.js';
 import type { ClientConfig } from './config.js';
 import type { ClientContext } from './context.js';
 import { ClientCsi } from './csi/client-csi.js';
+import { VolumeWatch, type WatchedVolume } from './csi/watch.js';
 import { Devices } from './devices.js';
 import { DisconnectStop } from './disconnect-stop.js';
 import { cloudFingerprint } from './fingerprint/cloud.js';
@@ -75,6 +76,8 @@ export interface ClientStats {
   allocs: Record<string, number>;
   /** Allocations with a state that no server has acknowledged yet. */
   unacknowledged: number;
+  /** CSI volumes in use here, as their plugins described them last. */
+  volumes: readonly WatchedVolume[];
 }
 
 /** The role that runs allocations on this machine. */
@@ -126,6 +129,7 @@ class RunningClient implements Client {
   private readonly watcher: AllocWatcher;
   private readonly disconnectStop: DisconnectStop;
   private readonly leaseStop: LeaseStop;
+  private readonly volumeWatch: VolumeWatch;
   private readonly ending = new AbortController();
   private readonly drivers: Readonly<Record<string, Driver>>;
   private config: ClientConfig;
@@ -257,6 +261,12 @@ class RunningClient implements Client {
       timers,
       log: log.child('lease'),
     });
+    this.volumeWatch = new VolumeWatch({
+      db,
+      mounts: this.csi.mounts,
+      timers,
+      tell: (id, message) => this.allocs.runner(id)?.notice(message),
+    });
     this.watcher = new AllocWatcher({
       ...shared,
       rpc,
@@ -326,6 +336,7 @@ class RunningClient implements Client {
       this.disconnectStop.run(signal),
       ...this.context.allocHooks.map((hook) => hook.serve?.(this.context, signal) ?? Promise.resolve()),
       this.leaseStop.run(signal),
+      this.volumeWatch.run(signal),
       this.hostVolumes.watch(signal),
     ];
   }
@@ -373,6 +384,7 @@ class RunningClient implements Client {
       heartbeatTtlMs: this.registration.heartbeatTtlMs,
       allocs,
       unacknowledged: this.status.pending,
+      volumes: this.volumeWatch.volumes,
     };
   }
 

@@ -15,6 +15,7 @@ import { allocEndpoints } from './endpoints/alloc.js';
 import type { EndpointContext } from './endpoints/context.js';
 import { csiClaimEndpoints } from './endpoints/csi-claim.js';
 import { csiSnapshotEndpoints } from './endpoints/csi-snapshots.js';
+import { csiStatsEndpoints } from './endpoints/csi-stats.js';
 import { csiVolumeEndpoints } from './endpoints/csi-volume.js';
 import { csiVolumeWriteEndpoints } from './endpoints/csi-volume-write.js';
 import { deploymentEndpoints } from './endpoints/deployment.js';
@@ -169,6 +170,7 @@ export function createServer(options: ServerOptions): Server {
           ...csiVolumeEndpoints(context),
           ...csiVolumeWriteEndpoints(context),
           ...csiSnapshotEndpoints(context),
+          ...csiStatsEndpoints(context),
           ...csiClaimEndpoints(context),
           ...hostVolumeEndpoints(context),
           ...volumeDataEndpoints(context),

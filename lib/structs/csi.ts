@@ -247,6 +247,22 @@ export interface CsiNodeInfo {
   SupportsCondition: boolean;
 }
 
+/** How full a volume is and whether it is well, as the plugin of a node that uses it says. */
+export interface CsiVolumeStats {
+  /** Empty where the plugin does not tell. Units are BYTES and INODES. */
+  Usage: { Unit: string; Total: number; Used: number; Available: number }[];
+  /** Null where the plugin does not tell. */
+  Condition: { Abnormal: boolean; Message: string } | null;
+}
+
+/** The same of one allocation that uses it. */
+export interface CsiVolumeUse extends CsiVolumeStats {
+  AllocationID: string;
+  NodeID: string;
+  /** Why nothing is known; '' = it is. */
+  Error: string;
+}
+
 /** A plugin: all its instances together. */
 export interface CsiPlugin extends CsiPluginHealth {
   ID: string;

@@ -14,6 +14,8 @@ import type {
   CsiVolume,
   CsiVolumeListStub,
   CsiVolumeSpec,
+  CsiVolumeStats,
+  CsiVolumeUse,
 } from './csi.js';
 import type {
   HostVolume,
@@ -73,6 +75,8 @@ export interface VolumeRpcMethods extends ClientVolumeRpcMethods {
     { PluginID: string; Secrets?: CsiSecrets | null },
     { Snapshots: CsiSnapshot[]; NextToken: string }
   >;
+  /** How full it is and whether it is well, asked now of each node that uses it. */
+  'CSIVolume.Stats': Query<{ ID: string }, { Uses: CsiVolumeUse[] }>;
   'CSIVolume.ListExternal': Query<{ PluginID: string }, { Volumes: CsiExternalVolume[]; NextToken: string }>;
 
   // What a client says; carries the node's SecretID.
@@ -234,6 +238,22 @@ export interface ClientVolumeRpcMethods {
       Forwarded?: boolean;
     };
     reply: object;
+  };
+  /** What the plugin says of a volume that is mounted here. E_NOT_SUPPORTED: it says nothing. */
+  'ClientCSI.NodeStats': {
+    args: {
+      NodeID: string;
+      PluginID: string;
+      Namespace: string;
+      VolumeID: string;
+      ExternalID: string;
+      AllocID: string;
+      AccessMode: CsiAccessMode;
+      AttachmentMode: CsiAttachmentMode;
+      ReadOnly: boolean;
+      Forwarded?: boolean;
+    };
+    reply: CsiVolumeStats;
   };
   'ClientCSI.NodeExpand': {
     args: {

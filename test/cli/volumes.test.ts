@@ -96,7 +96,15 @@ t.test('a volume from its file to its end, and nobody ever sees its secrets', as
 
   const { allocId } = await world.place(a);
   await world.claim(a, allocId);
+  a.answers['ClientCSI.NodeStats'] = () => ({
+    Usage: [
+      { Unit: 'BYTES', Total: 20 * 2 ** 20, Used: 2 ** 20, Available: 19 * 2 ** 20 },
+      { Unit: 'INODES', Total: 100, Used: 7, Available: 93 },
+    ],
+    Condition: { Abnormal: true, Message: `its disk fails (${SECRET})` },
+  });
   const held = await cli('volume', 'status', 'db');
+  t.match(held.out, /Usage\n.*\n\S+ +1\.0 MiB +20 MiB +19 MiB +7\/100 +abnormal: its disk fails/);
   t.match(held.out, /Access Mode += single-node-writer/);
   t.match(held.out, new RegExp(`Claims[\\s\\S]*${allocId.slice(0, 8)} .*write +taken`));
   t.match(await cli('volume', 'delete', 'db'), {

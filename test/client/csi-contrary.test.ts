@@ -163,6 +163,34 @@ t.test('what a plugin says at length is cut before it is told to anybody', async
   t.ok(world.events(alloc.ID).length < 4_000, `${world.events(alloc.ID).length} characters`);
 });
 
+t.test('a volume that is not well is told of once, and once more when it is well again', async (t) => {
+  const condition = { abnormal: false, message: '' };
+  const { world, client } = await start(t, (world) => {
+    const { handlers } = world.plugin;
+    world.hurry = 2_000;
+    handlers['Node.NodeGetCapabilities'] = async () => ({ capabilities: [{ rpc: { type: 'GET_VOLUME_STATS' } }] });
+    handlers['Node.NodeGetVolumeStats'] = async ({ volumePath }) => {
+      if (!existsSync(volumePath)) throw new CsiError('NOT_FOUND', 'it is not there');
+      const usage = { unit: 'BYTES', total: 100, used: 40, available: 60 } as const;
+      return { usage: [usage], volumeCondition: { ...condition } };
+    };
+  });
+  const alloc = world.put(client);
+  await until(() => client.stats().volumes.length === 1, 'it is looked at');
+  t.match(client.stats().volumes, [
+    { allocId: alloc.ID, volumeId: 'data', Usage: [{ Unit: 'BYTES', Used: 40 }], Condition: { Abnormal: false } },
+  ]);
+  condition.abnormal = true;
+  condition.message = 'its disk fails';
+  await until(() => /Volume "data" is not well: its disk fails/.test(world.events(alloc.ID)), 'told');
+  condition.abnormal = false;
+  await until(() => /Volume "data" is well again/.test(world.events(alloc.ID)), 'told again');
+  t.equal(world.events(alloc.ID).match(/is not well/g)?.length, 1);
+  world.server.put({ ...alloc, DesiredStatus: 'stop' });
+  await until(() => world.server.released.length === 1, 'released');
+  await until(() => client.stats().volumes.length === 0, 'forgotten');
+});
+
 t.test('a plugin that stages nothing is asked for no staging', async (t) => {
   const { world, client } = await start(t, (world) => {
     world.plugin.handlers['Node.NodeGetCapabilities'] = async () => ({ capabilities: [] });

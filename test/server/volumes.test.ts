@@ -66,6 +66,30 @@ t.test('who asks for a volume that is held, and may wait, has it the moment it i
   await tooLong;
 });
 
+t.test('how a volume fares is asked where it is in use, now, and no secret is in the answer', async (t) => {
+  const { world, a, b } = await withVolume();
+  const stats = async () => (await world.call('CSIVolume.Stats', { ID: 'db' })).Uses;
+  t.same(await stats(), [], 'nobody uses it');
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  const usage = { Unit: 'BYTES', Total: 100, Used: 40, Available: 60 };
+  b.answers['ClientCSI.NodeStats'] = () => ({
+    Usage: [usage],
+    Condition: { Abnormal: true, Message: `no login as ${DB.Secrets.password}` },
+  });
+  const use = { AllocationID: allocId, NodeID: b.node.ID };
+  t.match(await stats(), [
+    { ...use, Usage: [usage], Condition: { Abnormal: true, Message: 'no login as [REDACTED]' }, Error: '' },
+  ]);
+  t.match(asked(b, 'ClientCSI.NodeStats'), [{ AllocID: allocId, ExternalID: 'vol-1' }]);
+  t.same(asked(a, 'ClientCSI.NodeStats'), []);
+  b.answers['ClientCSI.NodeStats'] = () => {
+    throw new MeshError('E_CONFLICT', `the plugin does not answer: ${DB.Secrets.password}`);
+  };
+  t.match(await stats(), [{ ...use, Usage: [], Condition: null, Error: 'the plugin does not answer: [REDACTED]' }]);
+  await t.rejects(world.call('CSIVolume.Stats', { ID: 'other' }), { code: 'E_NOT_FOUND' });
+});
+
 t.test('what a node has unmounted itself is not asked for again', async (t) => {
   const { world, b } = await withVolume();
   const { allocId } = await world.place(b);

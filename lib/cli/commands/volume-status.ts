@@ -1,4 +1,4 @@
-import type { CsiVolume, CsiVolumeListStub } from '../../structs/csi.js';
+import type { CsiVolume, CsiVolumeListStub, CsiVolumeUse } from '../../structs/csi.js';
 import type { HostVolumeListStub, HostVolumeView } from '../../structs/host-volume.js';
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, UsageError } from '../command.js';
@@ -89,7 +89,7 @@ async function show(context: Context, api: ApiClient, wanted: { type: string; id
   if (found.type === 'csi') {
     const { value } = await api.get<CsiVolume>(`/v1/volume/csi/${encodeURIComponent(found.id)}`);
     if (await printData(context, value)) return 0;
-    context.output.out(csiVolumeText(value, shown));
+    context.output.out(csiVolumeText(value, await usesOf(api, value), shown));
     return 0;
   }
   const { value } = await api.get<HostVolumeView>(`/v1/volume/host/${encodeURIComponent(found.id)}`);
@@ -126,4 +126,14 @@ async function resolve(
   if (!second) return first;
   const names = best.map((one) => `  ${one.id} (${one.type}, ${one.name})`).join('\n');
   throw new ApiError(0, `Prefix ${JSON.stringify(id)} matched multiple volumes\n\n${names}`);
+}
+
+/** How it fares where it is in use. Who cannot be asked for that is no reason to show nothing. */
+async function usesOf(api: ApiClient, { ID, Claims }: CsiVolume): Promise<CsiVolumeUse[]> {
+  if (!Claims.some(({ State }) => State === 'taken')) return [];
+  const path = `/v1/volume/csi/${encodeURIComponent(ID)}/stats`;
+  return api.get<CsiVolumeUse[]>(path).then(
+    ({ value }) => value,
+    () => [],
+  );
 }

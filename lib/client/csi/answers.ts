@@ -1,4 +1,5 @@
 import type { CsiMethods, CsiVolume } from '../../plugin/sdk/csi.js';
+import type { CsiVolumeStats } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 
 // What plugins answer is others' word: what would do harm later, or be of no use, is refused where it comes in. All checks throw
@@ -8,6 +9,7 @@ import { MeshError } from '../../structs/errors.js';
 const MAP_CHARS_MAX = 65_536;
 /** The specification allows an id 128 bytes. */
 const ID_CHARS_MAX = 1_024;
+const CONDITION_CHARS_MAX = 300;
 
 /** Every plugin has a name. */
 export function checkPluginInfo({ name }: CsiMethods['Identity.GetPluginInfo'][1]): void {
@@ -38,6 +40,20 @@ export function checkCreated(
     throw wrong(`${who} made volume ${volumeId} with ${bytes} bytes, and ${asked} were asked for`);
   }
   return volume;
+}
+
+/** How a volume fares: what is told at no more length than fits a status. */
+export function toVolumeStats({ usage, volumeCondition }: CsiMethods['Node.NodeGetVolumeStats'][1]): CsiVolumeStats {
+  return {
+    Usage: usage
+      .filter(({ unit }) => unit === 'BYTES' || unit === 'INODES')
+      .slice(0, 2)
+      .map(({ unit, total, used, available }) => ({ Unit: unit, Total: total, Used: used, Available: available })),
+    Condition: volumeCondition && {
+      Abnormal: volumeCondition.abnormal,
+      Message: volumeCondition.message.slice(0, CONDITION_CHARS_MAX),
+    },
+  };
 }
 
 function checkId(what: string, id: string): void {

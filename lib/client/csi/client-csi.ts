@@ -112,6 +112,13 @@ export class ClientCsi {
           });
         return {};
       },
+      'ClientCSI.NodeStats': async (args) => {
+        try {
+          return await this.mounts.stats(placeOf(args));
+        } catch (error) {
+          throw toMeshError(error);
+        }
+      },
       'ClientCSI.NodeExpand': async (args) => {
         try {
           const range = { min: args.CapacityMin, max: args.CapacityMax };

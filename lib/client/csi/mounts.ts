@@ -3,11 +3,15 @@ import { dirname, join } from 'node:path';
 import { CsiError, type CsiVolumeCapability } from '../../plugin/sdk/csi.js';
 import { Turns } from '../../plugin/sdk/csi-checks.js';
 import { mountAt, unmountAll } from '../../plugin/sdk/mounts.js';
+import type { CsiVolumeStats } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
+import { toVolumeStats } from './answers.js';
 import { type CsiUsage, nodeBase, publishPath, stagingPath } from './paths.js';
 import type { CsiPlugins, ReadyPlugin } from './plugins.js';
 
 const CALL_TIMEOUT_MS = 120_000;
+/** Somebody waits for the answer. */
+const STATS_TIMEOUT_MS = 5_000;
 
 /** A volume on this node, for one allocation. */
 export interface CsiPlace extends CsiUsage {
@@ -109,6 +113,20 @@ export class CsiMounts {
       );
       return answer.capacityBytes;
     });
+  }
+
+  /** What the plugin says of a volume that is mounted. Throws E_NOT_SUPPORTED when it says nothing of volumes. */
+  async stats(place: CsiPlace): Promise<CsiVolumeStats> {
+    const { rpc, facts, baseInside } = await this.options.plugins.find(place.pluginId, 'node');
+    if (!facts.node?.SupportsStats)
+      throw new MeshError('E_NOT_SUPPORTED', `plugin "${place.pluginId}" tells nothing of how its volumes fare`);
+    const { staging, target } = this.paths(place);
+    const request = {
+      volumeId: place.externalId,
+      volumePath: join(baseInside, target.below),
+      stagingTargetPath: facts.node.RequiresNodeStageVolume ? join(baseInside, staging.below) : '',
+    };
+    return toVolumeStats(await rpc.call('Node.NodeGetVolumeStats', request, { timeoutMs: STATS_TIMEOUT_MS }));
   }
 
   private async undo({ rpc, facts, baseInside }: ReadyPlugin, place: CsiPlace): Promise<void> {

@@ -17,6 +17,7 @@ export const volumeRoutes: Routes = {
   '/v1/volume/csi/:id/delete': { DELETE: remove },
   '/v1/volume/csi/:id/detach': { DELETE: detach },
   '/v1/volume/csi/:id/expand': { PUT: expand },
+  '/v1/volume/csi/:id/stats': { GET: stats },
   '/v1/volume/host/create': { PUT: createHost },
   '/v1/volume/host/register': { PUT: registerHost },
   '/v1/volume/host/:id': { GET: getHost, DELETE: removeHost },
@@ -108,6 +109,11 @@ async function expand(exchange: Exchange) {
   };
   const { CapacityBytes, Index } = await exchange.rpc.call('CSIVolume.Expand', args, exchange);
   return written({ CapacityBytes }, Index);
+}
+
+async function stats(exchange: Exchange) {
+  const reply = await exchange.rpc.call('CSIVolume.Stats', { ...exchange.reading(), ID: idOf(exchange) }, exchange);
+  return read(reply.Uses, reply);
 }
 
 async function external(exchange: Exchange) {

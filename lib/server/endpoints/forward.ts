@@ -33,6 +33,7 @@ const FORWARDED = [
   'ClientCSI.ControllerDeleteSnapshot',
   'ClientCSI.ControllerListSnapshots',
   'ClientCSI.NodeDetach',
+  'ClientCSI.NodeStats',
   'ClientCSI.NodeExpand',
   'ClientHostVolume.Create',
   'ClientHostVolume.Register',

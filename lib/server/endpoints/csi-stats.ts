@@ -1,0 +1,56 @@
+import type { CsiClaim, CsiVolumeUse, StoredCsiVolume } from '../../structs/csi.js';
+import type { RpcHandlers } from '../../transport/rpc.js';
+import { meta } from '../blocking.js';
+import { withoutSecrets } from '../csi/view.js';
+import { openVolume } from '../keyring/volumes.js';
+import { requireVolumeAccess } from '../volume-access.js';
+import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
+
+/** A person waits for it. */
+const NODE_STATS_MS = 7_000;
+/** So many that use a volume are asked; what is true of them is true of the others. */
+const ASKED_MAX = 20;
+
+/** How volumes fare where they are in use: asked of the nodes, and kept nowhere. */
+export function csiStatsEndpoints(context: EndpointContext): RpcHandlers {
+  const ask = async (volume: StoredCsiVolume, claim: CsiClaim): Promise<CsiVolumeUse> => {
+    const who = { AllocationID: claim.AllocationID, NodeID: claim.NodeID };
+    try {
+      const path = await context.nodePaths.find(claim.NodeID, { forwarded: false });
+      const args = {
+        NodeID: claim.NodeID,
+        PluginID: volume.PluginID,
+        Namespace: volume.Namespace,
+        VolumeID: volume.ID,
+        ExternalID: volume.ExternalID,
+        AllocID: claim.AllocationID,
+        AccessMode: claim.AccessMode,
+        AttachmentMode: claim.AttachmentMode,
+        ReadOnly: claim.Mode === 'read',
+      };
+      return { ...who, ...(await path.call('ClientCSI.NodeStats', args, { timeoutMs: NODE_STATS_MS })), Error: '' };
+    } catch (error) {
+      return { ...who, Usage: [], Condition: null, Error: error instanceof Error ? error.message : String(error) };
+    }
+  };
+
+  return {
+    async 'CSIVolume.Stats'(args) {
+      const [namespace, name] = [namespaceOf(args), requireText(args.ID, 'volume ID')];
+      requireVolumeAccess(context, args, { kind: 'csi', namespace, name, operation: 'read' });
+      const volume = requireFound(context.store.snapshot().csiVolumeById(namespace, name), `volume "${name}"`);
+      const used = Object.values(volume.Claims).filter(({ State }) => State === 'taken');
+      const uses = await Promise.all(used.slice(0, ASKED_MAX).map((claim) => ask(volume, claim)));
+      // What a plugin says may have a secret in it.
+      const { Secrets } = uses.some(tells) ? await openVolume(context, volume) : { Secrets: null };
+      const Uses = uses.map((use) => ({
+        ...use,
+        Error: withoutSecrets(use.Error, Secrets),
+        Condition: use.Condition && { ...use.Condition, Message: withoutSecrets(use.Condition.Message, Secrets) },
+      }));
+      return { ...meta(context, context.store.index), Uses };
+    },
+  };
+}
+
+const tells = ({ Error: why, Condition }: CsiVolumeUse): boolean => why !== '' || (Condition?.Message ?? '') !== '';

@@ -57,7 +57,8 @@ const RULES: Record<BinaryOperator, OperatorRule> = {
   '-': arithmetic(subtract),
   '*': arithmetic(multiply),
   '/': arithmetic(nonZero(divide)),
-  '%': arithmetic(nonZero(modulo)),
+  // Of a division by zero all is left over.
+  '%': arithmetic((a, b) => (b.mantissa === 0n ? a : modulo(a, b))),
   '<': comparison((order) => order < 0),
   '<=': comparison((order) => order <= 0),
   '>': comparison((order) => order > 0),

@@ -1,7 +1,7 @@
 import { ok } from '../../util/result.js';
 import type { CallResult, HclFunction } from '../context.js';
 import { convert, unify } from '../convert.js';
-import { BOOL, DYNAMIC, listOf, NUMBER, STRING, sameType, typeName } from '../types.js';
+import { BOOL, DYNAMIC, listOf, NUMBER, STRING, sameType, type Type, typeName } from '../types.js';
 import {
   boolValue,
   compareStrings,
@@ -170,8 +170,18 @@ const chunklist: Call = ([list, sizeValue]) => {
   return ok(listValue(type, chunks));
 };
 
+/** Null when there is none. A bare null could be of any type: beside one, collections may stay as they are. */
+function commonType(types: readonly Type[]): Type | null {
+  const typed = types.filter(({ kind }) => kind !== 'dynamic');
+  const kinds = new Set(typed.map(({ kind }) => kind));
+  const plain = [...kinds].every((kind) => kind === 'string' || kind === 'number' || kind === 'bool');
+  if (typed.length === types.length) return unify(typed);
+  if (plain) return (typed.length > 0 ? unify(typed) : null) ?? DYNAMIC;
+  return kinds.has('tuple') && kinds.has('object') ? null : DYNAMIC;
+}
+
 const coalesce: Call = (values) => {
-  const type = values.length > 0 ? unify(values.map(typeOf)) : null;
+  const type = values.length > 0 ? commonType(values.map(typeOf)) : null;
   if (!type) return refuse('all arguments must have the same type');
   const found = values.find(({ kind }) => kind !== 'null');
   if (!found) return refuse('no non-null arguments');

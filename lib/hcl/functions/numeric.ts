@@ -1,6 +1,7 @@
 import { ok } from '../../util/result.js';
 import type { CallResult, HclFunction } from '../context.js';
 import { type BigFloat, bigFloat, compare, isInteger, negate, toDouble, truncate } from '../number.js';
+import { power64 } from '../power.js';
 import { NUMBER, typeName } from '../types.js';
 import { numberValue, typeOf, type Value } from '../values.js';
 import { any, define, integerOf, NOT_WHOLE, number, refuse } from './define.js';
@@ -67,7 +68,7 @@ export const NUMERIC_FUNCTIONS: Record<string, HclFunction> = {
     finite(Math.log(toDouble(exactOf(value))) / Math.log(toDouble(exactOf(base)))),
   ),
   pow: define([number('num'), number('power')], NUMBER, ([value, power]) =>
-    finite(toDouble(exactOf(value)) ** toDouble(exactOf(power))),
+    finite(power64(toDouble(exactOf(value)), toDouble(exactOf(power)))),
   ),
   parseint: define([any('number'), number('base')], NUMBER, ([digits, base]) => parseInteger(digits, integerOf(base))),
 };

@@ -17,6 +17,7 @@ function range(args: readonly Value[]): CallResult {
   const end = second ?? first;
   const step = third ?? bigFloat(compare(end, start) < 0 ? -1 : 1);
   const direction = compare(step, zero);
+  if (compare(end, start) === 0) return ok(listValue(NUMBER, []));
   if (direction === 0) return refuse('step must not be zero', 2);
   if (compare(end, start) * direction < 0) {
     return refuse(

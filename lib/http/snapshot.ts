@@ -2,27 +2,32 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Exchange } from './router.js';
+import { Spool } from './spool.js';
 
 /** `GET /v1/operator/snapshot`: the archive as it is made. A break in the middle cuts the answer, so that nobody takes it for whole. */
 export async function saveSnapshot(exchange: Exchange): Promise<undefined> {
   const { response, rpc } = exchange;
   const stream = hangUpWith(exchange, rpc.stream('Operator.SnapshotSave', exchange.reading()));
-  // The archive is small beside the state, and its digest goes before it.
+  // Its digest goes before it, as Nomad's callers demand.
   const digest = createHash('sha256');
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const { Data } of stream as AsyncIterable<{ Data: Uint8Array }>) {
-    chunks.push(Data);
-    digest.update(Data);
-    bytes += Data.length;
+  const spool = new Spool();
+  try {
+    for await (const { Data } of stream as AsyncIterable<{ Data: Uint8Array }>) {
+      digest.update(Data);
+      await spool.add(Data);
+    }
+    response.writeHead(200, {
+      'Content-Type': 'application/x-gzip',
+      'Content-Length': spool.bytes,
+      Digest: `sha-256=${digest.digest('base64')}`,
+    });
+    for await (const chunk of spool.read()) {
+      if (response.destroyed) return undefined;
+      if (!response.write(chunk)) await Promise.race([once(response, 'drain'), closed(response)]);
+    }
+  } finally {
+    await spool.close();
   }
-  response.writeHead(200, {
-    'Content-Type': 'application/x-gzip',
-    'Content-Length': bytes,
-    Digest: `sha-256=${digest.digest('base64')}`,
-  });
-  for (const chunk of chunks)
-    if (!response.write(chunk)) await Promise.race([once(response, 'drain'), closed(response)]);
   response.end();
   return undefined;
 }

@@ -99,7 +99,7 @@ export class ManifestReader {
       bytes = bytes.subarray(4 + length);
       yield record;
     }
-    this.#left = bytes.slice();
+    this.#left = new Uint8Array(bytes);
   }
 
   /** Nothing more comes. Throws MalformedBytes when it ends within a record. */
@@ -124,7 +124,7 @@ function decodeRecord(reader: ByteReader): ManifestRecord {
       if (count > REFS_MAX) throw new MalformedBytes(`${count} references in a record`);
       const refs: ChunkRef[] = [];
       for (let i = 0; i < count; i++) {
-        const address = reader.raw(ADDRESS_BYTES).slice();
+        const address = new Uint8Array(reader.raw(ADDRESS_BYTES));
         const ref = { address, block: reader.u32(), slot: reader.u16(), size: reader.u32(), stored: reader.u32() };
         if (ref.size > CHUNK_MAX) throw new MalformedBytes(`a chunk of ${ref.size} bytes`);
         refs.push(ref);

@@ -1,5 +1,5 @@
 import { renameSync, rmSync } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type Corestore from 'corestore';
@@ -37,10 +37,17 @@ export interface Cores {
   other(key: Uint8Array, secret: Uint8Array | null): Promise<Core>;
   /** What was appended until now survives a power cut, once this has resolved. */
   sync(): Promise<void>;
+  /** Bytes on the disk. */
+  size(): Promise<number>;
+  /** Writes the store anew without the blocks that were cleared. */
+  compact(): Promise<void>;
   /** Copies cores to and from whoever is at the other end; both ends ask for what they want. Ends with the stream. */
   replicate(stream: Duplex, side: 'asks' | 'answers'): void;
   close(): Promise<void>;
 }
+
+/** RocksDB's words for: whatever was deleted goes, wherever it lies. */
+const ALWAYS = { force: 1, ofAnyAge: 1, alsoTheLast: 2 };
 
 /** How many damaged stores are kept for a look: one. */
 const DAMAGED = '.damaged';
@@ -104,6 +111,26 @@ class HypercoreCores implements Cores {
       });
       await file?.sync().finally(() => file.close());
     }
+  }
+
+  async size(): Promise<number> {
+    const folder = join(this.#folder, 'db');
+    const names = await readdir(folder);
+    const sizes = names.map((name) =>
+      stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    );
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  }
+
+  compact(): Promise<void> {
+    return this.#store.storage.compact({
+      blobGarbageCollectionPolicy: ALWAYS.force,
+      blobGarbageCollectionAgeCutoff: ALWAYS.ofAnyAge,
+      bottommostLevelCompaction: ALWAYS.alsoTheLast,
+    });
   }
 
   replicate(stream: Duplex, side: 'asks' | 'answers'): void {

@@ -306,14 +306,20 @@ t.test('what is let go gives its place back; what later backups need stays', asy
   const a = await new Nodes(t).start('a');
   const dir = await a.create('db');
   writeFileSync(join(dir, 'stays'), randomBytes(1_000_000));
-  writeFileSync(join(dir, 'goes'), randomBytes(4_000_000));
+  writeFileSync(join(dir, 'goes'), randomBytes(8_000_000));
   const first = await a.backUp();
   rmSync(join(dir, 'goes'));
   const second = await a.backUp(first);
   const { Core, Length } = second;
   const stale = await a.ask({ Kind: 'prune', Key: KEY, Core, Length: first.Length, Snapshots: [first] });
   t.match(stale, { State: 'failed', Code: 'E_CONFLICT' }, 'who does not know of the newest prunes nothing');
+  const stored = (): number => {
+    const db = join(a.dir, 'archives', 'cores', 'db');
+    return readdirSync(db).reduce((sum, name) => sum + statSync(join(db, name)).size, 0);
+  };
+  const before = stored();
   const { Ranges = [] } = await a.done({ Kind: 'prune', Key: KEY, Core, Length, Snapshots: [second] });
+  t.ok(stored() < before - 7_000_000, `${before} bytes on the disk became ${stored()}`);
   const left = Ranges.reduce((sum, [start, end]) => sum + end - start, 0);
   t.ok(left < Length / 2, `${left} of ${Length} blocks are left`);
   await a.done({

@@ -134,9 +134,9 @@ export class ArchiveCore {
     await this.#keep({ ...this.#record, length: this.#core.length, busyBoot: null });
   }
 
-  /** Of the blocks below `length` only these are needed any more. The place of others is given back. */
-  async want(ranges: readonly Range[], length: number): Promise<void> {
-    await clearOthers(this.#core, ranges, length);
+  /** Of the blocks below `length` only these are needed any more. The place of others is given back; answers of how many. */
+  want(ranges: readonly Range[], length: number): Promise<number> {
+    return clearOthers(this.#core, ranges, length);
   }
 
   async close(): Promise<void> {
@@ -164,13 +164,18 @@ export async function requireRoom(folder: string, bytes: number, advice: string)
   );
 }
 
-/** Gives back the place of all blocks of a core below `length` but these. */
-export async function clearOthers(core: Core, ranges: readonly Range[], length: number): Promise<void> {
+/** Gives back the place of all blocks of a core below `length` but these; answers of how many that were here. */
+export async function clearOthers(core: Core, ranges: readonly Range[], length: number): Promise<number> {
+  let cleared = 0;
   let at = 0;
   for (const [start, end] of [...ranges, [length, length] as const]) {
-    if (start > at) await core.clear(at, start);
+    let here = 0;
+    for (let block = at; block < start; block++) if (await core.has(block)) here++;
+    if (here > 0) await core.clear(at, start);
+    cleared += here;
     at = end;
   }
+  return cleared;
 }
 
 /** The core is to be forgotten: if this node writes it, the next backup begins another one. Refuses what `requireKnown` does. */

@@ -63,7 +63,7 @@ export class ChunkWriter {
     const known = this.#known.get(ref.address);
     if (known) return known;
     const packed = await this.#core.source.packed(ref);
-    return this.#add({ ...packed, address: packed.address.slice(), data: packed.data.slice() });
+    return this.#add({ ...packed, address: new Uint8Array(packed.address), data: new Uint8Array(packed.data) });
   }
 
   /** Writes what waits for company. */

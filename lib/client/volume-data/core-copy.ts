@@ -19,14 +19,14 @@ export async function blocksHere(core: Core, length: number): Promise<BlockRange
 }
 
 /**
- * Has exactly these blocks of a core on this node, from whoever is connected. Throws E_TIMEOUT when nobody sends them, or
+ * Has exactly these blocks of a core on this node, from whoever is connected; answers how many others were let go. Throws E_TIMEOUT when nobody sends them, or
  * `signal` ended it, E_TOO_LARGE when the disk has not room.
  */
 export async function copyBlocks(
   core: Core,
   ranges: BlockRanges,
   { folder, progress, signal }: { folder: string; progress: VolumeProgress; signal: AbortSignal },
-): Promise<void> {
+): Promise<number> {
   const missing: number[] = [];
   let total = 0;
   for (const [start, end] of ranges) {
@@ -53,7 +53,7 @@ export async function copyBlocks(
     // When one gives up, the others have nothing more to take.
     missing.length = 0;
   }
-  await clearOthers(core, ranges, core.length);
+  return clearOthers(core, ranges, core.length);
 }
 
 /** Where blocks come from: a core, or a core with patience. */

@@ -25,7 +25,7 @@ export class KnownChunks {
       if (!isPackBody(body)) continue;
       const chunks = await core.source.chunksOf(block);
       for (const [slot, { address, size, data }] of chunks.entries()) {
-        known.put({ address: address.slice(), block, slot, size, stored: data.length });
+        known.put({ address: new Uint8Array(address), block, slot, size, stored: data.length });
       }
       known.#live.set(block, Number.POSITIVE_INFINITY);
     }

@@ -27,6 +27,11 @@ import { sweepSwaps } from './swap.js';
 
 /** How many orders that have ended are remembered: whoever asks again hears the same. */
 const ENDED_MAX = 200;
+/** About what a block of chunks has. */
+const BLOCK_BYTES = 300 * 1024;
+/** So much that was let go is not worth it to write a store anew. */
+const GIVE_BACK_BYTES_MIN = 4 * 1024 * 1024;
+const GIVE_BACK_PART = 0.2;
 
 type Order<K extends VolumeOrder['Kind']> = Extract<VolumeOrder, { Kind: K }>;
 
@@ -51,6 +56,7 @@ export class VolumeData {
   readonly #running = new Set<Promise<void>>();
   readonly #finished: FinishedRestores;
   #cores: Promise<Cores> | null = null;
+  #clearedBytes = 0;
 
   constructor(options: VolumeDataOptions) {
     this.#options = options;
@@ -195,8 +201,10 @@ export class VolumeData {
   async #hold({ Core, Holders, Ranges }: Order<'hold'>, progress: VolumeProgress): Promise<void> {
     const { signal } = this.#ending;
     const { folder } = this.#options;
-    await this.#withCore(Core, Holders, (core) => copyBlocks(core, Ranges, { folder, progress, signal }));
+    const copy = (core: Core): Promise<number> => copyBlocks(core, Ranges, { folder, progress, signal });
+    const cleared = await this.#withCore(Core, Holders, copy);
     await (await this.#openCores()).sync();
+    await this.#cleared(cleared);
   }
 
   async #prune({ ArchiveID, Key, Core, Length, Snapshots }: Order<'prune'>): Promise<BlockRanges> {
@@ -206,7 +214,7 @@ export class VolumeData {
     if (!core) throw new MeshError('E_NOT_FOUND', `core ${Core.slice(0, 8)} is not written on this node`);
     try {
       const ranges = await neededBlocks(core.source, Snapshots, Length);
-      await core.want(ranges, Length);
+      await this.#cleared(await core.want(ranges, Length));
       return ranges.map(([start, end]) => [start, end]);
     } finally {
       await core.close();
@@ -215,7 +223,16 @@ export class VolumeData {
 
   async #drop({ ArchiveID, Core, Length }: Order<'drop'>): Promise<void> {
     await dropRecord(await this.#place(), { archiveId: ArchiveID, key: Core, length: Length });
-    await this.#withCore(Core, [], (core) => clearOthers(core, [], core.length));
+    await this.#cleared(await this.#withCore(Core, [], (core) => clearOthers(core, [], core.length)));
+  }
+
+  /** What was let go lies there until the store is written anew without it, which is worth it when it is a good part. */
+  async #cleared(blocks: number): Promise<void> {
+    this.#clearedBytes += blocks * BLOCK_BYTES;
+    const cores = await this.#openCores();
+    if (this.#clearedBytes < GIVE_BACK_BYTES_MIN || this.#clearedBytes < (await cores.size()) * GIVE_BACK_PART) return;
+    this.#clearedBytes = 0;
+    await cores.compact();
   }
 
   /** Opens a core for reading, with connections to those who have blocks of it. */

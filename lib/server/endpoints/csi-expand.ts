@@ -18,8 +18,10 @@ export async function expandVolume(
   volume: StoredCsiVolume,
   wanted: Wanted,
 ): Promise<{ index: number; capacityBytes: number }> {
-  const { RequestedCapacityMin: CapacityMin, RequestedCapacityMax: CapacityMax } = wanted;
+  const { RequestedCapacityMax: CapacityMax } = wanted;
   checkSizes(volume, wanted);
+  // There are plugins that take a smaller size for a wish to shrink.
+  const CapacityMin = Math.max(wanted.RequestedCapacityMin, volume.Capacity);
   return context.volumeWatcher.turns.take(turnKey(volume), async () => {
     const Secrets = wanted.Secrets ?? (await openVolume(context, volume)).Secrets;
     const capability = volume.RequestedCapabilities[0] ?? null;

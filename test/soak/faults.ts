@@ -112,10 +112,12 @@ export function chooseMishap(random: Random, durationMaxMs: number): Mishap {
 }
 
 /** Who it is now; nobody while nobody leads. */
-export async function victimsOf(group: FaultGroup, victim: Victim): Promise<Box[]> {
+export async function victimsOf(group: FaultGroup, victim: Victim, random: Random): Promise<Box[]> {
   if (victim === 'everybody') return group.boxes;
   if (victim === 'client') return group.boxes.slice(-1);
   const leader = await group.leader();
   if (leader === undefined) return [];
-  return victim === 'leader' ? [leader] : group.servers.filter((box) => box !== leader).slice(0, 1);
+  if (victim === 'leader') return [leader];
+  const followers = group.servers.filter((box) => box !== leader);
+  return followers.splice(randomInt(random, followers.length), 1);
 }

@@ -47,7 +47,7 @@ export async function openSoak(seed: number, say: (line: string) => void): Promi
       const taken = new Set<Box>();
       const running: Promise<void>[] = [];
       for (const { name, victim, durationMs } of mishaps) {
-        const boxes = await victimsOf(group, victim);
+        const boxes = await victimsOf(group, victim, random);
         // What has just befallen one is let pass before the next does.
         if (boxes.length === 0 || boxes.some((box) => taken.has(box))) continue;
         for (const box of boxes) taken.add(box);

@@ -1,8 +1,8 @@
 import type { Raft } from '../raft/index.js';
 import type { Timers } from './timers.js';
 
-/** Ticks of silence before an election, at least; up to twice as many, at random. With TICK_MS: 1 to 2 s. */
-export const ELECTION_TICKS = 20;
+/** Ticks of silence before an election, at least; up to twice as many, at random. With TICK_MS: 0.9 to 1.8 s. */
+export const ELECTION_TICKS = 18;
 /** With TICK_MS: a heartbeat each 200 ms. */
 export const HEARTBEAT_TICKS = 4;
 const TICK_MS = 50;
@@ -10,7 +10,7 @@ const TICK_MS_MAX = 500;
 /** A timer that is late by more ticks than this means that the machine slept: the time is not held against anybody. */
 const LATE_TICKS = 10;
 
-/** How long a tick is for a group whose slowest voter answers after `rttMs`: an election then lasts ten times as long, or more. */
+/** How long a tick is for a group whose slowest voter answers after `rttMs`: an election then lasts nine times as long, or more. */
 export function tickMsFor(rttMs: number): number {
   return Math.round(Math.min(TICK_MS_MAX, Math.max(TICK_MS, rttMs / 2)));
 }

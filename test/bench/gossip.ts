@@ -6,7 +6,7 @@ import type { Row } from './run.js';
 
 const SIZES = [10, 30];
 const TRIALS = 3;
-const IDLE_MS = 10_000;
+const IDLE_MS = 60_000;
 const FIRST_MS = 1_500;
 const SETTLE_MS = 3_000;
 /** After so many have started at once they compare what they know for a while: that is not idleness yet. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Caller, quantile, until } from './measure.js';
+import { Caller, cpuSecondsOf, quantile, until } from './measure.js';
 import type { BenchGroup } from './raft/group.js';
 import { etcdGroup, hasEtcd, meshGroup, Writers } from './raft/group.js';
 import type { Row } from './run.js';
@@ -15,6 +15,8 @@ interface Speed {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly perSecond: number;
+  /** Processor time of all servers together for one write, while many come at once. */
+  readonly cpuMs: number;
 }
 
 /** Writes that a group of servers agrees on, etcd doing the same beside it where it is installed. */
@@ -54,8 +56,8 @@ async function during<T>(opening: Promise<BenchGroup>, measure: (group: BenchGro
   }
 }
 
-function show({ p50Ms, p99Ms, perSecond }: Speed): string {
-  return `${p50Ms.toFixed(2)} / ${p99Ms.toFixed(1)} ms, ${perSecond.toFixed(0)}/s`;
+function show({ p50Ms, p99Ms, perSecond, cpuMs }: Speed): string {
+  return `${p50Ms.toFixed(2)} / ${p99Ms.toFixed(1)} ms, ${perSecond.toFixed(0)}/s, CPU ${cpuMs.toFixed(2)} ms`;
 }
 
 async function speedOf(group: BenchGroup): Promise<Speed> {
@@ -72,14 +74,17 @@ async function speedOf(group: BenchGroup): Promise<Speed> {
   const samples: number[] = [];
   for (let i = 0; i < SEQUENTIAL; i++) samples.push(await write());
   let left = PARALLEL;
+  const cpu = (): number => all.reduce((sum, at) => sum + cpuSecondsOf(group.pid(at)), 0);
+  const cpuBefore = cpu();
   const start = performance.now();
   const worker = async (): Promise<void> => {
     while (left-- > 0) await write();
   };
   await Promise.all(Array.from({ length: CONNECTIONS }, worker));
   const perSecond = (PARALLEL / (performance.now() - start)) * 1000;
+  const cpuMs = ((cpu() - cpuBefore) / PARALLEL) * 1000;
   caller.close();
-  return { p50Ms: quantile(samples, 0.5), p99Ms: quantile(samples, 0.99), perSecond };
+  return { p50Ms: quantile(samples, 0.5), p99Ms: quantile(samples, 0.99), perSecond, cpuMs };
 }
 
 /** From the death of the leader to the first write that the others acknowledge, each time. */

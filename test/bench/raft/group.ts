@@ -12,6 +12,7 @@ const FORM_LIMIT_MS = 120_000;
 /** Servers in processes of their own that agree on writes. */
 export interface BenchGroup {
   readonly addresses: readonly string[];
+  pid(at: number): number;
   /** Which of them leads; undefined while none is known to all that are asked. */
   leader(among: readonly number[]): Promise<number | undefined>;
   /** One write, different each time: method, path and body. */
@@ -55,6 +56,7 @@ export async function meshGroup(size: number): Promise<BenchGroup> {
   let next = 0;
   return {
     addresses: machines.map(({ address }) => address),
+    pid: (at) => (machines[at] as Machine).pid,
     leader: (among) =>
       agreed(among, async (at) => {
         const machine = machines[at] as Machine;
@@ -112,6 +114,7 @@ export async function etcdGroup(size: number): Promise<BenchGroup> {
   let next = 0;
   const group: BenchGroup = {
     addresses,
+    pid: (at) => children[at]?.pid ?? -1,
     async leader(among) {
       const ids = await Promise.all(among.map((at) => etcdStatus(addresses[at] as string)));
       const leader = ids[0]?.leader;

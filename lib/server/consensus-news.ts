@@ -2,7 +2,7 @@ import type { AppendMessage, Message } from '../raft/index.js';
 import type { Timers } from './timers.js';
 
 /** So long the word of what is committed waits for entries to go with; a reader that asks a follower does not wait for it. */
-const NEWS_MS = 5;
+const NEWS_MS = 10;
 
 /**
  * Holds back what says nothing but how far is committed: while writes come one after the other, the next one's entries say

@@ -13,7 +13,7 @@ export interface EvalWriter {
 /** Evaluations in one log entry at most: keeps an entry well under the limit of the log. */
 const ENTRY_MAX = 256;
 /** Nobody notices if an outcome comes so much later; while requests come it need not. */
-const PATIENCE_MS = 5;
+const PATIENCE_MS = 20;
 
 interface Waiting {
   evaluations: readonly Evaluation[];

@@ -58,7 +58,7 @@ async function storm(
     await step().catch((error: unknown) => {
       if (!(error instanceof MeshError) || error.code === 'E_INTERNAL') throw error;
     });
-    if (random.next() < 0.5) await world.time.advance(10);
+    if (random.next() < 0.5) await world.time.advance(20);
     for (const node of nodes) if (random.next() < 0.3) await world.obey(node).catch(() => {});
   }
   world.consensus.failWith = null;

@@ -31,6 +31,6 @@ t.test('the end of an evaluation shares the way of the next request', async (t) 
   await world.call('Job.Register', { Job: job(2) });
   await settle();
   t.equal(world.store.snapshot().evalsByStatus('complete').length, 1, 'no time has passed');
-  await world.time.advance(5);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().evalsByStatus('complete').length, 2, 'nobody came: it went alone');
 });

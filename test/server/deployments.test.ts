@@ -130,7 +130,7 @@ async function deploying(
   await world.call('Job.Register', { Job: webJob({ Meta: { version: 'good' } }) });
   await world.call('Job.Stable', { JobID: 'web', JobVersion: 0, Stable: true });
   await world.call('Job.Register', { Job: webJob({ Meta: { version: 'bad' } }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const job = world.store.snapshot().jobById('default', 'web') as Job;
   await world.consensus.propose(
     planResults(
@@ -145,7 +145,7 @@ async function deploying(
       },
     ),
   );
-  await world.time.advance(10);
+  await world.time.advance(20);
   const evals = () =>
     world.store
       .snapshot()
@@ -176,10 +176,10 @@ t.test('each report of health lets the roll-out go on', async (t) => {
   const { world, evals } = await deploying({});
   t.equal(evals().length, 0);
   await report(world, 'a1', 'running', true);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(evals().length, 1);
   await report(world, 'a1', 'running', true);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(evals().length, 1, 'saying it twice changes nothing');
 });
 
@@ -201,7 +201,7 @@ t.test('health pushes the deadline on; without any the deployment fails and goes
 t.test('a failed allocation is marked so that it may be replaced', async (t) => {
   const { world, evals } = await deploying({});
   await report(world, 'a1', 'failed', false);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().allocById('a1')?.DesiredTransition.Reschedule, true);
   t.equal(evals().length, 1);
 });
@@ -209,7 +209,7 @@ t.test('a failed allocation is marked so that it may be replaced', async (t) => 
 t.test('healthy canaries take over by themselves when the job says so', async (t) => {
   const { world } = await deploying({ DesiredCanaries: 1, AutoPromote: true, PlacedCanaries: ['a1'] });
   await report(world, 'a1', 'running', true);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().deploymentById('d1')?.TaskGroups['web']?.Promoted, true);
 });
 
@@ -236,7 +236,7 @@ t.test('a new leader takes up running deployments', async (t) => {
   await world.time.advance(700_000);
   t.equal(world.store.snapshot().deploymentById('d1')?.Status, 'running');
   world.consensus.lead(true);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().deploymentById('d1')?.Status, 'failed');
   t.equal(evals().length, 1);
 });

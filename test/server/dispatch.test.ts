@@ -23,7 +23,7 @@ t.test('a dispatched job is its pattern with a payload and meta data of its own'
     Meta: { input: 'a.png', quality: 'high' },
     IdPrefixTemplate: 'film',
   });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.match(reply.DispatchedJobID, /^render\/dispatch-film-1767225600-[0-9a-f]{8}$/);
   const job = world.store.snapshot().jobById('default', reply.DispatchedJobID);
   t.same(job?.Meta, { color: 'red', quality: 'high', input: 'a.png' });

@@ -132,7 +132,7 @@ t.test('what does not exist is not found', async (t) => {
 t.test('a blocking query returns when its object changes, not when another does', async (t) => {
   const world = createTestWorld();
   await world.call('Job.Register', { Job: webJob({ count: 0 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const { Index } = await world.call('Job.GetJob', { JobID: 'web' });
   let answered = false;
   const waiting = world.call('Job.GetJob', { JobID: 'web', MinQueryIndex: Index }).then((reply) => {
@@ -140,7 +140,7 @@ t.test('a blocking query returns when its object changes, not when another does'
     return reply;
   });
   await world.call('Job.Register', { Job: webJob({ ID: 'other', count: 0 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.notOk(answered);
   await world.call('Job.Register', { Job: webJob({ count: 0, Priority: 70 }) });
   const reply = await waiting;
@@ -201,7 +201,7 @@ t.test('lists come in pages, forwards and backwards, filtered and by prefix', as
 t.test('an unchanged list is the same list, so that its text can be kept', async (t) => {
   const world = createTestWorld();
   await world.call('Job.Register', { Job: webJob({ count: 0 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const first = await world.call('Job.List', {});
   t.equal((await world.call('Job.List', {})).Jobs, first.Jobs);
   await world.call('Job.Register', { Job: webJob({ ID: 'other', count: 0 }) });
@@ -218,11 +218,11 @@ t.test('a stopped allocation is replaced', async (t) => {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   const [alloc] = world.allocs();
   const { EvalID } = await world.call('Alloc.Stop', { AllocID: alloc?.ID ?? '' });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().evalById(EvalID)?.TriggeredBy, 'alloc-stop');
   t.equal(world.store.snapshot().allocById(alloc?.ID ?? '')?.DesiredStatus, 'stop');
   t.equal(world.allocs().filter(({ DesiredStatus }) => DesiredStatus === 'run').length, 1);

@@ -19,7 +19,7 @@ t.test('a registered job is evaluated, placed, run and seen running', async (t) 
     reply.EvalCreateIndex,
     'and so is its evaluation',
   );
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().evalById(reply.EvalID)?.Status, 'complete');
   t.equal(world.allocs().length, 2);
   await world.obey(node);
@@ -32,7 +32,7 @@ t.test('a job that asks for nothing costs two log entries: itself, and the end o
   const world = createTestWorld();
   const before = world.consensus.log.length;
   await world.call('Job.Register', { Job: webJob({ count: 0 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.same(
     world.consensus.log.slice(before).map(({ type }) => type),
     ['job-register', 'evals-upsert'],
@@ -44,7 +44,7 @@ t.test('a plan and the outcome of its evaluation are one log entry: a crash cann
   await world.addNode(1);
   const before = world.consensus.log.length;
   await world.call('Job.Register', { Job: webJob({ count: 2 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const [, batch, ...rest] = world.consensus.log.slice(before);
   t.same(rest, []);
   t.same(batch?.type === 'batch' && batch.commands.map(({ type }) => type), ['plan-results', 'evals-upsert']);
@@ -55,7 +55,7 @@ t.test('evaluations that end together share a log entry', async (t) => {
   await Promise.all(
     Array.from({ length: 10 }, (_, i) => world.call('Job.Register', { Job: webJob({ ID: `job${i}`, count: 0 }) })),
   );
-  await world.time.advance(10);
+  await world.time.advance(20);
   const upserts = world.consensus.log.filter(({ type }) => type === 'evals-upsert');
   t.ok(upserts.length < 5, `${upserts.length} entries`);
   t.equal(world.store.snapshot().evalsByStatus('complete').length, 10);
@@ -64,7 +64,7 @@ t.test('evaluations that end together share a log entry', async (t) => {
 t.test('what finds no room waits, and is placed when a node comes', async (t) => {
   const world = createTestWorld();
   const { EvalID } = await world.call('Job.Register', { Job: webJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().evalById(EvalID)?.Status, 'complete');
   t.equal(waiting(world), 1);
   await world.addNode(1);
@@ -77,13 +77,13 @@ t.test('what finds no room is placed when another job ends', async (t) => {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ ID: 'old', count: 1, cpu: 4000 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   await world.call('Job.Register', { Job: webJob({ ID: 'new', count: 1, cpu: 4000 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.allocs('new').length, 0);
   await world.call('Job.Deregister', { JobID: 'old' });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.allocs('new').length, 0, 'the old one still holds its room');
   await world.obey(node);
   t.equal(world.allocs('new').length, 1);
@@ -92,7 +92,7 @@ t.test('what finds no room is placed when another job ends', async (t) => {
 t.test('a blocked evaluation that still finds no room waits again', async (t) => {
   const world = createTestWorld();
   await world.call('Job.Register', { Job: webJob({ count: 1, cpu: 9000 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.addNode(1);
   t.equal(waiting(world), 1);
   t.equal(world.store.snapshot().evalsByStatus('blocked').length, 1);
@@ -123,7 +123,7 @@ t.test(
     const world = createTestWorld({ schedule });
     await world.addNode(1);
     const { EvalID } = await world.call('Job.Register', { Job: webJob() });
-    await world.time.advance(10);
+    await world.time.advance(20);
     t.equal(runs, 1);
     await world.time.advance(1_000);
     t.equal(runs, 2);
@@ -148,7 +148,7 @@ t.test('when the disk refuses, nothing is acknowledged and the work is done late
   const world = createTestWorld({ schedule });
   await world.addNode(1);
   const { EvalID } = await world.call('Job.Register', { Job: webJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await t.rejects(world.call('Job.Register', { Job: webJob({ ID: 'other' }) }), { code: 'E_STORAGE' });
   await world.time.advance(500);
   t.equal(world.store.snapshot().evalById(EvalID)?.Status, 'pending');
@@ -163,7 +163,7 @@ t.test('two schedulers that gave away the same room: the second one is told and 
   const world = createTestWorld();
   await world.addNode(1);
   await Promise.all(['a', 'b'].map((ID) => world.call('Job.Register', { Job: webJob({ ID, count: 1, cpu: 3000 }) })));
-  await world.time.advance(10);
+  await world.time.advance(20);
   const placed = [...world.allocs('a'), ...world.allocs('b')];
   t.equal(placed.length, 1);
   t.equal(waiting(world), 1);
@@ -172,11 +172,11 @@ t.test('two schedulers that gave away the same room: the second one is told and 
 t.test('a new leader takes up what the old one left pending and blocked', async (t) => {
   const world = createTestWorld({ schedule: () => new Promise(() => {}) });
   const { EvalID } = await world.call('Job.Register', { Job: webJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   world.consensus.lead(false);
   t.same(world.server.counts().broker.outstanding, 0);
   world.consensus.lead(true);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.server.counts().broker.outstanding, 1);
   t.equal(world.store.snapshot().evalById(EvalID)?.Status, 'pending');
 });
@@ -195,9 +195,9 @@ t.test('a paused broker hands out nothing until it goes on', async (t) => {
   const { SchedulerConfig } = await world.call('Operator.SchedulerGetConfiguration', {});
   await world.call('Operator.SchedulerSetConfiguration', { Config: { ...SchedulerConfig, PauseEvalBroker: true } });
   await world.call('Job.Register', { Job: webJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.allocs().length, 0);
   await world.call('Operator.SchedulerSetConfiguration', { Config: { ...SchedulerConfig, PauseEvalBroker: false } });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.allocs().length, 2);
 });

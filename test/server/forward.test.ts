@@ -10,7 +10,7 @@ async function streaming(): Promise<{ caller: Duplex; near: Duplex; far: Duplex;
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const [far, client] = duplexPair({ objectMode: true });
   const link: RpcCaller = {
     call: () => Promise.reject(new Error('not asked')),

@@ -8,10 +8,10 @@ async function withStoppedJob(): Promise<TestWorld> {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   await world.call('Job.Deregister', { JobID: 'web' });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   return world;
 }
@@ -44,12 +44,12 @@ t.test('what still runs, or ends on a client, is kept', async (t) => {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   await world.call('System.GarbageCollect', {});
   t.same(counts(world), { jobs: 1, evals: 1, allocs: 2 });
   await world.call('Job.Deregister', { JobID: 'web' });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.call('System.GarbageCollect', {});
   t.same(counts(world).allocs, 2, 'asked to stop, but still running');
 });
@@ -58,7 +58,7 @@ t.test('the allocations of a running batch are its memory of what is done', asyn
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: batchJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const [first] = world.allocs();
   await world.obey(node, (alloc) => (alloc.ID === first?.ID ? { ClientStatus: 'complete' } : {}));
   await world.time.advance(HOUR);
@@ -80,7 +80,7 @@ t.test('a node that stays down is forgotten, one that is back is not', async (t)
 t.test('thresholds are configurable', async (t) => {
   const world = createTestWorld({ config: { gc: { intervalMs: 1_000, evalMs: 5_000, jobMs: 5_000 } } });
   await world.call('Job.Register', { Job: webJob({ count: 0 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.call('Job.Deregister', { JobID: 'web' });
   await world.time.advance(10_000);
   t.same(counts(world), { jobs: 0, evals: 0, allocs: 0 });
@@ -92,11 +92,11 @@ t.test(
     const world = createTestWorld();
     const node = await world.addNode(1);
     await world.call('Job.Register', { Job: webJob({ count: 1 }) });
-    await world.time.advance(10);
+    await world.time.advance(20);
     await world.obey(node);
     const used = world.allocs()[0]?.EvalID ?? '';
     await world.call('Job.Register', { Job: { ...webJob({ count: 1_000 }), ID: 'huge', Name: 'huge' } });
-    await world.time.advance(10);
+    await world.time.advance(20);
     const evals = () => [...world.store.snapshot().evals()].map(({ ID }) => ID);
     const blocked = world.store.snapshot().evalsByStatus('blocked')[0]?.ID ?? '';
     await t.rejects(world.call('Eval.Delete', { EvalIDs: [blocked] }), { message: /must be paused/ });

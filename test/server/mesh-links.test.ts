@@ -121,7 +121,7 @@ t.test('a machine that was away while all servers were replaced finds the new on
   await server.close();
   memory.powerOff(founder.identity.publicKey);
   second.consensus.lead(true);
-  await time.advance(10);
+  await time.advance(20);
   const stranger = newKey();
   const passer = memory.join(stranger);
   await passer.listen({ admit: () => true, onConnection: ({ stream }) => stream.resume() });

@@ -122,7 +122,7 @@ export async function createMeshWorld(t: Test, from?: { sealed: string; code: st
     : foundMesh(about);
   const founder = await start(home, identity);
   founder.consensus.lead(true);
-  await time.advance(10);
+  await time.advance(20);
 
   return {
     founder,

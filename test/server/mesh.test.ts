@@ -98,7 +98,7 @@ t.test('what an invite that is not good is refused with', async (t) => {
   await t.rejects(join(expired), { code: 'E_PERMISSION_DENIED', message: /ended at .* UTC/ });
 
   time.sleep(2 * DAY_MS);
-  await time.advance(10);
+  await time.advance(20);
   await t.rejects(join(expired, { timeoutMs: 300 }), { code: 'E_TIMEOUT' }, 'a forgotten one opens no door');
   t.equal(store.snapshot().count('mesh_invites'), 0);
 
@@ -215,7 +215,7 @@ t.test('the node of one who is out is down at once, and its work goes elsewhere'
   await register(identity.publicKey);
   t.equal(store.snapshot().nodeById(nodeIdOf(identity.publicKey))?.Status, 'ready');
   await founder.call('Mesh.Revoke', { Member: 'pi' });
-  await time.advance(10);
+  await time.advance(20);
   t.match(store.snapshot().nodeById(nodeIdOf(identity.publicKey)), {
     Status: 'down',
     Events: [{}, { Message: 'Node is no member of the mesh any more' }],
@@ -235,7 +235,7 @@ t.test('a server without a leader revokes too; the next leader writes it down', 
   t.notOk(isWelcome(other.roster, thief.publicKey));
   t.equal(store.snapshot().meshMember(thief.publicKey)?.Status, 'admitted', 'the state does not know yet');
   other.consensus.lead(true);
-  await time.advance(10);
+  await time.advance(20);
   t.equal(store.snapshot().meshMember(thief.publicKey)?.Status, 'revoked');
 });
 
@@ -290,7 +290,7 @@ t.test('a mesh goes on without its founder for years', async (t) => {
   founder.consensus.lead(false);
   time.sleep(3 * 365 * DAY_MS);
   b.consensus.lead(true);
-  await time.advance(10);
+  await time.advance(20);
   const { Invite } = await b.call('Mesh.CreateInvite', { Role: 'server' });
   const late = newKey();
   const joined = await join(Invite, { identity: late, name: 'd' });
@@ -310,7 +310,7 @@ t.test('a leader nearer to the root shortens the chains of the other servers', a
   t.equal(store.snapshot().meshMember(keys[1].publicKey)?.Chain.length, 3);
   b.consensus.lead(false);
   founder.consensus.lead(true);
-  await time.advance(10);
+  await time.advance(20);
   t.equal(store.snapshot().meshMember(keys[1].publicKey)?.Chain.length, 2);
 });
 
@@ -325,7 +325,7 @@ t.test('when an issuer is out, whoever came in by it gets a certificate by anoth
   b.consensus.lead(false);
   founder.consensus.lead(true);
   await founder.call('Mesh.Revoke', { Member: 'b' });
-  await time.advance(10);
+  await time.advance(20);
   const chain = store.snapshot().meshMember(client.publicKey)?.Chain;
   const isBuried = (key: string) => key === rogue.publicKey;
   t.ok(verifyChain(chain, { mesh, key: client.publicKey, nowMs: time.now(), isBuried }).ok);
@@ -346,7 +346,7 @@ t.test('when the founder is out nothing breaks, and the root puts the chains rig
   t.ok(await join(Invite, { name: 'late' }), 'others still come in');
   await t.rejects(b.call('Mesh.Reissue', { Code: 'nonsense' }), { code: 'E_BAD_REQUEST', message: /no recovery code/ });
   t.match(await b.call('Mesh.Reissue', { Code: recoveryCode }), { Names: ['b'] });
-  await time.advance(10);
+  await time.advance(20);
   t.match(await b.call('Mesh.Info', {}), { Problems: [] });
   const isBuried = (one: string) => one === founder.identity.publicKey;
   for (const { Key, Chain, Status } of store.snapshot().meshMembers()) {
@@ -382,7 +382,7 @@ t.test(
       await founder.consensus.propose({ type: 'restore-stage', id: 'r', seq: seq++, text });
     }
     await founder.consensus.propose({ type: 'restore-commit', id: 'r', pieces: seq });
-    await time.advance(10);
+    await time.advance(20);
     t.match(store.snapshot().meshMemberByName('nas'), { Key: founder.identity.publicKey, Status: 'admitted' });
     t.equal(store.snapshot().meshMember(lost.founder.identity.publicKey)?.Status, 'left');
     t.ok(isWelcome(founder.roster, client.publicKey), 'the client is known');
@@ -442,7 +442,7 @@ t.test('while nobody leads nothing is given, and nothing is lost', async (t) => 
   await t.rejects(join(text, { timeoutMs: 300 }), { code: 'E_TIMEOUT', message: /No cluster leader/ });
   await t.rejects(founder.call('Mesh.CreateInvite', {}), { code: 'E_NO_LEADER' });
   founder.consensus.lead(true);
-  await time.advance(10);
+  await time.advance(20);
   t.ok(await join(text));
 });
 

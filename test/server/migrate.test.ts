@@ -10,14 +10,14 @@ t.test('only the node of the replacement may have the data of an allocation, onc
   const job = webJob({ count: 1 });
   for (const group of job.TaskGroups ?? []) group.EphemeralDisk = { Sticky: false, Migrate: true, SizeMB: 300 };
   await world.call('Job.Register', { Job: job });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const nodeOf = ({ NodeID }: Allocation) => nodes.find(({ ID }) => ID === NodeID) ?? t.fail('no such node');
   const [before] = world.allocs();
   if (!before) throw new Error('nothing was placed');
   for (const node of nodes) await world.obey(node, () => ({ ClientStatus: 'running' }));
 
   await world.call('Alloc.Stop', { AllocID: before.ID });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const after = world.allocs().find(({ PreviousAllocation }) => PreviousAllocation === before.ID);
   if (!after) throw new Error('nothing was placed instead');
   const [mine, other] = [nodeOf(after), nodes.find(({ ID }) => ID !== after.NodeID)];

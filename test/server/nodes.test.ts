@@ -9,7 +9,7 @@ t.test('a silent node is down, and its work runs elsewhere', async (t) => {
   const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
   const first = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob() });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(first);
   const second = await world.addNode(2);
   const beats = async (ms: number): Promise<void> => {
@@ -117,7 +117,7 @@ t.test('a suspended laptop does not find all its nodes dead when it wakes', asyn
   const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
   const node = await world.addNode(1);
   world.time.sleep(3_600_000);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'ready');
   await world.time.advance(60_000);
   t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'down', 'but one that stays silent is');
@@ -149,7 +149,7 @@ t.test('a client waits for its allocations and learns of what was forgotten', as
   t.same(none.Allocs, {});
   let told = ask(none.Index);
   await world.call('Job.Register', { Job: webJob({ count: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const one = await told;
   t.equal(Object.keys(one.Allocs).length, 1);
   const [id = ''] = Object.keys(one.Allocs);
@@ -158,7 +158,7 @@ t.test('a client waits for its allocations and learns of what was forgotten', as
 
   await world.obey(node);
   await world.call('Job.Deregister', { JobID: 'web' });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   const before = await ask();
   told = ask(before.Index);
@@ -172,7 +172,7 @@ t.test('a failed allocation is a reason to look at its job', async (t) => {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node, () => ({ ClientStatus: 'failed' }));
   const evals = world.store.snapshot().evalsByJob('default', 'web');
   t.ok(evals.some(({ TriggeredBy }) => TriggeredBy === 'alloc-failure'));
@@ -185,14 +185,14 @@ t.test('a drained node is emptied group by group and then takes nothing', async 
   const world = createTestWorld();
   const first = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 3 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(first);
   const second = await world.addNode(2);
   await world.call('Node.UpdateDrain', {
     NodeID: first.ID,
     DrainStrategy: { Deadline: 3_600e9, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' },
   });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const leaving = () =>
     world.allocs().filter(({ NodeID, DesiredStatus }) => NodeID === first.ID && DesiredStatus === 'stop');
   t.equal(leaving().length, 1, 'max_parallel is 1');
@@ -215,7 +215,7 @@ t.test('at the end of its deadline a drain takes everything at once', async (t) 
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: batchJob({ count: 3 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   await world.call('Node.UpdateDrain', {
     NodeID: node.ID,
@@ -274,7 +274,7 @@ t.test('forced, a drain takes all at once; told to, it leaves system jobs', asyn
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 3 }) });
   await world.call('Job.Register', { Job: { ...batchJob({ ID: 'sys', Name: 'sys', count: 1 }), Type: 'system' } });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   const drain = (changes: object) =>
     world.call('Node.UpdateDrain', {
@@ -283,11 +283,11 @@ t.test('forced, a drain takes all at once; told to, it leaves system jobs', asyn
     });
   const wanted = (id: string) => world.allocs(id).filter(({ DesiredStatus }) => DesiredStatus === 'run').length;
   await drain({});
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   t.same([wanted('web'), wanted('sys')], [0, 1]);
   t.equal(world.store.snapshot().nodeById(node.ID)?.DrainStrategy, null);
   await drain({ IgnoreSystemJobs: false });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(wanted('sys'), 0);
 });

@@ -31,7 +31,7 @@ async function silence(
   const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
   const first = await world.addNode(1);
   await world.call('Job.Register', { Job: job });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(first);
   const second = await world.addNode(2);
   const pass = async (ms: number): Promise<void> => {
@@ -48,7 +48,7 @@ async function silence(
 
 const comesBack = async (world: TestWorld, node: Node): Promise<void> => {
   await world.call('Node.UpdateStatus', { NodeID: node.ID, SecretID: node.SecretID, Status: 'ready' });
-  await world.time.advance(10);
+  await world.time.advance(20);
 };
 
 const speaks = async (world: TestWorld, node: Node, alloc: Allocation): Promise<void> => {
@@ -56,7 +56,7 @@ const speaks = async (world: TestWorld, node: Node, alloc: Allocation): Promise<
   const report = { ID, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus };
   const Alloc = [{ ...report, ClientStatus: 'running' as const }];
   await world.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc });
-  await world.time.advance(10);
+  await world.time.advance(20);
 };
 
 const at = (world: TestWorld, { ID }: Allocation) => world.store.snapshot().allocById(ID);

@@ -74,11 +74,11 @@ t.test('a launch that fell between two leaders is made up for once', async (t) =
   await world.time.advance(34 * 60_000);
   t.same(children(world), [launchId(10)]);
   world.consensus.lead(true);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.same(children(world), [launchId(10), launchId(20)]);
   world.consensus.lead(false);
   world.consensus.lead(true);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(children(world).length, 2, 'a second change finds nothing missing');
   await world.time.advance(6 * 60_000);
   t.ok(children(world).includes(launchId(50)), 'and the schedule goes on');
@@ -110,7 +110,7 @@ t.test('what the launches left is forgotten when they are long over, their paren
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: nightly({ Spec: '@daily' }) });
   await world.call('Periodic.Force', { JobID: 'night' });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node, () => ({ ClientStatus: 'complete' }));
   t.equal(children(world).length, 1);
   await world.call('System.GarbageCollect', {});
@@ -128,7 +128,7 @@ t.test('whatever happens to it, the periodic job itself is never placed', async 
   await world.call('Job.Scale', { JobID: 'night', Target: { Group: 'web' }, Count: 2 });
   await t.rejects(world.call('Job.Evaluate', { JobID: 'night' }), { message: /periodic/ });
   await world.addNode(2);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.same(world.allocs('night'), []);
   await world.time.advance(11 * 60_000);
   t.same(children(world), [launchId(10)], 'the schedule is the one that was brought back');

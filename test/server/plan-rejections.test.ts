@@ -27,10 +27,10 @@ t.test('a node that refuses plan after plan takes no new work', async (t) => {
   await world.time.advance(61_000);
   tracker.note([node.ID]);
   tracker.note([node.ID]);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(eligibility(), 'eligible', 'old ones do not count');
   tracker.note([node.ID]);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(eligibility(), 'ineligible');
   t.match(world.store.snapshot().nodeById(node.ID)?.Events?.at(-1)?.Message ?? '', /plan rejections/);
 });
@@ -40,6 +40,6 @@ t.test('without limits nothing is counted', async (t) => {
   const node = await world.addNode(1);
   const tracker = rejections(world);
   for (let i = 0; i < 1_000; i++) tracker.note([node.ID]);
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().nodeById(node.ID)?.SchedulingEligibility, 'eligible');
 });

@@ -43,7 +43,7 @@ async function running(): Promise<{ world: TestWorld; node: Node }> {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: release('one') });
-  await world.time.advance(10);
+  await world.time.advance(20);
   for (let round = 0; round < 5; round++) await world.obey(node);
   return { world, node };
 }
@@ -59,7 +59,7 @@ t.test('a healthy roll-out ends successful, and its version is one to go back to
 t.test('a new version replaces the old one by one, as the new ones prove healthy', async (t) => {
   const { world, node } = await running();
   await world.call('Job.Register', { Job: release('two') });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.same(wanted(world), ['one', 'one', 'two']);
   await world.obey(node);
   t.same(wanted(world), ['one', 'two', 'two']);
@@ -72,7 +72,7 @@ t.test('a version that never gets healthy goes back by itself', async (t) => {
   const { world, node } = await running();
   const sick = (alloc: Allocation) => (releaseOf(alloc) === 'two' ? { DeploymentStatus: null } : {});
   await world.call('Job.Register', { Job: release('two', { AutoRevert: true }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node, sick);
   t.same(wanted(world), ['one', 'one', 'two'], 'the roll-out waits');
   await world.time.advance(600_000);
@@ -86,13 +86,13 @@ t.test('a version that never gets healthy goes back by itself', async (t) => {
 t.test('a canary runs beside the old ones until it is promoted', async (t) => {
   const { world, node } = await running();
   await world.call('Job.Register', { Job: release('two', { Canary: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   t.same(wanted(world), ['one', 'one', 'one', 'two']);
   await world.time.advance(3_600_000);
   t.equal(latest(world)?.Status, 'running', 'a healthy canary may wait for a person');
   await world.call('Deployment.Promote', { DeploymentID: latest(world)?.ID ?? '', All: true });
-  await world.time.advance(10);
+  await world.time.advance(20);
   for (let round = 0; round < 6; round++) await world.obey(node);
   t.same(wanted(world), ['two', 'two', 'two']);
   t.equal(latest(world)?.Status, 'successful');
@@ -101,7 +101,7 @@ t.test('a canary runs beside the old ones until it is promoted', async (t) => {
 t.test('canaries that promote themselves need nobody', async (t) => {
   const { world, node } = await running();
   await world.call('Job.Register', { Job: release('two', { Canary: 1, AutoPromote: true }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   for (let round = 0; round < 8; round++) await world.obey(node);
   t.same(wanted(world), ['two', 'two', 'two']);
   t.equal(latest(world)?.Status, 'successful');
@@ -113,7 +113,7 @@ t.test('a system job runs on each node, also on one that comes later, and leaves
   const job = webJob({ Type: 'system', Priority: 60, count: 1 });
   const TaskGroups = job.TaskGroups?.map((group) => ({ ...group, ReschedulePolicy: null, Migrate: null })) ?? [];
   await world.call('Job.Register', { Job: { ...job, TaskGroups } });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.allocs().length, 1);
   await world.obey(first);
   const second = await world.addNode(2);
@@ -123,7 +123,7 @@ t.test('a system job runs on each node, also on one that comes later, and leaves
     NodeID: first.ID,
     DrainStrategy: { Deadline: 3_600 * S, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' },
   });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(first);
   t.equal(world.store.snapshot().nodeById(first.ID)?.DrainStrategy, null);
   const left = world.allocs().filter(({ DesiredStatus }) => DesiredStatus === 'run');
@@ -137,7 +137,7 @@ t.test('a batch that has run is not run again when its node goes away', async (t
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: batchJob({ count: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   const [alloc] = world.allocs();
   await world.call('Node.UpdateAlloc', {
@@ -161,7 +161,7 @@ t.test('a batch that has run is not run again when its node goes away', async (t
       },
     ],
   });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.store.snapshot().jobById('default', 'web')?.Status, 'dead');
   await world.addNode(2);
   await world.call('Node.UpdateStatus', { NodeID: node.ID, SecretID: node.SecretID, Status: 'down' });
@@ -184,7 +184,7 @@ async function everywhere(): Promise<{ world: TestWorld; obey: () => Promise<voi
     await world.time.advance(1_000);
   };
   await world.call('Job.Register', { Job: systemRelease('one') });
-  await world.time.advance(10);
+  await world.time.advance(20);
   for (let round = 0; round < 3; round++) await obey();
   return { world, obey };
 }
@@ -193,12 +193,12 @@ t.test('a system job: canaries on half of the nodes, then one node after the oth
   const { world, obey } = await everywhere();
   t.equal(latest(world)?.Status, 'successful');
   await world.call('Job.Register', { Job: systemRelease('two') });
-  await world.time.advance(10);
+  await world.time.advance(20);
   for (let round = 0; round < 4; round++) await obey();
   t.same(wanted(world), ['one', 'one', 'two', 'two']);
   t.match(latest(world), { Status: 'running', StatusDescription: /manual promotion/ });
   await world.call('Deployment.Promote', { DeploymentID: latest(world)?.ID ?? '', All: true, Groups: [] });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.same(wanted(world), ['one', 'two', 'two', 'two'], 'max_parallel = 1');
   for (let round = 0; round < 4; round++) await obey();
   t.same(wanted(world), ['two', 'two', 'two', 'two']);

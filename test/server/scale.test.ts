@@ -5,7 +5,7 @@ t.test('a group is scaled, and what was done stands in its events', async (t) =>
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   await world.time.advance(20_000);
   const scaled = await world.call('Job.Scale', {
@@ -15,7 +15,7 @@ t.test('a group is scaled, and what was done stands in its events', async (t) =>
     Message: 'more people',
     Meta: { cpu: 90 },
   });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.allocs().filter(({ DesiredStatus }) => DesiredStatus === 'run').length, 3);
   t.equal(world.store.snapshot().evalById(scaled.EvalID)?.TriggeredBy, 'job-scaling');
   const { JobScaleStatus: status } = await world.call('Job.ScaleStatus', { JobID: 'web' });
@@ -56,7 +56,7 @@ t.test('a job that is being rolled out is not scaled', async (t) => {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 1 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const deployment = world.store.snapshot().latestDeploymentByJob('default', 'web');
   t.equal(deployment?.Status, 'running');
   const scale = () => world.call('Job.Scale', { JobID: 'web', Target: { Group: 'web' }, Count: 2 });
@@ -103,7 +103,7 @@ t.test('counted anew, the summaries say the same', async (t) => {
   const world = createTestWorld();
   const node = await world.addNode(1);
   await world.call('Job.Register', { Job: webJob({ count: 2 }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.obey(node);
   const before = world.store.snapshot().jobSummary('default', 'web')?.Summary;
   await world.call('System.ReconcileJobSummaries', {});

@@ -19,7 +19,7 @@ const reportOf = (allocId: string, fields: Partial<ServiceReport> = {}): Service
 async function serving(world: TestWorld, count: number, fields: (n: number) => Partial<ServiceReport> = () => ({})) {
   const nodes = [await world.addNode(1), await world.addNode(2)];
   await world.call('Job.Register', { Job: webJob({ count }) });
-  await world.time.advance(10);
+  await world.time.advance(20);
   let n = 0;
   for (const node of nodes) {
     await world.obey(node, (alloc) => ({ ClientStatus: 'running', Services: [reportOf(alloc.ID, fields(n++))] }));

@@ -118,7 +118,7 @@ t.test('a snapshot that one mesh saved is restored in another, which goes on fro
   const first = createTestWorld();
   await first.addNode(1);
   await first.call('Job.Register', { Job: webJob({ count: 2 }) });
-  await first.time.advance(10);
+  await first.time.advance(20);
   t.equal(first.allocs().length, 2);
   const bytes = await saved(null, first);
 
@@ -156,7 +156,7 @@ t.test('whoever waits for a change is answered when the state is restored', asyn
   await first.time.advance(1_000);
   t.notOk(answered);
   await restored(null, first, bytes);
-  await first.time.advance(10);
+  await first.time.advance(20);
   t.match(await waiting, { Job: { ID: 'web' } });
 });
 
@@ -167,7 +167,7 @@ t.test('an archive that is damaged is refused, and changes nothing', async (t) =
   await first.call('Job.Register', { Job: webJob({ ID: 'other' }) });
   await t.rejects(restored(null, first, bytes.subarray(0, bytes.length - 100)), { code: 'E_STORAGE' });
   await t.rejects(restored(null, first, Buffer.from('hello')), { code: 'E_STORAGE' });
-  await first.time.advance(10);
+  await first.time.advance(20);
   t.ok(first.store.snapshot().jobById('default', 'other'));
   t.equal(first.store.snapshot().count('restores'), 0, 'and leaves nothing behind');
 });

@@ -40,7 +40,7 @@ const releaseOf = (alloc: Allocation): string => alloc.Job?.TaskGroups[0]?.Tasks
 
 async function register(world: TestWorld, spec: Partial<Job>): Promise<void> {
   await world.call('Job.Register', { Job: spec });
-  await world.time.advance(10);
+  await world.time.advance(20);
 }
 
 /** What a client says of a task that has failed `lateMs` after now by its clock. */
@@ -149,13 +149,13 @@ t.test('a node that comes back, and a forced evaluation, wait for nothing', asyn
   const before = world.allocs().length;
   for (const Eligibility of ['ineligible', 'eligible'] as const) {
     await world.call('Node.UpdateEligibility', { NodeID: node.ID, Eligibility });
-    await world.time.advance(10);
+    await world.time.advance(20);
   }
   t.equal(world.allocs().length, before + 1);
   await world.obey(node, () => failed(world));
   t.equal(world.allocs().length, before + 1);
   await world.call('Job.Evaluate', { JobID: 'web', ForceReschedule: true });
-  await world.time.advance(10);
+  await world.time.advance(20);
   t.equal(world.allocs().length, before + 2);
 });
 
@@ -195,7 +195,7 @@ for (const [ranMinutes, waitS] of [
     const update = { ID, ClientDescription, AllocStates, NetworkStatus, ...failed(world) } as ClientAllocUpdate;
     const failedAtMs = world.time.now();
     await world.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc: [update] });
-    await world.time.advance(10);
+    await world.time.advance(20);
     const followup = evalsOf(world).find(({ Status, WaitUntil }) => Status === 'pending' && WaitUntil);
     t.equal((Date.parse(followup?.WaitUntil ?? '') - failedAtMs) / 1000, waitS);
     const { Why } = await world.call('Alloc.Why', { AllocID: ID });

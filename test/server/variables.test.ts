@@ -16,7 +16,7 @@ async function keeping(): Promise<TestWorld> {
 /** The keyring works in turns of its own: real ones, since it seals with real keys. */
 async function settle(world: TestWorld, done: () => boolean): Promise<void> {
   for (let i = 0; i < 1_000 && !done(); i++) {
-    await world.time.advance(10);
+    await world.time.advance(20);
     await new Promise((resolve) => setImmediate(resolve));
   }
   if (!done()) throw new Error('the keyring did not settle');
@@ -105,7 +105,7 @@ async function working(world: TestWorld, nodeNumber = 1) {
     await world.consensus.propose({ type: 'job-register', job: changed, eval: null, submission: null });
   }
   await world.call('Job.Evaluate', { JobID: 'web' });
-  await world.time.advance(10);
+  await world.time.advance(20);
   const [alloc] = world.allocs();
   const task = alloc?.Job?.TaskGroups[0]?.Tasks[0]?.Name ?? '';
   return { node, own: { NodeID: node.ID, SecretID: node.SecretID, AllocID: alloc?.ID ?? '', Task: task } };

@@ -42,7 +42,7 @@ async function written(world: VolumeWorld): Promise<string> {
 /** The keyring works in turns of its own: real ones, since it seals with real keys. */
 async function settle(world: VolumeWorld, done: () => boolean): Promise<void> {
   for (let i = 0; i < 1_000 && !done(); i++) {
-    await world.time.advance(10);
+    await world.time.advance(20);
     await new Promise((resolve) => setImmediate(resolve));
   }
   if (!done()) throw new Error('the keyring did not settle');

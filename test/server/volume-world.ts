@@ -135,7 +135,7 @@ export function createVolumeWorld(options: TestWorldOptions = {}): VolumeWorld {
         DeploymentStatus: null,
       };
       await world.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc: [report] });
-      await world.time.advance(10);
+      await world.time.advance(20);
     },
   };
 }

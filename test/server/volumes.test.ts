@@ -297,7 +297,7 @@ t.test('lists are narrowed, cut into pages, and wait for changes', async (t) => 
   const first = await world.call('CSIVolume.List', { PerPage: 3 });
   t.strictSame(await ids({ PerPage: 3, NextToken: first.NextToken ?? '' }), ['x']);
   const waiting = world.call('CSIVolume.List', { MinQueryIndex: first.Index });
-  await world.time.advance(10);
+  await world.time.advance(20);
   await world.call('CSIVolume.Deregister', { VolumeIDs: ['x'] });
   t.ok((await waiting).Index > first.Index);
 });

@@ -119,7 +119,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
     async addNode(number, changes) {
       const node = mockNode(number, { SecretID: `secret-${number}`, ComputedClass: '', ...changes });
       await call('Node.Register', { Node: node });
-      await time.advance(10);
+      await time.advance(20);
       return node;
     },
     async obey(node, report) {
@@ -129,7 +129,7 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
         .flatMap((alloc) => follow(alloc, report, time.now()));
       if (updates.length === 0) return;
       await call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc: updates });
-      await time.advance(10);
+      await time.advance(20);
     },
     allocs: (jobId = 'web') => [...store.snapshot().allocsByJob('default', jobId)],
   };

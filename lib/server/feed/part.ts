@@ -19,7 +19,7 @@ const JOINING_MS = 35_000;
 const SILENCE_MS = 5_000;
 const ASK_MS = 3_000;
 /** Nobody has asked for the feed for so long: it is published no more, for each command would be written twice for nothing. */
-const UNASKED_MS = 180_000;
+const UNASKED_MS = 60_000;
 
 export interface FeedPartOptions {
   /** Its own folder. */

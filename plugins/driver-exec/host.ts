@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { DriverError, type TaskConfig, type TaskDevice } from '../../lib/plugin/sdk/driver.js';
+import { listMounts, mountHolding } from '../../lib/plugin/sdk/mounts.js';
 import type { DeviceNode } from './bundle.js';
 
 /** What the machine knows of the device nodes a task is given. Throws a DriverError when one is none. */
@@ -24,6 +25,28 @@ export function findDevices(wanted: readonly TaskDevice[]): Promise<DeviceNode[]
       };
     }),
   );
+}
+
+/**
+ * Refuses what would be shared with nobody. The runtime makes the mount private on which the task's root lies, and so whatever else
+ * of that mount the task is given; a mount that is not shared has nobody to share with. Throws a DriverError.
+ */
+export async function refuseUnshared({ mounts, taskDir }: Pick<TaskConfig, 'mounts' | 'taskDir'>): Promise<void> {
+  const shared = mounts.filter(({ propagation }) => propagation === 'bidirectional');
+  if (shared.length === 0) return;
+  const known = await listMounts();
+  const ofRoot = mountHolding(known, taskDir);
+  for (const { hostPath, taskPath } of shared) {
+    const holder = mountHolding(known, hostPath);
+    if (holder?.isShared && holder.target !== ofRoot?.target) continue;
+    const why = holder?.isShared
+      ? `it lies on ${holder.target}, as the task's own root does`
+      : 'its mount is not shared';
+    throw new DriverError(
+      `what is mounted in ${taskPath} would not be seen at ${hostPath}: ${why}; make it a mount of its own: mount --bind ${hostPath} ${hostPath} && mount --make-shared ${hostPath}`,
+      { recoverable: false },
+    );
+  }
 }
 
 /** A resolv.conf with what the job says; what it does not say is the machine's. */

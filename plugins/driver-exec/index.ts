@@ -21,7 +21,7 @@ import { ociSpec, processOf } from './bundle.js';
 import { type Cgroups, cgroupUsage, findCgroups, limitsSwap, oomKills } from './cgroup.js';
 import { chrootMounts } from './chroot.js';
 import { decodeTask, type ExecConfig, type ExecOptions, PLUGIN_FIELDS, pluginProblems } from './config.js';
-import { findDevices, resolvText } from './host.js';
+import { findDevices, refuseUnshared, resolvText } from './host.js';
 import { beginExec } from './inside.js';
 import { Container, findRuntime, type Runtime } from './runtime.js';
 
@@ -93,6 +93,7 @@ class ExecDriver extends SupervisedDriver<ExecConfig> {
     const container = new Container(this.#runDir, basename(dir));
     const program = await programInside(task);
     const user = await this.#userOf(task);
+    await refuseUnshared(task);
     await mkdir(container.dir, { recursive: true, mode: 0o700 });
     const spec = ociSpec(task, {
       options: this.#options,

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Driver, TaskConfig } from '../../lib/plugin/sdk/driver.js';
+import { ensureOwnSharedMount } from '../../lib/plugin/sdk/mounts.js';
 import plugin from '../../plugins/driver-exec/index.js';
 import { findProgram } from '../support/dockerd.js';
 import { startAgent } from '../support/driver-kill.js';
@@ -294,3 +296,34 @@ fact(`${CYCLES} starts and stops leave nothing behind, and cost little`, async (
   t.same(processesWith(place.stateDir), []);
   t.ok(rssKb > 0 && rssKb <= 3 * 1024, `${rssKb} kB`);
 });
+
+fact(
+  'a task and its machine see what the other mounts in a volume, as its propagation says',
+  async (t, place, driver) => {
+    const dir = mkdtempSync(join(tmpdir(), `exec-volume-${process.pid}-`));
+    for (const name of ['ours', 'theirs']) mkdirSync(join(dir, name));
+    t.teardown(() => {
+      for (const path of [join(dir, 'ours'), join(dir, 'theirs'), dir])
+        while (isMounted(path)) execFileSync('umount', [path]);
+      rmSync(dir, { recursive: true });
+    });
+    const isMounted = (path: string): boolean => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `);
+    const script = sh(
+      'until grep -q " /vol/ours " /proc/self/mountinfo; do sleep 0.1; done; mount -t tmpfs theirs /vol/theirs && echo seen',
+      { cap_add: ['sys_admin'] },
+    );
+    const mounts = [{ hostPath: dir, taskPath: '/vol', readOnly: false, propagation: 'bidirectional' as const }];
+    const start = async (): Promise<TaskConfig> => {
+      const task = place.task(decoded(driver, script), { user: 'root', mounts });
+      await driver.startTask(task, quietStart());
+      return task;
+    };
+    await t.rejects(start(), /would not be seen at .*: its mount is not shared; make it a mount of its own/);
+    await ensureOwnSharedMount(dir);
+    const task = await start();
+    execFileSync('mount', ['-t', 'tmpfs', 'ours', join(dir, 'ours')]);
+    await driver.waitTask(task.id);
+    t.equal(place.output(task, 'stdout') + place.output(task, 'stderr'), 'seen\n');
+    t.ok(isMounted(join(dir, 'theirs')), 'it outlives the task');
+  },
+);

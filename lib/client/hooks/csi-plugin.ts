@@ -1,6 +1,6 @@
 import { chmod, mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { bindMount, listMounts, mountHolding, runCommand } from '../../plugin/sdk/mounts.js';
+import { ensureOwnSharedMount } from '../../plugin/sdk/mounts.js';
 import { toMillis } from '../../util/clock.js';
 import { nodeBase, socketDir } from '../csi/paths.js';
 import { sleep } from '../timers.js';
@@ -91,16 +91,10 @@ async function failUnlessHealthy(context: HookContext): Promise<void> {
   control.tell(`CSI plugin "${task.CSIPluginConfig?.ID}" is healthy`);
 }
 
-/**
- * What a plugin with a root of its own mounts must be seen by the host: the directory has to lie on a shared mount. Where
- * the machine has none (a container, a rescue system), the directory becomes one.
- */
+/** What a plugin with a root of its own mounts must be seen by the host. */
 async function offerBase({ draft, reattach }: HookContext, base: string, taskPath: string): Promise<void> {
   try {
-    if (!reattach && !mountHolding(await listMounts(), base)?.isShared) {
-      await bindMount(base, base);
-      await runCommand('mount', ['--make-shared', base]);
-    }
+    if (!reattach) await ensureOwnSharedMount(base);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new HookError(`${base} cannot be shared with the plugin: ${why}`, { recoverable: true, cause });

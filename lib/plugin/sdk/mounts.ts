@@ -118,6 +118,22 @@ export async function bindMount(source: string, target: string, { readOnly = fal
   if (readOnly) await remountReadOnly(target);
 }
 
+/**
+ * Makes a directory a mount of its own: what is mounted below it is seen by all who have it, and not at a second place as well.
+ * Containers need that: a runtime takes the mount on which a container's root lies out of what is shared. Idempotent; what has mounts
+ * below it is left as it is, for these would be hidden.
+ */
+export async function ensureOwnSharedMount(dir: string): Promise<void> {
+  const mounts = await listMounts();
+  const known = mounts.findLast(({ target }) => target === dir);
+  if (known?.isShared || (!known && mounts.some(({ target }) => target.startsWith(`${dir}/`)))) return;
+  if (!known) {
+    await bindMount(dir, dir);
+    await runCommand('mount', ['--make-private', '--', dir]);
+  }
+  await runCommand('mount', ['--make-shared', '--', dir]);
+}
+
 export async function remountReadOnly(target: string): Promise<void> {
   await runCommand('mount', ['-o', 'remount,bind,ro', '--', target]);
 }

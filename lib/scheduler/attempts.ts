@@ -83,7 +83,7 @@ export async function runAttempts(evaluation: Evaluation, method: Method, option
     for (const followup of draft.followups) await planner.createEval({ ...followup, SnapshotIndex: state.index });
     const { result, state: fresher } = await planner.submitPlan(draft.plan);
     if (isFull(draft.plan, result) && !fresher) {
-      const queued = remaining(draft.queued, placedByGroup(draft.plan, result));
+      const queued = remaining(draft.queued, placedByGroup(result));
       await finish(evaluation, { draft, queued, blockedId }, options);
       return;
     }
@@ -189,12 +189,11 @@ async function giveUp(
   });
 }
 
-/** How many allocations of each group a plan made anew, as far as they were accepted. */
-function placedByGroup(plan: Plan, result: PlanResult): Map<string, number> {
+/** How many new allocations of each group were accepted. */
+function placedByGroup({ NodeAllocation }: PlanResult): Map<string, number> {
   const placed = new Map<string, number>();
-  for (const nodeId in plan.NodeAllocation) {
-    if (!result.NodeAllocation[nodeId]) continue;
-    for (const alloc of plan.NodeAllocation[nodeId] ?? []) {
+  for (const nodeId in NodeAllocation) {
+    for (const alloc of NodeAllocation[nodeId] ?? []) {
       // Only what has never been in the state has no index yet.
       if (alloc.CreateIndex === 0) placed.set(alloc.TaskGroup, (placed.get(alloc.TaskGroup) ?? 0) + 1);
     }

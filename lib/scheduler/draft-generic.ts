@@ -8,6 +8,7 @@ import { reconcileJob } from './reconcile/job.js';
 import { trackReschedule } from './reconcile/reschedule.js';
 import type { Placement, Reconciliation } from './reconcile/result.js';
 import type { SelectRequest, Stack } from './stack.js';
+import { inTurns } from './turns.js';
 import { UpdateKinds } from './update-kinds.js';
 import { isTerminal } from './usage.js';
 
@@ -23,7 +24,7 @@ export function draftGeneric(input: DraftInput): Generator<void, Draft, void> {
 
 function* draftAt(desk: Desk): Generator<void, Draft, void> {
   const kinds = new UpdateKinds(desk);
-  const result = reconcileJob({
+  const result = yield* reconcileJob({
     job: desk.job,
     evaluation: desk.evaluation,
     allocs: desk.allocs,
@@ -33,8 +34,8 @@ function* draftAt(desk: Desk): Generator<void, Draft, void> {
     now: desk.now,
     newId: () => randomUuid(desk.random),
   });
-  desk.loseStopped();
-  applyChanges(desk, result, kinds);
+  yield* desk.loseStopped();
+  yield* applyChanges(desk, result, kinds);
   const failed: Record<string, AllocMetric> = {};
   const queued = Object.fromEntries((desk.job?.TaskGroups ?? []).map(({ Name }) => [Name, 0]));
   for (const { group } of result.place) queued[group.Name] = (queued[group.Name] ?? 0) + 1;
@@ -62,23 +63,23 @@ function* draftAt(desk: Desk): Generator<void, Draft, void> {
   };
 }
 
-function applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): void {
+function* applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): Generator<void, void, void> {
   const { builder, evaluation, now } = desk;
   const { plan } = builder;
   plan.Deployment = result.deployment;
   plan.DeploymentUpdates = result.deploymentUpdates;
   if (evaluation.AnnotatePlan) plan.Annotations = { DesiredTGUpdates: result.desired, PreemptedAllocs: null };
-  for (const { alloc, description, clientStatus, followupEvalId } of result.stop) {
+  yield* inTurns(result.stop, ({ alloc, description, clientStatus, followupEvalId }) => {
     desk.lift(alloc);
     builder.stop(followupEvalId ? { ...alloc, FollowupEvalID: followupEvalId } : alloc, description, clientStatus);
-  }
+  });
   const touched = new Map(result.attributeUpdates.map((alloc) => [alloc.ID, alloc]));
-  for (const old of result.inPlace) {
+  yield* inTurns(result.inPlace, (old) => {
     const alloc = touched.get(old.ID) ?? old;
     touched.delete(old.ID);
     builder.place(kinds.updated(alloc, result.deploymentId));
-  }
-  for (const alloc of touched.values()) builder.place({ ...alloc, ModifyTime: toNanos(now) });
+  });
+  yield* inTurns(touched.values(), (alloc) => builder.place({ ...alloc, ModifyTime: toNanos(now) }));
 }
 
 function findPlace(

@@ -17,6 +17,7 @@ import { algorithmOf } from './rank/algorithm.js';
 import { type NodeFate, nodeFateOf } from './reconcile/filters.js';
 import { STOP_REASON } from './reconcile/result.js';
 import { Stack } from './stack.js';
+import { inTurns } from './turns.js';
 import { isClientTerminal, isServerTerminal, isTerminal } from './usage.js';
 
 /** What one look at the world makes of an evaluation. */
@@ -49,6 +50,7 @@ export function* atDesk<T>(
   const fleet = fleetOf(input.state);
   return yield* withColumns(fleet, function* (columns) {
     const desk = new Desk(input, fleet, columns);
+    yield* desk.countOwn();
     const drafted = yield* draft(desk);
     desk.builder.annotatePreemptions();
     return drafted;
@@ -93,16 +95,20 @@ export class Desk {
     this.columns = columns;
     this.candidates = candidatesOf(this.fleet, this.job?.Datacenters ?? [], this.job?.NodePool ?? '');
     this.ledger = new Ledger(fleet, state, columns);
-    this.occupancy = new Occupancy(
-      fleet,
-      columns,
-      this.allocs.filter((alloc) => !isTerminal(alloc)),
-    );
+    this.occupancy = new Occupancy(columns);
     this.builder = new PlanBuilder({
       evaluation,
       job: this.job,
       snapshotIndex: state.index,
       now: toNanos(input.now),
+    });
+  }
+
+  /** Counts the job's own allocations where they are; must come before anything is placed. */
+  countOwn(): Generator<void, void, void> {
+    return inTurns(this.allocs, (alloc) => {
+      const row = isTerminal(alloc) ? -1 : this.rowOf(alloc);
+      if (row >= 0) this.occupancy.change(row, alloc.TaskGroup, 1);
     });
   }
 
@@ -175,11 +181,11 @@ export class Desk {
   }
 
   /** Those that were told to stop on a node that will never say they have. */
-  loseStopped(): void {
-    for (const alloc of this.allocs) {
-      if (!isServerTerminal(alloc) || isClientTerminal(alloc) || this.nodeFate(alloc.NodeID) === 'well') continue;
+  loseStopped(): Generator<void, void, void> {
+    return inTurns(this.allocs, (alloc) => {
+      if (!isServerTerminal(alloc) || isClientTerminal(alloc) || this.nodeFate(alloc.NodeID) === 'well') return;
       this.builder.stop(alloc, STOP_REASON.lost, 'lost');
-    }
+    });
   }
 }
 

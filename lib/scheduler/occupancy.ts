@@ -1,6 +1,4 @@
-import type { Allocation } from '../structs/allocation.js';
 import type { Columns } from './columns.js';
-import type { Fleet } from './fleet.js';
 
 type Follower = (row: number, group: string, change: 1 | -1) => void;
 
@@ -11,14 +9,9 @@ export class Occupancy {
   readonly #groups = new Map<string, Int32Array>();
   readonly #followers: Follower[] = [];
 
-  /** `allocs` are those of the job that are neither ended nor to stop. */
-  constructor(fleet: Fleet, columns: Columns, allocs: Iterable<Allocation>) {
+  constructor(columns: Columns) {
     this.#columns = columns;
     this.#job = columns.int32(0);
-    for (const alloc of allocs) {
-      const row = fleet.rowOf.get(alloc.NodeID);
-      if (row !== undefined) this.change(row, alloc.TaskGroup, 1);
-    }
   }
 
   byJob(row: number): number {

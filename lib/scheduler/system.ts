@@ -17,6 +17,7 @@ import { DEPLOYMENT_TEXT, isHealthy, rollOut } from './reconcile/roll-out.js';
 import { type NodeRole, reconcileSystem, type SystemReconciliation } from './reconcile/system.js';
 import { trackRetry } from './reconcile/system-retry.js';
 import type { Stack } from './stack.js';
+import { inTurns } from './turns.js';
 import { UpdateKinds } from './update-kinds.js';
 
 /** A draft that also knows which nodes had no room. */
@@ -52,7 +53,7 @@ interface Tally {
 function* draftAt(desk: Desk): Generator<void, SystemDraft, void> {
   const kinds = new UpdateKinds(desk);
   const { job, evaluation, builder, fleet } = desk;
-  const result = reconcileSystem({
+  const result = yield* reconcileSystem({
     job,
     allocs: desk.allocs,
     deployment: job?.Type === 'sysbatch' ? null : desk.deployment,
@@ -64,11 +65,11 @@ function* draftAt(desk: Desk): Generator<void, SystemDraft, void> {
     evalId: evaluation.ID,
     changedNodeId: changedNode(evaluation),
   });
-  desk.loseStopped();
-  for (const { alloc, description, clientStatus } of result.stop) {
+  yield* desk.loseStopped();
+  yield* inTurns(result.stop, ({ alloc, description, clientStatus }) => {
     desk.lift(alloc);
     builder.stop(alloc, description, clientStatus);
-  }
+  });
   const newId = (): string => randomUuid(desk.random);
   const fresh =
     job && hasNews(result)

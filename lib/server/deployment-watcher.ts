@@ -1,5 +1,5 @@
 import type { Change, StateSnapshot } from '../state/store.js';
-import type { Deployment } from '../structs/deployment.js';
+import type { Deployment, DeploymentState } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import { toNanos } from '../util/clock.js';
@@ -137,7 +137,7 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
     if (change.table === 'deployments') {
       const { before, after } = change;
       if (after?.Status === 'running') {
-        changed.add(after.ID);
+        if (!before || isNews(before, after)) changed.add(after.ID);
         if (!dues.has(after.ID)) dues.set(after.ID, undefined);
       } else if (before) {
         dues.delete(before.ID);
@@ -148,6 +148,8 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
     if (change.table !== 'allocs' || !change.after) return;
     const { before, after } = change;
     if (after.DeploymentID === '' || !dues.has(after.DeploymentID)) return;
+    // One that has just been placed tells nothing yet.
+    if (!before && after.ClientStatus === 'pending') return;
     if (
       before?.DeploymentStatus?.Healthy === after.DeploymentStatus?.Healthy &&
       before?.ClientStatus === after.ClientStatus
@@ -180,6 +182,24 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
       if (changed.size > 0) lookSoon();
     },
   };
+}
+
+/** Whether more has changed than the number of those placed: a roll-out of thousands is not looked through for each. */
+function isNews(before: Deployment, after: Deployment): boolean {
+  const counts = ({
+    HealthyAllocs,
+    UnhealthyAllocs,
+    DesiredTotal,
+    DesiredCanaries,
+    Promoted,
+    RequireProgressBy,
+  }: DeploymentState) =>
+    `${[HealthyAllocs, UnhealthyAllocs, DesiredTotal, DesiredCanaries, Promoted, RequireProgressBy]}`;
+  if (before.Status !== after.Status) return true;
+  return Object.entries(after.TaskGroups).some(([name, group]) => {
+    const known = before.TaskGroups[name];
+    return !known || counts(known) !== counts(group);
+  });
 }
 
 /** A reason to look at the deployment's job again. */

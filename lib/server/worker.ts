@@ -8,6 +8,7 @@ import type { Delivery } from './eval-broker.js';
 import type { EvalWriter } from './eval-writer.js';
 import type { CheckedPlan, PlanApplier } from './plan-apply.js';
 import { isNoop } from './plan-check.js';
+import { joinResults, slicesOf } from './plan-slices.js';
 import type { ServerWorld } from './world.js';
 
 /** A scheduler: looks at one evaluation and hands what it decides to the planner. */
@@ -35,7 +36,8 @@ export interface WorkerParts {
 /**
  * Works on one evaluation. Resolves once all it decided is stored; rejects when something could not be, and the evaluation
  * must be done again. A plan, the evaluations that follow from it and the outcome are one log entry: were they several, a
- * crash could leave an evaluation complete whose plan was lost, and nobody would look at the job again.
+ * crash could leave an evaluation complete whose plan was lost, and nobody would look at the job again. Of a large plan, which
+ * is stored in slices, they go with the last.
  */
 export async function work(world: ServerWorld, parts: WorkerParts, delivery: Delivery): Promise<void> {
   const state = world.store.snapshot();
@@ -58,15 +60,32 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
   const record = async (evaluation: Evaluation): Promise<void> => {
     evaluations.push({ ...evaluation, SnapshotIndex: snapshotIndex, ModifyTime: toNanos(world.now()) });
   };
+  const yieldTurn = (): Promise<void> => new Promise((resolve) => world.timers.soon(resolve));
+  /** Stores all slices but the last, which is left to be stored with the outcome. One at a time: applied together, they would hold the thread together. */
+  const submit = async (whole: Plan): Promise<CheckedPlan[]> => {
+    const checked: CheckedPlan[] = [];
+    const slices = slicesOf(whole);
+    for (const slice of slices) {
+      const before = checked.at(-1);
+      if (before) {
+        if (isNoop(before.result)) before.abandon();
+        else await before.land([]);
+        await yieldTurn();
+      }
+      checked.push(await parts.applier.submit(slice, () => parts.holds(delivery)));
+    }
+    return checked;
+  };
   const planner: Planner = {
     async submitPlan(handedIn: Plan) {
       if (plan) await store();
       const own = { ...handedIn, EvalToken: delivery.token, SnapshotIndex: snapshotIndex };
-      plan = await parts.applier.submit(own, () => parts.holds(delivery));
-      const { result, settled } = plan;
+      const checked = await submit(own);
+      plan = checked.at(-1) ?? null;
+      const result = joinResults(checked.map((one) => one.result));
       if (result.RefreshIndex === 0) return { result, state: null };
       await store();
-      await settled();
+      await Promise.all(checked.map(({ settled }) => settled()));
       const fresh = world.store.snapshot();
       snapshotIndex = fresh.index;
       return { result, state: fresh };
@@ -82,7 +101,7 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
       now: world.now(),
       random: world.random,
       log: world.log.child('scheduler'),
-      yieldTurn: () => new Promise((resolve) => world.timers.soon(resolve)),
+      yieldTurn,
     });
     await store();
   } finally {

@@ -3,6 +3,7 @@ import type { Deployment, DeploymentStatusUpdate } from '../../structs/deploymen
 import type { DesiredUpdates, Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
+import { inTurns } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import { markBack, markUnknown } from './disconnect.js';
 import { FOLLOWUP_NEAR_MS, isActive, type NodeFate } from './filters.js';
@@ -24,26 +25,26 @@ export interface ReconcileInput {
   readonly newId: () => string;
 }
 
-/** Compares a service or batch job with its allocations. Pure: nothing of the result has been done. */
-export function reconcileJob(input: ReconcileInput): Reconciliation {
+/** Compares a service or batch job with its allocations, with rests. Pure: nothing of the result has been done. */
+export function* reconcileJob(input: ReconcileInput): Generator<void, Reconciliation, void> {
   const { job, evaluation, allocs } = input;
   const updates: DeploymentStatusUpdate[] = [];
   const { current, old } = settleDeployment(job, input.deployment, updates);
-  if (!job || job.Stop) return stopAll(input, updates);
+  if (!job || job.Stop) return yield* stopAll(input, updates);
 
   const groups = new Map(job.TaskGroups.map((group) => [group.Name, group]));
   const byGroup = new Map<string, Allocation[]>(job.TaskGroups.map((group) => [group.Name, []]));
   const stop: Stop[] = [];
   const desired: Record<string, DesiredUpdates> = {};
-  for (const alloc of allocs) {
+  yield* inTurns(allocs, (alloc) => {
     const own = byGroup.get(alloc.TaskGroup);
     if (own) own.push(alloc);
     else stopUnneeded(input, alloc, stop, desired, STOP_REASON.notNeeded);
-  }
+  });
   const results = new Map<string, GroupResult>();
   for (const [name, group] of groups) {
     const context = { ...input, job, group, evalId: evaluation.ID, deployment: current, oldDeployment: old };
-    const result = reconcileGroup(context, byGroup.get(name) ?? []);
+    const result = yield* reconcileGroup(context, byGroup.get(name) ?? []);
     results.set(name, result);
     desired[name] = result.desired;
   }
@@ -119,10 +120,13 @@ function waitsToFollow(results: readonly Waiting[], stopped: ReadonlySet<Allocat
   );
 }
 
-function stopAll(input: ReconcileInput, deploymentUpdates: DeploymentStatusUpdate[]): Reconciliation {
+function* stopAll(
+  input: ReconcileInput,
+  deploymentUpdates: DeploymentStatusUpdate[],
+): Generator<void, Reconciliation, void> {
   const stop: Stop[] = [];
   const desired: Record<string, DesiredUpdates> = {};
-  for (const alloc of input.allocs) stopUnneeded(input, alloc, stop, desired, STOP_REASON.notNeeded);
+  yield* inTurns(input.allocs, (alloc) => stopUnneeded(input, alloc, stop, desired, STOP_REASON.notNeeded));
   return {
     place: [],
     stop,

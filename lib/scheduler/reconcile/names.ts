@@ -28,11 +28,15 @@ export class NameIndex {
   readonly #taken = new Map<number, number>();
   #lowestFree = 0;
 
-  constructor(jobId: string, group: string, count: number, allocs: Iterable<Allocation>) {
+  constructor(jobId: string, group: string, count: number) {
     this.#jobId = jobId;
     this.#group = group;
     this.#count = count;
-    for (const alloc of allocs) this.#take(allocIndex(alloc.Name));
+  }
+
+  /** Takes the name of an allocation that there is. */
+  hold({ Name }: Allocation): void {
+    this.#take(allocIndex(Name));
   }
 
   /** The n highest names that are taken. */
@@ -49,16 +53,12 @@ export class NameIndex {
     else if (this.#taken.delete(index) && index < this.#lowestFree) this.#lowestFree = index;
   }
 
-  /** Takes the n lowest free names. */
-  next(n: number): string[] {
-    const names: string[] = [];
-    while (names.length < n) {
-      const index = this.#lowestFree++;
-      if (this.#taken.has(index)) continue;
-      this.#take(index);
-      names.push(this.#name(index));
-    }
-    return names;
+  /** Takes the lowest free name. */
+  next(): string {
+    while (this.#taken.has(this.#lowestFree)) this.#lowestFree++;
+    const index = this.#lowestFree++;
+    this.#take(index);
+    return this.#name(index);
   }
 
   /**

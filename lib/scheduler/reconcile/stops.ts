@@ -1,5 +1,6 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { TaskGroup } from '../../structs/job.js';
+import { inTurns } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import type { NameIndex } from './names.js';
 import { STOP_REASON, type Stop } from './result.js';
@@ -7,15 +8,15 @@ import { STOP_REASON, type Stop } from './result.js';
 /** What is to stop, and what stays of the kept and of the migrating ones. */
 export interface Stops {
   readonly stop: Stop[];
-  readonly kept: Allocation[];
-  readonly migrate: Allocation[];
+  readonly kept: readonly Allocation[];
+  readonly migrate: readonly Allocation[];
 }
 
 /**
  * Picks what is too many. In this order: lost ones all; after a promotion those whose name a canary has taken over, even if
  * the count is short; those whose work under their name is done; failed ones that wait to be tried again; those whose node is being drained; the highest names; any.
  */
-export function computeStops(options: {
+export function* computeStops(options: {
   group: TaskGroup;
   names: NameIndex;
   kept: readonly Allocation[];
@@ -23,13 +24,17 @@ export function computeStops(options: {
   lost: readonly Allocation[];
   canaries: readonly Allocation[];
   canarying: boolean;
-}): Stops {
+}): Generator<void, Stops, void> {
   const { group, names, canaries, canarying, lost } = options;
   const stop: Stop[] = lost.map((alloc) => ({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' }));
+  const onTrial = new Set(canarying ? canaries.filter((alloc) => options.kept.includes(alloc)) : []);
+  const bound = onTrial.size === 0 ? options.kept : options.kept.filter((alloc) => !onTrial.has(alloc));
+  let excess = bound.length + options.migrate.length - group.Count;
+  const twins = yield* olderTwins(bound);
+  // Mostly so, and then nothing is copied: there may be very many.
+  if (twins.length === 0 && excess <= 0) return { stop, kept: options.kept, migrate: options.migrate };
   const kept = new Set(options.kept);
   const migrate = new Set(options.migrate);
-  const onTrial = new Set(canarying ? canaries.filter((alloc) => kept.has(alloc)) : []);
-  let excess = kept.size - onTrial.size + migrate.size - group.Count;
 
   const take = (from: Set<Allocation>, description: string, which: (alloc: Allocation) => boolean): void => {
     for (const alloc of from) {
@@ -43,7 +48,7 @@ export function computeStops(options: {
     }
   };
 
-  for (const alloc of olderTwins([...kept].filter((alloc) => !onTrial.has(alloc)))) {
+  for (const alloc of twins) {
     kept.delete(alloc);
     names.release(alloc.Name);
     stop.push({ alloc, description: STOP_REASON.notNeeded, clientStatus: null });
@@ -62,15 +67,15 @@ export function computeStops(options: {
 }
 
 /** Those that share their name with a newer one, as after a promotion: the newer job wins, then the newer allocation. */
-function olderTwins(allocs: readonly Allocation[]): Allocation[] {
+function* olderTwins(allocs: readonly Allocation[]): Generator<void, Allocation[], void> {
   const newest = new Map<string, Allocation>();
   const older: Allocation[] = [];
-  for (const alloc of allocs) {
-    if (isTerminal(alloc)) continue;
+  yield* inTurns(allocs, (alloc) => {
+    if (isTerminal(alloc)) return;
     const twin = newest.get(alloc.Name);
     if (!twin || isNewer(alloc, twin)) newest.set(alloc.Name, alloc);
     if (twin) older.push(isNewer(alloc, twin) ? twin : alloc);
-  }
+  });
   return older;
 }
 

@@ -4,6 +4,7 @@ import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import { assertNever } from '../../util/assert.js';
 import type { Millis } from '../../util/clock.js';
+import { inTurns } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import { expiresAt, hasExpired, isBack, isReplaceable, lostAfterMs } from './disconnect.js';
 import { FOLLOWUP_NEAR_MS, hasRunToSuccess, isOlder, type NodeFate } from './filters.js';
@@ -141,8 +142,8 @@ export interface SystemGroupState {
   readonly missing: { nodeId: string; previous: Allocation | null }[];
 }
 
-/** Compares a system or sysbatch job with its allocations, node by node. Pure. */
-export function reconcileSystem(input: SystemInput): SystemReconciliation {
+/** Compares a system or sysbatch job with its allocations, node by node, with rests. Pure. */
+export function* reconcileSystem(input: SystemInput): Generator<void, SystemReconciliation, void> {
   const { job } = input;
   const deploymentUpdates: DeploymentStatusUpdate[] = [];
   const { current: deployment } = settleDeployment(job, input.deployment, deploymentUpdates);
@@ -158,10 +159,10 @@ export function reconcileSystem(input: SystemInput): SystemReconciliation {
     deploymentUpdates,
   };
   for (const { Name } of job?.TaskGroups ?? []) countsOf(result, Name);
-  const nodes = sortByNode(input, result);
+  const nodes = yield* sortByNode(input, result);
   for (const group of job && !job.Stop ? job.TaskGroups : []) {
     if (group.Count === 0) continue;
-    const state = stateOf(input, result, group, nodes);
+    const state = yield* stateOf(input, result, group, nodes);
     const plan = rollOutSystemGroup({ input, job: job as Job, group, state, deployment });
     const counts = countsOf(result, group.Name);
     counts.Place += plan.place.length;
@@ -187,14 +188,14 @@ interface ByNode {
 
 const keyOf = (nodeId: string, group: string): string => `${nodeId}\n${group}`;
 
-function sortByNode(input: SystemInput, result: SystemReconciliation): ByNode {
+function* sortByNode(input: SystemInput, result: SystemReconciliation): Generator<void, ByNode, void> {
   const nodes: ByNode = { live: new Map(), ended: new Map(), done: new Set(), away: new Set() };
-  for (const alloc of input.allocs) {
+  yield* inTurns(input.allocs, (alloc) => {
     const place = keyOf(alloc.NodeID, alloc.TaskGroup);
     if (isTerminal(alloc)) {
       if (isDone(alloc, input.job)) nodes.done.add(place);
       if ((nodes.ended.get(place)?.CreateIndex ?? -1) < alloc.CreateIndex) nodes.ended.set(place, alloc);
-      continue;
+      return;
     }
     const verdict = nodes.live.has(place) ? NOT_NEEDED : verdictOn(alloc, input);
     if (verdict.kind !== 'stop') nodes.live.set(place, alloc);
@@ -217,7 +218,7 @@ function sortByNode(input: SystemInput, result: SystemReconciliation): ByNode {
       default:
         assertNever(verdict);
     }
-  }
+  });
   return nodes;
 }
 
@@ -248,20 +249,20 @@ function isDone(alloc: Allocation, job: Job | null): boolean {
   return hasRunToSuccess(alloc);
 }
 
-function stateOf(
+function* stateOf(
   input: SystemInput,
   result: SystemReconciliation,
   group: TaskGroup,
   { live, ended, done, away }: ByNode,
-): SystemGroupState {
+): Generator<void, SystemGroupState, void> {
   const state: SystemGroupState = { current: [], inPlace: [], destructive: [], missing: [] };
   const counts = countsOf(result, group.Name);
-  for (const alloc of live.values()) {
-    if (alloc.TaskGroup !== group.Name) continue;
+  yield* inTurns(live.values(), (alloc) => {
+    if (alloc.TaskGroup !== group.Name) return;
     const kind = away.has(alloc) ? 'none' : input.updateKind(alloc, group);
     if (kind === 'destructive' && input.roleOf(alloc.NodeID) === 'wanted') {
       state.destructive.push(alloc);
-      continue;
+      return;
     }
     if (kind === 'in-place') {
       counts.InPlaceUpdate++;
@@ -271,11 +272,11 @@ function stateOf(
       counts.Ignore++;
     }
     if (kind !== 'destructive' && !away.has(alloc)) state.current.push(alloc);
-  }
-  for (const nodeId of input.nodes) {
+  });
+  yield* inTurns(input.nodes, (nodeId) => {
     const place = keyOf(nodeId, group.Name);
     if (!live.has(place) && !done.has(place)) state.missing.push({ nodeId, previous: ended.get(place) ?? null });
-  }
+  });
   return state;
 }
 

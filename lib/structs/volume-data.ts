@@ -134,11 +134,12 @@ export interface VolumeOperation {
   EndTime: Nanos;
 }
 
-/** What lies where a volume was, when it was taken to another node while that one was away. */
+/** What lies where a volume was before it was taken to another node, or was to be and is not. */
 export interface VolumeLeftover {
   NodeID: string;
+  VolumeID: string;
   HostPath: string;
-  /** Whether the directory may be removed, or is only put aside. */
+  /** The directory is put aside, not removed. */
   Keep: boolean;
 }
 

@@ -1,4 +1,6 @@
 // A mesh over homes behind NATs, and on a network without internet: real agents in network namespaces.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { eventually } from '../support/mesh-agent.js';
 import { type Alloc, checkWork, machineAt, openDht, reached, runOn } from '../support/mesh-lab.js';
@@ -27,6 +29,29 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
   const alloc = await runOn(nas, 'berta');
   t.match(await berta.get<Report>('/v1/agent/net'), { Links: [{ Path: { Kind: 'direct' } }] });
   await checkWork(t, nas, alloc);
+
+  await t.test('the backup of a volume is copied through both NATs, and restored from there', async (t) => {
+    const Volume = { Name: 'db', NodeID: alloc.NodeID, Backup: { Replicas: 1 } };
+    const made = await nas.fetch('/v1/volume/host/create', { method: 'PUT', body: JSON.stringify({ Volume }) });
+    t.equal(made.status, 200, made.text);
+    const { ID, HostPath } = (JSON.parse(made.text) as { Volume: { ID: string; HostPath: string } }).Volume;
+    await eventually('the volume', async () => {
+      const { State } = await nas.get<{ State: string }>(`/v1/volume/host/${ID}`);
+      return State === 'ready' || undefined;
+    });
+    writeFileSync(join(HostPath, 'rows'), 'x'.repeat(500_000));
+    const backup = await nas.cli(['volume', 'backup', 'db']);
+    t.equal(backup.code, 0, backup.err);
+    await eventually('the copy at home', async () => {
+      const { Health } = await nas.get<{ Health: string }>('/v1/volume/backup/db');
+      return Health === '' || undefined;
+    });
+    const moved = await nas.cli(['volume', 'move', '-node=nas', 'db']);
+    t.equal(moved.code, 0, moved.err);
+    const { HostPath: home } = await nas.get<{ HostPath: string }>(`/v1/volume/host/${ID}`);
+    t.not(home, HostPath);
+    t.equal(readFileSync(join(home, 'rows'), 'utf8').length, 500_000);
+  });
 
   await t.test('a laptop behind a symmetric NAT sees all of it', { timeout: 120_000 }, async (t) => {
     const laptop = await machineAt(t, lab, 'homeC1', { testnet, name: 'laptop' });

@@ -89,11 +89,11 @@ async function hold(
 
 /** What lies where the volume was goes, now that its node is there again. */
 export async function retire(parts: OperationParts, archive: VolumeArchive, leftover: VolumeLeftover): Promise<void> {
-  const { NodeID, HostPath, Keep } = leftover;
+  const { NodeID, VolumeID, HostPath, Keep } = leftover;
   await carryOut(parts, NodeID, {
     ...orderOf(parts, archive),
     Kind: 'retire',
-    VolumeID: archive.VolumeID,
+    VolumeID,
     HostPath,
     Keep,
   });

@@ -138,19 +138,44 @@ async function restoreStep(parts: OperationParts, { archive, operation }: At, he
     },
     hear,
   );
+  const brought = volumeRow(world.store.snapshot(), { archive, operation }, work);
+  try {
+    await record(parts, { archive, operation }, brought);
+  } catch (error) {
+    // Nobody will know of what was brought there.
+    if (brought && error instanceof MeshError && error.code === 'E_CONFLICT') {
+      const left = {
+        NodeID: TargetNodeID,
+        VolumeID: operation.TargetVolumeID,
+        HostPath: brought.volume.HostPath,
+        Keep: false,
+      };
+      await archives.update(archive.ID, ({ Leftovers }) => ({ Leftovers: [...Leftovers, left] }));
+    }
+    throw error;
+  }
+}
+
+/** The restore is done: the servers know the volume where it is now. */
+async function record(
+  { world, archives }: OperationParts,
+  { archive, operation }: At,
+  brought: ReturnType<typeof volumeRow>,
+): Promise<void> {
   const state = world.store.snapshot();
   refuseUsed(state, { archive, operation });
-  const brought = volumeRow(state, { archive, operation }, work);
+  const { TargetNodeID, TargetVolumeID } = operation;
   await archives.update(
     archive.ID,
     (now) => {
       if (now.Operation?.ID !== operation.ID) return null;
       const done = ended(now.Operation, toNanos(world.now()));
-      if (!brought || operation.TargetVolumeID !== now.VolumeID) return done;
+      if (!brought || TargetVolumeID !== now.VolumeID) return done;
       const old = state.hostVolumeById(now.VolumeID);
-      const left = old && old.NodeID !== TargetNodeID;
-      const leftover = { NodeID: old?.NodeID ?? '', HostPath: old?.HostPath ?? '', Keep: operation.Keep };
-      return { ...done, NodeID: TargetNodeID, ...(left ? { Leftovers: [...now.Leftovers, leftover] } : {}) };
+      if (!old || old.NodeID === TargetNodeID) return { ...done, NodeID: TargetNodeID };
+      const { NodeID, HostPath } = old;
+      const leftover = { NodeID, VolumeID: TargetVolumeID, HostPath, Keep: operation.Keep };
+      return { ...done, NodeID: TargetNodeID, Leftovers: [...now.Leftovers, leftover] };
     },
     brought,
   );

@@ -24,8 +24,11 @@ export function refuseUsers(state: StateSnapshot, volume: Pick<VolumeArchive, 'N
 }
 
 /** Why a volume cannot be brought to a node; '' when it can. */
-function unfit(node: Node, { Volume }: VolumeArchive, name: string): string {
+function unfit(node: Node, { Volume, Leftovers }: VolumeArchive, name: string): string {
   if (node.Status !== 'ready') return `it is ${node.Status}`;
+  // Who clears it away must not meet what is brought there.
+  if (Leftovers.some(({ NodeID }) => NodeID === node.ID))
+    return 'what an earlier move left there is not cleared away yet';
   const plugin = Volume?.PluginID || BUILT_IN_PLUGIN;
   if (plugin !== BUILT_IN_PLUGIN && node.Attributes[`plugins.host_volume.version.${plugin}`] === undefined) {
     return `it has no host volume plugin "${plugin}"`;

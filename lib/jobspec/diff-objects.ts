@@ -128,7 +128,8 @@ export function pairUp<T extends Plain>(before: readonly T[], after: readonly T[
         after[i] ?? null,
       ]);
     case 'equality':
-      return pairBy(before, after, (a, b) => (isEqual(a, b) ? 1 : 0));
+      // Saying one thing twice changes nothing.
+      return pairBy(unique(before), unique(after), (a, b) => (isEqual(a, b) ? 1 : 0));
     case 'key':
       return pairBy(before, after, (a, b) => (a[match.key] === b[match.key] ? 1 : 0));
     case 'likeness':
@@ -136,6 +137,10 @@ export function pairUp<T extends Plain>(before: readonly T[], after: readonly T[
       if (before.length === 1 && after.length === 1) return [[before[0] as T, after[0] as T]];
       return pairBy(before, after, likeness);
   }
+}
+
+function unique<T extends Plain>(items: readonly T[]): T[] {
+  return items.filter((item, i) => items.findIndex((other) => isEqual(item, other)) === i);
 }
 
 /** A service is known by its name and its port; its position alone does not suffice. */

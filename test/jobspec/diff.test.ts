@@ -36,6 +36,13 @@ t.test('a job and itself do not differ, whatever the server wrote into it', asyn
   t.match(firstGroup(diffJobs(job, stored, brief)), { Type: 'None', Name: 'g', Fields: null, Objects: null });
 });
 
+t.test('a constraint said twice is one', async (t) => {
+  const constraint = { LTarget: 'a', RTarget: '1', Operand: '=' };
+  const [once, twice] = [makeJob({ Constraints: [constraint] }), makeJob({ Constraints: [constraint, constraint] })];
+  t.equal(diffJobs(once, twice, brief).Type, 'None');
+  t.equal(diffJobs(twice, makeJob(), brief).Objects?.length, 1);
+});
+
 t.test('a new job is Added with all its groups and tasks, one that is gone Deleted', async (t) => {
   const job = makeJob();
   const added = diffJobs(null, job, brief);

@@ -20,36 +20,45 @@ interface Argument {
 export function evaluateCall(evaluator: Evaluator, call: CallExpression, context: EvalContext): Value {
   const found = lookUpFunction(call.name, { name: call.nameRange, call: call.range }, context);
   if ('severity' in found) return evaluator.error(found.subject, found.summary, found.detail, found.context);
+  const written = writtenArguments(evaluator, call, context);
+  if (!written || !countFits(evaluator, call, found, written)) return UNKNOWN;
   if (found.kind === 'expressions') {
-    const given = call.arguments.map((argument) => ({ value: UNKNOWN, at: startRange(argument) }));
-    if (!countFits(evaluator, call, found, given)) return UNKNOWN;
-    const result = found.call(call.arguments, context);
+    const given = written.map((argument) => ({ value: UNKNOWN, at: startRange(argument) }));
+    const result = found.call(written, context);
     if (result.ok) return result.value;
     const { argument } = result.error;
     const named = argument === undefined ? undefined : parameterAt(found, argument);
     return refused(evaluator, call, result.error, given, named);
   }
-  const given = argumentsOf(evaluator, call, context);
-  if (!given || !countFits(evaluator, call, found, given)) return UNKNOWN;
-  return callWith(evaluator, call, found, given);
-}
-
-function argumentsOf(evaluator: Evaluator, call: CallExpression, context: EvalContext): Argument[] | null {
   const errorsBefore = evaluator.errors;
-  const plain = call.expandLast ? call.arguments.slice(0, -1) : call.arguments;
-  const given = plain.map((argument) => ({ value: evaluator.value(argument, context), at: startRange(argument) }));
-  const last = call.expandLast ? call.arguments[call.arguments.length - 1] : undefined;
-  const expanded = last ? expand(evaluator, call, last, context) : [];
-  return expanded && evaluator.errors === errorsBefore ? [...given, ...expanded] : null;
+  const given = written.map((argument) => ({ value: evaluator.value(argument, context), at: startRange(argument) }));
+  return evaluator.errors === errorsBefore ? callWith(evaluator, call, found, given) : UNKNOWN;
 }
 
-function expand(evaluator: Evaluator, call: CallExpression, last: Expression, context: EvalContext): Argument[] | null {
+/** The arguments one by one, before any is evaluated but one that is to be expanded. */
+function writtenArguments(
+  evaluator: Evaluator,
+  call: CallExpression,
+  context: EvalContext,
+): readonly Expression[] | null {
+  const last = call.expandLast ? call.arguments.at(-1) : undefined;
+  if (!last) return call.arguments;
+  const expanded = expand(evaluator, call, last, context);
+  return expanded && [...call.arguments.slice(0, -1), ...expanded];
+}
+
+function expand(
+  evaluator: Evaluator,
+  call: CallExpression,
+  last: Expression,
+  context: EvalContext,
+): Expression[] | null {
   const errorsBefore = evaluator.errors;
   const value = evaluator.value(last, context);
   if (evaluator.errors > errorsBefore || value.kind === 'unknown') return null;
-  const at = startRange(last);
+  const range = startRange(last);
   if (value.kind === 'list' || value.kind === 'set' || value.kind === 'tuple') {
-    return value.items.map((item) => ({ value: item, at }));
+    return value.items.map((item) => ({ kind: 'literal', value: item, range }));
   }
   const must = value.kind === 'null' ? 'not be null' : 'be of a tuple, list, or set type';
   const detail = `The expanding argument (indicated by ...) must ${must}.`;
@@ -57,7 +66,7 @@ function expand(evaluator: Evaluator, call: CallExpression, last: Expression, co
   return null;
 }
 
-function countFits(evaluator: Evaluator, call: CallExpression, fn: HclFunction, given: readonly Argument[]): boolean {
+function countFits(evaluator: Evaluator, call: CallExpression, fn: HclFunction, given: readonly Expression[]): boolean {
   const { parameters, variadic } = fn;
   const missing = parameters[given.length];
   if (missing) {
@@ -69,7 +78,7 @@ function countFits(evaluator: Evaluator, call: CallExpression, fn: HclFunction, 
   const surplus = given[parameters.length];
   if (!surplus || variadic) return true;
   const detail = `Function "${call.name}" expects only ${parameters.length} argument(s).`;
-  evaluator.error(surplus.at, 'Too many function arguments', detail, call.range);
+  evaluator.error(startRange(surplus), 'Too many function arguments', detail, call.range);
   return false;
 }
 

@@ -46,7 +46,7 @@ export function evaluateFor(evaluator: Evaluator, expression: ForExpression, con
   }
   // A condition that is wrong for any element is told once, and not for each of them.
   if (expression.condition) {
-    accepts(evaluator, expression, scopeOf(expression, UNKNOWN, UNKNOWN, context));
+    accepts(evaluator, expression, scopeOf(expression, UNKNOWN, UNKNOWN, context), 'Condition is null');
     if (evaluator.errors > errorsBefore) return UNKNOWN;
   }
   return expression.key
@@ -54,14 +54,19 @@ export function evaluateFor(evaluator: Evaluator, expression: ForExpression, con
     : buildTuple(evaluator, expression, elements, context);
 }
 
-/** Whether the `if` lets an element pass; undefined when that is unknown. */
-function accepts(evaluator: Evaluator, { condition, range }: ForExpression, scope: EvalContext): boolean | undefined {
+/** Whether the `if` lets an element pass; undefined when that is unknown. A null is told under the title `ifNull`. */
+function accepts(
+  evaluator: Evaluator,
+  { condition, range }: ForExpression,
+  scope: EvalContext,
+  ifNull = "Invalid 'for' condition",
+): boolean | undefined {
   if (!condition) return true;
   const errorsBefore = evaluator.errors;
   const value = evaluator.value(condition, scope);
   if (evaluator.errors > errorsBefore) return undefined;
   if (value.kind === 'null') {
-    evaluator.error(condition.range, 'Condition is null', "The value of the 'if' clause must not be null.", range);
+    evaluator.error(condition.range, ifNull, "The value of the 'if' clause must not be null.", range);
     return undefined;
   }
   const converted = convert(value, BOOL);

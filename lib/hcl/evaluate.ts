@@ -23,7 +23,7 @@ import { negate } from './number.js';
 import { applyOperator, operatorTypes } from './operators.js';
 import { lookUp } from './scope.js';
 import { span } from './source-map.js';
-import { BOOL, NUMBER, STRING, type Type, typeName } from './types.js';
+import { BOOL, DYNAMIC, NUMBER, STRING, type Type, typeName } from './types.js';
 import {
   boolValue,
   extentOf,
@@ -370,7 +370,8 @@ export class Evaluator {
     if (value.kind === 'number') return numberValue(negate(value.value));
     if (value.kind === 'bool') return boolValue(!value.value);
     if (value.kind === 'unknown') return unknownValue(type);
-    return this.error(range, 'Operation failed', 'Error during operation: argument must not be null.');
+    this.error(range, 'Operation failed', 'Error during operation: argument must not be null.');
+    return unknownValue(type);
   }
 }
 
@@ -379,5 +380,7 @@ const NULL_PART = 'The expression result is null. Cannot include a null value in
 function conditionalType(yes: Value, no: Value): Type | null {
   if (yes.kind === 'null' && yes.type.kind === 'dynamic') return typeOf(no);
   if (no.kind === 'null' && no.type.kind === 'dynamic') return typeOf(yes);
-  return unify([typeOf(yes), typeOf(no)]);
+  const types = [typeOf(yes), typeOf(no)];
+  // What came to nothing by an error fits everything.
+  return types.some(({ kind }) => kind === 'dynamic') ? DYNAMIC : unify(types);
 }

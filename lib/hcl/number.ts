@@ -7,6 +7,8 @@ export interface BigFloat {
   readonly exponent: number;
   /** Bits of the mantissa that an operation on it keeps: the larger one of its operands counts. */
   readonly precision: number;
+  /** A zero that was negated: it is printed with its sign. */
+  readonly negativeZero?: true;
 }
 
 /** What literals and conversions from text have. */
@@ -71,6 +73,7 @@ export function parseBigFloat(text: string): BigFloat | null {
   if (Math.abs(Number(power)) > DECIMAL_EXPONENT_MAX || whole.length + fraction.length > DECIMAL_EXPONENT_MAX)
     return null;
   const digits = BigInt(whole + fraction) * (sign === '-' ? -1n : 1n);
+  if (digits === 0n && sign === '-') return negate(make(0n, 0, PRECISION_LITERAL));
   if (exponent >= 0) return make(digits * 10n ** BigInt(exponent), 0, PRECISION_LITERAL);
   return quotient(digits, 10n ** BigInt(-exponent), 0, PRECISION_LITERAL);
 }
@@ -93,7 +96,9 @@ export function add(a: BigFloat, b: BigFloat): BigFloat {
 }
 
 export function negate(a: BigFloat): BigFloat {
-  return { ...a, mantissa: -a.mantissa };
+  if (a.mantissa !== 0n) return { ...a, mantissa: -a.mantissa };
+  const { negativeZero, ...zero } = a;
+  return negativeZero ? zero : { ...zero, negativeZero: true };
 }
 
 export function subtract(a: BigFloat, b: BigFloat): BigFloat {
@@ -145,7 +150,7 @@ export function toDouble(a: BigFloat): number {
 
 /** The shortest decimal digits that read back as the same number at its precision, without an exponent. */
 export function bigFloatToString(a: BigFloat): string {
-  if (a.mantissa === 0n) return '0';
+  if (a.mantissa === 0n) return a.negativeZero ? '-0' : '0';
   const sign = a.mantissa < 0n ? '-' : '';
   const m = a.mantissa < 0n ? -a.mantissa : a.mantissa;
   if (a.exponent >= 0 && a.exponent + bitLength(m) <= a.precision) return sign + (m << BigInt(a.exponent)).toString();

@@ -7,7 +7,7 @@ export function missingItemRange({ range }: Body): SourceRange {
   return { filename: range.filename, start: range.start, end: range.start };
 }
 
-/** The first thing of an expression: at which a message points when the whole would be too much to underline. */
+/** The mark of an expression (HashiCorp's choice for each kind; mostly its first thing): at which a message points when the whole would be too much to underline. */
 export function startRange(expression: Expression): SourceRange {
   let node = expression;
   for (;;) {
@@ -28,12 +28,12 @@ export function startRange(expression: Expression): SourceRange {
         node = first;
         break;
       }
-      case 'relative-traversal':
       case 'splat':
-        node = node.source;
-        break;
+        return node.markerRange;
       case 'index':
-        node = node.collection;
+        return node.openRange;
+      case 'parentheses':
+        node = node.inner;
         break;
       case 'conditional':
         node = node.condition;

@@ -69,7 +69,7 @@ export function valueKey(value: Value): string {
     case 'string':
       return JSON.stringify(value.value);
     case 'number':
-      return bigFloatToString(value.value);
+      return value.value.mantissa === 0n ? '0' : bigFloatToString(value.value);
     case 'bool':
       return String(value.value);
     case 'null':
@@ -87,6 +87,8 @@ export function valueKey(value: Value): string {
 }
 
 function compareForSet(a: Value, b: Value): number {
+  // Null comes last.
+  if (a.kind === 'null' || b.kind === 'null') return Number(a.kind === 'null') - Number(b.kind === 'null');
   if (a.kind === 'string' && b.kind === 'string') return compareStrings(a.value, b.value);
   if (a.kind === 'number' && b.kind === 'number') return compare(a.value, b.value);
   if (a.kind === 'bool' && b.kind === 'bool') return Number(a.value) - Number(b.value);

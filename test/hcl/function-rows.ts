@@ -611,7 +611,7 @@ export const FUNCTION_ROWS: Record<string, readonly (readonly [source: string, r
       'log("a",2)',
       'error: e:1,6-7: Invalid function argument; Invalid value for "num" parameter: a number is required.',
     ],
-    ['log(1, 0)', 'number 0'],
+    ['log(1, 0)', 'number -0'],
   ],
   lookup: [
     [

@@ -12,6 +12,7 @@ function exactOf(value: Value | undefined): BigFloat {
 
 /** A double as a value; what is none (infinite, not a number) is refused. */
 function finite(result: number): CallResult {
+  if (Object.is(result, -0)) return ok(numberValue(negate(bigFloat(0))));
   return Number.isFinite(result) ? ok(numberValue(result)) : refuse('the result is no finite number');
 }
 
@@ -54,7 +55,7 @@ function parseInteger(value: Value | undefined, base: number | null): CallResult
 export const NUMERIC_FUNCTIONS: Record<string, HclFunction> = {
   abs: define([number('num')], NUMBER, ([value]) => {
     const exact = exactOf(value);
-    return ok(numberValue(exact.mantissa < 0n ? negate(exact) : exact));
+    return ok(numberValue(exact.mantissa < 0n || exact.negativeZero ? negate(exact) : exact));
   }),
   ceil: define([number('num')], NUMBER, ([value]) => ok(numberValue(-floor(negate(exactOf(value)))))),
   floor: define([number('num')], NUMBER, ([value]) => ok(numberValue(floor(exactOf(value))))),

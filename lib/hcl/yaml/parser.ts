@@ -15,12 +15,19 @@ interface Properties {
   readonly tag: string | null;
 }
 
+const NONE: Properties = { anchor: null, tag: null };
+
+const CONTROL = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
+
 /** Reads one YAML document, of the subset that has a value here: no documents after it, no keys but scalars. */
 export class YamlParser {
   readonly #source: string;
   readonly #anchors = new Map<string, Value>();
   #at = 0;
+  #line = { from: 0, upTo: -1 };
   #depth = 0;
+  /** How many flow collections are open: between their brackets a tab is a blank. */
+  #flows = 0;
 
   constructor(source: string) {
     this.#source = source
@@ -30,12 +37,14 @@ export class YamlParser {
   }
 
   document(): Value {
+    const control = this.#source.search(CONTROL);
+    if (control >= 0) throw new YamlError('control characters are not allowed');
     for (this.#skip(); this.#rest(1) === '%' && this.#column() === 0; this.#skip()) this.#toLineEnd();
     const marked = this.#atMark('---');
     if (marked) this.#at += 3;
-    this.#skip();
+    const ended = this.#skip();
     if (this.#at >= this.#source.length && !marked) throw this.#bad('missing start of document');
-    const value = this.#node(0, false);
+    const value = this.#node(0, marked && !ended);
     this.#skip();
     if (this.#atMark('...')) {
       this.#at += 3;
@@ -56,7 +65,17 @@ export class YamlParser {
   }
 
   #column(): number {
-    return this.#at - (this.#source.lastIndexOf('\n', this.#at - 1) + 1);
+    return this.#at - this.#lineStart(this.#at);
+  }
+
+  /** Where the line of a place begins. The last answer is kept: a document of one long line would be walked again and again. */
+  #lineStart(at: number): number {
+    const { from, upTo } = this.#line;
+    if (at >= from && at <= upTo) return from;
+    const start = this.#source.lastIndexOf('\n', at - 1) + 1;
+    const end = this.#source.indexOf('\n', at);
+    this.#line = { from: at === 0 ? 0 : start, upTo: end < 0 ? this.#source.length : end };
+    return this.#line.from;
   }
 
   #toLineEnd(): void {
@@ -79,6 +98,7 @@ export class YamlParser {
       this.#at++;
     }
     const lineStart = this.#at - this.#column();
+    if (this.#flows > 0) return lineStart > start;
     const indentation = this.#source.slice(lineStart, this.#at);
     if ((lineStart > start || lineStart === 0) && indentation.includes('\t') && this.#at < this.#source.length)
       throw this.#bad('found character that cannot start any token');
@@ -101,9 +121,9 @@ export class YamlParser {
   /** A value whose lines stand at a column or behind it; `inline`: on the line of its key, where no mapping may begin. */
   #node(minimum: number, inline: boolean): Value {
     if (++this.#depth > DEPTH_MAX) throw this.#bad('exceeded max depth');
-    const startLine = this.#source.lastIndexOf('\n', this.#at - 1);
-    const properties = this.#properties();
-    const moved = this.#source.lastIndexOf('\n', this.#at - 1) !== startLine;
+    const startLine = this.#lineStart(this.#at);
+    const properties = this.#properties(false);
+    const moved = this.#lineStart(this.#at) !== startLine;
     const value = this.#content(minimum, inline && !moved, properties);
     this.#depth--;
     if (properties.anchor !== null) this.#anchors.set(properties.anchor, value);
@@ -111,7 +131,8 @@ export class YamlParser {
     return value;
   }
 
-  #properties(): Properties {
+  /** `ofKey`: a key follows for certain, and they are its own. */
+  #properties(ofKey: boolean): Properties {
     let anchor: string | null = null;
     let tag: string | null = null;
     for (;;) {
@@ -120,6 +141,7 @@ export class YamlParser {
       // A property on the line of a key belongs to the key.
       const line = this.#source.slice(this.#at).split('\n', 1)[0] ?? '';
       if (
+        !ofKey &&
         /^\S+\s+(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'#[{&!*|>][^#]*?)\s*:(?:\s|$)/.test(line) &&
         this.#isKeyLine(match[0].length)
       )
@@ -143,30 +165,49 @@ export class YamlParser {
     if (first === '|' || first === '>') return this.#text(blockScalar(this.#source, this.#at, minimum - 1), properties);
     if (this.#atIndicator('-')) {
       if (inline) throw this.#bad('block sequence entries are not allowed in this context');
+      this.#expectTag('seq', 'sequence', properties);
       return this.#sequence(this.#column());
     }
-    if (this.#atIndicator('?') && !inline) return this.#mapping(this.#column(), null);
     const column = this.#column();
-    const start = this.#at;
+    if (this.#isKeyNext(minimum)) {
+      if (inline) {
+        if (/^[^?&!]/.test(this.#rest(1))) this.#inline(minimum, NONE, false);
+        this.#spaces();
+        throw this.#bad('mapping values are not allowed in this context');
+      }
+      this.#expectTag('map', 'mapping', properties);
+      return this.#mapping(column);
+    }
     const value = this.#inline(minimum, properties, false);
+    this.#spaces();
+    if (!/^[\n#]?$/.test(this.#rest(1))) throw this.#bad('did not find expected key');
+    return value;
+  }
+
+  /** Whether a key of a block mapping stands here. What stands before a key (`&a`, `!!str`) is the key's. */
+  #isKeyNext(minimum: number): boolean {
+    if (this.#atIndicator('?') || /^[&!]/.test(this.#rest(1))) return true;
+    const start = this.#at;
+    this.#inline(minimum, NONE, false);
     const oneLine = !this.#source.slice(start, this.#at).includes('\n');
     this.#spaces();
-    if (!this.#atIndicator(':') || !oneLine) {
-      if (!/^[\n#]?$/.test(this.#rest(1))) throw this.#bad('did not find expected key');
-      return value;
-    }
-    if (inline) throw this.#bad('mapping values are not allowed in this context');
-    return this.#mapping(column, value);
+    const isKey = oneLine && this.#atIndicator(':');
+    this.#at = start;
+    return isKey;
+  }
+
+  #expectTag(name: 'map' | 'seq', word: string, { tag }: Properties): void {
+    if (tag !== null && tag !== `!!${name}`) throw this.#bad(`cannot interpret a ${word} as ${tag}`);
   }
 
   /** An alias, a flow collection or a scalar. */
   #inline(minimum: number, properties: Properties, flow: boolean): Value {
     const first = this.#rest(1);
     if (first === '*') return this.#alias();
-    if (first === '[') return this.#flowSequence();
-    if (first === '{') return this.#flowMapping();
+    if (first === '[' || first === '{') return this.#flow(first, properties);
     if (first === '"') return this.#text(doubleQuoted(this.#source, this.#at), properties);
     if (first === "'") return this.#text(singleQuoted(this.#source, this.#at), properties);
+    if (/^[,\]}]/.test(first)) throw this.#bad('did not find expected node content');
     if (/^[@`%|>&!]/.test(first)) throw this.#bad('found character that cannot start any token');
     const piece = plainText(this.#source, this.#at, minimum, flow);
     if (piece.end === this.#at) throw this.#bad('did not find expected node content');
@@ -182,7 +223,7 @@ export class YamlParser {
   #scalar(text: string, style: Piece['style'], { tag }: Properties): Value {
     if (style === 'quoted') return stringValue(text);
     if (tag === null) {
-      const value = style === 'block' ? stringValue(text) : plainScalar(text);
+      const value = style === 'block' && text !== '' ? stringValue(text) : plainScalar(text);
       if (!value) throw this.#bad(`the number ${text} is not supported`);
       return value;
     }
@@ -215,34 +256,40 @@ export class YamlParser {
     return tupleValue(items);
   }
 
-  /** The first key is read already, unless it is marked by a question mark. */
-  #mapping(column: number, firstKey: Value | null): Value {
+  #mapping(column: number): Value {
     const pairs = new Pairs();
-    let key = firstKey;
     for (;;) {
-      if (!key && this.#atIndicator('?')) {
-        this.#at++;
-        this.#skip();
-        key = this.#node(column + 1, false);
-        this.#skip();
-        if (this.#column() !== column || !this.#atIndicator(':')) throw this.#bad("could not find expected ':'");
+      const marked = this.#atIndicator('?');
+      const key = marked ? this.#markedKey(column) : this.#key(column);
+      if (marked && (this.#atEnd() || this.#column() !== column || !this.#atIndicator(':'))) {
+        pairs.add(key, plainScalar('') as Value, (why) => this.#bad(why));
+        if (this.#atEnd() || this.#column() < column) return pairs.value();
+        if (this.#column() > column) throw this.#bad('did not find expected key');
+        continue;
       }
-      key ??= this.#key(column);
       this.#at++;
       const ended = this.#skip();
       const sequence = ended && this.#column() === column && this.#atIndicator('-') && !this.#atEnd();
       const value = this.#node(sequence ? column : column + 1, !ended);
       pairs.add(key, value, (why) => this.#bad(why));
-      key = null;
       this.#skip();
       if (this.#atEnd() || this.#column() < column) return pairs.value();
       if (this.#column() > column) throw this.#bad('did not find expected key');
     }
   }
 
+  /** `? key`, which may have no value. */
+  #markedKey(column: number): Value {
+    this.#at++;
+    this.#skip();
+    const key = this.#node(column + 1, false);
+    this.#skip();
+    return key;
+  }
+
   #key(column: number): Value {
     const start = this.#at;
-    const properties = this.#properties();
+    const properties = this.#properties(true);
     const value = this.#inline(column, properties, false);
     const oneLine = !this.#source.slice(start, this.#at).includes('\n');
     this.#spaces();
@@ -253,7 +300,7 @@ export class YamlParser {
 
   #flowNode(): Value {
     if (++this.#depth > DEPTH_MAX) throw this.#bad('exceeded max depth');
-    const properties = this.#properties();
+    const properties = this.#properties(true);
     const empty = /^[,\]}:]?$/.test(this.#rest(1)) && !/^:\S/.test(this.#rest(2));
     const value = empty ? this.#scalar('', 'plain', properties) : this.#inline(0, properties, true);
     if (properties.anchor !== null) this.#anchors.set(properties.anchor, value);
@@ -267,6 +314,14 @@ export class YamlParser {
       /^:(?:[\s,[\]{}]|$)/.test(this.#rest(2)) ||
       (this.#rest(1) === ':' && /["'\]}]/.test(this.#source.charAt(this.#at - 1)))
     );
+  }
+
+  #flow(bracket: '[' | '{', properties: Properties): Value {
+    this.#expectTag(bracket === '[' ? 'seq' : 'map', bracket === '[' ? 'sequence' : 'mapping', properties);
+    this.#flows++;
+    const value = bracket === '[' ? this.#flowSequence() : this.#flowMapping();
+    this.#flows--;
+    return value;
   }
 
   #flowSequence(): Value {

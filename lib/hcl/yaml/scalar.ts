@@ -52,7 +52,6 @@ export function taggedScalar(text: string, tag: string): Value | null {
   switch (tag) {
     case '!!str':
     case '!!binary':
-    case '!':
       return stringValue(text);
     case '!!null':
       return NULL;

@@ -61,8 +61,10 @@ export function doubleQuoted(source: string, at: number): Piece {
     (whole, two?: string, four?: string, eight?: string, letter?: string) => {
       if (whole.startsWith('\\\n')) return '';
       const code = Number.parseInt(two ?? four ?? eight ?? '0', 16);
-      const text = letter === undefined && code <= 0x10ffff ? String.fromCodePoint(code) : ESCAPES[letter ?? ''];
-      if (text === undefined) problem = 'found unknown escape character';
+      const isCode = code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+      if (letter === undefined && !isCode) problem = 'found invalid Unicode character escape code';
+      const text = letter === undefined && isCode ? String.fromCodePoint(code) : ESCAPES[letter ?? ''];
+      if (text === undefined) problem ??= 'found unknown escape character';
       made.push(text ?? '');
       return '\ufdd1';
     },
@@ -115,6 +117,8 @@ export function blockScalar(source: string, at: number, parentIndent: number): P
     const line = source.slice(end, next < 0 ? undefined : next);
     const spaces = /^ */.exec(line)?.[0].length ?? 0;
     const blank = spaces === line.length;
+    if (line.charAt(spaces) === '\t' && (indent < 0 || spaces < indent))
+      return broken('found a tab character where an indentation space is expected');
     if (indent < 0 && !blank) indent = spaces > parentIndent ? spaces : Number.POSITIVE_INFINITY;
     if (!blank && spaces < indent) break;
     if (!blank && spaces === 0 && /^(?:---|\.\.\.)(?:\s|$)/.test(line)) break;

@@ -4,6 +4,7 @@ import type { CheckOutcome, Policy, PolicyCheck } from '../scaling/index.js';
 import type { Evaluated, MachineLimits, Scaled } from '../scaling/machine.js';
 import type { ScalingAction } from '../structs/autoscaling.js';
 import type { Millis } from '../util/clock.js';
+import { checkAction, checkMetrics, checkStatus } from './answers.js';
 
 /** The part of an evaluation's interval that a plugin may take, as Nomad's autoscaler gives it. */
 const PATIENCE_PART = 0.75;
@@ -29,7 +30,7 @@ export async function evaluate(
   const call = { signal: AbortSignal.any([context.signal, timeout]) };
   try {
     const target = await context.scalers.target(policy.target.name);
-    const status = await orAborted(target.status(policy.target.config, call), call.signal);
+    const status = checkStatus(await orAborted(target.status(policy.target.config, call), call.signal));
     const outcomes = await Promise.all(checks.map((check) => runCheck(check, status.count, { ...context, call })));
     return { kind: 'evaluated', status, outcomes };
   } catch (error) {
@@ -48,9 +49,9 @@ async function runCheck(
     const metrics =
       check.query === ''
         ? []
-        : await orAborted((await scalers.apm(check.source)).query(check.query, range, call), call.signal);
+        : checkMetrics(await orAborted((await scalers.apm(check.source)).query(check.query, range, call), call.signal));
     const strategy = await scalers.strategy(check.strategy.name);
-    const action = await orAborted(strategy.run({ check, metrics, count }, call), call.signal);
+    const action = checkAction(await orAborted(strategy.run({ check, metrics, count }, call), call.signal));
     return { check: check.name, kind: 'action', action };
   } catch (error) {
     return { check: check.name, kind: 'error', reason: messageOf(error) };

@@ -1,6 +1,7 @@
 import { MeshError } from '../structs/errors.js';
 import type { RpcCaller, RpcContext, RpcHandlers, RpcMethod } from '../transport/rpc.js';
 import { assertNever } from '../util/assert.js';
+import { unknownOutcome } from './consensus-errors.js';
 import { METHOD_CLASS, type MethodClass } from './method-class.js';
 import type { ServerWorld } from './world.js';
 
@@ -22,6 +23,8 @@ const PING_MS = 1_000;
 const WATCH_MS = 100;
 /** The longest time a leader may take. */
 const ANSWER_MS = 60_000;
+/** What is said because of the state there is. */
+const REFUSALS: ReadonlySet<string> = new Set(['E_BAD_REQUEST', 'E_CONFLICT', 'E_NOT_FOUND']);
 
 type Args = { AllowStale?: boolean; MinQueryIndex?: number; Forwarded?: boolean };
 type AnyHandler = (args: Args, context: RpcContext) => Promise<unknown>;
@@ -72,9 +75,14 @@ interface Request {
 /** Finds the leader for one request after the other. */
 class LeaderCalls {
   readonly #world: ServerWorld;
+  /** How often leadership came or went here. */
+  #changes = 0;
 
   constructor(world: ServerWorld) {
     this.#world = world;
+    world.consensus.onLeadership(() => {
+      this.#changes++;
+    });
   }
 
   async ask(request: Request): Promise<unknown> {
@@ -95,7 +103,7 @@ class LeaderCalls {
 
   async #attempt({ method, args, context, own, kind }: Request): Promise<unknown> {
     const { consensus, peers } = this.#world;
-    if (consensus.isLeader) return own();
+    if (consensus.isLeader) return kind === 'read' ? own() : this.#lead(own);
     const { leader } = consensus;
     if (leader === '' || !peers) throw noLeader();
     if (args.Forwarded === true) throw new MeshError('E_NO_LEADER', 'No cluster leader here: another server leads now');
@@ -106,6 +114,26 @@ class LeaderCalls {
     return kind === 'write'
       ? caller.call(method, passed, options)
       : this.#whileItLeads(leader, context, (signal) => caller.call(method, passed, { ...options, signal }));
+  }
+
+  /**
+   * What a leader refuses it refuses because of its own state. One that was deposed and has not heard of it would go by an old one, and
+   * call a job changed that is not: so a majority must stand behind it when it says no. (When it says yes, one has.)
+   */
+  async #lead(own: () => Promise<unknown>): Promise<unknown> {
+    const { consensus } = this.#world;
+    const changes = this.#changes;
+    try {
+      return await own();
+    } catch (error) {
+      if (!(error instanceof MeshError) || !REFUSALS.has(error.code)) throw error;
+      // What a part of it did, if it had several, nobody knows then.
+      await consensus.readIndex().catch(() => {
+        throw unknownOutcome();
+      });
+      if (!consensus.isLeader || this.#changes !== changes) throw unknownOutcome();
+      throw error;
+    }
   }
 
   /** A write that was handed to a server which is gone could never be repeated: nobody knows whether it was done. */

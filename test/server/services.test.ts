@@ -1,8 +1,9 @@
 import t from 'tap';
 import type { Allocation } from '../../lib/structs/allocation.js';
+import type { Job } from '../../lib/structs/job.js';
 import type { Node } from '../../lib/structs/node.js';
 import type { ClientAllocUpdate } from '../../lib/structs/rpc.js';
-import type { ServiceReport } from '../../lib/structs/service.js';
+import type { Service, ServiceReport } from '../../lib/structs/service.js';
 import { createTestWorld, type TestWorld, webJob } from './world.js';
 
 const reportOf = (allocId: string, fields: Partial<ServiceReport> = {}): ServiceReport => ({
@@ -15,10 +16,15 @@ const reportOf = (allocId: string, fields: Partial<ServiceReport> = {}): Service
   ...fields,
 });
 
+function withServices(job: Partial<Job>, names: readonly string[]): Partial<Job> {
+  const Services = names.map((Name) => ({ Name, Provider: 'nomad' }) as Service);
+  return { ...job, TaskGroups: (job.TaskGroups ?? []).map((group) => ({ ...group, Services })) };
+}
+
 /** A job whose clients say that it is up, each instance as `fields` says. */
 async function serving(world: TestWorld, count: number, fields: (n: number) => Partial<ServiceReport> = () => ({})) {
   const nodes = [await world.addNode(1), await world.addNode(2)];
-  await world.call('Job.Register', { Job: webJob({ count }) });
+  await world.call('Job.Register', { Job: withServices(webJob({ count }), ['web', 'it-${attr.kernel.name}-s']) });
   await world.time.advance(20);
   let n = 0;
   for (const node of nodes) {
@@ -143,4 +149,15 @@ t.test('a report that cannot be read is refused, and nothing of it is stored', a
   }
   t.equal(JSON.stringify([world.allocs(), await instances(world)]), before);
   await say(world, nodes, alloc, { Services: [{ ...service, Tags: null, Address: '' }] });
+});
+
+t.test('a node can say of an allocation only what its job declares', async (t) => {
+  const world = createTestWorld();
+  const nodes = await serving(world, 1);
+  const [alloc] = world.allocs();
+  const named = (ServiceName: string): ServiceReport =>
+    reportOf(alloc?.ID ?? '', { ID: `s-${ServiceName}`, ServiceName });
+  await say(world, nodes, alloc, { Services: ['web', 'database', 'it-linux-s', 'it-s', 'it-linux-st'].map(named) });
+  const said = (await names(world)).flatMap(({ Services }) => Services.map(({ ServiceName }) => ServiceName));
+  t.same(said, ['it-linux-s', 'web']);
 });

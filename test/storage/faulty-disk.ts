@@ -30,6 +30,8 @@ export class FaultyDisk implements Disk {
   failNextSync = false;
   /** Fails every operation that changes something, as a disk that went read-only. */
   failing = false;
+  /** Fails every read, as a medium does that is coming to its end. */
+  failingReads = false;
   /** After so many more operations that change something the power goes. */
   operationsLeft = Number.POSITIVE_INFINITY;
   operations = 0;
@@ -46,6 +48,10 @@ export class FaultyDisk implements Disk {
 
   list(path: string): string[] {
     return [...this.#files.keys()].filter((name) => dirname(name) === path).map((name) => name.slice(path.length + 1));
+  }
+
+  get usedBytes(): number {
+    return [...this.#files.values()].reduce((sum, { current }) => sum + current.length, 0);
   }
 
   paths(): string[] {
@@ -68,14 +74,15 @@ export class FaultyDisk implements Disk {
   #handle(inode: Inode): DiskFile {
     return {
       size: () => inode.current.length,
-      read(into, position) {
+      read: (into, position) => {
+        if (this.failingReads) throw failure('EIO');
         const found = inode.current.subarray(position, position + into.length);
         into.set(found);
         return found.length;
       },
       write: (bytes, position) => {
         this.#change();
-        const used = [...this.#files.values()].reduce((sum, { current }) => sum + current.length, 0);
+        const used = this.usedBytes;
         const growth = Math.max(0, position + bytes.length - inode.current.length);
         const fits = bytes.length - Math.max(0, Math.min(bytes.length, used + growth - this.capacity));
         const written = bytes.slice(0, fits);

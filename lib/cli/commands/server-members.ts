@@ -12,7 +12,8 @@ interface Member {
 
 export const command: Command = {
   usage: 'meshnomad server members [options]',
-  about: 'Lists the servers: which of them leads, votes or stands by, and how far each has come with the log.',
+  about:
+    'Lists the servers: which of them leads, votes or stands by, and how far each has come with the log. Ends with 1 while nobody leads.',
   flags: {
     ...DATA_FLAGS,
     detailed: { type: 'bool', help: 'All tags instead of columns.' },
@@ -51,8 +52,9 @@ export const command: Command = {
     ]);
     const head = 'Name Address Port Status Leader Standing Term Index Lag Build Datacenter Region'.split(' ');
     output.out(formatTable([head, ...rows]));
-    if (!members.some(leads)) output.error('\nThere is no leader now.');
-    return 0;
+    if (members.some(leads)) return 0;
+    output.error('\nThere is no leader now.');
+    return 1;
   },
 };
 

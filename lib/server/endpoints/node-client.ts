@@ -9,6 +9,7 @@ import { devicesProblem, topologyProblem } from '../../structs/validate/hardware
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
+import { withDeclaredServices } from '../declared-services.js';
 import { newEval } from '../new-eval.js';
 import { isClientTerminal, nodeEvals } from '../node-evals.js';
 import { propose } from '../propose.js';
@@ -121,7 +122,10 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
       const node = requireSelf(args);
       const state = store.snapshot();
       requireReadable(args.Alloc);
-      const updates = args.Alloc.filter(({ ID }) => state.allocById(ID)?.NodeID === node.ID);
+      const updates = args.Alloc.flatMap((update) => {
+        const alloc = state.allocById(update.ID);
+        return alloc?.NodeID === node.ID ? [withDeclaredServices(update, alloc)] : [];
+      });
       if (updates.length === 0) return { Index: store.index };
       const { index } = await propose(consensus, {
         type: 'allocs-client-update',

@@ -48,7 +48,10 @@ function ownOnly({ Key }: Asked, { role, key, name }: AskingPeer): void {
 function ownNode({ Node }: Asked, { role, key, name }: AskingPeer, store: Store): void {
   if (role === 'server' || Node?.ID === nodeIdOf(key)) return;
   if (typeof Node?.ID === 'string' && store.snapshot().nodeById(Node.ID)) return;
-  throw new MeshError('E_PERMISSION_DENIED', `${name} may register its own node only, ${nodeIdOf(key)}`);
+  throw new MeshError(
+    'E_PERMISSION_DENIED',
+    `${name} may register its own node only, ${nodeIdOf(key)}, not ${String(Node?.ID)}: give the agent the data_dir of its own, or "meshnomad join -replace" where its disk was copied`,
+  );
 }
 
 function serversOnly(_: Asked, { role, name }: AskingPeer): void {

@@ -108,7 +108,10 @@ export class ServersWorld {
         }),
     );
     await this.time.run(5_000, () => consensus !== undefined);
-    if (!consensus) throw new Error(`${id} did not start: ${this.tail()}`);
+    if (!consensus) {
+      process.dead = true;
+      throw new Error(`${id} did not start: ${this.tail()}`);
+    }
     const server = createServer({
       consensus,
       group: consensus,
@@ -211,6 +214,20 @@ export class ServersWorld {
         },
       );
     return asked;
+  }
+
+  /** One line per server, for the report of a failed seed. */
+  describe(): string {
+    return this.servers
+      .map(({ id, running }) => {
+        if (running === null) return `${id} down`;
+        const { consensus } = running;
+        const { state, admitted, term, lastIndex, commitIndex, appliedIndex } = consensus.stats();
+        const { voters, learners } = consensus.membership();
+        const log = `applied ${appliedIndex} commit ${commitIndex} last ${lastIndex}`;
+        return `${id} ${state}${admitted ? '' : ' stranger'}${consensus.isLeader ? ' leads' : ''} term ${term} ${log} voters ${voters} learners ${learners} follows ${consensus.leader}`;
+      })
+      .join('\n');
   }
 
   /** What the servers said last. */

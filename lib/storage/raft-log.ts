@@ -114,7 +114,11 @@ class SegmentLog implements LogStore {
     const segment = this.#segments.find(({ sequence }) => sequence === first.segment);
     assert(segment !== undefined, `raft log: segment ${first.segment} is open`);
     const bytes = new Uint8Array(end - first.position);
-    segment.file.read(bytes, first.position);
+    try {
+      segment.file.read(bytes, first.position);
+    } catch (error) {
+      throw storageError('read', segment.path, error);
+    }
     const found: Entry[] = [];
     for (let at = 0, index = from; index <= last; index++) {
       const record = decodeRecord(bytes, at);

@@ -157,6 +157,16 @@ t.test('a full disk refuses the write, keeps what it had, and takes writes again
   t.equal(contents(await openRaftLog(FOLDER, { disk })).at(-1), '4@2=again');
 });
 
+t.test('an entry that cannot be read now is there when the disk is well again', async (t) => {
+  const disk = new FaultyDisk();
+  await (await openRaftLog(FOLDER, { disk })).append(entries(1, 1, 5));
+  const log = await openRaftLog(FOLDER, { disk });
+  disk.failingReads = true;
+  t.throws(() => log.entries(1, 5, 1e6), { code: 'E_STORAGE', message: /cannot read .*the disk reports an error/ });
+  disk.failingReads = false;
+  t.equal(log.entries(1, 5, 1e6).length, 5);
+});
+
 t.test('a failed sync is never taken for success later', async (t) => {
   const disk = new FaultyDisk();
   const log = await openRaftLog(FOLDER, { disk });

@@ -148,7 +148,7 @@ t.test(
     }
     await agent.register(jobJson('over', { task: ask({ Name: 'nvidia/gpu', Count: 1, MemoryMB: 289 }) }));
     t.match(await waits('over'), /Dimension "devices: no devices match request" exhausted/);
-    t.match((await agent.cli(['why', 'over'])).out, /devices: others hold them/);
+    t.match((await agent.cli(['why', 'over'])).out, /has the devices that are asked for, but others hold them/);
 
     const stats = await agent.get<HostStats>('/v1/client/stats');
     t.match(stats.DeviceStats[0]?.InstanceStats[SECOND as string], {

@@ -62,7 +62,7 @@ function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[],
   for (const node of state.nodes()) {
     nodes++;
     const refusal = judge(node);
-    if (!refusal || !['status', 'place', 'rule'].includes(refusal.kind)) eligible++;
+    if (!refusal || !['status', 'place', 'rule', 'volume'].includes(refusal.kind)) eligible++;
     if (!refusal) {
       withRoom++;
       continue;

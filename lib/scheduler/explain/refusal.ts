@@ -9,10 +9,24 @@ import { assign } from '../feasible/numa.js';
 import { isInReach } from '../fleet.js';
 import type { StateReader } from '../ports.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal } from '../usage.js';
+import { createDistinctJudge } from './distinct.js';
 
 /** The first rule by which a node refuses one more allocation of a group. `short`: by how much, where that can be said. */
 export interface Refusal {
-  readonly kind: 'status' | 'place' | 'rule' | 'distinct' | 'cpu' | 'memory' | 'disk' | 'port';
+  readonly kind:
+    | 'status'
+    | 'place'
+    | 'rule'
+    | 'volume'
+    | 'distinct'
+    | 'property'
+    | 'cpu'
+    | 'memory'
+    | 'disk'
+    | 'port'
+    | 'cores'
+    | 'devices'
+    | 'numa';
   readonly rule: string;
   readonly short: number;
 }
@@ -58,6 +72,7 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
     isStopped: () => false,
     others: (name) => liveOf(state, job, name),
   });
+  const distinct = createDistinctJudge(state, job, group);
   const ask = askOf(group);
   const name = `${job.ID}.${group.Name}[0]`;
   return (node) => {
@@ -70,10 +85,11 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
     }
     for (const check of availability) {
       const rule = check.refusal(node, name, false);
-      if (rule !== '') return { kind: 'rule', rule, short: 0 };
+      if (rule !== '') return { kind: 'volume', rule, short: 0 };
     }
+    const refusal = distinct(node);
+    if (refusal) return refusal;
     const held = state.allocsByNode(node.ID);
-    if (isTakenForDistinct(job, group, held)) return { kind: 'distinct', rule: 'distinct_hosts', short: 0 };
     return shortage(node, held, ask) ?? thingsShortage(node, held, { cores, devices });
   };
 }
@@ -91,21 +107,6 @@ function statusRefusal(node: Node): string {
   return node.SchedulingEligibility === 'eligible' ? '' : 'ineligible';
 }
 
-/** Whether distinct_hosts keeps the node, which has one already, from getting another. */
-function isTakenForDistinct(job: Job, group: TaskGroup, held: readonly Allocation[]): boolean {
-  const asks = (constraints: Job['Constraints']): boolean =>
-    (constraints ?? []).some(({ Operand, RTarget }) => Operand === 'distinct_hosts' && RTarget !== 'false');
-  const ofJob = asks(job.Constraints);
-  if (!ofJob && !asks(group.Constraints)) return false;
-  return held.some(
-    (alloc) =>
-      alloc.Namespace === job.Namespace &&
-      alloc.JobID === job.ID &&
-      (ofJob || alloc.TaskGroup === group.Name) &&
-      !isTerminal(alloc),
-  );
-}
-
 /** Whether others hold the whole cores and the devices that are asked for. */
 function thingsShortage(
   node: Node,
@@ -121,11 +122,11 @@ function thingsShortage(
     addResources(used, alloc.AllocatedResources);
   }
   const cores = (node.NodeResources.Cpu.ReservableCpuCores ?? []).filter((core) => !used.cores.includes(core));
-  const refuse = (rule: string): Refusal => ({ kind: 'rule', rule, short: 0 });
+  const refuse = (kind: 'cores' | 'devices' | 'numa', short = 0): Refusal => ({ kind, rule: kind, short });
   const wanted = asks.cores.reduce((sum, { count }) => sum + count, 0);
-  if (wanted > cores.length) return refuse(`cores: ${wanted} are asked for, ${cores.length} are free`);
-  if (asks.devices && !asks.devices.offer(node, use)) return refuse('devices: others hold them');
-  return assign(asks, node, { use, cores }) ? null : refuse('cores: not as many, with their devices, on one NUMA node');
+  if (wanted > cores.length) return refuse('cores', wanted - cores.length);
+  if (asks.devices && !asks.devices.offer(node, use)) return refuse('devices');
+  return assign(asks, node, { use, cores }) ? null : refuse('numa');
 }
 
 function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk): Refusal | null {

@@ -35,6 +35,30 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
         `already ${verb('runs', 'run')} one, and distinct_hosts allows one on each node`,
         'lower the count, remove distinct_hosts, or add a node',
       );
+    case 'property':
+      return said(
+        `${verb('is', 'are')} where as many are as distinct_property allows: ${first.rule}`,
+        'lower the count, let distinct_property allow more, or add a node with another value',
+      );
+    case 'volume':
+      return said(`cannot give a volume that is asked for: ${first.rule}`, volumeChange(first.rule));
+    case 'cores': {
+      const { amount, least } = rangeOf(same);
+      return said(
+        `${verb('lacks', 'lack')} ${amount} free whole ${amount === '1' ? 'core' : 'cores'}`,
+        `ask for ${least} fewer or for resources.cpu instead, stop what holds cores there, or add a node`,
+      );
+    }
+    case 'devices':
+      return said(
+        `${verb('has', 'have')} the devices that are asked for, but others hold them`,
+        'stop what holds them, ask for fewer, or add a node with such devices',
+      );
+    case 'numa':
+      return said(
+        `${verb('has', 'have')} the cores and devices that are asked for, but not free on one NUMA node`,
+        'set numa.affinity to "prefer", ask for fewer cores, or stop what holds some there',
+      );
     case 'port':
       return said(
         `${verb('has', 'have')} the static ${first.rule} in use`,
@@ -44,9 +68,7 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
     case 'memory':
     case 'disk': {
       const { unit, what, key, of: askOf } = DIMENSION[first.kind];
-      const shorts = same.map(({ short }) => short);
-      const [least, most] = [Math.min(...shorts), Math.max(...shorts)];
-      const amount = least === most ? `${least}` : `${least} to ${most}`;
+      const { amount, least } = rangeOf(same);
       const enough = askOf(ask) - least;
       const lower = enough > 0 ? `lower ${key} from ${askOf(ask)} to ${enough} ${unit} in all, ` : '';
       return said(
@@ -57,6 +79,28 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
     default:
       return assertNever(first.kind);
   }
+}
+
+/** By how much they are short. */
+function rangeOf(same: readonly Refusal[]): { amount: string; least: number } {
+  const shorts = same.map(({ short }) => short);
+  const [least, most] = [Math.min(...shorts), Math.max(...shorts)];
+  return { amount: least === most ? `${least}` : `${least} to ${most}`, least };
+}
+
+const VOLUME_CHANGES: readonly (readonly [RegExp, string])[] = [
+  [/claims|claimed by/, 'stop what uses the volume, or give it an access mode for several users'],
+  [/lies on another node/, 'bring the node with the volume back, or move the volume: meshnomad volume move'],
+  [/plugin .*maximum/, 'stop what uses other volumes of the plugin there, or add a node'],
+  [/plugin/, 'run the plugin there, or see why it is not healthy: meshnomad plugin status'],
+  [/topology/, 'add a node from which the volume can be reached'],
+  [/missing/, 'create the volume (meshnomad volume create), or declare it on one of the nodes'],
+  [/not ready/, 'see what became of it: meshnomad volume status'],
+];
+
+function volumeChange(rule: string): string {
+  const [, change] = VOLUME_CHANGES.find(([pattern]) => pattern.test(rule)) ?? [];
+  return change ?? 'change how the job asks for the volume, or the volume';
 }
 
 function statusChange(status: string): string {

@@ -1,0 +1,104 @@
+import t from 'tap';
+import { explainJob } from '../../lib/scheduler/explain/explain.js';
+import { refusalSentences } from '../../lib/scheduler/explain/sentences.js';
+import type { Constraint } from '../../lib/structs/constraint.js';
+import type { TaskGroup } from '../../lib/structs/job.js';
+import { Harness } from './harness.js';
+import { mockAlloc, mockAllocated, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
+
+const ASK = { cpuMhz: 100, memoryMb: 100, diskMb: 100, staticPorts: [8080] };
+
+t.test('each kind of refusal is a sentence, with what would have to change', async (t) => {
+  const table = [
+    ['cores', 'cores', [1], '1 of 3 nodes lacks 1 free whole core', /fewer or for resources.cpu/],
+    ['cores', 'cores', [1, 3], '2 of 3 nodes lack 1 to 3 free whole cores', /ask for 1 fewer/],
+    ['devices', 'devices', [0], '1 of 3 nodes has the devices that are asked for, but others hold them', /stop what/],
+    [
+      'numa',
+      'numa',
+      [0, 0],
+      '2 of 3 nodes have the cores and devices that are asked for, but not free on one NUMA node',
+      /prefer/,
+    ],
+    ['port', 'port 8080', [0], '1 of 3 nodes has the static port 8080 in use', /another port/],
+    [
+      'volume',
+      'host volume "db" lies on another node now',
+      [0],
+      '1 of 3 nodes cannot give a volume that is asked for: host volume "db" lies on another node now',
+      /volume move/,
+    ],
+    [
+      'volume',
+      'CSI plugin nfs is unhealthy on client',
+      [0],
+      '1 of 3 nodes cannot give a volume that is asked for: CSI plugin nfs is unhealthy on client',
+      /plugin status/,
+    ],
+    [
+      'volume',
+      'CSI volume db has exhausted its available writer claims',
+      [0],
+      '1 of 3 nodes cannot give a volume that is asked for: CSI volume db has exhausted its available writer claims',
+      /access mode/,
+    ],
+    [
+      'property',
+      '${attr.rack} = r1 (2 there, 2 allowed)',
+      [0],
+      '1 of 3 nodes is where as many are as distinct_property allows: ${attr.rack} = r1 (2 there, 2 allowed)',
+      /another value/,
+    ],
+    ['disk', 'disk', [40], '1 of 3 nodes lacks 40 MiB of free disk', /lower ephemeral_disk.size from 100 to 60/],
+  ] as const;
+  for (const [kind, rule, shorts, sentence, change] of table) {
+    const found = refusalSentences(
+      shorts.map((short) => ({ kind, rule, short })),
+      3,
+      ASK,
+    );
+    t.equal(found.Sentence, sentence);
+    t.match(found.Change, change);
+    t.equal(found.Nodes, shorts.length);
+  }
+});
+
+const whyOf = (harness: Harness, group: Partial<TaskGroup>, Constraints: Constraint[] | null = null): string[] => {
+  const job = harness.register(mockJob({ ID: 'own', Constraints, TaskGroups: [mockGroup({ Count: 2, ...group })] }));
+  const input = { state: harness.snapshot(), evals: [], deployments: [] };
+  return explainJob(job, input).Groups[0]?.Refusals.map(({ Sentence }) => Sentence) ?? [];
+};
+
+t.test('what the scheduler counts as short is told as short', async (t) => {
+  const harness = new Harness();
+  harness.addNode(mockNode(1), mockNode(2));
+  const other = harness.register(mockJob({ ID: 'other' }));
+  const [first] = [...harness.nodes.keys()];
+  harness.addAlloc(
+    mockAlloc(other, { NodeID: first ?? '', AllocatedResources: mockAllocated({ cores: [0, 1, 2], cpu: 0 }) }),
+  );
+  const cores = (Cores: number) => ({ Tasks: [mockTask({ Resources: mockResources({ Cores }) })] });
+  t.same(whyOf(harness, cores(2)), ['1 of 2 nodes lacks 1 free whole core']);
+  t.same(whyOf(harness, cores(6)), ['2 of 2 nodes lack 2 to 5 free whole cores']);
+});
+
+t.test('distinct_property is told by value, as the scheduler holds to it', async (t) => {
+  const harness = new Harness();
+  for (const [i, rack] of ['a', 'a', 'b'].entries()) {
+    const node = mockNode(i, { ComputedClass: `v1:${i}` });
+    harness.addNode({ ...node, Attributes: { ...node.Attributes, rack } });
+  }
+  const distinct: Constraint[] = [{ LTarget: '${attr.rack}', Operand: 'distinct_property', RTarget: '1' }];
+  const small = [mockTask({ Resources: mockResources({ CPU: 10, MemoryMB: 10 }) })];
+  const job = harness.register(
+    mockJob({ ID: 'own', Constraints: distinct, TaskGroups: [mockGroup({ Count: 3, Tasks: small })] }),
+  );
+  await harness.run(job);
+  t.equal(harness.live(job).length, 2);
+  const input = { state: harness.snapshot(), evals: [], deployments: [] };
+  const sentences = explainJob(job, input).Groups[0]?.Refusals.map(({ Sentence }) => Sentence);
+  t.same(sentences, [
+    '2 of 3 nodes are where as many are as distinct_property allows: ${attr.rack} = a (1 there, 1 allowed)',
+    '1 of 3 nodes is where as many are as distinct_property allows: ${attr.rack} = b (1 there, 1 allowed)',
+  ]);
+});

@@ -262,13 +262,15 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
 
 /** Each plugin's block; what the client's block says of the tasks of one driver goes to that driver. */
 function pluginBlocks({ plugins, client }: AgentConfig): PluginBlocks {
-  const ofExec = {
-    ...(Object.keys(client.chrootEnv).length > 0 ? { chroot_env: client.chrootEnv } : {}),
-    ...(client.cgroupParent === null ? {} : { cgroup_parent: client.cgroupParent }),
-  };
-  if (Object.keys(ofExec).length === 0) return plugins;
-  const exec = plugins['exec'] ?? { args: [], config: {}, package: null };
-  return { ...plugins, exec: { ...exec, config: { ...ofExec, ...exec.config } } };
+  const ofBoth = client.cgroupParent === null ? {} : { cgroup_parent: client.cgroupParent };
+  const ofExec = { ...ofBoth, ...(Object.keys(client.chrootEnv).length > 0 ? { chroot_env: client.chrootEnv } : {}) };
+  const blocks: Record<string, PluginBlocks[string]> = { ...plugins };
+  for (const [name, given] of Object.entries({ exec: ofExec, raw_exec: ofBoth })) {
+    if (Object.keys(given).length === 0) continue;
+    const block = plugins[name] ?? { args: [], config: {}, package: null };
+    blocks[name] = { ...block, config: { ...given, ...block.config } };
+  }
+  return blocks;
 }
 
 /** Where plugins that are programs lie; as in Nomad, `plugins` in the data directory when nothing is said. */

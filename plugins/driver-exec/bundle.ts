@@ -1,15 +1,14 @@
 import { posix } from 'node:path';
 import { DEFAULT_CAPS, forbiddenCaps, plainCap } from '../../lib/plugin/sdk/capabilities.js';
 import { DriverError, type TaskConfig, type TaskMount } from '../../lib/plugin/sdk/driver.js';
+import { cpuShares, memoryLimits } from '../driver-raw-exec/cgroup.js';
 import type { TaskUser } from '../driver-raw-exec/lookup.js';
 import type { ExecConfig, ExecOptions } from './config.js';
 import { seccompProfile } from './seccomp.js';
 
 // The runtime's own language: the OCI runtime specification, config.json.
 
-const MIB = 1 << 20;
 /** The kernel's least share of the processor. */
-const CPU_SHARES_MIN = 2;
 /** The kernel's own table; "all" of cap_add means these. */
 const ALL_CAPS =
   'chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read'.split(
@@ -214,16 +213,15 @@ function fileMounts({ hostsFile, resolvFile }: BundleParts): OciMount[] {
 
 /** Without swap: a task that outgrows its memory is to be ended, not to slow the whole node down. */
 function limits({ resources }: TaskConfig, limitsSwap: boolean): Record<string, unknown> {
-  const { memoryMb, memoryMaxMb, cpuMhz, cores } = resources;
-  const limit = (memoryMaxMb > 0 ? memoryMaxMb : memoryMb) * MIB;
+  const { hardBytes, softBytes } = memoryLimits(resources);
   return {
     memory: {
-      ...(memoryMaxMb < 0 ? {} : { limit, ...(limitsSwap ? { swap: limit } : {}) }),
-      ...(memoryMaxMb === 0 ? {} : { reservation: memoryMb * MIB }),
+      ...(hardBytes === null ? {} : { limit: hardBytes, ...(limitsSwap ? { swap: hardBytes } : {}) }),
+      ...(softBytes === null ? {} : { reservation: softBytes }),
     },
     cpu: {
-      shares: Math.max(CPU_SHARES_MIN, Math.round(cpuMhz)),
-      ...(cores.length > 0 ? { cpus: cores.join(',') } : {}),
+      shares: cpuShares(resources.cpuMhz),
+      ...(resources.cores.length > 0 ? { cpus: resources.cores.join(',') } : {}),
     },
   };
 }

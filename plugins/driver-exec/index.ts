@@ -11,6 +11,7 @@ import {
   type ExitResult,
   type TaskConfig,
 } from '../../lib/plugin/sdk/driver.js';
+import { type Cgroups, cgroupUsage, findCgroups, limitsSwap, oomKills } from '../driver-raw-exec/cgroup.js';
 import { allowedEnv, ensureAllowedUser } from '../driver-raw-exec/config.js';
 import type { ExecCommand } from '../driver-raw-exec/exec.js';
 import type { StartFailure } from '../driver-raw-exec/link.js';
@@ -18,7 +19,6 @@ import { findUser, type TaskUser } from '../driver-raw-exec/lookup.js';
 import { digest, type SupervisedState } from '../driver-raw-exec/records.js';
 import { type Launch, logsOf, type RunningTask, SupervisedDriver } from '../driver-raw-exec/supervised.js';
 import { ociSpec, processOf } from './bundle.js';
-import { type Cgroups, cgroupUsage, findCgroups, limitsSwap, oomKills } from './cgroup.js';
 import { chrootMounts } from './chroot.js';
 import { decodeTask, type ExecConfig, type ExecOptions, PLUGIN_FIELDS, pluginProblems } from './config.js';
 import { findDevices, refuseUnshared, resolvText } from './host.js';

@@ -4,7 +4,7 @@ import { access, readFile, rm, stat } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
-import type { Cgroups } from './cgroup.js';
+import type { Cgroups } from '../driver-raw-exec/cgroup.js';
 
 /** What is looked for unless the config names another: it is where docker is, and knows every layout of cgroups. */
 const NAMES = ['runc'];

@@ -33,8 +33,10 @@ export const DENIED_USER_FIELDS = {
 
 export const PLUGIN_FIELDS = {
   enabled: bool(false),
-  /** Accepted for Nomad's sake: a task's tree is found by its ancestry, so that no cgroup is made for it. */
+  /** No limits: tasks run in the agent's own cgroups. Their trees are found by ancestry with or without. */
   no_cgroups: bool(false),
+  /** The agent puts its `client { cgroup_parent = … }` here. */
+  cgroup_parent: text('meshnomad'),
   ...DENIED_USER_FIELDS,
   /** Names of variables that tasks never see; a trailing * stands for any ending. */
   denied_envvars: list(text()),

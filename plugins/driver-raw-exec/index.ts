@@ -1,12 +1,14 @@
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import {
   type Driver,
   DriverError,
   type DriverOptions,
   type DriverPlugin,
+  type ExitResult,
   type TaskConfig,
 } from '../../lib/plugin/sdk/driver.js';
+import { type Cgroups, findCgroups, oomKills } from './cgroup.js';
 import {
   allowedEnv,
   decodeTask,
@@ -18,7 +20,9 @@ import {
 } from './config.js';
 import type { ExecCommand } from './exec.js';
 import { findProgram, findUser, startFailure, type TaskUser } from './lookup.js';
+import { makeCgroup, removeCgroup } from './own-cgroup.js';
 import { treeUsage } from './processes.js';
+import { digest, type SupervisedState } from './records.js';
 import { type Launch, logsOf, type RunningTask, SupervisedDriver } from './supervised.js';
 
 /** Runs programs of the node itself, without isolation, each under a tiny supervisor that outlives the agent. */
@@ -33,12 +37,17 @@ class RawExecDriver extends SupervisedDriver<RawExecConfig> {
   readonly name = 'raw_exec';
   readonly capabilities = { sendSignals: true, exec: true, fsIsolation: 'none' as const, joinsNetwork: true };
   readonly #options: RawExecOptions;
+  /** Null: tasks get no cgroup here. */
+  readonly #cgroups: Cgroups | null;
+  #isWarned = false;
 
   constructor(options: DriverOptions) {
     super(options);
     const decoded = decodeFields(PLUGIN_FIELDS, options.config);
     if ('problems' in decoded) throw new DriverError(decoded.problems[0]?.message ?? '', { recoverable: false });
     this.#options = decoded.config;
+    const mayMake = process.platform === 'linux' && process.getuid?.() === 0 && !this.#options.no_cgroups;
+    this.#cgroups = (mayMake ? findCgroups() : null) ?? null;
   }
 
   decodeConfig(config: Record<string, unknown>): ReturnType<Driver<RawExecConfig>['decodeConfig']> {
@@ -52,7 +61,7 @@ class RawExecDriver extends SupervisedDriver<RawExecConfig> {
     return { health: 'healthy', healthDescription: 'Healthy', attributes: { 'driver.raw_exec': '1' } };
   }
 
-  protected async launch(task: TaskConfig<RawExecConfig>): Promise<Launch> {
+  protected async launch(task: TaskConfig<RawExecConfig>, dir: string): Promise<Launch> {
     const env = this.#envOf(task);
     const user = await this.#userOf(task);
     const program = await findProgram(task.config.command, { ...task, path: env['PATH'] });
@@ -66,7 +75,7 @@ class RawExecDriver extends SupervisedDriver<RawExecConfig> {
         cwd,
         user,
         logs: logsOf(task),
-        cgroupFiles: cgroupFiles(task.config),
+        cgroupFiles: this.#cgroupFiles(task, dir),
         oomScoreAdj: task.config.oom_score_adj === 0 ? null : task.config.oom_score_adj,
         netns: task.network?.netnsPath ?? null,
         container: null,
@@ -85,6 +94,34 @@ class RawExecDriver extends SupervisedDriver<RawExecConfig> {
     const user = await this.#userOf(task);
     if (!task.network) return { program, args, env, cwd: workDir(task), user };
     return { ...inNamespace(task.network.netnsPath, { program, args, user }), env, cwd: workDir(task) };
+  }
+
+  protected override async judge(state: SupervisedState, exit: ExitResult): Promise<ExitResult> {
+    if (exit.exitCode === 0 || !this.#cgroups) return exit;
+    return { ...exit, oomKilled: oomKills(this.#cgroups, this.#cgroupOf(state.dir)) > 0 };
+  }
+
+  protected override async clear(dir: string): Promise<void> {
+    if (this.#cgroups) await removeCgroup(this.#cgroups, this.#cgroupOf(dir));
+  }
+
+  /** Those of the job itself, else one of the task's own. */
+  #cgroupFiles(task: TaskConfig<RawExecConfig>, dir: string): string[] {
+    const given = overrideFiles(task.config);
+    if (given.length > 0 || !this.#cgroups) return given;
+    const files = makeCgroup(this.#cgroups, this.#cgroupOf(dir), task.resources);
+    if (files === null && !this.#isWarned) {
+      this.#isWarned = true;
+      this.log('warn', 'tasks run without limits: this agent may not make cgroups', {
+        parent: this.#options.cgroup_parent,
+      });
+    }
+    return files ?? [];
+  }
+
+  /** Each start has its own; other agents of the machine may use the same parent. */
+  #cgroupOf(dir: string): string {
+    return join('/', this.#options.cgroup_parent, `${basename(dir)}-${digest(dir)}`);
   }
 
   #envOf(task: TaskConfig<RawExecConfig>): Record<string, string> {
@@ -114,7 +151,7 @@ function workDir(task: TaskConfig<RawExecConfig>): string {
   return isAbsolute(dir) ? dir : join(task.taskDir, dir);
 }
 
-function cgroupFiles(config: RawExecConfig): string[] {
+function overrideFiles(config: RawExecConfig): string[] {
   const root = '/sys/fs/cgroup';
   if (config.cgroup_v2_override !== '') {
     const path = config.cgroup_v2_override;

@@ -172,15 +172,15 @@ export function timeNode(args: string[], env: Record<string, string>, runs: numb
 /** A job of one group and one task. */
 export function benchJob(
   id: string,
-  options: { count: number; driver?: string; config?: object; cpu?: number },
+  options: { count: number; driver?: string; config?: object; cpu?: number; memoryMb?: number; diskMb?: number },
 ): string {
   const task = {
     Name: 't',
     Driver: options.driver ?? 'raw_exec',
     Config: options.config ?? { command: '/bin/sleep', args: ['3600'] },
-    Resources: { CPU: options.cpu ?? 20, MemoryMB: 10 },
+    Resources: { CPU: options.cpu ?? 20, MemoryMB: options.memoryMb ?? 10 },
     LogConfig: { MaxFiles: 1, MaxFileSizeMB: 1 },
   };
-  const group = { Name: 'g', Count: options.count, EphemeralDisk: { SizeMB: 10 }, Tasks: [task] };
+  const group = { Name: 'g', Count: options.count, EphemeralDisk: { SizeMB: options.diskMb ?? 10 }, Tasks: [task] };
   return JSON.stringify({ Job: { ID: id, Name: id, Type: 'service', Datacenters: ['*'], TaskGroups: [group] } });
 }

@@ -1,10 +1,10 @@
 // npm run bench [-- NAME…]: measures what docs/targets.md lists, on this machine, and prints one table. Figures of different
 // runs or machines compare only as ratios: the fsync floor and the start of bare node are printed beside them.
 import { benchCli } from './cli.js';
+import { benchClient } from './client.js';
 import { benchColdStart } from './cold-start.js';
 import { benchFeed } from './feed.js';
 import { benchGossip } from './gossip.js';
-import { benchJobs } from './jobs.js';
 import { fsyncFloorMs } from './measure.js';
 import { benchFailover, benchRaft } from './raft.js';
 import { benchRegister } from './register.js';
@@ -20,7 +20,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   cli: benchCli,
   'cold-start': benchColdStart,
   register: benchRegister,
-  jobs: benchJobs,
+  client: benchClient,
   raft: benchRaft,
   failover: benchFailover,
   gossip: benchGossip,

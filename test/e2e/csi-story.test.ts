@@ -31,7 +31,7 @@ job "plugin-csi-local" {
       }
       resources {
         cpu    = 20
-        memory = 32
+        memory = 128
       }
     }
   }
@@ -114,7 +114,7 @@ job "plugin-ebs-${half}" {
       }
       resources {
         cpu    = 20
-        memory = 32
+        memory = 128
       }
     }
   }

@@ -110,7 +110,7 @@ function shop(): object {
         Name: 'http',
         Driver: 'raw_exec',
         Config: { command: process.execPath, args: ['-e', SERVICE] },
-        Resources: { CPU: 20, MemoryMB: 30 },
+        Resources: { CPU: 20, MemoryMB: 128 },
         LogConfig: { MaxFiles: 1, MaxFileSizeMB: 1 },
       },
     ],

@@ -1,11 +1,19 @@
+import t from 'tap';
 import plugin from '../../plugins/driver-raw-exec/index.js';
 import { driverConformance } from '../conformance/driver.js';
+import { removeCgroup } from '../support/leftovers.js';
+
+const CGROUP = `meshnomad-raw-${process.pid}`;
+/** Only root can make control groups. */
+const isRoot = process.getuid?.() === 0;
+
+t.teardown(() => removeCgroup(CGROUP));
 
 const sh = (script: string): Record<string, unknown> => ({ command: '/bin/sh', args: ['-c', script] });
 
 driverConformance('raw_exec', {
   plugin,
-  config: { enabled: true },
+  config: { enabled: true, cgroup_parent: CGROUP },
   programs: {
     exits: (code) => sh(`exit ${code}`),
     runs: sh('exec sleep 600'),
@@ -19,5 +27,5 @@ driverConformance('raw_exec', {
   killedCode: 137,
   folder: 'driver-raw-exec',
   shell: sh,
-  offers: { network: true },
+  offers: { network: true, memory: isRoot, cores: isRoot },
 });

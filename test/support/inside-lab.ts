@@ -21,14 +21,14 @@ export interface LabPlace {
  * Runs the tests of a file on a host of a lab: they may change its firewall, interfaces and namespaces as they like, and
  * the machine's own stay as they are. Mounts made there are seen nowhere else.
  */
-export function insideLab(url: string, tests: (place: LabPlace) => void): void {
+export function insideLab(url: string, tests: (place: LabPlace) => void, timeoutMs = 240_000): void {
   const flag = process.env[FLAG];
   if (flag !== undefined) {
     tests(JSON.parse(flag) as LabPlace);
     return;
   }
   const missing = missingForLabs() ?? (existsSync('/usr/lib/cni/bridge') ? undefined : 'there are no CNI plugins');
-  t.test('in a network of its own', { skip: missing ?? false, timeout: 240_000 }, async (t) => {
+  t.test('in a network of its own', { skip: missing ?? false, timeout: timeoutMs }, async (t) => {
     const lab = await Netlab.open({ lan: 2 });
     const name = `mt${process.pid}`;
     t.teardown(async () => {

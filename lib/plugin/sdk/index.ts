@@ -1,4 +1,4 @@
-// All that a plugin written for this program imports, as `meshnomad/sdk`; README.md of lib/plugin tells how to write one.
+// All that a plugin written for this program imports, as `meshnomad/sdk`; docs/plugins.md tells how to write one.
 export type {
   Metric,
   ScaleDirection,

@@ -1,12 +1,33 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import type { ResourceUsage, TaskResourceUsage } from '../../lib/structs/rpc.js';
-import { readProcess, type UsageSample } from '../driver-raw-exec/processes.js';
+import { readProcess, type UsageSample } from './processes.js';
 
 // Control groups, version 1 (a tree for each controller) and 2 (one tree): where they are, and what they measure.
 
 const TICKS_PER_S = 100;
+const MIB = 1024 * 1024;
+const CPU_SHARES_MIN = 2;
+const CPU_SHARES_MAX = 262_144;
+
+/** What a task may use at most, and what is left to it when memory is scarce; null = not limited, not said. */
+export function memoryLimits({ memoryMb, memoryMaxMb }: Pick<TaskConfig['resources'], 'memoryMb' | 'memoryMaxMb'>): {
+  hardBytes: number | null;
+  softBytes: number | null;
+} {
+  const hardMb = memoryMaxMb > 0 ? memoryMaxMb : memoryMb;
+  return {
+    hardBytes: memoryMaxMb < 0 || hardMb <= 0 ? null : hardMb * MIB,
+    softBytes: memoryMaxMb === 0 ? null : memoryMb * MIB,
+  };
+}
+
+/** The weight of a task among those that want the processor. */
+export function cpuShares(cpuMhz: number): number {
+  return Math.min(CPU_SHARES_MAX, Math.max(CPU_SHARES_MIN, Math.round(cpuMhz)));
+}
 
 /** Where the controllers' trees are mounted. */
 export type Cgroups =

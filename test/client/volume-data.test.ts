@@ -338,6 +338,20 @@ t.test('what is let go gives its place back; what later backups need stays', asy
   t.not((await a.backUp()).Core, Core, 'a new core is begun');
 });
 
+t.test('an order that comes before the node knows its volumes again waits until it does', async (t) => {
+  const nodes = new Nodes(t);
+  const a = await nodes.start('a');
+  const dir = await a.create('db');
+  writeFileSync(join(dir, 'x'), '1');
+  await a.data.close();
+  const again = new FakeNode(nodes, 'a');
+  nodes.all.set('a', again);
+  const early = again.backUp();
+  await again.volumes.open();
+  await again.data.open();
+  t.equal((await early).Files, 1);
+});
+
 t.test('a volume that is in use is not exchanged', async (t) => {
   const a = await new Nodes(t).start('a');
   const dir = await a.create('db');

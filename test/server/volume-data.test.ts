@@ -211,6 +211,10 @@ t.test('a backup of a node that is lost meanwhile fails, and says so', async (t)
   t.match((await archives.settle()).Operation, { Message: /tower does not answer: no path/ });
   await archives.lose(1);
   t.match(await archives.settle(), { Operation: null, LastOperation: { Step: 'failed', Message: /tower is down/ } });
+  archives.answer = null;
+  await archives.world.call('Node.Register', { Node: (archives.nodes[1] as FakeNode).node });
+  t.match(await archives.backUp(), { LastOperation: { Step: 'done' } });
+  t.match(archives.told('prune'), [{ node: 1 }], 'what the attempt before has appended is let go');
 });
 
 t.test('a volume comes back in its place only if that is meant, and nobody uses it', async (t) => {

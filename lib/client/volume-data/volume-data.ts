@@ -55,6 +55,11 @@ export class VolumeData {
   readonly #ending = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #finished: FinishedRestores;
+  #setOpened = (): void => {};
+  /** Servers may ask before the agent knows its own volumes again: they wait. */
+  readonly #opened = new Promise<void>((resolve) => {
+    this.#setOpened = resolve;
+  });
   #cores: Promise<Cores> | null = null;
   #clearedBytes = 0;
 
@@ -67,6 +72,7 @@ export class VolumeData {
   async open(): Promise<void> {
     await this.#finished.open();
     for (const folder of this.#options.volumes.folders) await sweepSwaps(folder, (id) => this.#works.has(id));
+    this.#setOpened();
   }
 
   handlers(): RpcHandlers {
@@ -83,6 +89,7 @@ export class VolumeData {
 
   async close(): Promise<void> {
     this.#ending.abort();
+    this.#setOpened();
     await Promise.allSettled(this.#running);
     const cores = await this.#cores?.catch(() => null);
     await cores?.close();
@@ -100,6 +107,7 @@ export class VolumeData {
   }
 
   async #work(order: VolumeOrder): Promise<VolumeWork> {
+    await this.#opened;
     const known = this.#works.get(order.ID);
     if (known) return known;
     const before = order.Kind === 'restore' ? this.#finished.get(order.ID) : undefined;

@@ -110,6 +110,8 @@ function withSnapshot(
   const { Core: Key, NodeID, Length } = snapshot;
   const before = archive.Cores.find((core) => core.Key === Key);
   const core: ArchiveCore = before ? { ...before, Length } : { Key, NodeID, Length, HasGarbage: false, Holders: [] };
+  // What an attempt before it appended, no snapshot may need.
+  if (archive.LastOperation?.Step === 'failed') core.HasGarbage = true;
   return {
     Plan: archive.Plan,
     Cores: [...archive.Cores.filter((other) => other.Key !== Key), core],

@@ -1,5 +1,5 @@
 import { renameSync, rmSync } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type Corestore from 'corestore';
@@ -59,6 +59,7 @@ const DAMAGED = '.damaged';
  */
 export async function openCores(folder: string, options: { log: Log; mustLast?: boolean }): Promise<Cores> {
   const { default: Store } = await import('corestore');
+  await clearUnborn(folder);
   let store = new Store(folder);
   try {
     await store.ready();
@@ -79,6 +80,16 @@ export async function openCores(folder: string, options: { log: Log; mustLast?: 
     }
   }
   return new HypercoreCores(store, folder);
+}
+
+/** The first thing that a store writes of itself. */
+const BIRTH_FILE = 'CORESTORE';
+
+/** A store whose process was killed while it was being made has an empty file, which the next one would take for a foreign one. */
+async function clearUnborn(folder: string): Promise<void> {
+  const path = join(folder, BIRTH_FILE);
+  const info = await stat(path).catch(() => null);
+  if (info?.size === 0) await rm(path);
 }
 
 class HypercoreCores implements Cores {

@@ -352,6 +352,14 @@ t.test('an order that comes before the node knows its volumes again waits until 
   t.equal((await early).Files, 1);
 });
 
+t.test('a store whose agent was killed while it was being made is made by the next one', async (t) => {
+  const a = await new Nodes(t).start('a');
+  await a.create('db');
+  mkdirSync(join(a.dir, 'archives', 'cores'), { recursive: true });
+  writeFileSync(join(a.dir, 'archives', 'cores', 'CORESTORE'), '');
+  t.equal((await a.backUp()).Files, 0);
+});
+
 t.test('a volume that is in use is not exchanged', async (t) => {
   const a = await new Nodes(t).start('a');
   const dir = await a.create('db');

@@ -11,7 +11,7 @@ export function snapshotTable(
     snapshot.ExternalSourceVolumeID,
     snapshot.SourceVolumeID,
     formatBytes(snapshot.SizeBytes),
-    verbose ? formatTime(snapshot.CreateTime) : formatAgo(snapshot.CreateTime, nowMs),
+    verbose ? formatTime(snapshot.CreateTime * 1e9) : formatAgo(snapshot.CreateTime * 1e9, nowMs),
     String(snapshot.IsReady),
   ]);
   return formatTable([['Snapshot ID', 'External ID', 'Volume ID', 'Size', 'Create Time', 'Ready?'], ...rows]);

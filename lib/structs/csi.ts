@@ -193,7 +193,8 @@ export interface CsiSnapshot {
   ID: string;
   ExternalSourceVolumeID: string;
   SizeBytes: number;
-  CreateTime: Nanos;
+  /** Seconds since the epoch, as Nomad tells it. */
+  CreateTime: number;
   IsReady: boolean;
   SourceVolumeID: string;
   PluginID: string;

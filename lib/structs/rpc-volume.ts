@@ -205,7 +205,7 @@ export interface ClientVolumeRpcMethods {
       ExternalSourceVolumeID: string;
       ID: string;
       SizeBytes: number;
-      /** Nanoseconds since the epoch. */
+      /** Seconds since the epoch, here alone: so Nomad tells it. */
       CreateTime: number;
       IsReady: boolean;
     };

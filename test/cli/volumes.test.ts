@@ -142,7 +142,8 @@ t.test('snapshots are the plugin’s, and secrets for them travel in no address'
     ExternalSourceVolumeID: 'vol-7',
     ID: 'snap-1',
     SizeBytes: 2 ** 20,
-    CreateTime: 1e18,
+    // In seconds, as Nomad's command line expects it.
+    CreateTime: 1e9,
     IsReady: true,
   };
   a.answers['ClientCSI.ControllerCreateSnapshot'] = () => snapshot;
@@ -156,6 +157,7 @@ t.test('snapshots are the plugin’s, and secrets for them travel in no address'
   });
   t.match(await run('volume', 'snapshot', 'create', 'db', 'nightly'), { code: 0, out: /snap-1 +vol-7 +db +1\.0 MiB/ });
   t.match(await run('volume', 'snapshot', 'list', '-plugin', 'nfs', '-secret', 'k=v=w'), { out: /snap-1 +vol-7 +db/ });
+  t.match(await run('volume', 'snapshot', 'list', '-plugin', 'nfs', '-verbose'), { out: /2001-09-09T01:46:40Z/ });
   t.match(await run('volume', 'snapshot', 'delete', '-secret', 'k=v', 'nfs', 'snap-1'), { code: 0 });
   const asked = (method: string) => a.asked.find((one) => one.method === `ClientCSI.${method}`)?.args;
   t.match(asked('ControllerCreateSnapshot'), { Name: 'nightly', Secrets: { password: SECRET } });

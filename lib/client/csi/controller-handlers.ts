@@ -131,7 +131,7 @@ function snapshotHandlers(
           ExternalSourceVolumeID: snapshot.sourceVolumeId,
           ID: snapshot.snapshotId,
           SizeBytes: snapshot.sizeBytes,
-          CreateTime: nanosOf(snapshot.creationTime),
+          CreateTime: snapshot.creationTime?.seconds ?? 0,
           IsReady: snapshot.readyToUse,
         };
       }),
@@ -159,7 +159,7 @@ function snapshotHandlers(
                 ID: snapshot.snapshotId,
                 ExternalSourceVolumeID: snapshot.sourceVolumeId,
                 SizeBytes: snapshot.sizeBytes,
-                CreateTime: nanosOf(snapshot.creationTime),
+                CreateTime: snapshot.creationTime?.seconds ?? 0,
                 IsReady: snapshot.readyToUse,
                 SourceVolumeID: '',
                 PluginID: args.PluginID,
@@ -224,8 +224,4 @@ function tellVolume({
       Status: status?.volumeCondition?.message ?? '',
     },
   ];
-}
-
-function nanosOf(time: { seconds: number; nanos: number } | null): number {
-  return time ? time.seconds * 1e9 + time.nanos : 0;
 }

@@ -1,11 +1,14 @@
 import { join } from 'node:path';
 import { MeshError } from '../structs/errors.js';
+import { crc32c } from './crc32c.js';
 import type { Disk } from './disk.js';
 import { nodeDisk, storageError } from './disk.js';
 import { readSmallFile, replaceSmallFile } from './small-file.js';
 
 const NAME = 'instance.json';
 const VERSION = 1;
+/** On the wire it is eight bytes: another spelling of the same would be another instance here only. */
+const INSTANCE = /^[0-9a-f]{16}$/;
 /** Of a group that was never recovered. */
 export const FIRST_EPOCH = 1;
 
@@ -51,7 +54,8 @@ export function openInstance(folder: string, options: { disk?: Disk } = {}): Ins
     moved: kept !== null && kept.place !== '' && place !== '' && kept.place !== place,
     async save(instance) {
       try {
-        await replaceSmallFile(disk, folder, NAME, `${JSON.stringify({ format: VERSION, ...instance, place })}\n`);
+        const kept = { format: VERSION, ...instance, place };
+        await replaceSmallFile(disk, folder, NAME, `${JSON.stringify({ ...kept, crc32c: sumOf(kept) })}\n`);
       } catch (error) {
         throw storageError('write', path, error);
       }
@@ -72,6 +76,9 @@ export function memoryInstance(): InstanceStore {
   };
 }
 
+/** A bit that flipped makes other words or numbers of it, which read as well. */
+const sumOf = (kept: object): number => crc32c(new TextEncoder().encode(JSON.stringify(kept)));
+
 function parse(text: string | null, path: string): { instance: Instance; place: string } | null {
   if (text === null) return null;
   let read: Record<string, unknown>;
@@ -80,7 +87,8 @@ function parse(text: string | null, path: string): { instance: Instance; place: 
   } catch {
     read = {};
   }
-  const { format, id, instance, starts, admitted, place, epoch = FIRST_EPOCH, abandoned = false } = read;
+  const { crc32c: sum, ...summed } = read;
+  const { format, id, instance, starts, admitted, place, epoch = FIRST_EPOCH, abandoned = false } = summed;
   if (typeof format === 'number' && format !== VERSION) {
     throw new MeshError(
       'E_NOT_SUPPORTED',
@@ -90,11 +98,14 @@ function parse(text: string | null, path: string): { instance: Instance; place: 
   if (
     typeof id !== 'string' ||
     typeof instance !== 'string' ||
+    !INSTANCE.test(instance) ||
     typeof starts !== 'number' ||
     typeof admitted !== 'boolean' ||
     typeof place !== 'string' ||
     typeof epoch !== 'number' ||
-    typeof abandoned !== 'boolean'
+    typeof abandoned !== 'boolean' ||
+    // Former versions wrote none.
+    (sum !== undefined && sum !== sumOf(summed))
   ) {
     throw new MeshError(
       'E_STORAGE',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { openInstance } from '../../lib/storage/index.js';
+import type { MeshError } from '../../lib/structs/errors.js';
 import { seededRandom } from '../../lib/util/random.js';
 import { FaultyDisk } from './faulty-disk.js';
 
@@ -51,4 +52,25 @@ t.test('a damaged file, or one of another version, is refused', async (t) => {
   t.throws(() => openInstance('/data', { disk }), { code: 'E_NOT_SUPPORTED', message: /format version 2/ });
   bytes.fill(0x20);
   t.throws(() => openInstance('/data', { disk }), { code: 'E_STORAGE', message: /instance.json is damaged/ });
+});
+
+t.test('no bit that flips in it makes this server somebody else', async (t) => {
+  const disk = new FaultyDisk();
+  await openInstance('/data', { disk }).save(MINE);
+  const bytes = disk.bytes('/data/instance.json');
+  let refused = 0;
+  for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    const at = bit >> 3;
+    const before = bytes[at] as number;
+    bytes[at] = before ^ (1 << (bit & 7));
+    try {
+      const read = JSON.stringify(openInstance('/data', { disk }).load());
+      if (read !== JSON.stringify(MINE)) t.fail(`bit ${bit}: ${read}`);
+    } catch (error) {
+      if (!['E_STORAGE', 'E_NOT_SUPPORTED'].includes((error as MeshError).code)) throw error;
+      refused++;
+    }
+    bytes[at] = before;
+  }
+  t.ok(refused > 4 * bytes.length, `${refused} of ${8 * bytes.length} were seen`);
 });

@@ -194,9 +194,12 @@ class FileClientDb implements ClientDb {
       return;
     }
     const key = jobKey(job);
-    if (!this.memory.jobs.has(key)) this.put({ t: 'job', key, job });
+    const isNew = !this.memory.jobs.has(key);
+    if (isNew) this.memory.apply({ t: 'job', key, job });
     // The memory keeps the caller's object, the file refers to the job by its key.
     this.memory.apply({ t: 'alloc', alloc: { ...alloc, Job: this.memory.jobs.get(key) ?? job }, job: null });
+    // By now the memory has both: an append may rewrite the file, and leaves out a job that no allocation has.
+    if (isNew) this.append({ t: 'job', key, job });
     this.append({ t: 'alloc', alloc: { ...alloc, Job: null }, job: key });
   }
 

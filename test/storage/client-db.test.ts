@@ -46,6 +46,22 @@ t.test('what was put is there after opening again, without a close', async (t) =
   await again.close();
 });
 
+t.test('no allocation loses its job, however often the file is rewritten meanwhile', async (t) => {
+  const dir = folder(t);
+  const db = openClientDb(dir);
+  // Some of these jobs are what makes the file too large.
+  for (let i = 0; i < 40; i++) {
+    const job = fakeJob(fakeGroup(), { Meta: { number: String(i), filler: 'x'.repeat(150_000) } });
+    db.putAlloc(fakeAlloc('n', job, { ID: `a${i}` }));
+    if (i > 0) db.removeAlloc(`a${i - 1}`);
+    const again = openClientDb(dir);
+    const seen = [...again.allocs].map(([id, { alloc }]) => [id, alloc.Job?.Meta?.['number']]);
+    t.strictSame(seen, [[`a${i}`, String(i)]]);
+    await again.close();
+  }
+  await db.close();
+});
+
 t.test('a job is written once for its allocations, and one job is not taken for another', async (t) => {
   const dir = folder(t);
   const db = openClientDb(dir);

@@ -6,7 +6,7 @@ import type { SourceRange } from './diagnostics.js';
 import type { Evaluator } from './evaluate.js';
 import { lookUpFunction } from './scope.js';
 import { startRange } from './start-range.js';
-import { isWhollyKnown, UNKNOWN, unknownValue, type Value } from './values.js';
+import { extentOf, isWhollyKnown, UNKNOWN, unknownValue, type Value } from './values.js';
 
 type ValuesFunction = HclFunction & { readonly kind: 'values' };
 
@@ -119,11 +119,23 @@ function callWith(evaluator: Evaluator, call: CallExpression, fn: ValuesFunction
   }
   if (evaluator.errors > errorsBefore) return UNKNOWN;
   if (!known) return unknownValue(fn.returns);
+  if (!evaluator.spend(costOf(fn, values), call.range)) return UNKNOWN;
   const result = bounded(() => fn.call(values));
   if (result.ok) return result.value;
   const { argument } = result.error;
   const named = argument === undefined ? undefined : parameterAt(fn, argument);
   return refused(evaluator, call, result.error, given, named);
+}
+
+const CHARACTERS_A_STEP = 32;
+
+/** As long as the arguments are, unless the function knows better. */
+function costOf(fn: ValuesFunction, values: readonly Value[]): number {
+  if (fn.cost) return Math.ceil(fn.cost(values));
+  const sizes = values.map((value) =>
+    value.kind === 'string' ? value.value.length / CHARACTERS_A_STEP : extentOf(value).size / 4,
+  );
+  return Math.ceil(sizes.reduce((sum, size) => sum + size, 0));
 }
 
 function refused(

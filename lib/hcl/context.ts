@@ -3,8 +3,15 @@ import type { Expression } from './ast.js';
 import type { Type } from './types.js';
 import type { Value } from './values.js';
 
+/** Work that is left for all evaluations that share it, counted down in steps of about a microsecond. */
+export interface Budget {
+  left: number;
+}
+
 /** What an expression can see. A name that is not found here is looked up in the parent. */
 export interface EvalContext {
+  /** Of all contexts below it, and so of a whole file; without one every evaluation has its own. */
+  readonly budget?: Budget;
   readonly variables?: ReadonlyMap<string, Value>;
   readonly functions?: FunctionTable;
   readonly parent?: EvalContext;
@@ -39,6 +46,8 @@ export type HclFunction =
       /** The type of the result, where it does not depend on the arguments: what an unknown argument yields. */
       readonly returns: Type;
       readonly call: (args: readonly Value[]) => CallResult;
+      /** The steps that a call takes, where they are more than its arguments are long. */
+      readonly cost?: (args: readonly Value[]) => number;
     }
   | {
       readonly kind: 'expressions';

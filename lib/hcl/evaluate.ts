@@ -15,7 +15,7 @@ import type {
   UnaryExpression,
 } from './ast.js';
 import { evaluateCall } from './call.js';
-import type { EvalContext } from './context.js';
+import type { Budget, EvalContext } from './context.js';
 import { convert, unify } from './convert.js';
 import { type Diagnostic, errorAt, type SourceRange } from './diagnostics.js';
 import { evaluateFor } from './evaluate-for.js';
@@ -56,17 +56,28 @@ const ERRORS_MAX = 50;
 
 /** The value of an expression in a context, with errors in the words of HashiCorp's evaluator. Never throws. */
 export function evaluate(expression: Expression, context: EvalContext): Evaluated {
-  const evaluator = new Evaluator();
+  const evaluator = new Evaluator(budgetOf(context));
   const value = evaluator.value(expression, context);
   return { value, diagnostics: evaluator.diagnostics };
+}
+
+/** What is left for a context and those beside it. */
+export function budgetOf(context: EvalContext): Budget {
+  for (let scope: EvalContext | undefined = context; scope; scope = scope.parent) if (scope.budget) return scope.budget;
+  return { left: STEPS_MAX };
 }
 
 /** One evaluation: what went wrong so far, and how much work it took. */
 export class Evaluator {
   readonly diagnostics: Diagnostic[] = [];
   errors = 0;
+  readonly #budget: Budget;
   #steps = 0;
   readonly #items = new Map<SplatItemExpression, Value>();
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
 
   error(subject: SourceRange, summary: string, detail: string, context?: SourceRange): Value {
     this.errors++;
@@ -79,12 +90,24 @@ export class Evaluator {
     for (const { subject, summary, detail, context } of diagnostics) this.error(subject, summary, detail, context);
   }
 
-  value(expression: Expression, context: EvalContext): Value {
-    if (++this.#steps > STEPS_MAX) {
-      if (this.#steps > STEPS_MAX + 1) return UNKNOWN;
-      const detail = `The expression was given up after ${STEPS_MAX} steps. Make its collections smaller.`;
-      return this.error(expression.range, 'Expression takes too long', detail);
+  /** Whether there is time left for so much work; that there is none is told once. */
+  spend(steps: number, at: SourceRange): boolean {
+    const before = Math.min(STEPS_MAX - this.#steps, this.#budget.left);
+    this.#steps += steps;
+    this.#budget.left -= steps;
+    if (before >= steps) return true;
+    if (before >= 0) {
+      const all = 'All expressions of this file together take too many steps.';
+      const one = `The expression was given up after ${STEPS_MAX} steps.`;
+      const detail = `${this.#budget.left < 0 ? all : one} Make the collections and texts smaller.`;
+      this.error(at, 'Expression takes too long', detail);
     }
+    this.#steps = STEPS_MAX + 1;
+    return false;
+  }
+
+  value(expression: Expression, context: EvalContext): Value {
+    if (!this.spend(1, expression.range)) return UNKNOWN;
     switch (expression.kind) {
       case 'literal':
         return expression.value;

@@ -1,3 +1,4 @@
+import { budgetOf } from '../hcl/evaluate.js';
 import type { Block, BodyItem, Diagnostic, Expression, Value } from '../hcl/index.js';
 import {
   attributesOf,
@@ -12,6 +13,9 @@ import {
 } from '../hcl/index.js';
 import { missingItemRange } from '../hcl/start-range.js';
 import { evaluateIn, type Scope, withVariable } from './interpolation.js';
+
+/** What one block takes of the budget: some 50,000 of them are made at most. */
+const BLOCK_STEPS = 40;
 
 /** An item of a body and the scope it is to be evaluated in. */
 export interface ScopedItem {
@@ -37,6 +41,14 @@ function expandBlock(block: Block, scope: Scope, diagnostics: Diagnostic[]): Sco
     const what = each.value.kind === 'null' ? 'a null value' : `a ${each.value.kind} value`;
     const detail = `for_each takes a list, set, map or object, not ${what}.`;
     diagnostics.push(errorAt(parts.forEach.range, 'Invalid dynamic for_each value', detail));
+    return [];
+  }
+  const budget = budgetOf(scope.context);
+  const isFirst = budget.left >= 0;
+  budget.left -= elements.length * BLOCK_STEPS;
+  if (budget.left < 0) {
+    const detail = 'The dynamic blocks of this file make too many blocks.';
+    if (isFirst) diagnostics.push(errorAt(parts.forEach.range, 'Too many dynamic blocks', detail));
     return [];
   }
   return elements.flatMap(([key, value]) => {

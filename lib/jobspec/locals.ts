@@ -14,17 +14,7 @@ export function localValues(body: Body, context: EvalContext, source: string, di
   const done = new Map<string, Value>();
   const names = new Set(['var', 'local']);
 
-  const visit = (name: string, path: readonly string[]): void => {
-    const local = locals.get(name);
-    if (!local || done.has(name)) return;
-    if (path.includes(name)) {
-      const cycle = [...path.slice(path.indexOf(name)), name].map((n) => `local.${n}`).join(' → ');
-      const detail = `These locals need each other: ${cycle}.`;
-      diagnostics.push(errorAt(local.attribute.range, 'Circular reference in locals', detail));
-      done.set(name, UNKNOWN);
-      return;
-    }
-    for (const other of local.needs) visit(other, [...path, name]);
+  const resolve = (name: string, local: Local): void => {
     // A cycle through this one has been told.
     if (done.has(name)) return;
     const variables = new Map([['local', objectValue(done)]]);
@@ -34,8 +24,52 @@ export function localValues(body: Body, context: EvalContext, source: string, di
     done.set(name, value);
   };
 
-  for (const name of locals.keys()) visit(name, []);
+  for (const start of locals.keys()) {
+    // A stack of its own: thousands of locals may lean on each other.
+    const path = new Map<string, number>();
+    const stack: string[] = [];
+    const enter = (name: string): void => {
+      if (done.has(name) || !locals.has(name)) return;
+      if (path.has(name)) {
+        complainOfCycle([...stack.slice(stack.indexOf(name)), name], locals, done, diagnostics);
+        return;
+      }
+      stack.push(name);
+      path.set(name, 0);
+    };
+    for (enter(start); stack.length > 0; ) {
+      const name = stack.at(-1) as string;
+      const local = locals.get(name) as Local;
+      const next = path.get(name) as number;
+      path.set(name, next + 1);
+      const need = local.needs[next];
+      if (need !== undefined) {
+        enter(need);
+        continue;
+      }
+      resolve(name, local);
+      stack.pop();
+      path.delete(name);
+    }
+  }
   return objectValue(done);
+}
+
+const CYCLE_SHOWN = 10;
+
+function complainOfCycle(
+  cycle: readonly string[],
+  locals: ReadonlyMap<string, Local>,
+  done: Map<string, Value>,
+  diagnostics: Diagnostic[],
+): void {
+  const name = cycle[0] as string;
+  const local = locals.get(name) as Local;
+  const names = cycle.map((each) => `local.${each}`);
+  const shown = names.length > CYCLE_SHOWN ? [...names.slice(0, CYCLE_SHOWN - 2), '…', names.at(-1)] : names;
+  const detail = `These locals need each other: ${shown.join(' → ')}.`;
+  diagnostics.push(errorAt(local.attribute.range, 'Circular reference in locals', detail));
+  done.set(name, UNKNOWN);
 }
 
 function collect(body: Body, diagnostics: Diagnostic[]): Map<string, Local> {

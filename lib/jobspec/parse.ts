@@ -1,4 +1,5 @@
-import type { Block, Body, Diagnostic, FunctionTable } from '../hcl/index.js';
+import type { Budget } from '../hcl/context.js';
+import type { Block, Body, Diagnostic, EvalContext, FunctionTable } from '../hcl/index.js';
 import { blocksOf, errorAt, hasErrors, parseHcl } from '../hcl/index.js';
 import type { Job } from '../structs/job.js';
 import { err, ok, type Result } from '../util/result.js';
@@ -34,6 +35,9 @@ export interface ParsedJob {
   readonly variables: ReadonlyMap<string, Declaration>;
 }
 
+/** For all expressions of a file together: some two seconds. */
+const STEPS_MAX = 2_000_000;
+
 const TOP_BLOCKS = ['job', 'variable', 'variables', 'locals'];
 
 /** Reads a job file: HCL2, or the API's JSON (with or without the `Job` around it). Never throws. */
@@ -48,10 +52,12 @@ function parseHclJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
   if (hasErrors(syntax)) return err([...syntax]);
   const diagnostics: Diagnostic[] = [...syntax];
   const block = findJob(body, diagnostics);
-  const declared = declarations(body, functions, diagnostics);
+  const budget: Budget = { left: STEPS_MAX };
+  const root: EvalContext = { functions, budget };
+  const declared = declarations(body, root, diagnostics);
   if (hasErrors(diagnostics) && block) return err(diagnostics);
-  const variables = variableValues(declared, input.variables ?? {}, input.strict ?? true, functions, diagnostics);
-  const outer = { variables: new Map([['var', variables]]), functions };
+  const variables = variableValues(declared, input.variables ?? {}, input.strict ?? true, root, diagnostics);
+  const outer = { ...root, variables: new Map([['var', variables]]) };
   const locals = hasErrors(diagnostics) ? undefined : localValues(body, outer, source, diagnostics);
   if (!block || !locals || hasErrors(diagnostics)) return err(diagnostics);
 
@@ -59,9 +65,17 @@ function parseHclJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
   const context = { variables: new Map([['local', locals]]), parent: outer };
   const scope = { context, names: new Set(['var', 'local']), source };
   const raw = decodeBlock(jobSchema, block, scope, { diagnostics, places });
+  if (budget.left < 0) tellOfBudget(block, diagnostics);
   if (hasErrors(diagnostics)) return err(inOrder(diagnostics));
   const job = raw as Partial<Job>;
   return ok({ job, warnings: diagnostics, ranges: rangesOf(raw, places), format: 'hcl2', variables: declared });
+}
+
+/** `can` and `try` keep to themselves that the time is up; what the file gave after that is nothing to go by. */
+function tellOfBudget(block: Block, diagnostics: Diagnostic[]): void {
+  if (diagnostics.some(({ summary }) => /takes too long|Too many dynamic/.test(summary))) return;
+  const detail = 'All expressions of this file together take too many steps. Make the collections and texts smaller.';
+  diagnostics.push(errorAt(block.headerRange, 'Expressions take too long', detail));
 }
 
 /** As a reader meets them: decoding goes by the schema, not by the file. */

@@ -1,13 +1,4 @@
-import type {
-  Attribute,
-  Block,
-  Diagnostic,
-  Expression,
-  FunctionTable,
-  SourceRange,
-  Type,
-  Value,
-} from '../hcl/index.js';
+import type { Attribute, Block, Diagnostic, EvalContext, Expression, SourceRange, Type, Value } from '../hcl/index.js';
 import {
   attributesOf,
   blocksOf,
@@ -48,7 +39,7 @@ export interface Declaration {
 const ATTRIBUTES = ['description', 'default', 'type', 'sensitive'];
 
 /** A `variable "name" { … }` block. */
-export function declareVariable(block: Block, functions: FunctionTable, diagnostics: Diagnostic[]): Declaration | null {
+export function declareVariable(block: Block, root: EvalContext, diagnostics: Diagnostic[]): Declaration | null {
   const [label, extra] = block.labels;
   if (!label || extra) {
     const detail = 'All variable blocks must have one label (name).';
@@ -65,7 +56,7 @@ export function declareVariable(block: Block, functions: FunctionTable, diagnost
   const typeAttribute = given.get('type');
   const type = typeAttribute ? typeGiven(typeAttribute, diagnostics) : null;
   const fallbackAttribute = given.get('default');
-  const fallback = fallbackAttribute ? defaultOf(fallbackAttribute, type, functions, diagnostics) : null;
+  const fallback = fallbackAttribute ? defaultOf(fallbackAttribute, type, root, diagnostics) : null;
   return {
     name: label.value,
     type: type ?? (fallback && fallback.kind !== 'null' ? typeOf(fallback) : null),
@@ -98,12 +89,8 @@ function readAttributes(block: Block, diagnostics: Diagnostic[]): Map<string, At
 }
 
 /** One `name = default` of a `variables { … }` block. */
-export function declareFromAttribute(
-  attribute: Attribute,
-  functions: FunctionTable,
-  diagnostics: Diagnostic[],
-): Declaration {
-  const fallback = defaultOf(attribute, null, functions, diagnostics);
+export function declareFromAttribute(attribute: Attribute, root: EvalContext, diagnostics: Diagnostic[]): Declaration {
+  const fallback = defaultOf(attribute, null, root, diagnostics);
   return {
     name: attribute.name,
     type: typeOf(fallback),
@@ -116,13 +103,8 @@ export function declareFromAttribute(
   };
 }
 
-function defaultOf(
-  { expression }: Attribute,
-  type: Type | null,
-  functions: FunctionTable,
-  diagnostics: Diagnostic[],
-): Value {
-  const { value, diagnostics: found } = evaluate(expression, { functions });
+function defaultOf({ expression }: Attribute, type: Type | null, root: EvalContext, diagnostics: Diagnostic[]): Value {
+  const { value, diagnostics: found } = evaluate(expression, root);
   diagnostics.push(...found);
   if (hasErrors(found)) return UNKNOWN;
   const converted = convert(value, type ?? DYNAMIC);

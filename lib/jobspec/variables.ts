@@ -1,4 +1,4 @@
-import type { Body, Diagnostic, Expression, FunctionTable, SourceRange, Value } from '../hcl/index.js';
+import type { Body, Diagnostic, EvalContext, Expression, SourceRange, Value } from '../hcl/index.js';
 import {
   attributesOf,
   BOOL,
@@ -38,11 +38,7 @@ interface Assignment {
 }
 
 /** The variables that a file declares. */
-export function declarations(
-  body: Body,
-  functions: FunctionTable,
-  diagnostics: Diagnostic[],
-): Map<string, Declaration> {
+export function declarations(body: Body, root: EvalContext, diagnostics: Diagnostic[]): Map<string, Declaration> {
   const declared = new Map<string, Declaration>();
   const add = (declaration: Declaration | null): void => {
     if (!declaration) return;
@@ -52,9 +48,9 @@ export function declarations(
     } else declared.set(name, declaration);
   };
   for (const block of blocksOf(body)) {
-    if (block.type === 'variable') add(declareVariable(block, functions, diagnostics));
+    if (block.type === 'variable') add(declareVariable(block, root, diagnostics));
     if (block.type !== 'variables') continue;
-    for (const attribute of attributesOf(block.body)) add(declareFromAttribute(attribute, functions, diagnostics));
+    for (const attribute of attributesOf(block.body)) add(declareFromAttribute(attribute, root, diagnostics));
   }
   return declared;
 }
@@ -67,7 +63,7 @@ export function variableValues(
   declared: ReadonlyMap<string, Declaration>,
   sources: VariableSources,
   strict: boolean,
-  functions: FunctionTable,
+  root: EvalContext,
   diagnostics: Diagnostic[],
 ): Value {
   const values = new Map<string, Assignment>();
@@ -76,13 +72,13 @@ export function variableValues(
   }
   const gather: Gather = { declared, values, diagnostics, strict };
   for (const prefix of ENV_PREFIXES) readEnv(prefix, sources.env ?? {}, gather);
-  for (const file of sources.files ?? []) readFile(file, functions, gather);
+  for (const file of sources.files ?? []) readFile(file, root, gather);
   for (const flag of sources.flags ?? []) readFlag(flag, gather);
 
   const entries: [string, Value][] = [];
   for (const declaration of declared.values()) {
     const assignment = values.get(declaration.name);
-    if (assignment) checkRules(declaration, assignment, functions, diagnostics);
+    if (assignment) checkRules(declaration, assignment, root, diagnostics);
     else {
       const detail = `It has no default, and none of -var '${declaration.name}=…', -var-file and NOMAD_VAR_${declaration.name} gives it a value.`;
       diagnostics.push(errorAt(declaration.range, `Unset variable "${declaration.name}"`, detail));
@@ -136,17 +132,17 @@ function assignText(declaration: Declaration, text: string, from: From, filename
   }
   const { expression, diagnostics } = parseExpression(text, filename);
   gather.diagnostics.push(...diagnostics);
-  if (!hasErrors(diagnostics)) assignExpression(declaration, expression, from, new Map(), gather);
+  if (!hasErrors(diagnostics)) assignExpression(declaration, expression, from, {}, gather);
 }
 
 function assignExpression(
   declaration: Declaration,
   expression: Expression,
   from: From,
-  functions: FunctionTable,
+  root: EvalContext,
   gather: Gather,
 ): void {
-  const { value, diagnostics } = evaluate(expression, { functions });
+  const { value, diagnostics } = evaluate(expression, root);
   gather.diagnostics.push(...diagnostics);
   if (!hasErrors(diagnostics)) assign(declaration, value, from, expression.range, gather);
 }
@@ -164,7 +160,7 @@ function assign(declaration: Declaration, value: Value, from: From, range: Sourc
   gather.diagnostics.push(errorAt(range, summary, detail));
 }
 
-function readFile(file: { filename: string; source: string }, functions: FunctionTable, gather: Gather): void {
+function readFile(file: { filename: string; source: string }, root: EvalContext, gather: Gather): void {
   if (/^\s*\{/.test(file.source)) {
     const read = jsonValues(file.source, file.filename);
     if (!read.ok) gather.diagnostics.push(read.error);
@@ -183,7 +179,7 @@ function readFile(file: { filename: string; source: string }, functions: Functio
     gather.diagnostics.push(errorAt(block.typeRange, 'Variable declaration in a variables file', detail));
   }
   for (const { name, nameRange, expression } of attributesOf(body)) {
-    const { value, diagnostics: found } = evaluate(expression, { functions });
+    const { value, diagnostics: found } = evaluate(expression, root);
     gather.diagnostics.push(...found);
     if (!hasErrors(found)) fromFile(name, gather.declared.has(name) ? expression.range : nameRange, value, gather);
   }
@@ -198,12 +194,12 @@ function fromFile(name: string, range: SourceRange, value: Value, gather: Gather
 function checkRules(
   declaration: Declaration,
   { value, range }: Assignment,
-  functions: FunctionTable,
+  root: EvalContext,
   diagnostics: Diagnostic[],
 ): void {
   const variables = new Map([['var', objectValue([[declaration.name, value]])]]);
   for (const rule of declaration.validations) {
-    const { value: result, diagnostics: found } = evaluate(rule.condition, { variables, functions });
+    const { value: result, diagnostics: found } = evaluate(rule.condition, { variables, parent: root });
     diagnostics.push(...found);
     if (hasErrors(found) || result.kind === 'unknown') continue;
     const verdict = convert(result, BOOL);

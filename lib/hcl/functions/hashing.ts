@@ -8,8 +8,12 @@ import { hex, md5, sha1, sha256, sha512 } from './hash.js';
 import { rsaDecrypt } from './rsa.js';
 import { parseUuid, printUuid } from './uuid.js';
 
+/** About a hundredth of a second. */
+const RSA_STEPS = 10_000;
+
 function hashed(hash: (bytes: Uint8Array) => Uint8Array): HclFunction {
-  return onText((value) => hex(hash(new TextEncoder().encode(value))));
+  const fn = onText((value) => hex(hash(new TextEncoder().encode(value))));
+  return { ...fn, cost: ([value]) => 1 + textOf(value).length / 2 };
 }
 
 /** The namespaces of RFC 4122 with a name; they differ in one digit. */
@@ -21,12 +25,15 @@ export const HASHING_FUNCTIONS: Record<string, HclFunction> = {
   sha1: hashed(sha1),
   sha256: hashed(sha256),
   sha512: hashed(sha512),
-  rsadecrypt: define([text('ciphertext'), text('privatekey')], STRING, ([ciphertext, key]) => {
-    const decrypted = rsaDecrypt(textOf(ciphertext), textOf(key));
-    if (!decrypted.ok) return refuse(decrypted.error);
-    const plain = utf8Text(decrypted.value);
-    return plain === null ? refuse('the decrypted text is not valid UTF-8') : ok(stringValue(plain));
-  }),
+  rsadecrypt: {
+    ...define([text('ciphertext'), text('privatekey')], STRING, ([ciphertext, key]) => {
+      const decrypted = rsaDecrypt(textOf(ciphertext), textOf(key));
+      if (!decrypted.ok) return refuse(decrypted.error);
+      const plain = utf8Text(decrypted.value);
+      return plain === null ? refuse('the decrypted text is not valid UTF-8') : ok(stringValue(plain));
+    }),
+    cost: () => RSA_STEPS,
+  },
   uuidv5: define([text('namespace'), text('name')], STRING, ([namespace, name]) => {
     const given = textOf(namespace);
     const digit = NAMESPACES[given];

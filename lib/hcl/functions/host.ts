@@ -171,7 +171,13 @@ export function hostFunctions(host: HclHost | null, others: () => FunctionTable 
     ['dirname', onPath(host, (_, path) => ok(stringValue(dirname(path))))],
     ['pathexpand', onPath(host, (files, path) => textResult(files.expand(path)))],
     ['templatefile', templateFile(host, () => new Map([...others(), ...hostFunctions(host, others)]), 0)],
-    ['bcrypt', define([text('str')], STRING, (args) => bcryptCall(host, args), number('cost'))],
+    [
+      'bcrypt',
+      {
+        ...define([text('str')], STRING, (args) => bcryptCall(host, args), number('cost')),
+        cost: ([, cost]) => 25 * 2 ** Math.min(BCRYPT_COST_MAX, (cost && integerOf(cost)) ?? 10),
+      },
+    ],
     ['uuidv4', define([], STRING, () => (host ? ok(stringValue(printUuid(host.random(16), 4))) : refuse(NO_CHANCE)))],
   ]);
 }

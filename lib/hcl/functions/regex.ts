@@ -17,7 +17,14 @@ function replacePattern(subject: string, pattern: string, by: string): CallResul
 
 /** The function over patterns. */
 export const REGEX_FUNCTIONS: Record<string, HclFunction> = {
-  regex_replace: define([text('str'), text('pattern'), text('replace')], STRING, ([subject, pattern, by]) =>
-    replacePattern(textOf(subject), textOf(pattern), textOf(by)),
-  ),
+  regex_replace: {
+    ...define([text('str'), text('pattern'), text('replace')], STRING, ([subject, pattern, by]) =>
+      replacePattern(textOf(subject), textOf(pattern), textOf(by)),
+    ),
+    cost: ([subject, pattern]) => {
+      const regex = compileRegex(textOf(pattern));
+      const size = regex.ok ? regex.value.program.length : 0;
+      return size + (textOf(subject).length * size) / 25;
+    },
+  },
 };

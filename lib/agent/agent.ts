@@ -26,7 +26,7 @@ import type { Link } from '../transport/link.js';
 import { localCaller } from '../transport/local.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import { isLoopback, type Listener, listenLinks } from '../transport/tcp.js';
-import type { Log } from '../util/log.js';
+import type { Log, LogListen } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { err, type Result } from '../util/result.js';
 import type { AgentAutoscaler } from './autoscaler.js';
@@ -46,6 +46,8 @@ const LEAVE_DELAY_MS = 200;
 export interface AgentOptions {
   settings: AgentSettings;
   log: Log;
+  /** For who follows the log from afar. */
+  listen: LogListen;
   random: Random;
   /** Reads the configuration again and applies what can be applied; says what was, or what is wrong. */
   reload: (agent: Agent) => Promise<Result<string[], string>>;
@@ -190,6 +192,7 @@ class RunningAgent implements Agent {
         client: () => this.#client,
         remote: () => this.#remote,
         net: () => this.#mesh?.member.net() ?? null,
+        listen: this.#options.listen,
         leave: () => this.#leave(),
         reload: () => this.#options.reload(this),
       }),
@@ -432,6 +435,7 @@ class RunningAgent implements Agent {
       httpAddr: `${advertised(settings.http.hosts[0] ?? '127.0.0.1')}:${this.httpPort}`,
       version: settings.version,
       log: log.child('client'),
+      listen: this.#options.listen,
       now: () => Date.now(),
       random,
     });

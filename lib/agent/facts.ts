@@ -1,7 +1,9 @@
 import { arch, platform } from 'node:os';
+import { followLog } from '../client/agent-log.js';
 import type { Client } from '../client/client.js';
 import type { AgentFacts } from '../http/agent-facts.js';
 import type { RunningConsensus } from '../server/consensus.js';
+import type { LogListen } from '../util/log.js';
 import type { Result } from '../util/result.js';
 import type { Metrics } from './metrics.js';
 import type { RemoteServer } from './remote-server.js';
@@ -18,6 +20,7 @@ interface Sources {
   client: () => Client | undefined;
   remote: () => RemoteServer | undefined;
   net: AgentFacts['net'];
+  listen: LogListen;
   leave: () => Promise<Result<void, string>>;
   reload: () => Promise<Result<string[], string>>;
 }
@@ -36,6 +39,7 @@ export function agentFacts(sources: Sources): AgentFacts {
     }),
     health: () => health(sources),
     net: () => sources.net(),
+    followLog: (how, stream) => followLog(sources.listen, how, stream),
     leave: sources.leave,
     servers: () => {
       if (settings.server) return [`${settings.rpc.host}:${sources.rpcPort()}`];

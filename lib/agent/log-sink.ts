@@ -1,4 +1,11 @@
-import { formatLogLine, LOG_LEVELS, type LogLevel, type LogRecord } from '../util/log.js';
+import {
+  formatLogJson,
+  formatLogLine,
+  LOG_LEVELS,
+  type LogLevel,
+  type LogListen,
+  type LogRecord,
+} from '../util/log.js';
 
 export interface LogSink {
   /** Null: nothing. */
@@ -6,22 +13,29 @@ export interface LogSink {
   /** JSON lines instead of text. */
   readonly json: boolean;
   write(record: LogRecord): void;
+  /** For who watches the agent: whatever level it writes itself. */
+  readonly listen: LogListen;
 }
 
 /** Writes what is at least as grave as `level` to `out`, a line each, with the time it is written. */
 export function logSink(options: { level: LogLevel | null; json: boolean; out: (line: string) => void }): LogSink {
+  const listeners = new Set<{ level: LogLevel; hear: (record: LogRecord) => void }>();
   const sink: LogSink = {
     level: options.level,
     json: options.json,
     write(record) {
-      if (sink.level === null || LOG_LEVELS.indexOf(record.level) < LOG_LEVELS.indexOf(sink.level)) return;
+      for (const { level, hear } of listeners) if (isAsGrave(record.level, level)) hear(record);
+      if (sink.level === null || !isAsGrave(record.level, sink.level)) return;
       const time = new Date().toISOString();
-      options.out(options.json ? jsonLine(record, time) : formatLogLine(record, time));
+      options.out(options.json ? formatLogJson(record, time) : formatLogLine(record, time));
+    },
+    listen(level, hear) {
+      const listener = { level, hear };
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
     },
   };
   return sink;
 }
 
-function jsonLine({ level, name, message, fields }: LogRecord, time: string): string {
-  return JSON.stringify({ ...fields, '@level': level, '@message': message, '@module': name, '@timestamp': time });
-}
+const isAsGrave = (level: LogLevel, least: LogLevel): boolean => LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);

@@ -111,6 +111,7 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
     agent = await startAgent({
       settings,
       log,
+      listen: sink.listen,
       random: { next: Math.random },
       reload,
       end: (why, { restart } = { restart: false }) => {

@@ -88,6 +88,7 @@ export const COMMANDS: Record<string, Entry> = {
   'mesh reissue': entry('Has the root certify the servers anew', () => import('./commands/mesh-reissue.js')),
   'mesh rotate': entry('Gives the mesh a new discovery secret', () => import('./commands/mesh-rotate.js')),
   net: entry('Shows how the members of the mesh are linked', () => import('./commands/net.js')),
+  monitor: entry('Shows what an agent logs', () => import('./commands/monitor.js')),
   'node drain': entry('Moves the work off a node', () => import('./commands/node-drain.js')),
   'node eligibility': entry('Says whether a node may take new work', () => import('./commands/node-eligibility.js')),
   'node meta apply': entry('Changes the metadata of a node', () => import('./commands/node-meta-apply.js')),

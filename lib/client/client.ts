@@ -6,7 +6,7 @@ import { type ClientDb, createMemoryClientDb, openClientDb } from '../storage/cl
 import type { Node } from '../structs/node.js';
 import type { RpcCaller, RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
 import type { Millis } from '../util/clock.js';
-import type { Log } from '../util/log.js';
+import type { Log, LogListen } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import type { AllocHook } from './alloc-hooks/hook.js';
 import { usesHostPath } from './alloc-hooks/host-volumes.js';
@@ -54,6 +54,8 @@ export interface ClientOptions {
   httpAddr: string;
   version: string;
   log: Log;
+  /** For who follows this agent's log from afar; absent = nobody does. */
+  listen?: LogListen;
   now: () => Millis;
   random: Random;
   /** Hears whom a client may ask next, each time a server says it. */
@@ -296,6 +298,7 @@ class RunningClient implements Client {
       collect: (id: string | null) => this.allocs.collect(id),
       sleep: () => sleepSoon(this.config.sleepCommand, log),
       sessions: new Sessions(),
+      listen: options.listen ?? (() => () => {}),
       timers,
     };
     this.handlers = {

@@ -5,6 +5,8 @@ import type { AllocResourceUsage, HostStats, ResourceUsage, TaskResourceUsage } 
 import { isMigrateToken } from '../transport/migrate-token.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
 import { toNanos } from '../util/clock.js';
+import { LOG_LEVELS, type LogListen } from '../util/log.js';
+import { followLog } from './agent-log.js';
 import { allocPaths } from './alloc-dir.js';
 import type { AllocRunner } from './alloc-runner.js';
 import { statsOfTask } from './device-stats.js';
@@ -32,6 +34,8 @@ export interface HandlerOptions {
   /** Puts this machine to sleep, by its own configuration. */
   sleep: () => void;
   sessions: Sessions;
+  /** What this agent logs. */
+  listen: LogListen;
   timers: Timers;
 }
 
@@ -98,6 +102,10 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
   const { sessions } = options;
   const named = (what: string, { AllocID }: { AllocID: string }): string => `${what} ${AllocID.slice(0, 8)}`;
   return {
+    'Agent.Monitor': ({ LogLevel, LogJSON }, stream) => {
+      if (LOG_LEVELS.includes(LogLevel)) followLog(options.listen, { level: LogLevel, json: LogJSON }, stream);
+      else stream.destroy(new MeshError('E_BAD_REQUEST', `Unknown log level: ${LogLevel}`));
+    },
     'FileSystem.Stream': (args, stream) => {
       if (args.Follow) sessions.add(stream, named('a file is followed in', args));
       serveFrames(stream, async (output) => {

@@ -21,7 +21,7 @@ export { STANDARD_FUNCTIONS } from './functions/index.js';
 export { jsonEncode } from './functions/json.js';
 export { parseJson } from './json.js';
 export { bigFloatToString, isInteger, toDouble, truncate } from './number.js';
-export { type ParsedBody, type ParsedExpression, parseExpression, parseHcl } from './parser.js';
+export { lengthProblem, type ParsedBody, type ParsedExpression, parseExpression, parseHcl } from './parser.js';
 export { printBody, printExpression, printValue } from './print.js';
 export { type Reference, references } from './references.js';
 export * from './types.js';

@@ -1,7 +1,7 @@
 import type { Expression, ObjectExpression } from './ast.js';
 import { type Diagnostic, errorAt } from './diagnostics.js';
 import { parseBigFloat } from './number.js';
-import type { ParsedExpression } from './parser.js';
+import { lengthProblem, type ParsedExpression } from './parser.js';
 import { BYTE_ORDER_MARK, SourceMap } from './source-map.js';
 import { NESTING_MAX } from './token-stream.js';
 import { FALSE, NULL, numberValue, stringValue, TRUE, type Value } from './values.js';
@@ -12,6 +12,8 @@ import { FALSE, NULL, numberValue, stringValue, TRUE, type Value } from './value
  * HashiCorp's agents do; a key that stands twice is an error.
  */
 export function parseJson(source: string, filename: string): ParsedExpression {
+  const tooLong = lengthProblem(source, filename);
+  if (tooLong) return { expression: { kind: 'invalid', range: tooLong.subject }, diagnostics: [tooLong] };
   const map = new SourceMap(source, filename);
   const parser = new JsonParser(map);
   try {

@@ -30,7 +30,11 @@ export interface ParseOptions {
  * its own chance.)
  */
 export function parseHcl(source: string, filename: string, options: ParseOptions = {}): ParsedBody {
-  if (source.length > SOURCE_LENGTH_MAX) return tooLong(filename);
+  const tooLong = lengthProblem(source, filename);
+  if (tooLong) {
+    const range = new SourceMap('', filename).range(0, 0);
+    return { body: { items: [], range, endRange: range }, diagnostics: [tooLong] };
+  }
   const stream = open(source, filename);
   stream.quotedNames = options.quotedNames ?? false;
   const body = parseBody(stream, T.EOF);
@@ -40,13 +44,11 @@ export function parseHcl(source: string, filename: string, options: ParseOptions
 /** In UTF-16 units: a thousand times what a large job file has. What is longer is not even looked at. */
 const SOURCE_LENGTH_MAX = 8_000_000;
 
-function tooLong(filename: string): ParsedBody {
-  const range = new SourceMap('', filename).range(0, 0);
+/** Says so of a source that is too long to be read, in HCL or JSON. */
+export function lengthProblem(source: string, filename: string): Diagnostic | undefined {
+  if (source.length <= SOURCE_LENGTH_MAX) return undefined;
   const detail = `A file may have up to ${SOURCE_LENGTH_MAX} characters. Large contents belong in an artifact or a variable.`;
-  return {
-    body: { items: [], range, endRange: range },
-    diagnostics: [errorAt(range, 'File too large', detail)],
-  };
+  return errorAt(new SourceMap('', filename).range(0, 0), 'File too large', detail);
 }
 
 /** Parses one expression alone, such as the value of a -var flag; newlines within it do not count. */

@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream';
 import type { NetReport } from '../structs/mesh.js';
+import type { LogLevel } from '../util/log.js';
 import type { Result } from '../util/result.js';
 
 /** A figure the agent keeps about itself, as Nomad names them: `nomad.client.allocs.running`. */
@@ -25,6 +27,8 @@ export interface AgentFacts {
   /** `host:port` of the servers it knows. */
   servers(): string[];
   metrics(): MetricPoint[];
+  /** Writes what it logs from now on into a stream of frames, a line each, until that is closed. */
+  followLog(how: { level: LogLevel; json: boolean }, stream: Duplex): void;
   /** Reads its configuration files again; the error says what is wrong with them. */
   reload(): Promise<Result<string[], string>>;
 }

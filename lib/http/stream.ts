@@ -11,7 +11,7 @@ const HEARTBEAT_MS = 1000;
 /** `fs/cat`: a whole file as it is. */
 export async function catFile(exchange: Exchange): Promise<undefined> {
   const args = { ...fileArgs(exchange), Offset: 0, Origin: 'start' as const, Follow: false };
-  await send(exchange, open(exchange, 'FileSystem.Stream', args), { plain: true, follow: false });
+  await sendStream(exchange, openStream(exchange, 'FileSystem.Stream', args), { plain: true, follow: false });
 }
 
 /** `fs/readat`: `limit` bytes from `offset`. */
@@ -21,14 +21,14 @@ export async function readAt(exchange: Exchange): Promise<undefined> {
   if (offset === undefined) throw badRequest('offset is missing: say where to begin, in bytes');
   if (limit === undefined) throw badRequest('limit is missing: say how many bytes to read');
   const args = { ...fileArgs(exchange), Offset: offset, Origin: 'start' as const, Limit: limit, Follow: false };
-  await send(exchange, open(exchange, 'FileSystem.Stream', args), { plain: true, follow: false });
+  await sendStream(exchange, openStream(exchange, 'FileSystem.Stream', args), { plain: true, follow: false });
 }
 
 /** `fs/stream`: a file in frames, following it as it grows unless follow=false. */
 export async function streamFile(exchange: Exchange): Promise<undefined> {
   const follow = exchange.query.has('follow') ? flag(exchange.query, 'follow') : true;
   const args = { ...fileArgs(exchange), ...position(exchange), Follow: follow };
-  await send(exchange, open(exchange, 'FileSystem.Stream', args), { plain: false, follow });
+  await sendStream(exchange, openStream(exchange, 'FileSystem.Stream', args), { plain: false, follow });
 }
 
 /** `fs/logs`: the output of a task, in frames or (`plain=true`) as it is. */
@@ -47,7 +47,7 @@ export async function streamLogs(exchange: Exchange): Promise<undefined> {
     ...position(exchange),
     Follow: follow,
   } as const;
-  await send(exchange, open(exchange, 'FileSystem.Logs', args), { plain, follow });
+  await sendStream(exchange, openStream(exchange, 'FileSystem.Logs', args), { plain, follow });
 }
 
 function fileArgs(exchange: Exchange) {
@@ -62,7 +62,12 @@ function position(exchange: Exchange): { Offset: number; Origin: 'start' | 'end'
   return { Offset: wholeNumber(exchange.query, 'offset') ?? 0, Origin: origin };
 }
 
-function open<M extends RpcStreamMethod>(exchange: Exchange, method: M, args: RpcStreams[M]['args']): Duplex {
+/** A stream of the RPC that ends when the asker hangs up. */
+export function openStream<M extends RpcStreamMethod>(
+  exchange: Exchange,
+  method: M,
+  args: RpcStreams[M]['args'],
+): Duplex {
   const stream = exchange.rpc.stream(method, args);
   const hangUp = (): void => {
     stream.destroy();
@@ -77,7 +82,11 @@ function open<M extends RpcStreamMethod>(exchange: Exchange, method: M, args: Rp
  * Passes a stream on, as it is (`plain`) or in frames. The head of the answer waits for the first frame, so that a refusal
  * is still told as one; a follower of a silent file gets it with the first heartbeat.
  */
-async function send(exchange: Exchange, stream: Duplex, how: { plain: boolean; follow: boolean }): Promise<void> {
+export async function sendStream(
+  exchange: Exchange,
+  stream: Duplex,
+  how: { plain: boolean; follow: boolean },
+): Promise<void> {
   const { response } = exchange;
   const start = (): void => {
     if (response.headersSent) return;

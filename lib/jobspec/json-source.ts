@@ -1,5 +1,5 @@
 import type { Diagnostic, SourceRange } from '../hcl/index.js';
-import { errorAt } from '../hcl/index.js';
+import { errorAt, lengthProblem } from '../hcl/index.js';
 import { err, ok, type Result } from '../util/result.js';
 
 /** Parses JSON with the place of a syntax error. `start` is the first character, for errors about the whole. */
@@ -7,6 +7,8 @@ export function parseJson(
   source: string,
   filename: string,
 ): Result<{ value: unknown; start: SourceRange }, Diagnostic> {
+  const tooLong = lengthProblem(source, filename);
+  if (tooLong) return err(tooLong);
   try {
     return ok({
       value: JSON.parse(source.replace(/^\uFEFF/, '')) as unknown,

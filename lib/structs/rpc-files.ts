@@ -1,3 +1,4 @@
+import type { LogLevel } from '../util/log.js';
 import type { QueryOptions } from './rpc-options.js';
 
 /** One piece of a file that is being streamed; Data absent marks an event ("file deleted", "file truncated") or a heartbeat. */
@@ -8,8 +9,14 @@ export interface StreamFrame {
   FileEvent?: string;
 }
 
-/** Files of an allocation, streamed by the client that has them. */
+/** Files of an allocation, and the log of an agent, streamed by the client that has them. */
 export interface FileRpcStreams {
+  /** What the agent on a node logs from now on, a line a frame. */
+  'Agent.Monitor': {
+    args: { NodeID: string; LogLevel: LogLevel; LogJSON: boolean } & QueryOptions;
+    input: never;
+    output: StreamFrame;
+  };
   /** Path inside the allocation's directory; Offset from Origin ("start" or "end"); Follow keeps it open at the end. */
   'FileSystem.Stream': {
     args: {

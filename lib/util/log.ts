@@ -39,6 +39,9 @@ export function createLog(sink: (record: LogRecord) => void, name = ''): Log {
   };
 }
 
+/** Tells what is logged from now on, of at least a level; gives what ends it. */
+export type LogListen = (level: LogLevel, hear: (record: LogRecord) => void) => () => void;
+
 /** A log that says nothing. */
 export const silentLog: Log = createLog(() => {});
 
@@ -53,4 +56,9 @@ export function formatLogLine(record: LogRecord, time: string): string {
     );
   const text = fields.length > 0 ? `${record.message}: ${fields.join(' ')}` : record.message;
   return `${time} ${level} ${record.name === '' ? '' : `${record.name}: `}${text}`;
+}
+
+/** The same as one JSON object. */
+export function formatLogJson({ level, name, message, fields }: LogRecord, time: string): string {
+  return JSON.stringify({ ...fields, '@level': level, '@message': message, '@module': name, '@timestamp': time });
 }

@@ -30,6 +30,7 @@ async function createStack(t: Test): Promise<Stack> {
     leave: async () => ({ ok: true as const, value: undefined }),
     servers: () => [],
     metrics: () => [],
+    followLog: () => {},
     reload: async () => ({ ok: true as const, value: [] }),
   };
   const http = createHttpServer({ rpc: localCaller(world.server.handlers, {}), log: silentLog, agent });

@@ -1,10 +1,11 @@
 // What the leader does of itself and on request, through the command line against an agent as a user runs it.
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { AllocListStub, JobListStub } from '../../lib/structs/rpc.js';
-import { cli, eventually, TestAgent } from '../support/mesh-agent.js';
+import { cli, eventually, MESHNOMAD, TestAgent } from '../support/mesh-agent.js';
 
 const task = (name: string, script: string, more = ''): string => `task "${name}" {
       driver = "raw_exec"
@@ -56,6 +57,9 @@ t.test('periodic force, dispatch, scale, restart and drain', { timeout: 240_000 
   for (const [name, text] of Object.entries(JOBS)) {
     writeFileSync(join(dir, `${name}.hcl`), text.replace('OUTFILE', out));
   }
+  const heard = follow(t, agent, ['monitor']);
+  const heardGrave = follow(t, agent, ['monitor', '-log-level=error']);
+  const heardOnNode = follow(t, agent, ['monitor', '-json', '-node-id', await onlyNode(agent)]);
   const run = async (...args: string[]): Promise<string> => {
     const ran = await cli(args, { env: { NOMAD_ADDR: agent.address } });
     t.equal(ran.code, 0, `${args.join(' ')}: ${ran.err}${ran.code === 0 ? '' : ran.out}`);
@@ -121,6 +125,15 @@ t.test('periodic force, dispatch, scale, restart and drain', { timeout: 240_000 
     await eventually('the work to come back', async () => (await live()).length === 2 || undefined);
   });
 
+  await t.test('its log is followed, here and by way of a node', async (t) => {
+    await eventually('both to hear of a launch', async () => {
+      await run('job', 'periodic', 'force', '-detach', 'night');
+      const line = /Z \[INFO\] {2}server\.periodic: launched: /.test(heard());
+      return (line && heardOnNode().includes('"@message":"launched"')) || undefined;
+    });
+    t.equal(heardGrave(), '', 'nothing was that grave');
+  });
+
   await t.test('the rest of what an operator asks', async (t) => {
     t.match(await run('server', 'members'), /Name +Address +Port +Status +Leader[\s\S]*alive +true/);
     t.match(await run('operator', 'scheduler', 'get-config'), /Scheduler Algorithm +=/);
@@ -137,3 +150,21 @@ t.test('periodic force, dispatch, scale, restart and drain', { timeout: 240_000 
     t.match(await refused('deployment', 'promote', 'ffffffff'), /No deployment/);
   });
 });
+
+/** What a command that goes on prints meanwhile. */
+function follow(t: import('tap').Test, agent: TestAgent, args: string[]): () => string {
+  const child = spawn(process.execPath, [MESHNOMAD, ...args], {
+    env: { ...process.env, NOMAD_ADDR: agent.address },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk;
+  });
+  return () => text;
+}
+
+function onlyNode(agent: TestAgent): Promise<string> {
+  return eventually('the node', async () => (await agent.get<{ ID: string }[]>('/v1/nodes'))[0]?.ID);
+}

@@ -502,6 +502,7 @@ t.test('a field of the wrong type is refused by its name', async (t) => {
     ['GET', '/v1/client/fs/logs/a?task=t&type=stdout&origin=middle', null, /invalid origin/],
     ['GET', '/v1/client/fs/readat/a?path=x', null, /offset is missing/],
     ['GET', '/v1/metrics?format=xml', null, /unknown format/],
+    ['GET', '/v1/agent/monitor?log_level=loud', null, /Unknown log level: loud/],
   ];
   for (const [method, path, body, message] of cases) {
     const got = await world.send(path, { method, ...(body ? { body: JSON.stringify(body) } : {}) });

@@ -75,6 +75,7 @@ export async function createHttpWorld(
     leave: async () => ok(undefined),
     servers: () => ['127.0.0.1:4647'],
     metrics: () => [],
+    followLog: () => {},
     reload: async () => ok(['log_level']),
     ...options.agent,
   };

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { diagnosticLine } from '../../lib/hcl/index.js';
 import { parseJob } from '../../lib/jobspec/parse.js';
+import { jsonValues } from '../../lib/jobspec/variables-json.js';
 
 /** What is said of a file, and the processor time it took. */
 function told(source: string): { text: string; ms: number } {
@@ -47,6 +48,13 @@ const BOMBS: [what: string, source: string, told: RegExp][] = [
     /^ok$/,
   ],
 ];
+
+t.test('what is too long is not read: a job or variables in JSON no more than HCL', async (t) => {
+  const long = `{"Job": {"ID": "b", "Meta": {"a": "${'x'.repeat(8_000_000)}"}}}`;
+  t.match(told(long).text, /A file may have up to 8000000 characters/);
+  const values = jsonValues(long, 'vars.json');
+  t.match(values, { ok: false, error: { summary: 'File too large' } });
+});
 
 for (const [what, source, wanted] of BOMBS) {
   t.test(`${what}: answered in bounded time`, async (t) => {

@@ -1,12 +1,14 @@
 import { MeshError } from '../../structs/errors.js';
 import { badRequest } from '../errors.js';
 import { metricsJson, metricsText } from '../metrics.js';
+import { monitor } from '../monitor.js';
 import type { Exchange, Routes } from '../router.js';
 
 export const agentRoutes: Routes = {
   '/v1/agent/self': { GET: async ({ agent }) => ({ value: agent.self() }) },
   '/v1/agent/servers': { GET: async ({ agent }) => ({ value: agent.servers() }) },
   '/v1/agent/health': { GET: health },
+  '/v1/agent/monitor': { GET: monitor },
   '/v1/agent/reload': { PUT: reload },
   '/v1/metrics': { GET: metrics },
   '/v1/regions': { GET: regions },

@@ -42,6 +42,7 @@ const FORWARDED = [
 ] as const satisfies readonly (keyof RpcMethods)[];
 
 const FORWARDED_STREAMS = [
+  'Agent.Monitor',
   'FileSystem.Stream',
   'FileSystem.Logs',
   'FileSystem.Snapshot',

@@ -13,6 +13,9 @@ export function warnOfEnterprise(job: Job, report: Report): void {
       if (task.Schedule !== null) {
         at.warning('Schedule', `${name}: \`schedule\` has no effect: the task runs at all hours`);
       }
+      if (task.ScalingPolicies?.length) {
+        at.warning('ScalingPolicies', `${name}: \`scaling\` has no effect: only the count of a group is scaled`);
+      }
     }
   }
 }

@@ -9,7 +9,6 @@ type Place = 'job' | 'group' | 'task' | 'resources';
  */
 export const NOT_YET: readonly { at: Place; key: string; name: string; when?: (value: unknown) => boolean }[] = [
   { at: 'job', key: 'Namespace', name: 'namespace', when: (v) => v !== 'default' },
-  { at: 'task', key: 'ScalingPolicies', name: 'scaling' },
   { at: 'task', key: 'Secrets', name: 'secret' },
 ];
 

@@ -54,6 +54,7 @@ const CLIENT = new Set([
  * and asks for what stands behind it.
  */
 const NOT_FOR_CLIENTS = new Set([
+  'Agent.Monitor',
   'Mesh.Http',
   'Mesh.CreateInvite',
   'Mesh.ListInvites',

@@ -24,6 +24,11 @@ export interface ClusterWorld {
   stop(): void;
 }
 
+/** So many turns without a change, and nobody is at work. */
+const STILL_TURNS = 50;
+/** The longest that an evaluation's end waits for something to be written with. */
+const COMPANY_MS = 20;
+
 export function createClusterWorld(seed: number): ClusterWorld {
   const store = createStore();
   const consensus = createFakeConsensus(store, { keepLog: false });
@@ -49,10 +54,16 @@ export function createClusterWorld(seed: number): ClusterWorld {
   const nodes = new Map<string, Node>();
   const clients = createClients({ store, nodes, call, now: clock.now, random });
   const idle = async (): Promise<void> => {
-    for (let quiet = 0; quiet < 3; ) {
+    let [quiet, still, seen] = [0, 0, ''];
+    while (quiet < 3) {
       await new Promise((resolve) => setImmediate(resolve));
       const { broker, plansInFlight } = server.counts();
       quiet = broker.ready + broker.outstanding + broker.pending + plansInFlight === 0 ? quiet + 1 : 0;
+      const now = JSON.stringify([broker, plansInFlight, store.index]);
+      still = now === seen ? still + 1 : 0;
+      seen = now;
+      // What waits for company, or to be tried again, waits for the clock.
+      if (quiet === 0 && still >= STILL_TURNS && clock.fireNext(clock.now() + COMPANY_MS)) still = 0;
     }
   };
   return {

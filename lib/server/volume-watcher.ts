@@ -7,6 +7,7 @@ import type { CsiClaim, StoredCsiVolume } from '../structs/csi.js';
 import { MeshError } from '../structs/errors.js';
 import { backoffMs } from '../util/backoff.js';
 import type { Millis } from '../util/clock.js';
+import { claimOnNode } from './csi/claim-on-node.js';
 import type { Controllers } from './csi/controllers.js';
 import { withoutSecrets } from './csi/view.js';
 import type { Keyring } from './keyring/keyring.js';
@@ -158,7 +159,11 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
     if (!leads || current?.Fence !== claim.Fence || current.State !== claim.State) return null;
     if (kind === 'ask-node') {
       const path = await parts.paths.find(claim.NodeID, { forwarded: false });
-      await path.call('ClientCSI.NodeDetach', nodeDetachArgs(volume, claim), { timeoutMs: NODE_DETACH_MS });
+      await path.call(
+        'ClientCSI.NodeDetach',
+        { ...claimOnNode(volume, claim), Fence: claim.Fence },
+        { timeoutMs: NODE_DETACH_MS },
+      );
       return { kind: 'node-detached', proof: 'node' };
     }
     await parts.controllers.ask('ClientCSI.ControllerDetach', volume.PluginID, {
@@ -234,18 +239,3 @@ const entry = ({ volume, claim }: Place, step: ClaimStep): CsiClaimStepsCommand[
   fence: claim.Fence,
   step,
 });
-
-function nodeDetachArgs(volume: StoredCsiVolume, claim: CsiClaim) {
-  return {
-    NodeID: claim.NodeID,
-    PluginID: volume.PluginID,
-    Namespace: volume.Namespace,
-    VolumeID: volume.ID,
-    ExternalID: volume.ExternalID,
-    AllocID: claim.AllocationID,
-    AccessMode: claim.AccessMode,
-    AttachmentMode: claim.AttachmentMode,
-    ReadOnly: claim.Mode === 'read',
-    Fence: claim.Fence,
-  };
-}

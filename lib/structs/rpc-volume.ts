@@ -27,6 +27,19 @@ import type {
 import type { Query, Write, WriteOptions } from './rpc-options.js';
 import type { VolumeCapability } from './volume.js';
 
+/** A volume as an allocation has it: what finds it among those that are mounted on a node. */
+export interface ClaimOnNode {
+  NodeID: string;
+  PluginID: string;
+  Namespace: string;
+  VolumeID: string;
+  ExternalID: string;
+  AllocID: string;
+  AccessMode: CsiAccessMode;
+  AttachmentMode: CsiAttachmentMode;
+  ReadOnly: boolean;
+}
+
 /** What a node that claims a volume for an allocation says. */
 export interface CsiClaimArgs extends WriteOptions {
   NodeID: string;
@@ -224,52 +237,16 @@ export interface ClientVolumeRpcMethods {
    * from then on uses no claim of this allocation with this fence or a lower one, should the answer to one still come.
    */
   'ClientCSI.NodeDetach': {
-    args: {
-      NodeID: string;
-      PluginID: string;
-      Namespace: string;
-      VolumeID: string;
-      ExternalID: string;
-      AllocID: string;
-      AccessMode: CsiAccessMode;
-      AttachmentMode: CsiAttachmentMode;
-      ReadOnly: boolean;
-      Fence: number;
-      Forwarded?: boolean;
-    };
+    args: ClaimOnNode & { Fence: number; Forwarded?: boolean };
     reply: object;
   };
   /** What the plugin says of a volume that is mounted here. E_NOT_SUPPORTED: it says nothing. */
   'ClientCSI.NodeStats': {
-    args: {
-      NodeID: string;
-      PluginID: string;
-      Namespace: string;
-      VolumeID: string;
-      ExternalID: string;
-      AllocID: string;
-      AccessMode: CsiAccessMode;
-      AttachmentMode: CsiAttachmentMode;
-      ReadOnly: boolean;
-      Forwarded?: boolean;
-    };
+    args: ClaimOnNode & { Forwarded?: boolean };
     reply: CsiVolumeStats;
   };
   'ClientCSI.NodeExpand': {
-    args: {
-      NodeID: string;
-      PluginID: string;
-      Namespace: string;
-      VolumeID: string;
-      ExternalID: string;
-      AllocID: string;
-      AccessMode: CsiAccessMode;
-      AttachmentMode: CsiAttachmentMode;
-      ReadOnly: boolean;
-      CapacityMin: number;
-      CapacityMax: number;
-      Forwarded?: boolean;
-    };
+    args: ClaimOnNode & { CapacityMin: number; CapacityMax: number; Forwarded?: boolean };
     reply: { CapacityBytes: number };
   };
 

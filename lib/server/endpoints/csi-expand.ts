@@ -2,6 +2,7 @@ import { isClientTerminal } from '../../scheduler/usage.js';
 import type { CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import { askPlugin } from '../csi/ask-plugin.js';
+import { claimOnNode } from '../csi/claim-on-node.js';
 import { openVolume } from '../keyring/volumes.js';
 import { propose } from '../propose.js';
 import { turnKey } from '../volume-watcher.js';
@@ -79,18 +80,7 @@ async function expandOnNodes(
     if (claim.State !== 'taken' || !alloc || isClientTerminal(alloc)) continue;
     try {
       const path = await context.nodePaths.find(claim.NodeID, { forwarded: false });
-      const args = {
-        NodeID: claim.NodeID,
-        PluginID: volume.PluginID,
-        Namespace: volume.Namespace,
-        VolumeID: volume.ID,
-        ExternalID: volume.ExternalID,
-        AllocID: claim.AllocationID,
-        AccessMode: claim.AccessMode,
-        AttachmentMode: claim.AttachmentMode,
-        ReadOnly: claim.Mode === 'read',
-        ...sizes,
-      };
+      const args = { ...claimOnNode(volume, claim), ...sizes };
       await path.call('ClientCSI.NodeExpand', args, { timeoutMs: NODE_EXPAND_MS });
     } catch (error) {
       failures.push(`node ${claim.NodeID.slice(0, 8)}: ${(error as Error).message}`);

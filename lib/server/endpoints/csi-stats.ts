@@ -1,6 +1,7 @@
 import type { CsiClaim, CsiVolumeUse, StoredCsiVolume } from '../../structs/csi.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { meta } from '../blocking.js';
+import { claimOnNode } from '../csi/claim-on-node.js';
 import { withoutSecrets } from '../csi/view.js';
 import { openVolume } from '../keyring/volumes.js';
 import { requireVolumeAccess } from '../volume-access.js';
@@ -17,18 +18,11 @@ export function csiStatsEndpoints(context: EndpointContext): RpcHandlers {
     const who = { AllocationID: claim.AllocationID, NodeID: claim.NodeID };
     try {
       const path = await context.nodePaths.find(claim.NodeID, { forwarded: false });
-      const args = {
-        NodeID: claim.NodeID,
-        PluginID: volume.PluginID,
-        Namespace: volume.Namespace,
-        VolumeID: volume.ID,
-        ExternalID: volume.ExternalID,
-        AllocID: claim.AllocationID,
-        AccessMode: claim.AccessMode,
-        AttachmentMode: claim.AttachmentMode,
-        ReadOnly: claim.Mode === 'read',
+      return {
+        ...who,
+        ...(await path.call('ClientCSI.NodeStats', claimOnNode(volume, claim), { timeoutMs: NODE_STATS_MS })),
+        Error: '',
       };
-      return { ...who, ...(await path.call('ClientCSI.NodeStats', args, { timeoutMs: NODE_STATS_MS })), Error: '' };
     } catch (error) {
       return { ...who, Usage: [], Condition: null, Error: error instanceof Error ? error.message : String(error) };
     }

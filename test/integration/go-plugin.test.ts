@@ -182,8 +182,8 @@ for (const [what, script, message] of [
   });
 }
 
-t.test('a plugin of another kind or name, or that refuses its configuration, is not used', async (t) => {
-  const { place, set } = world(t);
+t.test('a plugin of another kind, or that refuses its configuration, is not used; its name is its own', async (t) => {
+  const { place, set, logs } = world(t);
   place.addServer('test', 'scaler', 'test', 'apm');
   const run = async (config?: Record<string, unknown>): Promise<unknown> => {
     const one = set(config);
@@ -192,9 +192,27 @@ t.test('a plugin of another kind or name, or that refuses its configuration, is 
   };
   await t.rejects(run(), /cannot be used: it is a plugin of kind apm, not strategy/);
   place.addServer('test', 'scaler', 'other', 'strategy');
-  await t.rejects(run(), /it calls itself "other", not "test"/);
+  t.match(await run(), { direction: 'none' }, 'its file has another name than it has itself');
+  t.ok(logs.some((line) => line.startsWith('info strategy.test: "test" calls itself "other"')));
   place.addServer('test', 'scaler', 'test', 'strategy');
   await t.rejects(run({ refuse: 'this' }), /cannot be used: refused: this/);
+});
+
+t.test('a program in the place of a bundled plugin has a file of another name', async (t) => {
+  const { place } = world(t);
+  place.addServer('their-threshold', 'scaler', 'threshold', 'strategy');
+  const set = createScalers({
+    apm: {},
+    strategy: { threshold: { driver: 'their-threshold', args: [], config: { reason: 'theirs' }, package: null } },
+    target: {},
+    rpc: { call: () => Promise.reject(new Error('asks nobody')) },
+    pluginDir: place.dir,
+    stateDir: place.stateDir,
+    log: () => () => {},
+  });
+  t.teardown(() => set.close());
+  const strategy = await set.strategy('threshold');
+  t.match(await strategy.run({ check: check('cpu'), metrics: [], count: 0 }, call()), { reason: 'theirs me' });
 });
 
 t.test('a file that others may write, or that cannot be run, is refused before anything starts', async (t) => {

@@ -1,14 +1,17 @@
 // A machine in a network of its own is put to sleep by its agent and woken by a real magic packet, which another node of that network
-// sends: nobody ever named its hardware address.
+// sends: nobody ever named its hardware address. Then the same by commands on the server, for which a running agent reads its policy
+// again.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import type { ScalingStandings } from '../../lib/structs/rpc-scaling.js';
 import { insideLab } from '../support/inside-lab.js';
 import { cli, eventually, jobJson, MESHNOMAD, TestAgent } from '../support/mesh-agent.js';
 
-const POLICY = `scaling "gpu" {
+/** `method`: how the target block of the policy goes on. */
+const policy = (method: string): string => `scaling "gpu" {
   min = 0
   max = 1
   policy {
@@ -21,7 +24,7 @@ const POLICY = `scaling "gpu" {
     }
     target "power" {
       node_pool = "gpu"
-      method    = "wol"
+      ${method}
     }
   }
 }
@@ -43,7 +46,7 @@ insideLab(import.meta.url, (place) => {
     const folder = mkdtempSync(join(tmpdir(), 'wol-'));
     t.teardown(() => rmSync(folder, { recursive: true, force: true }));
     mkdirSync(join(folder, 'policies'));
-    writeFileSync(join(folder, 'policies', 'gpu.hcl'), POLICY);
+    writeFileSync(join(folder, 'policies', 'gpu.hcl'), policy('method = "wol"'));
     const nas = await TestAgent.start({
       name: 'nas',
       config: `mesh {\n  secret = "wake up, tower"\n}\naddresses {\n  rpc = "${place.address}"\n}
@@ -110,13 +113,15 @@ plugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}
     card.stdout?.on('data', (chunk) => (called += chunk));
     await new Promise((resolve) => card.stderr?.once('data', resolve));
     card.once('exit', switchOn);
-    const job = jobJson('train', { type: 'batch', config: { command: 'true' } }) as { Job: object };
+    const trained = join(folder, 'trained');
+    const training = { command: 'sh', args: ['-c', `while [ ! -e ${trained} ]; do sleep 0.2; done`] };
+    const job = jobJson('train', { type: 'batch', config: training }) as { Job: object };
     await nas.register({ Job: { ...job.Job, NodePool: 'gpu' } });
     await eventually(
-      'its work is done',
+      'it works',
       async () => {
         const allocs = await nas.get<{ ClientStatus: string; NodeID: string }[]>('/v1/job/train/allocations');
-        return allocs.some(({ ClientStatus, NodeID }) => ClientStatus === 'complete' && NodeID === ID) || undefined;
+        return allocs.some(({ ClientStatus, NodeID }) => ClientStatus === 'running' && NodeID === ID) || undefined;
       },
       120_000,
     );
@@ -131,5 +136,54 @@ plugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}
     const { out } = await cli(['autoscaler', 'status', 'gpu'], { env: { NOMAD_ADDR: nas.address } });
     t.match(out, /tower sleeps/);
     t.match(out, /waking tower via nas …/);
+
+    // By hooks: one ends the agent, the other starts it on the machine, and each notes whom it was told of.
+    const hook = (name: string, lines: string[]): string => {
+      const path = join(folder, name);
+      writeFileSync(
+        path,
+        `#!/bin/sh\nset -e\necho "$NODE_NAME $NODE_MAC" >>${folder}/${name}.told\n${lines.join('\n')}\n`,
+      );
+      chmodSync(path, 0o755);
+      return path;
+    };
+    const start = [...place.outside, process.execPath, MESHNOMAD, 'agent', '-config', config].join(' ');
+    const wakeHook = hook('wake-hook', [`${start} >>${folder}/tower.log 2>&1 </dev/null &`, `echo $! >${pidFile}`]);
+    const sleepHook = hook('sleep-hook', [`kill -9 $(cat ${pidFile})`]);
+    const told = (name: string): string => readFileSync(join(folder, `${name}.told`), 'utf8');
+    writeFileSync(
+      join(folder, 'policies', 'gpu.hcl'),
+      policy(`method = "command"\n      wake_command = "${wakeHook}"\n      sleep_command = "${sleepHook}"`),
+    );
+    nas.signal('SIGHUP');
+    await eventually('the policy was read again', async () => {
+      const { Policies } = await nas.get<ScalingStandings>('/v1/autoscaler/status');
+      return Policies[0]?.Target.Config['method'] === 'command' || undefined;
+    });
+    writeFileSync(trained, '');
+    await reaches('down');
+    t.equal(told('sleep-hook'), `tower ${called.trim()}\n`, 'by the hook, and no longer by its agent');
+    t.teardown(() => {
+      try {
+        process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
+      } catch {
+        // It sleeps again.
+      }
+    });
+    const again = jobJson('again', { type: 'batch', config: { command: 'true' } }) as { Job: object };
+    const file = join(folder, 'again.json');
+    writeFileSync(file, JSON.stringify({ Job: { ...again.Job, NodePool: 'gpu' } }));
+    const ran = await cli(['job', 'run', '-json', file], { env: { NOMAD_ADDR: nas.address } });
+    t.equal(ran.code, 0, ran.out + ran.err);
+    const waking = `waking tower via ${wakeHook} …`;
+    t.match(
+      ran.out,
+      new RegExp(`machines of node pool "gpu"[^]* ${waking}\\n[^]* ${waking} up \\d+ s[^]*created: node`),
+    );
+    t.equal(told('wake-hook'), `tower ${called.trim()}\n`);
+    await eventually('it has the work that waited', async () => {
+      const allocs = await nas.get<{ NodeID: string; ClientStatus: string }[]>('/v1/job/again/allocations');
+      return allocs.some(({ NodeID, ClientStatus }) => NodeID === ID && ClientStatus === 'complete') || undefined;
+    });
   });
 });

@@ -21,7 +21,7 @@ export type ScalerKind = 'apm' | 'strategy' | 'target';
 
 export interface ExternalScalerOptions {
   kind: ScalerKind;
-  /** What the plugin must call itself: the `driver` of its block. */
+  /** The `driver` of its block: the name of its file. The plugin may call itself something else. */
   driver: string;
   /** A program that `checkPluginFile` has accepted. */
   path: string;
@@ -79,7 +79,7 @@ class ExternalScaler implements Apm, Strategy, Target {
         startTimeoutMs: START_MS,
         log,
       },
-      setUp: (connection) => setUp(connection, { kind, driver, config: textConfig(config) }),
+      setUp: (connection) => setUp(connection, { kind, driver, config: textConfig(config), log }),
     });
   }
 
@@ -178,13 +178,14 @@ function method(file: ProtoFile, service: string, name: string): Method {
 
 async function setUp(
   connection: Connection,
-  given: { kind: ScalerKind; driver: string; config: Record<string, string> },
+  given: { kind: ScalerKind; driver: string; config: Record<string, string>; log: DriverOptions['log'] },
 ): Promise<void> {
   const base = (name: string): Method => method('scaler-base', 'base.proto.v1.BasePluginService', name);
   const info = await connection.call<{ name: string; type: string }>(base('PluginInfo'), {}, { timeoutMs: SETUP_MS });
   const kind = info.type.replace('PLUGIN_TYPE_', '').toLowerCase();
   if (kind !== given.kind) throw new Error(`it is a plugin of kind ${kind}, not ${given.kind}`);
-  if (info.name !== given.driver) throw new Error(`it calls itself "${info.name}", not "${given.driver}"`);
+  // A file may have any name: one that is called as a bundled plugin is used under another.
+  if (info.name !== given.driver) given.log('info', `"${given.driver}" calls itself "${info.name}"`);
   await connection.call(base('SetConfig'), { config: given.config }, { timeoutMs: SETUP_MS });
 }
 

@@ -6,6 +6,7 @@ import { type Random, randomUuid } from '../util/random.js';
 import type { Draft, DraftInput } from './draft.js';
 import type { Planner, StateReader } from './ports.js';
 import { nextEvaluation } from './reconcile/followup.js';
+import type { Rest } from './turns.js';
 
 /** The world of one scheduling run. */
 export interface ScheduleOptions {
@@ -19,6 +20,11 @@ export interface ScheduleOptions {
    * that heartbeats are answered during an evaluation of 100,000 allocations; without it, an attempt runs through.
    */
   readonly yieldTurn?: () => Promise<void>;
+  /**
+   * Asked whenever it rests in the middle of placing very many: null, it may go on. Else another such evaluation goes first,
+   * and this one begins anew on the state that the promise resolves to: side by side, the two would give away the same room.
+   */
+  readonly standBack?: () => Promise<StateReader> | null;
 }
 
 /** How a type of job is scheduled. */
@@ -26,7 +32,7 @@ export interface Method {
   /** Plans without progress before the evaluation fails. */
   readonly attemptsMax: number;
   /** Yields where it may be interrupted; the state it looks at is a snapshot, so nothing changes meanwhile. */
-  draft(input: DraftInput): Generator<void, Draft, void>;
+  draft(input: DraftInput): Generator<Rest, Draft, void>;
   /** Evaluations that wait for room, made from a draft that could not place all. */
   blocked(evaluation: Evaluation, draft: Draft, options: ScheduleOptions): Evaluation[];
 }
@@ -73,8 +79,9 @@ export async function runAttempts(evaluation: Evaluation, method: Method, option
   let state = options.state;
   let blockedId = '';
   for (let left = method.attemptsMax; left > 0; left--) {
-    const drafting = method.draft({ evaluation, state, now: options.now, random: options.random });
-    const draft = await runThrough(drafting, options.yieldTurn);
+    const drafted = await draftWhole(evaluation, method, { ...options, state });
+    const { draft } = drafted;
+    state = drafted.state;
     blockedId = await holdBack({ evaluation, method, draft, blockedId, options: { ...options, state } });
     if (draft.isNoop && !evaluation.AnnotatePlan) {
       await finish(evaluation, { draft, queued: draft.queued, blockedId }, options);
@@ -95,15 +102,31 @@ export async function runAttempts(evaluation: Evaluation, method: Method, option
   await giveUp(evaluation, blockedId, { ...options, state }, method.attemptsMax);
 }
 
-/** Drafts to the end, with a rest wherever the draft offers one. */
-async function runThrough<T>(
-  drafting: Generator<void, T, void>,
-  yieldTurn: (() => Promise<void>) | undefined,
-): Promise<T> {
+/** A draft, and the state it was made from: a fresher one when it had to stand back. */
+async function draftWhole(
+  evaluation: Evaluation,
+  method: Method,
+  options: ScheduleOptions,
+): Promise<{ draft: Draft; state: StateReader }> {
+  const { now, random } = options;
+  for (let { state } = options; ; ) {
+    const drafted = await runThrough(method.draft({ evaluation, state, now, random }), options);
+    if ('plan' in drafted) return { draft: drafted, state };
+    state = await drafted.fresher;
+  }
+}
+
+/** Drafts to the end, with a rest wherever the draft offers one; or leaves off, for another goes first. */
+async function runThrough(
+  drafting: Generator<Rest, Draft, void>,
+  { yieldTurn, standBack }: ScheduleOptions,
+): Promise<Draft | { fresher: Promise<StateReader> }> {
   try {
     for (;;) {
       const { done, value } = drafting.next();
       if (done) return value;
+      const fresher = value === 'placing' ? standBack?.() : null;
+      if (fresher) return { fresher };
       if (yieldTurn) await yieldTurn();
     }
   } finally {

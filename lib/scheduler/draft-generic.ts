@@ -8,7 +8,7 @@ import { reconcileJob } from './reconcile/job.js';
 import { trackReschedule } from './reconcile/reschedule.js';
 import type { Placement, Reconciliation } from './reconcile/result.js';
 import type { SelectRequest, Stack } from './stack.js';
-import { inTurns } from './turns.js';
+import { inTurns, type Rest } from './turns.js';
 import { UpdateKinds } from './update-kinds.js';
 import { isTerminal } from './usage.js';
 
@@ -18,11 +18,11 @@ const BATCH_LIMIT = 2;
 const VERSIONS_BACK_MAX = 6;
 
 /** Reconciles a service or batch job and finds nodes for what it lacks. Changes nothing but its draft. */
-export function draftGeneric(input: DraftInput): Generator<void, Draft, void> {
+export function draftGeneric(input: DraftInput): Generator<Rest, Draft, void> {
   return atDesk(input, draftAt);
 }
 
-function* draftAt(desk: Desk): Generator<void, Draft, void> {
+function* draftAt(desk: Desk): Generator<Rest, Draft, void> {
   const kinds = new UpdateKinds(desk);
   const result = yield* reconcileJob({
     job: desk.job,
@@ -48,7 +48,7 @@ function* draftAt(desk: Desk): Generator<void, Draft, void> {
   if (stack && job) {
     for (const placement of order) {
       findPlace(desk, { stack, job, placement, result, failed });
-      if (desk.needsRest()) yield;
+      if (desk.needsRest()) yield 'placing';
     }
   }
   return {
@@ -63,7 +63,7 @@ function* draftAt(desk: Desk): Generator<void, Draft, void> {
   };
 }
 
-function* applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): Generator<void, void, void> {
+function* applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): Generator<Rest, void, void> {
   const { builder, evaluation, now } = desk;
   const { plan } = builder;
   plan.Deployment = result.deployment;

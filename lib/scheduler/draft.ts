@@ -17,7 +17,7 @@ import { algorithmOf } from './rank/algorithm.js';
 import { type NodeFate, nodeFateOf } from './reconcile/filters.js';
 import { STOP_REASON } from './reconcile/result.js';
 import { Stack } from './stack.js';
-import { inTurns } from './turns.js';
+import { inTurns, type Rest } from './turns.js';
 import { isClientTerminal, isServerTerminal, isTerminal } from './usage.js';
 
 /** What one look at the world makes of an evaluation. */
@@ -45,8 +45,8 @@ export interface DraftInput {
 /** Lays a desk, and clears it when the draft is made. */
 export function* atDesk<T>(
   input: DraftInput,
-  draft: (desk: Desk) => Generator<void, T, void>,
-): Generator<void, T, void> {
+  draft: (desk: Desk) => Generator<Rest, T, void>,
+): Generator<Rest, T, void> {
   const fleet = fleetOf(input.state);
   return yield* withColumns(fleet, function* (columns) {
     const desk = new Desk(input, fleet, columns);
@@ -105,7 +105,7 @@ export class Desk {
   }
 
   /** Counts the job's own allocations where they are; must come before anything is placed. */
-  countOwn(): Generator<void, void, void> {
+  countOwn(): Generator<Rest, void, void> {
     return inTurns(this.allocs, (alloc) => {
       const row = isTerminal(alloc) ? -1 : this.rowOf(alloc);
       if (row >= 0) this.occupancy.change(row, alloc.TaskGroup, 1);
@@ -181,7 +181,7 @@ export class Desk {
   }
 
   /** Those that were told to stop on a node that will never say they have. */
-  loseStopped(): Generator<void, void, void> {
+  loseStopped(): Generator<Rest, void, void> {
     return inTurns(this.allocs, (alloc) => {
       if (!isServerTerminal(alloc) || isClientTerminal(alloc) || this.nodeFate(alloc.NodeID) === 'well') return;
       this.builder.stop(alloc, STOP_REASON.lost, 'lost');

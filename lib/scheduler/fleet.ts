@@ -2,6 +2,7 @@ import type { Node } from '../structs/node.js';
 import { Columns } from './columns.js';
 import { matchesGlob } from './feasible/glob.js';
 import type { StateReader } from './ports.js';
+import type { Rest } from './turns.js';
 
 /**
  * All nodes as columns. A scheduler looks at many nodes and changes few, so what it compares lies side by side in typed
@@ -74,8 +75,8 @@ export function isInReach(node: Node, datacenters: readonly string[], pool: stri
 /** Lends columns to `use`, which must be done with them when it ends. */
 export function* withColumns<T>(
   fleet: Fleet,
-  use: (columns: Columns) => Generator<void, T, void>,
-): Generator<void, T, void> {
+  use: (columns: Columns) => Generator<Rest, T, void>,
+): Generator<Rest, T, void> {
   const columns = fleet.spare.pop() ?? new Columns(fleet.nodes.length);
   try {
     return yield* use(columns);

@@ -17,7 +17,7 @@ import { DEPLOYMENT_TEXT, isHealthy, rollOut } from './reconcile/roll-out.js';
 import { type NodeRole, reconcileSystem, type SystemReconciliation } from './reconcile/system.js';
 import { trackRetry } from './reconcile/system-retry.js';
 import type { Stack } from './stack.js';
-import { inTurns } from './turns.js';
+import { inTurns, type Rest } from './turns.js';
 import { UpdateKinds } from './update-kinds.js';
 
 /** A draft that also knows which nodes had no room. */
@@ -37,7 +37,7 @@ export function scheduleSystem(evaluation: Evaluation, options: ScheduleOptions)
   return runAttempts(evaluation, METHOD, options);
 }
 
-function draftSystem(input: DraftInput): Generator<void, SystemDraft, void> {
+function draftSystem(input: DraftInput): Generator<Rest, SystemDraft, void> {
   return atDesk(input, draftAt);
 }
 
@@ -50,7 +50,7 @@ interface Tally {
   readonly unfit: Map<string, number>;
 }
 
-function* draftAt(desk: Desk): Generator<void, SystemDraft, void> {
+function* draftAt(desk: Desk): Generator<Rest, SystemDraft, void> {
   const kinds = new UpdateKinds(desk);
   const { job, evaluation, builder, fleet } = desk;
   const result = yield* reconcileSystem({
@@ -151,7 +151,7 @@ interface Placing {
   readonly deploymentId: string;
 }
 
-function* placeAll(context: Placing, { groups }: SystemReconciliation): Generator<void, void, void> {
+function* placeAll(context: Placing, { groups }: SystemReconciliation): Generator<Rest, void, void> {
   const { desk } = context;
   for (const group of context.job.TaskGroups) {
     const plan = groups.get(group.Name);
@@ -159,11 +159,11 @@ function* placeAll(context: Placing, { groups }: SystemReconciliation): Generato
     for (const alloc of plan.updates) {
       const canary = plan.canaries.has(alloc.NodeID);
       placeOn(context, { nodeId: alloc.NodeID, group, previous: alloc, replaces: true, canary, downgrade: false });
-      if (desk.needsRest()) yield;
+      if (desk.needsRest()) yield 'placing';
     }
     for (const place of plan.place) {
       placeOn(context, { ...place, group, replaces: false });
-      if (desk.needsRest()) yield;
+      if (desk.needsRest()) yield 'placing';
     }
   }
 }

@@ -1,13 +1,16 @@
+/** What a draft says when others should have the thread: whether it is in the middle of placing very many. */
+export type Rest = 'placing' | undefined;
+
 /** Items gone through between two rests: each costs up to a few microseconds, so that is a few milliseconds. */
 const ITEMS_PER_TURN = 500;
 
 /** Goes through a list of whatever length with rests in between, so that others have the thread. */
-export function* inTurns<T>(items: Iterable<T>, act: (item: T) => void): Generator<void, void, void> {
+export function* inTurns<T>(items: Iterable<T>, act: (item: T) => void): Generator<Rest, void, void> {
   let left = ITEMS_PER_TURN;
   for (const item of items) {
     act(item);
     if (--left > 0) continue;
     left = ITEMS_PER_TURN;
-    yield;
+    yield undefined;
   }
 }

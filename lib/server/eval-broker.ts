@@ -74,7 +74,8 @@ export class EvalBroker {
   readonly #pending = new Map<string, Heap<Ready>>();
   readonly #ready = new Map<string, Heap<Ready>>();
   readonly #outstanding = new Map<string, Outstanding>();
-  readonly #timeouts = new Heap<Outstanding>((a, b) => a.deadline < b.deadline);
+  /** When to look whether a worker has kept an evaluation for too long: not before this. */
+  readonly #timeouts = new Heap<{ held: Outstanding; due: Millis }>((a, b) => a.due < b.due);
   readonly #delayed = new Heap<{ due: Millis; evaluation: Evaluation }>((a, b) => a.due < b.due);
   #cancelled: Evaluation[] = [];
   #order = 0;
@@ -122,7 +123,7 @@ export class EvalBroker {
       requeue: null,
     };
     this.#outstanding.set(evaluation.ID, held);
-    this.#timeouts.push(held);
+    this.#timeouts.push({ held, due: held.deadline });
     this.#deliveries.set(evaluation.ID, (this.#deliveries.get(evaluation.ID) ?? 0) + 1);
     return { evaluation, token: held.token };
   }
@@ -130,6 +131,18 @@ export class EvalBroker {
   /** The token under which an evaluation is in a worker's hands. */
   outstandingToken(evalId: string): string | undefined {
     return this.#outstanding.get(evalId)?.token;
+  }
+
+  /** The worker is seen to be at it: the evaluation is its for the whole time once more. */
+  touch(evalId: string, token: string, now: Millis): void {
+    const held = this.#outstanding.get(evalId);
+    if (held?.token === token) held.deadline = now + this.#limits.nackTimeoutMs;
+  }
+
+  /** The worker waits for its turn, however long that takes; touch() ends that. */
+  waits(evalId: string, token: string): void {
+    const held = this.#outstanding.get(evalId);
+    if (held?.token === token) held.deadline = Number.POSITIVE_INFINITY;
   }
 
   /** The worker is done. False when the token is not the one it was handed out with: another has it now. */
@@ -164,17 +177,20 @@ export class EvalBroker {
       this.#delayed.pop();
       this.#makeReady(next.evaluation, next.evaluation.Type);
     }
-    for (let next = this.#timeouts.peek(); next && (next.done || next.deadline <= now); next = this.#timeouts.peek()) {
+    for (let next = this.#timeouts.peek(); next && (next.held.done || next.due <= now); next = this.#timeouts.peek()) {
       this.#timeouts.pop();
-      if (!next.done) this.nack(next.evaluation.ID, next.token, now);
+      const { held } = next;
+      if (held.done) continue;
+      if (held.deadline <= now) this.nack(held.evaluation.ID, held.token, now);
+      else this.#timeouts.push({ held, due: Math.min(held.deadline, now + this.#limits.nackTimeoutMs) });
     }
   }
 
   /** When `advance` has something to do next. */
   dueMs(): Millis | undefined {
-    while (this.#timeouts.peek()?.done) this.#timeouts.pop();
+    while (this.#timeouts.peek()?.held.done) this.#timeouts.pop();
     const delayed = this.#delayed.peek()?.due;
-    const timeout = this.#timeouts.peek()?.deadline;
+    const timeout = this.#timeouts.peek()?.due;
     if (delayed === undefined || timeout === undefined) return delayed ?? timeout;
     return Math.min(delayed, timeout);
   }

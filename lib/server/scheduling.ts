@@ -1,11 +1,13 @@
 import { willClaim } from '../scheduler/feasible/csi-use.js';
 import type { Change, Commit } from '../state/store.js';
+import { MeshError } from '../structs/errors.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Node } from '../structs/node.js';
 import { BlockedEvals } from './blocked-evals.js';
 import { type BrokerLimits, type Delivery, EvalBroker, FAILED_QUEUE } from './eval-broker.js';
 import { createEvalWriter } from './eval-writer.js';
 import type { LeaderPart } from './leader.js';
+import { LongWork } from './long-work.js';
 import { newEval } from './new-eval.js';
 import { createPlanApplier } from './plan-apply.js';
 import { createAlarm } from './timers.js';
@@ -50,6 +52,7 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
   });
   const applier = createPlanApplier(world);
   const writer = createEvalWriter(world);
+  const longWork = new LongWork();
   const alarm = createAlarm({ timers, now, ring: () => look() });
   const cancels: (() => void)[] = [];
   /** Rises with each leadership: what an earlier one began must not touch this one's queues. */
@@ -64,6 +67,20 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
     applier,
     writer,
     holds: (delivery: Delivery) => broker.outstandingToken(delivery.evaluation.ID) === delivery.token,
+    touch: ({ evaluation, token }: Delivery) => broker.touch(evaluation.ID, token, now()),
+    enterLongWork(delivery: Delivery): Promise<void> | null {
+      const { evaluation, token } = delivery;
+      const turn = longWork.enter(token, evaluation.Priority);
+      if (!turn) return null;
+      broker.waits(evaluation.ID, token);
+      // Who waits keeps nobody else from being begun.
+      atWork--;
+      lookSoon();
+      return turn.finally(() => {
+        atWork++;
+        parts.touch(delivery);
+      });
+    },
   };
 
   const wake = (evaluations: readonly Evaluation[]): void => {
@@ -124,6 +141,7 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
       log.warn('evaluation could not be done', { eval: evaluation.ID, job: evaluation.JobID, reason });
       if (mine === reign) broker.nack(evaluation.ID, token, now());
     } finally {
+      longWork.leave(token);
       atWork--;
       lookSoon();
     }
@@ -254,6 +272,9 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
       for (const cancel of cancels.splice(0)) cancel();
       alarm.set(undefined);
       applier.stop();
+      longWork.clear(
+        new MeshError('E_NO_LEADER', 'this server no longer leads; the evaluation waits for the next leader'),
+      );
       broker.clear();
       blocked.clear();
     },

@@ -22,6 +22,8 @@ export type Schedule = (
     log: Log;
     /** Resolves once others had the thread. */
     yieldTurn?: () => Promise<void>;
+    /** Null, or resolves to the state to begin anew with once another evaluation that places very many is done. */
+    standBack?: () => Promise<StateReader> | null;
   },
 ) => Promise<void>;
 
@@ -31,6 +33,10 @@ export interface WorkerParts {
   writer: EvalWriter;
   /** Whether the delivery is still this worker's. */
   holds(delivery: Delivery): boolean;
+  /** Says that the worker is at it: the delivery is its for as long again. */
+  touch(delivery: Delivery): void;
+  /** Null, or resolves when it is the turn of this delivery, which places very many. */
+  enterLongWork(delivery: Delivery): Promise<void> | null;
 }
 
 /**
@@ -60,7 +66,20 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
   const record = async (evaluation: Evaluation): Promise<void> => {
     evaluations.push({ ...evaluation, SnapshotIndex: snapshotIndex, ModifyTime: toNanos(world.now()) });
   };
-  const yieldTurn = (): Promise<void> => new Promise((resolve) => world.timers.soon(resolve));
+  const yieldTurn = (): Promise<void> => {
+    parts.touch(delivery);
+    return new Promise((resolve) => world.timers.soon(resolve));
+  };
+  const standBack = (): Promise<StateReader> | null => {
+    const turn = parts.enterLongWork(delivery);
+    return (
+      turn?.then(() => {
+        const fresh = world.store.snapshot();
+        snapshotIndex = fresh.index;
+        return fresh;
+      }) ?? null
+    );
+  };
   /** Stores all slices but the last, which is left to be stored with the outcome. One at a time: applied together, they would hold the thread together. */
   const submit = async (whole: Plan): Promise<CheckedPlan[]> => {
     const checked: CheckedPlan[] = [];
@@ -102,6 +121,7 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
       random: world.random,
       log: world.log.child('scheduler'),
       yieldTurn,
+      standBack,
     });
     await store();
   } finally {

@@ -3,7 +3,7 @@ import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
 import { assertNever } from '../../util/assert.js';
-import { inTurns } from '../turns.js';
+import { inTurns, type Rest } from '../turns.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
 import { type Away, dropAway, noneAway, sortAway, takeBack, timeoutsOf, waitsForClients } from './away.js';
 import { type FateContext, fateOf } from './filters.js';
@@ -67,7 +67,7 @@ export function strategyOf(job: Job, group: TaskGroup): UpdateStrategy | null {
 export function* reconcileGroup(
   context: GroupContext,
   allocs: readonly Allocation[],
-): Generator<void, GroupResult, void> {
+): Generator<Rest, GroupResult, void> {
   const { job, group, deployment } = context;
   const strategy = strategyOf(job, group);
   const known = deployment?.TaskGroups[group.Name];
@@ -207,7 +207,7 @@ function* dropCanaries(
   { deployment, oldDeployment, group }: GroupContext,
   allocs: readonly Allocation[],
   stop: Stop[],
-): Generator<void, { allocs: Allocation[]; canaries: Allocation[] }, void> {
+): Generator<Rest, { allocs: Allocation[]; canaries: Allocation[] }, void> {
   const unpromoted = (of: Deployment | null): boolean => of?.TaskGroups[group.Name]?.Promoted === false;
   const dropped = (alloc: Allocation): boolean => {
     if (isCanaryOf(alloc, oldDeployment, group)) return unpromoted(oldDeployment);
@@ -255,7 +255,7 @@ function* sortByFate(
   context: GroupContext,
   allocs: readonly Allocation[],
   desired: DesiredUpdates,
-): Generator<void, Sorted, void> {
+): Generator<Rest, Sorted, void> {
   const sorted: Sorted = { kept: [], migrate: [], lost: [], now: [], later: [], away: noneAway() };
   yield* inTurns(allocs, (alloc) => {
     const fate = fateOf(alloc, context);
@@ -302,7 +302,7 @@ interface ByUpdate {
 function* sortByUpdate(
   { updateKind, group }: GroupContext,
   allocs: readonly Allocation[],
-): Generator<void, ByUpdate, void> {
+): Generator<Rest, ByUpdate, void> {
   const result: ByUpdate = { none: [], inPlace: [], destructive: [] };
   yield* inTurns(allocs, (alloc) => {
     const kind = updateKind(alloc, group);
@@ -349,7 +349,7 @@ function* computePlacements(options: {
   now: readonly Allocation[];
   lost: readonly Allocation[];
   onTrial: boolean;
-}): Generator<void, { wanted: Placement[]; dropped: Allocation[] }, void> {
+}): Generator<Rest, { wanted: Placement[]; dropped: Allocation[] }, void> {
   const { group, names, counted, migrate, now, lost, onTrial } = options;
   const place: Placement[] = [];
   const dropped: Allocation[] = [];
@@ -409,7 +409,7 @@ function placementOf(group: TaskGroup, name: string, as: Partial<Placement> = {}
 }
 
 /** The first so many in the order of their indexes, as numbers: comparing the names of 100,000 takes too long. */
-function* firstByName(allocs: readonly Allocation[], count: number): Generator<void, Allocation[], void> {
+function* firstByName(allocs: readonly Allocation[], count: number): Generator<Rest, Allocation[], void> {
   if (count <= 0 || allocs.length === 0) return [];
   const keys = new Float64Array(allocs.length);
   let at = 0;

@@ -3,7 +3,7 @@ import type { Deployment, DeploymentStatusUpdate } from '../../structs/deploymen
 import type { DesiredUpdates, Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
-import { inTurns } from '../turns.js';
+import { inTurns, type Rest } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import { markBack, markUnknown } from './disconnect.js';
 import { FOLLOWUP_NEAR_MS, isActive, type NodeFate } from './filters.js';
@@ -26,7 +26,7 @@ export interface ReconcileInput {
 }
 
 /** Compares a service or batch job with its allocations, with rests. Pure: nothing of the result has been done. */
-export function* reconcileJob(input: ReconcileInput): Generator<void, Reconciliation, void> {
+export function* reconcileJob(input: ReconcileInput): Generator<Rest, Reconciliation, void> {
   const { job, evaluation, allocs } = input;
   const updates: DeploymentStatusUpdate[] = [];
   const { current, old } = settleDeployment(job, input.deployment, updates);
@@ -123,7 +123,7 @@ function waitsToFollow(results: readonly Waiting[], stopped: ReadonlySet<Allocat
 function* stopAll(
   input: ReconcileInput,
   deploymentUpdates: DeploymentStatusUpdate[],
-): Generator<void, Reconciliation, void> {
+): Generator<Rest, Reconciliation, void> {
   const stop: Stop[] = [];
   const desired: Record<string, DesiredUpdates> = {};
   yield* inTurns(input.allocs, (alloc) => stopUnneeded(input, alloc, stop, desired, STOP_REASON.notNeeded));

@@ -1,6 +1,6 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { TaskGroup } from '../../structs/job.js';
-import { inTurns } from '../turns.js';
+import { inTurns, type Rest } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import type { NameIndex } from './names.js';
 import { STOP_REASON, type Stop } from './result.js';
@@ -24,7 +24,7 @@ export function* computeStops(options: {
   lost: readonly Allocation[];
   canaries: readonly Allocation[];
   canarying: boolean;
-}): Generator<void, Stops, void> {
+}): Generator<Rest, Stops, void> {
   const { group, names, canaries, canarying, lost } = options;
   const stop: Stop[] = lost.map((alloc) => ({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' }));
   const onTrial = new Set(canarying ? canaries.filter((alloc) => options.kept.includes(alloc)) : []);
@@ -67,7 +67,7 @@ export function* computeStops(options: {
 }
 
 /** Those that share their name with a newer one, as after a promotion: the newer job wins, then the newer allocation. */
-function* olderTwins(allocs: readonly Allocation[]): Generator<void, Allocation[], void> {
+function* olderTwins(allocs: readonly Allocation[]): Generator<Rest, Allocation[], void> {
   const newest = new Map<string, Allocation>();
   const older: Allocation[] = [];
   yield* inTurns(allocs, (alloc) => {

@@ -4,7 +4,7 @@ import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import { assertNever } from '../../util/assert.js';
 import type { Millis } from '../../util/clock.js';
-import { inTurns } from '../turns.js';
+import { inTurns, type Rest } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import { expiresAt, hasExpired, isBack, isReplaceable, lostAfterMs } from './disconnect.js';
 import { FOLLOWUP_NEAR_MS, hasRunToSuccess, isOlder, type NodeFate } from './filters.js';
@@ -143,7 +143,7 @@ export interface SystemGroupState {
 }
 
 /** Compares a system or sysbatch job with its allocations, node by node, with rests. Pure. */
-export function* reconcileSystem(input: SystemInput): Generator<void, SystemReconciliation, void> {
+export function* reconcileSystem(input: SystemInput): Generator<Rest, SystemReconciliation, void> {
   const { job } = input;
   const deploymentUpdates: DeploymentStatusUpdate[] = [];
   const { current: deployment } = settleDeployment(job, input.deployment, deploymentUpdates);
@@ -188,7 +188,7 @@ interface ByNode {
 
 const keyOf = (nodeId: string, group: string): string => `${nodeId}\n${group}`;
 
-function* sortByNode(input: SystemInput, result: SystemReconciliation): Generator<void, ByNode, void> {
+function* sortByNode(input: SystemInput, result: SystemReconciliation): Generator<Rest, ByNode, void> {
   const nodes: ByNode = { live: new Map(), ended: new Map(), done: new Set(), away: new Set() };
   yield* inTurns(input.allocs, (alloc) => {
     const place = keyOf(alloc.NodeID, alloc.TaskGroup);
@@ -254,7 +254,7 @@ function* stateOf(
   result: SystemReconciliation,
   group: TaskGroup,
   { live, ended, done, away }: ByNode,
-): Generator<void, SystemGroupState, void> {
+): Generator<Rest, SystemGroupState, void> {
   const state: SystemGroupState = { current: [], inPlace: [], destructive: [], missing: [] };
   const counts = countsOf(result, group.Name);
   yield* inTurns(live.values(), (alloc) => {

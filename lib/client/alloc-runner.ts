@@ -67,6 +67,7 @@ export class AllocRunner {
       client,
       alloc: () => this.current,
       tell: (message) => this.tell(taskEvents.setup(message)),
+      restart: (task, reason) => this.restartTask(task, reason),
       log: this.log,
     });
     this.services = new AllocServices({
@@ -351,6 +352,14 @@ export class AllocRunner {
     const urgent = status !== this.lastStatus;
     this.lastStatus = status;
     this.options.onChange(this, urgent);
+  }
+
+  private restartTask(name: string, reason: string): void {
+    const task = this.task(name);
+    if (this.released || this.isEnding || !task?.isRunning) return;
+    void task.restart(reason).catch((error: unknown) => {
+      this.log.warn('restart failed', { task: name, error: messageOf(error) });
+    });
   }
 
   private restartUnhealthy(name: string, reason: string): void {

@@ -56,7 +56,7 @@ async function desk(t: Test) {
       config: defaultClientConfig({ stateDir: null, allocDir: root, nodeName: 'n' }),
       paths,
       client: { timers: new FakeTimers() } as never,
-      shared: { network: null, networkStatus: null, volumes: {} },
+      shared: { network: null, networkInode: null, networkStatus: null, volumes: {} },
       reattach: false,
       signal: new AbortController().signal,
       control: { tell: (message: string, type?: string) => void told.push(`${type}: ${message}`) } as never,

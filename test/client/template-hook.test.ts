@@ -95,7 +95,7 @@ class Desk {
       config,
       paths: this.paths,
       client: { timers: this.timers, random: seededRandom(1) } as never,
-      shared: { network: null, networkStatus: null, volumes: {} },
+      shared: { network: null, networkInode: null, networkStatus: null, volumes: {} },
       reattach: false,
       signal: this.ending.signal,
       control: this.control,

@@ -28,6 +28,7 @@ function newAsk(place: LabPlace, ask: Partial<NetworkAsk> = {}): NetworkAsk {
     maker: null,
     signal,
     onChange: async () => {},
+    onLook: () => {},
     ...ask,
   };
 }

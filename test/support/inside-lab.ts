@@ -7,6 +7,8 @@ import { Parser, type Result } from 'tap-parser';
 import { missingForLabs, Netlab } from './netlab.js';
 
 const FLAG = 'MESHNOMAD_TEST_INSIDE_LAB';
+/** By hand: whatever is said inside, as it is said. */
+const SHOW = 'MESHNOMAD_TEST_SHOW';
 
 /** Where a test finds itself in its lab, and a neighbour who sees it from outside. */
 export interface LabPlace {
@@ -50,6 +52,7 @@ export function insideLab(url: string, tests: (place: LabPlace) => void, timeout
       if (ok) passed++;
       else t.fail(`${name} ${JSON.stringify(diag)}`);
     });
+    if (process.env[SHOW] === '1') child.stdout.pipe(process.stderr);
     child.stdout.pipe(parser);
     const [code] = await once(child, 'close');
     t.equal(code, 0, 'the tests inside ended well');

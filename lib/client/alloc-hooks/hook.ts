@@ -20,6 +20,8 @@ export interface AllocHookContext {
   signal: AbortSignal;
   /** Adds a message to the events of all its tasks ("waiting for volume …"). */
   tell: (message: string) => void;
+  /** Starts a task again that runs; nothing happens to one that does not. */
+  restart: (task: string, reason: string) => void;
   log: Log;
   /** What the hooks give to the tasks. */
   shared: AllocShared;
@@ -29,6 +31,8 @@ export interface AllocHookContext {
 export interface AllocShared {
   /** Null: the host's network. */
   network: TaskNetwork | null;
+  /** Which namespace that is. */
+  networkInode: number | null;
   /** For the servers and `alloc status`. */
   networkStatus: AllocNetworkStatus | null;
   /** Where each volume of the group lies on this machine, by its name in the group. */

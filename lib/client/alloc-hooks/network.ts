@@ -2,7 +2,7 @@ import type { Driver, TaskNetwork } from '../../plugin/sdk/driver.js';
 import type { AllocNetworkStatus } from '../../structs/allocation.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { isDnsName } from '../../structs/validate/network.js';
-import type { ClientContext } from '../context.js';
+import { type ClientContext, type HookState, hookState } from '../context.js';
 import { interpolateText } from '../interpolate.js';
 import { hostResolver, hostsText, type Resolver, resolvText, writeNetworkFiles } from '../network/files.js';
 import { type GroupNetwork, GroupNetworks } from '../network/group-networks.js';
@@ -24,6 +24,7 @@ export const networkHook: AllocHook = {
         throw new Error(`hostname ${JSON.stringify(hostname)} of the network is no DNS name`);
       const share = async (made: GroupNetwork): Promise<void> => {
         context.shared.network = await taskNetwork(context, network, hostname, made);
+        context.shared.networkInode = made.inode;
         context.shared.networkStatus = made.status;
       };
       const made = await networksOf(context.client).ensure({
@@ -37,6 +38,7 @@ export const networkHook: AllocHook = {
         maker,
         signal: context.signal,
         onChange: share,
+        onLook: (inode) => leaveLost(context, inode),
       });
       await share(made);
     },
@@ -52,6 +54,19 @@ export const networkHook: AllocHook = {
 /** Whether a group's tasks have a network of their own. */
 function hasNamespace({ Mode }: NetworkResource): boolean {
   return Mode !== '' && Mode !== 'host';
+}
+
+/** Where a task remembers in which namespace it was started. */
+export function namespaceOf(client: ClientContext, allocId: string, task: string): HookState {
+  return hookState(client, allocId, `${task}/network`);
+}
+
+/** Who still is in a namespace that was lost, with an engine say, is reached by nobody: it must start again. */
+function leaveLost({ alloc, group, client, restart }: AllocHookContext, inode: number): void {
+  for (const { Name } of group.Tasks) {
+    const startedIn = namespaceOf(client, alloc.ID, Name).get();
+    if (startedIn !== null && startedIn !== inode) restart(Name, 'the network of its group was lost and made anew');
+  }
 }
 
 async function remove({ alloc, client, state }: AllocHookContext): Promise<void> {

@@ -9,12 +9,13 @@ export interface AllocHooksOptions {
   client: ClientContext;
   alloc: () => Allocation;
   tell: (message: string) => void;
+  restart: (task: string, reason: string) => void;
   log: Log;
 }
 
 /** Runs the hooks of one allocation and holds what they have made. */
 export class AllocHooks {
-  readonly shared: AllocShared = { network: null, networkStatus: null, volumes: {} };
+  readonly shared: AllocShared = { network: null, networkInode: null, networkStatus: null, volumes: {} };
   private readonly options: AllocHooksOptions;
   private readonly ending = new AbortController();
   private prepared = false;
@@ -67,7 +68,7 @@ export class AllocHooks {
 
   /** Null when the allocation came without its job: nothing of it can have been prepared. */
   private context(hook: AllocHook, reattach: boolean): AllocHookContext | null {
-    const { client, tell, log } = this.options;
+    const { client, tell, restart, log } = this.options;
     const alloc = this.options.alloc();
     const found = findGroup(alloc);
     if (!found) return null;
@@ -80,6 +81,7 @@ export class AllocHooks {
       reattach,
       signal: this.ending.signal,
       tell,
+      restart,
       log: log.child(hook.name),
       shared: this.shared,
     };

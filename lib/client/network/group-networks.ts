@@ -49,11 +49,15 @@ export interface NetworkAsk {
   signal: AbortSignal;
   /** Hears what it is after it had to be mended. */
   onChange: (network: GroupNetwork) => Promise<void>;
+  /** Hears at each look at it which namespace it is, by its inode. */
+  onLook: (inode: number) => void;
 }
 
 /** What it got; `status` is null with mode "none". */
 export interface GroupNetwork {
   netnsPath: string;
+  /** Of the namespace: another one is another namespace. */
+  inode: number | null;
   labels: Record<string, string>;
   status: AllocNetworkStatus | null;
 }
@@ -110,6 +114,7 @@ export class GroupNetworks {
   /** Removes what allocations that are no more have left, then mends what others break, until `signal` is aborted. */
   async serve(known: (allocId: string) => boolean, signal: AbortSignal): Promise<void> {
     await this.#guard('removing leftovers', () => this.#removeLeftovers(known));
+    await this.#guard('looking after networks', () => this.#mendAll());
     while (await sleep(this.#options.timers, WATCH_MS, signal)) {
       await this.#guard('looking after networks', () => this.#mendAll());
     }
@@ -131,7 +136,9 @@ export class GroupNetworks {
     const since = ++this.#asked;
     const isAsked = (): boolean => this.#asks.get(ask.allocId) === ask;
     const network = await this.#turns.run(ask.allocId, async () => (isAsked() ? this.#ensure(ask, since) : null));
-    if (network) await ask.onChange(network);
+    if (!network) return;
+    await ask.onChange(network);
+    if (network.inode !== null) ask.onLook(network.inode);
   }
 
   async #ensure(ask: NetworkAsk, since: number): Promise<GroupNetwork> {
@@ -143,14 +150,14 @@ export class GroupNetworks {
     if (record.list === null) {
       if (!isSame) await writeRecord(record);
       if (namespace.kind === 'own') await raiseLoopback(namespace.name);
-      return { netnsPath: namespace.path, labels, status: null };
+      return { netnsPath: namespace.path, inode: namespace.inode, labels, status: null };
     }
     // Of another namespace, or of a call that the agent did not live to finish: of no use, and it takes an address.
     if (former?.list && record !== former) await this.#forget(former, isSame ? namespace.path : '');
     const made = record.result ? await this.#keep(record, since) : await this.#attach(record, ask.signal);
     const status = networkStatus(made.result ?? {});
     if (!status.ok) throw new Error(status.error);
-    return { netnsPath: namespace.path, labels, status: status.value };
+    return { netnsPath: namespace.path, inode: namespace.inode, labels, status: status.value };
   }
 
   async #forget(former: NetworkRecord, path: string): Promise<void> {
@@ -324,7 +331,10 @@ export class GroupNetworks {
       const record = await readRecord(ask.allocId);
       if (!record || (record.list && !record.result)) continue;
       const damage = record.list ? this.#damage(record, await this.#look(record, since)) : null;
-      if (damage === null && !(await isNamespaceGone(record))) continue;
+      if (damage === null && !(await isNamespaceGone(record))) {
+        if (record.namespace.inode !== null) ask.onLook(record.namespace.inode);
+        continue;
+      }
       await this.#again(ask).catch((error: unknown) => this.#warn('a network could not be mended', error, ask.allocId));
     }
   }

@@ -293,7 +293,7 @@ class RunningAgent implements Agent {
         servers: () => this.#serverNames(identity.publicKey, address),
         addressOf: (id) => this.#addressOf(id, identity.publicKey, address),
         ...(this.#mesh ? { mesh: this.#mesh.serverMesh(this.#consensus) } : {}),
-        ...(autoscaler ? { scalingStanding: () => autoscaler.standing() } : {}),
+        ...(autoscaler ? { scalingStanding: () => autoscaler.standing(), scalerProblem: autoscaler.problem } : {}),
         ...settings.server,
       },
     });

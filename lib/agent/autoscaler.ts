@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { Autoscaler } from '../autoscaler/index.js';
-import type { ScalerBlocks, ScalerSet } from '../plugin/scalers.js';
+import { createScalers, type ScalerBlocks, type ScalerSet, scalerProblem } from '../plugin/scalers.js';
 import type { DriverOptions } from '../plugin/sdk/driver.js';
+import type { PluginProblem } from '../scaling/index.js';
 import type { ScalingPolicy } from '../structs/job.js';
 import type { ScalingStanding } from '../structs/rpc-scaling.js';
 import type { RpcCaller } from '../transport/rpc.js';
@@ -39,6 +40,8 @@ export interface AgentAutoscaler {
   /** The policy files were read again. */
   replaceFiles(policies: readonly ScalingPolicy[]): void;
   standing(): ScalingStanding[];
+  /** What is in the way of a plugin that a policy names; undefined: nothing. */
+  readonly problem: PluginProblem;
   readonly metrics: MetricSource;
   stop(): Promise<void>;
 }
@@ -86,6 +89,11 @@ class LeadersAutoscaler implements AgentAutoscaler {
     return this.running?.standing() ?? [];
   }
 
+  readonly problem: PluginProblem = (kind, name) => {
+    const { settings, pluginDir } = this.options;
+    return scalerProblem({ ...settings, pluginDir }, kind, name);
+  };
+
   readonly metrics: MetricSource = () => this.figures.points(this.standing());
 
   async stop(): Promise<void> {
@@ -125,10 +133,7 @@ class LeadersAutoscaler implements AgentAutoscaler {
     if (this.running) return;
     const { settings, rpc, address, pluginDir, stateDir, log } = this.options;
     const { evaluationIntervalMs, cooldownMs } = settings;
-    const [{ startAutoscaler }, { createScalers }] = await Promise.all([
-      import('../autoscaler/index.js'),
-      import('../plugin/scalers.js'),
-    ]);
+    const { startAutoscaler } = await import('../autoscaler/index.js');
     this.scalers ??= createScalers({
       ...settings,
       rpc,

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ScalerSet } from '../plugin/scalers.js';
-import { MACHINE_LIMITS, type ScalingEffect, ScalingMachine } from '../scaling/index.js';
+import { MACHINE_LIMITS, pluginProblems, type ScalingEffect, ScalingMachine } from '../scaling/index.js';
 import type { LastDecision, MachineLimits } from '../scaling/machine.js';
 import { POLICY_DEFAULTS, type PolicyDefaults } from '../scaling/policy.js';
 import type { ScalingAction } from '../structs/autoscaling.js';
@@ -11,7 +11,7 @@ import { assertNever } from '../util/assert.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import { evaluate, scale } from './evaluate.js';
-import { PolicyBook } from './policies.js';
+import { type KnownPolicy, PolicyBook } from './policies.js';
 
 const RETRY_MS: Millis = 2_000;
 /** A tick at least so often: a clock that is set back must not keep it waiting. */
@@ -98,7 +98,8 @@ class RunningAutoscaler implements Autoscaler {
   standing(): ScalingStanding[] {
     const nowMs = this.options.now();
     const views = new Map(this.machine.view(nowMs).map((view) => [view.policy.id, view]));
-    return this.book.all.map(({ stored, inForce, problems }): ScalingStanding => {
+    return this.book.all.map((known): ScalingStanding => {
+      const { stored, inForce } = known;
       const view = views.get(stored.ID);
       return {
         ID: stored.ID,
@@ -108,7 +109,7 @@ class RunningAutoscaler implements Autoscaler {
         Max: inForce?.max ?? stored.Max ?? 0,
         State: view?.state ?? (stored.Enabled ? 'invalid' : 'disabled'),
         CooldownUntilMs: view?.cooldownUntilMs ?? 0,
-        Problems: problems,
+        Problems: this.problemsOf(known),
         Notes: this.notes.get(stored.ID) ?? [],
         Last: view?.last ? lastOf(view.last) : null,
       };
@@ -145,14 +146,22 @@ class RunningAutoscaler implements Autoscaler {
 
   private take(): void {
     this.book.replace([...this.files, ...this.ofJobs]);
-    for (const { stored, problems } of this.book.all) {
+    for (const known of this.book.all) {
+      const problems = this.problemsOf(known);
       if (problems.length > 0)
-        this.options.log.warn('scaling policy is wrong', { policy: stored.ID, problems: problems.join('; ') });
+        this.options.log.warn('scaling policy is wrong', { policy: known.stored.ID, problems: problems.join('; ') });
     }
     const ids = new Set(this.book.all.map(({ stored }) => stored.ID));
     this.notes = new Map([...this.notes].filter(([id]) => ids.has(id)));
     this.machine.setPolicies(this.book.inForce, this.options.now());
     this.tick();
+  }
+
+  /** A plugin may be there the next time one looks. */
+  private problemsOf({ inForce, problems }: KnownPolicy): string[] {
+    const { scalers } = this.options;
+    const missing = inForce?.enabled ? pluginProblems(inForce, (kind, name) => scalers.problem(kind, name)) : [];
+    return [...problems, ...missing.map(({ path, message }) => `${path} ${message}`)];
   }
 
   private tick(): void {

@@ -1,4 +1,5 @@
 import { setTimeout as timer } from 'node:timers/promises';
+import { AUTOSCALER_LOCK } from '../structs/autoscaling.js';
 import type { Variable } from '../structs/variable.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import type { Millis } from '../util/clock.js';
@@ -10,9 +11,6 @@ import type { Log } from '../util/log.js';
 // its time from before it asked, whoever looks from when a renewal was seen: no two clocks need to agree, and the holder is the
 // first to believe that its time is over.
 
-/** Where Nomad's autoscaler has its lock. */
-const PATH = 'nomad-autoscaler/lock';
-const NAMESPACE = 'default';
 export const LEASE_TTL_MS: Millis = 60_000;
 /** Renewals in the time of a lease. */
 const RENEWALS = 3;
@@ -83,7 +81,7 @@ export async function followLease(options: LeaseOptions, onHolder: (holder: stri
     try {
       const reply = await rpc.call(
         'Variables.Read',
-        { Namespace: NAMESPACE, Path: PATH, MinQueryIndex: index, MaxQueryTimeMs: WATCH_MS },
+        { ...AUTOSCALER_LOCK, MinQueryIndex: index, MaxQueryTimeMs: WATCH_MS },
         { signal, timeoutMs: 2 * WATCH_MS },
       );
       index = reply.Index < index ? 0 : reply.Index;
@@ -152,12 +150,12 @@ async function attempt(
   callMs: Millis,
 ): Promise<'ours' | 'theirs'> {
   const call = { signal: AbortSignal.any([signal, AbortSignal.timeout(callMs)]), timeoutMs: callMs };
-  const { Variable } = await rpc.call('Variables.Read', { Namespace: NAMESPACE, Path: PATH }, call);
+  const { Variable } = await rpc.call('Variables.Read', { ...AUTOSCALER_LOCK }, call);
   view.see(Variable, nowMs());
   const now = view.holderAt(nowMs());
   if (now !== null && now !== holder.name) return 'theirs';
   const Items = { holder: holder.name, ttl_ms: String(holder.ttlMs) };
-  const args = { Namespace: NAMESPACE, Path: PATH, Items, CAS: view.casIndex };
+  const args = { ...AUTOSCALER_LOCK, Items, CAS: view.casIndex };
   const put = await rpc.call('Variables.Put', args, call);
   if (!put.Variable) return 'theirs';
   view.see({ ...put.Variable, Items }, nowMs());
@@ -166,7 +164,7 @@ async function attempt(
 
 async function release({ rpc, log }: LeaseOptions, view: LeaseView): Promise<void> {
   const call = { signal: AbortSignal.timeout(CALL_MS), timeoutMs: CALL_MS };
-  const args = { Namespace: NAMESPACE, Path: PATH, CAS: view.casIndex };
+  const args = { ...AUTOSCALER_LOCK, CAS: view.casIndex };
   await rpc.call('Variables.Delete', args, call).catch((error: unknown) => {
     log.warn('the lease was not given back: others wait for its end', { why: messageOf(error) });
   });

@@ -17,9 +17,10 @@ const HOPELESS = ['nothing', 'no-op', 'failed'];
 export async function awaitWaking(id: string, api: ApiClient, tell: (text: string) => void): Promise<boolean> {
   const watch = await watchOf(id, api);
   if (!watch) return false;
+  if (!watch.isBlocked) return true;
   const hopeless = new Map<string, Set<number>>();
   const told = new Map<string, number>();
-  tell(`Waiting for machines of node pool ${JSON.stringify(watch.pool)}, which the autoscaler wakes`);
+  tell(`Waiting for machines of ${watch.machines}, which the autoscaler wakes`);
   for (let index = 0, first = true; ; first = false) {
     const reply = await api.get<Evaluation>(`/v1/evaluation/${id}`, { index, wait: WAIT });
     index = reply.index;
@@ -44,14 +45,20 @@ export async function awaitWaking(id: string, api: ApiClient, tell: (text: strin
   }
 }
 
-/** The pool that an evaluation waits for; undefined when nothing scales it, or the agent cannot say. */
-async function watchOf(id: string, api: ApiClient): Promise<{ pool: string } | undefined> {
+/** The pool that an evaluation waits for, and what is scaled of it; undefined when nothing is, or the agent cannot say. */
+async function watchOf(
+  id: string,
+  api: ApiClient,
+): Promise<{ pool: string; machines: string; isBlocked: boolean } | undefined> {
   try {
     const { JobID, Namespace, Status } = (await api.get<Evaluation>(`/v1/evaluation/${id}`)).value;
-    if (Status !== 'blocked') return undefined;
     const job = await api.get<Job>(`/v1/job/${encodeURIComponent(JobID)}`, { namespace: Namespace });
     const pool = job.value.NodePool;
-    return (await policiesOf(pool, api)).length > 0 ? { pool } : undefined;
+    const [policy] = await policiesOf(pool, api);
+    if (!policy) return undefined;
+    const { node_pool, node_class } = policy.Target.Config;
+    const machines = node_pool === undefined ? `node class "${node_class}"` : `node pool "${node_pool}"`;
+    return { pool, machines, isBlocked: Status === 'blocked' };
   } catch (error) {
     // Servers of another kind know no such path: then there is nothing to wait for.
     if (error instanceof ApiError) return undefined;
@@ -59,12 +66,13 @@ async function watchOf(id: string, api: ApiClient): Promise<{ pool: string } | u
   }
 }
 
+/** A policy of a class may be of use to every pool. */
 async function policiesOf(pool: string, api: ApiClient): Promise<ScalingStanding[]> {
   const { value } = await api.get<{ Policies: ScalingStanding[] }>('/v1/autoscaler/status');
   return value.Policies.filter(
     ({ Target, State }) =>
-      Target.Name === 'power' &&
-      Target.Config['node_pool'] === pool &&
+      ['power', 'nodes'].includes(Target.Name) &&
+      (Target.Config['node_pool'] ?? pool) === pool &&
       ['idle', 'evaluating', 'scaling'].includes(State),
   );
 }

@@ -25,6 +25,7 @@ const BUNDLED: { apm: Loaders<ApmPlugin>; strategy: Loaders<StrategyPlugin>; tar
   },
   target: {
     'nomad-target': async () => (await import('../../plugins/target-group/index.js')).default,
+    nodes: async () => (await import('../../plugins/target-nodes/index.js')).default,
     power: async () => (await import('../../plugins/target-power/index.js')).default,
   },
 };
@@ -57,8 +58,20 @@ export interface ScalerSetOptions {
   log: (plugin: string) => DriverOptions['log'];
 }
 
+/** Why there is no plugin of this name that a policy may name; undefined when there is one. Nothing is loaded or started. */
+export function scalerProblem(
+  options: Pick<ScalerSetOptions, ScalerKind | 'pluginDir'>,
+  kind: ScalerKind,
+  name: string,
+): string | undefined {
+  const found = find(kind, blockOf(options, kind, name), options);
+  return found.ok ? undefined : found.error;
+}
+
 /** The plugins of an autoscaler, each loaded when it is first asked for. */
 export interface ScalerSet {
+  /** What is in the way of a plugin that a policy names; undefined: nothing. Looks, and loads nothing. */
+  problem(kind: ScalerKind, name: string): string | undefined;
   /** Throws an error for the user when there is no such plugin; it names the nearest one. */
   apm(name: string): Promise<Apm>;
   strategy(name: string): Promise<Strategy>;
@@ -73,7 +86,7 @@ export async function scalerProblems(
   const problems: ConfigProblem[] = [];
   for (const kind of ['apm', 'strategy', 'target'] as const) {
     for (const [name, block] of Object.entries(options[kind])) {
-      const found = find(kind, block, options.pluginDir);
+      const found = find(kind, block, options);
       try {
         if (!found.ok) throw new Error(found.error);
         if (!('load' in found.value)) continue;
@@ -91,10 +104,9 @@ export async function scalerProblems(
 export function createScalers(options: ScalerSetOptions): ScalerSet {
   const opened = new Map<string, Promise<AnyScaler>>();
   const open = async (kind: ScalerKind, name: string): Promise<AnyScaler> => {
-    const known = Object.hasOwn(options[kind], name) ? options[kind][name] : undefined;
-    const block = known ?? { driver: name, args: [], config: {}, package: null };
+    const block = blockOf(options, kind, name);
     const { driver, args } = block;
-    const found = find(kind, block, options.pluginDir);
+    const found = find(kind, block, options);
     if (!found.ok) throw new Error(found.error);
     const given = {
       config: block.config,
@@ -117,6 +129,7 @@ export function createScalers(options: ScalerSetOptions): ScalerSet {
     return known;
   };
   return {
+    problem: (kind, name) => scalerProblem(options, kind, name),
     apm: (name) => get('apm', name) as Promise<Apm>,
     strategy: (name) => get('strategy', name) as Promise<Strategy>,
     target: (name) => get('target', name) as Promise<Target>,
@@ -126,20 +139,29 @@ export function createScalers(options: ScalerSetOptions): ScalerSet {
   };
 }
 
+function blockOf(options: Pick<ScalerSetOptions, ScalerKind>, kind: ScalerKind, name: string): ScalerBlock {
+  const known = Object.hasOwn(options[kind], name) ? options[kind][name] : undefined;
+  return known ?? { driver: name, args: [], config: {}, package: null };
+}
+
 /** A bundled plugin goes before a program of the same name. */
 function find(
   kind: ScalerKind,
   { driver, package: specifier }: ScalerBlock,
-  pluginDir: string | null,
+  options: Pick<ScalerSetOptions, ScalerKind | 'pluginDir'>,
 ): Result<{ load: () => Promise<ScalerPlugin> } | { path: string }, string> {
+  const { pluginDir } = options;
   if (specifier !== null) return ok({ load: () => loadScaler(kind, specifier, pluginDir) });
   const bundled = BUNDLED[kind];
   const load = Object.hasOwn(bundled, driver) ? bundled[driver] : undefined;
   if (load) return ok({ load });
   if (pluginDir === null || !/^[\w.-]+$/.test(driver) || !existsSync(join(pluginDir, driver))) {
-    const near = nearest(driver, Object.keys(bundled));
+    const known = [...new Set([...Object.keys(bundled), ...Object.keys(options[kind])])].sort();
+    // Some write the name of its folder: target-nodes.
+    const near = nearest(driver.replace(`${kind}-`, ''), known) ?? nearest(driver, known);
     const where = pluginDir === null ? ', and no plugin_dir is set' : `, and no file of this name in ${pluginDir}`;
-    return err(`there is no ${kind} plugin "${driver}"${where}${near ? `; did you mean "${near}"?` : ''}`);
+    const hint = near === undefined ? `; there are ${known.join(', ')}` : `; did you mean "${near}"?`;
+    return err(`there is no ${kind} plugin "${driver}"${where}${hint}`);
   }
   const checked = checkPluginFile(join(pluginDir, driver));
   return checked.ok ? ok({ path: checked.value }) : err(`plugin ${join(pluginDir, driver)} ${checked.error}`);

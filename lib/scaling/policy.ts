@@ -112,6 +112,33 @@ export function readPolicy(stored: Seen, defaults: PolicyDefaults = POLICY_DEFAU
   return reader.problems.length > 0 ? err(reader.problems) : ok(policy);
 }
 
+/** A plugin that a policy names, and where. */
+interface NamedPlugin {
+  path: string;
+  kind: 'apm' | 'strategy' | 'target';
+  name: string;
+}
+
+/** The plugins without which a policy cannot be evaluated. */
+function pluginsOf({ checks, target }: Pick<Policy, 'checks' | 'target'>): NamedPlugin[] {
+  const ofChecks = checks.flatMap(({ name, source, query, strategy }): NamedPlugin[] => [
+    ...(query === '' ? [] : [{ path: `check "${name}".source`, kind: 'apm' as const, name: source }]),
+    { path: `check "${name}".strategy`, kind: 'strategy', name: strategy.name },
+  ]);
+  return [...ofChecks, { path: 'target', kind: 'target', name: target.name }];
+}
+
+/** Says what is in the way of using a plugin of this name; undefined: nothing. */
+export type PluginProblem = (kind: NamedPlugin['kind'], name: string) => string | undefined;
+
+/** What is wrong with the plugins that a policy names. */
+export function pluginProblems(policy: Pick<Policy, 'checks' | 'target'>, problemOf: PluginProblem): PolicyProblem[] {
+  return pluginsOf(policy).flatMap(({ path, kind, name }) => {
+    const message = problemOf(kind, name);
+    return message === undefined ? [] : [{ path, message: `cannot be used: ${message}` }];
+  });
+}
+
 /** The mesh's own figures may be asked for in short: `avg_cpu` means that of the policy's target. */
 function longQuery({ source, query }: PolicyCheck, { target: { config }, type }: Policy): string {
   if (source !== MESH_APM || query === '' || query.includes('/')) return query;

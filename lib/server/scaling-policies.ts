@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readPolicy } from '../scaling/policy.js';
+import { pluginProblems, readPolicy } from '../scaling/policy.js';
 import type { StateSnapshot } from '../state/store.js';
+import { AUTOSCALER_LOCK } from '../structs/autoscaling.js';
 import type { Job, ScalingPolicy } from '../structs/job.js';
+import type { ServerWorld } from './world.js';
 
 /** A group's scaling policy has the same id as long as the group has its name: an UUID made of job and group. */
 export function withPolicyIds(job: Job): Job {
@@ -37,11 +39,18 @@ export function* scalingPolicies(
 }
 
 /** What is wrong with the policies of a job, for who registers it. Other autoscalers may know more: it is no error. */
-export function policyWarnings(job: Job): string[] {
+export function policyWarnings(job: Job, { config, store }: Pick<ServerWorld, 'config' | 'store'>): string[] {
+  const { Namespace, Path } = AUTOSCALER_LOCK;
+  // One of a process of its own has plugins of its own.
+  const isOurs = store.snapshot().variableByPath(Namespace, Path) === undefined;
+  const { scalerProblem } = config;
   return job.TaskGroups.flatMap(({ Name, Scaling }) => {
     if (!Scaling?.Enabled || Scaling.Policy === null || Object.keys(Scaling.Policy).length === 0) return [];
     const read = readPolicy(Scaling);
-    if (read.ok) return [];
+    if (read.ok) {
+      const missing = scalerProblem && isOurs ? pluginProblems(read.value, scalerProblem) : [];
+      return missing.map(({ path, message }) => `the scaling policy of group "${Name}": ${path} ${message}`);
+    }
     return read.error.map(
       ({ path, message }) => `the scaling policy of group "${Name}" has no effect: ${path} ${message}`,
     );

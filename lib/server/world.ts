@@ -1,3 +1,4 @@
+import type { PluginProblem } from '../scaling/policy.js';
 import type { Store } from '../state/store.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
 import type { ScalingStanding } from '../structs/rpc-scaling.js';
@@ -26,6 +27,8 @@ export interface ServerConfig {
   identity?: SigningKey;
   /** How the autoscaler fares that runs beside this server while it leads; absent = none does. */
   scalingStanding?: () => ScalingStanding[];
+  /** What is in the way of a plugin that a scaling policy names; absent = no autoscaler runs beside this server. */
+  scalerProblem?: PluginProblem;
   /** Absent = this server is in no mesh. */
   mesh?: ServerMesh;
   /** Absent = a node is left in the choice however often plans are refused on it. */

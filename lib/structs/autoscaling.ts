@@ -46,3 +46,6 @@ export interface TargetStatus {
   /** `nomad_autoscaler.last_event`: when it was last scaled, nanoseconds since 1970. */
   meta: Record<string, string>;
 }
+
+/** The variable by which autoscalers of processes of their own agree on who acts; Nomad's has its lock there too. */
+export const AUTOSCALER_LOCK = { Namespace: 'default', Path: 'nomad-autoscaler/lock' } as const;

@@ -91,11 +91,13 @@ class MeshApm implements Apm {
     return mib > 0 ? (100 * bytes) / (mib * MIB) : undefined;
   }
 
-  private async readyNodes(filter: NodeFilter, call: ScalerCall): Promise<NodeListStub[]> {
+  /** Those which take work; one that a person or a target has set aside is no part of the pool for now. */
+  private async workingNodes(filter: NodeFilter, call: ScalerCall): Promise<NodeListStub[]> {
     const { Nodes } = await this.rpc.call('Node.List', { Resources: true }, call);
     return Nodes.filter(
       (node) =>
         node.Status === 'ready' &&
+        node.SchedulingEligibility === 'eligible' &&
         (filter.class === null || node.NodeClass === filter.class) &&
         (filter.datacenter === null || node.Datacenter === filter.datacenter) &&
         (filter.pool === null || node.NodePool === filter.pool),
@@ -105,7 +107,7 @@ class MeshApm implements Apm {
   /** Work of system jobs wants no machine: it runs on whichever there are. */
   private async measureWanted(query: NodeFilter, call: ScalerCall): Promise<number> {
     let busy = 0;
-    for (const { ID } of await this.readyNodes(query, call)) {
+    for (const { ID } of await this.workingNodes(query, call)) {
       const { Allocs } = await this.rpc.call('Node.GetAllocs', { NodeID: ID }, call);
       const isWork = ({ Job: job }: Allocation): boolean => job?.Type === 'service' || job?.Type === 'batch';
       if (Allocs.some((alloc) => isLive(alloc) && isWork(alloc))) busy++;
@@ -124,7 +126,7 @@ class MeshApm implements Apm {
   }
 
   private async measureNodes(query: MeshQuery & { kind: 'nodes' }, call: ScalerCall): Promise<number | undefined> {
-    const chosen = await this.readyNodes(query, call);
+    const chosen = await this.workingNodes(query, call);
     let [total, used] = [0, 0];
     for (const node of chosen) {
       const own = node.NodeResources;

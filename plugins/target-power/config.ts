@@ -1,3 +1,5 @@
+import { durationMs, type Given, type NodesConfig, oneOf, readNodesConfig } from '../target-nodes/config.js';
+
 export const WAKE_METHODS = ['wol', 'ssh', 'ipmi', 'redfish', 'http', 'command'] as const;
 export const SLEEP_METHODS = ['agent', 'ssh', 'ipmi', 'redfish', 'http', 'command'] as const;
 export type WakeMethod = (typeof WAKE_METHODS)[number];
@@ -7,11 +9,7 @@ export type SleepMethod = (typeof SLEEP_METHODS)[number];
  * A target block: `target "power" { node_pool = "gpu" … }`. In addresses `{name}`, `{id}`, `{mac}`, `{address}` and `{meta.KEY}`
  * stand for those of the node. Secrets are named by files on the servers.
  */
-export interface PowerConfig {
-  pool: string | null;
-  nodeClass: string | null;
-  datacenter: string | null;
-  strategy: SelectorStrategy;
+export interface PowerConfig extends NodesConfig {
   wake: WakeMethod;
   sleep: SleepMethod;
   /** `command`: programs on the servers, with NODE_ID, NODE_NAME, NODE_ADDRESS and NODE_MAC in their environment. */
@@ -20,7 +18,6 @@ export interface PowerConfig {
   http: HttpConfig;
   bmc: BmcConfig;
   ssh: SshConfig;
-  drainDeadlineMs: number;
   wakeTimeoutMs: number;
   /** So long it may take until a machine that was put to sleep is seen to be gone. */
   sleepTimeoutMs: number;
@@ -66,50 +63,25 @@ export interface SshConfig {
   knownHosts: string;
 }
 
-export const SELECTOR_STRATEGIES = [
-  'least_busy',
-  'newest_create_index',
-  'oldest_create_index',
-  'empty',
-  'empty_ignore_system',
-] as const;
-export type SelectorStrategy = (typeof SELECTOR_STRATEGIES)[number];
-
 const KEYS = [
-  ...['node_pool', 'node_class', 'datacenter', 'node_selector_strategy', 'method', 'wake_method', 'sleep_method'],
-  ...['wake_command', 'sleep_command'],
+  ...['method', 'wake_method', 'sleep_method', 'wake_command', 'sleep_command'],
   ...['wake_url', 'sleep_url', 'off_url', 'http_method', 'wake_body', 'sleep_body'],
   ...['http_user', 'http_password_file', 'http_token_file', 'http_skip_verify'],
   ...['bmc_address', 'bmc_user', 'bmc_password_file', 'bmc_cipher_suite', 'bmc_skip_verify'],
   ...['ssh_host', 'ssh_wake_host', 'ssh_user', 'ssh_port', 'ssh_key_file', 'ssh_known_hosts'],
-  ...['node_drain_deadline', 'wake_timeout', 'sleep_timeout', 'watts'],
+  ...['wake_timeout', 'sleep_timeout', 'watts'],
 ];
-
-/** What Nomad's autoscaler says to every target; of no interest here. */
-const OF_THE_HOST = /^(_nomad_autoscaler_.*|dry-run)$/;
-
-type Given = Record<string, string>;
 
 /** Reads a target block. Throws an Error that names what is wrong. */
 export function readConfig(config: Given): PowerConfig {
-  const unknown = Object.keys(config).filter((key) => !KEYS.includes(key) && !OF_THE_HOST.test(key));
-  if (unknown.length > 0)
-    throw new Error(`target "power" does not know "${unknown.join('", "')}"; it takes ${KEYS.join(', ')}`);
-  const { node_pool: pool = null, node_class: nodeClass = null, datacenter = null } = config;
-  if (pool === null && nodeClass === null)
-    throw new Error('target "power" needs a node_pool or a node_class: which machines may sleep');
   const read: PowerConfig = {
-    pool,
-    nodeClass,
-    datacenter,
-    strategy: oneOf(config, 'node_selector_strategy', SELECTOR_STRATEGIES, 'least_busy'),
+    ...readNodesConfig(config, { target: 'power', more: KEYS }),
     ...methodsOf(config),
     wakeCommand: words(config['wake_command']),
     sleepCommand: words(config['sleep_command']),
     http: httpOf(config),
     bmc: bmcOf(config),
     ssh: sshOf(config),
-    drainDeadlineMs: durationMs(config, 'node_drain_deadline', 15 * 60),
     wakeTimeoutMs: durationMs(config, 'wake_timeout', 5 * 60),
     sleepTimeoutMs: durationMs(config, 'sleep_timeout', 3 * 60),
     watts: Number(config['watts'] ?? 0),
@@ -199,20 +171,4 @@ function checkUrl(config: Given, key: string): void {
     throw new Error(`${key} must not have a password in it: name http_user and http_password_file`);
 }
 
-function oneOf<T extends string>(config: Given, key: string, values: readonly T[], fallback: T): T {
-  const text = config[key] ?? fallback;
-  const found = values.find((value) => value === text);
-  if (found === undefined) throw new Error(`${key} must be one of ${values.join(', ')}, not "${text}"`);
-  return found;
-}
-
 const words = (text: string | undefined): string[] => (text ?? '').split(/\s+/).filter((word) => word !== '');
-
-/** "90", "90s", "15m" or "1h". */
-function durationMs(config: Given, key: string, fallbackSeconds: number): number {
-  const text = config[key];
-  if (text === undefined) return fallbackSeconds * 1_000;
-  const match = /^(\d{1,9})(s|m|h)?$/.exec(text);
-  if (!match) throw new Error(`${key} is no duration such as "15m": "${text}"`);
-  return Number(match[1]) * ({ s: 1, m: 60, h: 3_600 }[match[2] ?? 's'] ?? 1) * 1_000;
-}

@@ -67,6 +67,10 @@ class Plugins implements ScalerSet {
     this.count = action.count;
   };
 
+  problem(kind: string, name: string): string | undefined {
+    return kind === 'apm' && name !== 'apm' ? `there is no apm plugin "${name}"` : undefined;
+  }
+
   async apm(name: string): Promise<Apm> {
     if (name !== 'apm') throw new Error(`there is no apm plugin "${name}"`);
     const query: Apm['query'] = (...args) => this.query(...args);
@@ -164,6 +168,8 @@ t.test('a plugin that hangs or fails is said, and holds up nothing else', async 
   await until(() => of('hang')?.Last != null && of('none')?.Last != null, 'both came to an end');
   t.match(of('hang')?.Last?.Checks[0]?.Result, /no answer in time/);
   t.match(of('none')?.Last?.Reason, /there is no apm plugin "missing"/);
+  t.same(of('none')?.Problems, ['check "a".source cannot be used: there is no apm plugin "missing"']);
+  t.same(of('hang')?.Problems, []);
   hanging = false;
   await until(() => of('fine')?.Last?.Result === 'done' || of('hang')?.Last?.Result === 'done', 'then it works');
 });

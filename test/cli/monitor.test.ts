@@ -142,6 +142,7 @@ const power = (Notes: [number, string][], Last: object, State = 'idle') => ({
       Notes: Notes.map(([Seq, Text]) => ({ Seq, Text, AtMs: 0 })),
       Last,
     },
+    { ID: 'aws', State: 'idle', Target: { Name: 'aws-asg', Config: { node_pool: 'gpu' } }, Notes: [], Last: null },
     { ID: 'others', State: 'idle', Target: { Name: 'power', Config: { node_pool: 'attic' } }, Notes: [], Last: null },
   ],
 });
@@ -163,6 +164,13 @@ async function waiting(t: Test, standings: unknown[], blocked: unknown[]) {
 
 const blockedEval = evaluation({ ID: 'b1b2c3d4-0000', Status: 'blocked' });
 const doneEval = evaluation({ ID: 'b1b2c3d4-0000', TriggeredBy: 'queued-allocs' });
+
+t.test('work that has found its machine by the time one looks is followed on', async (t) => {
+  const { code, out } = await waiting(t, [power([], { AtMs: 1, Result: 'done' })], [doneEval]);
+  t.equal(code, 0);
+  t.notMatch(out, /Waiting for machines/);
+  t.match(out, /Evaluation "b1b2c3d4" finished with status "complete"/);
+});
 
 t.test('who waits for a machine that is woken is told so, and then of its work', async (t) => {
   const old: [number, string] = [3, 'tower sleeps'];

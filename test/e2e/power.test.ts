@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import type { NodeListStub } from '../../lib/structs/rpc.js';
 import { cli, eventually, TestAgent } from '../support/mesh-agent.js';
 
 const policy = (address: string): string => `scaling "gpu" {
@@ -30,9 +31,31 @@ const policy = (address: string): string => `scaling "gpu" {
 }
 `;
 
-const JOB = `job "train" {
+/** The server itself works only while there is work for it; it stays up, and keeps its vote. */
+const ASIDE = `scaling "server" {
+  min = 0
+  max = 1
+  policy {
+    cooldown            = "1s"
+    evaluation_interval = "1s"
+    check "wanted" {
+      query = "wanted"
+      strategy "pass-through" {
+      }
+    }
+    target "nodes" {
+      node_class             = "server"
+      datacenter             = "dc1"
+      node_pool              = "default"
+      node_selector_strategy = "empty"
+    }
+  }
+}
+`;
+
+const job = (name: string, pool: string): string => `job "${name}" {
   type      = "batch"
-  node_pool = "gpu"
+  node_pool = "${pool}"
   group "g" {
     task "t" {
       driver = "raw_exec"
@@ -64,9 +87,13 @@ t.test('a machine nobody needs is drained and put to sleep; it is woken for the 
   t.teardown(() => plug.close());
   const address = `http://127.0.0.1:${(plug.address() as AddressInfo).port}`;
   writeFileSync(join(folder, 'policies', 'gpu.hcl'), policy(address));
+  writeFileSync(join(folder, 'policies', 'server.hcl'), ASIDE);
   const autoscaler = `autoscaler {\n  policy_dir = ${JSON.stringify(join(folder, 'policies'))}\n}\n`;
   const fast = 'server {\n  heartbeat_grace   = "1s"\n  min_heartbeat_ttl = "1s"\n}\n';
-  const server = await TestAgent.start({ name: 'nas', config: `${autoscaler}${fast}` });
+  const server = await TestAgent.start({
+    name: 'nas',
+    config: `${autoscaler}${fast}client {\n  node_class = "server"\n}\n`,
+  });
   t.teardown(() => server.dispose());
   tower = await TestAgent.start({
     name: 'tower',
@@ -74,13 +101,15 @@ t.test('a machine nobody needs is drained and put to sleep; it is woken for the 
     config: `client {\n  node_pool = "gpu"\n  servers   = ["127.0.0.1:${server.rpcPort}"]\n}\n`,
   });
   t.teardown(() => tower?.dispose());
-  const node = async () =>
-    (await server.get<{ Name: string; Status: string }[]>('/v1/nodes')).find(({ Name }) => Name === 'tower');
+  const node = async (name = 'tower') =>
+    (await server.get<Pick<NodeListStub, 'Name' | 'Status' | 'SchedulingEligibility'>[]>('/v1/nodes')).find(
+      ({ Name }) => Name === name,
+    );
   await eventually('it is ready', async () => ((await node())?.Status === 'ready' ? true : undefined));
   await eventually('it sleeps', async () => ((await node())?.Status === 'down' ? true : undefined), 90_000);
   t.same(asked, ['/sleep/tower']);
   const file = join(folder, 'train.hcl');
-  writeFileSync(file, JOB);
+  writeFileSync(file, job('train', 'gpu'));
   const env = { NOMAD_ADDR: server.address };
   const asleep = await eventually('what it saves is told', async () => {
     const { out } = await cli(['autoscaler', 'status', 'gpu'], { env });
@@ -105,14 +134,31 @@ t.test('a machine nobody needs is drained and put to sleep; it is woken for the 
   const status = await cli(['autoscaler', 'status', 'gpu'], { env });
   t.match(status.out, /power gpu/);
   t.match(status.out, /wanted/);
-  const { Counters } = await server.get<{ Counters: { Name: string; Sum: number; Labels: object }[] }>('/v1/metrics');
+  const { Counters } = await server.get<{ Counters: { Name: string; Sum: number; Labels: Record<string, string> }[] }>(
+    '/v1/metrics',
+  );
   const actions = Counters.filter(({ Name }) => Name === 'nomad-autoscaler.scale.invoke.success_count');
   t.match(
-    actions.map(({ Labels }) => Labels),
+    actions.map(({ Labels }) => Labels).filter(({ target_name }) => target_name === 'power'),
     [
       { target_name: 'power', direction: 'down' },
       { target_name: 'power', direction: 'up' },
     ],
     'the figures tell of both',
   );
+
+  await eventually('the server is set aside', async () =>
+    (await node('nas'))?.SchedulingEligibility === 'ineligible' ? true : undefined,
+  );
+  t.equal((await node('nas'))?.Status, 'ready', 'and stays up');
+  const aside = await eventually('it is told of', async () => {
+    const { out } = await cli(['autoscaler', 'status', 'server'], { env });
+    return /Set Aside += 1/.test(out) ? out : undefined;
+  });
+  t.match(aside, /nas is set aside/);
+  writeFileSync(file, job('report', 'default'));
+  const reported = await cli(['job', 'run', file], { env });
+  t.equal(reported.code, 0, reported.out + reported.err);
+  t.match(reported.out, /created: node/, 'it takes work again for what waits');
+  t.match((await cli(['autoscaler', 'status', 'server'], { env })).out, /nas takes work again/);
 });

@@ -6,9 +6,10 @@ import { magicPacket } from '../../lib/client/power.js';
 import { readPolicy } from '../../lib/scaling/index.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { NodeListStub } from '../../lib/structs/rpc.js';
+import { protectedOf } from '../../plugins/target-nodes/protect.js';
+import { heldBy, inPool, selectToRest, standingOf as standing } from '../../plugins/target-nodes/select.js';
 import { readConfig } from '../../plugins/target-power/config.js';
-import { protectedOf } from '../../plugins/target-power/protect.js';
-import { heldBy, inPool, isForgotten, savedBy, selectToSleep, standingOf } from '../../plugins/target-power/select.js';
+import { isForgotten, savedBy } from '../../plugins/target-power/sleep.js';
 
 const node = (ID: string, fields: Partial<NodeListStub> = {}): NodeListStub =>
   ({
@@ -43,6 +44,7 @@ const SLEPT = {
 };
 
 t.test('how a machine of the pool stands', async (t) => {
+  const standingOf = (one: NodeListStub) => standing(one, { switched: true });
   t.equal(standingOf(node('a')), 'awake');
   t.equal(standingOf(node('a', { Drain: true })), 'draining');
   t.equal(standingOf(node('a', { Status: 'initializing' })), 'starting');
@@ -63,6 +65,15 @@ t.test('how a machine of the pool stands', async (t) => {
   t.ok(inPool(node('a'), gpu));
   t.notOk(inPool(node('a', { NodePool: 'default' }), gpu));
   t.notOk(inPool(node('a', { Datacenter: 'dc2' }), gpu));
+});
+
+t.test('how a node stands that is set aside, and stays up', async (t) => {
+  const standingOf = (one: NodeListStub) => standing(one, { switched: false });
+  t.equal(standingOf(node('a')), 'awake');
+  t.equal(standingOf(node('a', { Drain: true })), 'draining');
+  t.equal(standingOf(node('a', SLEPT)), 'asleep');
+  t.equal(standingOf(node('a', { Status: 'down', ...SLEPT })), 'other', 'one that is gone cannot be taken back');
+  t.equal(standingOf(node('a', { SchedulingEligibility: 'ineligible' })), 'other', 'it was a person');
 });
 
 t.test('by ssh alone a machine that sleeps is woken over the network', async (t) => {
@@ -106,7 +117,10 @@ t.test('who is needed is not put to sleep: a voter, a volume in use, a session',
   };
   const rpc = { call: async (method: string, { NodeID = '' }: { NodeID?: string }) => answers[method]?.(NodeID) };
   const allocs = new Map([['desk', [alloc({ volumes: true })]]]);
-  const found = await protectedOf(nodes, { allocs, rpc: rpc as never, call: { signal: new AbortController().signal } });
+  const world = { allocs, rpc: rpc as never, call: { signal: new AbortController().signal } };
+  const found = await protectedOf(nodes, { ...world, switched: true });
+  const aside = await protectedOf(nodes, { ...world, switched: false });
+  t.same([...aside.keys()], ['desk', 'disk', 'shell', 'mute'], 'a server that stays up keeps its vote');
   t.same(Object.fromEntries(found), {
     nas: 'the servers need its vote',
     desk: 'allocation 12345678 of job "web" has a volume there',
@@ -129,10 +143,10 @@ t.test('who is put to sleep first', async (t) => {
     ['system', [alloc({ mhz: 60, type: 'system' })]],
   ]);
   const chosen = (
-    strategy: Parameters<typeof selectToSleep>[1]['strategy'],
+    strategy: Parameters<typeof selectToRest>[1]['strategy'],
     protectedNodes = new Map<string, string>(),
     count = 9,
-  ) => selectToSleep(nodes, { count, strategy, allocs, protectedNodes }).map(({ ID }) => ID);
+  ) => selectToRest(nodes, { count, strategy, allocs, protectedNodes }).map(({ ID }) => ID);
   t.same(chosen('least_busy'), ['empty', 'idle', 'system', 'busy']);
   t.same(chosen('least_busy', new Map([['empty', 'it is a server']]), 1), ['idle']);
   t.same(chosen('empty'), ['empty']);

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { keyFromSeed } from '../../lib/transport/signature.js';
 import { createTestWorld, webJob } from './world.js';
 
 t.test('a group is scaled, and what was done stands in its events', async (t) => {
@@ -109,3 +110,41 @@ t.test('counted anew, the summaries say the same', async (t) => {
   await world.call('System.ReconcileJobSummaries', {});
   t.same(world.store.snapshot().jobSummary('default', 'web')?.Summary, before);
 });
+
+t.test(
+  'who registers a policy with a plugin that there is not is told so, unless another autoscaler has its own',
+  async (t) => {
+    const scalerProblem = (kind: string, name: string): string | undefined =>
+      name === 'prometeus' ? `there is no ${kind} plugin "${name}"; did you mean "prometheus"?` : undefined;
+    const world = createTestWorld({ config: { scalerProblem, identity: keyFromSeed(new Uint8Array(32).fill(7)) } });
+    const strategy = [{ 'target-value': [{ target: 1 }] }];
+    const checks = [
+      { good: [{ source: 'prometheus', query: 'q', strategy }] },
+      { bad: [{ source: 'prometeus', query: 'q', strategy }] },
+    ];
+    const job = webJob({ count: 1 });
+    const group = job.TaskGroups?.[0];
+    if (!group) throw new Error('a job without a group');
+    const Scaling = {
+      ID: '',
+      Type: 'horizontal',
+      Target: null,
+      Min: 1,
+      Max: 2,
+      Enabled: true,
+      Policy: { check: checks },
+      CreateIndex: 0,
+      ModifyIndex: 0,
+    };
+    const scaled = { ...job, TaskGroups: [{ ...group, Scaling }] };
+    const warning =
+      /policy of group "web": check "bad".source cannot be used: there is no apm plugin "prometeus"; did you mean "prometheus"\?/;
+    for (const method of ['Job.Validate', 'Job.Plan', 'Job.Register'] as const) {
+      const { Warnings } = await world.call(method, { Job: scaled });
+      t.match(Warnings, warning, method);
+      t.notMatch(Warnings, /"good"/);
+    }
+    await world.call('Variables.Put', { Path: 'nomad-autoscaler/lock', Items: { holder: 'desk' } });
+    t.notMatch((await world.call('Job.Register', { Job: scaled })).Warnings, /prometeus/);
+  },
+);

@@ -61,6 +61,7 @@ function details(policy: ScalingStanding, { output }: Context): string {
           ['Result', last.Result],
           ['Reason', last.Reason],
           ...(last.Meta['asleep'] === undefined ? [] : [['Asleep', last.Meta['asleep']]]),
+          ...(last.Meta['set_aside'] === undefined ? [] : [['Set Aside', last.Meta['set_aside']]]),
           ...(last.Meta['saved_wh'] === undefined
             ? []
             : [['Saved by Sleep', `${last.Meta['saved_wh']} Wh (estimate)`]]),

@@ -65,7 +65,7 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
           ? annotateDiff(diffJobs(existing ?? null, job, { contextual: true }), annotations.DesiredTGUpdates)
           : emptyDiff(job.ID, existing ? 'Edited' : 'Added'),
         NextPeriodicLaunch: nextLaunch(job, context.now()),
-        Warnings: listed([...warnings, ...kept.warnings, ...policyWarnings(job)], 'warning'),
+        Warnings: listed([...warnings, ...kept.warnings, ...policyWarnings(job, context)], 'warning'),
         Index: state.index,
       };
     },

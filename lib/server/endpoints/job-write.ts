@@ -49,7 +49,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     requireMountAccess(context, args, admitted);
     const kept = keepCounts(admitted, existing, args.PreserveCounts);
     const job: Job = { ...withPolicyIds(kept.job), SubmitTime: time() };
-    const warnings = listed([...found, ...kept.warnings, ...policyWarnings(job)], 'warning');
+    const warnings = listed([...found, ...kept.warnings, ...policyWarnings(job, context)], 'warning');
     const runs = !isParent(job);
     const evaluation = runs ? jobEval(job, 'job-register', args.EvalPriority || job.Priority) : null;
     const { index, value } = await propose(consensus, {
@@ -72,7 +72,8 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     'Job.Register': register,
 
     async 'Job.Validate'(args) {
-      const { errors, warnings } = admitJob(args.Job, config, checkSubmission(args.Submission));
+      const { job, errors, warnings: found } = admitJob(args.Job, config, checkSubmission(args.Submission));
+      const warnings = [...found, ...(job ? policyWarnings(job, context) : [])];
       return {
         DriverConfigValidated: true,
         ValidationErrors: errors.length > 0 ? errors : null,

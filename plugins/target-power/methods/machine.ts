@@ -1,4 +1,6 @@
+import type { ScalerCall, ScalerRpc } from '../../../lib/plugin/sdk/autoscaler.js';
 import type { NodeListStub } from '../../../lib/structs/rpc.js';
+import { nodeOf } from '../../target-nodes/node.js';
 
 /** A machine as its methods need it. */
 export interface Machine {
@@ -8,6 +10,28 @@ export interface Machine {
   meta: Record<string, string>;
   /** Nodes that may be on its local network, the likeliest first. */
   neighbours: readonly NodeListStub[];
+}
+
+/** What the servers know of a machine, and of who is near it. */
+export async function machineOf(
+  node: NodeListStub,
+  { rpc, call }: { rpc: ScalerRpc; call: ScalerCall },
+): Promise<Machine> {
+  const networks = node.NodeResources?.NodeNetworks ?? [];
+  const isReal = ({ MacAddress, Mode }: (typeof networks)[number]): boolean =>
+    Mode === 'host' && !/^(00:)*00$|^$/.test(MacAddress);
+  const address = hostOf(node);
+  const own = networks.find((one) => isReal(one) && one.Addresses.some(({ Address }) => Address === address));
+  const { Nodes } = await rpc.call('Node.List', { Resources: true }, call);
+  const prefix = address.split('.').slice(0, 3).join('.');
+  const others = Nodes.filter(({ ID, Status }) => ID !== node.ID && Status === 'ready');
+  const near = (one: NodeListStub): number => (prefix !== '' && one.Address.startsWith(`${prefix}.`) ? 0 : 1);
+  return {
+    node,
+    mac: (own ?? networks.find(isReal))?.MacAddress ?? '',
+    meta: (await nodeOf(rpc, node, call))?.Meta ?? {},
+    neighbours: others.sort((a, b) => near(a) - near(b)),
+  };
 }
 
 /** The host of a node's address, which may have a port. */

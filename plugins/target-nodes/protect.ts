@@ -5,27 +5,29 @@ import { heldBy } from './select.js';
 
 export interface ProtectWorld {
   allocs: ReadonlyMap<string, readonly Allocation[]>;
+  /** Whether nodes at rest are switched off: a vote needs no more than that its server is up. */
+  switched: boolean;
   rpc: ScalerRpc;
   call: { signal: AbortSignal };
 }
 
-/** What keeps each of the nodes awake, by its id: a vote, a volume in use, a person at one of its tasks. */
+/** What keeps each of the nodes at work, by its id: a vote, a volume in use, a person at one of its tasks. */
 export async function protectedOf(nodes: readonly NodeListStub[], world: ProtectWorld): Promise<Map<string, string>> {
-  const { rpc, call } = world;
-  const { Configuration } = await rpc.call('Operator.RaftGetConfiguration', {}, call);
-  // A server is named NODE, or NODE.REGION.
-  const voters = new Set(
-    Configuration.Servers.filter(({ Voter }) => Voter).flatMap(({ Node: name }) => [
-      name,
-      name.replace(/\.[^.]*$/, ''),
-    ]),
-  );
+  const voters = world.switched ? await votersOf(world) : new Set();
   const found = new Map<string, string>();
   for (const node of nodes) {
     const why = voters.has(node.Name) ? 'the servers need its vote' : await whyAwake(node, world);
     if (why !== undefined) found.set(node.ID, why);
   }
   return found;
+}
+
+/** The names of nodes with a vote. */
+async function votersOf({ rpc, call }: ProtectWorld): Promise<Set<string>> {
+  const { Configuration } = await rpc.call('Operator.RaftGetConfiguration', {}, call);
+  const voters = Configuration.Servers.filter(({ Voter }) => Voter);
+  // A server is named NODE, or NODE.REGION.
+  return new Set(voters.flatMap(({ Node: name }) => [name, name.replace(/\.[^.]*$/, '')]));
 }
 
 async function whyAwake({ ID }: NodeListStub, { allocs, rpc, call }: ProtectWorld): Promise<string | undefined> {

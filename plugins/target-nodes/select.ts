@@ -1,16 +1,16 @@
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { NodeListStub } from '../../lib/structs/rpc.js';
-import type { PowerConfig, SelectorStrategy } from './config.js';
+import type { NodesConfig, SelectorStrategy } from './config.js';
 
-// Which machines a policy is about, and which of them are put to sleep first. Pure.
+// Which nodes a policy is about, how each stands, and which of them rest first. Pure.
 
-/** What keeps a node from being put to sleep, by its id. */
+/** What keeps a node from being given rest, by its id. */
 export type Protected = ReadonlyMap<string, string>;
 
-/** Set on nodes that were put to sleep, with their drain: they are machines still, and not to be forgotten. */
+/** Set on nodes that were given rest, with their drain: told from those that a person drained. */
 export const ASLEEP = 'autoscaler_asleep';
 
-export function inPool(node: NodeListStub, { pool, nodeClass, datacenter }: PowerConfig): boolean {
+export function inPool(node: NodeListStub, { pool, nodeClass, datacenter }: NodesConfig): boolean {
   return (
     (pool === null || node.NodePool === pool) &&
     (nodeClass === null || node.NodeClass === nodeClass) &&
@@ -18,43 +18,30 @@ export function inPool(node: NodeListStub, { pool, nodeClass, datacenter }: Powe
   );
 }
 
+/** 'asleep': at rest, and may be taken back. 'other': of no account, as a person or a failure has left it. */
 export type Standing = 'awake' | 'draining' | 'asleep' | 'starting' | 'other';
 
-/** How a node of the pool stands. */
-export function standingOf(node: NodeListStub): Standing {
+/** How a node of the pool stands. `switched`: nodes at rest are switched off, so that one which is up has been woken. */
+export function standingOf(node: NodeListStub, { switched }: { switched: boolean }): Standing {
   if (node.Drain) return 'draining';
   if (node.Status === 'initializing') return 'starting';
+  const isUp = node.Status === 'ready';
+  if (node.SchedulingEligibility === 'eligible') return isUp ? 'awake' : 'other';
   // Once it takes work again its sleep is over, whatever becomes of it.
-  const slept = node.SchedulingEligibility === 'ineligible' && wasPutToSleep(node);
-  if (node.Status !== 'ready') return slept ? 'asleep' : 'other';
-  if (node.SchedulingEligibility === 'eligible') return 'awake';
-  return slept ? 'starting' : 'other';
+  if (!wasPutToSleep(node)) return 'other';
+  if (isUp === switched) return isUp ? 'starting' : 'other';
+  return 'asleep';
 }
 
 function wasPutToSleep({ LastDrain }: Pick<NodeListStub, 'LastDrain'>): boolean {
   return (LastDrain as { Meta?: Record<string, string> | null } | null)?.Meta?.[ASLEEP] === 'true';
 }
 
-/**
- * A machine that is up, and still kept from work by its last sleep: a person switched it on, or the leader that woke it or put it to
- * sleep is gone. One that may only just be falling asleep is not meant.
- */
-export function isForgotten(node: NodeListStub, { sleepTimeoutMs }: PowerConfig, nowMs: number): boolean {
-  if (node.Status !== 'ready' || standingOf(node) !== 'starting') return false;
-  const sinceMs = drainedAtMs(node);
-  return Number.isNaN(sinceMs) || nowMs - sinceMs > sleepTimeoutMs || sinceMs > nowMs + sleepTimeoutMs;
-}
-
-const drainedAtMs = ({ LastDrain }: Pick<NodeListStub, 'LastDrain'>): number =>
+/** When its last drain began or ended; NaN when it had none. */
+export const drainedAtMs = ({ LastDrain }: Pick<NodeListStub, 'LastDrain'>): number =>
   Date.parse((LastDrain as { UpdatedAt?: string } | null)?.UpdatedAt ?? '');
 
-/** Watt-hours that a machine which sleeps has not used since it was drained; 0 when `watts` is not given. An estimate. */
-export function savedBy({ LastDrain }: Pick<NodeListStub, 'LastDrain'>, { watts }: PowerConfig, nowMs: number): number {
-  const since = drainedAtMs({ LastDrain });
-  return Number.isNaN(since) ? 0 : (watts * Math.max(0, nowMs - since)) / 3_600_000;
-}
-
-/** What runs on a node and is to be moved before it sleeps. */
+/** What runs on a node and is to be moved before it rests. */
 export function liveAllocs(allocs: readonly Allocation[]): Allocation[] {
   return allocs.filter(
     ({ DesiredStatus, ClientStatus }) =>
@@ -73,8 +60,8 @@ export function heldBy(allocs: readonly Allocation[]): string | undefined {
   return holder && `allocation ${holder.ID.slice(0, 8)} of job "${holder.JobID}" has a volume there`;
 }
 
-/** Up to `count` nodes to be put to sleep, in the order of the strategy. */
-export function selectToSleep(
+/** Up to `count` of these nodes to be given rest, in the order of the strategy. */
+export function selectToRest(
   nodes: readonly NodeListStub[],
   options: {
     count: number;
@@ -85,7 +72,7 @@ export function selectToSleep(
 ): NodeListStub[] {
   const { count, strategy, allocs, protectedNodes } = options;
   const live = (node: NodeListStub): Allocation[] => liveAllocs(allocs.get(node.ID) ?? []);
-  const free = nodes.filter((node) => standingOf(node) === 'awake' && !protectedNodes.has(node.ID));
+  const free = nodes.filter(({ ID }) => !protectedNodes.has(ID));
   const choose = (): NodeListStub[] => {
     switch (strategy) {
       case 'newest_create_index':

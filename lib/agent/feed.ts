@@ -24,6 +24,7 @@ export function createAgentFeed(options: {
 }): AgentFeed {
   const { dataDir, id, mesh, fsm, log } = options;
   const chain = new EntryChain();
+  let folder = join(dataDir, 'cores');
   let cores: Promise<Cores> | undefined;
   const part = new FeedPart({
     folder: join(dataDir, 'server', 'feed'),
@@ -31,8 +32,18 @@ export function createAgentFeed(options: {
     fsm,
     chain,
     cores: () => {
-      cores ??= openCores(join(dataDir, 'cores'), { log });
-      return cores;
+      const opening = cores ?? openCores(folder, { log });
+      cores = opening;
+      // A disk that was full or unwell may be better at the next look.
+      opening.catch(() => {
+        if (cores === opening) cores = undefined;
+      });
+      return opening;
+    },
+    async condemnCores() {
+      const damaged = await cores?.catch(() => undefined);
+      cores = undefined;
+      folder = (await damaged?.condemn()) ?? folder;
     },
     peers: mesh.serverPeers,
     servers: () => mesh.member.servers(),

@@ -1,5 +1,4 @@
-import type { Entry, Membership, MembershipChange, Ready, SnapshotMeta } from '../raft/index.js';
-import { Raft } from '../raft/index.js';
+import type { Entry, Membership, MembershipChange, Raft, Ready, SnapshotMeta } from '../raft/index.js';
 import { encodeCommand } from '../state/command-codec.js';
 import type { Command } from '../state/commands.js';
 import type { EntryChain, Instance } from '../storage/index.js';
@@ -8,7 +7,7 @@ import { assert } from '../util/assert.js';
 import type { ConsensusOptions, ConsensusStats, RunningConsensus } from './consensus.js';
 import { Applier } from './consensus-apply.js';
 import { Belonging } from './consensus-belonging.js';
-import { ELECTION_TICKS, HEARTBEAT_TICKS, needsTicks, Ticker, tickMsFor } from './consensus-clock.js';
+import { needsTicks, Ticker, tickMsFor } from './consensus-clock.js';
 import { DurableSide } from './consensus-durable.js';
 import { asMeshError, refusalError, unknownOutcome } from './consensus-errors.js';
 import { GroupSide } from './consensus-group.js';
@@ -21,8 +20,8 @@ import { RepairPlan } from './consensus-repair.js';
 import type { Snapshotter } from './consensus-snapshots.js';
 import type { HostState, Standing } from './consensus-state.js';
 import { refusalToRead, refusalToWrite, statsOf } from './consensus-state.js';
-import type { Stores } from './consensus-stores.js';
-import type { Follower } from './ports.js';
+import { machineFrom, type Stores } from './consensus-stores.js';
+import type { Follower, Replica } from './ports.js';
 
 /** A replay gives other work a turn after so long. */
 const TURN_MS_MAX = 20;
@@ -126,21 +125,15 @@ export class RaftHost implements RunningConsensus {
 
   /** The machine as it is after a crash: it knows what is durable. */
   #newRaft(): Raft {
-    const { log, stable } = this.#stores;
-    return new Raft({
-      id: this.#options.id,
-      electionTicks: ELECTION_TICKS,
-      heartbeatTicks: HEARTBEAT_TICKS,
-      random: this.#options.random,
-      log,
-      snapshots: { latest: () => this.#snapshotter.latest },
-      hardState: stable.load(),
-      applied: this.#applied,
-    });
+    const { id, random } = this.#options;
+    return machineFrom(this.#stores, { id, random, latest: () => this.#snapshotter.latest, applied: this.#applied });
   }
 
   get #takesPart(): boolean {
     return this.#state.kind === 'running' && this.#life.now.admitted && !this.isOutside;
+  }
+  get #replica(): Replica | null {
+    return this.#state.kind === 'running' ? this.#joining.replicaOf(this.#raft.membership) : null;
   }
   expel(): void {
     this.#joining.expel();
@@ -156,12 +149,14 @@ export class RaftHost implements RunningConsensus {
     return this.#ledTerm !== 0;
   }
   get leader(): string {
+    if (this.#replica !== null) return this.#replica.leader;
     if (!this.#takesPart) return '';
     const { leader } = this.#raft;
     // It leads for others only once it has applied what came before its term.
     return leader === this.#options.id && !this.isLeader ? '' : leader;
   }
   lastContactMs(): number {
+    if (this.#replica !== null) return this.#replica.lastContactMs();
     return this.isLeader ? 0 : Math.max(0, this.#options.now() - this.#contactMs);
   }
   onLeadership(listener: (leads: boolean) => void): void {
@@ -244,6 +239,7 @@ export class RaftHost implements RunningConsensus {
   async readIndex(): Promise<number> {
     // With a disk that refuses writes nothing can change: what is applied here is all that was ever acknowledged.
     if (this.#state.kind === 'broken' && this.#raft.isSoleVoter) return this.#applied;
+    if (this.#replica !== null) return this.#replica.readIndex();
     const refusal = refusalToRead(this.#standing);
     if (refusal !== null) throw refusal;
     const read = this.#reads.wait(this.#options.now());

@@ -42,6 +42,12 @@ export class Joining {
     return this.#working || this.#heardMs === null || now() - this.#heardMs > SILENCE_MS_MAX;
   }
 
+  /** Who keeps the state while this server is outside of the group; null while raft does. */
+  replicaOf(membership: Membership): Replica | null {
+    const { replica } = this.#options;
+    return replica !== undefined && this.isOutside(membership) ? replica : null;
+  }
+
   /** The group was heard while this server takes part in it. */
   heard(): void {
     this.#heardMs = this.#options.now();

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { LogStore, Membership, SnapshotMeta, SnapshotStore, StableStore } from '../raft/index.js';
-import { decodeMembership, encodeMembership, NO_MEMBERS } from '../raft/index.js';
+import { decodeMembership, encodeMembership, NO_MEMBERS, Raft } from '../raft/index.js';
 import type { Disk, Instance, InstanceStore, Lock } from '../storage/index.js';
 import {
   acquireLock,
@@ -19,6 +19,7 @@ import { MeshError } from '../structs/errors.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { randomInt } from '../util/random.js';
+import { ELECTION_TICKS, HEARTBEAT_TICKS } from './consensus-clock.js';
 import type { StateMachine } from './ports.js';
 
 /** What consensus keeps: on disk, or in memory for an agent without state. */
@@ -189,6 +190,24 @@ export async function openLife(
   }
   await stores.instance.save(life);
   return life;
+}
+
+/** A raft machine as it is after a crash: it knows what is durable. */
+export function machineFrom(
+  { log, stable }: Stores,
+  server: { id: string; random: Random; latest: () => SnapshotMeta | null; applied: number },
+): Raft {
+  const { id, random, latest, applied } = server;
+  return new Raft({
+    id,
+    electionTicks: ELECTION_TICKS,
+    heartbeatTicks: HEARTBEAT_TICKS,
+    random,
+    log,
+    snapshots: { latest },
+    hardState: stable.load(),
+    applied,
+  });
 }
 
 /** A name for data that has none yet. */

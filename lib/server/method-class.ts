@@ -159,6 +159,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Mesh.NetReport': 'here',
   'Mesh.Net': 'here',
   'Feed.Describe': 'here',
+  'Feed.ReadIndex': 'here',
 
   'CSIVolume.List': 'read',
   'CSIVolume.Get': 'read',

@@ -111,6 +111,12 @@ export interface Replica {
    * is no state.
    */
   handOver(): Promise<HandedOver | null>;
+  /** Whoever leads the group, by what its servers said last; '' when none of them said so. */
+  readonly leader: string;
+  /** The state here is no older than that: everything that the leader had applied so long ago is in it. */
+  lastContactMs(): number;
+  /** Resolves when everything committed before the call is in the state here. Rejects with E_NO_LEADER or E_TIMEOUT. */
+  readIndex(): Promise<number>;
 }
 
 /** What agreement is reached about: the host of raft applies to it. lib/state's store has this shape. */

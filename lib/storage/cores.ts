@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -44,6 +44,8 @@ export interface Cores {
   /** Copies cores to and from whoever is at the other end; both ends ask for what they want. Ends with the stream. */
   replicate(stream: Duplex, side: 'asks' | 'answers'): void;
   close(): Promise<void>;
+  /** Closes it and puts it aside as damaged. Returns the folder to open instead, for as long as this process runs. */
+  condemn(): Promise<string>;
 }
 
 /** RocksDB's words for: whatever was deleted goes, wherever it lies. */
@@ -51,6 +53,8 @@ const ALWAYS = { force: 1, ofAnyAge: 1, alsoTheLast: 2 };
 
 /** How many damaged stores are kept for a look: one. */
 const DAMAGED = '.damaged';
+/** In place of a store that was found damaged while it was open, until the next start. */
+const INSTEAD = '.instead';
 
 /**
  * Opens the cores of a folder; the packages behind it are loaded now and not before. A store that cannot be opened is put
@@ -59,20 +63,17 @@ const DAMAGED = '.damaged';
  */
 export async function openCores(folder: string, options: { log: Log; mustLast?: boolean }): Promise<Cores> {
   const { default: Store } = await import('corestore');
+  if (existsSync(`${folder}${INSTEAD}`) && !existsSync(folder)) renameSync(`${folder}${INSTEAD}`, folder);
   await clearUnborn(folder);
   let store = new Store(folder);
   try {
     await store.ready();
   } catch (error) {
-    if (options.mustLast === true) {
-      await store.close().catch(() => {});
-      throw storageError('open', folder, error);
-    }
+    await abandon(store);
+    if (options.mustLast === true) throw storageError('open', folder, error);
     options.log.error('the store of cores is damaged and begun anew', { folder, error: (error as Error).message });
-    await store.close().catch(() => {});
     try {
-      rmSync(`${folder}${DAMAGED}`, { recursive: true, force: true });
-      renameSync(folder, `${folder}${DAMAGED}`);
+      putAside(folder);
       store = new Store(folder);
       await store.ready();
     } catch (second) {
@@ -80,6 +81,17 @@ export async function openCores(folder: string, options: { log: Log; mustLast?: 
     }
   }
   return new HypercoreCores(store, folder);
+}
+
+function putAside(folder: string): void {
+  rmSync(`${folder}${DAMAGED}`, { recursive: true, force: true });
+  renameSync(folder, `${folder}${DAMAGED}`);
+}
+
+/** A store that could not be opened does not close what is below it, which would keep its lock for as long as this process runs. */
+async function abandon(store: Corestore): Promise<void> {
+  await store.close().catch(() => {});
+  await store.storage.close().catch(() => {});
 }
 
 /** The first thing that a store writes of itself. */
@@ -160,6 +172,14 @@ class HypercoreCores implements Cores {
   async close(): Promise<void> {
     for (const stream of this.#streams) stream.destroy();
     await this.#store.close();
+  }
+
+  async condemn(): Promise<string> {
+    // What cannot be read can make it fail.
+    await this.close().catch(() => {});
+    putAside(this.#folder);
+    // What could not be read holds on to the lock, which goes by the name of the folder.
+    return `${this.#folder}${INSTEAD}`;
   }
 }
 

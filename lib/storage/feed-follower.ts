@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Entry, SnapshotMeta } from '../raft/index.js';
+import { MeshError } from '../structs/errors.js';
 import type { FeedAddress } from '../structs/rpc-feed.js';
 import type { Log } from '../util/log.js';
 import type { Cores } from './cores.js';
@@ -37,7 +38,8 @@ export type FollowerState =
   | { readonly kind: 'following'; readonly node: string }
   /** From a snapshot, at the beginning or because history was found to differ. */
   | { readonly kind: 'restoring'; readonly node: string; readonly index: number }
-  | { readonly kind: 'failed'; readonly node: string; readonly why: string };
+  /** `isOwn`: what is here of the feed cannot be read; to have the same again of others would not help. */
+  | { readonly kind: 'failed'; readonly node: string; readonly why: string; readonly isOwn: boolean };
 
 /** The history of a feed and the own one are not the same. */
 class Differs extends Error {}
@@ -102,7 +104,7 @@ export class FeedFollower {
         if (error instanceof NotWanted || !this.#isWanted(address)) continue;
         if (error instanceof Differs && this.#distrust(address, error)) continue;
         const why = (error as Error).message;
-        this.#state = { kind: 'failed', node: address.Node, why };
+        this.#state = { kind: 'failed', node: address.Node, why, isOwn: !(error instanceof MeshError) };
         this.#options.log.warn('the state feed cannot be followed, it is tried again', {
           node: address.Node,
           error: why,

@@ -13,7 +13,7 @@ export interface FeedRpcMethods {
   'Feed.Describe': {
     args: { Follow: boolean };
     reply: {
-      /** Id of the leader, '' when unknown. */
+      /** Id of the leader, by what raft knows here; '' when it knows none, or this server is outside of the group. */
       Leader: string;
       /** Applied here. */
       Index: number;
@@ -23,6 +23,8 @@ export interface FeedRpcMethods {
       Feed: FeedAddress | null;
     };
   };
+  /** Answered by the leader: a state that has come so far shows all that was committed before the call. */
+  'Feed.ReadIndex': { args: object; reply: { Index: number } };
 }
 
 export interface FeedRpcStreams {

@@ -34,7 +34,7 @@ declare module 'corestore' {
     constructor(folder: string);
     ready(): Promise<void>;
     get(options: CoreOptions): Hypercore;
-    readonly storage: { compact(options: Record<string, number>): Promise<void> };
+    readonly storage: { compact(options: Record<string, number>): Promise<void>; close(): Promise<void> };
     /** One end of a replication: an encrypted stream of its own, to be piped through any duplex. */
     replicate(isInitiator: boolean): Duplex;
     close(): Promise<void>;

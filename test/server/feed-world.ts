@@ -27,6 +27,7 @@ export class FeedServer {
   onMessage: (from: string, message: Uint8Array) => void = () => {};
   onSnapshot: Received = async () => {};
   #cores: Promise<Cores> | undefined;
+  #coresFolder = '';
 
   constructor(world: FeedWorld, id: string, folder: string) {
     this.#world = world;
@@ -40,14 +41,20 @@ export class FeedServer {
     this.fsm = new Registers(() => {});
     this.chain = new EntryChain();
     this.#cores = undefined;
+    this.#coresFolder = join(this.folder, 'cores');
     this.part = new FeedPart({
       folder: join(this.folder, 'feed'),
       id: this.id,
       fsm: this.fsm,
       chain: this.chain,
       cores: () => {
-        this.#cores ??= openCores(join(this.folder, 'cores'), { log });
+        this.#cores ??= openCores(this.#coresFolder, { log });
         return this.#cores;
+      },
+      condemnCores: async () => {
+        const damaged = await this.#cores;
+        this.#cores = undefined;
+        this.#coresFolder = (await damaged?.condemn()) ?? this.#coresFolder;
       },
       peers: { serverCaller: (id) => this.#world.callerOf(id) },
       servers: () => [...this.#world.servers.keys()],

@@ -1,3 +1,5 @@
+import { closeSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { writeCommand } from '../simulation/consensus/registers.js';
 import type { Cleanup } from '../storage/feed-fakes.js';
@@ -105,6 +107,60 @@ t.test('when nobody asks any more the feed ends, and begins again for the next w
   await same(a, b);
   t.equal(b.fsm.hash, a.fsm.hash);
   t.equal(a.said('publishes no more'), 1);
+});
+
+/** Writes garbage over the middle of every file of a store that is of this kind; returns how many there were. */
+function spoil({ folder }: FeedServer, kind: string): number {
+  const db = join(folder, 'cores', 'db');
+  const names = readdirSync(db).filter((name) => name.endsWith(`.${kind}`));
+  for (const name of names) {
+    const { size } = statSync(join(db, name));
+    const file = openSync(join(db, name), 'r+');
+    writeSync(file, Buffer.alloc(size >> 1, 0xa5), 0, undefined, size >> 2);
+    closeSync(file);
+  }
+  return names.length;
+}
+
+for (const [kind, words] of [
+  ['sst', 'the store of cores is damaged and begun anew'],
+  ['blob', 'what is here of the state feed is damaged'],
+] as const) {
+  t.test(`garbage in the ${kind} files of what a server has of the feed is noticed, and it begins again`, async (t) => {
+    const [a, b] = (await start(t, 'ab')) as [FeedServer, FeedServer];
+    await write(a, 0, 300);
+    await same(a, b);
+    // What the store has in its log it writes into such files when it is opened again.
+    await b.close();
+    await b.start(false);
+    await same(a, b);
+    await b.close();
+    t.ok(spoil(b, kind) > 0);
+    await b.start(false);
+    await same(a, b);
+    await write(a, 300, 400);
+    await same(a, b);
+    t.equal(b.fsm.hash, a.fsm.hash);
+    t.equal(b.chain.digestText, a.chain.digestText);
+    t.equal(b.said(words), 1, words);
+  });
+}
+
+t.test('an outsider says who leads and how old its state is, and can read what was just written', async (t) => {
+  const [a, b] = (await start(t, 'ab')) as [FeedServer, FeedServer];
+  await write(a, 0, 100);
+  await same(a, b);
+  await until('the leader to be known', () => b.consensus.leader === 'a');
+  await until('it to be in touch', () => b.consensus.lastContactMs() < 1000);
+  await write(a, 100, 200);
+  const index = await b.consensus.readIndex();
+  t.ok(index >= a.chain.index && b.chain.index >= index, 'a read index is waited for');
+  t.equal(b.fsm.hash, a.fsm.hash);
+  await a.close();
+  await until('nobody to lead', () => b.consensus.leader === '', 30_000);
+  const before = b.consensus.lastContactMs();
+  await until('its state to grow old', () => b.consensus.lastContactMs() > before + 500);
+  await t.rejects(b.consensus.readIndex(), { code: 'E_NO_LEADER' });
 });
 
 t.test('nobody who is alone publishes anything', async (t) => {

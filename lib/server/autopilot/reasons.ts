@@ -50,8 +50,9 @@ function whyVoter(server: ServerView, { scene, target, action }: Choice): string
 }
 
 function whyPlain(server: ServerView): string {
-  if (server.gossip !== 'alive') return `it holds no state: it is not reached (${server.gossip})`;
-  return 'it holds no state: there are standbys enough';
+  if (server.gossip !== 'alive') return `it keeps no state: it is not reached (${server.gossip})`;
+  const why = server.neverVotes ? 'its configuration says mesh { voter = "never" }' : 'there are standbys enough';
+  return `it reads what the others decide from their feed: ${why}`;
 }
 
 function whyStandby(server: ServerView, scene: Scene, target: Target): string {

@@ -18,6 +18,8 @@ export type Action =
 const STANDBYS_MAX = 4;
 /** A better leader must have been better for so long before it is asked to lead. */
 const HAND_OVER_AFTER_MS = 30_000;
+/** So many servers have the log, if there are so many. */
+const COPIES_MIN = 2;
 /** A standby that is dead for so long makes room for another server. */
 const STANDBY_DEAD_MS = 600_000;
 
@@ -132,17 +134,34 @@ function changeOfStandbys(scene: Scene): Action | null {
     const reason = `${named(stranger)} receives the log no more: it is no member of the mesh any more`;
     return { type: 'release', id: stranger.id, reason };
   }
+  const replica = standbys.find((server) => server.neverVotes && hasCopiesBut(server, scene));
+  if (replica) {
+    const reason = `${named(replica)} receives the log no more: it never votes, and reads what the others decide from their feed`;
+    return { type: 'release', id: replica.id, reason };
+  }
   const waiting = view.servers
     .filter(({ group, belongs, gossip }) => group === 'none' && belongs && gossip === 'alive')
+    .filter((server) => !server.neverVotes || !hasCopiesBut(server, scene))
     .toSorted((a, b) => Number(a.neverVotes) - Number(b.neverVotes) || (a.id < b.id ? -1 : 1))[0];
   if (!waiting) return null;
   if (standbys.length < STANDBYS_MAX) {
-    return { type: 'standby', id: waiting.id, reason: `${named(waiting)} receives the log, to be ready to vote` };
+    const why = waiting.neverVotes ? 'for nobody else has it but the one that leads' : 'to be ready to vote';
+    return { type: 'standby', id: waiting.id, reason: `${named(waiting)} receives the log, ${why}` };
   }
   const dead = standbys.find(({ id }) => memory.deadMs(id) >= STANDBY_DEAD_MS);
   if (!dead) return null;
   const reason = `${named(dead)} receives the log no more: it is dead, and ${named(waiting)} takes its place`;
   return { type: 'release', id: dead.id, reason };
+}
+
+/**
+ * Whether the log is in two places at least without this server. A read replica follows the state feed, which costs the leader
+ * next to nothing; but the log of a group is not to be in one place alone while there is another.
+ */
+function hasCopiesBut({ id }: ServerView, { view, limits }: Scene): boolean {
+  const holds = (server: ServerView): boolean =>
+    server.id !== id && server.group !== 'none' && server.belongs && isAlive(server, view, limits);
+  return view.servers.filter(holds).length >= COPIES_MIN;
 }
 
 /** A name for people; the beginning of the key where there is none. */

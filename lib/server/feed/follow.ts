@@ -15,13 +15,24 @@ export interface FollowOptions {
   readonly peers: Pick<ServerPeers, 'serverCaller'>;
   /** The other servers of the mesh. */
   readonly servers: () => readonly string[];
+  readonly now: () => number;
+  /** Hears of every word of a leader. */
+  readonly onHeard: (heard: Heard) => void;
   readonly log: Log;
+}
+
+/** What a leader said of itself: so much it had applied, no earlier than then. */
+export interface Heard {
+  readonly atMs: number;
+  readonly index: number;
 }
 
 /** Finds the feed of whoever leads, and keeps connections to servers that have it. */
 export class FeedFinder {
   readonly #options: FollowOptions;
   readonly #streams = new Map<string, Duplex>();
+  /** Whose feed was found last. */
+  #publisher = '';
   #leader = '';
   #turn = 0;
 
@@ -29,34 +40,43 @@ export class FeedFinder {
     this.#options = options;
   }
 
-  /** Asks around once; called again and again while the feed is to be followed. That may end while others are asked. */
-  async look(mayFollow: () => boolean): Promise<void> {
-    const { servers, follower, log } = this.#options;
-    const known = servers().filter((id) => id !== this.#options.id);
-    // The last leader, and someone else in turn: who will lead next must publish before it does.
-    const asked = [...new Set([this.#leader, known[this.#turn++ % Math.max(1, known.length)]])];
-    let isFound = false;
-    for (const id of asked) {
-      if (id === undefined || !known.includes(id)) continue;
-      try {
-        const said = await this.#describe(id);
-        if (isFound) continue;
-        const leads = said.Leader === id || !known.includes(said.Leader);
-        const best = leads ? said : await this.#describe(said.Leader);
-        if (best.Feed === null) continue;
-        if (!mayFollow()) return;
-        this.#leader = best.Feed.Node;
-        this.#connect(best.Feed.Node, known);
-        follower.follow(best.Feed);
-        isFound = true;
-      } catch (error) {
-        log.debug('a server could not be asked for its feed', { server: id, error: (error as Error).message });
-      }
-    }
+  /** Who leads, by what was said at the latest look; '' when nobody was named. */
+  get leader(): string {
+    return this.#leader;
   }
 
-  #describe(id: string) {
-    return this.#options.peers.serverCaller(id).call('Feed.Describe', { Follow: true }, { timeoutMs: ASK_MS });
+  /** Asks around once; called again and again while the feed is to be followed. That may end while others are asked. */
+  async look(mayFollow: () => boolean): Promise<void> {
+    const { servers, follower } = this.#options;
+    const known = servers().filter((id) => id !== this.#options.id);
+    // The last one, and someone else in turn: who will lead next must publish before it does.
+    const next = known[this.#turn++ % Math.max(1, known.length)];
+    const asked = [...new Set([this.#publisher, next])].filter((id) => id !== undefined && known.includes(id));
+    const said = (await Promise.all(asked.map((id) => this.#describe(id as string)))).filter((one) => one !== null);
+    // One that has not heard yet that another leads names the old one: who says so of itself knows best.
+    const named = said.find(({ id, Leader }) => Leader === id) ?? said.find(({ Leader }) => known.includes(Leader));
+    const leader = named === undefined || named.id === named.Leader ? named : await this.#describe(named.Leader);
+    this.#leader = leader?.Leader === leader?.id ? (leader?.id ?? '') : '';
+    // Without a leader whoever has a feed is as good; a leader's will be there in a moment.
+    const best = leader ?? said.find(({ Feed }) => Feed !== null);
+    if (!best?.Feed || !mayFollow()) return;
+    this.#publisher = best.Feed.Node;
+    this.#connect(best.Feed.Node, known);
+    follower.follow(best.Feed);
+  }
+
+  /** What a server says; null when it says nothing. */
+  async #describe(id: string) {
+    const { peers, now, onHeard, log } = this.#options;
+    const atMs = now();
+    try {
+      const said = await peers.serverCaller(id).call('Feed.Describe', { Follow: true }, { timeoutMs: ASK_MS });
+      if (said.Leader === id) onHeard({ atMs, index: said.Index });
+      return { id, ...said };
+    } catch (error) {
+      log.debug('a server could not be asked for its feed', { server: id, error: (error as Error).message });
+      return null;
+    }
   }
 
   #connect(leader: string, known: readonly string[]): void {

@@ -6,10 +6,12 @@ import type { RpcHandlers, RpcStreamHandlers } from '../../transport/rpc.js';
 import type { Log } from '../../util/log.js';
 import type { RunningConsensus } from '../consensus.js';
 import { Applier } from '../consensus-apply.js';
+import { noLeader } from '../consensus-errors.js';
 import { PendingWrites } from '../consensus-pending.js';
 import type { HandedOver, Replica, ServerPeers, StateMachine } from '../ports.js';
 import type { Timers } from '../timers.js';
-import { FeedFinder } from './follow.js';
+import { ReplicaClock } from './clock.js';
+import { FeedFinder, type Heard } from './follow.js';
 
 /** How often it is looked who leads, and whether connections stand. */
 const LOOK_MS = 2_000;
@@ -30,6 +32,8 @@ export interface FeedPartOptions {
   readonly chain: EntryChain;
   /** The cores of this process; opened when they are first needed. */
   readonly cores: () => Promise<Cores>;
+  /** Puts them aside as damaged; the next call of cores() opens new ones. */
+  readonly condemnCores: () => Promise<void>;
   readonly peers: Pick<ServerPeers, 'serverCaller'>;
   /** The servers of the mesh. */
   readonly servers: () => readonly string[];
@@ -59,21 +63,31 @@ export class FeedPart implements Replica {
   #published: FeedPublisher | null = null;
   #follower: FeedFollower | null = null;
   #finder: FeedFinder | null = null;
+  readonly #clock: ReplicaClock;
   #handedOverMs: number | null = null;
   /** When somebody wanted the own feed last. */
   #askedMs = 0;
+  /** The cores were begun anew once: what cannot be read after that is not their fault. */
+  #hasCondemned = false;
   #cancelLook = (): void => {};
   #closed = false;
 
   constructor(options: FeedPartOptions) {
     this.#options = options;
+    const { now, timers } = options;
+    this.#clock = new ReplicaClock({ now, timers, applied: () => this.#follower?.meta?.index ?? 0 });
     this.handlers = {
       'Feed.Describe': async ({ Follow }) => ({
-        Leader: this.#consensus?.leader ?? '',
+        // What a server outside has heard may be hearsay of hearsay.
+        Leader: this.#consensus?.isOutside === false ? this.#consensus.leader : '',
         Index: options.chain.index,
         Members: this.#members,
         Feed: this.#address(Follow),
       }),
+      'Feed.ReadIndex': async () => {
+        if (this.#consensus?.isLeader !== true) throw noLeader('this server does not lead');
+        return { Index: await this.#consensus.readIndex() };
+      },
     };
     this.streamHandlers = {
       'Feed.Replicate': (_, messages) => {
@@ -96,6 +110,23 @@ export class FeedPart implements Replica {
 
   stats(): FeedPartStats {
     return { published: this.#published?.stats() ?? null, following: this.#follower?.state ?? null };
+  }
+
+  get leader(): string {
+    const { limits } = this.#options;
+    return this.#clock.silentMs() < (limits?.silenceMs ?? SILENCE_MS) ? (this.#finder?.leader ?? '') : '';
+  }
+
+  lastContactMs(): number {
+    return this.#clock.lastContactMs();
+  }
+
+  async readIndex(): Promise<number> {
+    const { leader } = this;
+    if (leader === '') throw noLeader('no server has said that it leads');
+    const { Index } = await this.#options.peers.serverCaller(leader).call('Feed.ReadIndex', {}, { timeoutMs: ASK_MS });
+    await this.#clock.reaches(Index);
+    return Index;
   }
 
   #address(follow: boolean): FeedAddress | null {
@@ -143,8 +174,23 @@ export class FeedPart implements Replica {
       await this.#endUnasked();
       return;
     }
+    await this.#condemnUnreadable();
     const finder = await this.#openFinder();
     await finder.look(() => this.#mayFollow);
+  }
+
+  /** What is here of the feed cannot be read: all of it is fetched again. */
+  async #condemnUnreadable(): Promise<void> {
+    const { state } = this.#follower ?? {};
+    if (state?.kind !== 'failed' || !state.isOwn || this.#hasCondemned) return;
+    const { log, condemnCores } = this.#options;
+    log.error('what is here of the state feed is damaged: it is put aside and fetched again', { error: state.why });
+    this.#hasCondemned = true;
+    this.#finder?.stop();
+    await this.#follower?.close();
+    await this.#published?.close();
+    [this.#finder, this.#follower, this.#published, this.#publisher] = [null, null, null, null];
+    await condemnCores();
   }
 
   get #members(): string[] {
@@ -204,7 +250,9 @@ export class FeedPart implements Replica {
         restore: (stream, meta) => fsm.restore(stream, meta.index),
       },
     });
-    this.#finder = new FeedFinder({ id, cores, follower: this.#follower, peers, servers, log });
+    const { now } = this.#options;
+    const onHeard = (heard: Heard): void => this.#clock.heard(heard);
+    this.#finder = new FeedFinder({ id, cores, follower: this.#follower, peers, servers, now, onHeard, log });
     return this.#finder;
   }
 

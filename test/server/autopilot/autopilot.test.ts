@@ -161,6 +161,19 @@ t.test('of several standbys the better ones vote', async (t) => {
   t.equal(names(mesh.voters), 's0 s1 s2');
 });
 
+t.test('who never votes reads the feed, unless the log would be in one place alone', async (t) => {
+  const mesh = new SimMesh(1);
+  mesh.add({ neverVotes: true });
+  t.equal(brief(mesh, 60), 'standby s1');
+  mesh.add();
+  t.equal(brief(mesh, 60), 'standby s2, release s1');
+  t.equal(brief(mesh, 300), '');
+  mesh.get('s2').diedMs = mesh.now;
+  t.equal(brief(mesh, 60), 'standby s1', 'the one that leads is alone again');
+  mesh.get('s2').diedMs = null;
+  t.equal(brief(mesh, 60), 'release s1');
+});
+
 t.test('an even limit counts as the odd one below, and lowering it demotes', async (t) => {
   const mesh = new SimMesh(5);
   mesh.run(20);
@@ -192,7 +205,10 @@ t.test('every server has a reason that a person can read', async (t) => {
   const reasons = mesh.tick()?.reasons();
   t.match(reasons?.get('s0'), { wanted: 'voter', text: /^it leads: 4 servers can, which makes 3 voters$/ });
   t.match(reasons?.get('s2'), { wanted: 'voter', text: /^it votes, but it has not been heard for 5 s$/ });
-  t.match(reasons?.get('s3'), { wanted: 'standby', text: /mesh \{ voter = "never" \}/ });
+  t.match(reasons?.get('s3'), {
+    wanted: 'plain',
+    text: /reads what the others decide from their feed.*mesh \{ voter = "never" \}/,
+  });
   t.match(reasons?.get('s4'), { wanted: 'standby', text: /its log is 900 entries behind/ });
   t.match(reasons?.get('s5'), { wanted: 'standby', text: /it is ready to vote: 4 servers can.*s0, s1, s2/ });
   t.match(reasons?.get('s6'), { wanted: 'plain', text: /it is not reached/ });

@@ -1,7 +1,18 @@
 import { equalsAny, isLess } from './compare.js';
 import { escapeHtml, escapeJs, escapeQuery } from './escape.js';
 import { printValue, sprint, sprintf } from './printf.js';
-import { entryOf, fn, kindOf, NO_VALUE, sizeOf, type TemplateFunction, truth, typeName, type Value } from './values.js';
+import {
+  entryOf,
+  fn,
+  kindOf,
+  NO_VALUE,
+  sizeOf,
+  type TemplateFunction,
+  TypedMap,
+  truth,
+  typeName,
+  type Value,
+} from './values.js';
 
 /** The functions that every template has; `and` and `or` are done by the executor: they stop early. */
 export const BUILTINS: Readonly<Record<string, TemplateFunction>> = {
@@ -80,11 +91,16 @@ function indexOne(item: Value, key: Value): Value {
     case 'map': {
       if (isNothing(key)) throw new Error('value is nil; should be of type string');
       if (typeof key !== 'string') throw new Error(`value has type ${typeName(key)}; should be string`);
-      return known(entryOf(item as object, key));
+      return known(itemOf(item as object, key));
     }
     default:
       throw new Error(`can't index item of type ${typeName(item)}`);
   }
+}
+
+function itemOf(map: object, key: string): Value {
+  const item = entryOf(map, key);
+  return item === NO_VALUE && map instanceof TypedMap ? map.zero : item;
 }
 
 function indexOf(key: Value, size: number): number {

@@ -20,9 +20,12 @@ import {
   float,
   int,
   kindOf,
+  methodOf,
   NO_VALUE,
   Struct,
   type TemplateFunction,
+  TextStruct,
+  TypedMap,
   truth,
   typeName,
   type Value,
@@ -359,9 +362,9 @@ class Executor {
     }
     const hasArguments = args.length > 1 || final !== MISSING;
     if (kindOf(receiver) === 'nil') return this.fail(`nil pointer evaluating interface {}.${name}`);
+    const method = methodOf(receiver, name);
+    if (method) return this.invoke(method, { name, ...where });
     if (receiver instanceof Struct) {
-      const method = Object.hasOwn(receiver.methods, name) ? receiver.methods[name] : undefined;
-      if (method) return this.invoke(method, { name, ...where });
       if (!Object.hasOwn(receiver.fields, name)) return this.noField(name, receiver, isItem);
       if (hasArguments) this.fail(`${name} has arguments but cannot be invoked as function`);
       return receiver.fields[name];
@@ -371,7 +374,8 @@ class Executor {
     const value = entryOf(receiver as object, name);
     if (value !== NO_VALUE) return value;
     if (this.options.structs) return this.noField(name, receiver, isItem);
-    return this.options.missing === 'error' ? this.fail(`map has no entry for key ${quote(name)}`) : NO_VALUE;
+    if (this.options.missing === 'error') this.fail(`map has no entry for key ${quote(name)}`);
+    return receiver instanceof TypedMap ? receiver.zero : NO_VALUE;
   }
 
   private noField(name: string, receiver: Value, isItem: boolean): never {
@@ -417,8 +421,8 @@ class Executor {
     if (count < min || count > max) {
       this.fail(`wrong number of args for ${name}: want ${count < min ? min : max} got ${count}`);
     }
-    const values = given.map((arg) => this.argument(arg, dot));
-    if (final !== MISSING) values.push(final);
+    const values = given.map((arg) => plain(this.argument(arg, dot)));
+    if (final !== MISSING) values.push(plain(final));
     try {
       return call(values);
     } catch (error) {
@@ -459,4 +463,9 @@ class Executor {
 
 function isTrue(value: Value): boolean {
   return value !== NO_VALUE && truth(value);
+}
+
+/** What stands for a text is given to functions as that text. */
+function plain(value: Value): Value {
+  return value instanceof TextStruct ? value.text : value;
 }

@@ -7,7 +7,8 @@ import { parseTemplate } from './parser.js';
 export { type ParsedTemplate, TemplateError } from './ast.js';
 export { type ExecOptions, type ExecuteDefined, execTemplate } from './exec.js';
 export { type ParseOptions, parseTemplate } from './parser.js';
-export { printValue } from './printf.js';
+export { printValue, sprintf } from './printf.js';
+export { quote } from './quote.js';
 export {
   compareText,
   entriesOf,
@@ -20,6 +21,9 @@ export {
   NO_VALUE,
   Struct,
   type TemplateFunction,
+  TextList,
+  TextStruct,
+  TypedMap,
   truth,
   typeName,
   type Value,

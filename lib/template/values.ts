@@ -34,6 +34,60 @@ export class Struct {
   }
 }
 
+/** A struct that stands for a text, as fmt.Stringer: where a text is taken it is one, and it has fields besides. */
+export class TextStruct extends Struct {
+  readonly text: string;
+
+  constructor(
+    type: string,
+    text: string,
+    more: { fields?: Readonly<Record<string, Value>>; methods?: Readonly<Record<string, TemplateFunction>> } = {},
+  ) {
+    super(type, more.fields ?? {}, { ...more.methods, String: fn(0, () => text) });
+    this.text = text;
+  }
+}
+
+/** A map whose values are all of one type, so that what it lacks is that type's nothing; it may have methods. */
+export class TypedMap extends Map<string, Value> {
+  readonly type: string;
+  readonly zero: Value;
+  readonly methods: Readonly<Record<string, TemplateFunction>>;
+
+  constructor(
+    type: string,
+    entries: Iterable<readonly [string, Value]>,
+    more: { zero: Value; methods?: Readonly<Record<string, TemplateFunction>> },
+  ) {
+    super(entries);
+    this.type = type;
+    this.zero = more.zero;
+    this.methods = more.methods ?? {};
+  }
+}
+
+/** A list of texts; it may have methods. */
+export class TextList extends Array<string> {
+  // What is made of it (filter, slice) is a list like any other.
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+
+  readonly methods: Readonly<Record<string, TemplateFunction>>;
+
+  constructor(items: readonly string[], methods: Readonly<Record<string, TemplateFunction>>) {
+    super(...([] as string[]));
+    this.push(...items);
+    this.methods = methods;
+  }
+}
+
+/** The method of that name that a value has. */
+export function methodOf(value: Value, name: string): TemplateFunction | undefined {
+  const has = value instanceof Struct || value instanceof TypedMap || value instanceof TextList;
+  return has && Object.hasOwn(value.methods, name) ? value.methods[name] : undefined;
+}
+
 /** A function or method of a template. What it throws becomes a TemplateError at its place. */
 export interface TemplateFunction {
   /** The number of arguments it takes; `max` is Infinity for any number. */
@@ -85,7 +139,7 @@ const TYPES: Readonly<Record<Kind, string>> = {
 
 /** The name of a value's type in Go. */
 export function typeName(value: Value): string {
-  return value instanceof Struct ? value.type : TYPES[kindOf(value)];
+  return value instanceof Struct || value instanceof TypedMap ? value.type : TYPES[kindOf(value)];
 }
 
 /** A number as a float of Go. */
@@ -142,6 +196,7 @@ export function truth(value: Value): boolean {
     case 'float':
       return floatOf(value as number | Float) !== 0;
     case 'struct':
+      return value instanceof TextStruct ? value.text !== '' : true;
     case 'func':
       return true;
     default:

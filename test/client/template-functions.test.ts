@@ -89,7 +89,7 @@ const TEXTS: [string, string][] = [
   ],
   [
     '{{ sprig_dict "a/b" 1 | explodeMap | toJSON }} {{ mergeMap (sprig_dict "a" 1) (sprig_dict "a" 2 "b" 3) | toJSON }}',
-    '{"a":{"b":1}} {"a":2,"b":3}',
+    '{"a":{"b":1}} {"a":1,"b":3}',
   ],
 ]; // prettier-ignore
 
@@ -97,7 +97,7 @@ for (const [template, expected] of TEXTS)
   t.test(`renders ${template}`, async (t) => t.equal(render(template), expected));
 
 const ERRORS: [string, RegExp][] = [
-  ['{{ mustEnv "NO" }}', /error calling mustEnv: mustEnv: key not found: NO/],
+  ['{{ mustEnv "NO" }}', /error calling mustEnv: required environment variable NO is empty/],
   ['{{ key "a" }}', /key asks Consul, and there is none: .*nomadVar/],
   ['{{ with secret "a" }}{{ end }}', /secret asks Vault/],
   ['{{ plugin "/bin/sh" }}', /would run a program on the host|function is disabled: plugin/],
@@ -238,9 +238,27 @@ t.test('variables and services', async (t) => {
       '{{ with nomadVar "nomad/jobs/x" }}{{ .user }} {{ .Metadata.Path }} {{ .Values }}{{ end }}',
       'admin nomad/jobs/x [own admin]',
     ],
-    ['{{ with nomadVar "nomad/jobs/x" }}{{ .Keys }} {{ .none }}{{ end }}', 'own <no value>'],
+    ['{{ with nomadVar "nomad/jobs/x" }}{{ .Keys }} [{{ .none }}]{{ end }}', '[Keys user] []'],
     ['{{ range $k, $v := nomadVar "nomad/jobs/x" }}{{ $k }}={{ $v }} {{ end }}', 'Keys=own user=admin '],
+    [
+      '{{ with nomadVar "/nomad/jobs/x/@default.global" }}{{ .user.Value | toUpper }} {{ .user | sha256Hex | sprig_trunc 4 }} {{ .user.Key }} {{ .user.Metadata.Path }} {{ .user.Parent.Items.user }}{{ end }}',
+      'ADMIN 8c69 user nomad/jobs/x admin',
+    ],
+    ['{{ range (nomadVar "nomad/jobs/x").Tuples }}{{ .K }}={{ .V }} {{ end }}', 'Keys=own user=admin '],
+    [
+      '{{ with nomadVar "nomad/jobs/x" }}{{ .ItemsMap | toJSON }} {{ toJSON . }} {{ toYAML . }}{{ end }}',
+      '{"Keys":"own","user":"admin"} {"Keys":"own","user":"admin"} Keys: own\nuser: admin',
+    ],
+    [
+      '{{ if eq (nomadVar "nomad/jobs/x").user "admin" }}yes{{ end }}{{ if (nomadVar "nomad/jobs/x").no }}no{{ end }}',
+      'yes',
+    ],
     ['{{ range nomadVarList }}{{ . }} {{ .Path }} {{ .ModifyIndex }}{{ end }}', 'nomad/jobs/x nomad/jobs/x 2'],
+    [
+      '{{ range nomadService "web" }}{{ .Tags.Contains "a" }}{{ in .Tags "c" }}{{ .Tags | contains "b" }}{{ end }}',
+      'truefalsetrue',
+    ],
+    ['{{ range $port, $of := nomadService "web" | byPort }}{{ $port }}={{ len $of }}{{ end }}', '80=1'],
     ['{{ nomadVarExists "nomad/jobs/x" }} {{ nomadVarExists "none" }}', 'true false'],
     [
       '{{ range nomadService "web" }}{{ .Address }}:{{ .Port }} {{ .Name }} {{ .Tags | join "," }}{{ end }}',

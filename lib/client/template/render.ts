@@ -1,4 +1,4 @@
-import { execTemplate, type ParsedTemplate, parseTemplate, TemplateError } from '../../template/index.js';
+import { execTemplate, NO_VALUE, type ParsedTemplate, parseTemplate, TemplateError } from '../../template/index.js';
 import type { InterfaceAddress } from '../../util/address-template.js';
 import { err, ok, type Result } from '../../util/result.js';
 import { templateFunctions } from './functions/index.js';
@@ -63,7 +63,7 @@ export function renderTask(template: ParsedTemplate, context: RenderContext, ask
   try {
     const text = execTemplate(template, {
       // Templates of tasks have no data of their own, only functions.
-      data: null,
+      data: NO_VALUE,
       functions: (execute) => templateFunctions({ ...context, ask: asked, execute }),
       missing: context.errMissingKey ? 'error' : 'no value',
     });

@@ -29,7 +29,14 @@ export class YamlParser {
   /** How many flow collections are open: between their brackets a tab is a blank. */
   #flows = 0;
 
-  constructor(source: string) {
+  /** What a bare word means; null where it has no value. */
+  readonly #plain: (text: string) => Value | null;
+  /** Whether further documents are passed over, rather than refused. */
+  readonly #firstOfMany: boolean;
+
+  constructor(source: string, options: { plain?: (text: string) => Value | null; firstOfMany?: boolean } = {}) {
+    this.#plain = options.plain ?? plainScalar;
+    this.#firstOfMany = options.firstOfMany ?? false;
     this.#source = source
       .replaceAll('\r\n', '\n')
       .replaceAll('\r', '\n')
@@ -50,6 +57,7 @@ export class YamlParser {
       this.#at += 3;
       this.#skip();
     }
+    if (this.#atMark('---') && this.#firstOfMany) return value;
     if (this.#atMark('---')) throw this.#bad('unexpected extra content after value');
     if (this.#at < this.#source.length) throw this.#bad('did not find expected <document start>');
     return value;
@@ -223,7 +231,7 @@ export class YamlParser {
   #scalar(text: string, style: Piece['style'], { tag }: Properties): Value {
     if (style === 'quoted') return stringValue(text);
     if (tag === null) {
-      const value = style === 'block' && text !== '' ? stringValue(text) : plainScalar(text);
+      const value = style === 'block' && text !== '' ? stringValue(text) : this.#plain(text);
       if (!value) throw this.#bad(`the number ${text} is not supported`);
       return value;
     }

@@ -1,4 +1,13 @@
-import { type Float, floatOf, kindOf, typeName, type Value } from '../../../template/index.js';
+import {
+  entriesOf,
+  type Float,
+  floatOf,
+  int,
+  kindOf,
+  TextStruct,
+  typeName,
+  type Value,
+} from '../../../template/index.js';
 import { compileRegex, type Regex } from '../../../util/regex/machine.js';
 
 // What the functions take: everything else is refused as Go refuses it.
@@ -12,6 +21,7 @@ const STEPS_MAX = 100_000_000;
 
 export function textOf(value: Value): string {
   if (typeof value === 'string') return value;
+  if (value instanceof TextStruct) return value.text;
   throw new Error(`wrong type for value; expected string; got ${typeName(value)}`);
 }
 
@@ -26,6 +36,11 @@ export function numberOf(value: Value): number {
   if (kind === 'int') return Number(value);
   if (kind === 'float') return floatOf(value as number | Float);
   throw new Error(`wrong type for value; expected a number; got ${typeName(value)}`);
+}
+
+/** A whole number as Go has it in 64 bits: what is beyond comes round from the other end. */
+export function int64(value: bigint): number | bigint {
+  return int(BigInt.asIntN(64, value));
 }
 
 export function listOf(value: Value): Value[] {
@@ -69,7 +84,7 @@ export function sameValue(a: Value, b: Value): boolean {
       return left.length === right.length && left.every((item, i) => sameValue(item, right[i]));
     }
     case 'map': {
-      const [left, right] = [Object.entries(a as object), new Map(Object.entries(b as object))];
+      const [left, right] = [entriesOf(a as object), new Map(entriesOf(b as object))];
       return (
         left.length === right.size && left.every(([key, item]) => right.has(key) && sameValue(item, right.get(key)))
       );

@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { float, fn, int, type TemplateFunction, type Value } from '../../../template/index.js';
+import { float, fn, int, quote, type TemplateFunction, type Value } from '../../../template/index.js';
 import { textOf } from './arguments.js';
 import { jsonText, parseJson } from './json.js';
 import { tomlText } from './toml.js';
@@ -32,9 +32,9 @@ export function hash(algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512', text: stri
   return createHash(algorithm).update(text).digest('hex');
 }
 
-function decode64(text: string, alphabet: 'base64' | 'base64url'): string {
-  const valid = alphabet === 'base64' ? /^[A-Za-z0-9+/\r\n]*={0,2}\s*$/ : /^[A-Za-z0-9_\-\r\n]*={0,2}\s*$/;
-  if (!valid.test(text) || text.replace(/\s/g, '').length % 4 !== 0) {
+export function decode64(text: string, alphabet: 'base64' | 'base64url'): string {
+  const valid = alphabet === 'base64' ? /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/ : /^[A-Za-z0-9_\-\r\n]*={0,2}[\r\n]*$/;
+  if (!valid.test(text) || text.replace(/[\r\n]/g, '').length % 4 !== 0) {
     throw new Error(`${alphabet === 'base64' ? 'base64Decode' : 'base64URLDecode'}: illegal base64 data`);
   }
   return Buffer.from(text, alphabet).toString('utf8');
@@ -50,25 +50,59 @@ function encodeUrl64(text: string): string {
 export function parseBool(text: string): boolean {
   if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(text)) return true;
   if (['', '0', 'f', 'F', 'false', 'FALSE', 'False'].includes(text)) return false;
-  throw new Error(`parseBool: strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
+  throw new Error(`parseBool: strconv.ParseBool: parsing ${quote(text)}: invalid syntax`);
 }
 
 function parseFloatText(text: string): Value {
   if (text === '') return float(0);
-  if (/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) return float(Number(text));
-  throw new Error(`parseFloat: strconv.ParseFloat: parsing ${JSON.stringify(text)}: invalid syntax`);
+  const problem = (why: string): Error => new Error(`parseFloat: strconv.ParseFloat: parsing ${quote(text)}: ${why}`);
+  const value = floatFromText(text);
+  if (value === null) throw problem('invalid syntax');
+  if (!Number.isFinite(value) && /\d/.test(text)) throw problem('value out of range');
+  return float(value);
 }
 
-function parseIntText(text: string, name: 'parseInt' | 'parseUint'): Value {
+/** A float as Go's strconv reads it, null when the text is none: also `inf`, `NaN`, and hexadecimal with its exponent. */
+export function floatFromText(text: string): number | null {
+  const [, sign = '', digits = ''] = /^([+-]?)(.*)$/s.exec(text) ?? [];
+  const body = digits.replace(/(?<=[\da-f])_(?=[\da-f])/gi, '');
+  const signed = (value: number): number => (sign === '-' ? -value : value);
+  if (/^(inf|infinity)$/i.test(body)) return signed(Infinity);
+  if (/^nan$/i.test(text)) return Number.NaN;
+  if (/^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(body)) return signed(Number(body));
+  const hex = /^0x([\da-f]*)\.?([\da-f]*)p([+-]?\d+)$/i.exec(body);
+  if (!hex || `${hex[1]}${hex[2]}` === '') return null;
+  return signed(Number(`0x${hex[1]}${hex[2]}`) * 2 ** (Number(hex[3]) - 4 * (hex[2] ?? '').length));
+}
+
+export function parseIntText(text: string, name: 'parseInt' | 'parseUint'): Value {
   if (text === '') return 0;
   const syntax = name === 'parseInt' ? /^[+-]?\d+$/ : /^\d+$/;
   const problem = (why: string): Error =>
-    new Error(
-      `${name}: strconv.${name === 'parseInt' ? 'ParseInt' : 'ParseUint'}: parsing ${JSON.stringify(text)}: ${why}`,
-    );
+    new Error(`${name}: strconv.${name === 'parseInt' ? 'ParseInt' : 'ParseUint'}: parsing ${quote(text)}: ${why}`);
   if (!syntax.test(text)) throw problem('invalid syntax');
   const value = BigInt(text.replace('+', ''));
   const [low, high] = name === 'parseInt' ? [-(2n ** 63n), 2n ** 63n - 1n] : [0n, 2n ** 64n - 1n];
   if (value < low || value > high) throw problem('value out of range');
   return int(value);
+}
+
+const ALPHABET_32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+
+/** Base 32 of RFC 4648, with padding. */
+export function encode32(text: string): string {
+  const bits = [...Buffer.from(text)].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  const digits = (bits.match(/.{1,5}/g) ?? []).map((five) => ALPHABET_32[Number.parseInt(five.padEnd(5, '0'), 2)]);
+  return digits.join('') + '='.repeat((8 - (digits.length % 8)) % 8);
+}
+
+/** The text that was encoded so; what Go says when it was not. */
+export function decode32(text: string): string {
+  const plain = text.replace(/[\r\n]/g, '');
+  const bad = plain.search(/[^A-Z2-7=]|=(?=[^=])/);
+  if (bad >= 0 || plain.length % 8 !== 0) return `illegal base32 data at input byte ${bad < 0 ? plain.length : bad}`;
+  const bits = [...plain.replace(/=+$/, '')]
+    .map((char) => ALPHABET_32.indexOf(char).toString(2).padStart(5, '0'))
+    .join('');
+  return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2))).toString('utf8');
 }

@@ -49,10 +49,24 @@ export function templateFunctions(context: FunctionContext): Record<string, Temp
     scratch: scratchFunction(),
     timestamp: fn([0, 1], (layout) => timestamp(nowMs, layout === undefined ? null : textOf(layout))),
   };
-  for (const name of denied) {
-    if (name in functions) functions[name] = refuse(`function is disabled: ${name}`);
+  for (const name of Object.keys(functions)) {
+    if (denied.some((pattern) => isLike(name, pattern))) functions[name] = refuse(`function is disabled: ${name}`);
   }
   return functions;
+}
+
+/** Whether a name is the pattern's, in which `*` stands for anything: `sprig_*`. */
+function isLike(name: string, pattern: string): boolean {
+  if (!pattern.includes('*')) return name === pattern;
+  const [first = '', ...rest] = pattern.split('*');
+  const last = rest.pop() ?? '';
+  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
+  let at = first.length;
+  return rest.every((part) => {
+    const found = name.indexOf(part, at);
+    at = found + part.length;
+    return found >= 0 && at <= name.length - last.length;
+  });
 }
 
 /** `GetPrivateIP`, `GetInterfaceIP "eth0"`, …: as addresses in an agent's configuration have it. */
@@ -70,7 +84,7 @@ function known(answer: Answer, other: Value): Value {
 
 function required(env: Readonly<Record<string, string>>, name: string): string {
   const value = env[name];
-  if (value === undefined) throw new Error(`mustEnv: key not found: ${name}`);
+  if (value === undefined || value === '') throw new Error(`required environment variable ${name} is empty`);
   return value;
 }
 

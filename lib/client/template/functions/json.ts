@@ -1,11 +1,21 @@
-import { entriesOf, type Float, float, floatOf, kindOf, Struct, type Value } from '../../../template/index.js';
+import {
+  entriesOf,
+  type Float,
+  float,
+  floatOf,
+  kindOf,
+  NO_VALUE,
+  Struct,
+  TextStruct,
+  type Value,
+} from '../../../template/index.js';
 
 /** Nested deeper than any file a person writes. */
 const DEPTH_MAX = 100;
 
 /** A JSON text as Go reads it into interface {}: all numbers are floats. */
 export function parseJson(text: string): Value {
-  if (text === '') return {};
+  if (text === '') return new Map();
   try {
     return floats(JSON.parse(text), 0);
   } catch (error) {
@@ -31,12 +41,17 @@ export interface JsonOptions {
 /** A value as Go writes it in JSON: keys sorted. */
 export function jsonText(value: Value, { pretty, escapeHtml }: JsonOptions): string {
   const text = write(value, pretty ? '\n' : '', 0);
-  if (!escapeHtml) return text;
-  return text.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  // What ends a line for JavaScript is never left as it is.
+  return text.replace(
+    escapeHtml ? /[<>&\u2028\u2029]/g : /[\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function write(value: Value, newLine: string, depth: number): string {
   if (depth > DEPTH_MAX) throw new Error(`nested deeper than ${DEPTH_MAX}`);
+  if (value === NO_VALUE) return 'null';
+  if (value instanceof TextStruct) return JSON.stringify(value.text);
   const inner = newLine === '' ? '' : `${newLine}  `;
   switch (kindOf(value)) {
     case 'int':

@@ -1,8 +1,18 @@
 import type { ServiceListStub, ServiceRegistration } from '../../../structs/service.js';
 import type { Variable, VariableMetadata } from '../../../structs/variable.js';
-import { fn, Struct, type TemplateFunction, type Value } from '../../../template/index.js';
+import {
+  compareText,
+  fn,
+  quote,
+  Struct,
+  type TemplateFunction,
+  TextList,
+  TextStruct,
+  TypedMap,
+  type Value,
+} from '../../../template/index.js';
 import type { Answer, Ask } from '../source.js';
-import { intOf, textOf } from './arguments.js';
+import { intOf, listOf, textOf } from './arguments.js';
 
 /** Consul Template's functions over Nomad's variables and services. */
 export function meshFunctions(
@@ -13,10 +23,13 @@ export function meshFunctions(
     known(ask(kind, prefix === undefined ? '' : textOf(prefix)), []) as VariableMetadata[];
   return {
     nomadVar: fn(1, (path) => {
-      const variable = known(ask('nomadVar', textOf(path)), null) as Variable | null;
-      return variable === null ? new Map() : new VariableItems(variable);
+      const clean = pathOf(path);
+      return itemsOf(clean === '' ? null : (known(ask('nomadVar', clean), null) as Variable | null));
     }),
-    nomadVarExists: fn(1, (path) => variables('nomadVarList', path).some(({ Path }) => Path === textOf(path))),
+    nomadVarExists: fn(1, (path) => {
+      const clean = pathOf(path);
+      return clean !== '' && variables('nomadVarList', clean).some(({ Path }) => Path === clean);
+    }),
     nomadVarList: fn([0, 1], (prefix) => variables('nomadVarList', prefix).map(metadataOf)),
     nomadVarListSafe: fn([0, 1], (prefix) => variables('nomadVarListSafe', prefix).map(metadataOf)),
     nomadService: fn([1, 3], (...args) => {
@@ -26,44 +39,79 @@ export function meshFunctions(
       const rows = known(ask('nomadService', key.replace(/@[^@|]*$/, '')), []) as ServiceRegistration[];
       return rows.map(serviceOf);
     }),
-    nomadServices: fn(0, () => {
+    nomadServices: fn([0, 1], () => {
       const rows = known(ask('nomadServices', ''), []) as ServiceListStub['Services'];
-      return rows.map(({ ServiceName: Name, Tags }) => new Struct('*dependency.NomadServicesSnippet', { Name, Tags }));
+      return rows.map(
+        ({ ServiceName: Name, Tags }) => new Struct('*dependency.NomadServicesSnippet', { Name, Tags: tagsOf(Tags) }),
+      );
     }),
   };
 }
 
-/** The items of a variable: a map, which also answers what it is asked about itself. */
-class VariableItems extends Map<string, Value> {
-  private readonly about: Readonly<Record<string, Value>>;
-
-  constructor(variable: Variable) {
-    super(Object.entries(variable.Items));
-    const names = Object.keys(variable.Items).sort();
-    this.about = {
-      Keys: names,
-      Values: names.map((name) => variable.Items[name]),
-      Tuples: names.map((Key) => ({ Key, Value: variable.Items[Key] })),
-      Metadata: metadataOf(variable),
-    };
-  }
-
-  override has(key: string): boolean {
-    return super.has(key) || Object.hasOwn(this.about ?? {}, key);
-  }
-
-  override get(key: string): Value {
-    return super.has(key) ? super.get(key) : this.about[key];
-  }
+/** A path without blanks and slashes around it; a namespace (and region) behind it may only be the task's own. */
+function pathOf(value: Value): string {
+  const [path = '', namespace = 'default'] = textOf(value).trim().split('@');
+  if (!/^default(\.|$)/.test(namespace))
+    throw new Error(`there is no namespace ${quote(namespace)}: a mesh has "default" alone`);
+  return path.replace(/^\/+|\/+$/g, '');
 }
 
-function metadataOf({ Namespace, Path, CreateIndex, ModifyIndex, CreateTime, ModifyTime }: VariableMetadata): Struct {
+/** The items of a variable, each a text with its Key and Value, which also answer what they are asked about the variable. */
+function itemsOf(variable: Variable | null): TypedMap {
+  const names = Object.keys(variable?.Items ?? {}).sort(compareText);
+  const textAt = (name: string): string => variable?.Items[name] ?? '';
+  const about = variable === null ? null : metadataOf(variable);
+  const parent = (): Value =>
+    variable === null
+      ? null
+      : new Struct('*dependency.NomadVariable', { ...about?.fields, Items: items }, { Metadata: fn(0, () => about) });
+  const methods = { Metadata: fn(0, () => about), Parent: fn(0, parent) };
+  const item = (Key: string): TextStruct =>
+    new TextStruct('dependency.NomadVarItem', textAt(Key), { fields: { Key, Value: textAt(Key) }, methods });
+  const items: TypedMap = new TypedMap(
+    'dependency.NomadVarItems',
+    names.map((name) => [name, item(name)]),
+    {
+      zero: new TextStruct('dependency.NomadVarItem', '', { fields: { Key: '', Value: '' } }),
+      methods: {
+        ...methods,
+        Keys: fn(0, () => names),
+        Values: fn(0, () => names.map(textAt)),
+        Tuples: fn(0, () => names.map((K) => new Struct('struct { K string; V string }', { K, V: textAt(K) }))),
+        ItemsMap: fn(0, () => new Map(names.map((name) => [name, textAt(name)]))),
+      },
+    },
+  );
+  return items;
+}
+
+function metadataOf({ Namespace, Path, CreateIndex, ModifyIndex, ...times }: VariableMetadata): Struct {
+  const [CreateTime, ModifyTime] = [timeOf(times.CreateTime), timeOf(times.ModifyTime)];
   const fields = { Namespace, Path, CreateIndex, ModifyIndex, CreateTime, ModifyTime };
   return new Struct('*dependency.NomadVarMeta', fields, { String: fn(0, () => Path) });
 }
 
+/** Nanoseconds since 1970, shown as Go shows a time. */
+function timeOf(ns: number): TextStruct {
+  const [date, clock = ''] = new Date(ns / 1e6).toISOString().replace('Z', '').split('T');
+  return new TextStruct('dependency.nanoTime', `${date} ${clock.replace(/\.?0*$/, '')} +0000 UTC`);
+}
+
 function serviceOf(row: ServiceRegistration): Struct {
   const { ID, ServiceName: Name, NodeID: Node, Datacenter, Address, Port, JobID, AllocID } = row;
-  const Tags = row.Tags ?? [];
+  const Tags = tagsOf(row.Tags);
   return new Struct('*dependency.NomadService', { ID, Name, Node, Datacenter, Address, Port, Tags, JobID, AllocID });
+}
+
+/** Tags in order; they can be asked what they contain. */
+function tagsOf(tags: readonly string[] | null | undefined): TextList {
+  const sorted = [...(tags ?? [])].sort(compareText);
+  const has = (wanted: Value): boolean => sorted.includes(textOf(wanted));
+  return new TextList(sorted, {
+    Contains: fn(1, has),
+    ContainsAll: fn(1, (wanted) => listOf(wanted).every(has)),
+    ContainsAny: fn(1, (wanted) => listOf(wanted).some(has)),
+    ContainsNone: fn(1, (wanted) => !listOf(wanted).some(has)),
+    ContainsNotAll: fn(1, (wanted) => !listOf(wanted).every(has)),
+  });
 }

@@ -1,7 +1,7 @@
 import { fn, type TemplateFunction } from '../../../template/index.js';
 
 const CONSUL =
-  'byKey caLeaf caRoots connect datacenters exportedServices key keyExists keyExistsGet keyOrDefault ls node nodes partitions peerings safeLs safeTree service services tree';
+  'byKey byMeta caLeaf caRoots connect datacenters explode exportedServices importedServices key keyExists keyExistsGet keyOrDefault ls node nodes partitions peerings safeLs safeTree service services tree';
 const VAULT = 'pkiCert secret secrets';
 
 /** What only Consul or Vault could answer, and what would reach beyond the task's own directory. */
@@ -16,6 +16,9 @@ export const REFUSED_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = Obj
     name,
     refused(`${name} asks Vault, and there is none: keep secrets in variables and read them with nomadVar`),
   ]),
+  ...'spew_dump spew_printf spew_sdump spew_sprintf'
+    .split(' ')
+    .map((name) => [name, refused(`${name} is not here: printf "%#v" shows what a value is`)]),
   [
     'plugin',
     refused('plugin would run a program on the host: run it in a prestart task, and read its output with file'),

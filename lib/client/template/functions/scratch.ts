@@ -1,4 +1,4 @@
-import { entriesOf, fn, Struct, type TemplateFunction, type Value } from '../../../template/index.js';
+import { entriesOf, fn, kindOf, Struct, type TemplateFunction, type Value } from '../../../template/index.js';
 import { mapOf, textOf } from './arguments.js';
 
 /** `scratch`: a place where one render keeps values under names. */
@@ -27,7 +27,7 @@ export function scratchFunction(): TemplateFunction {
       MapSetX: fn(3, (name, key, value) => mapSet(name, key, value, false)),
       MapValues: fn(1, (name) => {
         const map = kept.get(textOf(name));
-        return map === undefined ? null : entriesOf(mapOf(map)).map(([, value]) => value);
+        return kindOf(map) === 'map' ? entriesOf(mapOf(map)).map(([, value]) => value) : [];
       }),
     },
   );

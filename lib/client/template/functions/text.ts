@@ -1,10 +1,9 @@
-import { fn, printValue, type TemplateFunction, type Value } from '../../../template/index.js';
+import { fn, type TemplateFunction, TypedMap, type Value } from '../../../template/index.js';
 import { findMatch, replaceMatches } from '../../../util/regex/machine.js';
 import { checkSize, intOf, listOf, regexOf, textOf } from './arguments.js';
 
 /** Functions over texts. What a pipeline hands on comes last. */
 export const TEXT_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
-  contains: fn(2, (item, list) => includes(list, item)),
   indent: fn(2, (spaces, text) => indent(intOf(spaces), textOf(text))),
   join: fn(2, (separator, list) => listOf(list).map(textOf).join(textOf(separator))),
   regexMatch: fn(2, (pattern, text) => findMatch(regexOf(pattern, textOf(text)), textOf(text), 0) !== null),
@@ -16,18 +15,14 @@ export const TEXT_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   splitToMap: fn(3, (pairSeparator, keySeparator, text) =>
     splitToMap(textOf(text), textOf(pairSeparator), textOf(keySeparator)),
   ),
-  toLower: fn(1, (text) => textOf(text).toLowerCase()),
+  toLower: fn(1, (text) => lower(textOf(text))),
   toTitle: fn(1, (text) => toTitle(textOf(text))),
-  toUpper: fn(1, (text) => textOf(text).toUpperCase()),
+  toUpper: fn(1, (text) => upper(textOf(text))),
   trim: fn(2, (cut, text) => trim(textOf(text), textOf(cut), true, true)),
   trimPrefix: fn(2, (prefix, text) => trimPrefix(textOf(text), textOf(prefix))),
-  trimSpace: fn(1, (text) => textOf(text).trim()),
+  trimSpace: fn(1, (text) => trimSpace(textOf(text))),
   trimSuffix: fn(2, (suffix, text) => trimSuffix(textOf(text), textOf(suffix))),
 };
-
-function includes(list: Value, item: Value): boolean {
-  return typeof list === 'string' ? list.includes(textOf(item)) : listOf(list).includes(item);
-}
 
 /** Every line that is not empty gets that many blanks in front. */
 function indent(spaces: number, text: string): string {
@@ -42,25 +37,54 @@ export function replaceAll(text: string, old: string, by: string): string {
   return old === '' ? by + [...text].map((char) => char + by).join('') : text.replaceAll(old, () => by);
 }
 
-/** As Go's strings.Split, but nothing comes of an empty text. */
-function split(text: string, separator: string): string[] {
+/** As Go's strings.Split, but without the space around, and nothing comes of an empty text. */
+function split(padded: string, separator: string): string[] {
+  const text = trimSpace(padded);
   if (text === '') return [];
   return separator === '' ? [...text] : text.split(separator);
 }
 
-function splitToMap(text: string, pairSeparator: string, keySeparator: string): Map<string, Value> {
-  const pairs = split(text, pairSeparator).map((pair): [string, Value] => {
+/** What has no key is left out. */
+function splitToMap(text: string, pairSeparator: string, keySeparator: string): TypedMap {
+  const pairs = split(text, pairSeparator).flatMap((pair): [string, Value][] => {
     const at = pair.indexOf(keySeparator);
-    return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + keySeparator.length)];
+    return at < 0 ? [] : [[pair.slice(0, at), pair.slice(at + keySeparator.length)]];
   });
-  return new Map(pairs);
+  return new TypedMap('map[string]string', pairs, { zero: '' });
 }
 
-/** The first letter of each word is a capital. */
-export function toTitle(text: string): string {
-  return text.replace(
-    /(^|[^\p{L}\p{N}_'])(\p{L})/gu,
-    (_, before: string, letter: string) => before + letter.toUpperCase(),
+/** Without the space around, as Unicode has it: a byte order mark is none. */
+export function trimSpace(text: string): string {
+  return text.replace(/^[\s\u0085]+|[\s\u0085]+$/g, (space) => (space.includes('\ufeff') ? trimMarked(space) : ''));
+}
+
+/** Space with byte order marks in it: from the first mark to the last one it stays. */
+function trimMarked(space: string): string {
+  return space.slice(space.indexOf('\ufeff'), space.lastIndexOf('\ufeff') + 1);
+}
+
+/** In capitals, letter by letter: what has no capital of one letter (ß) stays. */
+export function upper(text: string): string {
+  return text
+    .replace(/[^\x00-\x7f]/gu, (char) => (oneLetter(char.toUpperCase()) ? char.toUpperCase() : char))
+    .replace(/[a-z]+/g, (part) => part.toUpperCase());
+}
+
+/** In small letters, letter by letter. */
+export function lower(text: string): string {
+  return text
+    .replace(/[^\x00-\x7f]/gu, (char) => (oneLetter(char.toLowerCase()) ? char.toLowerCase() : char))
+    .replace(/[A-Z]+/g, (part) => part.toLowerCase());
+}
+
+function oneLetter(text: string): boolean {
+  return [...text].length === 1;
+}
+
+/** The first letter of each word is a capital; letters joined by `'`, `.`, `:` or `_` are one word, as Unicode has it. */
+function toTitle(text: string): string {
+  return text.replace(/[\p{L}\p{N}\p{M}_]+(?:['.:\u00b7\u2019](?=\p{L})[\p{L}\p{N}\p{M}_]+)*/gu, (word) =>
+    word.replace(/\p{L}/u, upper),
   );
 }
 
@@ -79,9 +103,4 @@ export function trimPrefix(text: string, prefix: string): string {
 
 export function trimSuffix(text: string, suffix: string): string {
   return suffix !== '' && text.endsWith(suffix) ? text.slice(0, -suffix.length) : text;
-}
-
-/** A value as Go's fmt.Sprint shows it; nothing for nil. */
-export function shown(value: Value): string {
-  return value === null || value === undefined ? '' : printValue(value);
 }

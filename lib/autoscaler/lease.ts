@@ -17,7 +17,8 @@ const RENEWALS = 3;
 const RETRY_MS: Millis = 2_000;
 const CALL_MS: Millis = 10_000;
 const WATCH_MS: Millis = 60_000;
-const TTL_MAX_MS: Millis = 60 * 60_000;
+/** A lease that says more is taken for nonsense. */
+export const LEASE_TTL_MAX_MS: Millis = 60 * 60_000;
 
 export interface LeaseOptions {
   rpc: RpcCaller;
@@ -47,7 +48,7 @@ export class LeaseView {
     this.index = variable.ModifyIndex;
     this.name = variable.Items['holder'] ?? '';
     const ttlMs = Number(variable.Items['ttl_ms']);
-    this.untilMs = nowMs + (ttlMs > 0 && ttlMs <= TTL_MAX_MS ? ttlMs : LEASE_TTL_MS);
+    this.untilMs = nowMs + (ttlMs > 0 && ttlMs <= LEASE_TTL_MAX_MS ? ttlMs : LEASE_TTL_MS);
   }
 
   /** Who holds it; null: nobody does, or not any more. */

@@ -52,6 +52,7 @@ telemetry {
 high_availability {
   enabled   = true
   lock_path = "nomad-autoscaler/lock"
+  lock_ttl  = "30s"
 }
 
 apm "prometheus" {
@@ -91,6 +92,7 @@ t.test('a configuration of Nomad’s autoscaler is read as it is', async (t) => 
       fromJobs: false,
     },
     slots: { cluster: 3, horizontal: 1 },
+    leaseMs: 30_000,
     patienceMs: { horizontal: 180_000, cluster: 45 * 60_000 },
     apm: { prometheus: { driver: 'prometheus', config: { address: 'http://127.0.0.1:9090' } } },
     target: { 'aws-asg': { args: ['-x'], config: { aws_region: 'us-east-1' } } },
@@ -107,6 +109,7 @@ t.test('what is not said has the defaults of Nomad’s autoscaler; flags win', a
     http: { address: '127.0.0.1', port: 0 },
     policy: { dir: '/p', cooldownMs: 300_000, evaluationIntervalMs: 10_000, fromFiles: true, fromJobs: true },
     slots: { cluster: 10, horizontal: 10 },
+    leaseMs: 60_000,
     nomad: { address: '' },
   });
 });
@@ -121,6 +124,7 @@ t.test('mistakes are named', async (t) => {
     ['policy {\n  default_evaluation_interval = "10ms"\n}', /must be at least 1s/],
     ['policy {\n  source "file2" {\n    enabled = true\n  }\n}', /policy.source "file2" is none of/],
     ['policy_eval {\n  workers = {\n    cluster = 0\n  }\n}', /workers.cluster is 0/],
+    ['high_availability {\n  lock_ttl = "5s"\n}', /lock_ttl must lie between 10s and 1h/],
     ['apm {\n  driver = "x"\n}', /Write the name of the apm before its brace/],
     ['nomad {', /autoscaler.hcl/],
   ] as const) {

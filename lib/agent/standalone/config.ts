@@ -1,3 +1,4 @@
+import { LEASE_TTL_MAX_MS, LEASE_TTL_MS } from '../../autoscaler/index.js';
 import { type Diagnostic, formatDiagnostic, hasErrors } from '../../hcl/index.js';
 import { MACHINE_LIMITS } from '../../scaling/index.js';
 import type { MachineLimits } from '../../scaling/machine.js';
@@ -56,6 +57,8 @@ export interface StandaloneConfig {
     fromFiles: boolean;
     fromJobs: boolean;
   };
+  /** Another one acts when this one was not heard of for so long. */
+  leaseMs: Millis;
   slots: MachineLimits['slots'];
   patienceMs: MachineLimits['patienceMs'];
   apm: ScalerSections;
@@ -96,7 +99,10 @@ const FIELDS: Fields = {
     ...all('prometheus_retention_time collection_interval', replaced(PULLED)),
     ...all('statsite_address statsd_address dogstatsd_address dogstatsd_tags', replaced(PULLED)),
   }),
-  high_availability: block(all('enabled lock_namespace lock_path lock_ttl lock_delay', replaced(ALWAYS))),
+  high_availability: block({
+    ...all('enabled lock_namespace lock_path lock_delay', replaced(ALWAYS)),
+    lock_ttl: duration,
+  }),
   dynamic_application_sizing: replaced(ENTERPRISE),
   ...all('apm strategy target', SCALER_PLUGIN_FIELD),
 };
@@ -170,6 +176,7 @@ function settle(root: Picker): StandaloneConfig {
       fromFiles: sources['file'] ?? true,
       fromJobs: sources['nomad'] ?? true,
     },
+    leaseMs: root.section('high_availability').get('lock_ttl', LEASE_TTL_MS),
     slots: { horizontal: workers.get('horizontal', horizontal), cluster: workers.get('cluster', cluster) },
     patienceMs: {
       horizontal: ackMs,
@@ -198,6 +205,8 @@ function nomadOf(nomad: Picker): NomadSection {
   };
 }
 
+/** Its renewals must come in time, whatever else the machine does. */
+const LEASE_MIN_MS: Millis = 10_000;
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', null];
 const SOURCES = ['file', 'nomad'];
 
@@ -206,13 +215,15 @@ function problemsOf(config: StandaloneConfig, root: Picker): string[] {
   const require = (holds: boolean, message: string): void => {
     if (!holds) problems.push(message);
   };
-  const { log, http, slots, policy, patienceMs } = config;
+  const { log, http, slots, policy, patienceMs, leaseMs } = config;
   require(LEVELS.includes(log.level), `log_level "${log.level}" is not one of trace, debug, info, warn, error, off`);
   require(http.port >= 0 &&
     http.port <= 65_535, `http.bind_port is ${http.port}; a port lies between 0 and 65535, and 0 is any free one`);
   for (const [key, count] of Object.entries(slots))
     require(count >= 1, `policy_eval.workers.${key} is ${count}; there must be at least one`);
   require(patienceMs.horizontal >= 1_000, 'policy_eval.ack_timeout must be at least 1s');
+  require(leaseMs >= LEASE_MIN_MS &&
+    leaseMs <= LEASE_TTL_MAX_MS, 'high_availability.lock_ttl must lie between 10s and 1h');
   require(policy.evaluationIntervalMs >= 1_000, 'policy.default_evaluation_interval must be at least 1s');
   for (const name of Object.keys(root.section('policy').labelled('source', () => true)))
     require(SOURCES.includes(name), `policy.source "${name}" is none of "${SOURCES.join('", "')}"`);

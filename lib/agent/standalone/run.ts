@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Autoscaler, holdLease, LEASE_TTL_MS, startAutoscaler } from '../../autoscaler/index.js';
+import { type Autoscaler, holdLease, startAutoscaler } from '../../autoscaler/index.js';
 import { createScalers, type ScalerSet } from '../../plugin/scalers.js';
 import type { ScalingPolicy } from '../../structs/job.js';
 import type { ScalingStandings } from '../../structs/rpc-scaling.js';
@@ -118,13 +118,13 @@ class Standalone {
 
   /** Until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { rpc, name, log } = this.world;
+    const { rpc, name, log, config } = this.world;
     const reports = setInterval(() => void this.report(), REPORT_MS);
     await holdLease(
       { rpc, nowMs: () => performance.now(), signal, log },
       {
         name,
-        ttlMs: LEASE_TTL_MS,
+        ttlMs: config.leaseMs,
         onHeld: (holds) => this.begin(holds),
         onLost: () => this.end(),
         onEnd: () => this.stop(),

@@ -27,6 +27,8 @@ const OVER_MESH = 'mesh';
 /** Names the API where it is reached over the mesh. */
 const MESH_ADDRESS = 'http://server.mesh';
 const LOCAL_WAIT_MS = 500;
+/** What the mesh is asked. */
+const OWN_PATHS = /^\/v1\/(mesh\b|agent\/(leave|net)\b)/;
 
 export interface Connection {
   address: URL;
@@ -234,7 +236,11 @@ function send(body: AsyncIterable<Uint8Array>, call: ClientRequest, fail: (error
 
 async function refusal(response: IncomingMessage): Promise<ApiError> {
   const text = (await readText(response)).trim();
-  return new ApiError(response.statusCode ?? 0, `Unexpected response code: ${response.statusCode} (${text})`);
+  const status = response.statusCode ?? 0;
+  const { path = '' } = (response as IncomingMessage & { req?: { path?: string } }).req ?? {};
+  // Scripts know Nomad's words for a refusal; what Nomad does not have speaks for itself.
+  if (OWN_PATHS.test(path) && text !== '') return new ApiError(status, text);
+  return new ApiError(status, `Unexpected response code: ${status} (${text})`);
 }
 
 async function readText(response: IncomingMessage): Promise<string> {

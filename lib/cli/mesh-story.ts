@@ -39,6 +39,8 @@ function stepText(step: MeshStep): string {
       const at = step.Hints.length > 0 ? ` at ${step.Hints.join(', ')},` : '';
       return `==> Looking for the mesh${at} on the local network and in the DHT…`;
     }
+    case 'waiting':
+      return `    …nobody has answered for ${step.Seconds} s${step.Why === '' ? '' : `: ${step.Why}`}`;
     case 'pending':
       return [
         `==> Known as ${step.Name}; somebody has to approve. On a machine of the mesh:`,

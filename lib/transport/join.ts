@@ -27,6 +27,8 @@ const ANSWER_MS = 45_000;
 /** A server behind a member that passes our bytes on has so long for its handshake. */
 const CARRIED_MS = 10_000;
 const RETRY_MS = 1_000;
+/** So often, until the time is up, whoever watches is told that nobody has answered yet. */
+const TELLINGS = 6;
 const DIALS_MAX = 4;
 /** Where a topic leads to may be anybody: so many keys are tried. */
 const CANDIDATES_MAX = 64;
@@ -49,6 +51,8 @@ export interface JoinOptions {
   readonly signal?: AbortSignal;
   /** Until a server has answered. */
   readonly timeoutMs?: number;
+  /** Nobody has answered so far; `why`: what the last attempt came to, '' before any ended. Six times. */
+  readonly onWaiting?: (about: { seconds: number; why: string }) => void;
   /** Somebody has to approve; the words are to be shown. From now on there is no limit of time. */
   readonly onPending?: (about: { name: string; words: string }) => void;
 }
@@ -99,6 +103,7 @@ class Search {
   #resolve!: (joined: Joined) => void;
   #reject!: (error: unknown) => void;
   #limit: NodeJS.Timeout | undefined;
+  #waiting: NodeJS.Timeout | undefined;
 
   constructor(options: JoinOptions) {
     this.#options = options;
@@ -108,11 +113,15 @@ class Search {
       this.#reject = reject;
     }).finally(() => {
       this.#stop.abort();
-      clearTimeout(this.#limit);
+      this.#answered();
       for (const timer of this.#timers) clearTimeout(timer);
     });
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#limit = setTimeout(() => this.#reject(this.#nobody(timeoutMs)), timeoutMs);
+    const everyMs = timeoutMs / TELLINGS;
+    let told = 0;
+    const tell = (): void => options.onWaiting?.({ seconds: (++told * everyMs) / 1000, why: this.#last });
+    this.#waiting = setInterval(tell, everyMs);
     const { signal } = options;
     if (signal?.aborted) this.#reject(signal.reason);
     signal?.addEventListener('abort', () => this.#reject(signal.reason), { once: true, signal: this.#stop.signal });
@@ -163,6 +172,12 @@ class Search {
     }
   }
 
+  /** Somebody who may say yes or no is there: no more limit of time. */
+  #answered(): void {
+    clearTimeout(this.#limit);
+    clearInterval(this.#waiting);
+  }
+
   #again(key: NodeKey): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
@@ -181,7 +196,7 @@ class Search {
     await before;
     try {
       if (this.#stop.signal.aborted) return undefined;
-      return await ask(this.#options, connection, this.#stop.signal, () => clearTimeout(this.#limit));
+      return await ask(this.#options, connection, this.#stop.signal, () => this.#answered());
     } finally {
       end();
     }

@@ -98,6 +98,10 @@ declare module 'hyperdht' {
     readonly host: string | null;
     readonly port: number;
     readonly online: boolean;
+    /** The sockets below. Not part of the documented interface. */
+    protected readonly udx: {
+      lookup(host: string, options: { family: number }): Promise<{ host: string; family: number }>;
+    };
     /** What was sampled of the own address. Not part of the documented interface. */
     protected _randomPunchLimit: number;
     protected readonly _nat: { add(host: string, port: number): void };

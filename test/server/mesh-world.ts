@@ -80,6 +80,7 @@ export async function createMeshWorld(t: Test, from?: { sealed: string; code: st
       home,
       roster,
       addresses: () => [{ host: '10.0.0.1', port: 49737 }],
+      bootstrap: 'public',
       view: (key) => ({ Health: health.get(key) ?? 'unknown', Link: null, ServerState: '' }),
     };
     const server = createServer({

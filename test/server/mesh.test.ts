@@ -134,7 +134,7 @@ t.test('names: the one the invite says, the one that was chosen, or one with a n
   t.equal((await join(await invite({ Name: 'attic' }), { name: 'pi' })).member.Name, 'attic');
   await t.rejects(join(await invite({ Name: 'attic' })), { code: 'E_CONFLICT', message: /add -replace attic/ });
   const chosen = { name: 'attic', rename: false };
-  await t.rejects(join(await invite(), chosen), { code: 'E_CONFLICT', message: /choose another -name/ });
+  await t.rejects(join(await invite(), chosen), { code: 'E_CONFLICT', message: /choose another name/ });
   await t.rejects(join(await invite(), { name: 'a b', rename: false }), { code: 'E_BAD_REQUEST' });
   t.equal((await join(await invite(), { name: 'Bob’s Mac!' })).member.Name, 'Bob-s-Mac');
   t.equal((await join(await invite(), { name: '🎉' })).member.Name, 'node');

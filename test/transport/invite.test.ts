@@ -21,6 +21,7 @@ const invite = (changes: Partial<Invite> = {}): Invite => ({
   needsApproval: false,
   expiresAtMs: NOW,
   hints: [],
+  bootstrap: 'public',
   ...changes,
 });
 
@@ -38,6 +39,8 @@ t.test('an invite is read as it was written', async (t) => {
         { host: '10.0.0.1', port: 80 },
       ],
     },
+    { bootstrap: [] },
+    { hints: [{ host: '192.168.1.20', port: 4649 }], bootstrap: [{ host: 'dht.example.org', port: 49737 }] },
   ];
   for (const changes of cases) {
     const made = invite(changes);
@@ -74,12 +77,13 @@ t.test('capitals, blanks and line breaks do not matter', async (t) => {
 t.test('what is no invite is told apart', async (t) => {
   const text = encodeInvite(invite());
   const cases: [string, RegExp][] = [
-    ['', /begins with mn1-/],
+    ['', /nothing/],
     ['K10abc::server:def', /begins with mn1-/],
-    ['mn1-', /damaged/],
-    [text.slice(0, -1), /damaged/],
+    ['mn1-', /cut off: 4 characters came, and it has 200 at least/],
+    [text.slice(0, 100), /cut off/],
+    [encodeInvite(invite({ hints: [{ host: '10.0.0.1', port: 1 }] })).slice(0, -1), /checksum does not fit/],
     [`${text}y`, /damaged/],
-    [text.replace(/.$/, '!'), /damaged/],
+    [text.replace(/^.{49}./, (start) => `${start.slice(0, -1)}0`), /character 50, "0", is one that no invite has/],
     ['mn1-'.padEnd(10_000, 'y'), /too long/],
   ];
   for (const [given, message] of cases) {

@@ -56,6 +56,7 @@ async function world(t: Test, redeem?: (request: RedeemRequest) => Promise<MeshM
     needsApproval: false,
     expiresAtMs: NOW,
     hints: [],
+    bootstrap: 'public',
   };
   const asked: RedeemRequest[] = [];
   const later: { member: MeshMember | null; wake: () => void } = { member: null, wake: () => {} };
@@ -264,6 +265,7 @@ t.test('an answer that does not hold is not taken, whatever is wrong with it', a
     },
   });
   const network = memory.join(identity);
+  const heard = new Set<string>();
   const join = () =>
     joinMesh({
       invite: {
@@ -275,6 +277,7 @@ t.test('an answer that does not hold is not taken, whatever is wrong with it', a
         needsApproval: false,
         expiresAtMs: NOW,
         hints: [],
+        bootstrap: 'public',
       },
       network,
       identity,
@@ -283,11 +286,18 @@ t.test('an answer that does not hold is not taken, whatever is wrong with it', a
       facts: {},
       now: () => NOW,
       timeoutMs: 60,
+      onWaiting: ({ why }) => {
+        if (why !== '') heard.add(why);
+      },
     });
   for (const answer of answers) {
     said = answer;
     await t.rejects(join(), { code: 'E_TIMEOUT' }, JSON.stringify(answer).slice(0, 60));
   }
+  t.ok(
+    [...heard].some((why) => why.includes('no server of this mesh')),
+    'meanwhile one is told what comes of it',
+  );
   said = whole;
   t.match(await join(), { member: { Name: 'pi' } }, 'the whole one is');
   await network.close();

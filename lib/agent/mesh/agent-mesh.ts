@@ -110,7 +110,7 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
     isClient: () => roster.own().claims.Role === 'client',
     monotonicMs: () => performance.now(),
   });
-  const net = netHandlers(member, isServer);
+  const net = netHandlers(member, { isServer, health: (key) => gossip.health(key) });
   const servers = ownElseOthers(
     {
       expected: isServer,
@@ -192,6 +192,7 @@ export async function openAgentMesh(options: AgentMeshOptions): Promise<AgentMes
       home,
       roster,
       addresses: () => peers.addresses(),
+      bootstrap: settings.mesh.bootstrap,
       view: (key) => ({
         Health: key === peers.key ? 'alive' : gossip.health(key),
         Link: peers.linked().find((peer) => peer.key === key)?.report ?? null,

@@ -27,6 +27,8 @@ export type MeshStep =
   | { Step: 'founded'; Mesh: string; Root: string; Name: string; RecoveryCode: string }
   | { Step: 'refounded'; Mesh: string; Root: string; Name: string }
   | { Step: 'searching'; Server: string; Hints: string[] }
+  /** Nobody has answered so far; `Why`: what the last attempt came to. */
+  | { Step: 'waiting'; Seconds: number; Why: string }
   | { Step: 'pending'; Name: string; Words: string }
   | { Step: 'joined'; Mesh: string; Root: string; Name: string; Role: MeshRole; Path: LinkPath; Ms: number };
 
@@ -80,10 +82,10 @@ export interface JoinHereOptions extends EnterOptions {
 }
 
 /** Joins the mesh that an invite names, and keeps the membership. Rejects with MeshError that says what to do. */
-export async function joinHere(options: JoinHereOptions): Promise<void> {
+export async function joinHere(asked: JoinHereOptions): Promise<void> {
   const began = performance.now();
-  const { dataDir, onStep } = options;
-  const home = homeOf(options);
+  const { dataDir, onStep } = asked;
+  const home = homeOf(asked);
   const already = membershipIn(dataDir);
   if (already) {
     throw new MeshError(
@@ -91,9 +93,10 @@ export async function joinHere(options: JoinHereOptions): Promise<void> {
       `this machine is in the mesh "${already.mesh}" already, as ${already.name}: "meshnomad up" starts it, "meshnomad leave" takes it out`,
     );
   }
-  const invite = parseInvite(options.invite);
+  const invite = parseInvite(asked.invite);
   if (!invite.ok) throw invite.error;
-  refuseRole(options, invite.value);
+  refuseRole(asked, invite.value);
+  const options = inItsDht(asked, invite.value);
   onStep({ Step: 'searching', Server: invite.value.server, Hints: invite.value.hints.map(formatAddress) });
   const identity = ensureIdentity(dataDir);
   const log = options.log ?? silentLog;
@@ -109,6 +112,7 @@ export async function joinHere(options: JoinHereOptions): Promise<void> {
       ...(options.replace === undefined ? {} : { replace: options.replace }),
       now: () => Date.now(),
       ...(options.signal ? { signal: options.signal } : {}),
+      onWaiting: ({ seconds, why }) => onStep({ Step: 'waiting', Seconds: seconds, Why: why }),
       onPending: ({ name, words }) => onStep({ Step: 'pending', Name: name, Words: words }),
     });
     keep(options, home, joined, invite.value);
@@ -119,6 +123,12 @@ export async function joinHere(options: JoinHereOptions): Promise<void> {
   } finally {
     await network.close();
   }
+}
+
+/** A mesh with a DHT of its own says so in its invites; what the configuration says goes before. */
+function inItsDht(options: JoinHereOptions, { bootstrap }: Invite): JoinHereOptions {
+  if (options.bootstrapSaid || bootstrap === 'public') return options;
+  return { ...options, mesh: { ...options.mesh, bootstrap }, bootstrapSaid: true };
 }
 
 function refuseRole({ roles, dataDir }: JoinHereOptions, { role }: Invite): void {

@@ -42,7 +42,7 @@ async function readNet(api: ApiClient): Promise<{ net: Net; why: string }> {
     const { Names, ...own } = (await api.get<NetReport & Pick<Net, 'Names'>>('/v1/agent/net')).value;
     return {
       net: { Reports: [own], Unreached: [], Names },
-      why: error.message.replace(/^Unexpected[^(]*\((.*)\)$/s, '$1'),
+      why: error.message,
     };
   }
 }

@@ -63,7 +63,7 @@ export function meshAdmissionEndpoints(context: EndpointContext): RpcHandlers {
 
   return {
     async 'Mesh.CreateInvite'(args) {
-      const { identity, addresses } = requireMesh(context.config);
+      const { identity, addresses, bootstrap } = requireMesh(context.config);
       const state = store.snapshot();
       const mesh = requireFounded(state);
       const draft = draftInvite(state, args, now());
@@ -80,6 +80,7 @@ export function meshAdmissionEndpoints(context: EndpointContext): RpcHandlers {
         needsApproval: draft.NeedsApproval,
         expiresAtMs: draft.ExpiresAt,
         hints: addresses(),
+        bootstrap,
       });
       return { Invite: text, ID, ExpiresAt: draft.ExpiresAt, NeedsApproval: draft.NeedsApproval, Index: index };
     },

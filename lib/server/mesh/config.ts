@@ -15,6 +15,8 @@ export interface ServerMesh {
   readonly roster: MemberRoster;
   /** Where others may reach this server: hints for invites, the best first. */
   addresses(): readonly Address[];
+  /** The DHT that its members meet in: invites name it when it is the mesh's own. */
+  readonly bootstrap: 'public' | readonly Address[];
   /** How this server sees a member now. */
   view(key: NodeKey): Pick<MeshMemberStub, 'Health' | 'Link' | 'ServerState'>;
 }

@@ -106,7 +106,10 @@ function chooseName(
   checkName(wanted);
   if (isFree(wanted)) return wanted;
   if (!request.Rename) {
-    throw new MeshError('E_CONFLICT', `a member named ${wanted} exists: choose another -name`);
+    throw new MeshError(
+      'E_CONFLICT',
+      `a member named ${wanted} exists: choose another name (-node for a machine, -name for a person)`,
+    );
   }
   for (let n = 2; ; n++) {
     assert(n < 1_000_000, 'some number is free');

@@ -4,6 +4,7 @@ import type { NodeKey } from '../../structs/mesh.js';
 import { assert } from '../../util/assert.js';
 import type { ConnectAs } from '../network.js';
 import type { Address } from '../tcp.js';
+import { endableNames, type Names } from './names.js';
 import { tryPort } from './port-file.js';
 
 /**
@@ -95,11 +96,22 @@ function bootstrapList(wanted: 'public' | readonly Address[], known: readonly st
 function nodeClass(Base: typeof DHT): new (options: Options) => DhtNode {
   return class Node extends Base implements DhtNode {
     readonly #relays = new Map<SecretStream, NodeKey>();
+    readonly #names: Names;
     relaysDialled = 0;
 
     constructor(options: Options) {
       super(options);
       this._randomPunchLimit = RANDOM_PUNCHES_MAX;
+      const { udx } = this;
+      this.#names = endableNames(udx.lookup.bind(udx), (host) =>
+        Base.BOOTSTRAP.some((known) => known.includes(`@${host}:`)),
+      );
+      udx.lookup = this.#names.lookup;
+    }
+
+    override destroy(how?: { force?: boolean }): Promise<void> {
+      this.#names.end();
+      return super.destroy(how);
     }
 
     /** Without options it is hyperdht itself that dials, and that is always a relay. */

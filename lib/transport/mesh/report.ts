@@ -76,10 +76,20 @@ function natProblems({ nat, dht, localAddresses, hasIpv4 }: NatReport): string[]
 
 function skewProblem({ claims, skewMs }: LiveLink): string[] {
   if (Math.abs(skewMs) <= SKEW_MAX_MS) return [];
-  const seconds = (Math.abs(skewMs) / 1000).toFixed(1);
   return [
-    `the clock of ${claims.Name} is ${seconds} s ${skewMs > 0 ? 'ahead of' : 'behind'} this one: set both by NTP`,
+    `the clock of ${claims.Name} is ${timeText(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} this one: set both by NTP`,
   ];
+}
+
+/** In the largest unit that there are two of. */
+function timeText(ms: number): string {
+  const units: [string, number][] = [
+    ['days', 86_400_000],
+    ['hours', 3_600_000],
+    ['minutes', 60_000],
+  ];
+  const found = units.find(([, length]) => ms >= 2 * length);
+  return found ? `${Math.round(ms / found[1])} ${found[0]}` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 function pathProblems({ claims, path, hello, carried }: LiveLink, nat: NatReport): string[] {

@@ -3,6 +3,7 @@ import t from 'tap';
 import { distinct, isLocal, isUsable } from '../../../lib/transport/dht/addresses.js';
 import { tagOf } from '../../../lib/transport/dht/mdns.js';
 import { decodeFact, encodeFact } from '../../../lib/transport/dht/mdns-packet.js';
+import { endableNames } from '../../../lib/transport/dht/names.js';
 import { classifyNat } from '../../../lib/transport/dht/nat.js';
 import { reasonOf, unreachable } from '../../../lib/transport/dht/obstacles.js';
 import { looksLikeRelay } from '../../../lib/transport/dht/relay.js';
@@ -167,4 +168,23 @@ t.test('a failed dial says what was tried and what stood in the way', async (t) 
   t.notMatch(unreachable(KEY, failures, { report: random, relays: 1, seconds: 1 }), /would have to relay/);
   t.equal(reasonOf(Object.assign(new Error('x'), { code: 'RELAY_ABORTED' })), 'RELAY_ABORTED');
   t.equal(reasonOf(undefined), 'closed without a word');
+});
+
+t.test('a name server that is silent holds nobody up who leaves', async (t) => {
+  const asked: string[] = [];
+  const system = async (host: string) => {
+    asked.push(host);
+    return { host: '10.0.0.7', family: 4 };
+  };
+  const names = endableNames(system, (host) => host.endsWith('.invalid'));
+  t.match(
+    await names.lookup('dht.home', { family: 4 }),
+    { host: '10.0.0.7' },
+    'names of one own go the way of the system',
+  );
+  const waiting = names.lookup('nobody.invalid', { family: 4 });
+  names.end();
+  await t.rejects(waiting);
+  await t.rejects(names.lookup('dht.home', { family: 4 }), /closed/);
+  t.same(asked, ['dht.home'], 'public names never do, nor any after the end');
 });

@@ -16,6 +16,7 @@ import {
   text,
 } from '../../lib/plugin/sdk/config-schema.js';
 import type { ConfigProblem } from '../../lib/plugin/sdk/driver.js';
+import { taskProblems } from './task-problems.js';
 
 const MOUNT = {
   type: oneOf(['volume', 'bind', 'tmpfs'], 'volume'),
@@ -154,30 +155,6 @@ export type DockerOptions = Decoded<typeof PLUGIN_FIELDS>;
 export function decodeTask(config: Record<string, unknown>): { config: DockerConfig } | { problems: ConfigProblem[] } {
   const decoded = decodeFields(TASK_FIELDS, config);
   if ('problems' in decoded) return decoded;
-  const problems: ConfigProblem[] = [];
-  for (const [name, value] of Object.entries(decoded.config.ulimit)) {
-    if (parseUlimit(value)) continue;
-    const path = `ulimit.${name}`;
-    problems.push({ path, message: `must be "soft" or "soft:hard" such as "2048:4096", not "${value}"` });
-  }
-  decoded.config.volumes.forEach((volume, i) => {
-    if (parseVolume(volume)) return;
-    const path = `volumes[${i}]`;
-    problems.push({ path, message: `must be "source:target" or "source:target:mode", not "${volume}"` });
-  });
-  if (decoded.config.memory_hard_limit > 0 && decoded.config.memory_hard_limit < 6) {
-    problems.push({ path: 'memory_hard_limit', message: 'is in MB and must be at least 6' });
-  }
+  const problems = taskProblems(decoded.config);
   return problems.length > 0 ? { problems } : decoded;
-}
-
-export function parseUlimit(value: string): { soft: number; hard: number } | undefined {
-  const match = /^(-?\d+)(?::(-?\d+))?$/.exec(value.trim());
-  return match ? { soft: Number(match[1]), hard: Number(match[2] ?? match[1]) } : undefined;
-}
-
-export function parseVolume(volume: string): { source: string; target: string; mode: string } | undefined {
-  const [source = '', target = '', mode = '', ...rest] = volume.split(':');
-  if (source === '' || !target.startsWith('/') || rest.length > 0) return undefined;
-  return { source, target, mode };
 }

@@ -1,14 +1,15 @@
-import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { ContainerCreateOptions, HostConfig, MountSettings, PortMap } from 'dockerode';
 import { DEFAULT_CAPS, forbiddenCaps, plainCap } from '../../lib/plugin/sdk/capabilities.js';
-import type { DriverError, TaskConfig, TaskMount } from '../../lib/plugin/sdk/driver.js';
-import { type DockerConfig, type DockerOptions, parseUlimit, parseVolume } from './config.js';
+import type { TaskConfig, TaskMount } from '../../lib/plugin/sdk/driver.js';
+import type { DockerConfig, DockerOptions } from './config.js';
 import type { GivenDevices } from './devices.js';
 import type { ContainerFiles } from './files.js';
+import { hostPath, volumesDisabled } from './host-paths.js';
 import { imageReference } from './images.js';
-import { ALLOC_LABEL, containerName, OWNER_LABEL } from './labels.js';
+import { ALLOC_LABEL, containerName, nameOf, OWNER_LABEL } from './labels.js';
 import { sharedNetwork } from './networks.js';
 import { refused } from './refused.js';
+import { parseUlimit, parseVolume } from './task-problems.js';
 
 const MIB = 1 << 20;
 /** The engine's least and greatest share of the processor. */
@@ -117,8 +118,8 @@ function resourceLimits(
 ): HostConfig {
   const { config, resources } = task;
   const softMb = resources.memoryMb;
-  const hardMb = config.memory_hard_limit || resources.memoryMaxMb;
-  const limitMb = hardMb > 0 ? hardMb : hardMb < 0 ? 0 : softMb;
+  const hardMb = Math.max(config.memory_hard_limit, resources.memoryMaxMb);
+  const limitMb = resources.memoryMaxMb < 0 ? 0 : hardMb || softMb;
   const period = config.cpu_cfs_period || CFS_PERIOD_US;
   const cpus = config.cpuset_cpus || resources.cores.join(',');
   const pidsLimit = config.pids_limit || options.pids_limit;
@@ -213,17 +214,21 @@ function capabilities(config: DockerConfig, options: DockerOptions): { CapAdd: s
 }
 
 function binds(task: TaskConfig<DockerConfig>, options: DockerOptions): string[] {
-  const label = options.volumes?.selinuxlabel ? `:${options.volumes.selinuxlabel}` : '';
+  const label = options.volumes?.selinuxlabel ?? '';
+  const withMode = (...words: string[]): string => {
+    const mode = [...words, label].filter((word) => word !== '').join(',');
+    return mode === '' ? '' : `:${mode}`;
+  };
   const own = [
-    `${task.sharedDir}:/alloc${label}`,
-    `${task.localDir}:/local${label}`,
-    `${task.secretsDir}:/secrets${label}`,
+    `${task.sharedDir}:/alloc${withMode()}`,
+    `${task.localDir}:/local${withMode()}`,
+    `${task.secretsDir}:/secrets${withMode()}`,
   ];
   const volumes = task.config.volumes.map((volume) => {
     const { source, target, mode } = parseVolume(volume) ?? { source: '', target: '', mode: '' };
     const isName = /^[a-zA-Z0-9][\w.-]*$/.test(source) && task.config.volume_driver !== '';
     const from = isName ? source : hostPath(task, options, { key: 'volumes', source });
-    return [from, target, ...(mode === '' ? [] : [mode])].join(':');
+    return `${from}:${target}${withMode(mode)}`;
   });
   return [...own, ...volumes, ...task.mounts.map(mountBind)];
 }
@@ -258,7 +263,8 @@ function mountSettings(
   }
   const given = mount.volume_options;
   const driver = given?.driver_config;
-  if (driver && driver.name !== '' && !options.volumes?.enabled) throw volumesDisabled('mount');
+  // Without a driver's name too: the engine's own mounts any path of the node, if it is told to.
+  if (!options.volumes?.enabled) throw volumesDisabled(`mount of the volume "${mount.source}"`);
   return {
     ...common,
     Source: mount.source,
@@ -268,14 +274,6 @@ function mountSettings(
       DriverConfig: { Name: driver?.name ?? '', Options: driver?.options ?? {} },
     },
   };
-}
-
-/** A path of the node for a bind: relative ones lie in the task's directory; others need the agent's consent. */
-function hostPath(task: TaskConfig, options: DockerOptions, from: { key: string; source: string }): string {
-  const path = isAbsolute(from.source) ? from.source : resolve(task.taskDir, from.source);
-  const isInside = !relative(task.allocDir, path).startsWith('..');
-  if (!isInside && !options.volumes?.enabled) throw volumesDisabled(`${from.key}: ${from.source}`);
-  return isAbsolute(from.source) ? path : join(task.taskDir, from.source);
 }
 
 /** Output is read from the engine, so that it survives the agent: the engine keeps enough of it for a long restart. */
@@ -295,8 +293,8 @@ interface ContainerNetwork {
 }
 
 /** The job's network_mode; else what the group's tasks share; else the engine's own bridge. */
-function networkOf({ config, network }: TaskConfig<DockerConfig>): ContainerNetwork {
-  const mode = config.network_mode;
+function networkOf({ config, network, allocId }: TaskConfig<DockerConfig>): ContainerNetwork {
+  const mode = config.network_mode.replace(/^task:(.*)$/, (_, name: string) => `container:${nameOf(name, allocId)}`);
   if (mode !== '') return { mode, isOwn: mode !== 'host' && mode !== 'none' && !mode.startsWith('container:') };
   if (!network) return { mode: 'default', isOwn: true };
   const shared = sharedNetwork(network.labels);
@@ -335,10 +333,4 @@ function endpoint(config: DockerConfig, network: string): Pick<ContainerCreateOp
     IPAMConfig: { IPv4Address: ipv4_address, IPv6Address: ipv6_address },
   };
   return { NetworkingConfig: { EndpointsConfig: { [network]: settings } } };
-}
-
-function volumesDisabled(what: string): DriverError {
-  return refused(
-    `${what}: paths outside of the allocation's directory are not allowed on this node; write volumes { enabled = true } in the config of its docker plugin, or use a volume block`,
-  );
 }

@@ -33,6 +33,7 @@ import {
 import { execInContainer } from './exec.js';
 import { askEngine, type EngineFacts } from './facts.js';
 import { containerFiles, hostsPath } from './files.js';
+import { refuseLinksOut } from './host-paths.js';
 import { ImageGc } from './image-gc.js';
 import { Images, imageReference } from './images.js';
 import { ALLOC_LABEL, containerName, NETWORK_LABEL, OWNER_LABEL } from './labels.js';
@@ -113,6 +114,7 @@ export class EngineDriver implements Driver<DockerConfig> {
   ): Promise<TaskHandle> {
     const engine = await this.#connect();
     const devices = await givenDevices(task, this.#facts);
+    await refuseLinksOut(task, this.#options);
     const files = await containerFiles(task, this.#stateDir);
     const { namesEach } = this.#kind;
     const machine = { ...this.#facts, namesEach, stateDir: this.#stateDir, devices, files };

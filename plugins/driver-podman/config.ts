@@ -94,7 +94,7 @@ export function decodePodman(
     userns_mode: own.userns,
     work_dir: own.working_dir,
   });
-  if ('problems' in translated) return translated;
+  if ('problems' in translated) return { problems: translated.problems.map(inOwnWords) };
   const extra: NonNullable<DockerConfig['extra']> = {
     ...(sizes.memory_reservation > 0 ? { MemoryReservation: sizes.memory_reservation } : {}),
     ...(sizes.memory_swap > 0 ? { MemorySwap: sizes.memory_swap } : {}),
@@ -102,6 +102,12 @@ export function decodePodman(
     ...(own.tmpfs.length > 0 ? { Tmpfs: Object.fromEntries(own.tmpfs.map(tmpfsEntry)) } : {}),
   };
   return { config: { ...translated.config, extra } };
+}
+
+const OWN_NAMES: Record<string, string> = { work_dir: 'working_dir', dns_servers: 'dns' };
+
+function inOwnWords({ path, message }: ConfigProblem): ConfigProblem {
+  return { path: path.replace(/^\w+/, (key) => OWN_NAMES[key] ?? key), message };
 }
 
 function securityOptions(config: {

@@ -12,7 +12,7 @@ import { type AllocStub, eventually, TestAgent } from '../support/mesh-agent.js'
 const IMAGE = 'localhost/meshnomad-test:kill-storm';
 const CGROUP = `meshnomad-storm-${process.pid}`;
 /** Jobs that are started, hurt and stopped. */
-const CYCLES = Number(process.env['MESHNOMAD_STORM_CYCLES'] ?? 6);
+const CYCLES = Number(process.env['MESHNOMAD_STORM_CYCLES'] ?? 4);
 const TIMEOUT_MS = 240_000 + CYCLES * 20_000;
 const TASKS = ['box', 'cell', 'free'];
 
@@ -111,13 +111,6 @@ const BLOWS: { name: string; strike: (world: World, seen: Seen) => Promise<void>
     },
   },
   {
-    name: 'the supervisors',
-    again: ['cell', 'free'],
-    async strike(_world, { ID }) {
-      killSupervisors(ID);
-    },
-  },
-  {
     name: 'the shim of a container',
     again: ['box'],
     async strike(_world, { pids }) {
@@ -140,6 +133,13 @@ const BLOWS: { name: string; strike: (world: World, seen: Seen) => Promise<void>
     async strike({ engine }) {
       await engine.halt('hard');
       await engine.resume();
+    },
+  },
+  {
+    name: 'the supervisors',
+    again: ['cell', 'free'],
+    async strike(_world, { ID }) {
+      killSupervisors(ID);
     },
   },
   {

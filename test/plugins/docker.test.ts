@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
@@ -7,6 +7,7 @@ import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driv
 import { containerOptions } from '../../plugins/driver-docker/container.js';
 import { givenDevices } from '../../plugins/driver-docker/devices.js';
 import { containerFiles } from '../../plugins/driver-docker/files.js';
+import { refuseLinksOut } from '../../plugins/driver-docker/host-paths.js';
 import { isMoving } from '../../plugins/driver-docker/images.js';
 import plugin from '../../plugins/driver-docker/index.js';
 import { containerName } from '../../plugins/driver-docker/labels.js';
@@ -108,6 +109,17 @@ t.test('every key of Nomad is known: honoured, or refused by name', async (t) =>
     [{ netwrk_mode: 'host' }, /did you mean "network_mode"/],
     [{ mount: [{ type: 'nfs', target: '/x' }] }, /must be one of "volume", "bind", "tmpfs"/],
     [{ image: '' }, /is empty/],
+    [{ image: 'my image' }, /must be the name of an image, not "my image"/],
+    [{ pid_mode: 'hots' }, /must be one of "private", "host", "container:NAME", not "hots"/],
+    [{ ipc_mode: 'x' }, /must be one of "none", "private", "shareable", "host"/],
+    [{ uts_mode: 'container:x' }, /must be one of "private", "host", not/],
+    [{ dns_servers: ['10.0.0.1', 'dns.home'] }, /must be an address, not "dns.home"/],
+    [{ extra_hosts: ['db=10.0.0.1'] }, /must be "name:address", not "db=10.0.0.1"/],
+    [{ work_dir: 'here' }, /must be an absolute path/],
+    [{ mount: [{ type: 'tmpfs', target: 'x' }] }, /must be an absolute path in the container/],
+    [{ mount: [{ type: 'bind', target: '/x' }] }, /is missing: the path on the node/],
+    [{ mounts: [{ target: '/x', bind_options: { propagation: 'up' } }] }, /must be one of private, rprivate/],
+    [{ devices: [{ host_path: '/dev/null', cgroup_permissions: 'rwx' }] }, /must be some of "rwm", not "rwx"/],
   ];
   for (const [given, message] of refused) {
     t.match(decodeTask({ image: 'x', ...given }), { problems: [{ message }] }, JSON.stringify(given));
@@ -211,6 +223,58 @@ t.test(
   },
 );
 
+/** Docker's own volume driver binds any path of the node. */
+const LOCAL_ROOT = {
+  type: 'volume',
+  source: 'root',
+  target: '/e',
+  volume_options: [{ driver_config: [{ options: { type: 'none', o: 'bind', device: '/' } }] }],
+};
+
+t.test('a link that a task has put into its directories leads no container out of them', async (t) => {
+  const allocDir = mkdtempSync('/tmp/meshnomad-links-');
+  t.teardown(() => rmSync(allocDir, { recursive: true }));
+  const taskDir = `${allocDir}/web`;
+  mkdirSync(`${taskDir}/local`, { recursive: true });
+  symlinkSync('/', `${allocDir}/out`);
+  symlinkSync('local', `${taskDir}/in`);
+  const check = (given: Record<string, unknown>, more = {}): Promise<void> =>
+    refuseLinksOut(task(given, { allocDir, taskDir }), options(more));
+  await t.rejects(check({ volumes: ['../out:/x'] }), /volumes: \.\.\/out leads to \/: paths outside/);
+  await t.rejects(check({ volumes: ['../out/etc/none:/x'] }), /leads to \/etc\/none/);
+  await t.rejects(check({ mount: [{ type: 'bind', source: '../out/etc', target: '/x' }] }), /leads to \/etc/);
+  await t.resolves(check({ volumes: ['in/new/dir:/x', 'local:/y', '..data:/z'] }));
+  await t.resolves(check({ volumes: ['../out:/x'] }, { volumes: { enabled: true } }));
+});
+
+t.test('memory_hard_limit and memory_max: the larger holds', (t) => {
+  const limits = (given: Record<string, unknown>, memoryMaxMb: number): unknown => {
+    const { resources } = task({});
+    const made = containerOptions(task(given, { resources: { ...resources, memoryMaxMb } }), options(), MACHINE);
+    return [made.HostConfig?.Memory, made.HostConfig?.MemoryReservation].map((bytes) => bytes && bytes / 2 ** 20);
+  };
+  t.same(limits({}, 0), [256, undefined]);
+  t.same(limits({ memory_hard_limit: 512 }, 0), [512, 256]);
+  t.same(limits({ memory_hard_limit: 512 }, 1024), [1024, 256]);
+  t.same(limits({}, -1), [0, 256], 'no limit');
+  t.end();
+});
+
+t.test("a container joins another task's network, and all binds have the agent's SELinux label", (t) => {
+  const made = containerOptions(
+    task({ network_mode: 'task:side car', volumes: ['local/x:/x', 'local/y:/y:ro'] }),
+    options({ volumes: { enabled: true, selinuxlabel: 'z' } }),
+    MACHINE,
+  );
+  t.equal(made.HostConfig?.NetworkMode, 'container:side_car-0a1b2c3d-1111-4222-8333-444455556666');
+  t.same(made.HostConfig?.Binds?.slice(2), [
+    '/data/a/web/secrets:/secrets:z',
+    '/data/a/web/local/x:/x:z',
+    '/data/a/web/local/y:/y:ro,z',
+  ]);
+  t.end();
+});
+
 t.test('what the agent does not allow is refused with the key that would', async (t) => {
   const refusals: [Record<string, unknown>, RegExp][] = [
     [{ privileged: true }, /allow_privileged/],
@@ -219,6 +283,8 @@ t.test('what the agent does not allow is refused with the key that would', async
     [{ volumes: ['/etc:/etc'] }, /volumes: \/etc: paths outside/],
     [{ volumes: ['../../../etc:/etc'] }, /paths outside/],
     [{ mount: [{ type: 'bind', source: '/etc', target: '/e' }] }, /mount: \/etc: paths outside/],
+    [{ mount: [{ type: 'volume', source: 'db', target: '/e' }] }, /volume "db": .*volumes \{ enabled = true \}/],
+    [{ mounts: [LOCAL_ROOT] }, /volume "root": .*volumes \{ enabled = true \}/],
     [{ ports: ['nope'] }, /no port "nope" \(it has: http, db\)/],
     [{ ipv4_address: '1.2.3.4' }, /need network_mode/],
   ];

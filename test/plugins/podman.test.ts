@@ -47,6 +47,7 @@ t.test("podman's keys become docker's, and docker's own names for them are not k
     [{ shm_size: 'much' }, /must be a size such as "512m", not "much"/],
     [{ socket: 'other' }, /one engine/],
     [{ port_map: [{ a: 1 }] }, /is gone; write port "NAME" \{ to = N \} in the network block/],
+    [{ working_dir: 'w' }, /must be an absolute path in the container/],
     [{ ulimit: { nofile: 'many' } }, /must be "soft" or "soft:hard"/],
   ];
   for (const [given, message] of refused)

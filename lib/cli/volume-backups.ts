@@ -7,7 +7,7 @@ import type {
   VolumeSnapshot,
 } from '../structs/volume-data.js';
 import { type ApiClient, ApiError } from './api.js';
-import type { Output } from './command.js';
+import type { Flags, Output } from './command.js';
 import { formatAgo, formatBytes, formatPairs, formatTable, formatTime, localTime, shortId } from './format.js';
 
 /** How often it is asked how far an operation is; on a terminal it is shown each time, elsewhere a line is written now and then. */
@@ -21,6 +21,20 @@ interface Shown {
   nowMs: number;
 }
 
+/** Which of several volumes of one name is meant. */
+export interface WhichVolume {
+  on: string | undefined;
+  type: string | undefined;
+}
+
+/** The flags that say it. */
+export const WHICH_FLAGS = {
+  on: { type: 'string', value: 'node', help: 'The node of the volume, where several have one of this name.' },
+  type: { type: 'string', value: 'type', help: 'csi or host, where there is one of each of this name.' },
+} as const;
+
+export const whichVolume = (flags: Flags): WhichVolume => ({ on: flags.string('on'), type: flags.string('type') });
+
 /** The address of what is kept of a volume. */
 export const backupPath = (volume: string): string => `/v1/volume/backup/${encodeURIComponent(volume)}`;
 
@@ -28,22 +42,22 @@ export const backupPath = (volume: string): string => `/v1/volume/backup/${encod
 export async function readArchive(
   api: ApiClient,
   volume: string,
-  on: string | undefined,
+  which: WhichVolume,
 ): Promise<VolumeArchiveView | null> {
-  return (await api.get<VolumeArchiveView | null>(backupPath(volume), { on })).value;
+  return (await api.get<VolumeArchiveView | null>(backupPath(volume), { ...which })).value;
 }
 
 /** Follows an operation to its end, and shows how far it is. */
 export async function followOperation(
   api: ApiClient,
-  { volume, on, operation }: { volume: string; on: string | undefined; operation: VolumeOperation },
+  { volume, which, operation }: { volume: string; which: WhichVolume; operation: VolumeOperation },
   { output, json }: { output: Output; json: boolean },
 ): Promise<VolumeArchiveView> {
   const screen = new ProgressLine(output, json);
   let heardMs = Date.now();
   for (;;) {
     try {
-      const archive = await readArchive(api, volume, on);
+      const archive = await readArchive(api, volume, which);
       heardMs = Date.now();
       if (!archive) throw new ApiError(0, 'the backups of this volume were forgotten meanwhile');
       if (archive.Operation?.ID === operation.ID) screen.show(archive.Operation, archive.Progress);

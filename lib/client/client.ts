@@ -174,14 +174,6 @@ class RunningClient implements Client {
         this.allocs.all.some((runner) => runner.finishedAtMs === null && usesHostPath(db, runner.id, path)),
       onChange: () => this.fingerprinter.rebuild(),
     });
-    this.volumeData = new VolumeData({
-      folder: options.config.archivesDir,
-      volumes: this.hostVolumes,
-      rpc,
-      ...identity,
-      now: timers.now,
-      log: log.child('volume_data'),
-    });
     this.csi = new ClientCsi({
       ...shared,
       csiDir: options.config.csiDir,
@@ -193,6 +185,15 @@ class RunningClient implements Client {
       isRunning: (id) => this.allocs.runner(id)?.isEnding === false || this.allocs.runner(id)?.isRunning === true,
       log: log.child('csi'),
       onChange: () => this.fingerprinter.rebuild(),
+    });
+    this.volumeData = new VolumeData({
+      folder: options.config.archivesDir,
+      volumes: this.hostVolumes,
+      mounts: this.csi.mounts,
+      rpc,
+      ...identity,
+      now: timers.now,
+      log: log.child('volume_data'),
     });
     this.fingerprinter = new Fingerprinter({
       identity,
@@ -354,9 +355,10 @@ class RunningClient implements Client {
     this.status.close();
     this.ending.abort();
     for (const runner of this.allocs.all) runner.release();
+    // What it has mounted it takes away with its plugin.
+    await this.volumeData.close();
     this.csi.close();
     await Promise.allSettled(this.loops);
-    await this.volumeData.close();
     await this.db.close();
     if (this.config.stateDir === null) {
       for (const dir of [this.config.allocDir, this.config.archivesDir])

@@ -121,7 +121,11 @@ export function createServer(options: ServerOptions): Server {
   const volumeWatcher = createVolumeWatcher(world, { paths: nodePaths, controllers, leases, keyring });
   const ensureKey = firstKey(world);
   const archives = new Archives(world, { keyring, ensureKey });
-  const archivist = createArchivist(world, { paths: nodePaths, archives });
+  const archivist = createArchivist(world, {
+    paths: nodePaths,
+    archives,
+    csi: { controllers, keyring, ensureKey, turns: volumeWatcher.turns },
+  });
   const { mesh } = world.config;
   const issuer = mesh && createIssuer(world, mesh.identity);
   const context: EndpointContext = {

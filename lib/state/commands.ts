@@ -19,7 +19,7 @@ import type { VolumeCommand, VolumeCommandValues } from './volume-commands.js';
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
 /** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
-export const COMMANDS_VERSION = 10;
+export const COMMANDS_VERSION = 11;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {

@@ -153,9 +153,17 @@ const HOST_VOLUME_CLAIMS: TableSpec<TaskGroupHostVolumeClaim, 'group'> = {
   indexes: { group: ({ Namespace, JobID, TaskGroupName }) => stickyKey(Namespace, JobID, TaskGroupName) },
 };
 
-/** The key under which the archive of a volume lies: a dynamic one is known by its id, one of a configuration by its node and name. */
-export const archivedVolumeKey = (volume: { VolumeID: string; NodeID: string; Name: string }): string =>
-  volume.VolumeID === '' ? `${volume.NodeID}\0${volume.Name}` : volume.VolumeID;
+/** What the archive of a volume is known by. */
+export type ArchivedKey = Pick<VolumeArchive, 'Namespace' | 'VolumeID' | 'NodeID' | 'Name'> & { Csi?: unknown };
+
+/**
+ * The key under which the archive of a volume lies: a dynamic one is known by its id (a CSI volume's is one of its namespace), one of
+ * a configuration by its node and name.
+ */
+export function archivedVolumeKey({ Namespace, VolumeID, NodeID, Name, Csi }: ArchivedKey): string {
+  if (Csi) return `csi\0${Namespace}\0${VolumeID}`;
+  return VolumeID === '' ? `${NodeID}\0${Name}` : VolumeID;
+}
 
 const VOLUME_ARCHIVES: TableSpec<VolumeArchive, 'volume'> = {
   key: ({ ID }) => ID,

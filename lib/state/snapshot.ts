@@ -13,7 +13,7 @@ import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
 import type { VolumeArchive } from '../structs/volume-data.js';
-import { archivedVolumeKey, stickyKey, type TableName, type Tables, versionKey } from './schema.js';
+import { type ArchivedKey, archivedVolumeKey, stickyKey, type TableName, type Tables, versionKey } from './schema.js';
 import { encodeSnapshot } from './snapshot-codec.js';
 import type { ListOptions, StateSnapshot } from './store.js';
 import { jobKey } from './watch.js';
@@ -216,7 +216,7 @@ export class TablesSnapshot implements StateSnapshot {
     return this.#tables.volume_archives.get(id);
   }
 
-  volumeArchiveOf(volume: { VolumeID: string; NodeID: string; Name: string }): VolumeArchive | undefined {
+  volumeArchiveOf(volume: ArchivedKey): VolumeArchive | undefined {
     return this.#tables.volume_archives.under('volume', archivedVolumeKey(volume))[0];
   }
 

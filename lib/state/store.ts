@@ -20,7 +20,7 @@ import { err, ok, type Result } from '../util/result.js';
 import type { Command, CommandResult, RestoreCommitCommand } from './commands.js';
 import { applyCommand } from './fsm.js';
 import { mergeMesh } from './mesh-merge.js';
-import { emptyTables, type TableName, type Tables, viewTables } from './schema.js';
+import { type ArchivedKey, emptyTables, type TableName, type Tables, viewTables } from './schema.js';
 import { TablesSnapshot } from './snapshot.js';
 import { type Decoded, decodeSnapshot, SnapshotDecoder } from './snapshot-codec.js';
 import { type Recent, Transaction } from './transaction.js';
@@ -81,7 +81,7 @@ export interface StateSnapshot extends StateReader {
   volumeArchives(): Iterable<VolumeArchive>;
   volumeArchiveById(id: string): VolumeArchive | undefined;
   /** That of a volume; of a dynamic one, wherever it is. */
-  volumeArchiveOf(volume: { VolumeID: string; NodeID: string; Name: string }): VolumeArchive | undefined;
+  volumeArchiveOf(volume: ArchivedKey): VolumeArchive | undefined;
   scalingEvents(namespace: string, id: string): JobScalingEvents | undefined;
   /** By path. */
   variables(options?: ListOptions): Iterable<SealedVariable>;

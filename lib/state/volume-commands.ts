@@ -88,6 +88,18 @@ export interface VolumeArchivePutCommand {
   readonly ifIndex: number;
   readonly time: Millis;
   readonly volume?: Pick<HostVolumeUpsertCommand, 'volume' | 'unlessUsed'>;
+  readonly csi?: CsiVolumeRestored;
+}
+
+/** A CSI volume whose data came back into a volume of its plugin that was made for it. */
+export interface CsiVolumeRestored {
+  /** Named by its namespace and id. */
+  readonly volume: CsiVolumeSeed;
+  /**
+   * What the plugin calls the one in whose place it comes: refused with E_CONFLICT when that is not so, while it is claimed, and when
+   * somebody claimed it after an entry of the log. Null: refused with E_CONFLICT when there is one.
+   */
+  readonly replaces: { readonly ExternalID: string; readonly unclaimedSince: number } | null;
 }
 
 /** The key of an archive is sealed anew, and says the same; passed over when `from` (its Data) is there no more. */

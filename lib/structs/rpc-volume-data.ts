@@ -1,3 +1,4 @@
+import type { CsiAccessMode, CsiSecrets } from './csi.js';
 import type { Query, Write } from './rpc-options.js';
 import type {
   BackupPlan,
@@ -15,6 +16,8 @@ export interface VolumeName {
   Volume: string;
   /** Where there are several of one name. '' or absent: any. */
   OnNode?: string;
+  /** Where a CSI volume and a host volume have one name. '' or absent: any. */
+  Type?: '' | 'csi' | 'host';
 }
 
 /** A node that has blocks, and the right to copy them. */
@@ -34,9 +37,21 @@ export type VolumeOrder = { ID: string; ArchiveID: string } & (
       Key: string;
       /** The host volume of the node. */
       Name: string;
+      /** Mounted for this, and let go afterwards; absent: the host volume. */
+      Csi?: CsiDataMount;
       Previous: SnapshotPlace | null;
     }
-  | { Kind: 'restore'; Key: string; Snapshot: SnapshotPlace; Holders: BlockHolder[]; Volume: RestoredVolume }
+  | {
+      Kind: 'restore';
+      Key: string;
+      Snapshot: SnapshotPlace;
+      Holders: BlockHolder[];
+      Volume: RestoredVolume;
+      /** Into this one, whatever is in it; absent: the host volume. */
+      Csi?: CsiDataMount;
+    }
+  /** Has nothing mounted any more of what an order had mounted, which is given up. */
+  | { Kind: 'unmount'; Mount: CsiDataPlace }
   /** Forgets a volume that is elsewhere now; its data goes too, or with `Keep` is put aside. */
   | { Kind: 'retire'; VolumeID: string; HostPath: string; Keep: boolean }
   /** Answers which blocks of a core are here. E_NOT_FOUND when it does not go so far here: something was lost. */
@@ -51,6 +66,23 @@ export type VolumeOrder = { ID: string; ArchiveID: string } & (
   /** Forgets a core. Refused as a prune is. */
   | { Kind: 'drop'; Core: string; Length: number }
 );
+
+/** A CSI volume that is mounted for the sake of its data, and for nobody else. */
+export interface CsiDataPlace {
+  /** In the place of an allocation's. */
+  ID: string;
+  PluginID: string;
+  ExternalID: string;
+  AccessMode: CsiAccessMode;
+}
+
+export interface CsiDataMount extends CsiDataPlace {
+  FSType: string;
+  MountFlags: string[] | null;
+  PublishContext: Record<string, string>;
+  VolumeContext: Record<string, string> | null;
+  Secrets: CsiSecrets | null;
+}
 
 /** The volume that comes of a restore. */
 export interface RestoredVolume {

@@ -1,4 +1,5 @@
 import type { Nanos } from '../util/clock.js';
+import type { CsiAccessMode, CsiTopology, CsiVolumeSpec } from './csi.js';
 import type { SealedText } from './csi-sealed.js';
 import type { HostVolume } from './host-volume.js';
 
@@ -155,6 +156,43 @@ export type ArchivedVolume = Pick<
   | 'Constraints'
 >;
 
+/** The same of a CSI volume. Its secrets and mount flags stay with the volume, and go with it. */
+export type ArchivedCsiVolume = Pick<
+  CsiVolumeSpec,
+  | 'PluginID'
+  | 'Parameters'
+  | 'RequestedCapabilities'
+  | 'RequestedCapacityMin'
+  | 'RequestedCapacityMax'
+  | 'RequestedTopologies'
+  | 'Capacity'
+> & { FSType: string };
+
+/**
+ * What an operation has had a CSI plugin make: a snapshot, and a volume of it that nobody else knows and that one node mounts. It
+ * goes when the operation has ended, unless the volume has become one that is known.
+ */
+export interface VolumeScratch {
+  /** The operation's with its step, or with `old`: what stood where a restore has put another one. */
+  ID: string;
+  PluginID: string;
+  /** '' while there is none. */
+  SnapshotID: string;
+  /** Of the volume at its plugin; '' while there is none. */
+  ExternalID: string;
+  Context: Record<string, string> | null;
+  Topologies: CsiTopology[] | null;
+  Capacity: number;
+  /** Who was told to mount it; '' = nobody. */
+  NodeID: string;
+  ExternalNodeID: string;
+  AccessMode: CsiAccessMode;
+  /** The controller was asked to attach it to that node. */
+  Attached: boolean;
+  /** For orders to attach and detach it. */
+  Fence: number;
+}
+
 /** Everything that is known of the copies of one volume. */
 export interface VolumeArchive {
   ID: string;
@@ -162,8 +200,12 @@ export interface VolumeArchive {
   /** Of a dynamic volume; '' for one of a node's configuration. */
   VolumeID: string;
   Name: string;
-  /** Where the volume is. */
+  /** Where the volume is; of a CSI volume where its last backup was made, '' before. */
   NodeID: string;
+  /** Of a CSI volume, as it was at the last backup; absent: it is a host volume. */
+  Csi?: ArchivedCsiVolume;
+  /** Of a CSI volume; absent: none. */
+  Scratch?: VolumeScratch[];
   /** As it was at the last backup; null for one of a node's configuration. */
   Volume: ArchivedVolume | null;
   Plan: BackupPlan;

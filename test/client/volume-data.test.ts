@@ -102,6 +102,7 @@ class FakeNode {
     this.data = new VolumeData({
       folder: join(this.dir, 'archives'),
       volumes: this.volumes,
+      mounts: null as never,
       rpc,
       nodeId: name,
       secretId: this.secretId,

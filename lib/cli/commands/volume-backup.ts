@@ -9,6 +9,8 @@ import {
   followOperation,
   readArchive,
   snapshotText,
+  WHICH_FLAGS,
+  whichVolume,
 } from '../volume-backups.js';
 
 const KEEPS = ['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
@@ -16,7 +18,7 @@ const KEEPS = ['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
 export const command: Command = {
   usage: 'meshnomad volume backup [options] [volume]',
   about:
-    'Makes a backup of a host volume: what is new since the last one is stored, encrypted, on its node, and copied to others. A volume is named by its id or name. With -list it shows backups, with -cron, -keep or -replicas it says what is to be done by itself.',
+    'Makes a backup of a volume: what is new since the last one is stored, encrypted, on its node, and copied to others. A volume is named by its id or name. With -list it shows backups, with -cron, -keep or -replicas it says what is to be done by itself.',
   flags: {
     list: { type: 'bool', help: 'Show the backups of a volume; without one, all volumes that have some.' },
     forget: { type: 'list', value: 'backup', help: 'Forget this backup; what only it needs is given back.' },
@@ -28,7 +30,7 @@ export const command: Command = {
     ...Object.fromEntries(
       KEEPS.map((name) => [`keep-${name}`, { type: 'int' as const, value: 'n', help: `Keep so many ${name} ones.` }]),
     ),
-    on: { type: 'string', value: 'node', help: 'The node of the volume, where several have one of this name.' },
+    ...WHICH_FLAGS,
     detach: { type: 'bool', help: 'Do not wait for the backup to be made.' },
     json: { type: 'bool', help: 'JSON: of a list the whole, of a backup a line for each step.' },
     verbose: { type: 'bool', help: 'Show whole ids and times, and who has which copy.' },
@@ -56,7 +58,7 @@ async function list({ flags, output }: Context, api: ApiClient): Promise<number>
 }
 
 async function show({ flags, output }: Context, api: ApiClient, volume: string): Promise<number> {
-  const archive = await readArchive(api, volume, flags.string('on'));
+  const archive = await readArchive(api, volume, whichVolume(flags));
   if (flags.bool('json')) output.out(JSON.stringify(archive, null, 4));
   else if (!archive) output.out(`Volume ${JSON.stringify(volume)} has no backups`);
   else output.out(archiveText(archive, { verbose: flags.bool('verbose'), nowMs: Date.now() }));
@@ -65,15 +67,15 @@ async function show({ flags, output }: Context, api: ApiClient, volume: string):
 
 async function forget({ flags, output }: Context, api: ApiClient, volume: string): Promise<number> {
   const ids = flags.list('forget');
-  const on = flags.string('on');
+  const which = whichVolume(flags);
   if (flags.bool('forget-all')) {
     if (ids.length > 0) throw new UsageError('-forget and -forget-all exclude each other');
-    await api.delete(backupPath(volume), { all: true, on });
+    await api.delete(backupPath(volume), { all: true, ...which });
     output.out(`All backups of volume ${JSON.stringify(volume)} are forgotten`);
     return 0;
   }
   for (const id of ids) {
-    await api.delete(backupPath(volume), { snapshot: id, on });
+    await api.delete(backupPath(volume), { snapshot: id, ...which });
     output.out(`Backup ${id} of volume ${JSON.stringify(volume)} is forgotten`);
   }
   return 0;
@@ -100,15 +102,15 @@ async function setPlan(
   api: ApiClient,
   { volume, plan }: { volume: string; plan: Partial<BackupPlan> },
 ): Promise<number> {
-  await api.put(`${backupPath(volume)}/plan`, { Plan: plan }, { on: context.flags.string('on') });
+  await api.put(`${backupPath(volume)}/plan`, { Plan: plan }, { ...whichVolume(context.flags) });
   return show(context, api, volume);
 }
 
 async function backUp({ flags, output }: Context, api: ApiClient, volume: string): Promise<number> {
-  const on = flags.string('on');
+  const which = whichVolume(flags);
   const json = flags.bool('json');
   const verbose = flags.bool('verbose');
-  const { value } = await api.put<{ Operation: VolumeOperation }>(backupPath(volume), {}, { on });
+  const { value } = await api.put<{ Operation: VolumeOperation }>(backupPath(volume), {}, { ...which });
   const operation = value.Operation;
   if (flags.bool('detach')) {
     output.out(
@@ -117,7 +119,7 @@ async function backUp({ flags, output }: Context, api: ApiClient, volume: string
     return 0;
   }
   if (!json) output.out(`==> Backing up volume ${volume}`);
-  const archive = await followOperation(api, { volume, on, operation }, { output, json });
+  const archive = await followOperation(api, { volume, which, operation }, { output, json });
   const last = archive.LastOperation;
   const snapshot = archive.Snapshots.find(({ ID }) => ID === last?.SnapshotID);
   if (last?.ID !== operation.ID || last.Step !== 'done' || !snapshot) {

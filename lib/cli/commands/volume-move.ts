@@ -3,12 +3,12 @@ import { ApiError } from '../api.js';
 import { type Command, UsageError } from '../command.js';
 import { shortId } from '../format.js';
 import { takeArgs } from '../print.js';
-import { backupPath, followOperation } from '../volume-backups.js';
+import { backupPath, followOperation, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
 
 export const command: Command = {
   usage: 'meshnomad volume move [options] <volume>',
   about:
-    'Moves a host volume with its data to another node. No allocation may use it meanwhile: stop its job first, and run it again afterwards. Until all of the data is there the volume stays where it is.',
+    'Moves a volume with its data to another node. No allocation may use it meanwhile: stop its job first, and run it again afterwards. Until all of the data is there the volume stays where it is.',
   flags: {
     node: {
       type: 'string',
@@ -16,7 +16,7 @@ export const command: Command = {
       help: 'Where it is to be: the id of a node, the beginning of it, or a name.',
     },
     keep: { type: 'bool', help: 'Leave the data on the old node too, beside where it was.' },
-    on: { type: 'string', value: 'node', help: 'The node of the volume, where several have one of this name.' },
+    ...WHICH_FLAGS,
     detach: { type: 'bool', help: 'Do not wait for the volume to be there.' },
     json: { type: 'bool', help: 'A line of JSON for each step.' },
     verbose: { type: 'bool', help: 'Show whole ids.' },
@@ -24,19 +24,23 @@ export const command: Command = {
   async run({ args, flags, output, api: connect }) {
     takeArgs(args, 1, 1, '<volume>');
     const volume = args[0] as string;
-    const [on, json, verbose] = [flags.string('on'), flags.bool('json'), flags.bool('verbose')];
+    const [which, json, verbose] = [whichVolume(flags), flags.bool('json'), flags.bool('verbose')];
     const node = flags.string('node');
     if (node === undefined) throw new UsageError('-node says where it is to be');
     const api = await connect();
     const body = { TargetNode: node, Keep: flags.bool('keep') };
-    const { value } = await api.put<{ Operation: VolumeOperation }>(`${backupPath(volume)}/move`, body, { on });
+    const { value } = await api.put<{ Operation: VolumeOperation }>(`${backupPath(volume)}/move`, body, { ...which });
     const { Operation: operation } = value;
     if (flags.bool('detach')) {
       output.out(json ? JSON.stringify(operation) : `Moving volume ${volume}: see volume backup -list ${volume}`);
       return 0;
     }
     if (!json) output.out(`==> Moving volume ${volume} to node ${shortId(operation.TargetNodeID, verbose)}`);
-    const archive = await followOperation(api, { volume, on: undefined, operation }, { output, json });
+    const archive = await followOperation(
+      api,
+      { volume, which: { ...which, on: undefined }, operation },
+      { output, json },
+    );
     const last = archive.LastOperation;
     if (last?.ID !== operation.ID || last.Step !== 'done') {
       throw new ApiError(

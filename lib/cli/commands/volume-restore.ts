@@ -3,12 +3,12 @@ import { ApiError } from '../api.js';
 import type { Command } from '../command.js';
 import { formatAgo, shortId } from '../format.js';
 import { takeArgs } from '../print.js';
-import { backupPath, followOperation } from '../volume-backups.js';
+import { backupPath, followOperation, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
 
 export const command: Command = {
   usage: 'meshnomad volume restore [options] <volume> [backup]',
   about:
-    'Makes a host volume again of a backup, by default the newest: in its place, beside it under another name (-as), or on another node when its own is lost. Nothing is seen of it until all of it is there.',
+    'Makes a volume again of a backup, by default the newest: in its place, beside it under another name (-as), or on another node when its own is lost. Nothing is seen of it until all of it is there.',
   flags: {
     as: {
       type: 'string',
@@ -17,7 +17,7 @@ export const command: Command = {
     },
     node: { type: 'string', value: 'node', help: 'The node on which it is to be; default its own, or one that fits.' },
     force: { type: 'bool', help: 'In its place: what was written since the backup is lost.' },
-    on: { type: 'string', value: 'node', help: 'The node of the volume, where several have one of this name.' },
+    ...WHICH_FLAGS,
     detach: { type: 'bool', help: 'Do not wait for the volume to be there.' },
     json: { type: 'bool', help: 'A line of JSON for each step.' },
     verbose: { type: 'bool', help: 'Show whole ids.' },
@@ -25,7 +25,7 @@ export const command: Command = {
   async run({ args, flags, output, api: connect }) {
     takeArgs(args, 1, 2, '<volume> [backup]');
     const [volume, backup = ''] = args as [string, string | undefined];
-    const [on, json, verbose] = [flags.string('on'), flags.bool('json'), flags.bool('verbose')];
+    const [which, json, verbose] = [whichVolume(flags), flags.bool('json'), flags.bool('verbose')];
     const api = await connect();
     const body = {
       SnapshotID: backup,
@@ -36,7 +36,7 @@ export const command: Command = {
     const { value } = await api.put<{ Operation: VolumeOperation; Snapshot: VolumeSnapshot }>(
       `${backupPath(volume)}/restore`,
       body,
-      { on },
+      { ...which },
     );
     const { Operation: operation, Snapshot: snapshot } = value;
     const what = `volume ${operation.TargetName} of backup ${shortId(snapshot.ID, verbose)}, made ${formatAgo(snapshot.CreateTime, Date.now())}`;
@@ -45,7 +45,7 @@ export const command: Command = {
       return 0;
     }
     if (!json) output.out(`==> Restoring ${what}, on node ${shortId(operation.TargetNodeID, verbose)}`);
-    const archive = await followOperation(api, { volume, on, operation }, { output, json });
+    const archive = await followOperation(api, { volume, which, operation }, { output, json });
     const last = archive.LastOperation;
     if (last?.ID !== operation.ID || last.Step !== 'done') {
       throw new ApiError(

@@ -90,18 +90,23 @@ async function show(context: Context, api: ApiClient, wanted: { type: string; id
     const { value } = await api.get<CsiVolume>(`/v1/volume/csi/${encodeURIComponent(found.id)}`);
     if (await printData(context, value)) return 0;
     context.output.out(csiVolumeText(value, await usesOf(api, value), shown));
+    await showBackups(context, api, value.ID, 'csi');
     return 0;
   }
   const { value } = await api.get<HostVolumeView>(`/v1/volume/host/${encodeURIComponent(found.id)}`);
   if (await printData(context, value)) return 0;
   context.output.out(hostVolumeText(value, shown));
-  const archive = await readArchive(api, value.ID, undefined).catch((error: unknown) => {
+  await showBackups(context, api, value.ID, 'host');
+  return 0;
+}
+
+async function showBackups({ output }: Context, api: ApiClient, id: string, type: string): Promise<void> {
+  const archive = await readArchive(api, id, { on: undefined, type }).catch((error: unknown) => {
     // Servers of another kind know no such path.
     if (error instanceof ApiError && error.status === 404) return null;
     throw error;
   });
-  if (archive) context.output.out(`\nBackups\n${backupSummary(archive, shown.nowMs)}`);
-  return 0;
+  if (archive) output.out(`\nBackups\n${backupSummary(archive, Date.now())}`);
 }
 
 /** The one volume that an id, or its beginning, names; a host volume by its name too. */

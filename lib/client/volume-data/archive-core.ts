@@ -10,7 +10,7 @@ import type { ArchiveCipher } from './archive-cipher.js';
 import { BlockSource } from './block-source.js';
 
 /** Left free on the disk of the cores: the agent's own state lies there too. */
-const FREE_BYTES = 256 * 1024 * 1024;
+export const FREE_BYTES = 256 * 1024 * 1024;
 /** The disk is looked at, and what was written is synced, each time that so much was written. */
 export const SYNC_EVERY_BYTES = 64 * 1024 * 1024;
 
@@ -154,13 +154,18 @@ export class ArchiveCore {
 }
 
 /** Throws E_TOO_LARGE when a disk has not so many bytes left, and some for whoever else writes there. */
-export async function requireRoom(folder: string, bytes: number, advice: string): Promise<void> {
+export async function requireRoom(
+  folder: string,
+  bytes: number,
+  advice: string,
+  spareBytes: number = FREE_BYTES,
+): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
-  if (free >= FREE_BYTES + bytes) return;
+  if (free >= spareBytes + bytes) return;
   throw new MeshError(
     'E_TOO_LARGE',
-    `the disk of ${folder} has ${formatBytes(free)} left, and ${formatBytes(bytes + FREE_BYTES)} are needed: ${advice}`,
+    `the disk of ${folder} has ${formatBytes(free)} left, and ${formatBytes(bytes + spareBytes)} are needed: ${advice}`,
   );
 }
 

@@ -18,6 +18,8 @@ export interface RestoreOptions {
   readonly snapshot: SnapshotPlace;
   /** An empty directory that nobody else can enter. */
   readonly into: string;
+  /** Left free on its disk. */
+  readonly spareBytes: number;
   readonly progress: VolumeProgress;
   readonly signal: AbortSignal;
 }
@@ -28,11 +30,11 @@ export interface RestoreOptions {
  * damaged, E_TOO_LARGE when the disk has not room.
  */
 export async function restoreTree(options: RestoreOptions): Promise<void> {
-  const { source, snapshot, into, progress, signal } = options;
+  const { source, snapshot, into, spareBytes, progress, signal } = options;
   progress.Phase = 'looking for the snapshot';
   const root = await readRoot(source, snapshot.Block, snapshot.Digest);
   progress.BytesTotal = root.bytes;
-  await requireRoom(into, root.bytes - root.sparseBytes, 'make room, or take another node');
+  await requireRoom(into, root.bytes - root.sparseBytes, 'make room, or take another node', spareBytes);
   progress.Phase = 'restoring';
   const dirs = await OpenDirs.open(into, (handle, entry) => style(handle, entry));
   const writer = new TreeWriter(options, dirs);
@@ -106,7 +108,7 @@ class TreeWriter {
       this.#unchecked += content.length;
       if (this.#unchecked < SYNC_EVERY_BYTES) continue;
       this.#unchecked = 0;
-      await requireRoom(this.#options.into, 0, 'make room, or take another node');
+      await requireRoom(this.#options.into, 0, 'make room, or take another node', this.#options.spareBytes);
     }
   }
 

@@ -90,6 +90,6 @@ async function isDir(path: string): Promise<boolean> {
 }
 
 /** One file system as a whole: file by file it would take a write for each. */
-async function syncDisk(path: string): Promise<void> {
+export async function syncDisk(path: string): Promise<void> {
   await run('sync', ['-f', path]).catch(() => run('sync'));
 }

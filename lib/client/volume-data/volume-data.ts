@@ -5,19 +5,21 @@ import { Turns } from '../../plugin/sdk/csi-checks.js';
 import { type Core, type Cores, openCores } from '../../storage/cores.js';
 import { MeshError } from '../../structs/errors.js';
 import type { BlockHolder, BlockRanges, VolumeOrder, VolumeWork } from '../../structs/rpc-volume-data.js';
-import { noProgress, type VolumeProgress } from '../../structs/volume-data.js';
+import { noProgress, type VolumeProgress, type WrittenSnapshot } from '../../structs/volume-data.js';
 import { byteStream } from '../../transport/byte-stream.js';
 import { isCoreToken } from '../../transport/core-token.js';
 import type { RpcCaller, RpcHandlers, RpcStreamHandlers } from '../../transport/rpc.js';
 import { assertNever } from '../../util/assert.js';
 import type { Millis } from '../../util/clock.js';
 import type { Log } from '../../util/log.js';
+import type { CsiMounts } from '../csi/mounts.js';
 import type { HostVolumes } from '../host-volumes/host-volumes.js';
 import { ArchiveCipher } from './archive-cipher.js';
-import { ArchiveCore, type ArchivePlace, clearOthers, dropRecord } from './archive-core.js';
+import { ArchiveCore, type ArchivePlace, clearOthers, dropRecord, FREE_BYTES } from './archive-core.js';
 import { backUp } from './backup.js';
 import { BlockSource } from './block-source.js';
 import { blocksHere, copyBlocks, patient } from './core-copy.js';
+import { CsiData } from './csi-data.js';
 import { FinishedRestores } from './finished-restores.js';
 import { connectHolders } from './holders.js';
 import { neededBlocks } from './prune.js';
@@ -39,6 +41,7 @@ export interface VolumeDataOptions {
   /** Of the agent alone: what is known of the archives, and their cores. */
   readonly folder: string;
   readonly volumes: HostVolumes;
+  readonly mounts: CsiMounts;
   readonly rpc: RpcCaller;
   readonly nodeId: string;
   /** What only this node and the servers know. */
@@ -55,6 +58,7 @@ export class VolumeData {
   readonly #ending = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #finished: FinishedRestores;
+  readonly #csi: CsiData;
   #setOpened = (): void => {};
   /** Servers may ask before the agent knows its own volumes again: they wait. */
   readonly #opened = new Promise<void>((resolve) => {
@@ -65,6 +69,7 @@ export class VolumeData {
 
   constructor(options: VolumeDataOptions) {
     this.#options = options;
+    this.#csi = new CsiData(options.mounts);
     this.#finished = new FinishedRestores(join(options.folder, 'restored.json'));
   }
 
@@ -156,6 +161,9 @@ export class VolumeData {
           keep: order.Keep,
         });
         return {};
+      case 'unmount':
+        await this.#csi.unmount(order.Mount);
+        return {};
       case 'list':
         return { Ranges: await this.#withCore(order.Core, [], (core) => blocksHere(core, order.Length)) };
       case 'hold':
@@ -171,9 +179,15 @@ export class VolumeData {
     }
   }
 
-  async #backUp({ ArchiveID, Key, Name, Previous }: Order<'backup'>, progress: VolumeProgress) {
+  async #backUp(order: Order<'backup'>, progress: VolumeProgress): Promise<WrittenSnapshot> {
+    const { Name, Csi } = order;
+    if (Csi) return this.#csi.within(Csi, (path) => this.#backUpTree(order, path, progress));
     const path = this.#options.volumes.offered[Name]?.Path;
     if (path === undefined) throw new MeshError('E_NOT_FOUND', this.#options.volumes.whyNot(Name));
+    return this.#backUpTree(order, path, progress);
+  }
+
+  async #backUpTree({ ArchiveID, Key, Previous }: Order<'backup'>, path: string, progress: VolumeProgress) {
     return backUp({
       place: await this.#place(),
       cipher: cipherOf(ArchiveID, Key),
@@ -187,7 +201,7 @@ export class VolumeData {
   }
 
   async #restore(order: Order<'restore'>, progress: VolumeProgress) {
-    const { ID, ArchiveID, Key, Snapshot, Volume, Holders } = order;
+    const { ID, ArchiveID, Key, Snapshot, Volume, Holders, Csi } = order;
     const cipher = cipherOf(ArchiveID, Key);
     const { signal } = this.#ending;
     const write = (into: string): Promise<void> =>
@@ -196,10 +210,18 @@ export class VolumeData {
           source: new BlockSource(patient(core, signal), cipher),
           snapshot: Snapshot,
           into,
+          // Of a volume that is a disk of its own nobody else needs anything.
+          spareBytes: Csi ? 0 : FREE_BYTES,
           progress,
           signal,
         }),
       );
+    if (Csi) {
+      await this.#csi.fill(Csi, write);
+      const filled = { HostPath: '', CapacityBytes: 0 };
+      await this.#finished.put(ID, filled);
+      return filled;
+    }
     const { volumes, nodeId } = this.#options;
     const made = await restoreVolume({ id: ID, volume: Volume, nodeId, volumes, write });
     await this.#finished.put(ID, made);

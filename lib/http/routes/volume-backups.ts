@@ -15,7 +15,13 @@ export const volumeBackupRoutes: Routes = {
 const volumeOf = (exchange: Exchange) => ({
   Volume: exchange.params['id'] ?? '',
   OnNode: exchange.query.get('on') ?? '',
+  Type: typeOf(exchange.query.get('type') ?? ''),
 });
+
+function typeOf(type: string): '' | 'csi' | 'host' {
+  if (type === '' || type === 'csi' || type === 'host') return type;
+  throw badRequest(`type must be csi or host, not ${JSON.stringify(type)}`);
+}
 
 async function list(exchange: Exchange) {
   const reply = await exchange.rpc.call('VolumeData.List', exchange.reading(), exchange);

@@ -68,7 +68,7 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
 }
 
 /** Whether a node is in one of the places. */
-function isIn(node: CsiTopology | null | undefined, places: readonly CsiTopology[]): boolean {
+export function isIn(node: CsiTopology | null | undefined, places: readonly CsiTopology[]): boolean {
   return places.some(({ Segments }) => Object.entries(Segments).every(([key, value]) => node?.Segments[key] === value));
 }
 

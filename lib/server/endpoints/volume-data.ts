@@ -8,17 +8,15 @@ import { randomUuid } from '../../util/random.js';
 import { answerQuery } from '../blocking.js';
 import { mayListVolume, type VolumeOperation as Right, requireVolumeAccess } from '../volume-access.js';
 import { refuseBusy } from '../volume-data/archives.js';
+import { csiMoveGoal, csiRestoreGoal, requireCsiBackup } from '../volume-data/csi-goals.js';
 import { letGo, withoutSnapshots } from '../volume-data/keep.js';
 import { archivedVolume } from '../volume-data/operations.js';
 import { checkPlan } from '../volume-data/plan.js';
 import { newBackup, newOperation } from '../volume-data/schedule.js';
-import { findNode, findSubject, type Subject } from '../volume-data/subject.js';
+import { findNode, findSubject, isThere, type Subject, VOLUME_NAME } from '../volume-data/subject.js';
 import { chooseTarget, refuseUsers, requireReady } from '../volume-data/target.js';
 import { archiveStub, archiveView } from '../volume-data/view.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
-
-/** As `volume create` has it. */
-const NAME = /^[A-Za-z0-9._-]{1,128}(\[\d{1,6}\])?$/;
 
 type Asked = VolumeName & WriteOptions;
 
@@ -29,9 +27,15 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
   const subjectOf = async (args: Asked, right: Right): Promise<Subject> => {
     await consensus.readIndex();
     const namespace = namespaceOf(args);
-    const wanted = { volume: requireText(args.Volume, 'volume'), onNode: args.OnNode ?? '' };
+    const volume = requireText(args.Volume, 'volume');
+    const wanted = { volume, onNode: args.OnNode ?? '', type: args.Type ?? '' };
     const subject = findSubject(store.snapshot(), namespace, wanted);
-    requireVolumeAccess(context, args, { kind: 'host', namespace, name: subject.Name, operation: right });
+    requireVolumeAccess(context, args, {
+      kind: subject.Csi ? 'csi' : 'host',
+      namespace,
+      name: subject.Name,
+      operation: right,
+    });
     return subject;
   };
 
@@ -40,9 +44,8 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
     requireFound(store.snapshot().volumeArchiveOf(subject), `a backup of volume "${subject.Name}"`);
 
   const ensured = (subject: Subject): Promise<VolumeArchive> => {
-    const { Namespace, VolumeID, Name, NodeID } = subject;
-    const volume = store.snapshot().hostVolumeById(VolumeID);
-    return archives.ensure({ Namespace, VolumeID, Name, NodeID, Volume: volume ? archivedVolume(volume) : null });
+    const volume = subject.Csi ? undefined : store.snapshot().hostVolumeById(subject.VolumeID);
+    return archives.ensure({ ...subject, Volume: volume ? archivedVolume(volume) : null });
   };
 
   const started = async (id: string, begin: (archive: VolumeArchive) => VolumeOperation) => {
@@ -58,9 +61,9 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
     async 'VolumeData.List'(args, call) {
       return answerQuery(context, args, call, [watchKeys.volumeArchives()], (state) => {
         const shown = [...state.volumeArchives()].filter(
-          ({ Namespace, Name }) =>
+          ({ Namespace, Name, Csi }) =>
             (namespaceOf(args) === '*' || Namespace === namespaceOf(args)) &&
-            mayListVolume(context, args, { kind: 'host', namespace: Namespace, name: Name }),
+            mayListVolume(context, args, { kind: Csi ? 'csi' : 'host', namespace: Namespace, name: Name }),
         );
         const Archives = shown.map((archive) => archiveStub(archive, state, archivist));
         return { index: state.tableIndex('volume_archives'), reply: { Archives } };
@@ -79,10 +82,11 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
     async 'VolumeData.Backup'(args) {
       const subject = await subjectOf(args, 'snapshot');
       const state = store.snapshot();
-      if (subject.VolumeID !== '' && !state.hostVolumeById(subject.VolumeID)) {
+      if (!isThere(state, subject)) {
         throw new MeshError('E_NOT_FOUND', `volume "${subject.Name}" was deleted: only its backups are left`);
       }
-      requireReady(state.nodeById(subject.NodeID), subject.NodeID);
+      if (subject.Csi) requireCsiBackup(state, subject.Name, subject.Csi);
+      else requireReady(state.nodeById(subject.NodeID), subject.NodeID);
       const { ID } = await ensured(subject);
       return started(ID, (archive) => newBackup(context, archive, 'manual'));
     },
@@ -103,7 +107,9 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
       const archive = archiveOf(subject);
       refuseBusy(archive);
       const snapshot = snapshotOf(archive, args.SnapshotID ?? '');
-      const goal = restoreGoal(context, archive, snapshot, args);
+      const goal = archive.Csi
+        ? csiRestoreGoal(store.snapshot(), { archive, how: archive.Csi, snapshot }, args)
+        : restoreGoal(context, archive, snapshot, args);
       const begun = await started(archive.ID, (now) => ({
         ...newOperation(context, now),
         Kind: 'restore',
@@ -119,6 +125,21 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
     async 'VolumeData.Move'(args) {
       const subject = await subjectOf(args, 'create');
       const state = store.snapshot();
+      if (subject.Csi) {
+        const goal = csiMoveGoal(
+          state,
+          { subject, how: subject.Csi },
+          requireText(args.TargetNodeID, 'node to move it to'),
+        );
+        const { ID } = await ensured(subject);
+        return started(ID, (now) => ({
+          ...newOperation(context, now),
+          Kind: 'move',
+          Step: 'backup',
+          Keep: args.Keep === true,
+          ...goal,
+        }));
+      }
       const volume = requireFound(state.hostVolumeById(subject.VolumeID), `volume "${subject.Name}" that can be moved`);
       const target = findNode(state, requireText(args.TargetNodeID, 'node to move it to'));
       if (target.ID === volume.NodeID) throw new MeshError('E_BAD_REQUEST', `it is on node ${target.Name} already`);
@@ -186,7 +207,7 @@ function restoreGoal(
   const choose = (name: string, except = ''): string =>
     chooseTarget(state, { archive, snapshot, name, wanted: wanted ?? undefined, except }).ID;
   if (As !== '') {
-    if (!NAME.test(As)) throw new MeshError('E_BAD_REQUEST', `"${As}" is no name of a volume`);
+    if (!VOLUME_NAME.test(As)) throw new MeshError('E_BAD_REQUEST', `"${As}" is no name of a volume`);
     return { TargetNodeID: choose(As), TargetVolumeID: randomUuid(context.random), TargetName: As };
   }
   const { VolumeID: TargetVolumeID, Name: TargetName, NodeID } = archive;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { HostVolumeUpsertCommand, VolumeArchivePutCommand } from '../../state/volume-commands.js';
+import type { VolumeArchivePutCommand } from '../../state/volume-commands.js';
 import { MeshError } from '../../structs/errors.js';
 import { DEFAULT_BACKUP_PLAN, type VolumeArchive } from '../../structs/volume-data.js';
 import { randomUuid } from '../../util/random.js';
@@ -34,7 +34,7 @@ export class Archives {
 
   /** The archive of a volume; made when there is none. */
   async ensure(
-    volume: Pick<VolumeArchive, 'Namespace' | 'VolumeID' | 'Name' | 'NodeID' | 'Volume'>,
+    volume: Pick<VolumeArchive, 'Namespace' | 'VolumeID' | 'Name' | 'NodeID' | 'Volume' | 'Csi'>,
   ): Promise<VolumeArchive> {
     const existing = this.#world.store.snapshot().volumeArchiveOf(volume);
     if (existing) return existing;
@@ -64,7 +64,7 @@ export class Archives {
   async update(
     id: string,
     change: ArchiveChange,
-    volume?: Pick<HostVolumeUpsertCommand, 'volume' | 'unlessUsed'>,
+    volume: Pick<VolumeArchivePutCommand, 'volume' | 'csi'> = {},
   ): Promise<VolumeArchive | undefined> {
     for (let tries = 1; ; tries++) {
       const archive = this.#world.store.snapshot().volumeArchiveById(id);
@@ -72,7 +72,7 @@ export class Archives {
       if (!archive || !changed) return undefined;
       const { CreateIndex: _, CreateTime: __, ModifyIndex: ifIndex, ModifyTime: ___, ...rest } = archive;
       try {
-        return await this.#put({ archive: { ...rest, ...changed }, ifIndex, ...(volume ? { volume } : {}) });
+        return await this.#put({ archive: { ...rest, ...changed }, ifIndex, ...volume });
       } catch (error) {
         const isStale = this.#world.store.snapshot().volumeArchiveById(id)?.ModifyIndex !== ifIndex;
         if (!isStale || tries === TRIES_MAX) throw error;

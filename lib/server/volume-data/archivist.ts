@@ -10,9 +10,11 @@ import type { ServerWorld } from '../world.js';
 import type { Archives } from './archives.js';
 import { type CopyFacts, isReady, nextCopyAction } from './copies.js';
 import { doCopyAction, retire } from './copy-work.js';
+import { type CsiParts, clearScratch, scratchId } from './csi-scratch.js';
 import { Deposed } from './node-work.js';
 import { type OperationParts, runOperation } from './operations.js';
 import { beginScheduled, dueMs } from './schedule.js';
+import { isThere } from './subject.js';
 
 // The leader's hand in the copies of volumes' data: it takes operations to their end, follows schedules, and sees to it that copies
 // lie where they should. Nothing of it is remembered but for how far nodes are: whoever leads next reads the state.
@@ -24,7 +26,7 @@ const REFUSED_MS: Millis = 10 * 60_000;
 const LOOK_MS: Millis = 60_000;
 
 /** What is done for an archive at the same time. */
-const LANES = ['operation', 'leftovers', 'copies'] as const;
+const LANES = ['operation', 'leftovers', 'scratch', 'copies'] as const;
 type Lane = (typeof LANES)[number];
 
 export interface Archivist extends LeaderPart {
@@ -34,7 +36,7 @@ export interface Archivist extends LeaderPart {
 
 export function createArchivist(
   world: ServerWorld,
-  { paths, archives }: { paths: NodePaths; archives: Archives },
+  { paths, archives, csi }: { paths: NodePaths; archives: Archives; csi: CsiParts },
 ): Archivist {
   const { store, now, timers } = world;
   const log = world.log.child('volume_data');
@@ -75,7 +77,13 @@ export function createArchivist(
     alarm.set(nextMs);
   };
 
-  const partsOf = (mine: number): OperationParts => ({ world, paths, archives, leads: () => leads && reign === mine });
+  const partsOf = (mine: number): OperationParts => ({
+    world,
+    paths,
+    archives,
+    csi,
+    leads: () => leads && reign === mine,
+  });
 
   /** What there is to do for an archive; undefined: nothing. */
   const workOf = (lane: Lane, archive: VolumeArchive): ((parts: OperationParts) => Promise<void>) | undefined => {
@@ -89,12 +97,20 @@ export function createArchivist(
           });
       }
       const due = dueMs(archive);
-      if (due === undefined || due > now() || !isReady(facts, archive.NodeID)) return undefined;
+      if (due === undefined || due > now() || !(archive.Csi || isReady(facts, archive.NodeID))) return undefined;
       return (parts) => beginScheduled(parts, archive);
     }
     if (lane === 'leftovers') {
       const leftover = archive.Leftovers.find(({ NodeID }) => isReady(facts, NodeID));
       return leftover && ((parts) => retire(parts, archive, leftover));
+    }
+    if (lane === 'scratch') {
+      const scratch = (archive.Scratch ?? []).find(({ ID, NodeID }) => {
+        const isCurrent = archive.Operation !== null && scratchId(archive.Operation) === ID;
+        // A node that is away may have it mounted still; one that was forgotten has not.
+        return !isCurrent && (NodeID === '' || !facts.node(NodeID) || isReady(facts, NodeID));
+      });
+      return scratch && ((parts) => clearScratch(parts, archive, scratch));
     }
     if (isOver(archive)) return () => archives.delete(archive.ID);
     const action = nextCopyAction(archive, facts);
@@ -105,11 +121,11 @@ export function createArchivist(
   };
 
   /** There is nothing of the volume, and nothing of its backups. */
-  const isOver = ({ VolumeID, Snapshots, Cores, Leftovers, Operation }: VolumeArchive): boolean =>
-    Snapshots.length + Cores.length + Leftovers.length === 0 &&
-    Operation === null &&
-    VolumeID !== '' &&
-    store.snapshot().hostVolumeById(VolumeID) === undefined;
+  const isOver = (archive: VolumeArchive): boolean => {
+    const { VolumeID, Snapshots, Cores, Leftovers, Scratch = [], Operation } = archive;
+    if (Snapshots.length + Cores.length + Leftovers.length + Scratch.length > 0 || Operation !== null) return false;
+    return VolumeID !== '' && !isThere(store.snapshot(), archive);
+  };
 
   const factsOf = (): CopyFacts => {
     const state = store.snapshot();

@@ -85,7 +85,7 @@ export function holdersFor(world: ServerWorld, core: ArchiveCore, askerId: strin
   });
 }
 
-const pause = (world: ServerWorld, ms: Millis): Promise<void> =>
+export const pause = (world: ServerWorld, ms: Millis): Promise<void> =>
   new Promise((resolve) => {
     world.timers.setTimeout(ms, resolve);
   });

@@ -12,15 +12,19 @@ import type {
   VolumeArchive,
   VolumeOperation,
   VolumeSnapshot,
+  WrittenSnapshot,
 } from '../../structs/volume-data.js';
 import { toNanos } from '../../util/clock.js';
 import { randomUuid } from '../../util/random.js';
 import type { Archives } from './archives.js';
+import { backUpCsi, restoreCsi } from './csi-operations.js';
+import { type CsiParts, oldScratch } from './csi-scratch.js';
 import { letGo } from './keep.js';
 import { carryOut, Deposed, type Hear, holdersFor, type NodeWorkParts } from './node-work.js';
 
 export interface OperationParts extends NodeWorkParts {
   readonly archives: Archives;
+  readonly csi: CsiParts;
 }
 
 /** A volume without a plugin of its own is made by this one, wherever it is brought to. */
@@ -62,7 +66,16 @@ function ended(operation: VolumeOperation, nowNs: number, message = ''): Partial
   return { Operation: null, LastOperation: { ...operation, Step, Message: message, EndTime: nowNs } };
 }
 
-async function backupStep(parts: OperationParts, { archive, operation }: At, hear: Hear): Promise<void> {
+/** What a backup has come to. */
+interface Made {
+  readonly written: WrittenSnapshot;
+  readonly nodeId: string;
+  readonly inUse: boolean;
+  /** How the volume can be made again, as far as that is known anew. */
+  readonly volume: Pick<VolumeArchive, 'NodeID'> & Partial<Pick<VolumeArchive, 'Volume' | 'Csi'>>;
+}
+
+async function backUpHost(parts: OperationParts, { archive, operation }: At, hear: Hear): Promise<Made> {
   const { world, archives } = parts;
   const { NodeID } = operation;
   const Previous = archive.Snapshots.findLast((snapshot) => snapshot.NodeID === NodeID) ?? null;
@@ -82,19 +95,31 @@ async function backupStep(parts: OperationParts, { archive, operation }: At, hea
   const written = work.Snapshot;
   if (!written) throw new MeshError('E_INTERNAL', 'the node has made a backup and says nothing of it');
   const state = world.store.snapshot();
+  const inUse = usersSince(state, archive, NodeID, operation.StartIndex).length > 0;
+  const volume = state.hostVolumeById(archive.VolumeID);
+  return { written, nodeId: NodeID, inUse, volume: { NodeID, ...(volume ? { Volume: archivedVolume(volume) } : {}) } };
+}
+
+async function backUpOf(parts: OperationParts, at: At, hear: Hear): Promise<Made> {
+  if (!at.archive.Csi) return backUpHost(parts, at, hear);
+  const { how: Csi, nodeId: NodeID, ...made } = await backUpCsi(parts, at, hear);
+  return { ...made, nodeId: NodeID, volume: { NodeID, Csi } };
+}
+
+async function backupStep(parts: OperationParts, { archive, operation }: At, hear: Hear): Promise<void> {
+  const { world, archives } = parts;
+  const { written, nodeId, inUse, volume } = await backUpOf(parts, { archive, operation }, hear);
   const snapshot: VolumeSnapshot = {
     ...written,
     ID: randomUuid(world.random),
-    NodeID,
+    NodeID: nodeId,
     Reason: operation.Kind === 'move' ? 'move' : operation.Reason,
-    InUse: usersSince(state, archive, NodeID, operation.StartIndex).length > 0,
+    InUse: inUse,
     CreateTime: operation.StartTime,
   };
-  const volume = state.hostVolumeById(archive.VolumeID);
   await archives.update(archive.ID, (now) => {
     if (now.Operation?.ID !== operation.ID || now.Operation.Step !== 'backup') return null;
-    const kept = letGo(withSnapshot(now, snapshot));
-    const made = { ...kept, Volume: volume ? archivedVolume(volume) : now.Volume };
+    const made = { ...letGo(withSnapshot(now, snapshot)), ...volume };
     if (operation.Kind === 'backup') {
       return { ...made, ...ended({ ...now.Operation, SnapshotID: snapshot.ID }, toNanos(world.now())) };
     }
@@ -125,6 +150,10 @@ async function restoreStep(parts: OperationParts, { archive, operation }: At, he
   const snapshot = archive.Snapshots.find(({ ID }) => ID === SnapshotID);
   const core = snapshot && archive.Cores.find(({ Key }) => Key === snapshot.Core);
   if (!snapshot || !core) throw new MeshError('E_NOT_FOUND', `backup ${SnapshotID.slice(0, 8)} was let go meanwhile`);
+  if (archive.Csi) {
+    await restoreCsiStep(parts, { archive, operation, snapshot }, hear);
+    return;
+  }
   refuseUsed(world.store.snapshot(), { archive, operation });
   const work = await carryOut(
     parts,
@@ -158,6 +187,29 @@ async function restoreStep(parts: OperationParts, { archive, operation }: At, he
   }
 }
 
+async function restoreCsiStep(
+  parts: OperationParts,
+  { archive, operation, snapshot }: At & { snapshot: VolumeSnapshot },
+  hear: Hear,
+): Promise<void> {
+  const { world, archives } = parts;
+  const { row, old, scratch } = await restoreCsi(parts, { archive, operation, snapshot }, hear);
+  await archives.update(
+    archive.ID,
+    (now) => {
+      if (now.Operation?.ID !== operation.ID) return null;
+      const others = (now.Scratch ?? []).filter(({ ID }) => ID !== scratch.ID);
+      const isSame = operation.TargetVolumeID === now.VolumeID;
+      return {
+        ...ended(now.Operation, toNanos(world.now())),
+        ...(isSame ? { NodeID: operation.TargetNodeID } : {}),
+        Scratch: old && !operation.Keep ? [...others, oldScratch(old, operation)] : others,
+      };
+    },
+    { csi: row },
+  );
+}
+
 /** The restore is done: the servers know the volume where it is now. */
 async function record(
   { world, archives }: OperationParts,
@@ -179,7 +231,7 @@ async function record(
       const leftover = { NodeID, VolumeID: TargetVolumeID, HostPath, Keep: operation.Keep };
       return { ...done, NodeID: TargetNodeID, Leftovers: [...now.Leftovers, leftover] };
     },
-    brought,
+    brought ? { volume: brought } : {},
   );
 }
 

@@ -5,6 +5,7 @@ import { randomUuid } from '../../util/random.js';
 import { zoneOffset } from '../../util/time-zone.js';
 import type { ServerWorld } from '../world.js';
 import type { OperationParts } from './operations.js';
+import { isThere } from './subject.js';
 
 /** When the schedule of an archive is due, which may be past; undefined = never. What was missed is made up for once. */
 export function dueMs({ Plan, ScheduledTime, CreateTime }: VolumeArchive): Millis | undefined {
@@ -18,7 +19,7 @@ export function dueMs({ Plan, ScheduledTime, CreateTime }: VolumeArchive): Milli
 export async function beginScheduled({ world, archives }: OperationParts, { ID }: VolumeArchive): Promise<void> {
   await archives.update(ID, (archive) => {
     const due = dueMs(archive);
-    const isGone = archive.VolumeID !== '' && !world.store.snapshot().hostVolumeById(archive.VolumeID);
+    const isGone = !isThere(world.store.snapshot(), archive);
     if (archive.Operation || due === undefined || due > world.now()) return null;
     const ScheduledTime = toNanos(world.now());
     // There is nothing to be backed up any more; what there is stays.

@@ -13,6 +13,7 @@ import type {
   CsiPastClaimsCollectCommand,
   CsiVolumeDeregisterCommand,
   CsiVolumeRekeyCommand,
+  CsiVolumeRestored,
   CsiVolumeSeed,
   CsiVolumeUpsertCommand,
 } from '../volume-commands.js';
@@ -38,6 +39,33 @@ export function applyCsiVolumeUpsert(
   }
   for (const volume of volumes) txn.putCsiVolume(volume);
   return ok({ volumes });
+}
+
+/** The volume has other data from now on: those of a restore, which nobody has seen yet. */
+export function applyCsiVolumeRestored(
+  txn: Transaction,
+  { volume: seed, replaces }: CsiVolumeRestored,
+  timeMs: number,
+): Result<null, MeshError> {
+  const refuse = (why: string): Result<null, MeshError> =>
+    err(new MeshError('E_CONFLICT', `volume "${seed.ID}" is not replaced: ${why}`));
+  const existing = txn.tables.csi_volumes.get(jobKey(seed.Namespace, seed.ID));
+  const stamp = { ModifyIndex: txn.index, ModifyTime: toNanos(timeMs) };
+  if (replaces === null) {
+    if (existing) return refuse('one of this id was made meanwhile');
+    const fresh = { AccessMode: '', AttachmentMode: '', Claims: {}, PastClaims: [] } as const;
+    const created = { CreateIndex: txn.index, CreateTime: stamp.ModifyTime };
+    txn.putCsiVolume({ ...seed, ...fresh, PastClaims: [], ...created, ...stamp });
+    return ok(null);
+  }
+  if (existing?.ExternalID !== replaces.ExternalID) return refuse('it is another one than it was');
+  const claim = Object.values(existing.Claims)[0];
+  if (claim) return refuse(`it is held by ${describeClaim(claim)}`);
+  const past = existing.PastClaims.find(({ Fence }) => Fence > replaces.unclaimedSince);
+  if (past) return refuse(`allocation ${past.AllocationID.slice(0, 8)} used it meanwhile; stop its job, and try again`);
+  const { ExternalID, Context, Topologies, Capacity, CloneID, SnapshotID } = seed;
+  txn.putCsiVolume({ ...existing, ExternalID, Context, Topologies, Capacity, CloneID, SnapshotID, ...stamp });
+  return ok(null);
 }
 
 /** What may be changed of a volume: its identity never, what running tasks depend on only while nobody holds it. */

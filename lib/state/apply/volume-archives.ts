@@ -10,13 +10,14 @@ import type {
   VolumeArchivePutCommand,
   VolumeArchiveRekeyCommand,
 } from '../volume-commands.js';
+import { applyCsiVolumeRestored } from './csi-volumes.js';
 import { applyHostVolumeUpsert } from './host-volumes.js';
 
 export function applyVolumeArchivePut(
   txn: Transaction,
   command: VolumeArchivePutCommand,
 ): CommandResult<'volume-archive-put'> {
-  const { archive: wanted, ifIndex, time, volume } = command;
+  const { archive: wanted, ifIndex, time, volume, csi } = command;
   const existing = txn.tables.volume_archives.get(wanted.ID);
   if ((existing?.ModifyIndex ?? 0) !== ifIndex) {
     return err(
@@ -27,6 +28,10 @@ export function applyVolumeArchivePut(
   if (twin) return err(new MeshError('E_CONFLICT', `volume "${wanted.Name}" has an archive already: ${twin.ID}`));
   if (volume) {
     const kept = applyHostVolumeUpsert(txn, { ...volume, time });
+    if (!kept.ok) return kept;
+  }
+  if (csi) {
+    const kept = applyCsiVolumeRestored(txn, csi, time);
     if (!kept.ok) return kept;
   }
   const ModifyTime = toNanos(time);

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Node, NodeDeviceResource } from '../structs/node.js';
+import { computedClass } from '../structs/node-class.js';
 import type { ClientConfig } from './config.js';
 import type { Facts } from './fingerprint/fact.js';
 import type { NodeIdentity } from './identity.js';
@@ -88,36 +88,4 @@ function mergeFacts(facts: readonly Facts[]): Facts {
     Object.assign(merged, { ...fact, attributes, networks, nodeNetworks, links });
   }
   return merged;
-}
-
-/** A hash of all that placement can see and that is not unique to the node: nodes that share it are judged once. */
-function computedClass(node: Node): string {
-  const shared = (values: Record<string, string> | null): [string, string][] =>
-    Object.entries(values ?? {})
-      .filter(([key]) => !key.startsWith('unique.') && !key.includes('.unique.'))
-      .sort(([a], [b]) => (a < b ? -1 : 1));
-  const drivers = Object.entries(node.Drivers).map(([name, { Detected, Healthy }]) => [name, Detected && Healthy]);
-  const visible = [
-    node.Datacenter,
-    node.NodeClass,
-    node.NodePool,
-    shared(node.Attributes),
-    shared(node.Meta),
-    drivers.sort(),
-    Object.values(node.HostVolumes ?? {})
-      .map(({ Name, ReadOnly }) => [Name, ReadOnly])
-      .sort(),
-    // How many there are, and how they do, is asked of each node.
-    (node.NodeResources.Devices ?? []).map(({ Vendor, Type, Name, Attributes }) => [
-      Vendor,
-      Type,
-      Name,
-      Object.entries(Attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
-    ]),
-    (node.NodeResources.NodeNetworks ?? []).map(({ Mode, Addresses }) => [
-      Mode,
-      [...new Set(Addresses.map((one) => one.Alias))],
-    ]),
-  ];
-  return `v1:${createHash('sha256').update(JSON.stringify(visible)).digest('hex').slice(0, 16)}`;
 }

@@ -150,12 +150,18 @@ function asksByName(group: TaskGroup): boolean {
   return Object.values(group.Volumes ?? {}).some(({ PerAlloc, Sticky, Type }) => PerAlloc || Sticky || Type === 'csi');
 }
 
-function volumeWorld(job: Job, group: TaskGroup, { state, ledger, occupancy }: ProgramWorld): VolumeWorld {
+function volumeWorld(job: Job, group: TaskGroup, { fleet, state, ledger, occupancy }: ProgramWorld): VolumeWorld {
   const others = new Map<string, number>();
   if (group.Volumes) {
     occupancy.follow((_row, name, change) => others.set(name, (others.get(name) ?? 0) + change));
   }
-  return { job, state, isStopped: (allocId) => ledger.isRemoved(allocId), others: (name) => others.get(name) ?? 0 };
+  return {
+    job,
+    state,
+    isStopped: (allocId) => ledger.isRemoved(allocId),
+    others: (name) => others.get(name) ?? 0,
+    othersOn: (name, nodeId) => occupancy.byGroup(name, fleet.rowOf.get(nodeId) ?? -1),
+  };
 }
 
 function compilePool({ columns, ledger, occupancy }: ProgramWorld): OptionPool {

@@ -55,7 +55,16 @@ export class Preemption {
     }
   }
 
-  /** Those whose end makes room for a group's allocation; null when nobody's end does, or nobody's is needed. */
+  /** Those on a node who may have to go, the least important first. */
+  evictable(row: number): Allocation[] {
+    const may = this.#ledger.standing(row).filter((alloc) => this.#mayGo(alloc));
+    return may.sort((a, b) => priorityOf(a) - priorityOf(b));
+  }
+
+  /**
+   * Those whose end makes room for a group's allocation, as far as cpu, memory, disk, static ports and devices go: nobody, if it
+   * is something else that is short. Null when there is nobody, or not enough.
+   */
   victims(program: GroupProgram, row: number): readonly Allocation[] | null {
     const standing = this.#ledger.standing(row);
     const evictable = standing.filter((alloc) => this.#mayGo(alloc));
@@ -66,7 +75,7 @@ export class Preemption {
     const usedWithout = (gone: ReadonlySet<Allocation>): DeviceUse => this.#ledger.devicesWithout(row, gone);
     if (!clearDevices(program, { node, standing, evictable, chosen }, usedWithout)) return null;
     if (!this.#clearRoom(program, { row, evictable, chosen })) return null;
-    return chosen.size > 0 ? [...chosen] : null;
+    return [...chosen];
   }
 
   #mayGo(alloc: Allocation): boolean {

@@ -18,8 +18,8 @@ export class Room {
   readonly #ledger: Ledger;
   readonly #random: Random;
   readonly #algorithm: 'binpack' | 'spread';
-  /** Rows that have run out of dynamic ports during this attempt. */
-  readonly #portless = new Set<number>();
+  /** Rows that have too few dynamic ports left for a group, as found during this attempt; a group that asks for fewer may fit. */
+  readonly #portless = new Map<GroupProgram, Set<number>>();
   /** Inputs and outcome of the last fit that was scored: nodes are often alike. */
   readonly #lastFit = new Float64Array(5).fill(Number.NaN);
 
@@ -28,7 +28,9 @@ export class Room {
     this.#ledger = world.ledger;
     this.#random = world.random;
     this.#algorithm = world.algorithm;
-    world.ledger.onChange((row) => this.#portless.delete(row));
+    world.ledger.onChange((row) => {
+      for (const rows of this.#portless.values()) rows.delete(row);
+    });
   }
 
   /** '' when there is enough left, else the dimension that is short. */
@@ -79,7 +81,9 @@ export class Room {
   take(program: GroupProgram, row: number): AllocatedResources | null {
     const ports = this.#ports(program, row);
     if (!ports) {
-      this.#portless.add(row);
+      const rows = this.#portless.get(program);
+      if (rows) rows.add(row);
+      else this.#portless.set(program, new Set([row]));
       program.fitScores[row] = Number.NEGATIVE_INFINITY;
       return null;
     }
@@ -115,7 +119,7 @@ export class Room {
   }
 
   #portClash(program: GroupProgram, row: number): string {
-    if (this.#portless.has(row)) return NO_DYNAMIC_PORT;
+    if (this.#portless.get(program)?.has(row)) return NO_DYNAMIC_PORT;
     if (!program.hasStaticPorts || !program.network) return '';
     const statics = { ...program.network, DynamicPorts: null };
     const offer = offerPorts(statics, this.#ledger.ports(row), this.#random);

@@ -333,7 +333,7 @@ export class Stack {
     for (const row of rows) {
       if (seen >= limit) break;
       if (this.#refusal(request, program, row) !== '') continue;
-      const victims = this.#preemption.victims(program, row);
+      const victims = this.#victims(this.#preemption, program, row);
       if (!victims) continue;
       for (const victim of victims) ledger.remove(victim);
       this.#room.fit(program, row, true);
@@ -344,6 +344,28 @@ export class Stack {
       if (fits && score > (best?.score ?? Number.NEGATIVE_INFINITY)) best = { row, victims, score };
     }
     return best && this.#clear(program, best);
+  }
+
+  /** Who must go from a node: those who hold too much of what is added up, else whoever holds cores, or ports that will do. */
+  #victims(preemption: Preemption, program: GroupProgram, row: number): readonly Allocation[] | null {
+    const { ledger } = this.#world;
+    const wouldFitWithout = (gone: readonly Allocation[]): boolean => {
+      for (const alloc of gone) ledger.remove(alloc);
+      this.#room.fit(program, row, true);
+      const fits = program.fitScores[row] !== Number.NEGATIVE_INFINITY && this.#room.take(program, row) !== null;
+      for (const alloc of gone) ledger.restore(alloc);
+      return fits;
+    };
+    const victims = preemption.victims(program, row);
+    if (!victims || (victims.length > 0 && wouldFitWithout(victims))) return victims;
+    let gone = preemption.evictable(row);
+    if (!wouldFitWithout(gone)) return null;
+    // The most important are spared first.
+    for (const alloc of [...gone].reverse()) {
+      const fewer = gone.filter((one) => one !== alloc);
+      if (wouldFitWithout(fewer)) gone = fewer;
+    }
+    return gone;
   }
 
   /** Counts the victims of a node as gone and takes their room. */

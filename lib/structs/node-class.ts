@@ -13,18 +13,33 @@ export function computedClass(node: Node): string {
   return `v1:${fnv1a64(canonical(node))}`;
 }
 
+/** Everything that checks whose outcome is kept for a class look at. How many devices there are, and how they do, is asked of each node. */
 function canonical(node: Node): string {
-  const devices = (node.NodeResources.Devices ?? [])
-    .map(({ Vendor, Type, Name, Attributes }) => JSON.stringify([Vendor, Type, Name, sorted(Attributes)]))
-    .sort();
+  const drivers = Object.entries(node.Drivers).map(([name, { Detected, Healthy }]) => [name, Detected && Healthy]);
+  const devices = (node.NodeResources.Devices ?? []).map(({ Vendor, Type, Name, Attributes }) => [
+    Vendor,
+    Type,
+    Name,
+    sorted(Attributes),
+  ]);
+  const modes = [...(node.NodeResources.Networks ?? []), ...(node.NodeResources.NodeNetworks ?? [])];
+  const aliases = (node.NodeResources.NodeNetworks ?? []).flatMap(({ Addresses }) => Addresses);
   return JSON.stringify([
     node.Datacenter,
     node.NodePool,
     node.NodeClass,
     sorted(shared(node.Attributes)),
     sorted(shared(node.Meta)),
-    devices,
+    texts(drivers),
+    texts(devices),
+    texts(modes.map(({ Mode }) => Mode)),
+    texts(aliases.map(({ Alias }) => Alias)),
   ]);
+}
+
+/** As a set: in one order, each once. */
+function texts(values: readonly unknown[]): string[] {
+  return [...new Set(values.map((value) => JSON.stringify(value)))].sort();
 }
 
 function shared(values: Record<string, string> | null): [string, string][] {

@@ -6,7 +6,7 @@ import type { TaskGroup } from '../../lib/structs/job.js';
 import { Harness } from './harness.js';
 import { mockAlloc, mockAllocated, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
 
-const ASK = { cpuMhz: 100, memoryMb: 100, diskMb: 100, staticPorts: [8080] };
+const ASK = { cpuMhz: 100, memoryMb: 100, diskMb: 100, network: null };
 
 t.test('each kind of refusal is a sentence, with what would have to change', async (t) => {
   const table = [
@@ -20,7 +20,6 @@ t.test('each kind of refusal is a sentence, with what would have to change', asy
       '2 of 3 nodes have the cores and devices that are asked for, but not free on one NUMA node',
       /prefer/,
     ],
-    ['port', 'port 8080', [0], '1 of 3 nodes has the static port 8080 in use', /another port/],
     [
       'volume',
       'host volume "db" lies on another node now',
@@ -80,6 +79,38 @@ t.test('what the scheduler counts as short is told as short', async (t) => {
   const cores = (Cores: number) => ({ Tasks: [mockTask({ Resources: mockResources({ Cores }) })] });
   t.same(whyOf(harness, cores(2)), ['1 of 2 nodes lacks 1 free whole core']);
   t.same(whyOf(harness, cores(6)), ['2 of 2 nodes lack 2 to 5 free whole cores']);
+});
+
+t.test('who has a static port is named, and a node without a dynamic port says so', async (t) => {
+  const harness = new Harness();
+  const few = mockNode(1);
+  const NodeResources = { ...few.NodeResources, MinDynamicPort: 20_000, MaxDynamicPort: 20_001 };
+  harness.addNode({ ...few, NodeResources });
+  const port = (Label: string, Value: number) => ({
+    Label,
+    Value,
+    To: 0,
+    HostNetwork: 'default',
+    IgnoreCollision: false,
+  });
+  const network = {
+    ...{ Mode: '', Device: '', CIDR: '', IP: '', Hostname: '', MBits: null, DNS: null, CNI: null },
+    ...{ ReservedPorts: null, DynamicPorts: null },
+  };
+  const held = (ID: string, Value: number) =>
+    mockAlloc(harness.register(mockJob({ ID })), {
+      NodeID: few.ID,
+      AllocatedResources: mockAllocated({ cpu: 1, ports: [{ ...port('p', Value), HostIP: '10.0.0.1' }] }),
+    });
+  harness.addAlloc(held('proxy', 80), held('web', 20_000));
+  const dynamic = (count: number) => Array.from({ length: count }, (_, i) => port(`d${i}`, 0));
+  t.same(whyOf(harness, { Networks: [{ ...network, ReservedPorts: [port('http', 80)] }] }), [
+    '1 of 1 node has the static port 80 in use by job proxy',
+  ]);
+  t.same(whyOf(harness, { Networks: [{ ...network, DynamicPorts: dynamic(2) }] }), [
+    '1 of 1 node has no dynamic port left (20000 to 20001)',
+  ]);
+  t.same(whyOf(harness, { Networks: [{ ...network, DynamicPorts: dynamic(1) }] }), []);
 });
 
 t.test('distinct_property is told by value, as the scheduler holds to it', async (t) => {

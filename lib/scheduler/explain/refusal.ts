@@ -1,11 +1,15 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
+import type { NetworkResource } from '../../structs/resources.js';
+import type { Random } from '../../util/random.js';
+import { addressesOf } from '../feasible/addresses.js';
 import { groupChecks, jobChecks } from '../feasible/checks.js';
 import { type CoreAsk, coreAsks } from '../feasible/cores.js';
 import { DeviceUse } from '../feasible/device-use.js';
 import { DeviceProgram } from '../feasible/devices.js';
 import { assign } from '../feasible/numa.js';
+import { offerPorts, PortUse } from '../feasible/port-use.js';
 import { isInReach } from '../fleet.js';
 import type { StateReader } from '../ports.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal } from '../usage.js';
@@ -24,11 +28,14 @@ export interface Refusal {
     | 'memory'
     | 'disk'
     | 'port'
+    | 'dynamic-ports'
     | 'cores'
     | 'devices'
     | 'numa';
   readonly rule: string;
   readonly short: number;
+  /** Who has what is asked for, where that can be said. */
+  readonly by?: string;
 }
 
 /** What one allocation of a group asks for. */
@@ -36,7 +43,7 @@ export interface GroupAsk {
   readonly cpuMhz: number;
   readonly memoryMb: number;
   readonly diskMb: number;
-  readonly staticPorts: readonly number[];
+  readonly network: NetworkResource | null;
 }
 
 export function askOf(group: TaskGroup): GroupAsk {
@@ -55,9 +62,7 @@ export function askOf(group: TaskGroup): GroupAsk {
     TaskLifecycles: Object.fromEntries(group.Tasks.map((task) => [task.Name, task.Lifecycle])),
     Shared: { DiskMB: group.EphemeralDisk.SizeMB, Networks: null, Ports: null },
   });
-  const ports = (group.Networks ?? []).flatMap(({ ReservedPorts }) => ReservedPorts ?? []);
-  const staticPorts = ports.filter(({ IgnoreCollision }) => !IgnoreCollision).map(({ Value }) => Value);
-  return { cpuMhz: usage.cpuMhz, memoryMb: usage.memoryMb, diskMb: usage.diskMb, staticPorts };
+  return { cpuMhz: usage.cpuMhz, memoryMb: usage.memoryMb, diskMb: usage.diskMb, network: group.Networks?.[0] ?? null };
 }
 
 /** Judges nodes one by one, slowly and plainly: for a person who asks, not for the scheduler. */
@@ -70,7 +75,8 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
     job,
     state,
     isStopped: () => false,
-    others: (name) => liveOf(state, job, name),
+    others: (name) => liveOf(state, job, name).length,
+    othersOn: (name, nodeId) => liveOf(state, job, name).filter(({ NodeID }) => NodeID === nodeId).length,
   });
   const distinct = createDistinctJudge(state, job, group);
   const ask = askOf(group);
@@ -94,9 +100,8 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
   };
 }
 
-function liveOf(state: StateReader, job: Job, group: string): number {
-  return state.allocsByJob(job.Namespace, job.ID).filter((alloc) => alloc.TaskGroup === group && !isTerminal(alloc))
-    .length;
+function liveOf(state: StateReader, job: Job, group: string): Allocation[] {
+  return state.allocsByJob(job.Namespace, job.ID).filter((alloc) => alloc.TaskGroup === group && !isTerminal(alloc));
 }
 
 const place = (rule: string): Refusal => ({ kind: 'place', rule, short: 0 });
@@ -131,20 +136,36 @@ function thingsShortage(
 
 function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk): Refusal | null {
   const used = emptyUsage();
-  const ports = new Set<number>();
-  for (const alloc of held) {
-    if (isClientTerminal(alloc)) continue;
-    addResources(used, alloc.AllocatedResources);
-    for (const { Value } of alloc.AllocatedResources.Shared.Ports ?? []) ports.add(Value);
-  }
+  for (const alloc of held) if (!isClientTerminal(alloc)) addResources(used, alloc.AllocatedResources);
   const capacity = capacityOf(node);
   const over = (kind: 'cpu' | 'memory' | 'disk', short: number): Refusal | null =>
     short > 0 ? { kind, rule: kind, short } : null;
-  const taken = ask.staticPorts.find((port) => ports.has(port));
-  if (taken !== undefined) return { kind: 'port', rule: `port ${taken}`, short: 0 };
   return (
+    portShortage(node, held, ask) ??
     over('cpu', used.cpuMhz + ask.cpuMhz - capacity.cpuMhz) ??
     over('memory', used.memoryMb + ask.memoryMb - capacity.memoryMb) ??
     over('disk', used.diskMb + ask.diskMb - capacity.diskMb)
   );
+}
+
+/** Always the first: for a question, any free port is as good. */
+const FIRST: Random = { next: () => 0 };
+
+/** Whether a static port is taken, or no dynamic one is left. */
+function portShortage(node: Node, held: readonly Allocation[], { network }: GroupAsk): Refusal | null {
+  if (!network) return null;
+  const use = new PortUse(addressesOf(node));
+  const alive = held.filter((alloc) => !isClientTerminal(alloc));
+  for (const { AllocatedResources } of alive) use.add(AllocatedResources.Shared.Ports);
+  for (const port of network.ReservedPorts ?? []) {
+    if (offerPorts({ ...network, ReservedPorts: [port], DynamicPorts: null }, use, FIRST).ok) continue;
+    const holder = alive.find(({ AllocatedResources: { Shared } }) =>
+      Shared.Ports?.some(({ Value, IgnoreCollision }) => Value === port.Value && !IgnoreCollision),
+    );
+    const by = holder ? `job ${holder.JobID}` : 'the machine itself';
+    return { kind: 'port', rule: `port ${port.Value}`, short: 0, by };
+  }
+  if (offerPorts(network, use, FIRST).ok) return null;
+  const { dynamicMin, dynamicMax } = addressesOf(node);
+  return { kind: 'dynamic-ports', rule: 'dynamic ports', short: 0, by: `${dynamicMin} to ${dynamicMax}` };
 }

@@ -61,8 +61,13 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
       );
     case 'port':
       return said(
-        `${verb('has', 'have')} the static ${first.rule} in use`,
+        `${verb('has', 'have')} the static ${first.rule} in use by ${holders(same).join(' and ')}`,
         'ask for another port or a dynamic one, stop what holds it, or add a node',
+      );
+    case 'dynamic-ports':
+      return said(
+        `${verb('has', 'have')} no dynamic port left (${holders(same).join(', ')})`,
+        'widen client.min_dynamic_port to client.max_dynamic_port there, stop what holds some, or add a node',
       );
     case 'cpu':
     case 'memory':
@@ -79,6 +84,12 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
     default:
       return assertNever(first.kind);
   }
+}
+
+/** Who has it, each once; a few of many. */
+function holders(same: readonly Refusal[]): string[] {
+  const all = [...new Set(same.flatMap(({ by }) => by ?? []))];
+  return all.length <= 3 ? all : [...all.slice(0, 2), `${all.length - 2} others`];
 }
 
 /** By how much they are short. */

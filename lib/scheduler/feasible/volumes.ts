@@ -19,6 +19,8 @@ export interface VolumeWorld {
   isStopped(allocId: string): boolean;
   /** Other allocations of a group of the job that run on, and those the plan has placed. */
   others(group: string): number;
+  /** The same of one node. */
+  othersOn(group: string, nodeId: string): number;
 }
 
 /** The checks of a group's volumes. */
@@ -65,8 +67,9 @@ function dynamicRefusal(
   { ID, Name }: HostVolumeInfo,
   request: VolumeRequest,
   allocName: string,
-  { state, job, isStopped }: VolumeWorld,
+  world: VolumeWorld,
 ): string {
+  const { state, job, isStopped } = world;
   const volume = ID === '' ? undefined : state.hostVolumeById?.(ID);
   if (ID !== '' && volume?.State !== 'ready') return `host volume "${Name}" is not ready`;
   // It was taken elsewhere while this node was away, and what is here is old.
@@ -82,7 +85,23 @@ function dynamicRefusal(
     if (alloc.Namespace === job.Namespace && alloc.JobID === job.ID && alloc.Name === allocName) return false;
     return writesHostVolumeAlone(alloc, Name);
   });
-  return other ? `host volume "${Name}" has exhausted its available writer claims` : '';
+  return other || isWrittenWithin(node, Name, world)
+    ? `host volume "${Name}" has exhausted its available writer claims`
+    : '';
+}
+
+/** Whether another of the job writes to the host volume of a node alone: one that the plan has just placed there, say. */
+function isWrittenWithin({ ID }: Node, name: string, { job, othersOn }: VolumeWorld): boolean {
+  return job.TaskGroups.some((group) =>
+    Object.values(group.Volumes ?? {}).some(
+      (request) =>
+        request.Type !== 'csi' &&
+        !request.PerAlloc &&
+        request.Source === name &&
+        writesAlone(request) &&
+        othersOn(group.Name, ID) > 0,
+    ),
+  );
 }
 
 const writesAlone = ({ AccessMode, ReadOnly }: VolumeRequest): boolean =>

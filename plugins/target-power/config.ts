@@ -38,7 +38,17 @@ export interface HttpConfig {
   passwordFile: string;
   /** Of a bearer token. */
   tokenFile: string;
+  trust: Trust;
+}
+
+/** What is believed of a certificate. */
+export interface Trust {
+  /** Of the authority that signed it, or of itself; '' = those that the system knows. */
+  caFile: string;
+  /** Anything is believed. */
   skipVerify: boolean;
+  /** How the keys of these two begin, for who is to change them. */
+  keys: 'bmc' | 'http';
 }
 
 /** A controller on the machine's board: IPMI, Redfish. */
@@ -48,8 +58,8 @@ export interface BmcConfig {
   passwordFile: string;
   /** Of IPMI, for controllers that do not say which they know. */
   cipherSuite: string;
-  /** Of a self-signed certificate, which most have. */
-  skipVerify: boolean;
+  /** Of Redfish: most have a certificate that they signed themselves. */
+  trust: Trust;
 }
 
 export interface SshConfig {
@@ -66,8 +76,8 @@ export interface SshConfig {
 const KEYS = [
   ...['method', 'wake_method', 'sleep_method', 'wake_command', 'sleep_command'],
   ...['wake_url', 'sleep_url', 'off_url', 'http_method', 'wake_body', 'sleep_body'],
-  ...['http_user', 'http_password_file', 'http_token_file', 'http_skip_verify'],
-  ...['bmc_address', 'bmc_user', 'bmc_password_file', 'bmc_cipher_suite', 'bmc_skip_verify'],
+  ...['http_user', 'http_password_file', 'http_token_file', 'http_ca_file', 'http_skip_verify'],
+  ...['bmc_address', 'bmc_user', 'bmc_password_file', 'bmc_cipher_suite', 'bmc_ca_file', 'bmc_skip_verify'],
   ...['ssh_host', 'ssh_wake_host', 'ssh_user', 'ssh_port', 'ssh_key_file', 'ssh_known_hosts'],
   ...['wake_timeout', 'sleep_timeout', 'watts'],
 ];
@@ -131,7 +141,7 @@ function httpOf(config: Given): HttpConfig {
     user: config['http_user'] ?? '',
     passwordFile: config['http_password_file'] ?? '',
     tokenFile: config['http_token_file'] ?? '',
-    skipVerify: config['http_skip_verify'] === 'true',
+    trust: trustOf(config, 'http'),
   };
 }
 
@@ -143,8 +153,13 @@ function bmcOf(config: Given): BmcConfig {
     user: config['bmc_user'] ?? '',
     passwordFile: config['bmc_password_file'] ?? '',
     cipherSuite,
-    skipVerify: config['bmc_skip_verify'] === 'true',
+    trust: trustOf(config, 'bmc'),
   };
+}
+
+function trustOf(config: Given, keys: Trust['keys']): Trust {
+  const skipVerify = oneOf(config, `${keys}_skip_verify`, ['true', 'false'], 'false') === 'true';
+  return { caFile: config[`${keys}_ca_file`] ?? '', skipVerify, keys };
 }
 
 function sshOf(config: Given): SshConfig {

@@ -5,10 +5,12 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { makeKeyPair } from '../../lib/plugin/go-plugin/certificate.js';
 import type { ScalerRpc } from '../../lib/plugin/sdk/autoscaler.js';
 import type { NodeListStub } from '../../lib/structs/rpc.js';
 import { readConfig } from '../../plugins/target-power/config.js';
@@ -137,7 +139,11 @@ set_working_mc 0x20
     const wrong = join(dir, 'wrong');
     writeFileSync(wrong, 'guess', { mode: 0o600 });
     const refused = wakeUp(MACHINE, power({ ...config, bmc_password_file: wrong }), world);
-    await t.rejects(refused, /the controller 127\.0\.0\.1 of tower's: ipmitool: /);
+    await t.rejects(refused, {
+      message: "the controller 127.0.0.1 of tower's: ipmitool: the password is refused: see bmc_password_file",
+    });
+    const nobody = wakeUp(MACHINE, power({ ...config, bmc_user: 'nobody' }), world);
+    await t.rejects(nobody, /ipmitool: the user is refused: see bmc_user/);
     const open = join(dir, 'open');
     writeFileSync(open, SECRET);
     chmodSync(open, 0o644);
@@ -291,9 +297,59 @@ t.test('Redfish: what the controller itself names is used', async (t) => {
     bmc_user: 'bob',
     bmc_password_file: file,
   });
-  await t.rejects(wakeUp(MACHINE, wrong, world), /answered 401: no session/);
+  await t.rejects(wakeUp(MACHINE, wrong, world), /refuses bmc_user or its password \(401: no session\)/);
   const web = await service(t, () => ({ body: '<html>' }));
   await t.rejects(wakeUp(MACHINE, at(web.host), world), /no JSON object: is it a Redfish service/);
+});
+
+t.test('over TLS: a certificate is believed when it or its authority is named, or when nobody cares', async (t) => {
+  const dir = folder(t);
+  const { keyPem, certificatePem } = makeKeyPair(Date.now());
+  let powered = 0;
+  const server = createSecureServer({ key: keyPem, cert: certificatePem }, (request, response) => {
+    const { method = '', url = '', headers } = request;
+    if (method === 'POST') powered++;
+    const said = redfish()({ method, url, headers, body: '' });
+    if (said === 'silence') return;
+    response.writeHead(said.status ?? 200);
+    response.end(typeof said.body === 'string' ? said.body : JSON.stringify(said.body));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  const password = secretFile(dir);
+  const at = (more: Record<string, string>, host = 'localhost') =>
+    power({
+      method: 'redfish',
+      bmc_address: `${host}:${port}`,
+      bmc_user: 'admin',
+      bmc_password_file: password,
+      ...more,
+    });
+  const other = join(dir, 'other.pem');
+  writeFileSync(other, makeKeyPair(Date.now()).certificatePem);
+  for (const config of [at({}), at({ bmc_ca_file: other }), at({}, '127.0.0.1')]) {
+    await t.rejects(
+      wakeUp(MACHINE, config, world),
+      /not trusted \(.*\): name it or its authority in bmc_ca_file, or set bmc_skip_verify = "true"/,
+    );
+  }
+  t.equal(powered, 0);
+  const own = join(dir, 'own.pem');
+  writeFileSync(own, certificatePem);
+  await wakeUp(MACHINE, at({ bmc_ca_file: own }), world);
+  await wakeUp(MACHINE, at({ bmc_ca_file: own }, '127.0.0.1'), world);
+  await wakeUp(MACHINE, at({ bmc_skip_verify: 'true' }), world);
+  t.equal(powered, 3);
+  await t.rejects(wakeUp(MACHINE, at({ bmc_ca_file: password }), world), /bmc_ca_file: .* is no certificate in PEM/);
+  await t.rejects(wakeUp(MACHINE, at({ bmc_ca_file: join(dir, 'none') }), world), /bmc_ca_file: cannot read .*ENOENT/);
+  const plug = { method: 'http', wake_url: `https://localhost:${port}/`, sleep_url: `https://localhost:${port}/` };
+  await t.rejects(wakeUp(MACHINE, power(plug), world), /http_ca_file, or set http_skip_verify/);
+  t.throws(() => at({ bmc_skip_verify: 'yes' }), /bmc_skip_verify must be one of true, false/);
 });
 
 t.test(
@@ -349,9 +405,18 @@ t.test(
     const failing = power({ ...config, sleep_command: 'echo no such thing >&2; exit 3' });
     await t.rejects(putToSleep(MACHINE, failing, world), /127\.0\.0\.1 for tower's: ssh: no such thing/);
     const stranger = power({ ...config, ssh_key_file: join(dir, 'other') });
-    await t.rejects(wakeUp(MACHINE, stranger, world), /Permission denied/);
+    await t.rejects(wakeUp(MACHINE, stranger, world), /Permission denied.*; ssh_key_file names a key that/);
+    for (const [file, message] of [
+      [join(dir, 'none'), /ssh_key_file: cannot read .*none: ENOENT/],
+      [join(dir, 'user.pub'), /ssh_key_file: .*user\.pub may be read by everybody/],
+    ] as const) {
+      chmodSync(join(dir, 'user.pub'), 0o644);
+      await t.rejects(wakeUp(MACHINE, power({ ...config, ssh_key_file: file }), world), message);
+    }
+    const shut = power({ ...config, ssh_port: String(await freePort()) });
+    await t.rejects(wakeUp(MACHINE, shut, world), /127\.0\.0\.1 for tower's: ssh: .*Connection refused/);
     writeFileSync(known, `[127.0.0.1]:${port} ${readFileSync(join(dir, 'other.pub'), 'utf8')}`);
-    await t.rejects(wakeUp(MACHINE, power(config), world), /Host key verification failed/);
+    await t.rejects(wakeUp(MACHINE, power(config), world), /Host key verification failed.*; ssh_known_hosts must/);
   },
 );
 

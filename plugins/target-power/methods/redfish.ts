@@ -30,9 +30,11 @@ export async function askRedfish(
       method: body ? 'POST' : 'GET',
       ...(body ? { body: JSON.stringify(body) } : {}),
       headers,
-      skipVerify: config.skipVerify,
+      trust: config.trust,
       signal,
     });
+    if (status === 401 || status === 403)
+      throw new Error(`${base.host} refuses bmc_user or its password (${status}${reasonIn(text)})`);
     if (status < 200 || status > 299) throw new Error(`${base.host} answered ${status}${reasonIn(text)}`);
     return parse<T>(text, base.host, body !== undefined);
   };

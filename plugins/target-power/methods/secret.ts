@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 
-const SECRET_BYTES_MAX = 4_096;
+/** Keys of ssh are the longest. */
+const SECRET_BYTES_MAX = 16_384;
 
 /** Checks a file with a secret. Throws an Error that says what is wrong, and never what is in it. */
 export function checkSecretFile(path: string, key: string): void {

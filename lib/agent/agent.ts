@@ -18,7 +18,6 @@ import type { RunningConsensus } from '../server/consensus.js';
 import type { StateMachine } from '../server/ports.js';
 import type { Server } from '../server/server.js';
 import { acquireLock, type Lock } from '../storage/index.js';
-import type { ScalingPolicy } from '../structs/job.js';
 import type { LinkReport, MeshRole, NodeKey } from '../structs/mesh.js';
 import { nodeIdOf } from '../transport/certificate.js';
 import { ensureIdentity, type Identity } from '../transport/identity.js';
@@ -74,7 +73,7 @@ export interface Agent {
   /** The mesh as it is seen from here; null for an agent that is in none. */
   mesh(): MeshView | null;
   /** Puts these in the place of the scaling policies of files. */
-  replacePolicies(policies: readonly ScalingPolicy[]): void;
+  reloadPolicies(dir: string | null): void;
   /** Ends in order; tasks go on running, unless the agent keeps no state. */
   shutdown(): Promise<void>;
 }
@@ -332,8 +331,9 @@ class RunningAgent implements Agent {
     return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${this.httpPort}`;
   }
 
-  replacePolicies(policies: readonly ScalingPolicy[]): void {
-    this.#autoscaler?.replaceFiles(policies);
+  /** Reads the policies of machines again. */
+  reloadPolicies(dir: string | null): void {
+    this.#autoscaler?.reload(dir);
   }
 
   /** How servers that have no vote and no log get the state; loaded by servers of a mesh only. */

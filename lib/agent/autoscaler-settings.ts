@@ -1,11 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type ScalerBlocks, scalerProblems } from '../plugin/scalers.js';
 import { readPolicy } from '../scaling/index.js';
-import type { ScalingPolicy } from '../structs/job.js';
 import type { AutoscalerSettings } from './autoscaler.js';
 import type { AgentConfig, ScalerSections } from './config/config.js';
-import { readPolicyFile } from './policy-file.js';
+import { NO_POLICIES, type PolicyDir, readPolicyDir } from './policy-dir.js';
 
 type ScalerKind = 'apm' | 'strategy' | 'target';
 
@@ -17,7 +14,7 @@ export async function autoscalerSettings(
   const { enabled, policyDir, evaluationIntervalMs, cooldownMs } = config.autoscaler;
   if (!enabled || !config.server.enabled) return null;
   const blocks = await scalerBlocks(config.autoscaler, { pluginDir, problems, at: 'autoscaler ' });
-  const policies = policyDir === null ? [] : readPolicies(policyDir, problems);
+  const policies = startPolicies(policyDir, problems);
   return { evaluationIntervalMs, cooldownMs, ...blocks, policies };
 }
 
@@ -42,27 +39,17 @@ export async function scalerBlocks(
 const blocksOf = (sections: ScalerSections): ScalerBlocks =>
   Object.fromEntries(Object.entries(sections).map(([name, one]) => [name, { ...one, driver: one.driver ?? name }]));
 
-/** The policies of a directory, by the names of its files; a file with a mistake has none. */
-export function readPolicies(dir: string, problems: string[]): ScalingPolicy[] {
-  try {
-    const names = readdirSync(dir).filter((name) => /\.(hcl|json)$/.test(name));
-    return names.sort().flatMap((name) => {
-      const read = readPolicyFile(readFileSync(join(dir, name), 'utf8'), join(dir, name));
-      if (!read.ok) {
-        problems.push(read.error);
-        return [];
-      }
-      for (const policy of read.value) {
-        const checked = readPolicy(policy);
-        const wrong = checked.ok ? [] : checked.error;
-        problems.push(
-          ...wrong.map(({ path, message }) => `${join(dir, name)}: scaling "${policy.ID}": ${path} ${message}`),
-        );
-      }
-      return read.value;
-    });
-  } catch (error) {
-    problems.push(`the directory of policies: cannot read ${dir}: ${(error as Error).message}`);
-    return [];
+/** The policies of a directory; all that is wrong with them goes to `problems`. */
+export function startPolicies(dir: string | null, problems: string[]): PolicyDir {
+  if (dir === null) return NO_POLICIES;
+  const read = readPolicyDir(dir);
+  problems.push(...read.broken.map(({ why }) => why));
+  for (const [file, policies] of read.files) {
+    for (const policy of policies) {
+      const checked = readPolicy(policy);
+      const wrong = checked.ok ? [] : checked.error;
+      problems.push(...wrong.map(({ path, message }) => `${file}: scaling "${policy.ID}": ${path} ${message}`));
+    }
   }
+  return read;
 }

@@ -3,13 +3,13 @@ import type { Autoscaler } from '../autoscaler/index.js';
 import { createScalers, type ScalerBlocks, type ScalerSet, scalerProblem } from '../plugin/scalers.js';
 import type { DriverOptions } from '../plugin/sdk/driver.js';
 import type { PluginProblem } from '../scaling/index.js';
-import type { ScalingPolicy } from '../structs/job.js';
 import type { ScalingStanding } from '../structs/rpc-scaling.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import { createAutoscalerMetrics } from './autoscaler-metrics.js';
 import type { MetricSource } from './metrics.js';
+import { NO_POLICIES, type PolicyDir, readPolicyDir } from './policy-dir.js';
 
 /** How the autoscaler of a server is set up. */
 export interface AutoscalerSettings {
@@ -20,7 +20,7 @@ export interface AutoscalerSettings {
   strategy: ScalerBlocks;
   target: ScalerBlocks;
   /** Policies that no job has, from files: of whole machines. */
-  policies: readonly ScalingPolicy[];
+  policies: PolicyDir;
 }
 
 export interface AgentAutoscalerOptions {
@@ -37,8 +37,8 @@ export interface AgentAutoscalerOptions {
 export interface AgentAutoscaler {
   /** Leadership began or ended. */
   lead(leads: boolean): void;
-  /** The policy files were read again. */
-  replaceFiles(policies: readonly ScalingPolicy[]): void;
+  /** Reads the files of this directory again. */
+  reload(policyDir: string | null): void;
   standing(): ScalingStanding[];
   /** What is in the way of a plugin that a policy names; undefined: nothing. */
   readonly problem: PluginProblem;
@@ -62,7 +62,7 @@ class LeadersAutoscaler implements AgentAutoscaler {
   private following: AbortController | undefined;
   /** Nobody else acts, as far as is known. */
   private isFree = false;
-  private policies: readonly ScalingPolicy[];
+  private policies: PolicyDir;
   private readonly figures = createAutoscalerMetrics();
 
   constructor(options: AgentAutoscalerOptions) {
@@ -80,9 +80,10 @@ class LeadersAutoscaler implements AgentAutoscaler {
     this.settle();
   }
 
-  replaceFiles(policies: readonly ScalingPolicy[]): void {
-    this.policies = policies;
-    this.running?.replaceFiles(policies);
+  reload(policyDir: string | null): void {
+    this.policies = policyDir === null ? NO_POLICIES : readPolicyDir(policyDir, this.policies);
+    tellBroken(this.policies, this.options.log);
+    this.running?.replaceFiles(this.policies);
   }
 
   standing(): ScalingStanding[] {
@@ -159,6 +160,11 @@ class LeadersAutoscaler implements AgentAutoscaler {
     this.running = undefined;
     await running?.stop();
   }
+}
+
+/** Files that were not taken over, for the log. */
+export function tellBroken({ broken }: PolicyDir, log: Log): void {
+  for (const { why } of broken) log.error('policies were not read again, and stay as they were', { why });
 }
 
 /** The logs of plugins, below that of the autoscaler. */

@@ -1,12 +1,10 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Diagnostic, formatDiagnostic } from '../hcl/index.js';
-import type { ScalingPolicy } from '../structs/job.js';
 import type { MeshRole } from '../structs/mesh.js';
 import { createLog, type Log } from '../util/log.js';
 import { err, ok, type Result } from '../util/result.js';
 import { type Agent, type MeshView, startAgent } from './agent.js';
-import { readPolicies } from './autoscaler-settings.js';
 import {
   type AgentConfig,
   type AgentFlags,
@@ -245,8 +243,7 @@ async function reloadConfiguration(
   const { reloadable, needsRestart } = diffReloadable(running, config);
   sink.level = config.log.level;
   if (reloadable.some((path) => path.startsWith('client.'))) agent.client?.reload(reloadableClient(config));
-  const policies = reloadPolicies(config, log);
-  if (policies) agent.replacePolicies(policies);
+  agent.reloadPolicies(config.autoscaler.policyDir);
   log.info('configuration reloaded', { changed: reloadable.join(', ') || 'nothing' });
   if (needsRestart.length > 0)
     log.warn('these changes take effect when the agent is started again', { keys: needsRestart.join(', ') });
@@ -256,16 +253,6 @@ async function reloadConfiguration(
     client: { ...running.client, meta: config.client.meta, hostVolumes: config.client.hostVolumes },
   };
   return ok({ config: applied, applied: [...reloadable] });
-}
-
-/** Null: there are none, or a file has a mistake; those of before stay in force then. */
-function reloadPolicies({ autoscaler: { enabled, policyDir } }: AgentConfig, log: Log): ScalingPolicy[] | null {
-  if (!enabled || policyDir === null) return null;
-  const problems: string[] = [];
-  const policies = readPolicies(policyDir, problems);
-  if (problems.length === 0) return policies;
-  log.error('the scaling policies were not read again', { error: problems.join('\n') });
-  return null;
 }
 
 /** An end that is asked for while the agent starts waits until it can be an orderly one. */

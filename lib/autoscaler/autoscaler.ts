@@ -11,7 +11,7 @@ import { assertNever } from '../util/assert.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import { evaluate, scale } from './evaluate.js';
-import { type KnownPolicy, PolicyBook } from './policies.js';
+import { type FilePolicies, type KnownPolicy, PolicyBook } from './policies.js';
 
 const RETRY_MS: Millis = 2_000;
 /** A tick at least so often: a clock that is set back must not keep it waiting. */
@@ -23,7 +23,7 @@ export interface AutoscalerOptions {
   /** Asks the servers, as any reader would. */
   rpc: RpcCaller;
   /** Policies that no job has: of files. */
-  filePolicies?: readonly ScalingPolicy[];
+  filePolicies?: FilePolicies;
   /** Whether those of jobs count; absent = they do. Of one namespace when it is given. */
   jobPolicies?: boolean;
   namespace?: string;
@@ -53,7 +53,7 @@ export type ScalingReport =
 export interface Autoscaler {
   stop(): Promise<void>;
   /** Puts these in the place of the policies of files. */
-  replaceFiles(policies: readonly ScalingPolicy[]): void;
+  replaceFiles(files: FilePolicies): void;
   /** How every policy fares. */
   standing(): ScalingStanding[];
 }
@@ -67,7 +67,9 @@ class RunningAutoscaler implements Autoscaler {
   private readonly options: AutoscalerOptions;
   private readonly ending = new AbortController();
   private readonly machine: ScalingMachine;
-  private files: readonly ScalingPolicy[];
+  private files: FilePolicies;
+  /** What was said in the log of a policy that is wrong, by its id. */
+  private warned = new Map<string, string>();
   private ofJobs: readonly ScalingPolicy[] = [];
   private readonly book: PolicyBook;
   private readonly work = new Set<Promise<unknown>>();
@@ -78,14 +80,14 @@ class RunningAutoscaler implements Autoscaler {
   constructor(options: AutoscalerOptions) {
     this.options = options;
     this.machine = new ScalingMachine(options.limits);
-    this.files = options.filePolicies ?? [];
+    this.files = options.filePolicies ?? { policies: [], broken: [] };
     this.book = new PolicyBook({ ...POLICY_DEFAULTS, ...options.defaults });
     this.take();
     if (options.jobPolicies ?? true) this.track(this.follow());
   }
 
-  replaceFiles(policies: readonly ScalingPolicy[]): void {
-    this.files = policies;
+  replaceFiles(files: FilePolicies): void {
+    this.files = files;
     this.take();
   }
 
@@ -98,7 +100,7 @@ class RunningAutoscaler implements Autoscaler {
   standing(): ScalingStanding[] {
     const nowMs = this.options.now();
     const views = new Map(this.machine.view(nowMs).map((view) => [view.policy.id, view]));
-    return this.book.all.map((known): ScalingStanding => {
+    const standings = this.book.all.map((known): ScalingStanding => {
       const { stored, inForce } = known;
       const view = views.get(stored.ID);
       return {
@@ -114,6 +116,7 @@ class RunningAutoscaler implements Autoscaler {
         Last: view?.last ? lastOf(view.last) : null,
       };
     });
+    return [...standings, ...this.files.broken.map(brokenFile)];
   }
 
   /** Hears of every change of the policies, for ever. */
@@ -145,16 +148,22 @@ class RunningAutoscaler implements Autoscaler {
   }
 
   private take(): void {
-    this.book.replace([...this.files, ...this.ofJobs]);
-    for (const known of this.book.all) {
-      const problems = this.problemsOf(known);
-      if (problems.length > 0)
-        this.options.log.warn('scaling policy is wrong', { policy: known.stored.ID, problems: problems.join('; ') });
-    }
+    this.book.replace([...this.files.policies, ...this.ofJobs]);
+    this.warn();
     const ids = new Set(this.book.all.map(({ stored }) => stored.ID));
     this.notes = new Map([...this.notes].filter(([id]) => ids.has(id)));
     this.machine.setPolicies(this.book.inForce, this.options.now());
     this.tick();
+  }
+
+  /** The same is said once. */
+  private warn(): void {
+    const wrong = this.book.all.map((known) => [known.stored.ID, this.problemsOf(known).join('; ')] as const);
+    for (const [policy, problems] of wrong) {
+      if (problems !== '' && this.warned.get(policy) !== problems)
+        this.options.log.warn('scaling policy is wrong', { policy, problems });
+    }
+    this.warned = new Map(wrong);
   }
 
   /** A plugin may be there the next time one looks. */
@@ -237,6 +246,22 @@ class RunningAutoscaler implements Autoscaler {
     this.work.add(own);
     void own.finally(() => this.work.delete(own));
   }
+}
+
+/** A file that has no policy of its own to tell of it. */
+function brokenFile({ file, why }: FilePolicies['broken'][number]): ScalingStanding {
+  return {
+    ID: file,
+    Type: 'file',
+    Target: { Name: '', Config: {} },
+    Min: 0,
+    Max: 0,
+    State: 'invalid',
+    CooldownUntilMs: 0,
+    Problems: why.split('\n'),
+    Notes: [],
+    Last: null,
+  };
 }
 
 function lastOf(last: LastDecision): NonNullable<ScalingStanding['Last']> {

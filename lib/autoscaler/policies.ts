@@ -2,6 +2,12 @@ import { type Policy, readPolicy } from '../scaling/index.js';
 import type { PolicyDefaults } from '../scaling/policy.js';
 import type { ScalingPolicy } from '../structs/job.js';
 
+/** Policies that no job has, and the files that could not be taken over. */
+export interface FilePolicies {
+  policies: readonly ScalingPolicy[];
+  broken: readonly { file: string; why: string }[];
+}
+
 /** A policy as it is stored now, and what is in force of it. */
 export interface KnownPolicy {
   stored: ScalingPolicy;

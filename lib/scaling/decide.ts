@@ -94,7 +94,10 @@ function withinBounds({ min, max }: Policy, present: number, action: ScalingActi
   if (action.direction === 'none') return action;
   const count = Math.min(max, Math.max(min, action.count));
   const direction = count > present ? 'up' : count < present ? 'down' : 'none';
-  if (count === action.count) return { ...action, direction };
+  if (count === action.count) {
+    const reason = direction === 'none' ? `it has ${present} already: ${action.reason}` : action.reason;
+    return { ...action, direction, reason };
+  }
   const reason = `capped count from ${action.count} to ${count} to stay within limits`;
   const meta = { ...action.meta, 'nomad_autoscaler.reason_history': [action.reason] };
   return { ...action, count, direction, reason, meta: { ...meta, 'nomad_autoscaler.count.capped': true } };

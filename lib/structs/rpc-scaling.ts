@@ -18,6 +18,7 @@ export interface ScalingNote {
 /** How one policy fares with the autoscaler of the leader. */
 export interface ScalingStanding {
   ID: string;
+  /** 'file': no policy, but a file of policies that could not be read again; its path is the ID. */
   Type: string;
   /** The plugin and what it scales. */
   Target: { Name: string; Config: Record<string, string> };

@@ -152,6 +152,18 @@ t.test('a malformed new version is named, and the last good one stays in force',
   await until(() => tell()?.State === 'disabled', 'what is switched off is off');
 });
 
+t.test('files of policies are replaced as a whole; one that broke is told of by its path', async (t) => {
+  const { autoscaler } = world(t);
+  const broken = [{ file: '/p/b.hcl', why: '/p/b.hcl:1,2: Unclosed\n/p/b.hcl:3,3: Unknown argument' }];
+  autoscaler.replaceFiles({ policies: [policy({ ID: 'a' })], broken });
+  t.match(autoscaler.standing(), [
+    { ID: 'a', State: /idle|evaluating/ },
+    { ID: '/p/b.hcl', Type: 'file', State: 'invalid', Problems: [/Unclosed/, /Unknown argument/] },
+  ]);
+  autoscaler.replaceFiles({ policies: [], broken: [] });
+  t.same(autoscaler.standing(), []);
+});
+
 t.test('a plugin that hangs or fails is said, and holds up nothing else', async (t) => {
   const { servers, plugins, autoscaler } = world(t);
   const hang = policy({ ID: 'hang' });

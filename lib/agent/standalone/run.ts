@@ -3,16 +3,16 @@ import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Autoscaler, holdLease, startAutoscaler } from '../../autoscaler/index.js';
 import { createScalers, type ScalerSet } from '../../plugin/scalers.js';
-import type { ScalingPolicy } from '../../structs/job.js';
 import type { ScalingStandings } from '../../structs/rpc-scaling.js';
 import type { RpcCaller } from '../../transport/rpc.js';
 import { createLog, type Log } from '../../util/log.js';
-import { scalerLog } from '../autoscaler.js';
+import { scalerLog, tellBroken } from '../autoscaler.js';
 import { createAutoscalerMetrics } from '../autoscaler-metrics.js';
-import { readPolicies, scalerBlocks } from '../autoscaler-settings.js';
+import { scalerBlocks, startPolicies } from '../autoscaler-settings.js';
 import { readConfigFiles } from '../config/index.js';
 import { logSink } from '../log-sink.js';
 import { createMetrics } from '../metrics.js';
+import { type PolicyDir, readPolicyDir } from '../policy-dir.js';
 import { type AgentApi, rpcOverApi } from './api-rpc.js';
 import { loadStandalone, type NomadSection, type StandaloneConfig, type StandaloneFlags } from './config.js';
 import { serveStandalone } from './serve.js';
@@ -42,7 +42,7 @@ export async function runStandalone(
   const problems: string[] = [];
   const pluginDir = config.pluginDir === null ? null : resolve(config.pluginDir);
   const blocks = await scalerBlocks(config, { pluginDir, problems, at: '' });
-  const policies = filePolicies(config, problems);
+  const policies = startPolicies(policyDirOf(config), problems);
   if (problems.length > 0) return fail(output, problems.join('\n'));
   const sink = logSink({ ...config.log, out: (line) => void process.stdout.write(`${line}\n`) });
   const log = createLog((record) => sink.write(record));
@@ -77,7 +77,7 @@ export async function runStandalone(
 interface StandaloneWorld {
   config: StandaloneConfig;
   name: string;
-  policies: readonly ScalingPolicy[];
+  policies: PolicyDir;
   rpc: RpcCaller;
   scalers: ScalerSet;
   log: Log;
@@ -88,7 +88,7 @@ class Standalone {
   private readonly world: StandaloneWorld;
   private readonly figures = createAutoscalerMetrics();
   private readonly process = createMetrics();
-  private policies: readonly ScalingPolicy[];
+  private policies: PolicyDir;
   private running: Autoscaler | undefined;
   private handover: ReturnType<typeof setTimeout> | undefined;
   private ended: Promise<void> = Promise.resolve();
@@ -105,15 +105,15 @@ class Standalone {
 
   metrics = () => this.process.read();
 
+  /** Reads the policy files again; returns what is wrong with them. */
   reload(): string[] {
-    const problems: string[] = [];
-    const policies = filePolicies(this.world.config, problems);
-    for (const problem of problems) this.world.log.error('the policies were not read again', { why: problem });
-    if (problems.length > 0) return problems;
-    this.policies = policies;
-    this.running?.replaceFiles(policies);
-    this.world.log.info('policies read again', { count: policies.length });
-    return [];
+    const { config, log } = this.world;
+    const dir = policyDirOf(config);
+    if (dir !== null) this.policies = readPolicyDir(dir, this.policies);
+    tellBroken(this.policies, log);
+    this.running?.replaceFiles(this.policies);
+    log.info('policies read again', { count: this.policies.policies.length });
+    return this.policies.broken.map(({ why }) => why);
   }
 
   /** Until the signal is aborted. */
@@ -206,9 +206,7 @@ function nomadKeys(nomad: NomadSection, address: string): Record<string, string>
   return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== ''));
 }
 
-function filePolicies({ policy }: StandaloneConfig, problems: string[]): ScalingPolicy[] {
-  return policy.dir === null || !policy.fromFiles ? [] : readPolicies(policy.dir, problems);
-}
+const policyDirOf = ({ policy }: StandaloneConfig): string | null => (policy.fromFiles ? policy.dir : null);
 
 function fail(output: { error(text: string): void }, message: string): number {
   output.error(`==> ${message}`);

@@ -33,11 +33,12 @@ function targetOf({ Target }: ScalingStanding): string {
 
 function table(policies: readonly ScalingStanding[], { flags }: Context): string {
   const rows = policies.map((policy) => [
-    shortId(policy.ID, flags.bool('verbose')),
+    // Those of files have names, and files which could not be read their paths.
+    policy.Type === 'horizontal' ? shortId(policy.ID, flags.bool('verbose')) : policy.ID,
     targetOf(policy),
     policy.State,
     policy.Last?.Count == null ? '' : String(policy.Last.Count),
-    `${policy.Min}–${policy.Max}`,
+    policy.Type === 'file' ? '' : `${policy.Min}–${policy.Max}`,
     policy.Problems[0] ?? (policy.Last ? `${policy.Last.Result}: ${policy.Last.Reason}` : 'not evaluated yet'),
   ]);
   return formatTable([['Policy', 'Target', 'State', 'Count', 'Bounds', 'Decision'], ...rows]);
@@ -46,10 +47,10 @@ function table(policies: readonly ScalingStanding[], { flags }: Context): string
 function details(policy: ScalingStanding, { output }: Context): string {
   const { Last: last } = policy;
   const facts = formatPairs([
-    ['ID', policy.ID],
-    ['Target', targetOf(policy)],
+    [policy.Type === 'file' ? 'File' : 'ID', policy.ID],
+    ...(policy.Type === 'file' ? [] : ([['Target', targetOf(policy)]] as [string, string][])),
     ['State', policy.State],
-    ['Bounds', `${policy.Min} to ${policy.Max}`],
+    ...(policy.Type === 'file' ? [] : ([['Bounds', `${policy.Min} to ${policy.Max}`]] as [string, string][])),
     ...(policy.CooldownUntilMs > 0
       ? [['Cooldown Until', formatTime(policy.CooldownUntilMs * 1e6)] as [string, string]]
       : []),

@@ -216,6 +216,9 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     hostVolumePluginDir: resolve(
       client.hostVolumePluginDir ?? (dataDir === null ? `${allocDir}.volume_plugins` : below('host_volume_plugins')),
     ),
+    commonPluginDir: resolve(
+      client.commonPluginDir ?? (dataDir === null ? `${allocDir}.common_plugins` : below('common_plugins')),
+    ),
     csiPlugins: client.csiPlugins,
     nodeName,
     datacenter: config.datacenter,

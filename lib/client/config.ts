@@ -29,6 +29,8 @@ export interface ClientConfig {
   /** Where dynamic host volumes are made, and the programs that make them. */
   hostVolumesDir: string;
   hostVolumePluginDir: string;
+  /** Where plugins of several kinds lie, each kind in a directory of its own: `secrets`. */
+  commonPluginDir: string;
   /** Where copies of the data of volumes lie, of this node's and of others'. */
   archivesDir: string;
   /** Where sockets of CSI plugins lie, and volumes are mounted. Its path should be short: a socket's has 107 bytes. */
@@ -104,6 +106,7 @@ export function defaultClientConfig(
     hostVolumes: {},
     hostVolumesDir: `${needed.allocDir}.volumes`,
     hostVolumePluginDir: `${needed.allocDir}.volume_plugins`,
+    commonPluginDir: `${needed.allocDir}.common_plugins`,
     archivesDir: `${needed.allocDir}.archives`,
     csiDir: `${needed.allocDir}.csi`,
     csiPlugins: {},

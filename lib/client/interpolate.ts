@@ -1,10 +1,10 @@
 // `${…}` in a task's config, env and so on, as far as only the node can fill it in. Pure.
 
-/** Everything a reference can name: `NOMAD_PORT_http`, `attr.kernel.name`, `node.datacenter`, `meta.rack`, `env.HOME`. */
+/** Everything a reference can name: `NOMAD_PORT_http`, `attr.kernel.name`, `meta.rack`, `env.HOME`, `secret.db.password`. */
 export interface Interpolation {
   /** The task's environment. */
   env: Readonly<Record<string, string>>;
-  /** `attr.…`, `node.…` and `meta.…` of the node, by full name. */
+  /** `attr.…`, `node.…` and `meta.…` of the node and `secret.…` of the task, by full name. */
   node: Readonly<Record<string, string>>;
 }
 

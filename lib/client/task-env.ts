@@ -18,13 +18,15 @@ export interface TaskEnvInput {
   paths: { allocDir: string; taskDir: string; secretsDir: string };
   /** What the group's own network is; null = the host's. */
   network: AllocNetworkStatus | null;
+  /** Texts of `secret` blocks under `secret.NAME.KEY`. */
+  secrets: Readonly<Record<string, string>>;
   /** The agent's own environment as far as this task inherits it. */
   hostEnv: Readonly<Record<string, string>>;
 }
 
 /** The task's environment, with the job's own `env` on top, and the lookup for everything else of the task. */
 export function buildTaskEnv(input: TaskEnvInput): Interpolation & { env: Record<string, string> } {
-  const node = nodeValues(input.node, input.region);
+  const node = { ...nodeValues(input.node, input.region), ...input.secrets };
   const ports = allocatedPorts(input.alloc, input.task.Name);
   const given = { ...nomadEnv(input), ...portEnv(ports), ...networkEnv(ports, input.network), ...metaEnv(input) };
   const env: Record<string, string> = { ...input.hostEnv };

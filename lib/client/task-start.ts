@@ -7,6 +7,7 @@ import type { AllocShared } from './alloc-hooks/hook.js';
 import { type ClientContext, hookState } from './context.js';
 import { type HookContext, HookError, type TaskContext, type TaskControl } from './hooks/hook.js';
 import { interpolateText } from './interpolate.js';
+import { hideValues } from './secrets/plugins.js';
 import { buildTaskConfig, TaskConfigError } from './task-config.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 
@@ -53,12 +54,12 @@ export class TaskStart {
       return buildTaskConfig(context, taskId);
     } catch (error) {
       if (error instanceof TaskConfigError) {
-        return { event: taskEvents.failedValidation(error.message), recoverable: false };
+        return { event: taskEvents.failedValidation(this.hide(error.message)), recoverable: false };
       }
       const recoverable = error instanceof HookError && error.recoverable;
       const download = error instanceof HookError && error.download;
       const told = download ? taskEvents.downloadFailed : taskEvents.setupFailure;
-      return { event: told(messageOf(error), !recoverable), recoverable };
+      return { event: told(this.hide(messageOf(error)), !recoverable), recoverable };
     }
   }
 
@@ -74,12 +75,16 @@ export class TaskStart {
     options: { onEvent: (event: DriverEvent) => void; signal: AbortSignal },
   ): Promise<TaskHandle | StartFailure> {
     try {
-      return await driver.startTask(config, options);
+      const onEvent = (event: DriverEvent): void => options.onEvent({ ...event, message: this.hide(event.message) });
+      return await driver.startTask(config, { ...options, onEvent });
     } catch (error) {
       await this.remove(driver, config.id, true);
       const expected = error instanceof DriverError;
       if (!expected) this.warn('driver failed unexpectedly', error);
-      return { event: taskEvents.driverFailure(messageOf(error)), recoverable: expected && error.recoverable };
+      return {
+        event: taskEvents.driverFailure(this.hide(messageOf(error))),
+        recoverable: expected && error.recoverable,
+      };
     }
   }
 
@@ -110,13 +115,18 @@ export class TaskStart {
     if (!found) throw new HookError('the allocation came without its job', { recoverable: false });
     const { job, group, task } = found;
     const paths = { ...allocPaths(config.allocDir, alloc.ID), ...taskPaths(config.allocDir, alloc.ID, task.Name) };
-    const draft = { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} } };
+    const draft = { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} };
     const node = client.node();
     return { alloc, job, group, task, node, driver, config, paths, client, shared, reattach, ...this.hold, log, draft };
   }
 
+  /** What is told of a task holds none of its secrets, whatever a driver says of its config. */
+  private hide(text: string): string {
+    return hideValues(text, Object.values(this.context?.draft.secrets ?? {}));
+  }
+
   private warn(message: string, error: unknown): void {
-    this.options.log.warn(message, { task: this.options.name, error: messageOf(error) });
+    this.options.log.warn(message, { task: this.options.name, error: this.hide(messageOf(error)) });
   }
 }
 

@@ -3,6 +3,7 @@ import type {
   LogConfig,
   RestartPolicy,
   ScalingPolicy,
+  Secret,
   Task,
   TaskArtifact,
   TaskLifecycle,
@@ -117,7 +118,7 @@ export function canonicalConsul(raw: Raw): Record<string, unknown> {
   };
 }
 
-function canonicalSecret(raw: Raw): Record<string, unknown> {
+function canonicalSecret(raw: Raw): Secret {
   return {
     Name: or(raw['Name'], ''),
     Provider: or(raw['Provider'], ''),

@@ -116,9 +116,21 @@ export interface Task {
   ScalingPolicies: ScalingPolicy[] | null;
   Identity: WorkloadIdentity | null;
   Identities: WorkloadIdentity[] | null;
-  Secrets: Record<string, unknown>[] | null;
+  Secrets: Secret[] | null;
   Actions: Action[] | null;
   Schedule: Record<string, unknown> | null;
+}
+
+/** Texts that a task is given as `${secret.NAME.KEY}`. */
+export interface Secret {
+  Name: string;
+  /** "nomad": a variable; else the name of a plugin on the node. */
+  Provider: string;
+  Path: string;
+  /** For the built-in provider: `namespace`. */
+  Config: Record<string, unknown> | null;
+  /** For a plugin. */
+  Env: Record<string, string> | null;
 }
 
 export interface TaskLifecycle {

@@ -61,7 +61,7 @@ async function desk(t: Test) {
       signal: new AbortController().signal,
       control: { tell: (message: string, type?: string) => void told.push(`${type}: ${message}`) } as never,
       log: silentLog,
-      draft: { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} } },
+      draft: { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
       state: {
         get: () => kept,
         put: (state) => {

@@ -21,7 +21,8 @@ function env(alloc: Allocation, hostEnv: Record<string, string> = {}) {
   const group = job.TaskGroups[0] as (typeof job.TaskGroups)[0];
   const task = group.Tasks[0] as (typeof group.Tasks)[0];
   const paths = { allocDir: '/alloc', taskDir: '/local', secretsDir: '/secrets' };
-  return buildTaskEnv({ alloc, job, group, task, node, region: 'global', paths, network: null, hostEnv }).env;
+  return buildTaskEnv({ alloc, job, group, task, node, region: 'global', paths, network: null, secrets: {}, hostEnv })
+    .env;
 }
 
 t.test('the variables of every task', async (t) => {

@@ -100,7 +100,7 @@ class Desk {
       signal: this.ending.signal,
       control: this.control,
       log: createLog(() => {}),
-      draft: { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} } },
+      draft: { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
       state: {
         get: () => this.kept,
         put: (state) => {

@@ -162,6 +162,15 @@ const REFUSED: [level: Level, text: string, message: RegExp, type?: string][] = 
   ['task', 'action "a b" {\n command = "c"\n}', /Action name "a b" must be/],
   ['task', 'action "a" {\n command = ""\n}', /Action a has no command/],
   ['task', 'secret "s" {\n path = "p"\n}', /has no provider; write provider = "nomad"/],
+  ['task', 'secret "s" {\n provider = "nomad"\n}', /Secret "s": has no path/],
+  ['task', 'secret "a-b" {\n provider = "nomad"\n path = "p"\n}', /Secret "a-b": its name must be 1 to 128 letters/],
+  ['task', 'secret "s" {\n provider = "nomad"\n path = "p"\n env {\n a = "b"\n }\n}', /provider "nomad" takes no env/],
+  ['task', 'secret "s" {\n provider = "x"\n path = "p"\n config {\n a = "b"\n }\n}', /plugin "x" takes no config/],
+  [
+    'task',
+    'secret "s" {\n provider = "nomad"\n path = "p"\n config {\n namespace = ["a"]\n }\n}',
+    /config: namespace must be a string/,
+  ],
 ];
 
 for (const [level, text, message, type = 'service'] of REFUSED) {

@@ -50,6 +50,27 @@ t.test('nodes that lack memory are told with how much, and what would help', asy
   t.equal((await whyOf(world)).Groups[0]?.Placed, 3);
 });
 
+t.test('a secret needs a node that has its plugin', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1);
+  const job = webJob();
+  const Secrets = [{ Name: 's', Provider: 'keeper', Path: 'p', Config: null, Env: null }];
+  const groups = (job.TaskGroups ?? []).map((group) => ({
+    ...group,
+    Count: 1,
+    Tasks: group.Tasks.map((task) => ({ ...task, Secrets })),
+  }));
+  await register(world, { ...job, TaskGroups: groups });
+  t.match((await whyOf(world)).Groups[0]?.Refusals, [
+    { Rule: 'missing secrets provider', Nodes: 1, Change: /^put the plugin into common_plugin_dir\/secrets/ },
+  ]);
+  await world.addNode(2, {
+    Attributes: { 'kernel.name': 'linux', 'driver.mock_driver': '1', 'plugins.secrets.keeper.version': '1' },
+  });
+  await world.time.advance(10_000);
+  t.equal((await whyOf(world)).Groups[0]?.Placed, 1);
+});
+
 t.test('each node counts once, under the first rule that refuses it', async (t) => {
   const world = createTestWorld();
   await world.addNode(1, { Datacenter: 'far' });

@@ -99,7 +99,10 @@ async function working(world: TestWorld, nodeNumber = 1) {
   const stored = world.store.snapshot().jobById('default', 'web');
   const [first] = stored?.TaskGroups ?? [];
   const Templates = [template('{{ with nomadVar "shared/db" }}{{ .x }}{{ end }}')];
-  const TaskGroups = first ? [{ ...first, Count: 1, Tasks: first.Tasks.map((task) => ({ ...task, Templates })) }] : [];
+  const secret = { Name: 's', Provider: 'nomad', Path: 'shared/secret', Config: null, Env: null };
+  const Secrets = [secret, { ...secret, Name: 'f', Path: 'far/secret', Config: { namespace: 'far' } }];
+  const Tasks = first?.Tasks.map((task) => ({ ...task, Templates, Secrets })) ?? [];
+  const TaskGroups = first ? [{ ...first, Count: 1, Tasks }] : [];
   if (stored) {
     const changed = { ...stored, TaskGroups };
     await world.consensus.propose({ type: 'job-register', job: changed, eval: null, submission: null });
@@ -128,6 +131,22 @@ t.test('a task sees what is meant for it, and its machine nothing else', async (
     Variables.map(({ Path }) => Path),
     [...paths].sort(),
   );
+  const read = async (Path: string, Namespace: string) =>
+    (await world.call('Variables.ReadForTask', { ...own, Path, Namespace })).Variable?.Items['x'];
+  for (const Namespace of ['default', 'far']) {
+    for (const Path of ['shared/secret', 'far/secret']) {
+      await world.call('Variables.Put', { Path, Namespace, Items: { x: `${Namespace} ${Path}` } });
+    }
+  }
+  t.equal(await read('shared/secret', 'default'), 'default shared/secret');
+  t.equal(await read('far/secret', 'far'), 'far far/secret');
+  for (const [Path, Namespace] of [
+    ['far/secret', 'default'],
+    ['shared/secret', 'far'],
+    ['nomad/jobs/web', 'far'],
+  ] as const) {
+    await t.rejects(read(Path, Namespace), { code: 'E_PERMISSION_DENIED' }, `${Path} in ${Namespace}`);
+  }
   const thief = { ...own, SecretID: 'guessed', Path: 'nomad/jobs/web' };
   await t.rejects(world.call('Variables.ReadForTask', thief), { code: 'E_PERMISSION_DENIED' });
 });

@@ -2,7 +2,6 @@ import t from 'tap';
 import { canonicalizeJob } from '../../lib/jobspec/canonicalize.js';
 import { readJobJson } from '../../lib/jobspec/read-json.js';
 import { findIssues, validateJob } from '../../lib/structs/validate/job.js';
-import { NOT_YET } from '../../lib/structs/validate/not-yet.js';
 
 type Part = Record<string, unknown>;
 
@@ -329,50 +328,6 @@ t.test('what Go’s regular expressions and versions allow is allowed', async (t
 t.test('two groups of one name are refused', async (t) => {
   const one = { Name: 'g', Tasks: [{ Name: 't', Driver: 'docker' }] };
   t.match(validateJob(makeJob({ TaskGroups: [one, one] })).errors, ['Task groups 1 and 2 are both named "g"']);
-});
-
-t.test('every feature that is not there yet is refused by its name, and by nothing else', async (t) => {
-  const samples: Record<string, [Part, Part, Part]> = {
-    'job.Namespace': [{ Namespace: 'prod' }, {}, {}],
-    'job.Periodic': [{ Type: 'batch', Periodic: { Spec: '* * * * *' } }, {}, {}],
-    'job.ParameterizedJob': [{ Type: 'batch', ParameterizedJob: {} }, {}, {}],
-    'group.Scaling': [{}, { Scaling: { Max: 3 } }, {}],
-    'group.Services': [{}, { Services: [{ Name: 's', Provider: 'nomad' }] }, {}],
-    'group.EphemeralDisk.Sticky': [{}, { EphemeralDisk: { Sticky: true } }, {}],
-    'group.EphemeralDisk.Migrate': [{}, { EphemeralDisk: { Migrate: true } }, {}],
-    'task.Services': [{}, {}, { Services: [{ Name: 's', Provider: 'nomad' }] }],
-    'task.Templates': [{}, {}, { Templates: [{ DestPath: 'a', EmbeddedTmpl: 'b' }] }],
-    'task.Artifacts': [{}, {}, { Artifacts: [{ GetterSource: 'https://example.com/a' }] }],
-    'task.DispatchPayload': [{}, {}, { DispatchPayload: { File: 'x' } }],
-    'task.CSIPluginConfig': [{}, {}, { CSIPluginConfig: { ID: 'x', Type: 'node' } }],
-    'task.ScalingPolicies': [{}, {}, { ScalingPolicies: [{ Type: 'vertical_cpu', Max: 500 }] }],
-    'task.Secrets': [{}, {}, { Secrets: [{ Name: 'x', Provider: 'nomad', Path: 'p' }] }],
-    'task.Identity': [{}, {}, { Identity: { Env: true } }],
-    'task.Identities': [{}, {}, { Identities: [{ Name: 'x' }] }],
-    'task.Actions': [{}, {}, { Actions: [{ Name: 'x', Command: 'y' }] }],
-    'resources.Devices': [{}, {}, { Resources: { Devices: [{ Name: 'gpu' }] } }],
-    'resources.NUMA': [{}, {}, { Resources: { Cores: 1, NUMA: { Affinity: 'prefer' } } }],
-    'resources.SecretsMB': [{}, {}, { Resources: { SecretsMB: 2 } }],
-    'volume.Type': [
-      {},
-      {
-        Volumes: { v: { Type: 'csi', Source: 's', AccessMode: 'single-node-writer', AttachmentMode: 'file-system' } },
-      },
-      {},
-    ],
-    'volume.Sticky': [{}, { Volumes: { v: { Type: 'host', Source: 's', Sticky: true } } }, {}],
-    'volume.PerAlloc': [{}, { Volumes: { v: { Type: 'host', Source: 's', PerAlloc: true } } }, {}],
-  };
-  for (const { at, key, name } of NOT_YET) {
-    const sample = samples[`${at}.${key}`];
-    t.ok(sample, `${at}.${key} has a sample`);
-    if (!sample) continue;
-    const { errors } = findIssues(makeJob(...sample));
-    const own = errors.filter((e) => /is not supported yet$/.test(e.message));
-    t.equal(errors.length, 1, `${at}.${key}: ${JSON.stringify(errors)}`);
-    t.ok(own[0]?.message.startsWith(`\`${name.split('`')[0]}`), own[0]?.message ?? 'no error');
-    t.ok(own[0]?.path.endsWith(key), own[0]?.path ?? '');
-  }
 });
 
 t.test('the text of a feature that is not there yet tells the path', async (t) => {

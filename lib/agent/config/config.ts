@@ -128,6 +128,7 @@ export interface ClientSection {
   reserved: { cpuMhz: number; memoryMb: number; diskMb: number; ports: string; cores: string };
   hostVolumesDir: string | null;
   hostVolumePluginDir: string | null;
+  commonPluginDir: string | null;
   /** CSI plugins that run outside, by id. */
   csiPlugins: Record<string, { socket: string; type: 'controller' | 'node' | 'monolith' }>;
   hostVolumes: Record<string, { path: string; readOnly: boolean }>;

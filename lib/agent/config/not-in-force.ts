@@ -17,7 +17,7 @@ const PATHS = [
   'server.root_key_rotation_threshold server.enable_event_broker server.event_buffer_size server.search',
   'server.job_default_priority server.job_max_priority server.job_max_count server.job_tracked_versions',
   'server.job_max_source_size server.default_scheduler_config server.retry_max server.retry_interval',
-  'client.alloc_mounts_dir client.common_plugin_dir',
+  'client.alloc_mounts_dir',
   'client.node_max_allocs client.no_host_uuid client.gc_volumes_on_node_gc client.default_ineligible',
   'client.nomad_service_discovery client.cpu_disable_dmidecode',
   'client.users client.server_join.retry_max client.server_join.retry_interval',

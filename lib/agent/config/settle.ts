@@ -181,6 +181,7 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
     },
     hostVolumesDir: client.text('host_volumes_dir'),
     hostVolumePluginDir: client.text('host_volume_plugin_dir'),
+    commonPluginDir: client.text('common_plugin_dir'),
     csiPlugins: client.labelled('csi_plugin', (_, plugin) => ({
       socket: plugin.get('socket', ''),
       type: plugin.get<'controller' | 'node' | 'monolith'>('type', 'monolith'),

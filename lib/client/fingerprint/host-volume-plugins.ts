@@ -1,4 +1,5 @@
-import { findHostVolumePlugin, listExecutables } from '../host-volumes/plugin.js';
+import { findHostVolumePlugin } from '../host-volumes/plugin.js';
+import { listExecutables } from '../plugin-program.js';
 import type { Facts, Fingerprint } from './fact.js';
 
 /** Who can make host volumes here: `plugins.host_volume.version.mkdir` and one for each executable that answers. */

@@ -8,6 +8,7 @@ import { hostVolumePluginsFingerprint } from './host-volume-plugins.js';
 import { memoryFingerprint } from './memory.js';
 import { mountsFingerprint } from './mounts.js';
 import { networkFingerprint } from './network.js';
+import { secretPluginsFingerprint, secretsFingerprint } from './secrets.js';
 import { storageFingerprint } from './storage.js';
 import { versionFingerprint } from './version.js';
 
@@ -24,4 +25,6 @@ export const FINGERPRINTS: readonly Fingerprint[] = [
   cgroupFingerprint,
   hardwareFingerprint,
   hostVolumePluginsFingerprint,
+  secretsFingerprint,
+  secretPluginsFingerprint,
 ];

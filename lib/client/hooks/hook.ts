@@ -59,6 +59,8 @@ export interface StartDraft {
   cdiDevices: string[];
   /** What hooks put into `env` before the `env` hook stands over the job's own variables. */
   values: Interpolation & { env: Record<string, string> };
+  /** Texts of the task's `secret` blocks under `secret.NAME.KEY`; they may stand in nothing that is told or logged. */
+  secrets: Record<string, string>;
 }
 
 /**

@@ -7,6 +7,7 @@ import { envHook } from './env.js';
 import type { TaskHook } from './hook.js';
 import { identityHook } from './identity.js';
 import { networkTaskHook } from './network.js';
+import { secretsHook } from './secrets.js';
 import { templateHook } from './template.js';
 import { volumesHook } from './volumes.js';
 
@@ -15,6 +16,7 @@ export const TASK_HOOKS: readonly TaskHook[] = [
   dirHook,
   networkTaskHook,
   identityHook,
+  secretsHook,
   dispatchHook,
   artifactHook,
   volumesHook,

@@ -1,10 +1,10 @@
-import { execFile } from 'node:child_process';
-import { chmod, chown, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '../../structs/errors.js';
 import type { HostVolume } from '../../structs/host-volume.js';
 import type { Millis } from '../../util/clock.js';
 import { nearest } from '../../util/nearest.js';
+import { listExecutables, runPluginProgram } from '../plugin-program.js';
 
 // Who makes dynamic host volumes: `mkdir`, which is built in, and executables in host_volume_plugin_dir that speak Nomad's
 // protocol: the operation is the first argument and in DHV_OPERATION, everything else in DHV_*; the answer is JSON on stdout.
@@ -31,7 +31,6 @@ export interface HostVolumeDirs {
 
 const FINGERPRINT_TIMEOUT_MS: Millis = 5_000;
 const CALL_TIMEOUT_MS: Millis = 60_000;
-const OUTPUT_BYTES_MAX = 1 << 20;
 
 /** The plugin of that name. Throws MeshError E_NOT_FOUND. */
 export async function findHostVolumePlugin(id: string, dirs: HostVolumeDirs): Promise<HostVolumePlugin> {
@@ -39,17 +38,6 @@ export async function findHostVolumePlugin(id: string, dirs: HostVolumeDirs): Pr
   if ((await listExecutables(dirs.pluginDir)).includes(id)) return execPlugin(id, dirs);
   const known = ['mkdir', ...(await listExecutables(dirs.pluginDir))].join(', ');
   throw new MeshError('E_NOT_FOUND', `host volume plugin "${id}" is not on this node; it has ${known}`);
-}
-
-/** The names of the executables in the plugin directory, sorted. */
-export async function listExecutables(dir: string): Promise<string[]> {
-  const names = await readdir(dir).catch(() => []);
-  const found: string[] = [];
-  for (const name of names.sort()) {
-    const info = await stat(join(dir, name)).catch(() => null);
-    if (info?.isFile() && (info.mode & 0o111) !== 0) found.push(name);
-  }
-  return found;
 }
 
 const MKDIR_PARAMETERS = ['uid', 'gid', 'mode'];
@@ -148,44 +136,19 @@ function envOf(order: HostVolumeOrder): Record<string, string> {
 }
 
 /** Runs one operation; its answer is what it printed, {} when that was nothing. Throws MeshError. */
-function runPlugin(
+async function runPlugin(
   id: string,
   path: string,
   operation: string,
   env: Record<string, string>,
   timeoutMs: Millis,
 ): Promise<Record<string, unknown>> {
-  const options = {
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL' as const,
-    maxBuffer: OUTPUT_BYTES_MAX,
-    cwd: '/',
-    // Nothing of the agent's own environment but what every program needs.
-    env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', ...env },
-  };
-  return new Promise((done, fail) => {
-    execFile(path, [operation], options, (error, stdout, stderr) => {
-      const answer = readAnswer(stdout);
-      if (!error && answer) {
-        done(answer);
-        return;
-      }
-      const told = typeof answer?.['error'] === 'string' ? answer['error'] : stderr.trim().slice(-500);
-      if (!error) fail(broken(id, `${operation}: it printed no JSON but "${stdout.trim().slice(0, 200)}"`));
-      else if (error.killed === true) fail(broken(id, `${operation}: it did not end within ${timeoutMs / 1000} s`));
-      else fail(broken(id, `${operation}: ${told || error.message}`));
-    });
-  });
-}
-
-function readAnswer(stdout: string): Record<string, unknown> | null {
-  if (stdout.trim() === '') return {};
-  try {
-    const value: unknown = JSON.parse(stdout);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
+  const { answer, problem, stdout, stderr } = await runPluginProgram(path, { args: [operation], env, timeoutMs });
+  if (problem === null && answer) return answer;
+  if (problem === null) throw broken(id, `${operation}: it printed no JSON but "${stdout.trim().slice(0, 200)}"`);
+  const told = typeof answer?.['error'] === 'string' ? answer['error'] : stderr.trim().slice(-500);
+  const inTime = !problem.startsWith('it did not end');
+  throw broken(id, `${operation}: ${inTime && told ? told : problem}`);
 }
 
 function broken(id: string, what: string): MeshError {

@@ -62,6 +62,7 @@ export function serviceValues(owned: OwnedService, place: ServicePlace): Interpo
     region,
     paths,
     network: null,
+    secrets: {},
     hostEnv: {},
   });
 }

@@ -3,16 +3,15 @@ import type { HookContext } from '../hooks/hook.js';
 import { type KeptAnswers, type ServerSourceOptions, serverSource } from './server-source.js';
 import type { TemplateSources } from './source.js';
 
-/** What a task's templates may ask the servers: variables that it may see, and services of its namespace. */
-export function serverSources(context: HookContext): TemplateSources {
+/** What a task's templates may ask the servers: variables that it may see, and services of its namespace (or another). */
+export function serverSources(context: HookContext, Namespace = context.alloc.Namespace): TemplateSources {
   const { client, alloc, task } = context;
   const { rpc, timers, random } = client;
-  const { Namespace } = alloc;
   const own = () => {
     const { ID: NodeID, SecretID } = client.node();
     return { NodeID, SecretID, AllocID: alloc.ID, Task: task.Name, Namespace };
   };
-  const kept = keptAnswers(context);
+  const kept = keptAnswers(context, Namespace);
   const source = (name: string, ask: ServerSourceOptions['ask']) => serverSource({ name, ask, kept, timers, random });
   const list: (isSafe: boolean) => ServerSourceOptions['ask'] = (isSafe) => async (Prefix, query, signal) => {
     const reply = await rpc.call('Variables.ListForTask', { ...own(), ...query, Prefix }, { signal });
@@ -49,8 +48,9 @@ function serviceQuery(key: string): { ServiceName: string; Choose?: string; tag:
 }
 
 /** In the client's own memory, which nobody else reads. */
-function keptAnswers({ client, alloc, task }: HookContext): KeptAnswers {
-  const state = hookState(client, alloc.ID, `${task.Name}/template-answers`);
+function keptAnswers({ client, alloc, task }: HookContext, namespace: string): KeptAnswers {
+  const of = namespace === alloc.Namespace ? '' : `/${namespace}`;
+  const state = hookState(client, alloc.ID, `${task.Name}/template-answers${of}`);
   const all = (): Record<string, unknown> => (state.get() ?? {}) as Record<string, unknown>;
   return {
     get: (key) => all()[key],

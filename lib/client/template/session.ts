@@ -88,7 +88,8 @@ export class TemplateSession {
     if (!parsed.ok) throw new Error(parsed.error);
     const asked = block.Wait ? waitOf(block.Wait) : template.wait;
     const context = {
-      env: this.values.env,
+      // As in Nomad: also `env "node.unique.name"`, and so `env "secret.NAME.KEY"`.
+      env: { ...this.values.node, ...this.values.env },
       denied: template.functionDenylist,
       errMissingKey: block.ErrMissingKey,
       addresses: () => interfaceAddresses(networkInterfaces()),

@@ -122,6 +122,9 @@ function statusChange(status: string): string {
 
 function ruleChange(rule: string): string {
   if (rule === 'missing drivers') return 'enable or install the driver on one of them, or use another driver';
+  if (rule === 'missing secrets provider') {
+    return 'put the plugin into common_plugin_dir/secrets on one of them, or write provider = "nomad"';
+  }
   if (rule.startsWith('missing')) return 'provide what is missing on one of them, or take it out of the job';
   return 'change the constraint, or add a node that meets it';
 }

@@ -35,6 +35,7 @@ export function groupChecks(group: TaskGroup, devices: DeviceProgram | null, vol
       ...constraints.filter((constraint) => !isDistinct(constraint)).map(compileCheck),
       ...(devices ? [deviceCheck(devices)] : []),
       ...(group.Networks ?? []).flatMap(networkChecks),
+      ...secretChecks(group),
     ],
     availability: [...(devices ? [instanceCheck(devices)] : []), ...volumeChecks(group, volumes)],
   };
@@ -53,6 +54,20 @@ function driverCheck(group: TaskGroup): Check {
         return attribute === '1' || attribute === 'true';
       }),
   };
+}
+
+/** Who keeps a task's secrets must be on the node. */
+function secretChecks(group: TaskGroup): Check[] {
+  const providers = new Set(group.Tasks.flatMap((task) => (task.Secrets ?? []).map(({ Provider }) => Provider)));
+  if (providers.size === 0) return [];
+  const attributes = [...providers].map((name) => `plugins.secrets.${name}.version`);
+  return [
+    {
+      reason: 'missing secrets provider',
+      escapes: false,
+      holds: (node) => attributes.every((name) => Object.hasOwn(node.Attributes, name)),
+    },
+  ];
 }
 
 const MISSING_DEVICES = 'missing devices';

@@ -68,8 +68,7 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
     async 'Variables.ReadForTask'(args, call) {
       const path = requireText(args.Path, 'variable path');
       const alloc = requireOwnAlloc(context, args);
-      requireVisible(alloc, args.Task, path);
-      const own = { ...args, Namespace: alloc.Namespace };
+      const own = { ...args, Namespace: requireVisible(alloc, args, path) };
       const { row, ...answer } = await answerQuery(context, own, call, watch(own, path), readRow(own, path));
       return { ...answer, Variable: await open(row) };
     },
@@ -118,11 +117,28 @@ function conflict(
   return value.conflict ?? none;
 }
 
-function requireVisible(alloc: Allocation, task: string, path: string): void {
-  if (isVisibleTo(alloc, task, path)) return;
+/** The namespace of a variable that the task may read. */
+function requireVisible(alloc: Allocation, args: { Task: string; Namespace?: string }, path: string): string {
+  const { Task: task, Namespace: namespace = alloc.Namespace } = args;
+  if (isNamedBySecret(alloc, task, { path, namespace })) return namespace;
+  if (namespace === alloc.Namespace && isVisibleTo(alloc, task, path)) return namespace;
   throw new MeshError(
     'E_PERMISSION_DENIED',
-    `task "${task}" may not read variable ${JSON.stringify(path)}: put it at nomad/jobs/${alloc.JobID} or below, or write the path out in a template of the job`,
+    `task "${task}" may not read variable ${JSON.stringify(path)}: put it at nomad/jobs/${alloc.JobID} or below, or write the path out in a template or a secret block of the job`,
+  );
+}
+
+/** A `secret` block of the task names it: what is written there was wanted there, as with templates. */
+function isNamedBySecret(
+  alloc: Allocation,
+  task: string,
+  { path, namespace }: { path: string; namespace: string },
+): boolean {
+  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const secrets = group?.Tasks.find(({ Name }) => Name === task)?.Secrets ?? [];
+  return secrets.some(
+    ({ Provider, Path, Config }) =>
+      Provider === 'nomad' && Path === path && (Config?.['namespace'] || alloc.Namespace) === namespace,
   );
 }
 

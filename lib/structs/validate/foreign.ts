@@ -39,8 +39,8 @@ function refuseInTask(task: Task, report: Report): void {
     }
   }
   for (const [i, secret] of (task.Secrets ?? []).entries()) {
-    if (secret['Provider'] !== 'vault') continue;
-    const message = `Secret ${JSON.stringify(secret['Name'])} is kept in Vault, and ${NO_VAULT}: keep it in a variable and write provider = "nomad"`;
+    if (secret.Provider !== 'vault') continue;
+    const message = `Secret ${JSON.stringify(secret.Name)} is kept in Vault, and ${NO_VAULT}: keep it in a variable and write provider = "nomad"`;
     report.at('Secrets').at(i).error('Provider', message);
   }
 }

@@ -1,4 +1,4 @@
-import type { Job, Task, TaskGroup, WorkloadIdentity } from '../job.js';
+import type { Job, Secret, Task, TaskGroup, WorkloadIdentity } from '../job.js';
 import { escapes } from './file-path.js';
 import { validateScaling } from './group-policies.js';
 import { findRepeated, type Report } from './issue.js';
@@ -20,12 +20,7 @@ export function validateTaskParts(task: Task, group: TaskGroup, job: Job, report
     validateIdentity(task.Identity, report.at('Identity', 'Identity: '));
     if (task.Identity.TTL > 0) report.error('Identity.TTL', 'Identity: the default identity has no ttl');
   }
-  validateNamed((task.Secrets ?? []) as unknown as { Name: string }[], 'Secrets', 'Secret', report);
-  for (const [i, secret] of (task.Secrets ?? []).entries()) {
-    const at = report.at('Secrets').at(i, `Secret ${JSON.stringify(secret['Name'])}: `);
-    if (!secret['Provider']) at.error('Provider', 'has no provider; write provider = "nomad"');
-    if (!secret['Path']) at.error('Path', 'has no path');
-  }
+  validateSecrets(task.Secrets ?? [], report);
   validateNamed(task.Actions ?? [], 'Actions', 'Action', report);
   for (const [i, action] of (task.Actions ?? []).entries()) {
     if (action.Command === '') report.at('Actions').at(i).error('Command', `Action ${action.Name} has no command`);
@@ -44,6 +39,36 @@ function validateNamed(items: readonly { Name: string }[], key: string, word: st
   for (const [i, { Name }] of items.entries()) {
     if (NAME.test(Name)) continue;
     report.error(`${key}[${i}].Name`, `${word} name ${JSON.stringify(Name)} must be 1 to 128 letters, digits, - and _`);
+  }
+}
+
+const SECRET_NAME = /^[A-Za-z0-9_]{1,128}$/;
+
+function validateSecrets(secrets: readonly Secret[], report: Report): void {
+  for (const { name, again } of findRepeated(secrets.map(({ Name }) => Name))) {
+    report.error(`Secrets[${again}].Name`, `Secret ${JSON.stringify(name)} is there twice`);
+  }
+  for (const [i, { Name, Provider, Path, Config, Env }] of secrets.entries()) {
+    const at = report.at('Secrets').at(i, `Secret ${JSON.stringify(Name)}: `);
+    if (!SECRET_NAME.test(Name)) at.error('Name', 'its name must be 1 to 128 letters, digits and _');
+    if (Provider === '') at.error('Provider', 'has no provider; write provider = "nomad"');
+    if (Path === '') at.error('Path', 'has no path');
+    if (Provider === 'nomad') {
+      if (Object.keys(Env ?? {}).length > 0) at.error('Env', 'provider "nomad" takes no env: that is for plugins');
+      validateNomadConfig(Config ?? {}, at);
+    } else if (Provider !== 'vault' && Object.keys(Config ?? {}).length > 0) {
+      at.error('Config', `plugin ${JSON.stringify(Provider)} takes no config: write env`);
+    }
+  }
+}
+
+function validateNomadConfig(config: Record<string, unknown>, report: Report): void {
+  const namespace = config['namespace'];
+  if (namespace !== undefined && typeof namespace !== 'string') {
+    report.error('Config', 'config: namespace must be a string');
+  }
+  for (const key of Object.keys(config)) {
+    if (key !== 'namespace') report.warning('Config', `config: ${key} has no effect with provider "nomad"`);
   }
 }
 

@@ -3,7 +3,7 @@ import t from 'tap';
 import { parseVariable, printVariableFile } from '../../lib/jobspec/variable-file.js';
 import type { Template, WorkloadIdentity } from '../../lib/structs/job.js';
 import { keyFromSeed } from '../../lib/transport/signature.js';
-import { mockTask } from '../scheduler/mock.js';
+import { mockNode, mockTask } from '../scheduler/mock.js';
 import { createTestWorld, type TestWorld, webJob } from './world.js';
 
 const OWN = keyFromSeed(new Uint8Array(32).fill(7));
@@ -88,7 +88,10 @@ const template = (EmbeddedTmpl: string): Template => ({ EmbeddedTmpl }) as Templ
 
 /** A node with an allocation of the job `web`, whose task has a template and an identity. */
 async function working(world: TestWorld, nodeNumber = 1) {
-  const node = await world.addNode(nodeNumber);
+  const { Attributes } = mockNode(nodeNumber);
+  const node = await world.addNode(nodeNumber, {
+    Attributes: { ...Attributes, 'plugins.secrets.nomad.version': '1.0.0' },
+  });
   const identity = { Name: 'default', Audience: ['nomadproject.io'], TTL: 0 } as WorkloadIdentity;
   const named = { Name: 'vault', Audience: ['a', 'b'], TTL: 3600e9 } as WorkloadIdentity;
   const job = webJob({ count: 0 });

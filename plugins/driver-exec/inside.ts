@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,7 +21,12 @@ export async function beginExec(runtime: Runtime, container: Container, wanted: 
     cwd: '/',
     user: null,
     // Killing the runtime's client leaves the command behind, which leads a session of its own.
-    onKill: () => killSessionOf(files.pid),
+    onKill: async () => {
+      const pid = await pidIn(files.pid);
+      if (pid !== null) kill(-pid);
+    },
+    // crun takes the size when the command starts, and never again.
+    ...(runtime.name === 'crun' ? { onResize: (size: Size) => resize(files.pid, size) } : {}),
     onEnd: () => {
       for (const path of Object.values(files)) rmSync(path, { force: true });
     },
@@ -30,16 +36,27 @@ export async function beginExec(runtime: Runtime, container: Container, wanted: 
 const STARTS_WITHIN_MS = 2_000;
 const POLL_MS = 20;
 
-/** A command that is just being started has no number yet. */
-async function killSessionOf(pidFile: string): Promise<void> {
+/** Waits for the number of a command that is just being started; null when it does not start. */
+async function pidIn(pidFile: string): Promise<number | null> {
   for (let waitedMs = 0; waitedMs < STARTS_WITHIN_MS; waitedMs += POLL_MS) {
     const pid = Number(await readFile(pidFile, 'latin1').catch(() => ''));
-    if (pid > 1) {
-      kill(-pid);
-      return;
-    }
+    if (pid > 1) return pid;
     await sleep(POLL_MS);
   }
+  return null;
+}
+
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** The terminal of a command is seen from here, too; stty(1), since Node cannot set a size. */
+async function resize(pidFile: string, { width, height }: Size): Promise<void> {
+  const pid = await pidIn(pidFile);
+  if (pid === null) return;
+  const args = ['-F', `/proc/${pid}/fd/0`, 'cols', String(width), 'rows', String(height)];
+  await new Promise<void>((resolve) => execFile('stty', args, { timeout: STARTS_WITHIN_MS }, () => resolve()));
 }
 
 function kill(pid: number): void {

@@ -14,6 +14,8 @@ export interface ExecCommand {
   user: TaskUser | null;
   /** Kills what a kill of the program alone does not reach; the program is killed afterwards. Never rejects. */
   onKill?: () => Promise<void>;
+  /** Tells it a new size of its terminal, where that does not come through by itself. Never rejects. */
+  onResize?: (size: { width: number; height: number }) => Promise<void>;
   onEnd?: () => void;
 }
 
@@ -105,7 +107,10 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
       // Its types know text only, its code takes bytes as they are.
       if (input.Type === 'stdin') terminal.write(Buffer.from(input.Data) as unknown as string);
       if (input.Type === 'stdin-close') terminal.write(END_OF_TRANSMISSION);
-      if (input.Type === 'resize') terminal.resize(Math.max(1, input.Width), Math.max(1, input.Height));
+      if (input.Type !== 'resize') return;
+      const size = { width: Math.max(1, input.Width), height: Math.max(1, input.Height) };
+      terminal.resize(size.width, size.height);
+      void command.onResize?.(size);
     },
     onAbandoned: kill,
   };

@@ -207,6 +207,24 @@ fact('no open file and no second root leads out of the root', async (t, place, d
   t.equal(await told(place, driver, sh(script), { user: 'root' }), 'open: 0 1 2 3\nin\n');
 });
 
+fact('a command inside has a terminal of the size of the screen, also of a new one', async (t, place, driver) => {
+  const task = place.task(decoded(driver, sh('trap "exit 0" INT; while :; do sleep 0.1; done')));
+  await driver.startTask(task, quietStart());
+  const script = 'until [ "$(stty size)" = "44 111" ]; do stty size; sleep 0.05; done; exit 4';
+  const session = driver.execTask(task.id, { command: ['/bin/sh', '-c', script], tty: true });
+  let said = '';
+  let code = -1;
+  session.on('data', (output) => {
+    if (output.Type === 'stdout') said += Buffer.from(output.Data).toString();
+    if (output.Type === 'exited') code = output.ExitCode;
+  });
+  session.write({ Type: 'resize', Height: 33, Width: 99 });
+  await until('the first size', () => said.includes('33 99'));
+  session.write({ Type: 'resize', Height: 44, Width: 111 });
+  await until('the second', () => code === 4);
+  t.pass();
+});
+
 fact('nobody becomes root by a set-uid program', async (t, place, driver) => {
   const task = place.task(decoded(driver, sh('/local/id -u; grep NoNewPrivs /proc/self/status')));
   copyFileSync('/usr/bin/id', join(task.localDir, 'id'));

@@ -1,5 +1,6 @@
-import type { AllocRecord } from '../storage/client-db.js';
+import type { AllocRecord, TaskRecord } from '../storage/client-db.js';
 import type { Allocation, AllocDeploymentStatus, TaskState } from '../structs/allocation.js';
+import { MeshError } from '../structs/errors.js';
 import type { Task, TaskGroup } from '../structs/job.js';
 import type { ClientAllocUpdate } from '../structs/rpc.js';
 import { type Millis, toMillis } from '../util/clock.js';
@@ -7,14 +8,15 @@ import type { Log } from '../util/log.js';
 import { removeAllocDir } from './alloc-dir.js';
 import { AllocHooks } from './alloc-hooks/run.js';
 import { type ClientContext, persist } from './context.js';
-import { type HealthStrategy, judgeHealth } from './health.js';
+import { judgeHealth } from './health.js';
+import { healthStrategy, mindsChecks } from './health-strategy.js';
 import { clientStatus, mayStart, type StopReason, stopOrder, stopReason, taskRole } from './lifecycle.js';
 import { isOverLimit, runLimitAt } from './run-limit.js';
 import { AllocServices } from './services/alloc-services.js';
-import { ownServices } from './services/registrations.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 import { TaskRunner } from './task-runner.js';
 import { messageOf } from './task-start.js';
+import { restartedRecord } from './task-story.js';
 import { sleep, toRfc3339 } from './timers.js';
 
 /** What an allocation runner needs of its client. */
@@ -82,7 +84,7 @@ export class AllocRunner {
     this.done = new Promise((resolve) => {
       this.finish = resolve;
     });
-    for (const task of this.group?.Tasks ?? []) this.addTask(task);
+    for (const task of this.group?.Tasks ?? []) this.addTask(task, record?.tasks[task.Name] ?? null);
   }
 
   get alloc(): Allocation {
@@ -236,7 +238,33 @@ export class AllocRunner {
     return over ? { ...told, description: 'allocation exceeded max_run_duration' } : told;
   }
 
-  private addTask(task: Task): void {
+  /**
+   * Starts all tasks again in their order, also those that are over: main tasks wait for what runs before them. Throws
+   * MeshError when the allocation ends.
+   */
+  async restartAll(reason: string): Promise<void> {
+    if (this.isEnding || this.stoppedFor) throw new MeshError('E_BAD_REQUEST', 'Task not running');
+    const live = this.taskRunners.filter((task) => task.isRunning);
+    const over = this.taskRunners.filter(({ state, task }) => state.State === 'dead' && taskRole(task) !== 'poststop');
+    const again = over.map(({ task, state }) => {
+      const record = restartedRecord(state, this.options.client.timers);
+      const runner = this.addTask(task, record);
+      runner.tell(taskEvents.restartSignaled(reason));
+      return runner;
+    });
+    const before = Promise.all(again.filter(({ task }) => taskRole(task) === 'prestart').map(({ done }) => done));
+    const restarts = live.map((task) => {
+      const mayGoFirst = taskRole(task.task).startsWith('prestart');
+      return task.restart(reason, mayGoFirst ? {} : { after: before });
+    });
+    try {
+      await Promise.all(restarts);
+    } finally {
+      for (const task of again) task.start();
+    }
+  }
+
+  private addTask(task: Task, record: TaskRecord | null): TaskRunner {
     const { options } = this;
     const name = task.Name;
     const runner = new TaskRunner({
@@ -245,7 +273,7 @@ export class AllocRunner {
       client: options.client,
       shared: this.hooks.shared,
       driver: options.client.drivers[task.Driver],
-      record: options.record?.tasks[name] ?? null,
+      record,
       log: this.log.child('task_runner'),
       turn: (signal) => this.turn(name, signal),
       onChange: (record) => {
@@ -257,6 +285,7 @@ export class AllocRunner {
     });
     this.tasks.set(name, runner);
     this.states[name] = runner.state;
+    return runner;
   }
 
   private async run(): Promise<void> {
@@ -275,7 +304,8 @@ export class AllocRunner {
     if (this.released) return;
     for (const task of fresh) if (task.state.State !== 'dead') task.start();
     this.onTaskChange();
-    await Promise.all(this.taskRunners.map((task) => task.done));
+    // A person may have had those restarted that were over.
+    while (this.taskRunners.some((task) => !task.isOver)) await Promise.all(this.taskRunners.map((task) => task.done));
     if (this.released) return;
     await this.hooks.postrun();
     if (this.released) return;
@@ -452,20 +482,6 @@ export class AllocRunner {
     options.onChange(this, true);
   }
 }
-
-/** What health means for this allocation: for its deployment, else, for a service, for the drains and moves of its group. */
-function healthStrategy(alloc: Allocation, group: TaskGroup): HealthStrategy | null {
-  if (alloc.DeploymentID === '') return alloc.Job?.Type === 'service' ? (group.Migrate ?? MIGRATE_DEFAULT) : null;
-  if (group.Update?.HealthCheck === 'manual') return null;
-  return group.Update ?? MIGRATE_DEFAULT;
-}
-
-/** Whether the deployment waits for the checks of the group's services, too: its health_check says so. */
-function mindsChecks(group: TaskGroup): boolean {
-  return ownServices(group).length > 0 && (group.Update?.HealthCheck ?? 'checks') === 'checks';
-}
-
-const MIGRATE_DEFAULT: HealthStrategy = { MinHealthyTime: 10e9, HealthyDeadline: 300e9 };
 
 function eventOf(reason: StopReason): TimelessEvent {
   switch (reason.kind) {

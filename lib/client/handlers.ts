@@ -63,7 +63,11 @@ export function createHandlers(options: HandlerOptions): RpcHandlers {
         await findTask(runner, TaskName).restart(reason);
         return {};
       }
-      const live = runner.taskRunners.filter((task) => task.isRunning || (AllTasks && task.state.State !== 'dead'));
+      if (AllTasks) {
+        await runner.restartAll(reason);
+        return {};
+      }
+      const live = runner.taskRunners.filter((task) => task.isRunning);
       if (live.length === 0) throw new MeshError('E_BAD_REQUEST', 'Task not running');
       await Promise.all(live.map((task) => task.restart(reason)));
       return {};

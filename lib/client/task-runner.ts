@@ -1,4 +1,5 @@
 import type { Driver, ExitResult } from '../plugin/sdk/driver.js';
+import { signalNumber } from '../plugin/sdk/signals.js';
 import type { TaskRecord } from '../storage/client-db.js';
 import type { TaskState } from '../structs/allocation.js';
 import { MeshError } from '../structs/errors.js';
@@ -57,6 +58,8 @@ export class TaskRunner {
   /** Aborted when a person wants the task restarted; renewed after each restart. */
   private restarting = new AbortController();
   private restartIsFailure = false;
+  /** What the next start of a restarted task waits for. */
+  private restartsAfter: Promise<unknown> = Promise.resolve();
   private released = false;
   private finish: () => void = () => {};
 
@@ -82,6 +85,11 @@ export class TaskRunner {
 
   get state(): TaskState {
     return this.story.state;
+  }
+
+  /** Whether it is dead for good. */
+  get isOver(): boolean {
+    return this.phase === 'dead';
   }
 
   get isRunning(): boolean {
@@ -140,10 +148,12 @@ export class TaskRunner {
   }
 
   /**
-   * Ends the running task and starts it again, counted as a failure only if that is said. Throws MeshError when it does
-   * not run.
+   * Ends the running task and starts it again once `after` has settled, counted as a failure only if that is said. Throws
+   * MeshError when it does not run.
    */
-  async restart(reason: string, { failure = false } = {}): Promise<void> {
+  async restart(reason: string, options: { failure?: boolean; after?: Promise<unknown> } = {}): Promise<void> {
+    const { failure = false, after } = options;
+    if (after) this.restartsAfter = after;
     if (this.phase === 'delaying') {
       this.restarting.abort();
       return;
@@ -159,6 +169,7 @@ export class TaskRunner {
   /** Delivers a signal ("SIGHUP"). Throws MeshError when the task does not run or its driver cannot. */
   async signal(signal: string, reason: string): Promise<void> {
     const driver = this.runningDriver();
+    ensureSignal(signal);
     if (!driver.capabilities.sendSignals) {
       throw new MeshError('E_BAD_REQUEST', `driver "${driver.name}" does not support signals`);
     }
@@ -322,6 +333,7 @@ export class TaskRunner {
     this.restarting = new AbortController();
     if (delayMs > 0) await sleep(this.options.client.timers, delayMs, this.ending.signal, this.restarting.signal);
     this.restarting = new AbortController();
+    await orAborted(this.restartsAfter, this.ending.signal);
     if (this.released) return;
     if (this.killing) this.die('killed', this.killedAsFailed);
     else this.to('again');
@@ -436,6 +448,27 @@ export class TaskRunner {
 
   private warn(message: string, error: unknown): void {
     this.options.log.warn(message, { task: this.name, error: messageOf(error) });
+  }
+}
+
+/** Settles when one of them does. */
+async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  let wake = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    wake = resolve;
+    signal.addEventListener('abort', wake);
+  });
+  await Promise.race([promise, aborted]);
+  signal.removeEventListener('abort', wake);
+}
+
+/** Throws MeshError when there is no such signal. */
+function ensureSignal(name: string): void {
+  try {
+    signalNumber(name);
+  } catch (cause) {
+    throw new MeshError('E_BAD_REQUEST', messageOf(cause), { cause });
   }
 }
 

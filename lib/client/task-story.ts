@@ -55,6 +55,18 @@ export class TaskStory {
   }
 }
 
+/** The record of a task that was over and is to run once more; what happened to it before is not forgotten. */
+export function restartedRecord(state: TaskState, timers: Timers): TaskRecord {
+  const nowMs = timers.now();
+  const again = { State: 'pending', Failed: false, FinishedAt: ZERO_TIME, LastRestart: toRfc3339(nowMs) } as const;
+  return {
+    taskId: '',
+    handle: null,
+    state: { ...state, ...again, Restarts: state.Restarts + 1 },
+    restarts: { count: 0, intervalStartMs: nowMs },
+  };
+}
+
 function emptyState(): TaskState {
   return {
     State: 'pending',

@@ -259,6 +259,60 @@ t.test('a group keeps its order: prestart, sidecar, main, poststart; sidecars en
   await world.status(ID, 'complete');
 });
 
+t.test('all tasks start again in their order, also those that were over', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const hook = (Name: string, Hook: 'prestart' | 'poststart' | 'poststop', Sidecar = false) =>
+    fakeTask({ Name, Lifecycle: { Hook, Sidecar } });
+  const tasks = [
+    fakeTask({ Name: 'main' }),
+    hook('side', 'prestart', true),
+    hook('init', 'prestart'),
+    hook('last', 'poststop'),
+  ];
+  world.server.put(fakeAlloc(client.nodeId, batch(tasks)));
+  const names = () =>
+    world.engine
+      .running()
+      .map(({ config }) => config.name)
+      .sort();
+  await until(() => names().join() === 'init,side', 'prestart');
+  world.engine.task('init').end(exitOf(0));
+  await until(() => names().join() === 'main,side', 'main');
+  const context = { signal: new AbortController().signal };
+  await client.handlers['Allocations.Restart']?.({ AllocID: ID, AllTasks: true }, context);
+  await until(() => names().join() === 'init,side', 'main waits for what runs before it');
+  t.same(world.engine.stopped.sort(), ['main', 'side']);
+  world.engine.task('init').end(exitOf(0));
+  await until(() => names().join() === 'main,side', 'main once more');
+  world.engine.task('main').end(exitOf(0));
+  await until(() => names().join() === 'last', 'poststop');
+  await t.rejects(
+    client.handlers['Allocations.Restart']?.({ AllocID: ID, AllTasks: true }, context) as Promise<unknown>,
+    { code: 'E_BAD_REQUEST', message: 'Task not running' },
+  );
+  world.engine.task('last').end(exitOf(0));
+  await world.status(ID, 'complete');
+  t.equal(world.server.reported(ID)?.TaskStates?.['init']?.Restarts, 1);
+});
+
+t.test('a task that fails before the others on a restart of all ends them', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const none = { ...fakeGroup().RestartPolicy, Attempts: 0 };
+  const init = fakeTask({ Name: 'init', Lifecycle: { Hook: 'prestart', Sidecar: false }, RestartPolicy: none });
+  world.server.put(fakeAlloc(client.nodeId, batch([fakeTask({ Name: 'main' }), init])));
+  await until(() => world.engine.running('init').length === 1, 'prestart');
+  world.engine.task('init').end(exitOf(0));
+  await until(() => world.engine.running('main').length === 1, 'main');
+  const context = { signal: new AbortController().signal };
+  await client.handlers['Allocations.Restart']?.({ AllocID: ID, AllTasks: true }, context);
+  await until(() => world.engine.running('init').length === 1, 'prestart once more');
+  world.engine.task('init').end(exitOf(1));
+  await world.status(ID, 'failed');
+  t.same(world.engine.running(), []);
+});
+
 t.test('a failed task takes its siblings with it; so does a leader that ends', async (t) => {
   const world = new World(t);
   const client = await world.agent(t);
@@ -470,6 +524,10 @@ t.test('restart, signal, stats and unknown names', async (t) => {
   const context = { signal: new AbortController().signal };
   await client.handlers['Allocations.Signal']?.({ AllocID: ID, Signal: 'SIGHUP' }, context);
   t.same(world.driver.signals, ['SIGHUP']);
+  await t.rejects(
+    client.handlers['Allocations.Signal']?.({ AllocID: ID, Signal: 'SIGHOP' }, context) as Promise<unknown>,
+    { code: 'E_BAD_REQUEST', message: /unknown signal "SIGHOP"; did you mean "SIGHUP"/ },
+  );
   const stats = await client.handlers['Allocations.Stats']?.({ AllocID: ID }, context);
   t.match(stats, { ResourceUsage: { MemoryStats: { RSS: 7 } }, Tasks: { web: {} } });
   const before = world.engine.task('web');

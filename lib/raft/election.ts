@@ -64,15 +64,28 @@ export function isLeaseHeld(state: RaftState): boolean {
   return state.leader !== '' && state.electionElapsed < state.electionTicks;
 }
 
+/** So long the questions of two servers may have crossed: a round trip is no longer than two ticks. */
+const CROSSING_TICKS = 2;
+
+/** This server asks the same at the same time, with a log as good; one of the two must be the first. */
+function goesFirst(state: RaftState, { from, lastIndex, lastTerm }: VoteMessage): boolean {
+  const { role, log, id, electionElapsed } = state;
+  const asks = role === 'preCandidate' && electionElapsed < CROSSING_TICKS;
+  return asks && lastTerm === log.lastTerm && lastIndex === log.lastIndex && id < from;
+}
+
 /** Answers a request of the present term, or a trial for a later one. */
 export function stepVote(state: RaftState, message: VoteMessage): void {
   const { from, pre, term } = message;
   const free = state.vote === from || (state.vote === '' && state.leader === '') || (pre && term > state.term);
-  const granted = free && state.log.isUpToDate(message.lastIndex, message.lastTerm);
+  const granted =
+    free && state.log.isUpToDate(message.lastIndex, message.lastTerm) && !(pre && goesFirst(state, message));
   if (granted && !pre) {
     state.vote = from;
     state.electionElapsed = 0;
   }
+  // Two that stand at once split the votes: whoever lets another go first waits.
+  if (granted && state.role === 'preCandidate') state.becomeFollower(state.term, '');
   // A granted trial answers in the trial's term, else the asker could not tell it from a stale answer.
   state.sendAfterPersist({
     type: 'voteResponse',

@@ -17,12 +17,17 @@ const MESSAGE_BYTES_MAX = 256 * 1024;
 const WINDOW: Window = { messagesMax: 64, bytesMax: 4 * 1024 * 1024 };
 /** Proposals that are not committed yet; more are refused so that a lost quorum does not fill the memory. */
 const UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024;
+/**
+ * How much longer than an election time-out a server's patience may be: enough for one to be the first (thesis §9.3), and no more,
+ * for nobody writes meanwhile.
+ */
+const SPREAD = 2 / 3;
 /** Sizes of committed entries that may linger before they are dropped in one go. */
 const SIZES_KEPT = 1024;
 
 export interface RaftOptions {
   readonly id: string;
-  /** A follower campaigns after this many ticks of silence, or up to twice as many, at random. */
+  /** A follower campaigns after this many ticks of silence, or up to two thirds more, at random. */
   readonly electionTicks: number;
   readonly heartbeatTicks: number;
   readonly random: Random;
@@ -143,7 +148,7 @@ export class RaftState {
 
   resetElectionTimeout(): void {
     this.electionElapsed = 0;
-    this.electionTimeout = this.electionTicks + randomInt(this.#random, this.electionTicks);
+    this.electionTimeout = this.electionTicks + randomInt(this.#random, Math.ceil(SPREAD * this.electionTicks));
   }
 
   #reset(term: number): void {
@@ -179,7 +184,9 @@ export class RaftState {
     this.role = 'preCandidate';
     this.leader = '';
     this.votes = new Map();
-    this.resetElectionTimeout();
+    // Whoever still holds to the dead leader's lease may grant in a moment, and the question costs nothing: it is asked again soon.
+    this.electionElapsed = 0;
+    this.electionTimeout = this.heartbeatTicks + randomInt(this.#random, this.heartbeatTicks);
   }
 
   becomeCandidate(): void {

@@ -1,7 +1,7 @@
 import type { Raft } from '../raft/index.js';
 import type { Timers } from './timers.js';
 
-/** Ticks of silence before an election, at least; up to twice as many, at random. With TICK_MS: 0.9 to 1.8 s. */
+/** Ticks of silence before an election, at least; up to two thirds more, at random. With TICK_MS: 0.9 to 1.5 s. */
 export const ELECTION_TICKS = 18;
 /** With TICK_MS: a heartbeat each 200 ms. */
 export const HEARTBEAT_TICKS = 4;

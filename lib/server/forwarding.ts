@@ -16,11 +16,13 @@ import type { ServerWorld } from './world.js';
 export const HOLD_MS = 5_000;
 const RETRY_FIRST_MS = 20;
 const RETRY_MAX_MS = 250;
+/** While nobody leads it is looked so often whether somebody does: a request that was held goes on at once then. */
+const LEADERLESS_MS = 20;
 /** A leader that was not heard for so long is asked whether it is there before a write is entrusted to it. */
 const FRESH_MS = 500;
 const PING_MS = 1_000;
 /** How often it is looked whether the one asked still leads. */
-const WATCH_MS = 100;
+const WATCH_MS = 50;
 /** The longest time a leader may take. */
 const ANSWER_MS = 60_000;
 /** What is said because of the state there is. */
@@ -97,8 +99,20 @@ class LeaderCalls {
         if (!mayRepeat(error, request.kind)) throw error;
         if (now() + waitMs >= giveUpMs) throw error;
       }
-      await this.#pause(waitMs, request.context.signal);
+      await this.#untilLed(request.context.signal, { waitMs, giveUpMs });
     }
+  }
+
+  /** A pause, or while nobody leads the time until somebody does. */
+  async #untilLed(signal: AbortSignal, { waitMs, giveUpMs }: { waitMs: number; giveUpMs: number }): Promise<void> {
+    if (!this.#isLeaderless) return this.#pause(waitMs, signal);
+    while (this.#isLeaderless && this.#world.now() < giveUpMs && !signal.aborted) {
+      await this.#pause(LEADERLESS_MS, signal);
+    }
+  }
+
+  get #isLeaderless(): boolean {
+    return !this.#world.consensus.isLeader && this.#world.consensus.leader === '';
   }
 
   async #attempt({ method, args, context, own, kind }: Request): Promise<unknown> {
@@ -108,7 +122,7 @@ class LeaderCalls {
     if (leader === '' || !peers) throw noLeader();
     if (args.Forwarded === true) throw new MeshError('E_NO_LEADER', 'No cluster leader here: another server leads now');
     const caller = peers.serverCaller(leader);
-    if (kind === 'write') await this.#ensureThere(caller);
+    if (kind === 'write') await this.#ensureThere(leader, caller, context);
     const options = { signal: context.signal, timeoutMs: ANSWER_MS };
     const passed = { ...args, Forwarded: true } as never;
     return kind === 'write'
@@ -137,10 +151,12 @@ class LeaderCalls {
   }
 
   /** A write that was handed to a server which is gone could never be repeated: nobody knows whether it was done. */
-  async #ensureThere(caller: RpcCaller): Promise<void> {
+  async #ensureThere(leader: string, caller: RpcCaller, context: RpcContext): Promise<void> {
     if (this.#world.consensus.lastContactMs() <= FRESH_MS) return;
     try {
-      await caller.call('Status.Ping', {}, { timeoutMs: PING_MS });
+      await this.#whileItLeads(leader, context, (signal) =>
+        caller.call('Status.Ping', {}, { timeoutMs: PING_MS, signal }),
+      );
     } catch (error) {
       throw new MeshError('E_NO_LEADER', 'No cluster leader: the one that led does not answer', { cause: error });
     }

@@ -24,12 +24,12 @@ t.test('a sole voter tells nobody of its term before that is on disk', async (t)
 });
 
 t.test(
-  'a follower campaigns after one to two election time-outs of silence, with a trial that changes no term',
+  'a follower campaigns after one to one and two thirds election time-outs of silence, with a trial that changes no term',
   async (t) => {
     const machine = new Machine({ term: 5 });
     machine.tick(9);
     t.same(machine.settle(), [], 'not before the time-out');
-    machine.tick(11);
+    machine.tick(8);
     const sent = machine.settle();
     t.equal(machine.raft.role, 'preCandidate');
     t.equal(machine.disk.hardState.term, 5);
@@ -39,6 +39,42 @@ t.test(
     ]);
   },
 );
+
+t.test(
+  'of two that ask at the same time one goes first, and the other waits; later neither holds the other up',
+  async (t) => {
+    const trial = { type: 'vote', term: 2, pre: true, transfer: false, lastIndex: 1, lastTerm: 1 } as const;
+    const asking = (id: string): Machine => {
+      const machine = new Machine({});
+      machine.restart({ id, heartbeatTicks: 4 });
+      while (machine.raft.role === 'follower') machine.tick(1);
+      t.equal(machine.raft.role, 'preCandidate');
+      machine.settle();
+      return machine;
+    };
+    t.match(asking('a').step('b', trial).settle(), [{ type: 'voteResponse', granted: false }], 'a goes first');
+    const second = asking('b');
+    t.match(second.step('a', trial).settle(), [{ type: 'voteResponse', granted: true }]);
+    t.equal(second.raft.role, 'follower', 'b has let it go first');
+    const longer = { ...trial, lastIndex: 2 };
+    t.match(asking('a').step('b', longer).settle(), [{ granted: true }], 'a longer log is the first in any case');
+    const later = asking('a');
+    later.tick(2).settle();
+    t.match(later.step('b', trial).settle(), [{ granted: true }], 'the questions did not cross');
+  },
+);
+
+t.test('a trial that nobody has answered is repeated after one or two heartbeats', async (t) => {
+  const machine = new Machine({});
+  machine.restart({ heartbeatTicks: 4 });
+  while (machine.raft.role === 'follower') machine.tick(1);
+  machine.settle();
+  t.match(machine.tick(3).settle(), []);
+  t.match(machine.tick(4).settle(), [
+    { type: 'vote', to: 'b', pre: true, term: 2 },
+    { type: 'vote', to: 'c', pre: true, term: 2 },
+  ]);
+});
 
 t.test('vote requests leave only after the own vote is on disk (§5.2)', async (t) => {
   const machine = new Machine({});

@@ -1,5 +1,8 @@
-import type { Message, Raft, SnapshotMessage } from '../raft/index.js';
+import type { Membership, Message, Raft, SnapshotMessage } from '../raft/index.js';
+import { COMMANDS_VERSION_FIRST } from '../state/command-versions.js';
+import { COMMANDS_VERSION } from '../state/commands.js';
 import type { Instance } from '../storage/index.js';
+import { MeshError } from '../structs/errors.js';
 import type { Log } from '../util/log.js';
 import { Admissions } from './consensus-admission.js';
 import { GroupLink } from './consensus-link.js';
@@ -137,6 +140,19 @@ export class GroupSide {
   /** The server becomes a member, and was none. */
   expect(id: string): void {
     if (!this.#isMember(id)) this.#admissions.expect(id);
+  }
+
+  /** Why a command that needs this version cannot be written yet: some member could not apply it. Null when all can. */
+  refusalOf(version: number, { voters, learners }: Membership): MeshError | null {
+    if (version <= COMMANDS_VERSION_FIRST) return null;
+    for (const id of [...voters, ...learners]) {
+      const known = id === this.#options.id ? COMMANDS_VERSION : this.#link.commandsOf(id);
+      if (known !== null && known >= version) continue;
+      const what = known === null ? 'has not been heard since' : `knows those up to ${known}`;
+      const text = `this needs commands of version ${version}, and server ${id.slice(0, 8)} of the group ${what}: update meshnomad there, or take that server out of the group, and try again`;
+      return new MeshError('E_NOT_SUPPORTED', text);
+    }
+    return null;
   }
 
   followers(raft: Raft): Follower[] {

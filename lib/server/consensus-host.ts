@@ -1,5 +1,6 @@
 import type { Entry, Membership, MembershipChange, Raft, Ready, SnapshotMeta } from '../raft/index.js';
 import { encodeCommand } from '../state/command-codec.js';
+import { versionFor } from '../state/command-versions.js';
 import type { Command } from '../state/commands.js';
 import type { EntryChain, Instance } from '../storage/index.js';
 import { MeshError } from '../structs/errors.js';
@@ -193,7 +194,8 @@ export class RaftHost implements RunningConsensus {
   }
 
   async propose(command: Command): Promise<{ index: number; result: unknown }> {
-    const refusal = refusalToWrite(this.#standing);
+    const refusal =
+      refusalToWrite(this.#standing) ?? this.#group?.refusalOf(versionFor(command), this.#raft.membership) ?? null;
     if (refusal !== null) throw refusal;
     return this.#proposed(this.#raft.propose(encodeCommand(command)));
   }

@@ -1,4 +1,6 @@
 import type { Message } from '../raft/index.js';
+import { COMMANDS_VERSION_FIRST } from '../state/command-versions.js';
+import { COMMANDS_VERSION } from '../state/commands.js';
 import type { Log } from '../util/log.js';
 import type { RaftTransport } from './ports.js';
 import type { Life, Packet } from './raft-packet.js';
@@ -18,6 +20,8 @@ const ROUND_TRIP_MAX_MS = 60_000;
 
 interface Peer {
   life: Life;
+  /** The newest version of commands that it can apply; null before it has said anything. */
+  commands: number | null;
   heardMs: number | null;
   readonly rtts: RecentTimes;
   /** Of the latest heartbeat from it: goes back with the answer. */
@@ -71,6 +75,7 @@ export class GroupLink {
       const never = Number.NEGATIVE_INFINITY;
       peer = {
         life: UNKNOWN_LIFE,
+        commands: null,
         heardMs: null,
         rtts: new RecentTimes(),
         stamp: 0,
@@ -85,6 +90,11 @@ export class GroupLink {
   /** When it was last heard; null: not yet. */
   heardMs(id: string): number | null {
     return this.#peers.get(id)?.heardMs ?? null;
+  }
+
+  /** The newest version of commands that it can apply; null before it was heard. */
+  commandsOf(id: string): number | null {
+    return this.#peers.get(id)?.commands ?? null;
   }
 
   /** Median of the latest round trips; null before the first. */
@@ -125,6 +135,7 @@ export class GroupLink {
     const isHeartbeat = messages.some(({ type }) => type === 'heartbeat');
     const isAnswer = messages.some(({ type }) => type === 'heartbeatResponse');
     return encodePacket({
+      commands: COMMANDS_VERSION,
       life: { instance, starts },
       toLife: peer.life,
       stranger: !admitted,
@@ -158,6 +169,7 @@ export class GroupLink {
       return null;
     }
     const packet = decoded.value;
+    peer.commands = Math.max(COMMANDS_VERSION_FIRST, packet.commands);
     const { toLife } = packet;
     const own = self();
     // What is here is of no use to anybody any more.

@@ -1,6 +1,8 @@
 import { dirname, join } from 'node:path';
 import type { LogStore, Membership, SnapshotMeta, SnapshotStore, StableStore } from '../raft/index.js';
 import { decodeMembership, encodeMembership, NO_MEMBERS, Raft } from '../raft/index.js';
+import { tooNew, versionOfEncoded } from '../state/command-codec.js';
+import { COMMANDS_VERSION } from '../state/commands.js';
 import type { Disk, Instance, InstanceStore, Lock } from '../storage/index.js';
 import {
   acquireLock,
@@ -137,6 +139,22 @@ async function beginLogAfter({ log, stable }: Stores, meta: SnapshotMeta): Promi
   // The term first: a log of a term that the vote is not of would not be started from.
   if (state.term < meta.term) await stable.save({ term: meta.term, vote: '', commit: state.commit });
   await log.reset(meta);
+}
+
+/** Entries that are looked at together. */
+const LOOK_BYTES = 1024 * 1024;
+
+/** Throws E_NOT_SUPPORTED when the log holds what only a newer program can apply: better now than in the middle of it. */
+export function checkVersions({ log }: Stores): void {
+  const last = log.lastIndex();
+  for (let from = log.firstIndex(); from <= last; ) {
+    const entries = log.entries(from, last, LOOK_BYTES);
+    for (const { type, data } of entries) {
+      const version = type === 'command' ? versionOfEncoded(data) : 0;
+      if (version > COMMANDS_VERSION) throw tooNew(version);
+    }
+    from += Math.max(1, entries.length);
+  }
 }
 
 /** The newest membership that is stored, committed or not. */

@@ -7,6 +7,7 @@ import { RaftHost } from './consensus-host.js';
 import { Snapshotter } from './consensus-snapshots.js';
 import {
   checkStores,
+  checkVersions,
   foundGroup,
   openLife,
   openStores,
@@ -93,6 +94,7 @@ export async function openConsensus(options: ConsensusOptions): Promise<RunningC
     if (options.found && !stores.isAnew) await foundGroup(stores, id);
     const latest = await restoreSnapshot(stores, fsm, log);
     checkStores(stores);
+    checkVersions(stores);
     const membership = storedMembership(stores, latest);
     const life = await openLife(stores, { id, membership, random, log });
     const everyBytes = limits?.snapshotBytes ?? SNAPSHOT_BYTES;

@@ -6,10 +6,10 @@ import { WireReader, WireWriter } from '../util/wire.js';
 
 // What one server sends another in one piece, numbers as WireWriter writes them:
 //
-//     version u8 │ newest version spoken u8 │ flags u8 │ instance 8 bytes │ starts │ the receiver's instance 8 bytes │ its starts
+//     version u8 │ newest version of commands u8 │ flags u8 │ instance 8 bytes │ starts │ the receiver's instance 8 bytes │ its starts
 //     │ epoch │ stamp │ echo │ tick │ messages, each with its length
 //
-// A newer program goes on sending version 1 to whoever has not said that it speaks more.
+// A newer program goes on sending version 1 to whoever has not said that it knows the commands of a version that speaks more.
 
 const VERSION = 1;
 const FLAG_STRANGER = 1;
@@ -26,6 +26,8 @@ export interface Life {
 export const UNKNOWN_LIFE: Life = { instance: '', starts: 0 };
 
 export interface Packet {
+  /** The newest version of commands that the sender can apply; less than any real one from before it was said. */
+  readonly commands: number;
   readonly life: Life;
   /** The receiver, as the sender knows it. */
   readonly toLife: Life;
@@ -47,7 +49,7 @@ export interface Packet {
 export function encodePacket(packet: Packet): Uint8Array {
   const bodies = packet.messages.map(encodeMessage);
   const out = new WireWriter(64 + bodies.reduce((sum, { length }) => sum + length + 4, 0));
-  out.byte(VERSION).byte(VERSION);
+  out.byte(VERSION).byte(packet.commands);
   out.byte((packet.stranger ? FLAG_STRANGER : 0) | (packet.admitted ? FLAG_ADMITTED : 0));
   writeLife(out, packet.life);
   writeLife(out, packet.toLife);
@@ -60,7 +62,7 @@ export function encodePacket(packet: Packet): Uint8Array {
 export function decodePacket(bytes: Uint8Array, between: { from: string; to: string }): Result<Packet, string> {
   const input = new WireReader(bytes);
   const version = input.byte();
-  input.byte();
+  const commands = input.byte();
   if (version !== VERSION) return err(`it speaks version ${version} of the protocol, this server ${VERSION}`);
   const flags = input.byte();
   const life = readLife(input);
@@ -74,7 +76,7 @@ export function decodePacket(bytes: Uint8Array, between: { from: string; to: str
   }
   if (!input.ok) return err('it ends too early');
   const stranger = (flags & FLAG_STRANGER) !== 0;
-  return ok({ life, toLife, stranger, admitted: (flags & FLAG_ADMITTED) !== 0, ...head, messages });
+  return ok({ commands, life, toLife, stranger, admitted: (flags & FLAG_ADMITTED) !== 0, ...head, messages });
 }
 
 function writeLife(out: WireWriter, { instance, starts }: Life): void {

@@ -93,7 +93,10 @@ function parseMetadata(bytes: Buffer): SnapshotMetadata {
     throw damaged('its meta.json is not of a snapshot of meshnomad');
   }
   if (Version > ARCHIVE_VERSION) {
-    throw damaged(`it is of version ${Version}, newer than ${ARCHIVE_VERSION}, the newest this program reads`);
+    throw new MeshError(
+      'E_NOT_SUPPORTED',
+      `a newer version of meshnomad wrote this snapshot: it is of version ${Version}, and this program reads those up to ${ARCHIVE_VERSION}. Use the newer version`,
+    );
   }
   return { Mesh: '', CreatedAt: 0, Program: '', ...metadata, Version, Index, Term, ID };
 }

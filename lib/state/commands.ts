@@ -18,7 +18,10 @@ import type { VolumeCommand, VolumeCommandValues } from './volume-commands.js';
 // the state machine (what a command carries as CreateIndex, ModifyIndex, JobModifyIndex or AllocModifyIndex is ignored).
 // Evaluations that ride along are stored in the same step, so that no reason to look at a job can be lost in between.
 
-/** Raised whenever a command is added or changes its meaning; a log entry of a higher version is never skipped. */
+/**
+ * Raised whenever a command is added or changes its meaning (see command-versions.ts for which need it); a log entry of a higher
+ * version is never skipped.
+ */
 export const COMMANDS_VERSION = 11;
 
 /** Does nothing: a new leader's first entry. */

@@ -264,7 +264,10 @@ export class SnapshotDecoder {
 function checkHeader(header: Header): Header {
   if (header.Format !== FORMAT) throw broken('it is not a snapshot of the state');
   if (header.Version > FORMAT_VERSION) {
-    throw broken(`its format ${header.Version} is newer than ${FORMAT_VERSION}, the newest this version reads`);
+    throw new MeshError(
+      'E_NOT_SUPPORTED',
+      `a newer version of meshnomad wrote this snapshot: its format is ${header.Version}, and this program reads those up to ${FORMAT_VERSION}. Use the newer version`,
+    );
   }
   return header;
 }

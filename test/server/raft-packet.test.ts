@@ -5,6 +5,7 @@ import { randomInt, seededRandom } from '../../lib/util/random.js';
 
 const BETWEEN = { from: 'a', to: 'b' };
 const PACKET: Packet = {
+  commands: 11,
   life: { instance: '1234567890abcdef', starts: 300 },
   toLife: { instance: '00000000000000ff', starts: 1 },
   stranger: true,

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { decodeCommand, encodeCommand } from '../../lib/state/command-codec.js';
+import { decodeCommand, encodeCommand, versionOfEncoded } from '../../lib/state/command-codec.js';
+import { COMMANDS_VERSION_FIRST, versionFor } from '../../lib/state/command-versions.js';
 import type { Command } from '../../lib/state/commands.js';
 import { createStateMachine } from '../../lib/state/fsm.js';
 import { createStore } from '../../lib/state/store.js';
@@ -60,6 +61,18 @@ t.test('a command comes back from the log as it went in', async (t) => {
     t.throws(() => decodeCommand(bytes(garbage)), { code: 'E_STORAGE' }, JSON.stringify(garbage));
   }
   t.throws(() => decodeCommand(encodeCommand(command).subarray(3)), { code: 'E_STORAGE' });
+});
+
+t.test('a command is written under the oldest version that can apply it', async (t) => {
+  const old: Command = { type: 'job-register', job: mockJob({}), eval: null, submission: null };
+  t.equal(versionOfEncoded(encodeCommand(old)), COMMANDS_VERSION_FIRST);
+  const put = { type: 'volume-archive-put', archive: {}, ifIndex: 0, time: 0 } as unknown as Command;
+  const restored = { ...put, csi: { volume: {}, replaces: null } } as unknown as Command;
+  t.equal(versionFor(put), COMMANDS_VERSION_FIRST);
+  t.equal(versionFor(restored), 11);
+  t.equal(versionOfEncoded(encodeCommand({ type: 'batch', commands: [old, restored] })), 11, 'the newest of several');
+  t.equal(versionOfEncoded(new Uint8Array()), 0);
+  t.equal(versionOfEncoded(new TextEncoder().encode('{"c":{},"v":12}')), 0);
 });
 
 t.test('entries are applied in the order of their indexes', async (t) => {

@@ -40,6 +40,8 @@ export class Machine {
   #unended = '';
   steps: Step[] = [];
   log = '';
+  /** What is run from the next start on; another one stands for another version. */
+  program = MESHNOMAD;
 
   private constructor(dir: string, port: number, options: MachineOptions) {
     this.dir = dir;
@@ -101,7 +103,7 @@ export class Machine {
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
     this.steps = [];
-    const args = [MESHNOMAD, ...words.slice(0, 1), `-config=${file}`, ...words.slice(1)];
+    const args = [this.program, ...words.slice(0, 1), `-config=${file}`, ...words.slice(1)];
     const env = { ...process.env, ...this.#options.env };
     const child = this.#place(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
     this.#unended = '';

@@ -4,6 +4,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import { isParent } from '../structs/job-kind.js';
 import { type Millis, toNanos } from '../util/clock.js';
+import { type AllocsOfEval, allocsByEval } from './allocs-by-eval.js';
 import { isClientTerminal } from './node-evals.js';
 
 /** How long things are kept after their end. */
@@ -57,12 +58,13 @@ export function findGarbage(
   }
 
   const allocsGone = new Set<string>();
+  const allocsOf = allocsByEval(state);
   for (const evaluation of state.evals()) {
     const gone = jobsGone.has(jobKey(evaluation.Namespace, evaluation.JobID));
     const cutoff = before(isBatch(evaluation.Type) ? thresholds.batchEvalMs : thresholds.evalMs);
-    if (!gone && !evalIsOver(evaluation, state, cutoff)) continue;
+    if (!gone && !evalIsOver(evaluation, state, cutoff, allocsOf)) continue;
     garbage.evals.push(evaluation.ID);
-    for (const { ID } of state.allocsByEval(evaluation.ID)) allocsGone.add(ID);
+    for (const { ID } of allocsOf(evaluation)) allocsGone.add(ID);
   }
   for (const { namespace, id } of garbage.jobs) {
     for (const { ID } of state.allocsByJob(namespace, id)) allocsGone.add(ID);
@@ -100,11 +102,11 @@ function jobIsOver(job: Job, state: StateSnapshot, cutoff: number): boolean {
   return allocs.every((alloc) => isClientTerminal(alloc.ClientStatus) && alloc.ModifyTime < cutoff);
 }
 
-function evalIsOver(evaluation: Evaluation, state: StateSnapshot, cutoff: number): boolean {
+function evalIsOver(evaluation: Evaluation, state: StateSnapshot, cutoff: number, allocsOf: AllocsOfEval): boolean {
   if (!isClosed(evaluation) || evaluation.ModifyTime >= cutoff) return false;
   const job = state.jobById(evaluation.Namespace, evaluation.JobID);
   const jobLives = job !== undefined && !job.Stop && job.Status !== 'dead';
-  const allocs = state.allocsByEval(evaluation.ID);
+  const allocs = allocsOf(evaluation);
   // The allocations of a batch are its memory of what is done: without them it would run again.
   if (jobLives && isBatch(evaluation.Type) && allocs.length > 0) return false;
   return allocs.every((alloc) => allocIsOver(alloc, jobLives, cutoff));

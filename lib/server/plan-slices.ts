@@ -7,7 +7,7 @@ import { assert } from '../util/assert.js';
 // the leader lost in between, the evaluation would still be pending: whoever leads next goes on from what is there.
 
 /** Allocations that one slice writes, unless those of one node that cannot be parted are more: some milliseconds of work. */
-export const SLICE_MAX = 256;
+export const SLICE_MAX = 128;
 
 const PARTS = ['NodeUpdate', 'NodeAllocation', 'NodePreemptions'] as const;
 type Part = (typeof PARTS)[number];

@@ -28,7 +28,7 @@ export function jobStatusNow(txn: Transaction, job: Job, garbage: boolean): JobS
   const key = jobKey(job.Namespace, job.ID);
   const { allocs, evals } = txn.tables;
   return deriveJobStatus(job, {
-    hasLiveAllocs: allocs.has('liveOfJob', key),
+    hasLiveAllocs: allocs.counted(key) > 0,
     hasOpenEvals: evals.has('openOfJob', key),
     hasHistory: garbage || allocs.has('job', key) || evals.has('job', key),
   });

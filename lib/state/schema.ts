@@ -85,18 +85,18 @@ const EVALS: TableSpec<Evaluation, 'job' | 'openOfJob' | 'status'> = {
   },
 };
 
-type AllocIndex = 'job' | 'liveOfJob' | 'node' | 'eval' | 'deployment' | 'csi';
+/** Not by evaluation and deployment: whoever asks looks through those of the job, and each placement is written to two lists less. */
+type AllocIndex = 'job' | 'node' | 'csi';
 
 const ALLOCS: TableSpec<Allocation, AllocIndex> = {
   key: (alloc) => alloc.ID,
   indexes: {
     job: (alloc) => jobKey(alloc.Namespace, alloc.JobID),
-    liveOfJob: (alloc) => (isTerminal(alloc) ? undefined : jobKey(alloc.Namespace, alloc.JobID)),
     node: (alloc) => alloc.NodeID,
-    eval: (alloc) => alloc.EvalID,
-    deployment: (alloc) => (alloc.DeploymentID === '' ? undefined : alloc.DeploymentID),
     csi: (alloc) => (willClaim(alloc) ? alloc.Namespace : undefined),
   },
+  // Whether anything of a job is live.
+  count: (alloc) => (isTerminal(alloc) ? undefined : jobKey(alloc.Namespace, alloc.JobID)),
   // What is in use on each node: a scheduler looks at many nodes, and must not have to look at all that runs there.
   sum: {
     key: (alloc) => (isClientTerminal(alloc) ? undefined : alloc.NodeID),

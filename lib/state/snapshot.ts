@@ -120,11 +120,17 @@ export class TablesSnapshot implements StateSnapshot {
   }
 
   allocsByEval(evalId: string): readonly Allocation[] {
-    return this.#tables.allocs.under('eval', evalId);
+    const evaluation = this.evalById(evalId);
+    if (!evaluation) return [];
+    return this.allocsByJob(evaluation.Namespace, evaluation.JobID).filter(({ EvalID }) => EvalID === evalId);
   }
 
   allocsByDeployment(deploymentId: string): readonly Allocation[] {
-    return this.#tables.allocs.under('deployment', deploymentId);
+    const deployment = this.deploymentById(deploymentId);
+    if (!deployment) return [];
+    return this.allocsByJob(deployment.Namespace, deployment.JobID).filter(
+      ({ DeploymentID }) => DeploymentID === deploymentId,
+    );
   }
 
   nodes({ prefix }: { readonly prefix?: string } = {}): Iterable<Node> {

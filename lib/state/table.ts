@@ -5,6 +5,8 @@ import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeSetAll, treeVal
 export interface TableSpec<T, I extends string> {
   readonly key: (row: T) => string;
   readonly indexes: Readonly<Record<I, (row: T) => string | undefined>>;
+  /** Under which key a row is counted; undefined = under none. */
+  readonly count?: (row: T) => string | undefined;
   /** What is added up over rows with every write, so that nobody has to add up many rows again. */
   readonly sum?: SumSpec<T>;
 }
@@ -30,6 +32,7 @@ export class Table<T, I extends string = never> {
   readonly #spec: TableSpec<T, I>;
   readonly #indexes: Record<I, Tree<NonNullable<Tree<T>>>>;
   #rows: Tree<T>;
+  #counts: Tree<number>;
   #sums: Tree<readonly number[]>;
   #marks: Tree<Uint16Array>;
   #count = 0;
@@ -51,6 +54,7 @@ export class Table<T, I extends string = never> {
     const view = new Table(this.#spec);
     for (const name in this.#spec.indexes) view.#indexes[name] = this.#indexes[name];
     view.#rows = this.#rows;
+    view.#counts = this.#counts;
     view.#sums = this.#sums;
     view.#marks = this.#marks;
     view.#count = this.#count;
@@ -77,6 +81,11 @@ export class Table<T, I extends string = never> {
     return treeArray(treeGet(this.#indexes[index], key));
   }
 
+  /** How many rows are counted under the key. */
+  counted(key: string): number {
+    return treeGet(this.#counts, key) ?? 0;
+  }
+
   /** The sums of all rows that count under the key; undefined when none ever did. */
   sums(key: string): readonly number[] | undefined {
     return treeGet(this.#sums, key);
@@ -98,6 +107,7 @@ export class Table<T, I extends string = never> {
     const before = treeGet(this.#rows, key);
     this.#rows = treeSet(this.#rows, key, row, epoch);
     if (before === undefined) this.#count++;
+    this.#countAll([before], [row], epoch);
     this.#sum(before, row, epoch);
     for (const name in this.#spec.indexes) {
       const keyOf = this.#spec.indexes[name];
@@ -118,6 +128,7 @@ export class Table<T, I extends string = never> {
     const keys = sorted.map(({ key }) => key);
     const entries = { keys, values: sorted.map(({ row }) => row) };
     this.#rows = treeSetAll(this.#rows, entries, epoch);
+    this.#countAll(before, rows, epoch);
     for (const { row, before: old } of sorted) {
       if (old === undefined) this.#count++;
       this.#sum(old, row, epoch);
@@ -164,12 +175,31 @@ export class Table<T, I extends string = never> {
     if (before === undefined) return undefined;
     this.#rows = treeDelete(this.#rows, key, epoch);
     this.#count--;
+    this.#countAll([before], [undefined], epoch);
     this.#sum(before, undefined, epoch);
     for (const name in this.#spec.indexes) {
       const from = this.#spec.indexes[name](before);
       if (from !== undefined) this.#drop(name, from, key, epoch);
     }
     return before;
+  }
+
+  /** Counts what was there out and what is there in. */
+  #countAll(before: readonly (T | undefined)[], after: readonly (T | undefined)[], epoch: number): void {
+    const keyOf = this.#spec.count;
+    if (keyOf === undefined) return;
+    const changes = new Map<string, number>();
+    const add = (row: T | undefined, change: 1 | -1): void => {
+      const key = row === undefined ? undefined : keyOf(row);
+      if (key !== undefined) changes.set(key, (changes.get(key) ?? 0) + change);
+    };
+    for (const row of before) add(row, -1);
+    for (const row of after) add(row, 1);
+    for (const [key, change] of changes) {
+      if (change === 0) continue;
+      const count = this.counted(key) + change;
+      this.#counts = count === 0 ? treeDelete(this.#counts, key, epoch) : treeSet(this.#counts, key, count, epoch);
+    }
   }
 
   #sum(before: T | undefined, after: T | undefined, epoch: number): void {

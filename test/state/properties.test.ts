@@ -80,11 +80,6 @@ t.test('indexes agree with scans', async (t) => {
         now.allocsByNode(alloc.NodeID),
         allocs.filter(({ NodeID }) => NodeID === alloc.NodeID),
       );
-      same(
-        'by eval',
-        now.allocsByEval(alloc.EvalID),
-        allocs.filter(({ EvalID }) => EvalID === alloc.EvalID),
-      );
       const prefix = alloc.ID.slice(0, 2);
       same(
         'by prefix',
@@ -92,6 +87,13 @@ t.test('indexes agree with scans', async (t) => {
         allocs.filter(({ ID }) => ID.startsWith(prefix)),
       );
       if (now.allocById(alloc.ID) !== alloc) t.fail('by id');
+    }
+    for (const { ID, Namespace, JobID } of evals) {
+      same(
+        'by eval',
+        now.allocsByEval(ID),
+        allocs.filter((alloc) => alloc.EvalID === ID && of({ Namespace, ID: JobID })(alloc)),
+      );
     }
     for (const { ID } of deployments) {
       same(

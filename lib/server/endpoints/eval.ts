@@ -2,8 +2,10 @@ import { isTerminal } from '../../scheduler/usage.js';
 import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
+import type { Evaluation } from '../../structs/evaluation.js';
 import type { QueryOptions } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import { allocsByEval } from '../allocs-by-eval.js';
 import { answerQuery } from '../blocking.js';
 import { byCreation, inOrder, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
@@ -53,7 +55,8 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
           'eval broker is enabled; it must be paused to delete evals: operator scheduler set-config -pause-eval-broker=true',
         );
       }
-      const isUsed = (id: string): boolean => state.allocsByEval(id).some((alloc) => !isTerminal(alloc));
+      const allocsOf = allocsByEval(state);
+      const isUsed: IsUsed = (evaluation) => allocsOf(evaluation).some((alloc) => !isTerminal(alloc));
       const chosen = ids.length > 0 ? ids.map((id) => requireUnused(state, id, isUsed)) : matching(state, args, isUsed);
       let last = state.index;
       for (let i = 0; i < chosen.length; i += DELETE_BATCH_MAX) {
@@ -81,15 +84,19 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
   };
 }
 
-function requireUnused(state: StateSnapshot, id: string, isUsed: (id: string) => boolean): string {
-  requireFound(state.evalById(id), `eval ${id}`);
-  if (isUsed(id)) throw new MeshError('E_BAD_REQUEST', `eval ${id} has allocations that are not over: stop them first`);
+type IsUsed = (evaluation: Evaluation) => boolean;
+
+function requireUnused(state: StateSnapshot, id: string, isUsed: IsUsed): string {
+  const evaluation = requireFound(state.evalById(id), `eval ${id}`);
+  if (isUsed(evaluation)) {
+    throw new MeshError('E_BAD_REQUEST', `eval ${id} has allocations that are not over: stop them first`);
+  }
   return id;
 }
 
-function matching(state: StateSnapshot, args: QueryOptions, isUsed: (id: string) => boolean): string[] {
+function matching(state: StateSnapshot, args: QueryOptions, isUsed: IsUsed): string[] {
   const { filter } = pageOptions(args);
   return [...state.evals(listOptions(args))]
-    .filter((evaluation) => filter?.(evaluation) && !isUsed(evaluation.ID))
+    .filter((evaluation) => filter?.(evaluation) && !isUsed(evaluation))
     .map(({ ID }) => ID);
 }

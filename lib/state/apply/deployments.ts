@@ -14,6 +14,7 @@ import type {
 } from '../commands.js';
 import { isActive, rfc3339 } from '../deployment-progress.js';
 import type { Transaction } from '../transaction.js';
+import { jobKey } from '../watch.js';
 import { storeAlloc } from './allocs.js';
 import { storeEvals } from './evals.js';
 import { markStable, registerJob } from './jobs.js';
@@ -52,7 +53,7 @@ export function applyDeploymentPromote(
     ([name, group]) => group.DesiredCanaries > 0 && (command.groups === null || command.groups.includes(name)),
   );
   const canaries = txn.tables.allocs
-    .under('deployment', deployment.ID)
+    .under('job', jobKey(deployment.Namespace, deployment.JobID))
     .filter(({ ID, TaskGroup }) => deployment.TaskGroups[TaskGroup]?.PlacedCanaries?.includes(ID));
   const refusal = promotionRefusal(deployment, wanted, canaries);
   if (refusal !== null) return err(refusal);

@@ -10,6 +10,7 @@ import {
   type TemplateNode,
 } from './ast.js';
 import { BUILTINS } from './builtins.js';
+import { costOf } from './extent.js';
 import { nodeText } from './node-text.js';
 import { nodePlace } from './parser.js';
 import { printValue } from './printf.js';
@@ -45,6 +46,8 @@ export interface ExecOptions {
   missing: 'error' | 'no value';
   /** Objects are structs: a field that one lacks is an error of its type, and nil shows as `<nil>`. */
   structs?: boolean;
+  /** Whether it has taken too long; asked now and then. */
+  isOverdue?: () => boolean;
 }
 
 interface Variable {
@@ -71,6 +74,10 @@ const DEPTH_MAX = 500;
 const STEPS_MAX = 5_000_000;
 /** Nobody reads a file of this size, and it must fit into memory. */
 const OUTPUT_CHARS_MAX = 64 * 1024 * 1024;
+/** Characters of all that functions make during one execution: it is in memory, and must fit there. */
+const MADE_CHARS_MAX = 100_000_000;
+/** After so many parts it is asked whether there is time left. */
+const STEPS_BETWEEN_LOOKS = 16;
 /** There is no value from the stage before. */
 const MISSING = Symbol('missing');
 
@@ -86,6 +93,7 @@ class Executor {
   private out: string[] = [];
   private written = 0;
   private steps = 0;
+  private made = 0;
   private depth = 0;
   private current: string;
   private variables: Variable[] = [];
@@ -131,7 +139,7 @@ class Executor {
 
   private walk(node: TemplateNode, dot: Value): Jump {
     this.at(node);
-    if (++this.steps > STEPS_MAX) this.fail(`the template takes more than ${STEPS_MAX} steps`);
+    this.step();
     switch (node.kind) {
       case 'text':
         this.write(node.text);
@@ -155,6 +163,13 @@ class Executor {
     }
   }
 
+  /** One part more has been gone through. */
+  private step(): void {
+    if (++this.steps > STEPS_MAX) this.fail(`the template takes more than ${STEPS_MAX} steps`);
+    if (this.steps % STEPS_BETWEEN_LOOKS !== 0) return;
+    if (this.options.isOverdue?.()) this.fail('the template takes too long');
+  }
+
   private branch(node: Extract<TemplateNode, { kind: 'if' | 'with' | 'range' }>, dot: Value): Jump {
     const scope = this.variables.length;
     const value = this.pipeline(node.pipe, dot);
@@ -175,6 +190,7 @@ class Executor {
     let left: Jump;
     for (const [key, item] of this.entries(value, pipe)) {
       count++;
+      this.step();
       this.setLoopVariables(pipe, key, item);
       const jump = this.inner(node.body, item, kindOf(value) !== 'int');
       this.variables.length = scope;
@@ -423,8 +439,12 @@ class Executor {
     }
     const values = given.map((arg) => plain(this.argument(arg, dot)));
     if (final !== MISSING) values.push(plain(final));
+    this.step();
     try {
-      return call(values);
+      const result = call(values);
+      if (!values.includes(result)) this.made += costOf(result);
+      if (this.made > MADE_CHARS_MAX) throw new Error('the template makes more than fits into memory');
+      return result;
     } catch (error) {
       if (error instanceof TemplateError) throw error;
       this.at(node);
@@ -440,7 +460,16 @@ class Executor {
     this.at(node);
     if (value === NO_VALUE) this.write('<no value>');
     else if (kindOf(value) === 'func') this.fail(`can't print ${nodeText(node)} of type func`);
-    else this.write(printValue(value));
+    else this.write(this.shown(value));
+  }
+
+  private shown(value: Value): string {
+    try {
+      return printValue(value);
+    } catch (error) {
+      if (error instanceof TemplateError) throw error;
+      return this.fail(error instanceof Error ? error.message : String(error));
+    }
   }
 
   private write(text: string): void {

@@ -6,6 +6,7 @@ import { parseTemplate } from './parser.js';
 
 export { type ParsedTemplate, TemplateError } from './ast.js';
 export { type ExecOptions, type ExecuteDefined, execTemplate } from './exec.js';
+export { checkExtent } from './extent.js';
 export { type ParseOptions, parseTemplate } from './parser.js';
 export { printValue, sprintf } from './printf.js';
 export { quote } from './quote.js';

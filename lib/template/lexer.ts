@@ -64,7 +64,8 @@ class Lexer {
   private start = 0;
   private position = 0;
   private line = 1;
-  private counted = 0;
+  /** Where the line that was counted last ends; −1 before the first one. */
+  private lineEnd = -1;
   private parens = 0;
 
   constructor(source: string, { left, right }: Delimiters) {
@@ -313,10 +314,11 @@ class Lexer {
   }
 
   private countLines(to: number): void {
-    for (let at = this.source.indexOf('\n', this.counted); at >= 0 && at < to; at = this.source.indexOf('\n', at + 1)) {
-      this.line++;
+    while (this.lineEnd < to) {
+      if (this.lineEnd >= 0) this.line++;
+      const next = this.source.indexOf('\n', this.lineEnd + 1);
+      this.lineEnd = next < 0 ? Number.POSITIVE_INFINITY : next;
     }
-    this.counted = Math.max(this.counted, to);
   }
 }
 

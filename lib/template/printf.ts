@@ -1,3 +1,4 @@
+import { checkExtent } from './extent.js';
 import { floatText } from './float-text.js';
 import { pieces, plainSpec, type Spec } from './format-spec.js';
 import { isPrintable, quote, quoteRune } from './quote.js';
@@ -32,6 +33,7 @@ function isNil(value: Value): boolean {
 
 function printArgument(spec: Spec, value: Value): string {
   if (spec.verb === 'T') return padText(spec, isNil(value) ? '<nil>' : typeName(value));
+  if (typeof value === 'object') checkExtent(value);
   if (isNil(value)) return spec.verb === 'v' ? padText({ ...spec, precision: null }, '<nil>') : `%!${spec.verb}(<nil>)`;
   return print(spec, value);
 }
@@ -193,6 +195,7 @@ function hexText({ verb, sharp, space, precision }: Spec, text: string): string 
 }
 
 function padText({ width, minus, zero, precision }: Spec, text: string): string {
+  if (width === 0 && precision === null) return text;
   const shown = cut(text, precision);
   const missing = width - [...shown].length;
   if (missing <= 0) return shown;

@@ -38,6 +38,34 @@ t.test('what a map is given later, those who have it see', async (t) => {
   t.equal(render('{{ $d := sprig_dict "a" 1 }}{{ $e := $d }}{{ $_ := sprig_set $d "b" 2 }}{{ $e }}'), 'map[a:1 b:2]');
 });
 
+const GROW = '{{ range loop 60 }}';
+
+t.test('no value grows until it fills the memory', async (t) => {
+  for (const [text, reason] of [
+    [`{{ $x := "x" }}${GROW}{{ $x = printf "%s%s" $x $x }}{{ end }}`, /more than \d+ characters/],
+    [`{{ $x := loop 1000 }}${GROW}{{ $x = sprig_concat $x $x }}{{ end }}`, /more than \d+ items/],
+    [`{{ $x := sprig_list 1 }}${GROW}{{ $x = sprig_list $x $x }}{{ end }}{{ $x }}`, /more than \d+ parts/],
+    [`{{ $x := sprig_list 1 }}${GROW}{{ $x = sprig_list $x $x }}{{ end }}{{ toJSON $x }}`, /more than \d+ parts/],
+    [
+      `{{ $x := sprig_list 1 }}${GROW}{{ $x = sprig_list $x $x }}{{ end }}{{ sprig_deepEqual $x $x }}`,
+      /more than \d+ parts/,
+    ],
+    ['{{ $d := sprig_dict }}{{ $_ := sprig_set $d "me" $d }}{{ $d }}', /more than \d+ parts/],
+    ['{{ $d := sprig_dict }}{{ $_ := sprig_set $d "me" $d }}{{ toYAML $d }}', /more than \d+ parts/],
+    ['{{ $d := sprig_dict }}{{ $_ := sprig_set $d "me" $d }}{{ $_ := sprig_merge $d $d }}', /more than \d+ parts/],
+    ['{{ range loop 1000 }}{{ scratch.Set (print .) (sprig_repeat 16000000 "x") }}{{ end }}', /fits into memory/],
+    ['{{ range 9000000000000000000 }}{{ end }}', /takes too long/],
+    ['{{ range loop 1000 }}{{ regexMatch "(a*)*(a*)*(a*)*b" (sprig_repeat 2000 "a") }}{{ end }}', /takes too long/],
+  ] as const) {
+    const parsed = compileTemplate(text, { name: '', left: '', right: '' });
+    if (!parsed.ok) throw new Error(parsed.error);
+    let looks = 0;
+    const context = { ...CONTEXT, isOverdue: () => ++looks > 20 };
+    const result = renderTask(parsed.value, context, () => ({ state: 'waiting', what: '' }));
+    t.match(result.kind === 'failed' ? result.reason : result, reason, text);
+  }
+});
+
 t.test('names may be refused by a pattern', async (t) => {
   const parsed = compileTemplate('{{ sprig_upper "a" }}', { name: '', left: '', right: '' });
   if (!parsed.ok) throw new Error(parsed.error);

@@ -12,6 +12,8 @@ export interface RenderContext {
   denied: readonly string[];
   /** A key that a map lacks is an error. */
   errMissingKey: boolean;
+  /** Whether the render has taken too long: whatever else the agent does waits for it. */
+  isOverdue?: () => boolean;
   /** The addresses of this machine now, for `sockaddr`. */
   addresses: () => InterfaceAddress[];
 }
@@ -65,6 +67,7 @@ export function renderTask(template: ParsedTemplate, context: RenderContext, ask
       // Templates of tasks have no data of their own, only functions.
       data: NO_VALUE,
       functions: (execute) => templateFunctions({ ...context, ask: asked, execute }),
+      ...(context.isOverdue && { isOverdue: context.isOverdue }),
       missing: context.errMissingKey ? 'error' : 'no value',
     });
     return missing.size > 0 ? { kind: 'waiting', missing: [...missing] } : { kind: 'text', text };

@@ -42,6 +42,8 @@ export function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
+/** The agent does nothing else while it renders, so no template may take long. */
+const RENDER_MAX_MS: Millis = 2_000;
 /** What is waited for is told after this time: most things are there at once. */
 const PATIENCE_MS: Millis = 3_000;
 
@@ -123,7 +125,8 @@ export class TemplateRunner {
     for (const template of templates) {
       if (this.done.has(template.index)) continue;
       const nowMs = timers.now();
-      const result = renderTask(template.parsed, { ...template.context, nowMs }, (kind, key) =>
+      const isOverdue = (): boolean => timers.now() - nowMs > RENDER_MAX_MS;
+      const result = renderTask(template.parsed, { ...template.context, nowMs, isOverdue }, (kind, key) =>
         this.ask(kind, key, used),
       );
       if (result.kind === 'failed') {

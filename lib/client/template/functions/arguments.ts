@@ -1,4 +1,5 @@
 import {
+  checkExtent,
   entriesOf,
   type Float,
   floatOf,
@@ -17,7 +18,7 @@ const TEXT_MAX = 16 * 1024 * 1024;
 /** Longest list that a function may make. */
 const LIST_MAX = 1_000_000;
 /** A pattern takes length · size steps. */
-const STEPS_MAX = 100_000_000;
+const STEPS_MAX = 20_000_000;
 
 export function textOf(value: Value): string {
   if (typeof value === 'string') return value;
@@ -70,6 +71,14 @@ export function checkSize(size: number, what: 'text' | 'list'): void {
 
 /** Whether two values are deeply equal, as Go's reflect.DeepEqual says. */
 export function sameValue(a: Value, b: Value): boolean {
+  if (typeof a === 'object' && typeof b === 'object') {
+    checkExtent(a);
+    checkExtent(b);
+  }
+  return isSame(a, b);
+}
+
+function isSame(a: Value, b: Value): boolean {
   const kind = kindOf(a);
   if (kind !== kindOf(b)) return false;
   switch (kind) {
@@ -81,13 +90,11 @@ export function sameValue(a: Value, b: Value): boolean {
       return numberOf(a) === numberOf(b);
     case 'list': {
       const [left, right] = [a as Value[], b as Value[]];
-      return left.length === right.length && left.every((item, i) => sameValue(item, right[i]));
+      return left.length === right.length && left.every((item, i) => isSame(item, right[i]));
     }
     case 'map': {
       const [left, right] = [entriesOf(a as object), new Map(entriesOf(b as object))];
-      return (
-        left.length === right.size && left.every(([key, item]) => right.has(key) && sameValue(item, right.get(key)))
-      );
+      return left.length === right.size && left.every(([key, item]) => right.has(key) && isSame(item, right.get(key)));
     }
     default:
       return a === b;

@@ -1,4 +1,5 @@
 import {
+  checkExtent,
   compareText,
   entriesOf,
   fn,
@@ -90,6 +91,8 @@ function explode(map: object): Map<string, Value> {
  * is empty, or the second one's put in its place ("replace"), though not an empty one ("replace filled").
  */
 export function merge(into: object, from: object, how: 'keep' | 'replace' | 'replace filled'): Map<string, Value> {
+  checkExtent(into);
+  checkExtent(from);
   const merged = new Map(entriesOf(into));
   for (const [key, value] of entriesOf(from)) {
     const before = merged.get(key);

@@ -62,8 +62,12 @@ function parseFloatText(text: string): Value {
   return float(value);
 }
 
+/** No number is written longer. */
+const NUMBER_CHARS_MAX = 2_000;
+
 /** A float as Go's strconv reads it, null when the text is none: also `inf`, `NaN`, and hexadecimal with its exponent. */
 export function floatFromText(text: string): number | null {
+  if (text.length > NUMBER_CHARS_MAX) return null;
   const [, sign = '', digits = ''] = /^([+-]?)(.*)$/s.exec(text) ?? [];
   const body = digits.replace(/(?<=[\da-f])_(?=[\da-f])/gi, '');
   const signed = (value: number): number => (sign === '-' ? -value : value);
@@ -80,7 +84,7 @@ export function parseIntText(text: string, name: 'parseInt' | 'parseUint'): Valu
   const syntax = name === 'parseInt' ? /^[+-]?\d+$/ : /^\d+$/;
   const problem = (why: string): Error =>
     new Error(`${name}: strconv.${name === 'parseInt' ? 'ParseInt' : 'ParseUint'}: parsing ${quote(text)}: ${why}`);
-  if (!syntax.test(text)) throw problem('invalid syntax');
+  if (text.length > NUMBER_CHARS_MAX || !syntax.test(text)) throw problem('invalid syntax');
   const value = BigInt(text.replace('+', ''));
   const [low, high] = name === 'parseInt' ? [-(2n ** 63n), 2n ** 63n - 1n] : [0n, 2n ** 64n - 1n];
   if (value < low || value > high) throw problem('value out of range');
@@ -91,9 +95,14 @@ const ALPHABET_32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /** Base 32 of RFC 4648, with padding. */
 export function encode32(text: string): string {
-  const bits = [...Buffer.from(text)].map((byte) => byte.toString(2).padStart(8, '0')).join('');
-  const digits = (bits.match(/.{1,5}/g) ?? []).map((five) => ALPHABET_32[Number.parseInt(five.padEnd(5, '0'), 2)]);
-  return digits.join('') + '='.repeat((8 - (digits.length % 8)) % 8);
+  let [out, held, bits] = ['', 0, 0];
+  for (const byte of Buffer.from(text)) {
+    held = (held << 8) | byte;
+    for (bits += 8; bits >= 5; bits -= 5) out += ALPHABET_32[(held >> (bits - 5)) & 31];
+    held &= 31;
+  }
+  if (bits > 0) out += ALPHABET_32[(held << (5 - bits)) & 31];
+  return out + '='.repeat((8 - (out.length % 8)) % 8);
 }
 
 /** The text that was encoded so; what Go says when it was not. */
@@ -101,8 +110,16 @@ export function decode32(text: string): string {
   const plain = text.replace(/[\r\n]/g, '');
   const bad = plain.search(/[^A-Z2-7=]|=(?=[^=])/);
   if (bad >= 0 || plain.length % 8 !== 0) return `illegal base32 data at input byte ${bad < 0 ? plain.length : bad}`;
-  const bits = [...plain.replace(/=+$/, '')]
-    .map((char) => ALPHABET_32.indexOf(char).toString(2).padStart(5, '0'))
-    .join('');
-  return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2))).toString('utf8');
+  const bytes: number[] = [];
+  let [held, bits] = [0, 0];
+  for (const char of plain) {
+    if (char === '=') break;
+    held = (held << 5) | ALPHABET_32.indexOf(char);
+    bits += 5;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes.push((held >> bits) & 255);
+    held &= 255;
+  }
+  return Buffer.from(bytes).toString('utf8');
 }

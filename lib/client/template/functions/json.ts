@@ -1,4 +1,5 @@
 import {
+  checkExtent,
   entriesOf,
   type Float,
   float,
@@ -40,6 +41,7 @@ export interface JsonOptions {
 
 /** A value as Go writes it in JSON: keys sorted. */
 export function jsonText(value: Value, { pretty, escapeHtml }: JsonOptions): string {
+  checkExtent(value);
   const text = write(value, pretty ? '\n' : '', 0);
   // What ends a line for JavaScript is never left as it is.
   return text.replace(

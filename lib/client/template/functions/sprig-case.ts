@@ -2,10 +2,14 @@ import { lower, upper } from './text.js';
 
 // FirstName, first_name, first-name: one way of writing words in a name becomes another.
 
+/** No name is longer. */
+const NAME_CHARS_MAX = 100_000;
+
 const CONNECTOR = /[-_\s]/u;
 
 /** `http_server-name` as `HttpServerName`; capitals behind a capital become small. */
 export function camelCase(value: string): string {
+  checkName(value);
   const lead = /^[-_\s]*/u.exec(value)?.[0] ?? '';
   const body = value.slice(lead.length);
   let out = lead;
@@ -26,6 +30,10 @@ export function camelCase(value: string): string {
   return CONNECTOR.test(before) && body !== '' ? out + before : out;
 }
 
+function checkName(value: string): void {
+  if (value.length > NAME_CHARS_MAX) throw new Error(`the text has more than ${NAME_CHARS_MAX} characters`);
+}
+
 function isUpper(char: string): boolean {
   return /\p{Lu}/u.test(char);
 }
@@ -35,6 +43,7 @@ function isUpper(char: string): boolean {
  * before it, or, where small letters follow it, with those: bld4_floor, http_2xx.
  */
 export function joinedCase(value: string, connector: string): string {
+  checkName(value);
   const parts =
     value.match(/[-_\s]+|\p{P}+|\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}\p{Ll}+|\p{Lu}+|\p{N}+|\p{L}+?(?=\p{Lu}|\P{L}|$)|./gsu) ??
     [];

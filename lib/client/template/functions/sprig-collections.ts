@@ -1,4 +1,5 @@
 import {
+  checkExtent,
   compareText,
   entriesOf,
   fn,
@@ -53,7 +54,10 @@ export const MAP_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   unset: fn(2, (map, key) => changed(map, (own) => own.delete(textOf(key)))),
   values: many(0, (...maps) => maps.flatMap((map) => entriesOf(mapOf(map)).map(([, value]) => value))),
   ...withMust({
-    deepCopy: fn(1, copied),
+    deepCopy: fn(1, (value) => {
+      checkExtent(value);
+      return copied(value);
+    }),
     merge: many(1, (into, ...others) => merged(into, others, 'keep')),
     mergeOverwrite: many(1, (into, ...others) => merged(into, others, 'replace filled')),
   }),
@@ -113,6 +117,18 @@ function part(list: readonly Value[], [from = 0, to = list.length]: readonly num
 }
 
 function unique(list: readonly Value[]): Value[] {
-  checkSize(list.length ** 2 / 1000, 'list');
-  return list.filter((item, i) => list.findIndex((other) => sameValue(other, item)) === i);
+  const seen = new Set<string>();
+  const found: Value[] = [];
+  const others: Value[] = [];
+  for (const item of list) {
+    const kind = kindOf(item);
+    const isSimple = kind !== 'list' && kind !== 'map' && kind !== 'struct';
+    const name = isSimple ? `${kind} ${shown(item)}` : '';
+    if (isSimple ? seen.has(name) : others.some((other) => sameValue(other, item))) continue;
+    if (isSimple) seen.add(name);
+    else others.push(item);
+    checkSize(others.length ** 2 / 10, 'list');
+    found.push(item);
+  }
+  return found;
 }

@@ -71,6 +71,7 @@ export function wholeOf(value: Value): bigint {
 }
 
 function wholeFromText(value: string): bigint {
+  if (value.length > 100) return 0n;
   const [, sign = '', body = ''] = /^([+-]?)(.*)$/s.exec(value.replace(/\.0*$/, '')) ?? [];
   const digits = /^0[0-7_]*[0-7]$/.test(body) ? body.replace(/^0_?/, '0o') : body;
   if (!/^(0x_?[\da-f]+(_[\da-f]+)*|0o[0-7]+(_[0-7]+)*|0b_?[01]+(_[01]+)*|0|[1-9]\d*(_\d+)*)$/i.test(digits)) return 0n;

@@ -55,12 +55,14 @@ function splitToMap(text: string, pairSeparator: string, keySeparator: string): 
 
 /** Without the space around, as Unicode has it: a byte order mark is none. */
 export function trimSpace(text: string): string {
-  return text.replace(/^[\s\u0085]+|[\s\u0085]+$/g, (space) => (space.includes('\ufeff') ? trimMarked(space) : ''));
+  let [from, to] = [0, text.length];
+  while (from < to && isSpace(text.charAt(from))) from++;
+  while (to > from && isSpace(text.charAt(to - 1))) to--;
+  return text.slice(from, to);
 }
 
-/** Space with byte order marks in it: from the first mark to the last one it stays. */
-function trimMarked(space: string): string {
-  return space.slice(space.indexOf('\ufeff'), space.lastIndexOf('\ufeff') + 1);
+function isSpace(char: string): boolean {
+  return /[\s\u0085]/.test(char) && char !== '\ufeff';
 }
 
 /** In capitals, letter by letter: what has no capital of one letter (ß) stays. */

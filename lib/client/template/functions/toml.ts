@@ -1,4 +1,4 @@
-import { entriesOf, floatOf, kindOf, printValue, Struct, type Value } from '../../../template/index.js';
+import { checkExtent, entriesOf, floatOf, kindOf, printValue, Struct, type Value } from '../../../template/index.js';
 
 /** Nested deeper than any file a person writes. */
 const DEPTH_MAX = 100;
@@ -10,6 +10,7 @@ type Entry = readonly [string, Value];
  * order. What is null is left out, as TOML has no word for it. Throws Error for what is no map.
  */
 export function tomlText(value: Value): string {
+  checkExtent(value);
   const entries = tableOf(value);
   if (entries === null) throw new Error('toTOML takes a map: a TOML document is a table');
   return table(entries, [], 0).trim();

@@ -2,6 +2,7 @@ import { yamlDecode } from '../../../hcl/functions/yaml-decode.js';
 import { bigFloatToString, type Value as HclValue, numberValue, stringValue, toDouble } from '../../../hcl/index.js';
 import { plainScalar } from '../../../hcl/yaml/scalar.js';
 import {
+  checkExtent,
   entriesOf,
   type Float,
   float,
@@ -57,6 +58,7 @@ function fromHcl(value: HclValue): Value {
 
 /** A value as YAML in block style, with sorted keys and without the last line break. */
 export function yamlText(value: Value): string {
+  checkExtent(value);
   return block(value, '', 0).replace(/\n+$/, '');
 }
 

@@ -183,7 +183,8 @@ export class Desk {
   /** Those that were told to stop on a node that will never say they have. */
   loseStopped(): Generator<Rest, void, void> {
     return inTurns(this.allocs, (alloc) => {
-      if (!isServerTerminal(alloc) || isClientTerminal(alloc) || this.nodeFate(alloc.NodeID) === 'well') return;
+      const fate = this.nodeFate(alloc.NodeID);
+      if (!isServerTerminal(alloc) || isClientTerminal(alloc) || (fate !== 'down' && fate !== 'gone')) return;
       this.builder.stop(alloc, STOP_REASON.lost, 'lost');
     });
   }

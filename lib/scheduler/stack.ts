@@ -126,6 +126,25 @@ export class Stack {
     return { place, metrics: this.#metrics(program, request) };
   }
 
+  /** Whether the conditions of job and group let it run on a node; what is in use there does not count. */
+  isMeantFor(job: Job, group: TaskGroup, row: number): boolean {
+    const { fleet } = this.#world;
+    const node = fleet.nodes[row] as Node;
+    const classIndex = fleet.classOf[row] as number;
+    return (this.#jobMemo.refusal(node, classIndex) || this.#program(job, group).memo.refusal(node, classIndex)) === '';
+  }
+
+  /** Why all the candidates are refused, where they are. */
+  refusals(request: SelectRequest): AllocMetric {
+    const program = this.#program(request.job, request.group);
+    this.#reset();
+    for (const row of this.#order) {
+      this.#counter.evaluated++;
+      this.#admit(request, program, row);
+    }
+    return this.#metrics(program, request);
+  }
+
   /** Whether an allocation may stay on its node with the ports it has; null when not. */
   staysOn(request: SelectRequest, row: number): AllocMetric | null {
     const program = this.#program(request.job, request.group);
@@ -165,7 +184,11 @@ export class Stack {
   }
 
   #pick(request: SelectRequest, program: GroupProgram, limit: number): number {
-    if (request.preferredRow >= 0 && this.#rate(request, program, request.preferredRow)) return request.preferredRow;
+    if (request.preferredRow >= 0) {
+      if (this.#rate(request, program, request.preferredRow)) return request.preferredRow;
+      // The search looks at it again, and counts it.
+      this.#counter.reset();
+    }
     const { pool } = program;
     // A penalty changes scores for one placement only: not worth a change of order.
     const row = pool && !request.penalties ? this.#searchPool(request, program, pool, limit) : -1;

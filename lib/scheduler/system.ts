@@ -1,6 +1,6 @@
 import type { Allocation, AllocMetric } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
-import type { Evaluation } from '../structs/evaluation.js';
+import type { DesiredUpdates, Evaluation } from '../structs/evaluation.js';
 import type { Job, TaskGroup } from '../structs/job.js';
 import { randomUuid } from '../util/random.js';
 import { type Method, runAttempts, type ScheduleOptions } from './attempts.js';
@@ -46,8 +46,10 @@ interface Tally {
   readonly failed: Record<string, AllocMetric>;
   readonly queued: Record<string, number>;
   readonly full: Set<string>;
-  /** By group: nodes that the job is not meant for. */
-  readonly unfit: Map<string, number>;
+  /** By group: nodes that got none, since the job is not meant for them or since they have no room. */
+  readonly without: Map<string, number>;
+  /** By group: those of them that keep an older one. */
+  readonly behind: Map<string, number>;
 }
 
 function* draftAt(desk: Desk): Generator<Rest, SystemDraft, void> {
@@ -59,6 +61,7 @@ function* draftAt(desk: Desk): Generator<Rest, SystemDraft, void> {
     deployment: job?.Type === 'sysbatch' ? null : desk.deployment,
     nodes: wantedNodes(desk),
     roleOf: (nodeId) => roleOf(desk, nodeId),
+    isMeantFor: (nodeId, group) => isMeantFor(desk, nodeId, group),
     nodeFate: desk.nodeFate,
     updateKind: kinds.kindOf,
     now: desk.now,
@@ -82,7 +85,8 @@ function* draftAt(desk: Desk): Generator<Rest, SystemDraft, void> {
     failed: {},
     queued: Object.fromEntries((job?.TaskGroups ?? []).map(({ Name }) => [Name, 0])),
     full: new Set(),
-    unfit: new Map(),
+    without: new Map(),
+    behind: new Map(),
   };
   const { stack } = desk;
   if (stack && job) yield* placeAll({ desk, stack, job, tally, deploymentId }, result);
@@ -124,6 +128,7 @@ function applyWaits(
   const waits = planWaits({ job, evaluation: desk.evaluation, now: desk.now, newId }, [
     {
       later: [...result.groups.values()].flatMap(({ later }) => later),
+      replacements: [],
       clientStops: [],
       unknown,
       timeouts,
@@ -151,21 +156,34 @@ interface Placing {
   readonly deploymentId: string;
 }
 
-function* placeAll(context: Placing, { groups }: SystemReconciliation): Generator<Rest, void, void> {
+function* placeAll(context: Placing, { groups, desired }: SystemReconciliation): Generator<Rest, void, void> {
   const { desk } = context;
   for (const group of context.job.TaskGroups) {
     const plan = groups.get(group.Name);
     if (!plan) continue;
-    for (const alloc of plan.updates) {
-      const canary = plan.canaries.has(alloc.NodeID);
-      placeOn(context, { nodeId: alloc.NodeID, group, previous: alloc, replaces: true, canary, downgrade: false });
-      if (desk.needsRest()) yield 'placing';
-    }
+    if (plan.nowhere) context.tally.failed[group.Name] = refusals(context, group);
+    let { room } = plan;
     for (const place of plan.place) {
-      placeOn(context, { ...place, group, replaces: false });
+      const placed = placeOn(context, { ...place, group, replaces: false });
+      if (placed && !plan.onTrial) room--;
       if (desk.needsRest()) yield 'placing';
     }
+    const counts = desired[group.Name] as DesiredUpdates;
+    let replaced = 0;
+    for (const alloc of plan.updates) {
+      if (replaced >= room) break;
+      const place = { nodeId: alloc.NodeID, group, previous: alloc, canary: plan.onTrial, downgrade: false };
+      if (placeOn(context, { ...place, replaces: true })) replaced++;
+      if (desk.needsRest()) yield 'placing';
+    }
+    counts[plan.onTrial ? 'Canary' : 'DestructiveUpdate'] += replaced;
+    counts.Ignore += plan.updates.length - replaced;
   }
+}
+
+/** Why a group that runs on every node it is meant for runs on none: the job is right, and yet nobody wants that. */
+function refusals({ stack, job }: Placing, group: TaskGroup): AllocMetric {
+  return stack.refusals({ job, group, name: allocName(job.ID, group.Name, 0), penalties: null, preferredRow: -1 });
 }
 
 /** Writes the roll-out into the plan when it is new, wants another number of nodes than it did, or is through. */
@@ -180,11 +198,15 @@ function settleRollOut(
   for (const [name, plan] of result.groups) {
     const known = states[name];
     if (!known) continue;
-    const DesiredTotal = Math.max(0, plan.state.DesiredTotal - (tally.unfit.get(name) ?? 0));
+    const without = tally.without.get(name) ?? 0;
+    const behind = tally.behind.get(name) ?? 0;
+    const DesiredTotal = Math.max(0, plan.state.DesiredTotal - without);
     const { DesiredCanaries } = plan.state;
     changed ||= known.DesiredTotal !== DesiredTotal || known.DesiredCanaries !== DesiredCanaries;
     states[name] = { ...known, DesiredTotal, DesiredCanaries };
-    complete &&= plan.settled && tally.queued[name] === 0 && isHealthy(states[name]);
+    // Nodes without room are passed over; where none has any, nothing was rolled out.
+    const through = plan.updates.length === behind && (without === 0 || DesiredTotal > 0);
+    complete &&= plan.settled && through && isHealthy(states[name]);
   }
   if (changed) builder.plan.Deployment = { ...running, TaskGroups: states };
   if (!complete) return;
@@ -203,6 +225,12 @@ function roleOf(desk: Desk, nodeId: string): NodeRole {
   return isInReach(desk.node(row), desk.job.Datacenters, desk.job.NodePool) ? 'resting' : 'foreign';
 }
 
+function isMeantFor({ fleet, stack, job }: Desk, nodeId: string, group: TaskGroup): boolean {
+  const row = fleet.rowOf.get(nodeId);
+  return row !== undefined && stack !== null && job !== null && stack.isMeantFor(job, group, row);
+}
+
+/** Whether it was placed. */
 function placeOn(
   { desk, stack, job: newest, tally, deploymentId }: Placing,
   place: {
@@ -214,10 +242,10 @@ function placeOn(
     canary: boolean;
     downgrade: boolean;
   },
-): void {
+): boolean {
   const { nodeId, previous, replaces } = place;
   const row = desk.fleet.rowOf.get(nodeId);
-  if (row === undefined) return;
+  if (row === undefined) return false;
   const { job, group } = versionFor(desk, newest, place);
   if (replaces && previous) {
     desk.lift(previous);
@@ -228,16 +256,15 @@ function placeOn(
   const { metrics } = selection;
   if (!selection.place) {
     // A node that the job's constraints leave out is no failure: the job is not meant for it. What runs there is stopped.
-    if (metrics.NodesExhausted === 0) {
-      tally.unfit.set(group.Name, (tally.unfit.get(group.Name) ?? 0) + 1);
-      return;
-    }
+    addOne(tally.without, group.Name);
+    if (metrics.NodesExhausted === 0) return false;
     if (replaces && previous) {
       desk.putBack(previous);
       desk.builder.unstop(previous);
+      addOne(tally.behind, group.Name);
     }
     noteFull(tally, nodeId, group.Name, metrics);
-    return;
+    return false;
   }
   tally.queued[group.Name] = (tally.queued[group.Name] ?? 0) + 1;
   const own = job === newest;
@@ -260,6 +287,11 @@ function placeOn(
     }),
     selection.place.victims,
   );
+  return true;
+}
+
+function addOne(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
 }
 
 function noteFull({ queued, full, failed }: Tally, nodeId: string, group: string, metrics: AllocMetric): void {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import t from 'tap';
 import { schedule } from '../../lib/scheduler/schedule.js';
 import type { Job } from '../../lib/structs/job.js';
+import type { Node } from '../../lib/structs/node.js';
 import { Harness } from './harness.js';
 import { mockEval, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
 
@@ -187,6 +188,89 @@ t.test('a system job is rolled out max_parallel nodes at a time, as they become 
   t.match(latest(), { Status: 'successful', TaskGroups: { web: { DesiredTotal: 5, HealthyAllocs: 5 } } });
   t.same(harness.created, [], 'nothing waits for the clock');
 });
+
+for (const [name, odd] of [
+  ['that the job is not meant for', { Attributes: { 'driver.mock_driver': '1', arch: 'arm64' } }],
+  ['without room', { NodeResources: { ...mockNode(0).NodeResources, Memory: { MemoryMB: 100 } } }],
+] as const) {
+  t.test(`a node ${name} does not hold up the roll-out of a system job`, async (t) => {
+    const harness = new Harness();
+    const nodes = Array.from({ length: 6 }, (_, i) => mockNode(i, { ComputedClass: 'v1:a' }));
+    // The odd ones come first and last in the order of the nodes.
+    for (const i of [0, 5]) nodes[i] = { ...(nodes[i] as Node), ...odd, ComputedClass: 'v1:b' };
+    harness.addNode(...nodes);
+    const Constraints = [{ LTarget: '${attr.arch}', RTarget: 'arm64', Operand: '!=' }];
+    let job = harness.register({ ...system({ Update: { ...rolling(), MaxParallel: 1 } }), Constraints });
+    const latest = () => harness.snapshot().latestDeploymentByJob(job.Namespace, job.ID);
+    await harness.run(job);
+    t.equal(latest()?.TaskGroups['web']?.DesiredTotal, 4);
+    harness.settle();
+    await harness.run(job);
+    t.equal(latest()?.Status, 'successful');
+    job = harness.register({ ...job, Meta: { v: '2' } });
+    for (const count of [1, 2, 3, 4]) {
+      await harness.run(job, { TriggeredBy: 'deployment-watcher' });
+      t.equal(harness.live(job).filter((alloc) => alloc.Job === job).length, count);
+      harness.settle();
+    }
+    await harness.run(job);
+    t.match(latest(), { Status: 'successful', JobVersion: 1, TaskGroups: { web: { DesiredTotal: 4 } } });
+  });
+}
+
+t.test('a node where the new version of a system job has no room keeps the old one, and holds nobody up', async (t) => {
+  const harness = new Harness();
+  const small = { NodeResources: { ...mockNode(0).NodeResources, Memory: { MemoryMB: 300 } } };
+  harness.addNode(mockNode(0, { ...small, ComputedClass: 'v1:s' }), mockNode(1), mockNode(2));
+  let job = harness.register(system({ Update: { ...rolling(), MaxParallel: 1 } }));
+  const latest = () => harness.snapshot().latestDeploymentByJob(job.Namespace, job.ID);
+  await harness.run(job);
+  harness.settle();
+  await harness.run(job);
+  const grow = (MemoryMB: number): Job =>
+    system({
+      Tasks: [mockTask({ Resources: mockResources({ MemoryMB }) })],
+      Update: { ...rolling(), MaxParallel: 1 },
+    });
+  job = harness.register(grow(400));
+  for (let i = 0; i < 3; i++) {
+    await harness.run(job, { TriggeredBy: 'deployment-watcher' });
+    harness.settle();
+  }
+  t.same(
+    harness
+      .live(job)
+      .map((alloc) => [alloc.NodeID.at(-1), alloc.Job?.Version])
+      .sort(),
+    [
+      ['0', 0],
+      ['1', 1],
+      ['2', 1],
+    ],
+  );
+  t.match(latest(), { Status: 'successful', TaskGroups: { web: { DesiredTotal: 2 } } });
+  job = harness.register(grow(100_000));
+  for (let i = 0; i < 3; i++) await harness.run(job, { TriggeredBy: 'deployment-watcher' });
+  t.equal(latest()?.Status, 'running', 'where it has room nowhere it is not through');
+  t.equal(harness.live(job).length, 3);
+});
+
+for (const type of ['system', 'sysbatch'] as const) {
+  t.test(`a ${type} job that is meant for no node says why, and waits for nobody`, async (t) => {
+    const harness = world(3);
+    const Constraints = [{ LTarget: '${attr.arch}', RTarget: 'riscv', Operand: '=' }];
+    const job = harness.register({ ...system({ Update: null }), Type: type, Constraints });
+    const done = await harness.run(job);
+    t.match(done, { Status: 'complete', BlockedEval: '' });
+    t.match(done.FailedTGAllocs?.['web'], {
+      NodesEvaluated: 3,
+      NodesFiltered: 3,
+      ConstraintFiltered: { '${attr.arch} = riscv': 3 },
+    });
+    t.same(harness.created, []);
+    t.equal(done.QueuedAllocations?.['web'], 0);
+  });
+}
 
 t.test('an unhealthy one stops the roll-out of a system job', async (t) => {
   const harness = world(4);

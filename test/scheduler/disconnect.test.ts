@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import t from 'tap';
 import { RECONNECT_RULES } from '../../lib/scheduler/reconcile/reconnect.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
-import type { DisconnectStrategy, Job } from '../../lib/structs/job.js';
+import type { DisconnectStrategy, Job, ReschedulePolicy } from '../../lib/structs/job.js';
 import type { Node, NodeStatus } from '../../lib/structs/node.js';
 import { Harness } from './harness.js';
 import { mockGroup, mockJob, mockNode, mockTask } from './mock.js';
@@ -22,15 +22,17 @@ const strategy = (changes: Partial<DisconnectStrategy> = {}): DisconnectStrategy
 async function world(
   disconnect: DisconnectStrategy | null,
   type: Job['Type'] = 'service',
+  reschedule: Partial<ReschedulePolicy> = { Delay: 0 },
 ): Promise<{ harness: Harness; job: Job; alloc: Allocation; become: (status: NodeStatus) => Promise<void> }> {
   const harness = new Harness();
   harness.addNode(...Array.from({ length: 4 }, (_, i) => mockNode(i, { ComputedClass: 'v1:a' })));
   const everywhere = type === 'system' || type === 'sysbatch';
+  const policy = { ...(mockGroup().ReschedulePolicy as ReschedulePolicy), ...reschedule };
   const group = mockGroup({
     Count: everywhere ? 1 : 2,
     Disconnect: disconnect,
+    ReschedulePolicy: everywhere ? null : policy,
     Tasks: [mockTask({ KillTimeout: 5 * S })],
-    ...(everywhere ? { ReschedulePolicy: null } : {}),
   });
   const job = harness.register(mockJob({ Type: type, TaskGroups: [group] }));
   await harness.run(job);
@@ -64,6 +66,40 @@ t.test('what may outlast a silence becomes unknown, is replaced, and has its tim
   await harness.run(job, { TriggeredBy: 'max-disconnect-timeout', ID: now?.FollowupEvalID ?? '' });
   t.match(harness.allocs.get(alloc.ID), { ClientStatus: 'lost', DesiredStatus: 'stop' });
   t.equal(harness.live(job).length, 2);
+});
+
+t.test('what is out of reach is replaced when its reschedule block says so', async (t) => {
+  const { harness, job, alloc, become } = await world(strategy(), 'service', { Delay: 30 * S });
+  await become('disconnected');
+  t.same(others(harness, job, alloc), [], 'not at once');
+  const at = new Date(harness.now + 30_000).toISOString();
+  const followup = harness.created.find(({ TriggeredBy }) => TriggeredBy === 'alloc-reschedule');
+  t.equal(followup?.WaitUntil, at);
+  t.not(harness.allocs.get(alloc.ID)?.FollowupEvalID, followup?.ID, 'that one is for its time-out');
+  const created = harness.created.length;
+  await harness.run(job);
+  t.same(others(harness, job, alloc), [], 'nor by another evaluation');
+  t.equal(harness.created.length, created, 'nor is it waited for twice');
+  harness.now += 30_000;
+  await harness.run(job, { TriggeredBy: 'alloc-reschedule', ID: followup?.ID ?? '' });
+  const [replacement] = others(harness, job, alloc);
+  t.match(replacement, { PreviousAllocation: alloc.ID, RescheduleTracker: { Events: [{ PrevAllocID: alloc.ID }] } });
+  t.match(harness.allocs.get(alloc.ID), { ClientStatus: 'unknown', DesiredStatus: 'run' });
+
+  const tried = await world(strategy(), 'service', { Unlimited: false, Attempts: 0 });
+  await tried.become('disconnected');
+  t.same(others(tried.harness, tried.job, tried.alloc), [], 'no attempts: it waits for its node');
+  tried.harness.now += 10 * MINUTE_MS;
+  await tried.harness.run(tried.job, { TriggeredBy: 'max-disconnect-timeout' });
+  t.equal(others(tried.harness, tried.job, tried.alloc).length, 1, 'until it is lost');
+
+  const early = await world(strategy(), 'service', { Delay: 30 * S });
+  await early.become('disconnected');
+  early.harness.patch(early.alloc.ID, { ClientStatus: 'running' });
+  await early.become('ready');
+  early.harness.now += 30_000;
+  await early.harness.run(early.job, { TriggeredBy: 'alloc-reschedule' });
+  t.same(others(early.harness, early.job, early.alloc), [], 'who is back in time is not replaced');
 });
 
 t.test('first rule that applies: what becomes of an allocation whose node is silent', async (t) => {

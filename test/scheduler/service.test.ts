@@ -104,7 +104,7 @@ t.test('what finds no room waits in a blocked evaluation that says why', async (
     NodesFiltered: 2,
     NodesExhausted: 1,
     ClassFiltered: { old: 2 },
-    ConstraintFiltered: { 'computed class ineligible': 2 },
+    ConstraintFiltered: { '${attr.kernel.name} = linux': 2 },
     ClassExhausted: { small: 1 },
     DimensionExhausted: { cpu: 1 },
     CoalescedFailures: 11,
@@ -296,7 +296,7 @@ t.test('a failed allocation is placed again when its delay is over, away from it
   const [followup] = harness.created;
   t.match(followup, {
     Status: 'pending',
-    TriggeredBy: 'alloc-failure',
+    TriggeredBy: 'alloc-reschedule',
     WaitUntil: new Date(harness.now + 30_000).toISOString(),
   });
   t.equal(harness.allocs.get(alloc.ID)?.FollowupEvalID, followup?.ID);

@@ -1,43 +1,35 @@
 import type { Node } from '../../structs/node.js';
 import type { Check } from './constraint.js';
 
-/** Reason of a node whose class has been refused before. */
-export const CLASS_INELIGIBLE = 'computed class ineligible';
-
-const UNKNOWN = 0;
-const ELIGIBLE = 1;
-const INELIGIBLE = 2;
-
-/** Asks a list of checks once for each computed class, unless one of them looks at what is unique to a node. */
+/**
+ * Asks a list of checks once for each computed class, unless one of them looks at what is unique to a node. Every node of a
+ * refused class is counted under the true reason: "computed class ineligible", as Nomad says from the second on, helps nobody.
+ */
 export class ClassMemo {
   readonly escaped: boolean;
   readonly #checks: readonly Check[];
-  readonly #verdicts: Uint8Array;
+  /** By class: '' eligible, else why not; undefined: not asked yet. */
+  readonly #verdicts: (string | undefined)[];
 
   constructor(checks: readonly Check[], classes: number) {
     this.#checks = checks;
     this.escaped = checks.some((check) => check.escapes);
-    this.#verdicts = new Uint8Array(classes);
+    this.#verdicts = new Array<string | undefined>(classes).fill(undefined);
   }
 
   /** '' when the node passes, else the reason to count. `classIndex` −1: the node has no class. */
   refusal(node: Node, classIndex: number): string {
-    if (this.#checks.length === 0) {
-      if (classIndex >= 0) this.#verdicts[classIndex] = ELIGIBLE;
-      return '';
-    }
-    const verdict = classIndex < 0 || this.escaped ? UNKNOWN : this.#verdicts[classIndex];
-    if (verdict === ELIGIBLE) return '';
-    if (verdict === INELIGIBLE) return CLASS_INELIGIBLE;
+    const verdict = classIndex < 0 || this.escaped ? undefined : this.#verdicts[classIndex];
+    if (verdict !== undefined) return verdict;
     const reason = firstRefusal(this.#checks, node);
-    if (classIndex >= 0) this.#verdicts[classIndex] = reason === '' ? ELIGIBLE : INELIGIBLE;
+    if (classIndex >= 0) this.#verdicts[classIndex] = reason;
     return reason;
   }
 
   /** undefined while the class has not been asked. */
   verdict(classIndex: number): boolean | undefined {
     const verdict = this.#verdicts[classIndex];
-    return verdict === UNKNOWN ? undefined : verdict === ELIGIBLE;
+    return verdict === undefined ? undefined : verdict === '';
   }
 }
 

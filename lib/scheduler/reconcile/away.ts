@@ -2,12 +2,12 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Job } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
 import { isTerminal } from '../usage.js';
-import { clientStopsAt, expiresAt, isReplaceable } from './disconnect.js';
-import type { Fate, FateContext } from './filters.js';
-import { FOLLOWUP_NEAR_MS } from './filters.js';
+import { clientStopsAt, expiresAt, isReplaceable, unknownSince } from './disconnect.js';
+import { type Fate, type FateContext, FOLLOWUP_NEAR_MS, isWatched } from './filters.js';
 import type { Wait } from './followup.js';
 import type { Sorted } from './group.js';
 import { pickWinner } from './reconnect.js';
+import { RESCHEDULE_WINDOW_MS, rescheduleAfter } from './reschedule.js';
 import { STOP_REASON, type Stop } from './result.js';
 
 /** Allocations of a group whose nodes cannot be reached, or just can again. */
@@ -16,8 +16,10 @@ export interface Away {
   leaving: Allocation[];
   /** Are unknown already. */
   gone: Allocation[];
-  /** Leaving or gone, and not to be replaced: they hold their place, out of everybody's reach. */
+  /** Leaving or gone, and not replaced, or not yet: they hold their place, out of everybody's reach. */
   holding: Set<Allocation>;
+  /** Those of them that will be, and when it is time to look. */
+  replacements: Wait[];
   /** Leaving or gone, and another shall run in their place. */
   displaced: Allocation[];
   /** Have come back; nothing is decided yet. */
@@ -33,6 +35,7 @@ export function noneAway(): Away {
     leaving: [],
     gone: [],
     holding: new Set(),
+    replacements: [],
     displaced: [],
     reconnecting: [],
     returned: [],
@@ -40,11 +43,12 @@ export function noneAway(): Away {
   };
 }
 
-/** Puts an allocation where its fate belongs. */
+/** Puts an allocation where its fate belongs. What cannot be reached is replaced when its `reschedule` block says so, as one that fails. */
 export function sortAway(
   { kept, away }: Sorted,
   alloc: Allocation,
   fate: Extract<Fate, { kind: 'disconnecting' | 'away' | 'reconnecting' | 'client-stops' }>,
+  context: FateContext,
 ): void {
   if (fate.kind === 'reconnecting') {
     away.reconnecting.push(alloc);
@@ -55,12 +59,23 @@ export function sortAway(
     return;
   }
   (fate.kind === 'away' ? away.gone : away.leaving).push(alloc);
-  if (isReplaceable(alloc)) {
-    if (alloc.NextAllocation === '') away.displaced.push(alloc);
+  if (isReplaceable(alloc) && alloc.NextAllocation !== '') return;
+  const at = replacementAt(alloc, context);
+  if (at !== null && at - context.now <= RESCHEDULE_WINDOW_MS) {
+    away.displaced.push(alloc);
     return;
   }
   away.holding.add(alloc);
   kept.push(alloc);
+  const looks = fate.kind === 'disconnecting' || (at !== null && at - context.now <= FOLLOWUP_NEAR_MS);
+  if (at !== null && looks) away.replacements.push({ alloc, at });
+}
+
+/** When another runs in the place of one that is out of reach; null: not as long as it may come back. */
+function replacementAt(alloc: Allocation, { now, deployment }: FateContext): Millis | null {
+  if (!isReplaceable(alloc) || isWatched(alloc, deployment)) return null;
+  const next = rescheduleAfter(alloc, unknownSince(alloc) ?? now);
+  return next.eligible ? next.at : null;
 }
 
 /** Takes allocations out of everything that is away; returns those that were. */
@@ -70,6 +85,7 @@ export function dropAway(away: Away, dropped: readonly Allocation[]): Allocation
   away.leaving = away.leaving.filter(stays);
   away.gone = away.gone.filter(stays);
   away.displaced = away.displaced.filter(stays);
+  away.replacements = away.replacements.filter(({ alloc }) => stays(alloc));
   return out;
 }
 

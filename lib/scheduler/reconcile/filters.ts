@@ -156,15 +156,19 @@ export function nodeFateOf(node: Node | undefined): NodeFate {
 
 function rescheduleFate(alloc: Allocation, { now, evalId, deployment }: FateContext): Fate {
   if (alloc.DesiredTransition.ForceReschedule === true) return { kind: 'reschedule-now' };
-  // The watcher of an active roll-out decides whether its failures are tried again or fail it.
-  const watched = deployment !== null && isActive(deployment) && alloc.DeploymentID === deployment.ID;
-  if (watched && alloc.DesiredTransition.Reschedule !== true) return KEEP;
+  if (isWatched(alloc, deployment)) return KEEP;
   const next = nextReschedule(alloc);
   if (!next.eligible) return KEEP;
   if (alloc.FollowupEvalID === evalId || next.at - now <= RESCHEDULE_WINDOW_MS) return { kind: 'reschedule-now' };
   // A follow-up may have been cancelled in favour of this evaluation: who would miss the moment gets another.
   const waits = alloc.FollowupEvalID !== '' && next.at - now > FOLLOWUP_NEAR_MS;
   return waits ? KEEP : { kind: 'reschedule-later', at: next.at };
+}
+
+/** Whether the watcher of an active roll-out decides if it is tried again or fails the roll-out. */
+export function isWatched(alloc: Allocation, deployment: Deployment | null): boolean {
+  if (deployment === null || !isActive(deployment) || alloc.DeploymentID !== deployment.ID) return false;
+  return alloc.DesiredTransition.Reschedule !== true;
 }
 
 /** Whether a roll-out is not over. */

@@ -50,7 +50,7 @@ export interface Wait {
 }
 
 const REASONS: Readonly<Record<WaitReason, { TriggeredBy: string; StatusDescription: string }>> = {
-  reschedule: { TriggeredBy: 'alloc-failure', StatusDescription: 'created for delayed rescheduling' },
+  reschedule: { TriggeredBy: 'alloc-reschedule', StatusDescription: 'created for delayed rescheduling' },
   timeout: {
     TriggeredBy: 'max-disconnect-timeout',
     StatusDescription: 'created for delayed disconnect timeout',

@@ -33,6 +33,8 @@ export interface GroupResult {
   readonly later: readonly Wait[];
   /** Those that become unknown. */
   readonly unknown: readonly Allocation[];
+  /** Unknown ones that are replaced when nobody hears of them until then. */
+  readonly replacements: readonly Wait[];
   /** Unknown ones that are lost when nobody hears of them until then. */
   readonly timeouts: readonly Wait[];
   /** Lost ones whose client may need until then to stop them. */
@@ -104,10 +106,9 @@ export function* reconcileGroup(
   const ready = !isHeld(deployment) && !onTrial;
   const limit = updateLimit({ context, strategy, counted, destructive, migrate: stops.migrate, ready });
 
-  const missing = { now, lost: [...lost, ...away.displaced] };
   const { wanted, dropped } = yield* computePlacements({
-    ...{ group, names, counted, migrate: stops.migrate, onTrial },
-    ...missing,
+    ...{ group, names, counted, migrate: stops.migrate, onTrial, now, lost },
+    displaced: away.displaced,
   });
   const clientStops = waitsForClients(context, away, lost);
   // While a client may still run what is lost here, the whole group waits.
@@ -131,7 +132,8 @@ export function* reconcileGroup(
   desired.Migrate = stops.migrate.length;
   desired.Stop = stop.length - stops.migrate.length;
   desired.RescheduleNow = admitted.filter(({ reschedule }) => reschedule).length;
-  desired.RescheduleLater = later.length;
+  const replacements = away.replacements.filter(({ alloc }) => !gone.has(alloc));
+  desired.RescheduleLater = later.length + replacements.length;
   desired.Disconnect = unknown.length;
   desired.Reconnect = back.length;
   const idle = destructive.length + inPlace.length + place.length + now.length + later.length === 0;
@@ -141,6 +143,7 @@ export function* reconcileGroup(
     inPlace,
     later,
     unknown,
+    replacements,
     timeouts: timeoutsOf(away, unknown, context.now),
     clientStops,
     back,
@@ -183,8 +186,10 @@ function replacementOf(group: TaskGroup, alloc: Allocation): Placement {
 }
 
 function stopReplaced(placements: readonly Placement[]): Stop[] {
-  return placements.flatMap(({ previous, reschedule }) =>
-    reschedule && previous ? [{ alloc: previous, description: STOP_REASON.rescheduled, clientStatus: null }] : [],
+  return placements.flatMap(({ previous, reschedule, lost }) =>
+    reschedule && !lost && previous
+      ? [{ alloc: previous, description: STOP_REASON.rescheduled, clientStatus: null }]
+      : [],
   );
 }
 
@@ -228,12 +233,14 @@ function* dropCanaries(
 
 /** A canary on trial whose node goes, or cannot be reached, is not moved: a fresh one takes its part. */
 function stopTainted(sorted: Sorted, canaries: readonly Allocation[], stop: Stop[]): void {
-  for (const alloc of [...sorted.lost, ...dropAway(sorted.away, canaries)]) {
+  const dropped = dropAway(sorted.away, canaries);
+  for (const alloc of [...sorted.lost, ...dropped]) {
     if (!canaries.includes(alloc)) continue;
     stop.push({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' });
   }
   stop.push(...sorted.migrate.filter((moving) => canaries.includes(moving)).map(stopMigrating));
   sorted.lost = sorted.lost.filter((alloc) => !canaries.includes(alloc));
+  sorted.kept = sorted.kept.filter((alloc) => !dropped.includes(alloc) || !canaries.includes(alloc));
   sorted.migrate = sorted.migrate.filter((alloc) => !canaries.includes(alloc));
 }
 
@@ -264,7 +271,8 @@ function* sortByFate(
         sorted.kept.push(alloc);
         break;
       case 'ignore':
-        desired.Ignore++;
+        // What was stopped long ago is history: who plans a job wants to read of what runs.
+        if (!isServerTerminal(alloc)) desired.Ignore++;
         break;
       case 'migrate':
         sorted.migrate.push(alloc);
@@ -283,7 +291,7 @@ function* sortByFate(
       case 'away':
       case 'reconnecting':
       case 'client-stops':
-        sortAway(sorted, alloc, fate);
+        sortAway(sorted, alloc, fate, context);
         break;
       default:
         assertNever(fate);
@@ -348,9 +356,11 @@ function* computePlacements(options: {
   migrate: readonly Allocation[];
   now: readonly Allocation[];
   lost: readonly Allocation[];
+  displaced: readonly Allocation[];
   onTrial: boolean;
 }): Generator<Rest, { wanted: Placement[]; dropped: Allocation[] }, void> {
-  const { group, names, counted, migrate, now, lost, onTrial } = options;
+  const { group, names, counted, migrate, now, displaced, onTrial } = options;
+  const lost = [...options.lost, ...displaced];
   const place: Placement[] = [];
   const dropped: Allocation[] = [];
   let existing = counted.length + migrate.length;
@@ -373,7 +383,7 @@ function* computePlacements(options: {
     if (held.has(alloc.Name)) continue;
     held.add(alloc.Name);
     existing++;
-    place.push(again(group, alloc, onTrial, { lost: true }));
+    place.push(again(group, alloc, onTrial, { lost: true, reschedule: displaced.includes(alloc) }));
   }
   const fresh = Array.from({ length: Math.max(0, group.Count - existing) });
   yield* inTurns(fresh, () => place.push(placementOf(group, names.next(), { downgrade: onTrial })));

@@ -74,7 +74,7 @@ export function* reconcileJob(input: ReconcileInput): Generator<Rest, Reconcilia
 }
 
 /** What waits, leaves and comes back of a group. */
-type Waiting = Pick<GroupResult, 'later' | 'timeouts' | 'clientStops' | 'unknown' | 'back' | 'stop'>;
+type Waiting = Pick<GroupResult, 'later' | 'replacements' | 'timeouts' | 'clientStops' | 'unknown' | 'back' | 'stop'>;
 
 /** Follow-ups for all that waits, and the bookkeeping of those that wait, leave or come back. */
 export function planWaits(
@@ -85,7 +85,7 @@ export function planWaits(
     followupEvals({ job, evaluation, now, newId, reason, waits });
   const later = plan(
     'reschedule',
-    results.flatMap((result) => result.later),
+    results.flatMap((result) => [...result.later, ...result.replacements]),
   );
   const timeouts = plan(
     'timeout',
@@ -94,7 +94,8 @@ export function planWaits(
   const stopped = new Set(results.flatMap(({ stop }) => stop.map(({ alloc }) => alloc)));
   const clients = plan('client-stops', waitsToFollow(results, stopped, now));
   const updates: Allocation[] = [];
-  for (const [alloc, FollowupEvalID] of later.evalOf) updates.push({ ...alloc, FollowupEvalID });
+  const failed = new Set(results.flatMap((result) => result.later.map(({ alloc }) => alloc)));
+  for (const [alloc, FollowupEvalID] of later.evalOf) if (failed.has(alloc)) updates.push({ ...alloc, FollowupEvalID });
   for (const { unknown } of results) {
     for (const alloc of unknown) updates.push(markUnknown(alloc, now, timeouts.evalOf.get(alloc) ?? ''));
   }

@@ -13,6 +13,8 @@ export interface NextReschedule {
   readonly at: Millis;
 }
 
+const NEVER: NextReschedule = { eligible: false, at: 0 };
+
 /** The policy of the allocation's group in the job it ran. */
 export function policyOf(alloc: Allocation): ReschedulePolicy | null {
   return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.ReschedulePolicy ?? null;
@@ -31,9 +33,14 @@ export function lastEventAt(alloc: Allocation): Millis {
 
 /** Whether and when a failed allocation is placed again, by its policy and what has been tried. */
 export function nextReschedule(alloc: Allocation): NextReschedule {
+  if (alloc.ClientStatus !== 'failed' || alloc.DesiredStatus !== 'run') return NEVER;
+  return rescheduleAfter(alloc, lastEventAt(alloc));
+}
+
+/** Whether and when an allocation that was lost at this moment is placed again, by its policy and what has been tried. */
+export function rescheduleAfter(alloc: Allocation, failedAt: Millis): NextReschedule {
   const policy = policyOf(alloc);
-  if (!policy || alloc.ClientStatus !== 'failed' || alloc.DesiredStatus !== 'run') return { eligible: false, at: 0 };
-  const failedAt = lastEventAt(alloc);
+  if (!policy) return NEVER;
   const delay = nextDelay(alloc, policy);
   return {
     eligible: policy.Unlimited || hasAttemptsLeft(alloc, policy, { failedAt, delay }),

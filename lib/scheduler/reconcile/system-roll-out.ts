@@ -26,13 +26,17 @@ export interface SystemGroupPlan {
   readonly waiting: number;
   /** Those of them that need an evaluation for it. */
   readonly later: Wait[];
-  /** Those that are replaced on their node, canaries first. */
-  readonly updates: Allocation[];
-  /** Nodes on which the new version is on trial. */
-  readonly canaries: ReadonlySet<string>;
+  /** Those to replace on their node, in this order as far as there is room for; who cannot be is passed over. */
+  readonly updates: readonly Allocation[];
+  /** How many of them now. While no trial is on, what is placed takes of it too: one that has no room anywhere must not. */
+  readonly room: number;
+  /** The new version is on trial: those are canaries. */
+  readonly onTrial: boolean;
+  /** No wanted node is one it is meant for. */
+  readonly nowhere: boolean;
   readonly state: DeploymentState;
   readonly startsDeployment: boolean;
-  /** Nothing is left to update, to try again or to promote. */
+  /** But for the updates, nothing is left to do, to try again or to promote. */
   readonly settled: boolean;
 }
 
@@ -60,31 +64,31 @@ export function rollOutSystemGroup(context: {
   const ended = missing.flatMap(({ previous }) => previous ?? []);
   const canaries = [...current, ...ended].filter((alloc) => isCanaryOf(alloc, deployment, group));
   if (strategy && strategy.Canary > 0 && !state.Promoted && destructive.length > 0) {
-    const share = Math.ceil((Math.min(100, strategy.Canary) / 100) * input.nodes.length);
+    const share = Math.ceil((Math.min(100, strategy.Canary) / 100) * context.state.meant);
     state.DesiredCanaries = Math.min(Math.max(1, share), canaries.length + destructive.length);
   }
   const onTrial = state.DesiredCanaries > 0 && !state.Promoted;
   const held = isHeld(deployment);
-  const order = [...destructive].sort((a, b) => (a.NodeID < b.NodeID ? -1 : a.NodeID > b.NodeID ? 1 : 0));
-  const wanted = !strategy
-    ? order.length
+  const { place, waits } = placeOrWait(context, onTrial);
+  const room = !strategy
+    ? Number.POSITIVE_INFINITY
     : held
       ? 0
       : onTrial
-        ? Math.max(0, state.DesiredCanaries - canaries.length)
-        : Math.max(0, roomFor(strategy, current, deployment) - missing.length);
-  const updates = order.slice(0, wanted);
-  const { place, waits } = placeOrWait(context, onTrial);
+        ? state.DesiredCanaries - canaries.length
+        : roomFor(strategy, current, deployment) - waits.length;
   state.DesiredTotal = current.length + destructive.length + missing.length;
   return {
     place,
     waiting: waits.length,
     later: waits.filter(({ alloc, at }) => needsFollowup(alloc, at, input.now)),
-    updates,
-    canaries: new Set(onTrial ? updates.map(({ NodeID }) => NodeID) : []),
+    updates: [...destructive].sort((a, b) => (a.NodeID < b.NodeID ? -1 : a.NodeID > b.NodeID ? 1 : 0)),
+    room,
+    onTrial,
+    nowhere: input.nodes.length > 0 && context.state.meant === 0,
     state,
     startsDeployment: strategy !== null && !known && state.DesiredTotal > 0 && isNews(context),
-    settled: destructive.length + context.state.inPlace.length + waits.length === 0 && !onTrial,
+    settled: context.state.inPlace.length + waits.length === 0 && !onTrial,
   };
 }
 

@@ -48,6 +48,8 @@ export interface SystemInput {
   /** Ids of the wanted nodes. */
   readonly nodes: readonly string[];
   readonly roleOf: (nodeId: string) => NodeRole;
+  /** Whether the conditions of job and group let it run on a node, room apart. */
+  readonly isMeantFor: (nodeId: string, group: TaskGroup) => boolean;
   readonly nodeFate: (nodeId: string) => NodeFate;
   readonly updateKind: (alloc: Allocation, group: TaskGroup) => UpdateKind;
   readonly now: Millis;
@@ -138,8 +140,10 @@ export interface SystemGroupState {
   readonly inPlace: Allocation[];
   /** Live ones that must be replaced, on wanted nodes. */
   readonly destructive: Allocation[];
-  /** Wanted nodes without a live one, and the last that ended there. */
+  /** Nodes it is meant for without a live one, and the last that ended there. */
   readonly missing: { nodeId: string; previous: Allocation | null }[];
+  /** How many of the wanted nodes it is meant for. The others have no part in it: they must not hold a roll-out up. */
+  meant: number;
 }
 
 /** Compares a system or sysbatch job with its allocations, node by node, with rests. Pure. */
@@ -167,9 +171,6 @@ export function* reconcileSystem(input: SystemInput): Generator<Rest, SystemReco
     const counts = countsOf(result, group.Name);
     counts.Place += plan.place.length;
     counts.RescheduleLater += plan.waiting;
-    counts.DestructiveUpdate += plan.updates.length - plan.canaries.size;
-    counts.Canary += plan.canaries.size;
-    counts.Ignore += state.destructive.length - plan.updates.length;
     result.groups.set(group.Name, plan);
   }
   return result;
@@ -255,7 +256,7 @@ function* stateOf(
   group: TaskGroup,
   { live, ended, done, away }: ByNode,
 ): Generator<Rest, SystemGroupState, void> {
-  const state: SystemGroupState = { current: [], inPlace: [], destructive: [], missing: [] };
+  const state: SystemGroupState = { current: [], inPlace: [], destructive: [], missing: [], meant: 0 };
   const counts = countsOf(result, group.Name);
   yield* inTurns(live.values(), (alloc) => {
     if (alloc.TaskGroup !== group.Name) return;
@@ -274,6 +275,8 @@ function* stateOf(
     if (kind !== 'destructive' && !away.has(alloc)) state.current.push(alloc);
   });
   yield* inTurns(input.nodes, (nodeId) => {
+    if (!input.isMeantFor(nodeId, group)) return;
+    state.meant++;
     const place = keyOf(nodeId, group.Name);
     if (!live.has(place) && !done.has(place)) state.missing.push({ nodeId, previous: ended.get(place) ?? null });
   });

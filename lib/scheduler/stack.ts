@@ -3,7 +3,6 @@ import type { Job, TaskGroup } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { AllocatedResources } from '../structs/resources.js';
 import type { Random } from '../util/random.js';
-import { randomInt } from '../util/random.js';
 import type { Columns } from './columns.js';
 import { jobChecks } from './feasible/checks.js';
 import { ClassMemo, classEligibility } from './feasible/class-memo.js';
@@ -17,6 +16,7 @@ import { Preemption } from './preemption.js';
 import { antiAffinityScore, preemptionScore } from './rank/fit-score.js';
 import type { OptionPool } from './rank/option-pool.js';
 import { Room } from './room.js';
+import { SearchOrder } from './search-order.js';
 
 /** Options scored 0 or less that are put aside while others remain. */
 const SKIPPED_MAX = 3;
@@ -71,13 +71,9 @@ export class Stack {
   readonly #world: StackWorld;
   readonly #jobMemo: ClassMemo;
   readonly #programs = new Map<TaskGroup, GroupProgram>();
-  /** Candidate rows, shuffled as far as they have been looked at: few of many are. */
-  readonly #order: Uint32Array;
-  #shuffled = 0;
+  readonly #order: SearchOrder;
   /** Nodes looked at so far: a measure of the work done. */
   looks = 0;
-  /** Where the next search starts, so that searches share the nodes out among them. */
-  #offset = 0;
   readonly #skippedRows = new Int32Array(SKIPPED_MAX);
   readonly #skippedScores = new Float64Array(SKIPPED_MAX);
   readonly #counter = new MetricCounter();
@@ -92,7 +88,7 @@ export class Stack {
   constructor(world: StackWorld) {
     this.#world = world;
     this.#jobMemo = new ClassMemo(jobChecks(world.job), world.fleet.classes.length);
-    this.#order = world.candidates.rows.slice();
+    this.#order = new SearchOrder(world.candidates.rows, world.random);
     this.#room = new Room(world);
     this.#preemption = world.mayPreempt ? new Preemption(world) : null;
   }
@@ -104,7 +100,7 @@ export class Stack {
       this.#reset();
       const row = this.#pick(request, program, limit);
       if (row < 0) {
-        const place = this.#makeRoom(request, program, this.#order, limit);
+        const place = this.#makeRoom(request, program, this.#order.rows, limit);
         return { place, metrics: this.#metrics(program, request) };
       }
       const resources = this.#room.take(program, row);
@@ -138,7 +134,7 @@ export class Stack {
   refusals(request: SelectRequest): AllocMetric {
     const program = this.#program(request.job, request.group);
     this.#reset();
-    for (const row of this.#order) {
+    for (const row of this.#order.rows) {
       this.#counter.evaluated++;
       this.#admit(request, program, row);
     }
@@ -161,7 +157,7 @@ export class Stack {
   serviceLimit({ job, group }: SelectRequest): number {
     const program = this.#program(job, group);
     if (program.affinity || program.spreads.length > 0) return Math.max(group.Count, SCORED_MIN);
-    return Math.max(2, Math.ceil(Math.log2(this.#order.length)));
+    return this.#order.few;
   }
 
   /** Whether what is unique to a node decides, so that a blocked evaluation must be tried on any change. */
@@ -204,11 +200,11 @@ export class Stack {
       else pool.park(row);
     }
     const known = pool.size;
-    const fresh = Math.max(2, Math.ceil(Math.log2(this.#order.length)));
+    const fresh = this.#order.few;
     const count = this.#order.length;
     for (let looked = 0; pool.cursor < count && looked < FRESH_MAX; looked++) {
       if (looked >= fresh && pool.size >= limit) break;
-      const row = this.#rowAt(pool.cursor++);
+      const row = this.#order.at(pool.cursor++);
       counter.evaluated++;
       pool.meet(row);
       if (!this.#admit(request, program, row)) {
@@ -247,7 +243,7 @@ export class Stack {
     let skipped = 0;
     const count = this.#order.length;
     for (let visited = 0; visited < count && seen < limit; visited++) {
-      const row = this.#nextRow(count);
+      const row = this.#order.next();
       counter.evaluated++;
       if (admitted[row] === 0 && !this.#admit(request, program, row)) continue;
       if (Number.isNaN(fitScores[row] as number)) this.#room.fit(program, row, true);
@@ -276,26 +272,6 @@ export class Stack {
       bestScore = score;
     }
     return best;
-  }
-
-  #nextRow(count: number): number {
-    const at = this.#offset;
-    this.#offset = at + 1 === count ? 0 : at + 1;
-    return this.#rowAt(at);
-  }
-
-  /** The row at a place of the search order, of which all before have been asked for. */
-  #rowAt(at: number): number {
-    const order = this.#order;
-    const count = order.length;
-    if (at === this.#shuffled && this.#shuffled < count) {
-      const other = at + randomInt(this.#world.random, count - at);
-      const row = order[other] as number;
-      order[other] = order[at] as number;
-      order[at] = row;
-      this.#shuffled++;
-    }
-    return order[at] as number;
   }
 
   #reset(): void {

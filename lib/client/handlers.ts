@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { DriverError } from '../plugin/sdk/driver.js';
 import type { DeviceGroupStats } from '../structs/device-stats.js';
 import { MeshError } from '../structs/errors.js';
 import type { AllocResourceUsage, HostStats, ResourceUsage, TaskResourceUsage } from '../structs/rpc.js';
@@ -60,16 +61,16 @@ export function createHandlers(options: HandlerOptions): RpcHandlers {
       const runner = find(AllocID);
       const reason = 'User requested task to restart';
       if (TaskName !== undefined && TaskName !== '') {
-        await findTask(runner, TaskName).restart(reason);
+        await asAnswer(findTask(runner, TaskName).restart(reason));
         return {};
       }
       if (AllTasks) {
-        await runner.restartAll(reason);
+        await asAnswer(runner.restartAll(reason));
         return {};
       }
       const live = runner.taskRunners.filter((task) => task.isRunning);
       if (live.length === 0) throw new MeshError('E_BAD_REQUEST', 'Task not running');
-      await Promise.all(live.map((task) => task.restart(reason)));
+      await asAnswer(Promise.all(live.map((task) => task.restart(reason))));
       return {};
     },
     'Allocations.Signal': async ({ AllocID, Task, Signal }) => {
@@ -77,7 +78,8 @@ export function createHandlers(options: HandlerOptions): RpcHandlers {
       const named = Task !== undefined && Task !== '';
       const tasks = named ? [findTask(runner, Task)] : runner.taskRunners.filter((task) => task.isRunning);
       if (tasks.length === 0) throw new MeshError('E_BAD_REQUEST', `no task of allocation "${AllocID}" is running`);
-      await Promise.all(tasks.map((task) => task.signal(Signal === '' ? 'SIGKILL' : Signal, 'User requested signal')));
+      const name = Signal === '' ? 'SIGKILL' : Signal;
+      await asAnswer(Promise.all(tasks.map((task) => task.signal(name, 'User requested signal'))));
       return {};
     },
     'Allocations.GarbageCollect': async ({ AllocID }) => {
@@ -174,11 +176,24 @@ function findTask(runner: AllocRunner, name: string): TaskRunner {
 
 /** Lets two object streams talk; the end or failure of one is that of the other. */
 function join(caller: Duplex, command: Duplex): void {
-  command.on('error', (error) => caller.destroy(error));
+  command.on('error', (error) => caller.destroy(answerOf(error)));
   caller.on('error', () => command.destroy());
   caller.on('close', () => command.destroy());
   command.pipe(caller);
   caller.pipe(command);
+}
+
+/** What a driver cannot do for a caller is no defect of this program. */
+async function asAnswer<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    throw answerOf(error as Error);
+  }
+}
+
+function answerOf(error: Error): Error {
+  return error instanceof DriverError ? new MeshError('E_BAD_REQUEST', error.message, { cause: error }) : error;
 }
 
 async function allocStats(
@@ -189,7 +204,7 @@ async function allocStats(
   const tasks = name === null ? runner.taskRunners.filter((task) => task.isRunning) : [findTask(runner, name)];
   const usages = await Promise.all(
     tasks.map(async (task): Promise<[string, TaskResourceUsage]> => {
-      const usage = await task.stats();
+      const usage = await asAnswer(task.stats());
       const devices = runner.alloc.AllocatedResources.Tasks[task.name]?.Devices ?? [];
       if (devices.length === 0) return [task.name, usage];
       const DeviceStats = statsOfTask(await deviceFigures(), devices);

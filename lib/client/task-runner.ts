@@ -169,7 +169,8 @@ export class TaskRunner {
   /** Delivers a signal ("SIGHUP"). Throws MeshError when the task does not run or its driver cannot. */
   async signal(signal: string, reason: string): Promise<void> {
     const driver = this.runningDriver();
-    ensureSignal(signal);
+    // Before it is told that it was sent.
+    signalNumber(signal);
     if (!driver.capabilities.sendSignals) {
       throw new MeshError('E_BAD_REQUEST', `driver "${driver.name}" does not support signals`);
     }
@@ -461,15 +462,6 @@ async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promis
   });
   await Promise.race([promise, aborted]);
   signal.removeEventListener('abort', wake);
-}
-
-/** Throws MeshError when there is no such signal. */
-function ensureSignal(name: string): void {
-  try {
-    signalNumber(name);
-  } catch (cause) {
-    throw new MeshError('E_BAD_REQUEST', messageOf(cause), { cause });
-  }
 }
 
 /** Eight hexadecimal digits that tell one start of a task from the next. */

@@ -13,6 +13,8 @@ let serial = 0;
 export async function beginExec(runtime: Runtime, container: Container, wanted: OciProcess): Promise<ExecCommand> {
   const name = `exec-${process.pid}-${serial++}`;
   const files = { process: join(container.dir, `${name}.json`), pid: join(container.dir, `${name}.pid`) };
+  // One after the other: the last size is to win.
+  let resized = Promise.resolve();
   await writeFile(files.process, JSON.stringify(wanted), { mode: 0o600 });
   return {
     program: runtime.path,
@@ -22,23 +24,31 @@ export async function beginExec(runtime: Runtime, container: Container, wanted: 
     user: null,
     // Killing the runtime's client leaves the command behind, which leads a session of its own.
     onKill: async () => {
-      const pid = await pidIn(files.pid);
+      const pid = await pidIn(files.pid, KILL_WAIT_MS);
       if (pid !== null) kill(-pid);
     },
     // crun takes the size when the command starts, and never again.
-    ...(runtime.name === 'crun' ? { onResize: (size: Size) => resize(files.pid, size) } : {}),
+    ...(runtime.name === 'crun'
+      ? {
+          onResize(size: Size) {
+            resized = resized.then(() => resize(files.pid, size));
+            return resized;
+          },
+        }
+      : {}),
     onEnd: () => {
       for (const path of Object.values(files)) rmSync(path, { force: true });
     },
   };
 }
 
-const STARTS_WITHIN_MS = 2_000;
+const KILL_WAIT_MS = 2_000;
+const RESIZE_WAIT_MS = 30_000;
 const POLL_MS = 20;
 
 /** Waits for the number of a command that is just being started; null when it does not start. */
-async function pidIn(pidFile: string): Promise<number | null> {
-  for (let waitedMs = 0; waitedMs < STARTS_WITHIN_MS; waitedMs += POLL_MS) {
+async function pidIn(pidFile: string, limitMs: number): Promise<number | null> {
+  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += POLL_MS) {
     const pid = Number(await readFile(pidFile, 'latin1').catch(() => ''));
     if (pid > 1) return pid;
     await sleep(POLL_MS);
@@ -53,10 +63,10 @@ interface Size {
 
 /** The terminal of a command is seen from here, too; stty(1), since Node cannot set a size. */
 async function resize(pidFile: string, { width, height }: Size): Promise<void> {
-  const pid = await pidIn(pidFile);
+  const pid = await pidIn(pidFile, RESIZE_WAIT_MS);
   if (pid === null) return;
   const args = ['-F', `/proc/${pid}/fd/0`, 'cols', String(width), 'rows', String(height)];
-  await new Promise<void>((resolve) => execFile('stty', args, { timeout: STARTS_WITHIN_MS }, () => resolve()));
+  await new Promise<void>((resolve) => execFile('stty', args, { timeout: RESIZE_WAIT_MS }, () => resolve()));
 }
 
 function kill(pid: number): void {

@@ -41,6 +41,10 @@ t.test('people reach into tasks of every driver', { skip, timeout: 240_000 }, as
         input: 'from here\n',
       });
       t.same(piped, { code: 3, out: 'from here\n', err: 'err\n' });
+      const absent = await agent.cli(['alloc', 'exec', alloc, '/bin/absent']);
+      t.not(absent.code, 0);
+      t.match(absent.out + absent.err, /\/bin\/absent/);
+      t.notMatch(absent.out + absent.err, /defect/);
       const action = await agent.cli(['action', `-job=${jobOf(driver)}`, 'greet'], { input: 'x\n' });
       t.match(action, { code: 4, out: `hello t of ${jobOf(driver)}: x\n` });
       await terminal(t, agent, alloc);

@@ -17,7 +17,7 @@ import {
 import { startRange } from '../hcl/start-range.js';
 import { parseDuration } from '../util/duration.js';
 import { evaluateIn, type Scope } from './interpolation.js';
-import type { AttributeType, Zero } from './schema/field.js';
+import type { AttributeType, Unit, Zero } from './schema/field.js';
 
 const TYPES: Record<Exclude<AttributeType, 'duration'>, Type> = {
   string: STRING,
@@ -37,15 +37,30 @@ export function decodeAttribute(
   expression: Expression,
   scope: Scope,
   diagnostics: Diagnostic[],
-  max?: number,
+  { max, unit }: { max?: number; unit?: Unit } = {},
 ): unknown {
   const { value, diagnostics: found } = evaluateIn(expression, scope);
   diagnostics.push(...found);
   if (hasErrors(found)) return zero;
   const decoded = type === 'duration' ? durationOf(value) : convertTo(value, type, zero, max);
   if (decoded.ok) return decoded.value;
-  diagnostics.push(unsuitable(expression, decoded.why));
+  diagnostics.push(unsuitable(expression, decoded.why + countHint(value, unit)));
   return zero;
+}
+
+const FACTORS: Readonly<Record<Unit, Readonly<Record<string, number>>>> = {
+  MB: { '': 1 / 2 ** 20, k: 1 / 2 ** 10, m: 1, g: 2 ** 10, t: 2 ** 20 },
+  MHz: { '': 1e-6, k: 1e-3, m: 1, g: 1e3 },
+};
+
+/** "1GB" where a number of MB is wanted: what to write instead. */
+function countHint(value: Value, unit: Unit | undefined): string {
+  if (!unit || value.kind !== 'string') return '';
+  const [, number = '', prefix = ''] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b|hz)?\s*$/i.exec(value.value) ?? [];
+  const factor = FACTORS[unit][prefix.toLowerCase()];
+  if (number === '' || factor === undefined) return `; it is a number of ${unit}`;
+  const count = Math.max(1, Math.ceil(Number(number) * factor));
+  return `; it is a number of ${unit} without its unit: write ${count}`;
 }
 
 /** `meta = { … }`: any object of which every value can be a string. */

@@ -62,8 +62,30 @@ function anyValue(expression: Expression, scope: Scope, diagnostics: Diagnostic[
     diagnostics.push(unsuitable(expression, 'value is not known'));
     return null;
   }
-  const plain = plainJson(toJs(value));
+  const given = toJs(value);
+  const lost = lostInteger(given);
+  if (lost !== null) {
+    diagnostics.push(unsuitable(expression, `${lost} has more digits than a number in JSON keeps; write "${lost}"`));
+    return null;
+  }
+  const plain = plainJson(given);
   return expression.kind === 'object' ? [plain] : plain;
+}
+
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** An integer of 64 bits that JSON's readers would round; beyond those Nomad rounds too. */
+function lostInteger(value: unknown): bigint | null {
+  if (typeof value === 'bigint') {
+    const fits = value <= INT64_MAX && value >= -INT64_MAX - 1n;
+    return fits && BigInt(Number(value)) !== value ? value : null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  for (const item of Object.values(value)) {
+    const lost = lostInteger(item);
+    if (lost !== null) return lost;
+  }
+  return null;
 }
 
 /** JSON has no bigint, and objects get a prototype, as what is read from JSON has. */

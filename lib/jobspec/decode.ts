@@ -137,7 +137,7 @@ function decodeAttributeField(
     return field.zero;
   }
   places.get(raw)?.keys.set(field.json, found.item.range);
-  return decodeAttribute(field.type, field.zero, found.item.expression, found.scope, diagnostics, field.max);
+  return decodeAttribute(field.type, field.zero, found.item.expression, found.scope, diagnostics, field);
 }
 
 function decodeFreeField(field: FreeField, items: readonly ScopedItem[], raw: Raw, out: Decoding): unknown {

@@ -127,7 +127,7 @@ t.test(
     const Services = [
       { Name: 'db', PortLabel: '5432', Provider: 'nomad', Tags: ['main'], Address: '10.0.0.1', AddressMode: 'auto' },
     ];
-    await server.register(jobJson('db', { task: { Services } }));
+    await server.register(jobJson('db', { group: { Services } }));
     await file('db 5432 main|nomad/jobs/tpl');
 
     t.equal((await server.cli(['var', 'put', '-force', 'nomad/jobs/tpl', 'secret=two'])).code, 0);

@@ -208,8 +208,8 @@ export class AllocServices {
     const key = JSON.stringify([report, service.Checks]);
     const known = this.running.get(id);
     if (known?.key === key) return known;
-    const checks = (service.Checks ?? []).map((check) =>
-      this.prepare(id, { ...check, Path: interpolateText(check.Path, values) }),
+    const checks = (service.Checks ?? []).map((check, index, all) =>
+      this.prepare(placeOf(id, check, all.slice(0, index)), { ...check, Path: interpolateText(check.Path, values) }),
     );
     return { owned, key, report, checks };
   }
@@ -290,4 +290,10 @@ export class AllocServices {
 function startedAtMs(states: Readonly<Record<string, TaskState>>, task: string): Millis {
   const chosen = task === '' ? Object.values(states) : [states[task]];
   return Math.max(0, ...chosen.map((state) => Date.parse(state?.StartedAt ?? '') || 0));
+}
+
+/** Checks of one name are told apart by how many are before them. */
+function placeOf(serviceId: string, { Name, Type }: ServiceCheck, before: readonly ServiceCheck[]): string {
+  const same = before.filter((one) => one.Name === Name && one.Type === Type).length;
+  return same === 0 ? serviceId : `${serviceId}\0${same}`;
 }

@@ -6,6 +6,9 @@ export type Zero = null | '' | 0 | false;
 
 export type Raw = Record<string, unknown>;
 
+/** What a number counts that people like to write with its unit. */
+export type Unit = 'MB' | 'MHz';
+
 export type Field =
   /** `name = expression`; hcl null: only the API carries it. */
   | {
@@ -17,6 +20,8 @@ export type Field =
       required: boolean;
       /** The highest number of an attribute that knows none below zero. */
       max?: number;
+      /** What the number counts. */
+      unit?: Unit;
     }
   /** The block's label; a struct has at most one. */
   | { form: 'label'; json: string; hcl: string }
@@ -53,6 +58,19 @@ export const text = attribute('string', null);
 export const textOrEmpty = attribute('string', '');
 export const int = attribute('int', null);
 export const intOrZero = attribute('int', 0);
+const counting =
+  (unit: Unit) =>
+  (hcl: string, json: string): Field => ({
+    form: 'attribute',
+    hcl,
+    json,
+    type: 'int',
+    zero: null,
+    required: false,
+    unit,
+  });
+export const megabytes = counting('MB');
+export const megahertz = counting('MHz');
 /** A number from 0 to `max`. */
 export const upTo =
   (max: number, zero: Zero = null, type: 'int' | 'ints' = 'int') =>

@@ -10,6 +10,7 @@ import {
   intOrZero,
   label,
   list,
+  megabytes,
   one,
   type Raw,
   type Struct,
@@ -98,7 +99,7 @@ const group: Struct = {
     one('reschedule', 'ReschedulePolicy', reschedule),
     one('ephemeral_disk', 'EphemeralDisk', {
       name: 'ephemeral_disk',
-      fields: [bool('sticky', 'Sticky'), bool('migrate', 'Migrate'), int('size', 'SizeMB')],
+      fields: [bool('sticky', 'Sticky'), bool('migrate', 'Migrate'), megabytes('size', 'SizeMB')],
     }),
     one('update', 'Update', update),
     one('migrate', 'Migrate', migrate),

@@ -6,6 +6,7 @@ import {
   free,
   int,
   label,
+  megabytes,
   one,
   type Raw,
   type Struct,
@@ -33,7 +34,7 @@ export const logs: Struct = {
   name: 'logs',
   fields: [
     int('max_files', 'MaxFiles'),
-    int('max_file_size', 'MaxFileSizeMB'),
+    megabytes('max_file_size', 'MaxFileSizeMB'),
     bool('enabled', 'Enabled'),
     bool('disabled', 'Disabled'),
   ],

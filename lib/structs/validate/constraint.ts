@@ -1,9 +1,21 @@
+import { nearest } from '../../util/nearest.js';
 import { compileRegex } from '../../util/regex/machine.js';
 import type { Affinity, Constraint, Spread } from '../constraint.js';
 import type { Report } from './issue.js';
 
 const COMPARISONS = ['=', '==', 'is', '!=', 'not', '<', '<=', '>', '>='];
 const SETS = ['set_contains', 'set_contains_all', 'set_contains_any'];
+
+const SHARED = [...COMPARISONS, ...SETS, 'regexp', 'version', 'semver'];
+const OF_CONSTRAINTS = [...SHARED, 'is_set', 'is_not_set', 'distinct_hosts', 'distinct_property'];
+
+/** What to say of an operator that is none. */
+function unknownOperator(operand: string, known: readonly string[]): string {
+  // Of signs one is as near as another.
+  const near = /^\w/.test(operand) ? nearest(operand, known) : undefined;
+  const hint = near ? `did you mean ${JSON.stringify(near)}?` : `known are ${known.join(', ')}`;
+  return `Unknown operator ${JSON.stringify(operand)}: ${hint}`;
+}
 
 const VERSION = String.raw`v?\d+(\.\d+)*(-[0-9A-Za-z.-]+|[-~]?[A-Za-z][0-9A-Za-z.~-]*)?(\+[0-9A-Za-z.~-]+)?`;
 const VERSION_CONSTRAINT = new RegExp(String.raw`^\s*(=|!=|>|<|>=|<=|~>)?\s*${VERSION}\s*$`);
@@ -57,7 +69,7 @@ function validateConstraint(constraint: Constraint, report: Report, level: Level
   } else if (Operand === 'is_set' || Operand === 'is_not_set') {
     if (RTarget !== '') report.error('RTarget', `Operator ${JSON.stringify(Operand)} takes no value`);
   } else if (!validateOperand(constraint, report)) {
-    report.error('Operand', `Unknown operator ${JSON.stringify(Operand)}`);
+    report.error('Operand', unknownOperator(Operand, OF_CONSTRAINTS));
   }
   if ((level === 'task' || level === 'device') && (Operand === 'distinct_hosts' || Operand === 'distinct_property')) {
     report.error('Operand', `Operator ${JSON.stringify(Operand)} is allowed in jobs and groups only`);
@@ -68,7 +80,7 @@ function validateConstraint(constraint: Constraint, report: Report, level: Level
 
 function validateAffinity(affinity: Affinity, report: Report): void {
   if (!validateOperand(affinity, report)) {
-    report.error('Operand', `Unknown operator ${JSON.stringify(affinity.Operand)}`);
+    report.error('Operand', unknownOperator(affinity.Operand, SHARED));
   }
   if (affinity.LTarget === '') report.error('LTarget', 'Missing affinity attribute');
   if (affinity.Weight === 0) report.error('Weight', 'A weight of zero has no effect: leave the affinity out');

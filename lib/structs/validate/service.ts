@@ -54,6 +54,9 @@ function validateService(service: Service, owner: Owner, report: Report): void {
   }
   if (!ADDRESS_MODES.includes(AddressMode)) {
     report.error('AddressMode', `unknown address_mode ${JSON.stringify(AddressMode)}`);
+  } else if (owner.task ? AddressMode.startsWith('alloc') : AddressMode === 'driver') {
+    const where = owner.task ? 'the group' : 'a task';
+    report.error('AddressMode', `address_mode ${JSON.stringify(AddressMode)} is for services of ${where} only`);
   }
   if (!ON_UPDATE.includes(OnUpdate)) report.error('OnUpdate', `unknown on_update ${JSON.stringify(OnUpdate)}`);
   validatePort(PortLabel, service, owner, report);
@@ -74,7 +77,7 @@ function validateService(service: Service, owner: Owner, report: Report): void {
     warnOfIdentity(identity, `Service ${JSON.stringify(Name)}`, report.at('Identity'));
   }
   const checks = service.Checks ?? [];
-  for (const { name, again } of findRepeated(checks.map((check) => check.Name))) {
+  for (const { name, again } of owner.task ? findRepeated(checks.map((check) => check.Name)) : []) {
     report.error(`Checks[${again}].Name`, `two checks are named ${JSON.stringify(name)}`);
   }
   for (const [i, check] of checks.entries()) {
@@ -98,9 +101,18 @@ function validateTaskName({ Name, TaskName }: Service, { group, task }: Owner, r
   );
 }
 
-/** A number, a reference or a label of the group's network. A group is not refused for another, as in Nomad. */
+/**
+ * A reference or a label of the group's network, in a service of the group also a number; in a task a number is a port inside it.
+ * A group is not refused for another, as in Nomad.
+ */
 function validatePort(label: string, service: Service, { task, ports }: Owner, report: Report): void {
-  if (label === '' || /^\d+$/.test(label) || label.includes('${') || ports.has(label)) return;
+  if (label === '' || label.includes('${') || ports.has(label)) return;
+  if (/^\d+$/.test(label)) {
+    if (!task || service.AddressMode === 'driver') return;
+    const message = `port ${label} is a number, which needs address_mode = "driver": declare it in the group's network and write its label`;
+    report.error('PortLabel', message);
+    return;
+  }
   const known = ports.size > 0 ? `; its ports are ${[...ports].join(', ')}` : '; it has none';
   const message = `names a port that the group's network does not have: ${JSON.stringify(label)}${known}`;
   if (task) report.error('PortLabel', message);

@@ -32,11 +32,23 @@ export function validateTaskGroup(group: TaskGroup, job: Job, report: Report): v
   validateTasks(group, report);
   validateVolumes(group, job, report);
   validateServices(group, null, report);
+  validateProviders(group, report);
   validateNetworks(group, report);
   for (const [i, task] of group.Tasks.entries()) {
     validateTask(task, group, job, report.at('Tasks').at(i, `Task ${task.Name} validation failed: `));
   }
   warn(group, report);
+}
+
+/** Nomad lists the services of a group in one catalogue. */
+function validateProviders(group: TaskGroup, report: Report): void {
+  const all = [group, ...group.Tasks].flatMap(({ Services }) => Services ?? []);
+  const providers = new Set(all.map(({ Provider }) => Provider));
+  if (providers.size < 2) return;
+  report.error(
+    'Services',
+    `Services of one group have one provider, these have ${[...providers].join(' and ')}: write provider = "nomad" in each`,
+  );
 }
 
 function validatePolicies(group: TaskGroup, job: Job, report: Report): void {

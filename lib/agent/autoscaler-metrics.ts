@@ -41,6 +41,8 @@ export function createAutoscalerMetrics(): AutoscalerMetrics {
     points: (standing) => [
       gauge(`${PREFIX}.policy.total_num`, standing.length),
       ...byState(standing),
+      gauge(`${PREFIX}.power.asleep_num`, total(standing, 'asleep')),
+      gauge(`${PREFIX}.power.saved_wh`, total(standing, 'saved_wh')),
       ...sumPoints(`${PREFIX}.scale.evaluate_ms`, evaluated),
       ...sumPoints(`${PREFIX}.scale.invoke_ms`, invoked),
       ...results.values(),
@@ -63,6 +65,10 @@ function byState(standing: readonly ScalingStanding[]): MetricPoint[] {
     gauge(`${PREFIX}.policy.state_num`, standing.filter(({ State }) => State === state).length, { state }),
   );
 }
+
+/** What the targets of all policies say of themselves under a key. */
+const total = (standing: readonly ScalingStanding[], key: string): number =>
+  standing.reduce((sum, { Last }) => sum + (Number(Last?.Meta[key]) || 0), 0);
 
 const sumPoints = (name: string, { count, totalMs }: Sum): MetricPoint[] => [
   { name: `${name}_sum`, kind: 'counter', value: totalMs, labels: {} },

@@ -220,9 +220,9 @@ class RunningAutoscaler implements Autoscaler {
               tookMs: performance.now() - begunMs,
               target: policy.target.name,
               direction: effect.action.direction,
-              result: answer.kind,
+              result: answer.kind === 'dry-run' ? 'no-op' : answer.kind,
             });
-            if (answer.kind !== 'done')
+            if (answer.kind === 'no-op' || answer.kind === 'failed')
               log.warn('not scaled', { policy: policy.id, result: answer.kind, why: answer.reason });
             this.machine.scaled(policy.id, seq, answer, now());
             this.tick();

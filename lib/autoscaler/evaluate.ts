@@ -76,9 +76,10 @@ export async function scale(
   try {
     const target = await scalers.target(policy.target.name);
     await orAborted(target.scale(asked, config, call), call.signal);
-    return isDry ? { kind: 'no-op', reason: asked.reason } : { kind: 'done' };
+    return isDry ? { kind: 'dry-run', reason: asked.reason } : { kind: 'done' };
   } catch (error) {
-    return { kind: error instanceof ScalingNoOp ? 'no-op' : 'failed', reason: messageOf(error) };
+    if (!(error instanceof ScalingNoOp)) return { kind: 'failed', reason: messageOf(error) };
+    return { kind: isDry ? 'dry-run' : 'no-op', reason: messageOf(error) };
   }
 }
 

@@ -24,7 +24,8 @@ export type Evaluated =
   | { kind: 'evaluated'; status: TargetStatus; outcomes: CheckOutcome[] }
   | { kind: 'failed'; reason: string };
 
-export type Scaled = { kind: 'done' } | { kind: 'no-op'; reason: string } | { kind: 'failed'; reason: string };
+/** 'dry-run': only told, and then there is a cooldown as if it had been done. */
+export type Scaled = { kind: 'done' } | { kind: 'no-op' | 'dry-run' | 'failed'; reason: string };
 
 export interface MachineLimits {
   /** Policies of a type that are evaluated or scaled at the same time. */
@@ -184,6 +185,10 @@ export class ScalingMachine {
         one.cooldownUntilMs = nowMs + cooldownMs(one.policy, action.direction);
         one.actedMs = nowMs;
         this.note(one, 'done');
+        return;
+      case 'dry-run':
+        one.cooldownUntilMs = nowMs + cooldownMs(one.policy, action.direction);
+        this.note(one, 'no-op', answer.reason);
         return;
       case 'no-op':
         this.note(one, 'no-op', answer.reason);

@@ -51,8 +51,13 @@ export function liveAllocs(allocs: readonly Allocation[]): Allocation[] {
 
 const isSystem = ({ Job: job }: Allocation): boolean => job?.Type === 'system' || job?.Type === 'sysbatch';
 
-/** A volume on this machine cannot come along: who uses one stays. */
+/** What cannot be moved now: who uses a volume of this machine, or is in the middle of a roll-out. */
 export function heldBy(allocs: readonly Allocation[]): string | undefined {
+  const young = liveAllocs(allocs).find(
+    ({ DeploymentID, DeploymentStatus }) => DeploymentID !== '' && (DeploymentStatus?.Healthy ?? null) === null,
+  );
+  if (young)
+    return `job "${young.JobID}" is being rolled out there: allocation ${young.ID.slice(0, 8)} is not yet healthy`;
   const holder = liveAllocs(allocs).find(({ Job: job, TaskGroup }) => {
     const volumes = job?.TaskGroups.find(({ Name }) => Name === TaskGroup)?.Volumes ?? {};
     return Object.keys(volumes).length > 0;

@@ -61,6 +61,7 @@ class Servers implements RpcCaller {
 class Plugins implements ScalerSet {
   count = 2;
   wanted = 2;
+  meta: Record<string, string> = {};
   readonly scaled: ScalingAction[] = [];
   query: Apm['query'] = async () => [{ timestampMs: 0, value: 1 }];
   enact: (action: ScalingAction) => Promise<void> = async (action) => {
@@ -88,7 +89,7 @@ class Plugins implements ScalerSet {
   async target(): Promise<Target> {
     return {
       name: 'nomad-target',
-      status: async () => ({ ready: true, count: this.count, meta: {} }),
+      status: async () => ({ ready: true, count: this.count, meta: this.meta }),
       scale: async (action, _config, { tell }) => {
         this.scaled.push(action);
         tell(`to ${action.count}`);
@@ -186,7 +187,7 @@ t.test('a plugin that hangs or fails is said, and holds up nothing else', async 
   await until(() => of('fine')?.Last?.Result === 'done' || of('hang')?.Last?.Result === 'done', 'then it works');
 });
 
-t.test('a target that had nothing to do, and a dry run, begin no cooldown', async (t) => {
+t.test('a target that had nothing to do begins no cooldown; a dry run is told once in a cooldown', async (t) => {
   const { servers, plugins, tell } = world(t);
   plugins.wanted = 4;
   plugins.enact = async () => {
@@ -197,7 +198,10 @@ t.test('a target that had nothing to do, and a dry run, begin no cooldown', asyn
   t.equal(tell()?.CooldownUntilMs, 0);
   plugins.enact = async () => {};
   servers.set(policy({ Target: { Job: 'web', Group: 'g', 'dry-run': 'true' } }));
-  await until(() => plugins.scaled.some(({ count }) => count === -1), 'the target only hears of it');
+  await until(() => /dry run: would scale to 4/.test(tell()?.Last?.Reason ?? ''), 'it is told');
+  t.same([plugins.scaled.at(-1)?.count, tell()?.Last?.Result], [-1, 'no-op'], 'the target only hears of it');
+  await until(() => tell()?.Last?.Result === 'cooldown', 'it waits as if it had been done');
+  t.equal(plugins.scaled.filter(({ count }) => count === -1).length, 1);
   t.equal(plugins.count, 2);
 });
 
@@ -218,6 +222,7 @@ t.test('its figures: policies by state, evaluations, actions by what became of t
   const { servers, plugins, tell, figures } = world(t);
   t.match(figures(), { 'nomad-autoscaler.policy.total_num': 0, 'nomad-autoscaler.scale.evaluate_ms_count': 0 });
   plugins.wanted = 5;
+  plugins.meta = { asleep: '2', saved_wh: '12.5' };
   const fails: (() => Error)[] = [() => new Error('out of order'), () => new ScalingNoOp('not now')];
   plugins.enact = async ({ count }) => {
     const fail = fails.shift();
@@ -235,6 +240,8 @@ t.test('its figures: policies by state, evaluations, actions by what became of t
     'nomad-autoscaler.scale.invoke.noop_count nomad-target up': 1,
     'nomad-autoscaler.scale.invoke.success_count nomad-target up': 1,
     'nomad-autoscaler.scale.invoke_ms_count': 3,
+    'nomad-autoscaler.power.asleep_num': 2,
+    'nomad-autoscaler.power.saved_wh': 12.5,
   });
   t.ok((figures()['nomad-autoscaler.scale.evaluate_ms_count'] ?? 0) >= 3);
   t.ok((figures()['nomad-autoscaler.scale.evaluate_ms_sum'] ?? 0) > 0);

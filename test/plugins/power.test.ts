@@ -31,6 +31,7 @@ const alloc = (fields: Partial<Allocation> & { mhz?: number; type?: string; volu
     ID: '12345678-0',
     JobID: 'web',
     TaskGroup: 'g',
+    DeploymentID: '',
     DesiredStatus: 'run',
     ClientStatus: 'running',
     Job: { Type: fields.type ?? 'service', TaskGroups: [{ Name: 'g', Volumes: fields.volumes ? { data: {} } : null }] },
@@ -153,6 +154,15 @@ t.test('who is put to sleep first', async (t) => {
   t.same(chosen('empty_ignore_system'), ['system', 'empty']);
   t.same(chosen('newest_create_index', new Map(), 2), ['empty', 'system']);
   t.same(chosen('oldest_create_index', new Map(), 1), ['busy']);
+});
+
+t.test('a roll-out keeps a machine awake until what is there is healthy, or known not to be', async (t) => {
+  const young = alloc({ DeploymentID: 'd1' });
+  t.match(heldBy([alloc(), young]), /job "web" is being rolled out there: allocation 12345678 is not yet healthy/);
+  t.match(heldBy([{ ...young, DeploymentStatus: { Healthy: null } as never }]), /rolled out/);
+  t.equal(heldBy([{ ...young, DeploymentStatus: { Healthy: true } as never }]), undefined);
+  t.equal(heldBy([{ ...young, DeploymentStatus: { Healthy: false } as never }]), undefined);
+  t.equal(heldBy([{ ...young, ClientStatus: 'failed' }]), undefined);
 });
 
 t.test('who has a volume on a machine keeps it awake', async (t) => {

@@ -1,6 +1,6 @@
 import type { JobScaleStatus } from '../../structs/scaling.js';
 import type { Command } from '../command.js';
-import { formatTable, formatTime, shortId } from '../format.js';
+import { formatTable, formatTime } from '../format.js';
 import { takeArgs } from '../print.js';
 import { findJobId } from '../resolve.js';
 
@@ -22,7 +22,7 @@ export const command: Command = {
         group,
         event.Count === null ? '' : String(event.Count),
         String(event.PreviousCount),
-        ...(verbose ? [String(event.Error), event.Message, shortId(event.EvalID ?? '', false)] : []),
+        ...(verbose ? [String(event.Error), event.Message, event.EvalID ?? ''] : []),
         formatTime(event.Time),
       ]);
     const head = ['Task Group', 'Count', 'PrevCount', ...(verbose ? ['Error', 'Message', 'Eval ID'] : []), 'Date'];

@@ -115,5 +115,6 @@ export interface Network {
    * Others name this node's own key in `DialOptions.relays`.
    */
   serveRelay(admit: (key: NodeKey) => boolean): Promise<void>;
+  /** Ends what it has opened and its discoveries, and takes leave of the DHT as long as that answers. */
   close(): Promise<void>;
 }

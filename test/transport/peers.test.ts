@@ -428,3 +428,16 @@ t.test('members find each other by the topic of the day alone', async (t) => {
   const tookMs = await clock.until(() => both(node(1), node(2)), 15_000);
   t.ok(tookMs < 11_000, `${tookMs} ms`);
 });
+
+t.test('who leaves does not wait for a DHT that does not answer', async (t) => {
+  const mesh = await createMemoryMesh([]);
+  const node = mesh.add(1, 'server', { topics: () => [new Uint8Array(32)] });
+  let looked = 0;
+  node.network.discover = () => {
+    looked++;
+    return { refresh: async () => {}, close: () => new Promise(() => {}) };
+  };
+  await node.peers.start();
+  t.equal(looked, 1);
+  await node.peers.close();
+});

@@ -232,7 +232,7 @@ class MeshPeers implements Peers {
     this.#parked.clear();
     const reason = new MeshError('E_TIMEOUT', 'this agent shuts down');
     for (const [, member] of this.#members.all()) member.close(reason);
-    await this.#discovery?.close();
+    // It ends its discoveries itself, and waits less for a DHT that does not answer than they would.
     await this.#options.network.close();
   }
 

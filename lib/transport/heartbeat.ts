@@ -13,6 +13,8 @@ export const CALM: Pace = { everyMs: 5_000, deadMs: 15_000 };
 const LATE_MS = 1_000;
 /** How long the other side then gets to answer. */
 const SECOND_CHANCE_MS = 1_500;
+/** So often since the last word: between two timers this process has read what had come, however late they were. */
+const CHANCES_MAX = 2;
 /** Even a quiet link is measured from time to time. */
 const MEASURE_EVERY = 8;
 const SAMPLES = 9;
@@ -40,6 +42,7 @@ export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #pace: Pace;
   #heardAtMs: number;
+  #chances = 0;
   #dueAtMs = 0;
   #cancel: (() => void) | undefined;
   #pingId = 0;
@@ -75,6 +78,7 @@ export class Heartbeat {
 
   heard(): void {
     this.#heardAtMs = this.#options.clock.monotonicMs();
+    this.#chances = 0;
   }
 
   /** An answer: `wishMs` = how often the other side would like to be asked at most. */
@@ -96,7 +100,10 @@ export class Heartbeat {
 
   pace(pace: Pace): void {
     if (pace.everyMs === this.#pace.everyMs && pace.deadMs === this.#pace.deadMs) return;
+    const isBrisker = pace.everyMs < this.#pace.everyMs;
     this.#pace = pace;
+    // The other side goes by what it was told last, and where there is traffic nothing else is asked for a while.
+    if (isBrisker) this.#ask();
     this.#schedule();
   }
 
@@ -138,7 +145,8 @@ export class Heartbeat {
 
   #tick(): void {
     const now = this.#options.clock.monotonicMs();
-    if (now - this.#dueAtMs > LATE_MS) {
+    if (now - this.#dueAtMs > LATE_MS && this.#chances < CHANCES_MAX) {
+      this.#chances++;
       this.#heardAtMs = Math.max(this.#heardAtMs, now - this.#deadMs() + SECOND_CHANCE_MS);
     }
     if (this.silentMs >= this.#deadMs()) {

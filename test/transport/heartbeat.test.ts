@@ -72,6 +72,24 @@ t.test(
   },
 );
 
+t.test('who asks more often from now on says so at once, also over a link that is never silent', async (t) => {
+  const { clock, deadAtMs, mute, a, b } = pair([CALM, CALM]);
+  const speak = (): void => {
+    if (mute[0]) return;
+    a.heard();
+    b.heard();
+    clock.setTimeout(300, speak);
+  };
+  speak();
+  await clock.advance(12_000);
+  a.pace(BRISK);
+  await clock.advance(1_000);
+  mute[0] = true;
+  await clock.advance(20_000);
+  const after = (deadAtMs[1] ?? Number.NaN) - 13_000;
+  t.ok(after >= 2_000 && after <= 4_500, `noticed after ${after} ms`);
+});
+
 t.test('a slow way is not a dead one', async (t) => {
   const { clock, deadAtMs, a } = pair([BRISK, BRISK], 900);
   await clock.advance(60_000);
@@ -112,6 +130,34 @@ t.test('who was stopped itself gives the other side time to answer', async (t) =
   t.ok(asked >= 2, 'but asked');
   await clock.advance(2_500);
   t.equal(dead, 1, 'and given up when it does not answer');
+  heartbeat.stop();
+});
+
+t.test('a machine on which every timer is late gives a dead link up all the same', async (t) => {
+  const clock = createSimulatedClock();
+  let lateMs = 0;
+  let deadAtMs = Number.POSITIVE_INFINITY;
+  const monotonicMs = (): number => clock.monotonicMs() + lateMs;
+  const heartbeat = new Heartbeat({
+    clock: {
+      ...clock,
+      monotonicMs,
+      setTimeout: (ms, fn) =>
+        clock.setTimeout(ms, () => {
+          lateMs += 1_200;
+          fn();
+        }),
+    },
+    pace: BRISK,
+    leads: true,
+    ping: () => {},
+    dead: () => {
+      deadAtMs = Math.min(deadAtMs, monotonicMs());
+      heartbeat.stop();
+    },
+  });
+  await clock.advance(30_000);
+  t.ok(deadAtMs >= 3_000 && deadAtMs <= 9_000, `given up after ${deadAtMs} ms`);
   heartbeat.stop();
 });
 

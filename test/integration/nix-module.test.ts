@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { loadAgentConfig } from '../../lib/agent/config/index.js';
+import { diagnosticLine } from '../../lib/hcl/index.js';
 import { ROOT } from '../support/mesh-agent.js';
 import { unitProblems } from '../support/systemd.js';
 
@@ -39,7 +41,17 @@ async function nix(...args: string[]): Promise<string> {
 
 async function machine(options: string, ...args: string[]): Promise<Machine> {
   const module = `{ lib, ... }: { services.meshnomad = { enable = true; } // { ${options} }; }`;
-  return JSON.parse(await nix(MACHINE, '--arg', 'machine', module, ...args)) as Machine;
+  const made = JSON.parse(await nix(MACHINE, '--arg', 'machine', module, ...args)) as Machine;
+  acceptedByAgent(made.settings);
+  return made;
+}
+
+/** What the module renders, the agent reads: no key that it does not know, or has learned to read otherwise. */
+function acceptedByAgent(settings: Record<string, unknown>): void {
+  if (Object.keys(settings).length === 0) return;
+  const file = { name: 'meshnomad.json', source: JSON.stringify(settings) };
+  const read = loadAgentConfig({ files: [file], flags: {}, dev: false });
+  if (!read.ok) throw new Error(read.error.map(diagnosticLine).join('\n'));
 }
 
 async function refused(options: string): Promise<string> {

@@ -912,6 +912,25 @@ t.test(
   },
 );
 
+t.test('a service that can be reached nowhere is told of once, and its tasks run', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const group = servedGroup(80);
+  const service = { ...group.Services?.[0], Address: '', AddressMode: 'alloc', Checks: null } as Service;
+  world.server.put(fakeAlloc(client.nodeId, fakeJob({ ...group, Services: [service] })));
+  await world.status(ID, 'running');
+  const told = () =>
+    (world.server.reported(ID)?.TaskStates?.['web']?.Events ?? []).filter(({ DisplayMessage }) =>
+      /^Service "web" is not listed: address_mode = "alloc" needs a network of its own/.test(DisplayMessage),
+    );
+  await until(() => {
+    world.timers.advance(100);
+    return told().length > 0;
+  }, 'it is told');
+  t.equal(told().length, 1);
+  t.equal(world.engine.running('web').length, 1);
+});
+
 t.test('an agent that comes back finds its checks as they were, and does not empty the catalogue', async (t) => {
   const world = new World(t);
   const web = await webServer(t);

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
 import t from 'tap';
 import { hasModule, parsePluginVersion } from '../../lib/client/fingerprint/cni.js';
@@ -8,6 +9,7 @@ import { hostsText, parseResolv, resolvText } from '../../lib/client/network/fil
 import { findDamage, parseDevices, readRules } from '../../lib/client/network/firewall.js';
 import { findLoss, hasRules, rulesOf } from '../../lib/client/network/own-rules.js';
 import { hostInterfaces, networkStatus, portMappings } from '../../lib/client/network/result.js';
+import { isAt, type Listener, parseListeners, takenPorts } from '../../lib/client/network/taken-ports.js';
 import { Turns } from '../../lib/client/network/turns.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
 
@@ -368,4 +370,40 @@ t.test('no configuration and no result of a plugin, however broken, is taken for
     if (status.ok) t.type(status.value.Address, 'string');
   }
   t.ok(parsed > 100, `${parsed} were JSON all the same`);
+});
+
+t.test('who listens is read from the tables of the kernel', (t) => {
+  const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0000000000000000 100 0 0 10 0
+   1: 0100007F:0016 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0000000000000000 20 4 30 10 -1
+`;
+  const found = parseListeners(table);
+  t.same(found, [{ port: 8080, address: '0100007F', inode: '4242' }]);
+  const [local] = found as [Listener];
+  for (const [listener, hostIp, isHeard] of [
+    [local, '127.0.0.1', true],
+    [local, '10.0.0.1', false],
+    [local, '', true],
+    [local, '0.0.0.0', true],
+    [{ ...local, address: '00000000' }, '10.0.0.1', true],
+    [{ ...local, address: '00000000000000000000000000000000' }, '10.0.0.1', true],
+    [{ ...local, address: '0000000000000000FFFF00000100000A' }, '10.0.0.1', true],
+  ] as const)
+    t.equal(isAt(listener, hostIp), isHeard, `${listener.address} ${hostIp}`);
+  t.end();
+});
+
+t.test('a port that another program has is told with its name', async (t) => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const ask = (Value: number, HostIP: string): Promise<string[]> =>
+    takenPorts([{ Label: 'web', Value, To: 80, HostIP, IgnoreCollision: false }]);
+  t.match(await ask(port, '127.0.0.1'), [`port ${port} ("web") is in use on this node by`]);
+  t.match((await ask(port, ''))[0], new RegExp(`\\(process ${process.pid}\\)$`));
+  t.same(await ask(port, '10.255.255.1'), []);
+  server.close();
+  await new Promise((resolve) => server.once('close', resolve));
+  t.same(await ask(port, '127.0.0.1'), []);
 });

@@ -6,6 +6,7 @@ import { type ClientContext, type HookState, hookState } from '../context.js';
 import { interpolateText } from '../interpolate.js';
 import { hostResolver, hostsText, type Resolver, resolvText, writeNetworkFiles } from '../network/files.js';
 import { type GroupNetwork, GroupNetworks } from '../network/group-networks.js';
+import { takenPorts } from '../network/taken-ports.js';
 import { groupInterpolation } from '../task-env.js';
 import { type AllocHook, type AllocHookContext, allocHook } from './hook.js';
 
@@ -14,7 +15,9 @@ export const networkHook: AllocHook = {
   ...allocHook('network', {
     async prerun(context) {
       const network = context.group.Networks?.[0];
-      if (!network || !hasNamespace(network)) return;
+      if (!network) return;
+      if (!context.reattach) await warnOfTaken(context, network);
+      if (!hasNamespace(network)) return;
       const maker = makerOf(context);
       // Kept where a restart of the machine does not reach, as what the engine made.
       if (maker && context.state.get() === null) context.state.put({ driver: maker.name });
@@ -50,6 +53,15 @@ export const networkHook: AllocHook = {
   }),
   serve: (client, signal) => networksOf(client).serve((allocId) => client.db.allocs.has(allocId), signal),
 };
+
+/** What is free in the eyes of the servers may be taken by a program that they know nothing of. */
+async function warnOfTaken({ alloc, tell }: AllocHookContext, network: NetworkResource): Promise<void> {
+  const taken = await takenPorts(alloc.AllocatedResources.Shared.Ports ?? []);
+  const what = hasNamespace(network)
+    ? 'who connects from elsewhere reaches this group instead; keep it from the scheduler by reserved { reserved_ports } of the client'
+    : 'a task cannot listen there; keep it from the scheduler by reserved { reserved_ports } of the client, or use another';
+  for (const one of taken) tell(`${one}: ${what}`);
+}
 
 /** Whether a group's tasks have a network of their own. */
 function hasNamespace({ Mode }: NetworkResource): boolean {

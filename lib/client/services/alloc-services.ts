@@ -215,8 +215,10 @@ export class AllocServices {
   }
 
   private refuse(id: string, message: string): null {
-    if (!this.refused.has(id)) this.options.tell(message);
+    if (this.refused.has(id)) return null;
+    // Before it is told: whoever hears of it looks at the services again.
     this.refused.add(id);
+    this.options.tell(message);
     return null;
   }
 

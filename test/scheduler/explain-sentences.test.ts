@@ -24,21 +24,21 @@ t.test('each kind of refusal is a sentence, with what would have to change', asy
       'volume',
       'host volume "db" lies on another node now',
       [0],
-      '1 of 3 nodes cannot give a volume that is asked for: host volume "db" lies on another node now',
+      '1 of 3 nodes cannot give what is asked for: host volume "db" lies on another node now',
       /volume move/,
     ],
     [
       'volume',
       'CSI plugin nfs is unhealthy on client',
       [0],
-      '1 of 3 nodes cannot give a volume that is asked for: CSI plugin nfs is unhealthy on client',
+      '1 of 3 nodes cannot give what is asked for: CSI plugin nfs is unhealthy on client',
       /plugin status/,
     ],
     [
       'volume',
       'CSI volume db has exhausted its available writer claims',
       [0],
-      '1 of 3 nodes cannot give a volume that is asked for: CSI volume db has exhausted its available writer claims',
+      '1 of 3 nodes cannot give what is asked for: CSI volume db has exhausted its available writer claims',
       /access mode/,
     ],
     [
@@ -111,6 +111,33 @@ t.test('who has a static port is named, and a node without a dynamic port says s
     '1 of 1 node has no dynamic port left (20000 to 20001)',
   ]);
   t.same(whyOf(harness, { Networks: [{ ...network, DynamicPorts: dynamic(1) }] }), []);
+});
+
+t.test('what is there instead of what is asked for is told', async (t) => {
+  const harness = new Harness();
+  const node = mockNode(1);
+  const sick = { ...(node.Drivers['mock_driver'] as object), Healthy: false, HealthDescription: 'no daemon' } as never;
+  const data = { Name: 'data', Path: '/d', ReadOnly: true, ID: '' };
+  harness.addNode({ ...node, Drivers: { ...node.Drivers, docker: sick }, HostVolumes: { data } });
+  const task = (changes: object) => ({ Tasks: [mockTask(changes)] });
+  const volume = (Source: string) => ({
+    v: { Name: 'v', Type: 'host', Source, ReadOnly: false, Sticky: false, AccessMode: '', AttachmentMode: '' },
+  });
+  const gpu = { Name: 'nvidia/gpu', Count: 1, Constraints: null, Affinities: null };
+  for (const [group, sentence] of [
+    [task({ Driver: 'podman' }), 'does not meet: missing drivers (there: no "podman")'],
+    [task({ Driver: 'docker' }), 'does not meet: missing drivers (there: "docker" is not healthy (no daemon))'],
+    [task({ Resources: mockResources({ Devices: [gpu] }) }), 'does not meet: missing devices (there: no "nvidia/gpu")'],
+    [{ Volumes: volume('logs') }, 'cannot give what is asked for: missing compatible host volumes (there: no "logs")'],
+    [
+      { Volumes: volume('data') },
+      'cannot give what is asked for: missing compatible host volumes (there: "data" is read-only, and read_only = true is not asked for)',
+    ],
+  ] as const) {
+    t.same(whyOf(harness, group as Partial<TaskGroup>), [`1 of 1 node ${sentence}`]);
+  }
+  const arm: Constraint[] = [{ LTarget: '${attr.arch}', Operand: '=', RTarget: 'arm64' }];
+  t.same(whyOf(harness, {}, arm), ['1 of 1 node does not meet: ${attr.arch} = arm64 (it has x86)']);
 });
 
 t.test('distinct_property is told by value, as the scheduler holds to it', async (t) => {

@@ -30,7 +30,7 @@ t.test('nodes that lack memory are told with how much, and what would help', asy
   await world.addNode(2);
   await register(world, memory(6000));
   const why = await whyOf(world);
-  t.equal(why.Summary, 'Job "web" is short of 1 allocations.');
+  t.equal(why.Summary, 'Job "web" is short of one allocation.');
   const [group] = why.Groups;
   t.match(group, { Wanted: 3, Placed: 2, Nodes: 2, NodesWithRoom: 0 });
   t.strictSame(group?.Refusals, [
@@ -86,9 +86,9 @@ t.test('each node counts once, under the first rule that refuses it', async (t) 
   );
   const sentences = (await whyOf(world)).Groups[0]?.Refusals.map(({ Sentence }) => Sentence);
   t.strictSame(sentences?.sort(), [
-    '1 of 3 nodes does not meet: ${attr.kernel.name} = linux',
+    '1 of 3 nodes does not meet: ${attr.kernel.name} = linux (it has plan9)',
     '1 of 3 nodes is ineligible',
-    '1 of 3 nodes is not in datacenters dc1',
+    '1 of 3 nodes is not in datacenters dc1 (it is in far)',
   ]);
 });
 

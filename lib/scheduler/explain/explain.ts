@@ -99,14 +99,16 @@ function groupSummary({ Group, Wanted, Placed, Running, Nodes, NodesWithRoom }: 
   }
   const missing = Wanted - Placed;
   if (Nodes === 0) return `${where}; ${missing} not placed, for there is no node: start an agent with a client.`;
-  if (NodesWithRoom === 0) return `${where}; ${missing} not placed, for none of ${Nodes} nodes will take one.`;
+  if (NodesWithRoom === 0)
+    return `${where}; ${missing} not placed, for ${Nodes === 1 ? 'the only node will not take one' : `none of ${Nodes} nodes will take one`}.`;
   return `${where}; ${missing} not placed yet, though ${NodesWithRoom} of ${Nodes} nodes would take one: an evaluation, a roll-out or a delay before the next try is under way (see the story).`;
 }
 
 function jobSummary(job: Job, groups: readonly WhyGroup[], short: readonly WhyGroup[]): string {
   if (job.Stop) return `Job "${job.ID}" was stopped: nothing of it should run.`;
   if (short.length > 0) {
-    return `Job "${job.ID}" is short of ${short.reduce((sum, { Wanted, Placed }) => sum + Wanted - Placed, 0)} allocations.`;
+    const missing = short.reduce((sum, { Wanted, Placed }) => sum + Wanted - Placed, 0);
+    return `Job "${job.ID}" is short of ${missing === 1 ? 'one allocation' : `${missing} allocations`}.`;
   }
   const starting = groups.some(({ Running, Wanted }) => Running < Wanted);
   return starting

@@ -34,7 +34,7 @@ export interface Refusal {
     | 'numa';
   readonly rule: string;
   readonly short: number;
-  /** Who has what is asked for, where that can be said. */
+  /** Who has what is asked for, or what is there instead, where that can be said. */
   readonly by?: string;
 }
 
@@ -84,14 +84,15 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
   return (node) => {
     const status = statusRefusal(node);
     if (status !== '') return { kind: 'status', rule: status, short: 0 };
-    if (!isInReach(node, ['*'], job.NodePool)) return place(`node pool "${job.NodePool}"`);
-    if (!isInReach(node, job.Datacenters, job.NodePool)) return place(`datacenters ${job.Datacenters.join(', ')}`);
+    if (!isInReach(node, ['*'], job.NodePool)) return place(`node pool "${job.NodePool}"`, `"${node.NodePool}"`);
+    if (!isInReach(node, job.Datacenters, job.NodePool))
+      return place(`datacenters ${job.Datacenters.join(', ')}`, node.Datacenter);
     for (const check of [...onJob, ...onGroup]) {
-      if (!check.holds(node)) return { kind: 'rule', rule: check.reason, short: 0 };
+      if (!check.holds(node)) return { kind: 'rule', rule: check.reason, short: 0, by: check.told?.(node) ?? '' };
     }
     for (const check of availability) {
       const rule = check.refusal(node, name, false);
-      if (rule !== '') return { kind: 'volume', rule, short: 0 };
+      if (rule !== '') return { kind: 'volume', rule, short: 0, by: check.told?.(node, name) ?? '' };
     }
     const refusal = distinct(node);
     if (refusal) return refusal;
@@ -104,7 +105,7 @@ function liveOf(state: StateReader, job: Job, group: string): Allocation[] {
   return state.allocsByJob(job.Namespace, job.ID).filter((alloc) => alloc.TaskGroup === group && !isTerminal(alloc));
 }
 
-const place = (rule: string): Refusal => ({ kind: 'place', rule, short: 0 });
+const place = (rule: string, by: string): Refusal => ({ kind: 'place', rule, short: 0, by });
 
 function statusRefusal(node: Node): string {
   if (node.Status !== 'ready') return node.Status;

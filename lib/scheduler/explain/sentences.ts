@@ -25,11 +25,14 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
       return said(`${verb('is', 'are')} ${first.rule}`, statusChange(first.rule));
     case 'place':
       return said(
-        `${verb('is', 'are')} not in ${first.rule}`,
+        `${verb('is', 'are')} not in ${first.rule}${instead(same, `${verb('it is', 'they are')} in`)}`,
         'change the node_pool or the datacenters of the job, or add a node there',
       );
     case 'rule':
-      return said(`${verb('does', 'do')} not meet: ${first.rule}`, ruleChange(first.rule));
+      return said(
+        `${verb('does', 'do')} not meet: ${first.rule}${instead(same, first.rule.startsWith('missing') ? 'there:' : verb('it has', 'they have'))}`,
+        ruleChange(first.rule),
+      );
     case 'distinct':
       return said(
         `already ${verb('runs', 'run')} one, and distinct_hosts allows one on each node`,
@@ -41,7 +44,10 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
         'lower the count, let distinct_property allow more, or add a node with another value',
       );
     case 'volume':
-      return said(`cannot give a volume that is asked for: ${first.rule}`, volumeChange(first.rule));
+      return said(
+        `cannot give what is asked for: ${first.rule}${instead(same, 'there:')}`,
+        first.rule === 'missing devices' ? ruleChange(first.rule) : volumeChange(first.rule),
+      );
     case 'cores': {
       const { amount, least } = rangeOf(same);
       return said(
@@ -88,8 +94,14 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
 
 /** Who has it, each once; a few of many. */
 function holders(same: readonly Refusal[]): string[] {
-  const all = [...new Set(same.flatMap(({ by }) => by ?? []))];
+  const all = [...new Set(same.flatMap(({ by }) => (by ? [by] : [])))];
   return all.length <= 3 ? all : [...all.slice(0, 2), `${all.length - 2} others`];
+}
+
+/** What there is instead, if that is known. */
+function instead(same: readonly Refusal[], lead: string): string {
+  const found = holders(same);
+  return found.length === 0 ? '' : ` (${lead} ${found.join(' and ')})`;
 }
 
 /** By how much they are short. */
@@ -105,7 +117,10 @@ const VOLUME_CHANGES: readonly (readonly [RegExp, string])[] = [
   [/plugin .*maximum/, 'stop what uses other volumes of the plugin there, or add a node'],
   [/plugin/, 'run the plugin there, or see why it is not healthy: meshnomad plugin status'],
   [/topology/, 'add a node from which the volume can be reached'],
-  [/missing/, 'create the volume (meshnomad volume create), or declare it on one of the nodes'],
+  [
+    /missing/,
+    'create the volume (meshnomad volume create), declare it on one of the nodes, or ask for it as it is there',
+  ],
   [/not ready/, 'see what became of it: meshnomad volume status'],
 ];
 

@@ -19,6 +19,8 @@ export interface GroupChecks {
 export interface AvailabilityCheck {
   /** Why the node will not do; '' = it will. `stays`: the allocation is there already, and has what it asks for. */
   refusal(node: Node, allocName: string, stays: boolean): string;
+  /** What of it the node lacks, for a person who asks. */
+  told?(node: Node, allocName: string): string;
 }
 
 /** The conditions of the job itself. */
@@ -43,16 +45,21 @@ export function groupChecks(group: TaskGroup, devices: DeviceProgram | null, vol
 
 function driverCheck(group: TaskGroup): Check {
   const drivers = [...new Set(group.Tasks.map((task) => task.Driver))];
+  const lack = (node: Node, name: string): string => {
+    const driver = Object.hasOwn(node.Drivers, name) ? node.Drivers[name] : undefined;
+    if (!driver) {
+      const attribute = node.Attributes[`driver.${name}`];
+      return attribute === '1' || attribute === 'true' ? '' : `no "${name}"`;
+    }
+    if (driver.Detected && driver.Healthy) return '';
+    const why = driver.HealthDescription === '' ? '' : ` (${driver.HealthDescription})`;
+    return `"${name}" ${driver.Detected ? 'is not healthy' : 'was not found'}${why}`;
+  };
   return {
     reason: 'missing drivers',
     escapes: false,
-    holds: (node) =>
-      drivers.every((name) => {
-        const driver = Object.hasOwn(node.Drivers, name) ? node.Drivers[name] : undefined;
-        if (driver) return driver.Detected && driver.Healthy;
-        const attribute = node.Attributes[`driver.${name}`];
-        return attribute === '1' || attribute === 'true';
-      }),
+    holds: (node) => drivers.every((name) => lack(node, name) === ''),
+    told: (node) => drivers.flatMap((name) => lack(node, name) || []).join(', '),
   };
 }
 
@@ -73,13 +80,21 @@ function secretChecks(group: TaskGroup): Check[] {
 const MISSING_DEVICES = 'missing devices';
 
 function deviceCheck(devices: DeviceProgram): Check {
-  return { reason: MISSING_DEVICES, escapes: devices.escapes, holds: (node) => devices.isKnown(node) };
+  return {
+    reason: MISSING_DEVICES,
+    escapes: devices.escapes,
+    holds: (node) => devices.isKnown(node),
+    told: (node) => devices.unknownTo(node).join(', '),
+  };
 }
 
 /** How many instances a node has, and whether they are healthy, is no part of its class. */
 function instanceCheck(devices: DeviceProgram): AvailabilityCheck {
   const none = new DeviceUse();
-  return { refusal: (node) => (devices.offer(node, none) === null ? MISSING_DEVICES : '') };
+  return {
+    refusal: (node) => (devices.offer(node, none) === null ? MISSING_DEVICES : ''),
+    told: () => 'fewer healthy ones than are asked for',
+  };
 }
 
 /** What mode "bridge" is made of on a node: Nomad adds these constraints to the job itself. */

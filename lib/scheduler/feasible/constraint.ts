@@ -11,6 +11,8 @@ export interface Check {
   /** Whether nodes of one computed class may answer differently. */
   readonly escapes: boolean;
   holds(node: Node): boolean;
+  /** What a node that fails it has instead, for a person who asks. */
+  told?(node: Node): string;
 }
 
 /** Compares what was found on both sides; undefined is "the node does not have it". */
@@ -35,6 +37,7 @@ export function compileCheck(constraint: Constraint): Check {
     reason: constraintText(constraint),
     escapes: escapesClass(constraint.LTarget) || escapesClass(constraint.RTarget),
     holds: (node) => operator(left(node), right(node)),
+    told: (node) => left(node) || 'nothing',
   };
 }
 

@@ -58,7 +58,13 @@ export class DeviceProgram {
 
   /** Whether the node has a kind of device for every ask, never mind how many are free. */
   isKnown(node: Node): boolean {
-    return this.asks.every((ask) => (node.NodeResources.Devices ?? []).some((device) => ask.matches(device)));
+    return this.unknownTo(node).length === 0;
+  }
+
+  /** The names of asks for which the node has no kind of device. */
+  unknownTo(node: Node): string[] {
+    const devices = node.NodeResources.Devices ?? [];
+    return this.asks.filter((ask) => !devices.some((device) => ask.matches(device))).map((ask) => `no "${ask.name}"`);
   }
 
   /** Gives every ask its instances; null when some ask gets none. The first of the groups that score best is taken. */

@@ -47,7 +47,7 @@ function hostCheck(group: TaskGroup, requests: readonly VolumeRequest[], world: 
         const source = volumeSource(request, allocName);
         const volumes = node.HostVolumes;
         const volume = volumes && Object.hasOwn(volumes, source) ? volumes[source] : undefined;
-        if (!volume || (volume.ReadOnly && !request.ReadOnly)) return MISSING_HOST_VOLUME;
+        if (!volume || isTooLittle(volume, request)) return MISSING_HOST_VOLUME;
         if (request.Sticky) {
           if (volume.ID === '') return `host volume "${source}" is no dynamic one, and cannot be sticky`;
           const claim = held.find(({ AllocName, VolumeName }) => AllocName === allocName && VolumeName === source);
@@ -58,8 +58,19 @@ function hostCheck(group: TaskGroup, requests: readonly VolumeRequest[], world: 
       }
       return '';
     },
+    told(node, allocName) {
+      for (const request of requests) {
+        const source = volumeSource(request, allocName);
+        const volume = node.HostVolumes?.[source];
+        if (!volume) return `no "${source}"`;
+        if (isTooLittle(volume, request)) return `"${source}" is read-only, and read_only = true is not asked for`;
+      }
+      return '';
+    },
   };
 }
+
+const isTooLittle = (volume: HostVolumeInfo, request: VolumeRequest): boolean => volume.ReadOnly && !request.ReadOnly;
 
 /** What a volume that was made through the API says about its use; those of a configuration say nothing. */
 function dynamicRefusal(

@@ -53,6 +53,25 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
     t.equal(readFileSync(join(home, 'rows'), 'utf8').length, 500_000);
   });
 
+  await t.test('the disk of a group goes with it from one home to the other', async (t) => {
+    const script =
+      'cd $NOMAD_ALLOC_DIR/data; test -f sums || { head -c 2000000 /dev/urandom > big; sha256sum big > sums; }; sha256sum -c sums; exec sleep 3600';
+    const runBag = (node: string): Promise<Alloc> =>
+      runOn(nas, node, { id: 'bag', script, disk: { Sticky: true, Migrate: true, SizeMB: 10 } });
+    const first = await runBag('berta');
+    t.equal(first.NodeID, alloc.NodeID);
+    const second = await runBag('nas');
+    t.not(second.NodeID, first.NodeID);
+    const { out } = await eventually('the word of the task', async () => {
+      const log = await nas.cli(['alloc', 'logs', second.ID]);
+      return log.out === '' ? undefined : log;
+    });
+    t.equal(out, 'big: OK\n');
+    const status = await nas.cli(['alloc', 'status', second.ID]);
+    t.match(status.out, new RegExp(`Data of allocation ${first.ID.slice(0, 8)}\\S* was fetched`));
+    t.equal((await nas.cli(['job', 'stop', '-purge', '-detach', 'bag'])).code, 0);
+  });
+
   await t.test('a laptop behind a symmetric NAT sees all of it', { timeout: 120_000 }, async (t) => {
     const laptop = await machineAt(t, lab, 'homeC1', { testnet, name: 'laptop' });
     const args = ['operator', 'login', `-bootstrap=${Netlab.publicAddress(1)}:49737`, '-name=ada', '-'];

@@ -7,6 +7,7 @@ import type { Testnet } from './testnet.js';
 export interface Alloc {
   ID: string;
   NodeID: string;
+  NodeName: string;
   ClientStatus: string;
 }
 
@@ -35,18 +36,25 @@ export async function machineAt(
   return machine;
 }
 
-/** Runs the job `far` on one machine, which says hello and sleeps, and gives its allocation once it runs. */
-export async function runOn(server: Machine, node: string): Promise<Alloc> {
-  const script = 'echo hello from $NOMAD_ALLOC_NAME; exec sleep 3600';
+const HELLO = 'echo hello from $NOMAD_ALLOC_NAME; exec sleep 3600';
+
+/** Runs a job (`far`, which says hello and sleeps) on one machine, and gives its allocation once it runs there. */
+export async function runOn(
+  server: Machine,
+  node: string,
+  { id = 'far', script = HELLO, disk }: { id?: string; script?: string; disk?: object } = {},
+): Promise<Alloc> {
+  const Constraints = [{ LTarget: '${node.unique.name}', RTarget: node, Operand: '=' }];
   await server.register(
-    jobJson('far', {
+    jobJson(id, {
       config: { command: '/bin/sh', args: ['-c', script] },
-      group: { Constraints: [{ LTarget: '${node.unique.name}', RTarget: node, Operand: '=' }] },
+      task: { Env: { AT: node } },
+      group: { Constraints, ...(disk && { EphemeralDisk: disk }) },
     }),
   );
   return eventually('the job to run', async () => {
-    const allocs = await server.get<Alloc[]>('/v1/job/far/allocations');
-    return allocs.find(({ ClientStatus }) => ClientStatus === 'running');
+    const allocs = await server.get<Alloc[]>(`/v1/job/${id}/allocations`);
+    return allocs.find((alloc) => alloc.ClientStatus === 'running' && alloc.NodeName === node);
   });
 }
 

@@ -19,6 +19,7 @@ import { dataPaths } from './migrate/layout.js';
 import { sendSnapshot, snapshotFrames } from './migrate/send.js';
 import { wake } from './power.js';
 import type { Sessions } from './sessions.js';
+import { keepsNoLogs } from './task-config.js';
 import type { TaskRunner } from './task-runner.js';
 import { type Timers, ZERO_TIME } from './timers.js';
 
@@ -126,6 +127,9 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
       serveFrames(stream, async (output) => {
         const runner = find(args.AllocID);
         const task = findTask(runner, args.Task);
+        if (keepsNoLogs(task.task)) {
+          throw new MeshError('E_NOT_FOUND', `task "${args.Task}" keeps no logs: its logs block says disabled = true`);
+        }
         if (task.state.State === 'pending' && task.state.StartedAt === ZERO_TIME) {
           throw new MeshError('E_NOT_FOUND', `task "${args.Task}" not started yet. No logs available`);
         }

@@ -1,4 +1,5 @@
 import type { Driver, TaskConfig } from '../plugin/sdk/driver.js';
+import type { Task } from '../structs/job.js';
 import type { TaskContext } from './hooks/hook.js';
 import { interpolateText, interpolateValue } from './interpolate.js';
 import { allocatedPorts } from './task-env.js';
@@ -56,7 +57,7 @@ export function buildTaskConfig(context: TaskContext, taskId: string): TaskConfi
     logDir: paths.logDir,
     logMaxFiles: task.LogConfig.MaxFiles,
     logMaxFileSizeBytes: task.LogConfig.MaxFileSizeMB * 1024 * 1024,
-    logsDisabled: task.LogConfig.Disabled || task.LogConfig.Enabled === false,
+    logsDisabled: keepsNoLogs(task),
   };
 }
 
@@ -72,4 +73,9 @@ function decode(driver: Driver, config: Record<string, unknown>): unknown {
   if ('config' in decoded) return decoded.config;
   const problems = decoded.problems.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
   throw new TaskConfigError(`config of driver "${driver.name}" is refused: ${problems.join('; ')}`);
+}
+
+/** Whether what a task writes goes nowhere. */
+export function keepsNoLogs({ LogConfig }: Pick<Task, 'LogConfig'>): boolean {
+  return LogConfig.Disabled || LogConfig.Enabled === false;
 }

@@ -685,6 +685,19 @@ t.test('a command inside a task: passed through, or refused in words', async (t)
   t.match((await once(rpc.stream('FileSystem.Logs', logs), 'error'))[0], { code: 'E_NOT_FOUND' });
 });
 
+t.test('a task whose logs are disabled has none, and it is said', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const { LogConfig } = fakeTask();
+  const group = fakeGroup([fakeTask({ LogConfig: { ...LogConfig, Disabled: true } })]);
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(group)));
+  await world.status(ID, 'running');
+  const rpc = localCaller(client.handlers, client.streamHandlers);
+  const logs = { AllocID: ID, Task: 'web', LogType: 'stdout', Offset: 0, Origin: 'start', Follow: false } as const;
+  const [error] = await once(rpc.stream('FileSystem.Logs', logs), 'error');
+  t.match(error, { code: 'E_NOT_FOUND', message: /keeps no logs.*disabled = true/ });
+});
+
 t.test('a shutdown during the start leaves nothing behind', async (t) => {
   const world = new World(t);
   const client = await world.create();

@@ -82,6 +82,7 @@ t.test('this machine has every fact that placement needs', async (t) => {
     'unique.hostname',
     'unique.storage.bytestotal',
     'nomad.version',
+    'nomad.service_discovery',
     'meshnomad.version',
   ]) {
     t.ok(all[name], name);

@@ -11,6 +11,8 @@ export const versionFingerprint: Fingerprint = {
       attributes: {
         'nomad.version': NOMAD_COMPAT_VERSION,
         'nomad.revision': '',
+        // Services of the provider "nomad": what jobs that use it ask for.
+        'nomad.service_discovery': 'true',
         'nomad.advertise.address': httpAddr,
         'meshnomad.version': version,
       },

@@ -304,7 +304,21 @@ t.test('a task that ends does not wait for its templates any more', async (t) =>
 t.test('files of variables', async (t) => {
   const text = `A=1\n# note\nexport B = 'x # y'\r\nC="a\\n\\u0041\\""\nD=plain # note\nE=\n\nF.g=a=b\n`;
   t.same(parseEnvFile(text), { ok: true, value: { A: '1', B: 'x # y', C: 'a\nA"', D: 'plain', E: '', 'F.g': 'a=b' } });
-  t.match(parseEnvFile('A="x'), { ok: false, error: 'error on line 1: the quotes of A do not end' });
+  t.match(parseEnvFile('A="x'), { ok: false, error: 'error on line 1: the quotes do not end in the value of A' });
+  for (const [line, value] of [
+    ['A=a#b', 'a'],
+    ['A="a" b', 'a b'],
+    [`A='a'"b"c`, 'abc'],
+    ['A=a"b # c"  # d', 'ab # c'],
+    ['A="  x  "', '  x  '],
+    ['A="  x  " # y', '  x  '],
+    ['A=x  y', 'x  y'],
+    ['A=\\n', '\\n'],
+    ['export A=1', '1'],
+    ['A=={}', '={}'],
+  ] as const)
+    t.same(parseEnvFile(line), { ok: true, value: { A: value } }, line);
+  t.match(parseEnvFile('A=a\u0001b'), { ok: false });
   t.match(parseEnvFile('a b=1'), { ok: false });
   t.notMatch(JSON.stringify(parseEnvFile('this-is-a-very-long-secret-value')), /secret/, 'a secret is not told');
 });

@@ -1,19 +1,25 @@
 import { err, ok, type Result } from '../../util/result.js';
 
-/** Lines `KEY=value` as variables: comments, `export `, single and double quotes; the error names the line. */
+/**
+ * Lines `KEY=value` as variables, as Nomad reads them: comments, `export `, and values put together of bare, single and double
+ * quoted parts (`a"b c"'d'`); a `#` outside of quotes begins a comment. The error names the line.
+ */
 export function parseEnvFile(text: string): Result<Record<string, string>, string> {
   const env: Record<string, string> = {};
   for (const [i, raw] of text.split(/\r?\n/).entries()) {
-    const line = raw.trim().replace(/^export\s+/, '');
+    const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     const at = line.indexOf('=');
-    const key = line.slice(0, Math.max(0, at)).trimEnd();
+    const key = line
+      .slice(0, Math.max(0, at))
+      .trim()
+      .replace(/^export\s+(?=.)/, '');
     if (at < 0) return err(`error on line ${i + 1}: missing = in ${JSON.stringify(clip(line))}`);
-    if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(key))
+    if (!/^[A-Za-z_][A-Za-z0-9_./-]*$/.test(key))
       return err(`error on line ${i + 1}: ${JSON.stringify(clip(key))} is no name`);
-    const value = parseValue(line.slice(at + 1).trimStart());
-    if (value === null) return err(`error on line ${i + 1}: the quotes of ${key} do not end`);
-    env[key] = value;
+    const value = parseValue(line.slice(at + 1).trim());
+    if (!value.ok) return err(`error on line ${i + 1}: ${value.error} in the value of ${key}`);
+    env[key] = value.value;
   }
   return ok(env);
 }
@@ -23,17 +29,30 @@ function clip(text: string): string {
   return text.length > 16 ? `${text.slice(0, 16)}…` : text;
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f' };
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f', '/': '/' };
 
-function parseValue(text: string): string | null {
-  if (text.startsWith("'")) {
-    const end = text.indexOf("'", 1);
-    return end < 0 ? null : text.slice(1, end);
+/** One part of a value: bare up to a quote or comment, or quoted. */
+const PART = /([^"'#]+)|"((?:\\.|[^"\\])*)"|'([^']*)'|#.*$/y;
+
+function parseValue(text: string): Result<string, string> {
+  let value = '';
+  /** Up to here the value counts: blanks in front of a comment do not. */
+  let end = 0;
+  PART.lastIndex = 0;
+  while (PART.lastIndex < text.length) {
+    const match = PART.exec(text);
+    if (!match) return err('the quotes do not end');
+    const [whole, bare, double, single] = match;
+    if (whole.startsWith('#')) break;
+    value += bare ?? single ?? unescaped(double ?? '');
+    end = bare === undefined ? value.length : Math.max(end, value.trimEnd().length);
   }
-  if (!text.startsWith('"')) return text.replace(/(^|\s)#.*$/, '').trimEnd();
-  const quoted = /^"((?:\\.|[^"\\])*)"/.exec(text)?.[1];
-  if (quoted === undefined) return null;
-  return quoted.replace(/\\(?:u([0-9a-fA-F]{4})|(.))/g, (_, hex: string | undefined, char: string) =>
+  const control = /[\u0000-\u0008\u000a-\u001f]/.test(text);
+  return control ? err('a control character stands') : ok(value.slice(0, end));
+}
+
+function unescaped(text: string): string {
+  return text.replace(/\\(?:u([0-9a-fA-F]{4})|(.))/g, (_, hex: string | undefined, char: string) =>
     hex === undefined ? (ESCAPES[char] ?? char) : String.fromCharCode(Number.parseInt(hex, 16)),
   );
 }

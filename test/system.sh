@@ -19,6 +19,7 @@ need conntrack conntrack
 need busybox busybox-static
 need ps procps
 need tar tar
+need getfattr attr
 need git git
 need bzip2 bzip2
 need xz xz-utils

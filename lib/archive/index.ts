@@ -7,8 +7,10 @@ export { BlockSet, type Range, rangesOf } from './block-set.js';
 export { ADDRESS_BYTES, type ChunkRef, ChunkTable } from './chunk-table.js';
 export { CHUNK_MAX, Chunker } from './chunker.js';
 export {
+  type Attribute,
   type Entry,
   type EntryKind,
+  encodeAttribute,
   encodeEntry,
   encodeNote,
   encodeRefs,

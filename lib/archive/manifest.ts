@@ -30,9 +30,16 @@ export interface Entry {
   readonly target: string;
 }
 
-/** Chunks of the file before; or that it changed while it was read. */
+/** An extended attribute; its name has a character for each byte. */
+export interface Attribute {
+  readonly name: string;
+  readonly value: Uint8Array;
+}
+
+/** What belongs to the entry before: attributes, chunks of the file, or that it changed while it was read. */
 export type ManifestRecord =
   | { readonly type: 'entry'; readonly entry: Entry }
+  | { readonly type: 'attribute'; readonly attribute: Attribute }
   | { readonly type: 'refs'; readonly refs: readonly ChunkRef[] }
   | { readonly type: 'changed' };
 
@@ -40,10 +47,13 @@ export type ManifestRecord =
 export const REFS_MAX = 512;
 
 const KINDS: readonly EntryKind[] = ['dir', 'file', 'symlink', 'hardlink'];
-const TYPE = { entry: 1, refs: 2, changed: 3 } as const;
+const TYPE = { entry: 1, refs: 2, changed: 3, attribute: 4 } as const;
 /** Of one path: what Linux allows at most. */
 const PATH_BYTES_MAX = 4096;
-const RECORD_BYTES_MAX = 64 * 1024;
+/** Of one attribute: what Linux allows at most. */
+const ATTRIBUTE_BYTES_MAX = 64 * 1024;
+const ATTRIBUTE_NAME_MAX = 255;
+const RECORD_BYTES_MAX = ATTRIBUTE_BYTES_MAX + 1024;
 
 export function encodeEntry(entry: Entry): Uint8Array {
   const out = new ByteWriter(128 + entry.path.length);
@@ -59,6 +69,15 @@ export function encodeEntry(entry: Entry): Uint8Array {
   u64(out, BigInt(entry.size));
   out.u8(entry.isSparse ? 1 : 0);
   bytesText(out, entry.target);
+  return framed(out);
+}
+
+export function encodeAttribute({ name, value }: Attribute): Uint8Array {
+  const out = new ByteWriter(16 + name.length + value.length);
+  out.u8(TYPE.attribute);
+  bytesText(out, name);
+  out.u32(value.length);
+  out.raw(value);
   return framed(out);
 }
 
@@ -131,11 +150,23 @@ function decodeRecord(reader: ByteReader): ManifestRecord {
       }
       return { type: 'refs', refs };
     }
+    case TYPE.attribute:
+      return { type: 'attribute', attribute: decodeAttribute(reader) };
     case TYPE.changed:
       return { type: 'changed' };
     default:
       throw new MalformedBytes('a record of an unknown type in a manifest');
   }
+}
+
+function decodeAttribute(reader: ByteReader): Attribute {
+  const name = readBytesText(reader);
+  if (name === '' || name.length > ATTRIBUTE_NAME_MAX || name.includes('\0')) {
+    throw new MalformedBytes('an attribute without a name that could be');
+  }
+  const length = reader.u32();
+  if (length > ATTRIBUTE_BYTES_MAX) throw new MalformedBytes(`an attribute of ${length} bytes`);
+  return { name, value: new Uint8Array(reader.raw(length)) };
 }
 
 function decodeEntry(reader: ByteReader): Entry {

@@ -143,7 +143,7 @@ export function hostVolumeText(volume: HostVolumeView, shown: Shown): string {
     ['Plugin ID', volume.PluginID],
     ['Node ID', volume.NodeID],
     ['Node Pool', volume.NodePool],
-    ['Capacity', volume.CapacityBytes > 0 ? formatBytes(volume.CapacityBytes) : ''],
+    ['Capacity', hostCapacity(volume)],
     ['State', volume.State],
     ['Host Path', volume.HostPath],
   ]);
@@ -153,6 +153,16 @@ export function hostVolumeText(volume: HostVolumeView, shown: Shown): string {
   ]);
   const table = formatTable([['Access Mode', 'Attachment Mode'], ...capabilities]);
   return `${facts}\n\nCapabilities\n${table}\n\nAllocations\n${allocTable(volume.Allocations, shown)}`;
+}
+
+/** What its plugin says; one that says nothing keeps to no size, whatever was asked for. */
+function hostCapacity({
+  CapacityBytes,
+  RequestedCapacityMinBytes: min,
+  RequestedCapacityMaxBytes: max,
+}: HostVolumeView): string {
+  if (CapacityBytes > 0) return formatBytes(CapacityBytes);
+  return min + max === 0 ? '' : `${formatBytes(min || max)} asked for; the plugin keeps to no size`;
 }
 
 /** One plugin. */

@@ -25,6 +25,15 @@ const PING_MS = 1_000;
 const WATCH_MS = 50;
 /** The longest time a leader may take. */
 const ANSWER_MS = 60_000;
+/** Storage may take minutes to make, copy or remove a volume. */
+const STORAGE_ANSWER_MS = 620_000;
+const AT_THE_STORAGE: ReadonlySet<string> = new Set<RpcMethod>([
+  'CSIVolume.Create',
+  'CSIVolume.Delete',
+  'CSIVolume.Expand',
+  'CSIVolume.CreateSnapshot',
+  'CSIVolume.DeleteSnapshot',
+]);
 /** What is said because of the state there is. */
 const REFUSALS: ReadonlySet<string> = new Set(['E_BAD_REQUEST', 'E_CONFLICT', 'E_NOT_FOUND']);
 
@@ -123,7 +132,7 @@ class LeaderCalls {
     if (args.Forwarded === true) throw new MeshError('E_NO_LEADER', 'No cluster leader here: another server leads now');
     const caller = peers.serverCaller(leader);
     if (kind === 'write') await this.#ensureThere(leader, caller, context);
-    const options = { signal: context.signal, timeoutMs: ANSWER_MS };
+    const options = { signal: context.signal, timeoutMs: AT_THE_STORAGE.has(method) ? STORAGE_ANSWER_MS : ANSWER_MS };
     const passed = { ...args, Forwarded: true } as never;
     return kind === 'write'
       ? caller.call(method, passed, options)

@@ -1,8 +1,10 @@
 import type { HostVolumeUpsertCommand } from '../state/volume-commands.js';
+import type { Constraint } from '../structs/constraint.js';
 import { CSI_ATTACHMENT_MODES } from '../structs/csi.js';
 import { MeshError } from '../structs/errors.js';
 import type { HostVolume } from '../structs/host-volume.js';
 import { HOST_ACCESS_MODES, type VolumeCapability } from '../structs/volume.js';
+import { objects, type Refuse, texts } from './spec-fields.js';
 
 const ACCESS_MODES: readonly string[] = HOST_ACCESS_MODES;
 const ATTACHMENT_MODES: readonly string[] = CSI_ATTACHMENT_MODES;
@@ -31,19 +33,19 @@ export function checkHostVolume(given: Partial<HostVolume> | undefined, defaultN
     PluginID: text(given.PluginID),
     NodePool: text(given.NodePool),
     NodeID: text(given.NodeID),
-    Constraints: given.Constraints ?? null,
+    Constraints: constraints(given.Constraints, refuse),
     RequestedCapacityMinBytes: min,
     RequestedCapacityMaxBytes: max,
     CapacityBytes: isSize(given.CapacityBytes ?? 0) ? (given.CapacityBytes ?? 0) : 0,
     RequestedCapabilities: capabilities(given.RequestedCapabilities, refuse),
-    Parameters: given.Parameters ?? null,
+    Parameters: texts('Parameters', given.Parameters, refuse),
     HostPath: text(given.HostPath),
   };
 }
 
 /** Without any, one allocation after the other may write. */
-function capabilities(given: VolumeCapability[] | undefined, refuse: (what: string) => never): VolumeCapability[] {
-  const list = Array.isArray(given) ? given : [];
+function capabilities(given: unknown, refuse: Refuse): VolumeCapability[] {
+  const list = (objects('RequestedCapabilities', given, refuse) ?? []) as unknown as VolumeCapability[];
   if (list.length === 0) return [{ AccessMode: 'single-node-writer', AttachmentMode: 'file-system' }];
   return list.map(({ AccessMode, AttachmentMode }) => {
     if (!ACCESS_MODES.includes(AccessMode)) {
@@ -54,6 +56,15 @@ function capabilities(given: VolumeCapability[] | undefined, refuse: (what: stri
     }
     return { AccessMode, AttachmentMode: AttachmentMode || 'file-system' };
   });
+}
+
+function constraints(given: unknown, refuse: Refuse): Constraint[] | null {
+  const list = objects('Constraints', given, refuse);
+  const whole = (one: Record<string, unknown>): Constraint => {
+    const { LTarget = '', RTarget = '', Operand = '=' } = texts('each of its Constraints', one, refuse) ?? {};
+    return { LTarget, RTarget, Operand };
+  };
+  return list?.map(whole) ?? null;
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -229,6 +230,45 @@ t.test('a volume comes back as it was: in its place, and on a node that never ha
   });
   t.strictSame(treeOf(HostPath), before, 'elsewhere');
   t.match(b.volumes.offered, { db: { ID: OP(1), Path: HostPath } });
+});
+
+const ACL = '0x0200000001000600ffffffff02000600e803000004000400ffffffff10000600ffffffff20000400ffffffff';
+
+t.test('extended attributes come back: of users, ACLs, capabilities of programs', async (t) => {
+  const nodes = new Nodes(t);
+  const [a, b] = [await nodes.start('a'), await nodes.start('b')];
+  const dir = await a.create('db');
+  const odd = 'a b=\n"#\\';
+  mkdirSync(join(dir, 'sub'));
+  for (const name of ['plain', 'program', `sub/${odd}`]) writeFileSync(join(dir, name), name);
+  writeFileSync(Buffer.concat([Buffer.from(`${dir}/caf`), Buffer.of(0xe9)]), 'no UTF-8');
+  const set = (path: string, name: string, value: string): void => {
+    execFileSync('setfattr', ['-h', '-n', name, '-v', value, path]);
+  };
+  set(dir, 'user.of-the-volume', '0x00ff');
+  set(join(dir, 'sub', odd), 'user.a=b c', 'x\ny');
+  set(join(dir, 'sub'), 'user.empty', '');
+  const isRoot = process.getuid?.() === 0;
+  // Read by uid 1000, whatever the mode says; cap_net_raw.
+  set(join(dir, 'plain'), 'system.posix_acl_access', ACL);
+  if (isRoot) set(join(dir, 'program'), 'security.capability', '0x0100000200200000000000000000000000000000');
+  linkSync(join(dir, 'program'), join(dir, 'twin'));
+  const attributes = (path: string): string =>
+    execFileSync('sh', ['-c', 'getfattr -R -P -h -d -m - -e hex . | sort'], { cwd: path, encoding: 'latin1' });
+  const before = attributes(dir);
+  t.equal(before.match(/=0x/g)?.length, isRoot ? 6 : 4);
+  const first = await a.backUp();
+  t.strictSame(first.Notes, []);
+  set(join(dir, 'plain'), 'user.later', 'x');
+  const second = await a.backUp(first);
+  const restored = async (id: number, snapshot: WrittenSnapshot): Promise<string> => {
+    const Holders = [a.holder(snapshot.Core, 'b')];
+    const Volume = b.volume({ ID: OP(id + 10), Name: `db${id}` });
+    const order = { Kind: 'restore' as const, ID: OP(id), Key: KEY, Snapshot: snapshot, Holders, Volume };
+    return attributes((await b.done(order)).HostPath ?? '');
+  };
+  t.equal(await restored(7, first), before);
+  t.equal(await restored(8, second), attributes(dir), 'what was changed of a file whose content was not');
 });
 
 t.test('what did not change is not stored again, wherever in a file the change is', async (t) => {

@@ -64,7 +64,7 @@ async function restore(
   const snapshot = { Core: '', Block, Length: blocks.length, Digest: digest };
   const { signal } = new AbortController();
   try {
-    await restoreTree({ source, snapshot, into, spareBytes: 0, progress: noProgress(), signal });
+    await restoreTree({ source, snapshot, into, spareBytes: 0, warn: () => {}, progress: noProgress(), signal });
   } finally {
     t.strictSame(readdirSync(outside), ['theirs'], 'nothing is written elsewhere');
     t.equal(readFileSync(join(outside, 'theirs'), 'utf8'), 'untouched');
@@ -133,7 +133,7 @@ t.test('a root that is not the one the servers know is refused', async (t) => {
   const source = new BlockSource({ key, get: async () => block }, cipher);
   const snapshot = { Core: '', Block: 0, Length: 1, Digest: createHash('sha256').update('another').digest('hex') };
   const { signal } = new AbortController();
-  const options = { source, snapshot, into: scratch(t), spareBytes: 0, progress: noProgress(), signal };
+  const options = { source, snapshot, into: scratch(t), spareBytes: 0, warn: () => {}, progress: noProgress(), signal };
   await t.rejects(restoreTree(options), { code: 'E_STORAGE', message: /not the snapshot/ });
 });
 

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { MeshError } from '../../lib/structs/errors.js';
 import type { RpcMethod } from '../../lib/transport/rpc.js';
 import { createVolumeWorld, csiInfo, type FakeNode, nodeInfo, type VolumeWorld } from './volume-world.js';
 
@@ -45,4 +46,89 @@ t.test('a volume is made, grown and deleted by the controller of the machine tha
   t.same(askedFor('ClientCSI.ControllerExpand'), [0, 1, 0]);
   await world.call('CSIVolume.Delete', { VolumeIDs: ['v'] });
   t.same(askedFor('ClientCSI.ControllerDelete'), [0, 1, 0]);
+});
+
+const CAPABILITY = { AccessMode: 'single-node-writer', AttachmentMode: 'file-system' } as const;
+
+t.test('what nobody says the place of is looked for on all machines', async (t) => {
+  const world = createVolumeWorld();
+  const nodes = [await inZone(world, 1, 'a'), await inZone(world, 2, 'b'), await inZone(world, 3, 'c')];
+  for (const [i, { answers }] of nodes.entries()) {
+    answers['ClientCSI.ControllerValidate'] = () => {
+      if (i === 1) return { Message: '' };
+      throw new MeshError('E_NOT_FOUND', `there is no volume here (${i})`);
+    };
+    answers['ClientCSI.ControllerDeleteSnapshot'] = () => {
+      if (i === 2) return {};
+      throw new MeshError('E_CONFLICT', 'it lies on another machine');
+    };
+  }
+  const volume = { PluginID: 'nfs', RequestedCapabilities: [CAPABILITY] };
+  await world.call('CSIVolume.Register', { Volumes: [{ ...volume, ID: 'v', ExternalID: 'there' }] });
+  await world.call('CSIVolume.DeleteSnapshot', { Snapshots: [{ ID: 's', PluginID: 'nfs' }] });
+  for (const { answers } of nodes) {
+    answers['ClientCSI.ControllerValidate'] = () => {
+      throw new MeshError('E_NOT_FOUND', 'there is no volume "nowhere"');
+    };
+  }
+  const nowhere = { Volumes: [{ ...volume, ID: 'w', ExternalID: 'nowhere' }] };
+  await t.rejects(world.call('CSIVolume.Register', nowhere), { code: 'E_NOT_FOUND', message: /no volume "nowhere"/ });
+  let asked = 0;
+  for (const { answers } of nodes) {
+    answers['ClientCSI.ControllerCreate'] = () => {
+      if (++asked === 3)
+        return {
+          ExternalID: 'x',
+          CapacityBytes: 1,
+          VolumeContext: null,
+          SnapshotID: '',
+          CloneID: '',
+          Topologies: null,
+        };
+      throw new MeshError('E_TOO_LARGE', 'the disk is full');
+    };
+  }
+  await world.call('CSIVolume.Create', { Volumes: [{ ...volume, ID: 'x' }] });
+  t.equal(asked, 3, 'a volume goes where there is room');
+});
+
+t.test('a list is what all machines have, page by page', async (t) => {
+  const world = createVolumeWorld();
+  const nodes = [await inZone(world, 1, 'a'), await inZone(world, 2, 'b'), await inZone(world, 3, 'c')];
+  for (const [i, { answers }] of nodes.entries()) {
+    answers['ClientCSI.ControllerListVolumes'] = ({ MaxEntries, StartingToken }) => {
+      const all = [0, 1, 2].slice(0, i + 1).map((n) => `vol-${i}-${n}`);
+      const from = Number(StartingToken || '0');
+      const Entries = all.slice(from, from + MaxEntries).map((ExternalID) => ({ ExternalID }) as never);
+      return { Entries, NextToken: from + MaxEntries < all.length ? String(from + MaxEntries) : '' };
+    };
+  }
+  const list = (args: object) => world.call('CSIVolume.ListExternal', { PluginID: 'nfs', ...args });
+  const names = ({ Volumes }: { Volumes: { ExternalID: string }[] }): string[] =>
+    Volumes.map(({ ExternalID }) => ExternalID);
+  const all = names(await list({}));
+  t.same([...all].sort(), ['vol-0-0', 'vol-1-0', 'vol-1-1', 'vol-2-0', 'vol-2-1', 'vol-2-2']);
+  for (const PerPage of [1, 2, 4]) {
+    const seen: string[] = [];
+    for (let NextToken = '', isFirst = true; isFirst || NextToken !== ''; isFirst = false) {
+      const page = await list({ PerPage, NextToken });
+      t.ok(page.Volumes.length <= PerPage);
+      seen.push(...names(page));
+      ({ NextToken } = page);
+    }
+    t.same(seen, all, `${PerPage} at a time`);
+  }
+  await t.rejects(list({ NextToken: 'odd' }), { code: 'E_BAD_REQUEST' });
+});
+
+t.test('storage may take minutes to make a volume; to attach one it is asked again', async (t) => {
+  const world = createVolumeWorld();
+  const node = await inZone(world, 1, 'a');
+  const volume = { ID: 'db', PluginID: 'nfs', RequestedCapabilities: [CAPABILITY] };
+  await world.call('CSIVolume.Create', { Volumes: [volume] });
+  node.answers['ClientCSI.ControllerAttach'] = () => ({ PublishContext: {} });
+  await world.claim(node, (await world.place(node)).allocId);
+  const patience = (method: RpcMethod) => node.asked.find((one) => one.method === method)?.timeoutMs ?? 0;
+  t.ok(patience('ClientCSI.ControllerCreate') >= 600_000);
+  t.ok(patience('ClientCSI.ControllerAttach') < 60_000);
 });

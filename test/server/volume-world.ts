@@ -13,7 +13,7 @@ import { createTestWorld, type TestWorld, type TestWorldOptions } from './world.
 /** A node as servers meet it: what it was asked, and answers to order. */
 export interface FakeNode {
   readonly node: Node;
-  readonly asked: { method: RpcMethod; args: Record<string, unknown> }[];
+  readonly asked: { method: RpcMethod; args: Record<string, unknown>; timeoutMs?: number | undefined }[];
   /** By method; absent = an empty answer. */
   readonly answers: { [M in RpcMethod]?: (args: RpcMethods[M]['args']) => RpcMethods[M]['reply'] };
 }
@@ -142,8 +142,8 @@ export function createVolumeWorld(options: TestWorldOptions = {}): VolumeWorld {
 
 function callerOf(fake: FakeNode): RpcCaller {
   return {
-    async call(method, args) {
-      fake.asked.push({ method, args: args as Record<string, unknown> });
+    async call(method, args, { timeoutMs } = {}) {
+      fake.asked.push({ method, args: args as Record<string, unknown>, timeoutMs });
       await Promise.resolve();
       const answer = fake.answers[method] as ((args: unknown) => never) | undefined;
       return answer ? answer(args) : ({} as never);

@@ -395,3 +395,45 @@ t.test('every operation passes the one door', async (t) => {
   await world.call('CSIVolume.List', {});
   t.ok(seen.includes('csi mount-readwrite db') && seen.includes('csi list db') && seen.includes('plugin read nfs'));
 });
+
+t.test('definitions of the wrong types are refused, and reach no plugin', async (t) => {
+  const world = createVolumeWorld();
+  const fake = await world.addFakeNode(1, { controller: true });
+  const good = {
+    ID: 'q',
+    PluginID: 'nfs',
+    RequestedCapabilities: [{ AccessMode: 'single-node-writer', AttachmentMode: 'file-system' }],
+  };
+  const wrong: Record<string, unknown[]> = {
+    Parameters: [[1, 2], 'x', { a: 1 }],
+    Secrets: ['s', [null], { password: { a: 1 } }],
+    Context: [3, { a: [] }],
+    Topologies: [7, [null], [{ Segments: 5 }]],
+    RequestedTopologies: [5, { Required: 5 }, { Preferred: [[]] }],
+    MountOptions: ['x', { FSType: 5 }, { MountFlags: 'noatime' }, { MountFlags: [5] }],
+    RequestedCapabilities: [null, 'x', [null], [{}], [[]]],
+    RequestedCapacityMin: ['1GiB', -1, 1.5],
+  };
+  for (const [key, values] of Object.entries(wrong)) {
+    for (const value of values) {
+      const Volumes = [{ ...good, [key]: value }] as never;
+      const what = `${key}: ${JSON.stringify(value)}`;
+      await t.rejects(world.call('CSIVolume.Create', { Volumes }), { code: 'E_BAD_REQUEST' }, what);
+      await t.rejects(world.call('CSIVolume.Register', { Volumes }), { code: 'E_BAD_REQUEST' }, what);
+    }
+  }
+  for (const Volumes of [null, 'x', [], [null], [[]]] as never[])
+    await t.rejects(world.call('CSIVolume.Create', { Volumes }), { code: 'E_BAD_REQUEST' }, JSON.stringify(Volumes));
+  for (const Snapshots of [null, 'x', [], [null], [5]] as never[])
+    await t.rejects(world.call('CSIVolume.CreateSnapshot', { Snapshots }), { code: 'E_BAD_REQUEST' });
+  for (const change of [
+    { Parameters: [1] },
+    { Constraints: 'x' },
+    { Constraints: [null] },
+    { RequestedCapabilities: [null] },
+  ]) {
+    const Volume = { Name: 'h', ...change } as never;
+    await t.rejects(world.call('HostVolume.Create', { Volume }), { code: 'E_BAD_REQUEST' }, JSON.stringify(change));
+  }
+  t.strictSame(fake.asked, []);
+});

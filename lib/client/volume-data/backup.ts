@@ -1,10 +1,19 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ChunkRef, type Entry, encodeEntry, encodeNote, encodeRefs, REFS_MAX } from '../../archive/index.js';
+import {
+  type ChunkRef,
+  type Entry,
+  encodeAttribute,
+  encodeEntry,
+  encodeNote,
+  encodeRefs,
+  REFS_MAX,
+} from '../../archive/index.js';
 import { MeshError } from '../../structs/errors.js';
 import type { VolumeProgress, WrittenSnapshot } from '../../structs/volume-data.js';
 import type { ArchiveCipher } from './archive-cipher.js';
 import { ArchiveCore, type ArchivePlace } from './archive-core.js';
+import { type Attributes, readAttributes } from './attributes.js';
 import { ChunkWriter } from './chunk-writer.js';
 import { KnownChunks, PreviousTree } from './previous-tree.js';
 import { encodeRoot, readRoot, type SnapshotRoot } from './snapshot-root.js';
@@ -72,6 +81,7 @@ class Backup {
   #previous!: PreviousTree;
   #changed = 0;
   #sparseBytes = 0;
+  #attributes: Attributes = new Map();
 
   constructor(options: BackupOptions, parts: Parts) {
     this.#options = options;
@@ -86,6 +96,9 @@ class Backup {
     this.#known = await KnownChunks.load(core, before && { root: before, block });
     this.#chunks = new ChunkWriter(core, cipher, this.#known);
     this.#previous = new PreviousTree(core, before);
+    const attributes = await readAttributes(path, this.#options.signal);
+    if (attributes) this.#attributes = attributes;
+    else this.#note('extended attributes and ACLs are left out: this machine has no getfattr (package attr)');
     this.#progress.Phase = 'backing up';
     for await (const found of walk(path, (name, why) => this.#skip(name, why))) {
       this.#checkWanted();
@@ -117,11 +130,10 @@ class Backup {
 
   async #take(found: Found): Promise<void> {
     const { entry } = found;
-    const { spool } = this.#parts;
     const before = await this.#previous.find(entry.path);
     if (entry.isSparse) this.#sparseBytes += entry.size;
     if (entry.kind !== 'file') {
-      await spool.write(encodeEntry(entry));
+      await this.#entry(entry);
       if (entry.kind !== 'dir') this.#progress.Files++;
       return;
     }
@@ -148,7 +160,7 @@ class Backup {
 
   async #reuse(entry: Entry, lists: readonly ChunkRef[][]): Promise<void> {
     const { spool } = this.#parts;
-    await spool.write(encodeEntry(entry));
+    await this.#entry(entry);
     for (const refs of lists) {
       for (const [i, ref] of refs.entries()) if (this.#known.isPoor(ref.block)) refs[i] = await this.#chunks.again(ref);
       await spool.write(encodeRefs(refs));
@@ -190,9 +202,7 @@ class Backup {
     const { spool } = this.#parts;
     const opened = await file.stat({ bigint: true });
     const size = Number(opened.size);
-    await spool.write(
-      encodeEntry({ ...entry, size, mtimeNs: opened.mtimeNs, ctimeNs: opened.ctimeNs, ino: opened.ino }),
-    );
+    await this.#entry({ ...entry, size, mtimeNs: opened.mtimeNs, ctimeNs: opened.ctimeNs, ino: opened.ino });
     const read = async (into: Uint8Array, position: number): Promise<number> => {
       let at = 0;
       // What is appended meanwhile is for the next time.
@@ -215,6 +225,14 @@ class Backup {
     this.#progress.NewBytes = this.#chunks.newBytes;
     const after = await file.stat({ bigint: true });
     return after.ctimeNs === opened.ctimeNs && after.size === opened.size ? 'same' : 'changed';
+  }
+
+  /** A name, with what is attached to it; that of a file with several names comes with the first. */
+  async #entry(entry: Entry): Promise<void> {
+    const { spool } = this.#parts;
+    await spool.write(encodeEntry(entry));
+    if (entry.kind === 'hardlink') return;
+    for (const attribute of this.#attributes.get(entry.path) ?? []) await spool.write(encodeAttribute(attribute));
   }
 
   #checkWanted(): void {

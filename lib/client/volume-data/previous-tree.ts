@@ -90,7 +90,7 @@ export class PreviousTree {
     let isWhole = true;
     while (this.#next !== null && this.#next.type !== 'entry') {
       if (this.#next.type === 'changed') isWhole = false;
-      else lists.push([...this.#next.refs]);
+      else if (this.#next.type === 'refs') lists.push([...this.#next.refs]);
       await this.#advance();
     }
     return isWhole ? lists : null;

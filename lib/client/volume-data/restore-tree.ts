@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lchown, link, lstat, lutimes, open, symlink } from 'node:fs/promises';
-import type { ChunkRef, Entry } from '../../archive/index.js';
+import type { Attribute, ChunkRef, Entry } from '../../archive/index.js';
 import { MeshError } from '../../structs/errors.js';
 import type { SnapshotPlace, VolumeProgress } from '../../structs/volume-data.js';
 import { requireRoom, SYNC_EVERY_BYTES } from './archive-core.js';
+import { AttributeWriter } from './attributes.js';
 import type { BlockSource } from './block-source.js';
 import { nameIn, OpenDirs, splitPath } from './open-dirs.js';
 import { manifestOf, readRoot } from './snapshot-root.js';
@@ -22,6 +23,8 @@ export interface RestoreOptions {
   readonly spareBytes: number;
   readonly progress: VolumeProgress;
   readonly signal: AbortSignal;
+  /** Hears of what could not be restored, and is no reason to fail. */
+  readonly warn: (what: string) => void;
 }
 
 /**
@@ -42,6 +45,7 @@ export async function restoreTree(options: RestoreOptions): Promise<void> {
     for await (const record of manifestOf(source, root)) {
       if (signal.aborted) throw new MeshError('E_TIMEOUT', 'the restore was given up: the agent ends');
       if (record.type === 'entry') await writer.entry(record.entry);
+      else if (record.type === 'attribute') writer.attribute(record.attribute);
       else if (record.type === 'refs') await writer.refs(record.refs);
       else writer.changed();
     }
@@ -68,14 +72,18 @@ class TreeWriter {
   #file: OpenFile | null = null;
   #root: Entry | null = null;
   #unchecked = 0;
+  #last: Entry | null = null;
+  readonly #attributes: AttributeWriter;
 
   constructor(options: RestoreOptions, dirs: OpenDirs) {
     this.#options = options;
     this.#dirs = dirs;
+    this.#attributes = new AttributeWriter(options.into);
   }
 
   async entry(entry: Entry): Promise<void> {
     await this.#endFile();
+    this.#last = entry;
     if (entry.kind !== 'dir') this.#options.progress.Files++;
     if (entry.path === '') {
       if (entry.kind !== 'dir' || this.#root) throw damaged('the volume itself is no directory');
@@ -112,6 +120,11 @@ class TreeWriter {
     }
   }
 
+  attribute(attribute: Attribute): void {
+    if (!this.#last || this.#last.kind === 'hardlink') throw damaged('an attribute of nothing');
+    this.#attributes.add(this.#last.path, attribute);
+  }
+
   changed(): void {
     if (this.#file) this.#file.changed = true;
   }
@@ -119,6 +132,8 @@ class TreeWriter {
   async finish(): Promise<void> {
     await this.#endFile();
     await this.#dirs.finish(this.#root);
+    const why = await this.#attributes.finish();
+    if (why !== '') this.#options.warn(`extended attributes are not all there: ${why}`);
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,9 @@ import type { BlockSource } from './block-source.js';
 
 /** What begins with this is the root of a snapshot. */
 const ROOT = 2;
-const FORMAT = 1;
+/** 2: with extended attributes. */
+const FORMATS = [1, 2];
+const FORMAT = 2;
 
 /** What a snapshot hangs from: one block. Everything below is named by keyed hash. */
 export interface SnapshotRoot {
@@ -49,10 +51,10 @@ export async function readRoot(source: BlockSource, block: number, digest: strin
   if (body[0] !== ROOT || body.length < 5) throw new MeshError('E_STORAGE', `block ${block} is no snapshot`);
   const end = 5 + body.readUInt32BE(1);
   const head = JSON.parse(body.subarray(5, end).toString()) as Record<string, unknown>;
-  if (head['Format'] !== FORMAT) {
+  if (!FORMATS.includes(Number(head['Format']))) {
     throw new MeshError(
       'E_NOT_SUPPORTED',
-      `the snapshot has format ${String(head['Format'])}; this version reads ${FORMAT}`,
+      `the snapshot has format ${String(head['Format'])}; this version reads ${FORMATS.join(' and ')}`,
     );
   }
   const manifest: ChunkRef[] = [];

@@ -214,6 +214,7 @@ export class VolumeData {
           spareBytes: Csi ? 0 : FREE_BYTES,
           progress,
           signal,
+          warn: (what) => this.#options.log.warn('a volume is restored', { volume: Volume.Name, but: what }),
         }),
       );
     if (Csi) {

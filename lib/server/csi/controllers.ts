@@ -11,6 +11,15 @@ type Args<M extends ControllerMethod> = Omit<RpcMethods[M]['args'], 'NodeID' | '
 
 /** How long a controller may take: what is behind it may be slow, and the asker is asked again. */
 const CONTROLLER_MS = 50_000;
+/** So long a person waits for a volume to be made, copied, grown or removed: storage may take minutes for it. */
+const STORAGE_MS = 600_000;
+const AT_THE_STORAGE: ReadonlySet<string> = new Set<ControllerMethod>([
+  'ClientCSI.ControllerCreate',
+  'ClientCSI.ControllerDelete',
+  'ClientCSI.ControllerExpand',
+  'ClientCSI.ControllerCreateSnapshot',
+  'ClientCSI.ControllerDeleteSnapshot',
+]);
 
 /** Asks a controller of a plugin, one at a time for each volume, on whichever node has a healthy one. */
 export interface Controllers {
@@ -46,7 +55,7 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
           `plugin "${pluginId}" cannot do this (${what}): it does not say that it can`,
         );
       }
-      let unreachable: unknown;
+      let refused: MeshError | undefined;
       const near = able.filter(([nodeId]) => isIn(plugin.nodes.get(nodeId)?.NodeInfo?.AccessibleTopology, where ?? []));
       for (const [NodeID] of (near.length > 0 ? near : able).sort(
         (a, b) => Number(paths.isLinked(b[0])) - Number(paths.isLinked(a[0])),
@@ -54,18 +63,37 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
         try {
           const path = await paths.find(NodeID, { forwarded: false });
           const whole = { ...args, NodeID, PluginID: pluginId } as RpcMethods[typeof method]['args'];
-          return await path.call(method, whole, { timeoutMs: CONTROLLER_MS });
+          return await path.call(method, whole, { timeoutMs: AT_THE_STORAGE.has(method) ? STORAGE_MS : CONTROLLER_MS });
         } catch (error) {
-          if (!(error instanceof MeshError) || error.code !== 'E_NO_NODE_PATH') throw error;
-          unreachable = error;
+          if (!(error instanceof MeshError)) throw error;
+          const isAway = error.code === 'E_NO_NODE_PATH';
+          const mayBeElsewhere = near.length === 0 && ELSEWHERE.includes(error.code) && liesApart(plugin);
+          if (!isAway && !mayBeElsewhere) throw error;
+          if (!isAway || !refused) refused = error;
         }
       }
+      if (refused && refused.code !== 'E_NO_NODE_PATH') throw refused;
       throw new MeshError('E_CONFLICT', `no node with a controller of plugin "${pluginId}" can be reached`, {
-        cause: unreachable,
+        cause: refused,
       });
     },
   };
 }
+
+/** What a controller says of what another one may have: it is not there, not its own, or it has no room. */
+const ELSEWHERE: readonly string[] = ['E_NOT_FOUND', 'E_CONFLICT', 'E_TOO_LARGE'];
+
+/** Whether each node reaches other storage than all others: then a controller knows only what lies on its own. */
+export function liesApart({ nodes }: PluginView): boolean {
+  const places = [...nodes.values()].map(({ NodeInfo }) => placeOf(NodeInfo?.AccessibleTopology));
+  return places.length > 1 && !places.includes('') && new Set(places).size === places.length;
+}
+
+const placeOf = (topology: CsiTopology | null | undefined): string =>
+  Object.entries(topology?.Segments ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}=${value}`)
+    .join('\n');
 
 /** Whether a node is in one of the places. */
 export function isIn(node: CsiTopology | null | undefined, places: readonly CsiTopology[]): boolean {

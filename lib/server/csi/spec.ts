@@ -1,6 +1,14 @@
-import { CSI_ACCESS_MODES, CSI_ATTACHMENT_MODES, type CsiVolumeSpec } from '../../structs/csi.js';
+import {
+  CSI_ACCESS_MODES,
+  CSI_ATTACHMENT_MODES,
+  type CsiMountOptions,
+  type CsiTopology,
+  type CsiTopologyRequest,
+  type CsiVolumeSpec,
+} from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { VolumeCapability } from '../../structs/volume.js';
+import { isObject, objects, type Refuse, texts } from '../spec-fields.js';
 
 const ACCESS_MODES: readonly string[] = CSI_ACCESS_MODES;
 const ATTACHMENT_MODES: readonly string[] = CSI_ATTACHMENT_MODES;
@@ -36,12 +44,12 @@ export function checkVolumeSpec(given: Partial<CsiVolumeSpec> | undefined, defau
     Namespace: text(given.Namespace) || defaultNamespace,
     ExternalID: text(given.ExternalID),
     PluginID: text(given.PluginID),
-    RequestedTopologies: given.RequestedTopologies ?? null,
-    Topologies: given.Topologies ?? null,
-    MountOptions: given.MountOptions ?? null,
-    Secrets: given.Secrets ?? null,
-    Parameters: given.Parameters ?? null,
-    Context: given.Context ?? null,
+    RequestedTopologies: topologyRequest(given.RequestedTopologies, refuse),
+    Topologies: topologies('Topologies', given.Topologies, refuse),
+    MountOptions: mountOptions(given.MountOptions, refuse),
+    Secrets: texts('Secrets', given.Secrets, refuse),
+    Parameters: texts('Parameters', given.Parameters, refuse),
+    Context: texts('Context', given.Context, refuse),
     Capacity: isSize(given.Capacity ?? 0) ? (given.Capacity ?? 0) : 0,
     RequestedCapacityMin: min,
     RequestedCapacityMax: max,
@@ -51,9 +59,33 @@ export function checkVolumeSpec(given: Partial<CsiVolumeSpec> | undefined, defau
   };
 }
 
+function topologies(name: string, given: unknown, refuse: Refuse): CsiTopology[] | null {
+  const list = objects(name, given, refuse);
+  return list?.map(({ Segments }) => ({ Segments: texts(`Segments of ${name}`, Segments, refuse) ?? {} })) ?? null;
+}
+
+function topologyRequest(given: unknown, refuse: Refuse): CsiTopologyRequest | null {
+  if (given === undefined || given === null) return null;
+  if (!isObject(given)) return refuse('RequestedTopologies is an object with Required and Preferred');
+  return {
+    Required: topologies('Required', given['Required'], refuse),
+    Preferred: topologies('Preferred', given['Preferred'], refuse),
+  };
+}
+
+function mountOptions(given: unknown, refuse: Refuse): CsiMountOptions | null {
+  if (given === undefined || given === null) return null;
+  const { FSType = '', MountFlags = null } = isObject(given) ? given : refuse('MountOptions is an object');
+  const isList = Array.isArray(MountFlags) && MountFlags.every((flag) => typeof flag === 'string');
+  if (typeof (FSType ?? '') !== 'string' || (MountFlags !== null && !isList)) {
+    return refuse('MountOptions has an FSType, which is a text, and MountFlags, which is a list of texts');
+  }
+  return { FSType: (FSType ?? '') as string, MountFlags: MountFlags as string[] | null };
+}
+
 function capabilities(given: Partial<CsiVolumeSpec>, refuse: (what: string) => never): VolumeCapability[] {
-  const asked = given.RequestedCapabilities ?? [];
-  const list: VolumeCapability[] = Array.isArray(asked) ? [...asked] : [];
+  const asked = objects('RequestedCapabilities', given.RequestedCapabilities, refuse) ?? [];
+  const list = [...asked] as unknown as VolumeCapability[];
   // As older files say it: one of each, beside the capabilities.
   if (given.AccessMode && given.AttachmentMode && list.length === 0) {
     list.push({ AccessMode: given.AccessMode, AttachmentMode: given.AttachmentMode });

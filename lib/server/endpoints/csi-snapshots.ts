@@ -3,6 +3,8 @@ import { MeshError } from '../../structs/errors.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { meta } from '../blocking.js';
 import { askPlugin } from '../csi/ask-plugin.js';
+import { listed } from '../csi/listed.js';
+import { pluginsOf } from '../csi/plugins.js';
 import { hidden } from '../csi/view.js';
 import { openVolume } from '../keyring/volumes.js';
 import { requireVolumeAccess } from '../volume-access.js';
@@ -12,6 +14,7 @@ import { type EndpointContext, namespaceOf, requireFound, requireText } from './
 /** What only the storage knows: its snapshots, and the volumes it has whether they are registered or not. */
 export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
   const { store, controllers } = context;
+  const pluginOf = (name: string) => pluginsOf(store.snapshot()).get(name);
 
   return {
     async 'CSIVolume.CreateSnapshot'(args) {
@@ -74,11 +77,14 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
       const name = requireText(args.PluginID, 'plugin ID');
       requireVolumeAccess(context, args, { kind: 'plugin', namespace: '', name, operation: 'list' });
       const ask = { ...paging(args), Secrets: args.Secrets ?? null };
-      const { Entries, NextToken } = await controllers.ask(
-        'ClientCSI.ControllerListSnapshots',
-        name,
-        ask,
-        ({ ControllerInfo }) => ControllerInfo?.SupportsListSnapshots === true,
+      const { Entries, NextToken } = await listed(pluginOf(name), ask, (page, where) =>
+        controllers.ask(
+          'ClientCSI.ControllerListSnapshots',
+          name,
+          { ...ask, ...page },
+          ({ ControllerInfo }) => ControllerInfo?.SupportsListSnapshots === true,
+          where,
+        ),
       );
       const known = new Map([...store.snapshot().csiVolumes()].map(({ ExternalID, ID }) => [ExternalID, ID]));
       const Snapshots = Entries.map((entry) => ({
@@ -93,11 +99,14 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
     async 'CSIVolume.ListExternal'(args) {
       const name = requireText(args.PluginID, 'plugin ID');
       requireVolumeAccess(context, args, { kind: 'plugin', namespace: '', name, operation: 'list' });
-      const { Entries, NextToken } = await controllers.ask(
-        'ClientCSI.ControllerListVolumes',
-        name,
-        paging(args),
-        ({ ControllerInfo }) => ControllerInfo?.SupportsListVolumes === true,
+      const { Entries, NextToken } = await listed(pluginOf(name), paging(args), (page, where) =>
+        controllers.ask(
+          'ClientCSI.ControllerListVolumes',
+          name,
+          page,
+          ({ ControllerInfo }) => ControllerInfo?.SupportsListVolumes === true,
+          where,
+        ),
       );
       return { ...meta(context, store.index), Volumes: Entries, NextToken };
     },
@@ -113,6 +122,7 @@ const paging = ({ PerPage, NextToken }: { PerPage?: number; NextToken?: string }
 });
 
 function given(snapshots: Partial<CsiSnapshot>[] | undefined): Partial<CsiSnapshot>[] {
-  if (Array.isArray(snapshots) && snapshots.length > 0) return snapshots;
+  const isGiven = Array.isArray(snapshots) && snapshots.length > 0;
+  if (isGiven && snapshots.every((one) => typeof one === 'object' && one !== null)) return snapshots;
   throw new MeshError('E_BAD_REQUEST', 'missing snapshot definition');
 }

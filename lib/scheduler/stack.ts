@@ -421,11 +421,9 @@ export class Stack {
     if (program.affinity) {
       const { scores } = program.affinity;
       if (Number.isNaN(scores[row] as number)) program.affinity.ask(row);
-      const affinity = scores[row] as number;
-      if (affinity !== 0) {
-        sum += affinity;
-        parts++;
-      }
+      // One of 0 counts too: a node that nothing speaks for is worse than one that nobody was asked about.
+      sum += scores[row] as number;
+      parts++;
     }
     if (program.devices && program.devices.weights > 0) {
       sum += program.deviceScores[row] as number;
@@ -441,7 +439,7 @@ export class Stack {
     const collisions = antiAffinityScore(program.collisions[row] as number, program.group.Count);
     const penalty = request.penalties?.has(row) ? PENALTY_SCORE : 0;
     const affinity = program.affinity?.scores[row] ?? 0;
-    const spread = program.spreads.length > 0 ? program.judge.boost(row) : undefined;
+    const spread = program.spreads.length > 0 ? program.judge.boost(row) || undefined : undefined;
     const devices = program.devices && program.devices.weights > 0 ? program.deviceScores[row] : undefined;
     const preemption = row === this.#cleared.row ? this.#cleared.score : undefined;
     const known = program.told.get(row);

@@ -161,7 +161,6 @@ function* placeAll(context: Placing, { groups, desired }: SystemReconciliation):
   for (const group of context.job.TaskGroups) {
     const plan = groups.get(group.Name);
     if (!plan) continue;
-    if (plan.nowhere) context.tally.failed[group.Name] = refusals(context, group);
     let { room } = plan;
     for (const place of plan.place) {
       const placed = placeOn(context, { ...place, group, replaces: false });
@@ -178,6 +177,9 @@ function* placeAll(context: Placing, { groups, desired }: SystemReconciliation):
     }
     counts[plan.onTrial ? 'Canary' : 'DestructiveUpdate'] += replaced;
     counts.Ignore += plan.updates.length - replaced;
+    const without = context.tally.without.get(group.Name) ?? 0;
+    const nowhere = plan.nowhere || (without > 0 && without === plan.state.DesiredTotal);
+    if (nowhere) context.tally.failed[group.Name] ??= refusals(context, group);
   }
 }
 

@@ -99,7 +99,7 @@ function slowScore({ harness, job }: Case, loads: readonly Load[], load: Load): 
   const scores = [Math.min(18, Math.max(0, fit)) / 18];
   if (load.own > 0) scores.push(-(load.own + 1) / group.Count);
   const affinity = slowAffinity(job.Affinities ?? [], load.node);
-  if (affinity !== 0) scores.push(affinity);
+  if ((job.Affinities ?? []).length > 0) scores.push(affinity);
   const spreads = job.Spreads ?? [];
   const weights = spreads.reduce((sum, { Weight }) => sum + Weight, 0);
   const boost = spreads.reduce(
@@ -146,8 +146,8 @@ function slowSpread(
   }
   const value = valueAt(load.node, spread.Attribute);
   const targets = spread.SpreadTarget ?? [];
+  if (value === undefined) return -1;
   if (targets.length > 0) {
-    if (value === undefined) return -1;
     const named = targets.find((target) => target.Value === value);
     const rest = count - targets.reduce((sum, { Percent }) => sum + (Percent / 100) * count, 0);
     const desired = named ? (named.Percent / 100) * count : rest;
@@ -155,7 +155,6 @@ function slowSpread(
     return ((desired - ((counts.get(value) ?? 0) + 1)) / desired) * share;
   }
   if (counts.size === 0) return 0;
-  if (value === undefined) return -1;
   const [min, max] = [Math.min(...counts.values()), Math.max(...counts.values())];
   const current = counts.get(value) ?? 0;
   if (current !== min) return (min - current) / min;

@@ -50,7 +50,8 @@ export function testOperands(operand: string): Operator {
       return both((a, b) => a === b);
     case '!=':
     case 'not':
-      return (a, b) => a !== b;
+      // What there is not is as if it were empty.
+      return (a, b) => (a ?? '') !== (b ?? '');
     case '<':
       return both((a, b) => order(a, b) < 0);
     case '<=':
@@ -106,7 +107,8 @@ function versionTest(text: string, flavour: VersionFlavour): (left: string) => b
   const constraint = parseVersionConstraint(text, flavour);
   if (!constraint.ok) return () => false;
   return (left) => {
-    const version = parseVersion(left, flavour);
+    // Only what is asked for must be written strictly.
+    const version = parseVersion(left, 'version');
     return version !== undefined && meetsVersion(version, constraint.value, flavour);
   };
 }

@@ -176,7 +176,9 @@ function orderOf(operand: string): Comparison | null {
     case 'not':
       return (left, right) => {
         if (!left || !right) return left !== right;
-        return compareAttributes(left, right) !== 0;
+        // What cannot be compared is neither equal nor different.
+        const order = compareAttributes(left, right);
+        return order !== undefined && order !== 0;
       };
     case '<':
       return comparing((order) => order < 0);

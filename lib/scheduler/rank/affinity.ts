@@ -6,7 +6,7 @@ import type { Fleet } from '../fleet.js';
 
 /** Affinities of a group: Σ weights of those that match / Σ |weights|. */
 export class AffinityScorer {
-  /** Score of each node as far as asked (see ask()), NaN else; −1…1, and 0 is not counted among a node's scores. */
+  /** Score of each node as far as asked (see ask()), NaN else; −1…1. */
   readonly scores: Float64Array;
   readonly #fleet: Fleet;
   readonly #affinities: { check: Check; weight: number }[];

@@ -42,7 +42,7 @@ export class SpreadScorer {
   /** What this spread adds to a node's score before the allocation is placed. */
   boost(row: number): number {
     const value = this.counts.valueOf(row);
-    if (value === MISSING) return this.#targets === null && this.counts.isEmpty ? 0 : -1;
+    if (value === MISSING) return -1;
     if (this.#stamps[value] !== this.counts.version) {
       this.#boosts[value] = this.#compute(value);
       this.#stamps[value] = this.counts.version;

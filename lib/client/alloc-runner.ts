@@ -77,6 +77,7 @@ export class AllocRunner {
       alloc: () => this.current,
       states: () => this.states,
       shared: this.hooks.shared,
+      taskAddress: (name) => this.task(name)?.address ?? null,
       onChange: () => this.onServiceChange(),
       tell: (message) => this.tell(taskEvents.setup(message)),
       restart: (task, reason) => this.restartUnhealthy(task, reason),

@@ -1,4 +1,4 @@
-import type { Driver, ExitResult } from '../plugin/sdk/driver.js';
+import type { Driver, ExitResult, TaskAddress } from '../plugin/sdk/driver.js';
 import { signalNumber } from '../plugin/sdk/signals.js';
 import type { TaskRecord } from '../storage/client-db.js';
 import type { TaskState } from '../structs/allocation.js';
@@ -85,6 +85,11 @@ export class TaskRunner {
 
   get state(): TaskState {
     return this.story.state;
+  }
+
+  /** Where it is reached on a network of its driver's. */
+  get address(): TaskAddress | null {
+    return this.story.record.handle?.address ?? null;
   }
 
   /** Whether it is dead for good. */

@@ -16,6 +16,7 @@ export interface StoredHandle {
   version: number;
   taskId: string;
   state: Record<string, unknown>;
+  address?: { ip: string; advertise: boolean };
 }
 
 /** A task of an allocation as of the last write. */

@@ -35,7 +35,7 @@ const MOUNT = {
 /** The keys of a task's config, all that Nomad's driver knows; those without effect here are refused by name. */
 export const TASK_FIELDS = {
   image: required(text(), 'it names what to run, such as image = "redis:7"'),
-  advertise_ipv6_address: refused(),
+  advertise_ipv6_address: bool(),
   args: list(text()),
   auth: block({
     username: text(),

@@ -14,6 +14,7 @@ import {
 } from '../../lib/plugin/sdk/driver.js';
 import { signalName, signalNumber } from '../../lib/plugin/sdk/signals.js';
 import type { TaskResourceUsage } from '../../lib/structs/rpc.js';
+import { addressOf } from './addresses.js';
 import type { DockerConfig, DockerOptions } from './config.js';
 import { containerOptions } from './container.js';
 import { givenDevices } from './devices.js';
@@ -153,7 +154,9 @@ export class EngineDriver implements Driver<DockerConfig> {
     }
     await mkdir(this.#stateDir, { recursive: true });
     this.#follow(engine, task, container.id);
-    return { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state: { containerId: container.id } };
+    const address = await addressOf(container, task);
+    const state = { containerId: container.id };
+    return { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state, ...(address ? { address } : {}) };
   }
 
   async recoverTask(handle: TaskHandle, task: TaskConfig<DockerConfig>): Promise<void> {

@@ -21,6 +21,7 @@ import {
 // otherwise is translated here; docker's own names for those are not known.
 
 const {
+  advertise_ipv6_address: _advertise,
   devices: _devices,
   dns_servers: _servers,
   dns_options: _options,
@@ -88,7 +89,7 @@ export function decodePodman(
     ...rest,
     devices: own.devices.map(deviceBlock),
     dns_servers: own.dns,
-    ...(own.logging ? { logging: { driver: own.logging.driver, config: own.logging.options } } : {}),
+    ...(own.logging ? { logging: loggingBlock(own.logging) } : {}),
     security_opt: securityOptions(decoded.config),
     shm_size: sizes.shm_size,
     userns_mode: own.userns,
@@ -102,6 +103,11 @@ export function decodePodman(
     ...(own.tmpfs.length > 0 ? { Tmpfs: Object.fromEntries(own.tmpfs.map(tmpfsEntry)) } : {}),
   };
   return { config: { ...translated.config, extra } };
+}
+
+/** "nomad": as without the block, the agent's own log files. */
+function loggingBlock({ driver, options }: { driver: string; options: Record<string, string> }): object {
+  return { driver: driver === 'nomad' ? '' : driver, config: options };
 }
 
 const OWN_NAMES: Record<string, string> = { work_dir: 'working_dir', dns_servers: 'dns' };

@@ -36,7 +36,7 @@ function placeOf(services: Service[], taskServices: Service[] = []): ServicePlac
     },
   };
   const node = { Attributes: { 'unique.network.ip-address': '10.0.0.9' } } as unknown as ServicePlace['node'];
-  return { alloc, job, group, node, region: 'global', allocAddress: '', allocAddressV6: '' };
+  return { alloc, job, group, node, region: 'global', allocAddress: '', allocAddressV6: '', taskAddress: () => null };
 }
 
 t.test('where a service is: by its address_mode, its port and what it says itself', async (t) => {
@@ -53,7 +53,18 @@ t.test('where a service is: by its address_mode, its port and what it says itsel
   t.equal(at('http', 'auto', 'db.example'), 'db.example:20001');
   t.equal(at('http', 'alloc', '', { allocAddress: '172.26.64.2' }), '172.26.64.2:80');
   t.match(at('http', 'alloc'), /needs a network of its own/);
-  t.match(at('http', 'driver'), /not supported/);
+  t.match(at('http', 'driver'), /needs a driver that gives the task an address/);
+  const given = (advertise: boolean) => ({ taskAddress: () => ({ ip: '172.20.0.5', advertise }) });
+  t.equal(at('http', 'driver', '', given(false)), '172.20.0.5:80');
+  t.equal(at('6379', 'driver', '', given(false)), '172.20.0.5:6379');
+  t.equal(
+    at('http', 'auto', '', given(false)),
+    '10.0.0.9:20001',
+    "an engine's own bridge is reached from this node only",
+  );
+  t.equal(at('http', 'auto', '', given(true)), '172.20.0.5:80');
+  t.equal(at('http', 'auto', 'db.example', given(true)), 'db.example:20001');
+  t.equal(at('http', 'host', '', given(true)), '10.0.0.9:20001');
   t.match(at('other', 'host'), /there is no port "other"/);
 });
 

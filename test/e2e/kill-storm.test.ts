@@ -172,6 +172,19 @@ async function cycle(t: Test, world: World, { id, blow }: { id: string; blow: nu
   const { name, strike, again } = BLOWS[blow % BLOWS.length] as (typeof BLOWS)[number];
   await world.agent.register(job(id));
   const before = await atRest(world.agent, id, Object.fromEntries(TASKS.map((task) => [task, 1])));
+  if (blow === 0) {
+    const named = [
+      'alloc',
+      'exec',
+      '-task',
+      'box',
+      before.ID,
+      '/bin/sh',
+      '-c',
+      'grep "^172.* $(hostname)$" /etc/hosts',
+    ];
+    t.match(await world.agent.cli(named), { code: 0 }, 'a container finds an address for its own name');
+  }
   await strike(world, before);
   const wanted = Object.fromEntries(TASKS.map((task) => [task, again.includes(task) ? 2 : 1]));
   const after = await atRest(world.agent, id, wanted);

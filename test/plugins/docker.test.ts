@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import t from 'tap';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
+import { chooseAddress } from '../../plugins/driver-docker/addresses.js';
 import { registryOf } from '../../plugins/driver-docker/auth.js';
 import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driver-docker/config.js';
 import { containerOptions } from '../../plugins/driver-docker/container.js';
@@ -100,7 +101,6 @@ t.test('every key of Nomad is known: honoured, or refused by name', async (t) =>
   });
   const refused: [Record<string, unknown>, RegExp][] = [
     [{ port_map: [{ http: 80 }] }, /is gone; write port "NAME" \{ to = N \} in the network block/],
-    [{ advertise_ipv6_address: true }, /is not supported yet/],
     [{ isolation: 'hyperv' }, /Windows only/],
     [{ ulimit: { nofile: 'many' } }, /must be "soft" or "soft:hard"/],
     [{ volumes: ['/only'] }, /must be "source:target"/],
@@ -245,6 +245,15 @@ t.test('a link that a task has put into its directories leads no container out o
   await t.rejects(check({ mount: [{ type: 'bind', source: '../out/etc', target: '/x' }] }), /leads to \/etc/);
   await t.resolves(check({ volumes: ['in/new/dir:/x', 'local:/y', '..data:/z'] }));
   await t.resolves(check({ volumes: ['../out:/x'] }, { volumes: { enabled: true } }));
+});
+
+t.test("a container's address is that on its network; the engine's own bridge is not for others", (t) => {
+  const v4 = (IPAddress: string, GlobalIPv6Address = '') => ({ IPAddress, GlobalIPv6Address });
+  t.same(chooseAddress({ bridge: v4('172.17.0.2') }, false), { ip: '172.17.0.2', advertise: false });
+  t.same(chooseAddress({ empty: v4(''), lan: v4('10.0.0.7') }, false), { ip: '10.0.0.7', advertise: true });
+  t.same(chooseAddress({ bridge: v4('172.17.0.2', 'fd00::2') }, true), { ip: 'fd00::2', advertise: true });
+  t.equal(chooseAddress({ bridge: v4('172.17.0.2') }, true), null);
+  t.end();
 });
 
 t.test('memory_hard_limit and memory_max: the larger holds', (t) => {

@@ -42,6 +42,11 @@ t.test("podman's keys become docker's, and docker's own names for them are not k
       },
     },
   });
+  t.match(
+    decodePodman({ image: 'x', logging: { driver: 'nomad' } }),
+    { config: { logging: { driver: '', config: {} } } },
+    "the task's own log files",
+  );
   const refused: [Record<string, unknown>, RegExp][] = [
     [{ userns_mode: 'host' }, /not a known key/],
     [{ shm_size: 'much' }, /must be a size such as "512m", not "much"/],

@@ -21,7 +21,9 @@ export const networkHook: AllocHook = {
       const maker = makerOf(context);
       // Kept where a restart of the machine does not reach, as what the engine made.
       if (maker && context.state.get() === null) context.state.put({ driver: maker.name });
-      const hostname = interpolate(context, network.Hostname);
+      const given = interpolate(context, network.Hostname);
+      // An engine gives its containers a name; they must find an address for it.
+      const hostname = given === '' && maker ? context.alloc.ID.slice(0, 8) : given;
       // What a reference stands for is known only now.
       if (hostname !== '' && !isDnsName(hostname))
         throw new Error(`hostname ${JSON.stringify(hostname)} of the network is no DNS name`);

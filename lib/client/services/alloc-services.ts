@@ -29,6 +29,7 @@ export interface AllocServicesOptions {
   alloc: () => Allocation;
   states: () => Readonly<Record<string, TaskState>>;
   shared: AllocShared;
+  taskAddress: ServicePlace['taskAddress'];
   /** Hears that what is to be reported has changed. */
   onChange: () => void;
   /** Adds a message to the events of the tasks. */
@@ -170,7 +171,7 @@ export class AllocServices {
 
   /** Null when the allocation came without its job. */
   private place(): ServicePlace | null {
-    const { client, shared } = this.options;
+    const { client, shared, taskAddress } = this.options;
     const alloc = this.options.alloc();
     const group = this.group();
     if (!group || !alloc.Job) return null;
@@ -182,6 +183,7 @@ export class AllocServices {
       region: client.config().region,
       allocAddress: shared.networkStatus?.Address ?? '',
       allocAddressV6: shared.networkStatus?.AddressIPv6 ?? '',
+      taskAddress,
     };
   }
 

@@ -1,3 +1,4 @@
+import type { TaskAddress } from '../../plugin/sdk/driver.js';
 import type { Allocation, TaskState } from '../../structs/allocation.js';
 import type { Job, Task, TaskGroup } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
@@ -46,6 +47,8 @@ export interface ServicePlace {
   /** Its own address in a network namespace; '' when it shares the host's. */
   allocAddress: string;
   allocAddressV6: string;
+  /** What the driver of a task gave it beside all this. */
+  taskAddress: (task: string) => TaskAddress | null;
 }
 
 /** What stands for `${…}` in a service's texts. */
@@ -96,15 +99,22 @@ export function serviceAddress(
   asked: { label: string; mode: string; address: string },
 ): Result<ServiceAddress, string> {
   const { label, mode, address } = asked;
-  const ports = allocatedPorts(place.alloc, owned.task?.Name ?? owned.service.TaskName);
+  const task = owned.task?.Name ?? owned.service.TaskName;
+  const ports = allocatedPorts(place.alloc, task);
   const port = ports.find(({ Label }) => Label === label);
   const literal = /^\d+$/.test(label) ? Number(label) : 0;
   if (label !== '' && !port && literal === 0) return err(`there is no port "${label}"`);
   const hostIp = port?.HostIP || nodeAddress(place.node);
   const host = { address: address || hostIp, port: port?.Value ?? literal };
+  const inside = port ? port.To || port.Value : literal;
+  const given = place.taskAddress(task);
   switch (mode) {
     case '':
     case 'auto':
+      return ok(given?.advertise && address === '' ? { address: given.ip, port: inside } : host);
+    case 'driver':
+      if (!given) return err('address_mode = "driver" needs a driver that gives the task an address of its own');
+      return ok({ address: given.ip, port: inside });
     case 'host':
       return ok(host);
     case 'alloc':
@@ -112,10 +122,10 @@ export function serviceAddress(
       const own = mode === 'alloc' ? place.allocAddress : place.allocAddressV6;
       if (own === '')
         return err(`address_mode = "${mode}" needs a network of its own: mode = "bridge" or a CNI network`);
-      return ok({ address: own, port: port ? port.To || port.Value : literal });
+      return ok({ address: own, port: inside });
     }
     default:
-      return err(`address_mode = "${mode}" is not supported: use "host" or, in a bridge network, "alloc"`);
+      return err(`address_mode = "${mode}" is not known`);
   }
 }
 

@@ -154,7 +154,9 @@ export class ExternalDriver implements Driver<unknown> {
       }
       const { version, driver_state } = answer.handle;
       const state = { version, driverState: driver_state.toString('base64'), reader };
-      const handle = { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state };
+      const given = answer.network_override;
+      const address = given?.addr ? { address: { ip: given.addr, advertise: given.auto_advertise } } : {};
+      const handle = { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state, ...address };
       this.#journal.put({ taskId: task.id, handle });
       this.#know(task, handle);
       return handle;
@@ -398,6 +400,7 @@ interface StartAnswer {
   result: 'SUCCESS' | 'RETRY' | 'FATAL';
   driver_error_msg: string;
   handle: { version: number; driver_state: Buffer } | null;
+  network_override: { addr: string; auto_advertise: boolean } | null;
 }
 
 interface WaitAnswer {

@@ -104,6 +104,15 @@ export interface TaskHandle {
   version: number;
   taskId: string;
   state: Record<string, unknown>;
+  /** Where the task is reached past the node's own ports, on a network of its engine's; absent: nowhere. */
+  address?: TaskAddress;
+}
+
+/** The address that a driver's own network gave to a task. */
+export interface TaskAddress {
+  ip: string;
+  /** Others reach it there, so that services with `address_mode = "auto"` are listed there. */
+  advertise: boolean;
 }
 
 export interface ExitResult {

@@ -59,6 +59,15 @@ t.test('which interface the ports are bound to', async (t) => {
   );
 });
 
+t.test('an interface that is configured and not there is named', async (t) => {
+  const config = defaultClientConfig({ stateDir: null, allocDir: join(tmpdir(), 'client-fp'), nodeName: 'n' });
+  const network = FINGERPRINTS.find(({ name }) => name === 'network');
+  const input = { config: { ...config, networkInterface: 'none0' }, httpAddr: 'h:1', version: '0.1.0' };
+  const facts = await network?.run(input);
+  t.match(facts?.attributes, { 'unique.network.reason': 'network_interface "none0" is not there, or has no address' });
+  t.notOk(facts?.attributes['unique.network.ip-address']);
+});
+
 t.test('which mount holds a path', async (t) => {
   const mounts = parseMounts('/dev/a / ext4 rw 0 0\n/dev/b /data\\040x ext4 rw 0 0\n/dev/c /data ext4 rw 0 0');
   t.equal(mountOf(mounts, '/data x/y')?.device, '/dev/b');

@@ -204,8 +204,11 @@ t.test('without following, logs end at what is there; none is an empty stream', 
   const dir = allocDir(t);
   const output = keep();
   const where = { logDir: join(dir, 'alloc/logs'), task: 'web', type: 'stdout' as const, timers };
-  await streamLogs({ ...where, offset: 0, origin: 'start', follow: false, isOver: () => false }, output);
+  const options = { ...where, offset: 0, origin: 'start' as const, follow: false, isOver: () => false };
+  await streamLogs(options, output);
   t.equal(output.text(), '');
+  rmSync(dir, { recursive: true });
+  await t.rejects(streamLogs(options, output), { code: 'E_NOT_FOUND', message: /was collected/ });
 });
 
 t.test('a served stream waits for its reader, ends, and fails with the error', async (t) => {

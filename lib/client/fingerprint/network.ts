@@ -36,7 +36,7 @@ export const networkFingerprint: Fingerprint = {
       Object.keys(interfaces).map(async (name) => [name, await linkSpeed(name, config.networkSpeedMbits)] as const),
     );
     const nodeNetworks = hostAddresses(interfaces, chosen, { ...given, speeds: new Map(speeds) });
-    if (!chosen) return { attributes: {}, nodeNetworks };
+    if (!chosen) return { attributes: { 'unique.network.reason': whyNone(config.networkInterface) }, nodeNetworks };
     const main = chosen.addresses[0] as NetworkInterfaceInfo;
     return {
       attributes: {
@@ -62,6 +62,12 @@ export const networkFingerprint: Fingerprint = {
     };
   },
 };
+
+/** Why there is no address to give ports out on. */
+function whyNone(asked: string | null): string {
+  if (asked === null) return 'no interface has an address but loopback';
+  return `network_interface "${asked}" is not there, or has no address`;
+}
 
 type AddressFamily = ClientConfig['preferredFamily'];
 type Interfaces = Readonly<Record<string, NetworkInterfaceInfo[] | undefined>>;

@@ -54,7 +54,9 @@ export async function streamLogs(options: StreamLogsOptions, output: FrameOutput
 /** Tasks can put a link in the place of the directory too. */
 async function refuseLinkedDir(logDir: string): Promise<void> {
   const info = await lstat(logDir).catch(() => null);
-  if (info && !info.isDirectory()) throw noLog(logDir);
+  if (!info)
+    throw new MeshError('E_NOT_FOUND', 'the allocation has no logs here any more: its directory was collected');
+  if (!info.isDirectory()) throw noLog(logDir);
 }
 
 /** Where an offset lies in a sequence of files. */

@@ -12,6 +12,7 @@ export function flatten(block: Plain, shape: Shape): Flat {
   for (const [key, value] of Object.entries(block)) {
     if (shape.skip?.includes(key)) continue;
     if (shape.maps?.includes(key)) flattenDeep(key, value ?? {}, flat);
+    else if (shape.open?.includes(key)) flattenDeep('', value ?? {}, flat);
     else if (shape.joined?.includes(key)) {
       if (Array.isArray(value) && value.length > 0) flat.set(key, value.join(','));
     } else if (isScalar(value)) flat.set(key, String(value));

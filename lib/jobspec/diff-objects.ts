@@ -130,13 +130,20 @@ export function pairUp<T extends Plain>(before: readonly T[], after: readonly T[
     case 'equality':
       // Saying one thing twice changes nothing.
       return pairBy(unique(before), unique(after), (a, b) => (isEqual(a, b) ? 1 : 0));
-    case 'key':
-      return pairBy(before, after, (a, b) => (a[match.key] === b[match.key] ? 1 : 0));
+    case 'key': {
+      if (match.lone && before.length === 1 && after.length === 1) return [[before[0] as T, after[0] as T]];
+      const [old, now] = match.last ? [lastOfEach(before, match.key), lastOfEach(after, match.key)] : [before, after];
+      return pairBy(old, now, (a, b) => (a[match.key] === b[match.key] ? 1 : 0));
+    }
     case 'likeness':
       // A lone service stays itself, whatever it is called now.
       if (before.length === 1 && after.length === 1) return [[before[0] as T, after[0] as T]];
       return pairBy(before, after, likeness);
   }
+}
+
+function lastOfEach<T extends Plain>(items: readonly T[], key: string): T[] {
+  return [...new Map(items.map((item) => [item[key], item])).values()];
 }
 
 function unique<T extends Plain>(items: readonly T[]): T[] {

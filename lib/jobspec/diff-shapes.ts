@@ -7,8 +7,8 @@ export type Match =
   /** By being equal: an element that changed is one deleted and one added. */
   | { by: 'equality' }
   | { by: 'position' }
-  /** By the text under a key. */
-  | { by: 'key'; key: string }
+  /** By the text under a key; `lone`: one that is alone on both sides stays itself; `last`: of several the last counts. */
+  | { by: 'key'; key: string; lone?: boolean; last?: boolean }
   /** By likeness: name, port and position count. */
   | { by: 'likeness' };
 
@@ -27,6 +27,8 @@ export interface Shape {
   skip?: readonly string[];
   /** Keys with maps of plain values: every entry is a field. */
   maps?: readonly string[];
+  /** Keys with maps or blocks whose entries are fields under their own names. */
+  open?: readonly string[];
   /** Keys with lists of texts that are one field, joined by commas. */
   joined?: readonly string[];
   /** What stands for null, by key. */
@@ -52,7 +54,7 @@ const free = (key: string, name = key, brief = false): Part => ({ form: 'free', 
 
 const EQUALITY: Match = { by: 'equality' };
 const POSITION: Match = { by: 'position' };
-const by = (key: string): Match => ({ by: 'key', key });
+const by = (key: string): Extract<Match, { by: 'key' }> => ({ by: 'key', key });
 
 const policy: Shape = { byFields: true };
 const element: Shape = { byFields: true };
@@ -75,7 +77,7 @@ const network: Shape = {
     list('ReservedPorts', 'Static Port', { byFields: true }, by('Label')),
     list('DynamicPorts', 'Dynamic Port', { byFields: true, skip: ['Value', 'IgnoreCollision'] }, by('Label')),
     one('DNS', 'DNS', { joined: ['Servers', 'Searches', 'Options'] }),
-    one('CNI', 'CNIConfig', { maps: ['Args'], byFields: true }),
+    one('CNI', 'CNIConfig', { open: ['Args'], byFields: true }),
   ],
 };
 
@@ -98,7 +100,7 @@ const service: Shape = {
   parts: [
     texts('CanaryTags'),
     texts('Tags'),
-    list('Checks', 'Check', check, by('Name')),
+    list('Checks', 'Check', check, { ...by('Name'), last: true }),
     free('Connect', 'ConsulConnect'),
     one('Identity', 'Identity', identity),
     one('Weights', 'Weights', plain),
@@ -124,14 +126,13 @@ export const TASK: Shape = {
     one('Vault', 'Vault', { parts: [texts('Policies')] }),
     list('Secrets', 'Secret', { maps: ['Config', 'Env'] }, by('Name')),
     one('Consul', 'Consul', policy),
-    list('Templates', 'Template', template, by('DestPath')),
+    list('Templates', 'Template', template, { ...by('DestPath'), lone: true }),
     one('Identity', 'Identity', identity),
     list('Identities', 'Identity', identity, by('Name')),
     list('Actions', 'Action', { parts: [texts('Args')] }, POSITION),
     list('VolumeMounts', 'VolumeMount', plain, POSITION),
-    one('Schedule', 'Schedule', { parts: [one('Cron', 'Cron', plain)] }),
+    one('Schedule', 'Schedule', { open: ['Cron'] }),
     one('Lifecycle', 'Lifecycle', plain),
-    one('CSIPluginConfig', 'CSIPluginConfig', plain),
     list('ScalingPolicies', 'Scaling', scaling(), by('Type')),
   ],
 };

@@ -1,10 +1,11 @@
 import type { Budget } from '../hcl/context.js';
-import type { Block, Body, Diagnostic, EvalContext, FunctionTable } from '../hcl/index.js';
+import type { Block, Body, Diagnostic, EvalContext, FunctionTable, ParsedBody } from '../hcl/index.js';
 import { blocksOf, errorAt, hasErrors, parseHcl } from '../hcl/index.js';
 import type { Job } from '../structs/job.js';
 import { err, ok, type Result } from '../util/result.js';
 import { decodeBlock, unknownAttribute, unknownBlock } from './decode.js';
 import { FUNCTIONS } from './functions.js';
+import { parseHclJson } from './hcl-json.js';
 import { parseJson } from './json-source.js';
 import { localValues } from './locals.js';
 import { type JobRanges, type Places, rangesOf } from './places.js';
@@ -40,15 +41,18 @@ const STEPS_MAX = 2_000_000;
 
 const TOP_BLOCKS = ['job', 'variable', 'variables', 'locals'];
 
-/** Reads a job file: HCL2, or the API's JSON (with or without the `Job` around it). Never throws. */
+/** Reads a job file: HCL2, also in its JSON syntax, or the API's JSON (with or without the `Job` around it). Never throws. */
 export function parseJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
-  return /^\s*\{/.test(input.source) ? parseJsonJob(input) : parseHclJob(input);
+  return /^\uFEFF?\s*\{/.test(input.source)
+    ? parseJsonJob(input)
+    : parseHclJob(input, parseHcl(input.source, input.filename));
 }
 
-function parseHclJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
-  const { source, filename } = input;
+function parseHclJob(
+  input: JobSource,
+  { body, diagnostics: syntax, source = input.source }: ParsedBody & { source?: string },
+): Result<ParsedJob, Diagnostic[]> {
   const functions = input.functions ?? FUNCTIONS;
-  const { body, diagnostics: syntax } = parseHcl(source, filename);
   if (hasErrors(syntax)) return err([...syntax]);
   const diagnostics: Diagnostic[] = [...syntax];
   const block = findJob(body, diagnostics);
@@ -98,15 +102,13 @@ function findJob(body: Body, diagnostics: Diagnostic[]): Block | undefined {
   return first;
 }
 
-function parseJsonJob({ source, filename }: JobSource): Result<ParsedJob, Diagnostic[]> {
+function parseJsonJob(input: JobSource): Result<ParsedJob, Diagnostic[]> {
+  const { source, filename } = input;
   const parsed = parseJson(source, filename);
   if (!parsed.ok) return err([parsed.error]);
   const { value, start } = parsed.value;
   const body = unwrap(value);
-  if (body === undefined) {
-    const detail = 'This is HCL written as JSON. Write it in HCL, or give the JSON that `job run -output` prints.';
-    return err([errorAt(start, 'HCL in JSON syntax is not supported', detail)]);
-  }
+  if (body === undefined) return parseHclJob(input, parseHclJson(source, filename));
   const read = readJobJson(body);
   if (!read.ok) return err(read.error.map((problem) => errorAt(start, 'Invalid job', problem)));
   return ok({ job: read.value, warnings: [], ranges: new Map(), format: 'json', variables: new Map() });

@@ -228,7 +228,6 @@ t.test('JSON is read with and without the wrapper, and its mistakes have a place
   t.equal(parsed('\uFEFF{"ID": "x"}').job.ID, 'x');
   t.match(errors('{"Job": {"Priority": "x"}}'), [/^job\.hcl:1,1-2: Invalid job; Priority: must be a whole number/]);
   t.match(errors('{\n  "Job": }'), [/^job\.hcl:\d+,\d+-\d+: Invalid JSON; The file is not valid JSON/]);
-  t.match(errors('{"job": {"example": {}}}'), [/HCL in JSON syntax is not supported/]);
 });
 
 t.test('nothing a file may hold makes it throw', async (t) => {

@@ -31,14 +31,15 @@ export interface JobSource extends ParsedJob {
 }
 
 /** Reads a file ("-" is standard input); a directory, a missing file and the like are told plainly. */
-export function readSource(path: string): string {
+export function readSource(path: string, what: 'job' | 'variables' = 'job'): string {
+  const word = what === 'job' ? 'job file' : 'file of variables';
   try {
     return readFileSync(path === '-' ? 0 : path, 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT')
-      throw new ApiError(0, `no file ${path}: give the path of a job file, or - for standard input`);
-    if (code === 'EISDIR') throw new ApiError(0, `${path} is a directory: give the path of a job file`);
+      throw new ApiError(0, `no file ${path}: give the path of a ${word}, or - for standard input`);
+    if (code === 'EISDIR') throw new ApiError(0, `${path} is a directory: give the path of a ${word}`);
     throw new ApiError(0, `cannot read ${path}: ${message}`);
   }
 }
@@ -47,7 +48,7 @@ export function readSource(path: string): string {
 export function loadJob({ flags, env, output }: Context, path: string): JobSource | null {
   const source = readSource(path);
   const filename = path === '-' ? '<stdin>' : path;
-  const files = flags.list('var-file').map((filename) => ({ filename, source: readSource(filename) }));
+  const files = flags.list('var-file').map((filename) => ({ filename, source: readSource(filename, 'variables') }));
   const variables = { flags: flags.list('var'), files, env };
   const parsed = parseJob({
     source,

@@ -88,7 +88,7 @@ function convertTo(value: Value, type: Exclude<AttributeType, 'duration'>, zero:
     if (!numbers.every((n) => isNumberUpTo(n, max))) {
       return {
         ok: false,
-        why: `value must be a whole number${max === undefined ? '' : `, between 0 and ${max} inclusive`}`,
+        why: `value must be a whole number${max === undefined ? ` up to ${Number.MAX_SAFE_INTEGER}` : `, between 0 and ${max} inclusive`}`,
       };
     }
   }

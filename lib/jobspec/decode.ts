@@ -166,6 +166,13 @@ function duplicate({ item }: { item: Block }, type: string, other: SourceRange):
   return errorAt(item.headerRange, `Duplicate ${type} block`, detail);
 }
 
+/** Of blocks with one label the last counts, as in Nomad: worth a word. */
+function outdone({ item }: { item: Block }, what: string, other: SourceRange): Diagnostic {
+  const at = `${other.filename}:${other.start.line},${other.start.column}-${other.end.column}`;
+  const detail = `There is another ${what} at ${at}, which has no effect: the last one counts.`;
+  return { ...errorAt(item.headerRange, `Duplicate ${what} block`, detail), severity: 'warning' };
+}
+
 function decodeBlockField(field: BlockField, items: readonly ScopedItem[], out: Decoding): unknown {
   if (field.hcl === null) return null;
   const blocks = findBlocks(items, field.hcl);
@@ -183,7 +190,7 @@ function decodeBlockField(field: BlockField, items: readonly ScopedItem[], out: 
     const label = block.item.labels[0]?.value ?? '';
     const other = byLabel.get(label);
     const place = other && out.places.get(other);
-    if (place) out.diagnostics.push(duplicate(block, `${field.hcl} "${label}"`, place.range));
+    if (place) out.diagnostics.push(outdone(block, `${field.hcl} "${label}"`, place.range));
     byLabel.set(label, raw);
   }
   return Object.fromEntries(byLabel);

@@ -75,6 +75,11 @@ function complainOfCycle(
 function collect(body: Body, diagnostics: Diagnostic[]): Map<string, Local> {
   const attributes = new Map<string, Attribute>();
   for (const block of blocksOf(body, 'locals')) {
+    const [label] = block.labels;
+    if (label) {
+      const detail = 'No labels are expected for locals blocks.';
+      diagnostics.push(errorAt(label.range, 'Extraneous label for locals', detail, block.headerRange));
+    }
     for (const inner of blocksOf(block.body)) {
       const detail = `Blocks are not allowed here.`;
       diagnostics.push(errorAt(inner.headerRange, `Unexpected "${inner.type}" block`, detail));

@@ -161,6 +161,15 @@ t.test('flags and files give values to its variables, which are checked', async 
   t.match(bad.ok || bad.error.map(diagnosticLine), [/two at least/]);
 });
 
+t.test('of volumes with one name the last counts, which is worth a warning', async (t) => {
+  const volume = (source: string): string => `volume "v" {\n type = "host"\n source = "${source}"\n}\n`;
+  const { job, warnings } = read(`job "a" {\n group "g" {\n${volume('one')}${volume('two')}}\n}`);
+  t.equal(job.TaskGroups?.[0]?.Volumes?.['v']?.Source, 'two');
+  t.match(warnings.map(diagnosticLine), [
+    /job\.json:7,1-11: Duplicate volume "v" block; .*job\.json:3,1-11.*last one counts/,
+  ]);
+});
+
 t.test('mistakes are told with their places', async (t) => {
   const job = (inner: string): string => `{"job": {"a": ${inner}}}`;
   t.match(errors('{"job": {"example": {}}}'), []);

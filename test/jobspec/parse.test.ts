@@ -71,6 +71,7 @@ t.test('a value of the wrong type is an error at the value', async (t) => {
     ['resources {\n memory_max = "512 MiB"\n}', /without its unit: write 512$/],
     ['logs {\n max_file_size = "100k"\n}', /without its unit: write 1$/],
     ['config {\n a = 9007199254740993\n}', /9007199254740993 has more digits than a number in JSON keeps; write "9007/],
+    ['resources {\n cpu = 9223372036854775807\n}', /value must be a whole number up to 9007199254740991$/],
     ['config {\n a = [{ b = -9007199254740993 }]\n}', /-9007199254740993 has more digits/],
     ['service {\n tags = "a"\n}', /list of string required/],
     ['env {\n A = ["x"]\n}', /string required/],

@@ -42,7 +42,7 @@ function objectOf(items: (Expression & { kind: 'object' })['items']): Type | nul
     const isOptional = value.kind === 'call' && value.name === 'optional';
     const [wrapped, fallback, ...rest] = isOptional ? value.arguments : [value];
     const type = wrapped && typeOfConstraint(wrapped);
-    if (name === null || !type || rest.length > 0) return null;
+    if (name === null || !type || rest.length > 0 || attributes.has(name)) return null;
     attributes.set(name, type);
     if (!isOptional) continue;
     const given = fallback ? convert(evaluate(fallback, {}).value, type) : ok(nullValue(type));

@@ -72,6 +72,8 @@ export function formatDiagnostic(diagnostic: Diagnostic, source: string): string
 }
 
 function snippetLines({ subject, context }: Diagnostic, source: string): string[] {
+  // A value of a flag stands in no file.
+  if (source === '') return [];
   const first = Math.min(subject.start.line, context?.start.line ?? subject.start.line);
   // An end in column 1 means that the newline before it was the last thing meant.
   const lastMeant =

@@ -87,6 +87,11 @@ function partsOf(block: Block, diagnostics: Diagnostic[]): Parts | undefined {
     const detail = 'The argument "for_each" is required, but no definition was found.';
     return refuse(missingItemRange(block.body), 'Missing required argument', detail);
   }
+  const other = block.body.items.find((item) => item.kind === 'block' && item.type !== 'content');
+  if (other?.kind === 'block') {
+    const detail = `Blocks of type "${other.type}" are not expected here: they belong into "content".`;
+    return refuse(other.typeRange, 'Unsupported block type', detail);
+  }
   const [content, another] = blocksOf(block.body, 'content');
   if (!content || another) {
     const detail = 'A dynamic block has one block "content", the pattern of the blocks that it makes.';

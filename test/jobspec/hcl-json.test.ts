@@ -170,6 +170,13 @@ t.test('of volumes with one name the last counts, which is worth a warning', asy
   ]);
 });
 
+t.test('a block beside the content of a dynamic one is refused', async (t) => {
+  const dynamic = 'dynamic "group" {\n for_each = ["a"]\n labels = [group.value]\n network {}\n content {}\n}';
+  t.match(errors(`job "a" {\n${dynamic}\n}`), [
+    /^job\.json:5,2-9: Unsupported block type; .*"network".*belong into "content"/,
+  ]);
+});
+
 t.test('mistakes are told with their places', async (t) => {
   const job = (inner: string): string => `{"job": {"a": ${inner}}}`;
   t.match(errors('{"job": {"example": {}}}'), []);

@@ -7,6 +7,38 @@ export const DATA_FLAGS: Record<string, FlagSpec> = {
   t: { type: 'string', value: 'template', help: "Print the data through a Go template, such as '{{.ID}}'." },
 };
 
+/** `-filter`, `-per-page` and `-page-token`, for commands that list; `example` is a filter. */
+export function pageFlags(example: string): Record<string, FlagSpec> {
+  return {
+    filter: { type: 'string', value: 'expression', help: `Only those for which it holds, such as '${example}'.` },
+    'page-token': { type: 'string', value: 'token', help: 'Go on where an earlier page ended.' },
+    'per-page': { type: 'int', value: 'n', help: 'So many at once; default all.' },
+  };
+}
+
+/** The same as the API asks for them. */
+export function pageQuery({ flags }: Context): Record<string, string | number | undefined> {
+  return {
+    filter: flags.string('filter'),
+    per_page: flags.int('per-page'),
+    next_token: flags.string('page-token'),
+  };
+}
+
+/** How to get the next page, if there is one. */
+export function tellNextPage({ args, flags, output }: Context, nextToken: string, command: string): void {
+  if (nextToken === '') return;
+  const filter = flags.string('filter');
+  const again = [
+    command,
+    ...(filter === undefined ? [] : [`-filter='${filter}'`]),
+    `-per-page=${flags.int('per-page')}`,
+    `-page-token=${nextToken}`,
+    ...args,
+  ];
+  output.out(`\nResults have been paginated. To get the next page run:\n\nmeshnomad ${again.join(' ')}`);
+}
+
 /** Prints `value` as -json (or `jsonFlag`) or -t ask; false when neither was given. */
 export async function printData({ flags, output }: Context, value: unknown, jsonFlag = 'json'): Promise<boolean> {
   const template = flags.string('t');

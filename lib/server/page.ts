@@ -69,6 +69,12 @@ export const byId = {
   compare: compareText,
 };
 
+/** Order of lists by name. */
+export const byName = {
+  token: (item: { Name: string }): string => item.Name,
+  compare: compareText,
+};
+
 /** Order of jobs: by namespace, then id. Namespaces hold no dot, so the first one in a token ends the namespace. */
 export const byNamespacedId = {
   token: (item: { Namespace: string; ID: string }): string => `${item.Namespace}.${item.ID}`,

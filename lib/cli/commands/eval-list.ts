@@ -1,21 +1,15 @@
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Command } from '../command.js';
 import { formatTable, shortId } from '../format.js';
-import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { DATA_FLAGS, pageFlags, pageQuery, printData, takeArgs, tellNextPage } from '../print.js';
 
 export const command: Command = {
   usage: 'meshnomad eval list [options]',
   about: 'Lists the evaluations that are known.',
   flags: {
     ...DATA_FLAGS,
-    filter: {
-      type: 'string',
-      value: 'expression',
-      help: 'Only those for which it holds, such as \'Type == "batch"\'.',
-    },
+    ...pageFlags('Type == "batch"'),
     job: { type: 'string', value: 'job', help: 'Only those of this job.' },
-    'page-token': { type: 'string', value: 'token', help: 'Go on where an earlier page ended.' },
-    'per-page': { type: 'int', value: 'n', help: 'So many at once; default all.' },
     status: {
       type: 'string',
       value: 'status',
@@ -28,20 +22,14 @@ export const command: Command = {
     takeArgs(args, 0, 0, '');
     const api = await context.api();
     const { value, nextToken } = await api.get<Evaluation[] | null>('/v1/evaluations', {
-      filter: flags.string('filter'),
       job: flags.string('job'),
       status: flags.string('status'),
-      per_page: flags.int('per-page'),
-      next_token: flags.string('page-token'),
+      ...pageQuery(context),
     });
     const evals = value ?? [];
     if (await printData(context, evals)) return 0;
     output.out(evals.length === 0 ? 'No evals found' : table(evals, flags.bool('verbose')));
-    if (nextToken !== '') {
-      output.out(
-        `\nResults have been paginated. To get the next page run:\n\nmeshnomad eval list -per-page=${flags.int('per-page')} -page-token=${nextToken}`,
-      );
-    }
+    tellNextPage(context, nextToken, 'eval list');
     return 0;
   },
 };

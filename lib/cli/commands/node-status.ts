@@ -7,7 +7,7 @@ import type { Command, Context } from '../command.js';
 import { deviceAttributes, deviceDetails, deviceSummary } from '../devices.js';
 import { formatBytes, formatMegabytes, formatPairs, formatTable, formatTimeText, paint, shortId } from '../format.js';
 import { ownNode } from '../pick-node.js';
-import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { DATA_FLAGS, pageFlags, pageQuery, printData, takeArgs, tellNextPage } from '../print.js';
 import { findNode } from '../resolve.js';
 import { allocTable } from '../tables.js';
 
@@ -16,6 +16,7 @@ export const command: Command = {
   about: 'Lists the nodes, or shows one: its drivers, what it has and what runs on it. A prefix of the id is enough.',
   flags: {
     ...DATA_FLAGS,
+    ...pageFlags('Status == "ready"'),
     allocs: { type: 'bool', help: 'In the list: how many allocations run on each.' },
     self: { type: 'bool', help: 'The node of the agent that is asked.' },
     short: { type: 'bool', help: 'Only the node itself and its allocations.' },
@@ -34,7 +35,8 @@ export const command: Command = {
 
 async function list(context: Context, api: ApiClient): Promise<number> {
   const { flags, output } = context;
-  const nodes = (await api.get<NodeListStub[] | null>('/v1/nodes')).value ?? [];
+  const { value, nextToken } = await api.get<NodeListStub[] | null>('/v1/nodes', pageQuery(context));
+  const nodes = value ?? [];
   if (await printData(context, nodes)) return 0;
   if (nodes.length === 0) {
     output.out('No nodes registered');
@@ -67,6 +69,7 @@ async function list(context: Context, api: ApiClient): Promise<number> {
     ...(running ? [String(running.get(node.ID) ?? 0)] : []),
   ]);
   output.out(formatTable([head, ...rows]));
+  tellNextPage(context, nextToken, 'node status');
   return 0;
 }
 

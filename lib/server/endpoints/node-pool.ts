@@ -3,7 +3,7 @@ import { MeshError } from '../../structs/errors.js';
 import { BUILT_IN_POOLS, NODE_POOL_NAME, type NodePool } from '../../structs/node-pool.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { answerQuery } from '../blocking.js';
-import { byId, byNamespacedId, inOrder, page, pageOptions } from '../page.js';
+import { byId, byName, byNamespacedId, inOrder, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { jobStub, nodeStub } from '../stubs.js';
 import { type EndpointContext, listOptions, requireFound, requireText } from './context.js';
@@ -19,13 +19,12 @@ export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
 
   return {
     async 'NodePool.List'(args, call) {
-      const { filter } = pageOptions(args);
+      const options = pageOptions(args);
       return answerQuery(context, args, call, [watchKeys.nodePools()], (state) => {
         const pools = state.nodePools(args.Prefix ? { prefix: args.Prefix } : {});
-        return {
-          index: state.tableIndex('node_pools'),
-          reply: { NodePools: pools.filter((pool) => !filter || filter(pool)) },
-        };
+        const order = inOrder([...pools], byName, args.Reverse ?? false);
+        const { items, nextToken } = page(order.items, { ...options, ...order, show: (pool) => pool });
+        return { index: state.tableIndex('node_pools'), reply: { NodePools: items, ...next(nextToken) } };
       });
     },
 
@@ -43,8 +42,8 @@ export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
       return answerQuery(context, args, call, [watchKeys.nodes()], (state) => {
         const nodes = [...state.nodes()].filter(({ NodePool: pool }) => Name === 'all' || pool === Name);
         const order = inOrder(nodes, byId, args.Reverse ?? false);
-        const { items } = page(order.items, { ...options, ...order, show: (node) => nodeStub(node) });
-        return { index: state.tableIndex('nodes'), reply: { Nodes: items } };
+        const { items, nextToken } = page(order.items, { ...options, ...order, show: (node) => nodeStub(node) });
+        return { index: state.tableIndex('nodes'), reply: { Nodes: items, ...next(nextToken) } };
       });
     },
 
@@ -55,8 +54,8 @@ export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
         const jobs = [...state.jobs(listOptions(args))].filter(({ NodePool: pool }) => pool === Name);
         const order = inOrder(jobs, byNamespacedId, args.Reverse ?? false);
         const show = (job: (typeof jobs)[number]) => jobStub(job, state);
-        const { items } = page(order.items, { ...options, ...order, show });
-        return { index: state.tableIndex('jobs'), reply: { Jobs: items } };
+        const { items, nextToken } = page(order.items, { ...options, ...order, show });
+        return { index: state.tableIndex('jobs'), reply: { Jobs: items, ...next(nextToken) } };
       });
     },
 
@@ -74,6 +73,9 @@ export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
     },
   };
 }
+
+/** Where the next page begins, if there is one. */
+const next = (nextToken: string): { NextToken?: string } => (nextToken === '' ? {} : { NextToken: nextToken });
 
 const isBuiltIn = (name: string): boolean => BUILT_IN_POOLS.some(({ Name }) => Name === name);
 

@@ -1,0 +1,68 @@
+import t from 'tap';
+import type { Node } from '../../lib/structs/node.js';
+import { batchJob, createTestWorld, type TestWorld, webJob } from './world.js';
+
+const drain = (world: TestWorld, { ID }: Node, Deadline: number) =>
+  world.call('Node.UpdateDrain', {
+    NodeID: ID,
+    DrainStrategy: { Deadline, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' },
+  });
+const on = (world: TestWorld, node: Node, jobId = 'web'): number =>
+  world.allocs(jobId).filter(({ NodeID, DesiredStatus }) => NodeID === node.ID && DesiredStatus === 'run').length;
+const running = (world: TestWorld): number =>
+  world.allocs().filter(({ ClientStatus, DesiredStatus }) => ClientStatus === 'running' && DesiredStatus === 'run')
+    .length;
+
+t.test('two nodes drained at once share what their group allows', async (t) => {
+  const world = createTestWorld();
+  const old = [await world.addNode(1), await world.addNode(2)];
+  await world.call('Job.Register', { Job: webJob({ count: 4 }) });
+  await world.time.advance(20);
+  for (const node of old) await world.obey(node);
+  const fresh = await world.addNode(3);
+  for (const node of old) await drain(world, node, 3_600e9);
+  await world.time.advance(20);
+  for (let round = 0; round < 8; round++) {
+    t.ok(running(world) >= 3, `round ${round}: ${running(world)} of 4 run`);
+    for (const node of [...old, fresh]) await world.obey(node);
+    await world.time.advance(20);
+  }
+  t.equal(on(world, fresh), 4);
+  for (const { ID } of old) t.equal(world.store.snapshot().nodeById(ID)?.DrainStrategy, null, 'both are done');
+});
+
+t.test('a drain that is ordered anew has the deadline of the last order', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: batchJob({ count: 2 }) });
+  await world.time.advance(20);
+  await world.obey(node);
+  await drain(world, node, 3_600e9);
+  await world.time.advance(10_000);
+  await drain(world, node, 60e9);
+  await world.time.advance(59_000);
+  t.equal(on(world, node), 2);
+  await world.time.advance(2_000);
+  t.equal(on(world, node), 0, 'a minute after the second order');
+});
+
+t.test('a drain that is called off leaves what it has not moved, at once or for good', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob({ count: 3 }) });
+  await world.call('Job.Register', { Job: batchJob({ ID: 'work', Name: 'work', count: 1 }) });
+  await world.time.advance(20);
+  await world.obey(node);
+  const other = await world.addNode(2);
+  await drain(world, node, 60e9);
+  await world.time.advance(20);
+  await world.call('Node.UpdateDrain', { NodeID: node.ID, DrainStrategy: null, MarkEligible: true });
+  for (let round = 0; round < 4; round++) {
+    for (const one of [node, other]) await world.obey(one);
+    await world.time.advance(120_000);
+  }
+  t.equal(on(world, node) + on(world, other), 3);
+  t.ok(on(world, node) >= 2, 'one had been asked to leave');
+  t.equal(on(world, node, 'work'), 1, 'the deadline is none any more');
+  t.equal(world.store.snapshot().nodeById(node.ID)?.SchedulingEligibility, 'eligible');
+});

@@ -275,6 +275,9 @@ t.test('variables and services', async (t) => {
     t.equal(render(text, servers), expected, text);
   }
   t.match(render('{{ nomadVar "secret" }}', servers), /may not read it/);
+  const told = render('{{ (nomadVar "nomad/jobs/x").user | parseInt }}', servers);
+  t.match(told, /parsing "\[redacted\]": invalid syntax/);
+  t.notMatch(told, /admin/, 'what a variable holds is not told');
   t.match(render('{{ nomadService 1 "web" }}', servers), /a name, or a number, a key and a name/);
 });
 

@@ -1,4 +1,12 @@
-import { execTemplate, NO_VALUE, type ParsedTemplate, parseTemplate, TemplateError } from '../../template/index.js';
+import type { Variable } from '../../structs/variable.js';
+import {
+  execTemplate,
+  NO_VALUE,
+  type ParsedTemplate,
+  parseTemplate,
+  quote,
+  TemplateError,
+} from '../../template/index.js';
 import type { InterfaceAddress } from '../../util/address-template.js';
 import { err, ok, type Result } from '../../util/result.js';
 import { templateFunctions } from './functions/index.js';
@@ -57,9 +65,12 @@ export function compileTemplate(
  */
 export function renderTask(template: ParsedTemplate, context: RenderContext, ask: Ask): Rendered {
   const missing = new Set<string>();
+  const secrets = new Set<string>();
   const asked = (kind: SourceKind, key: string): Answer => {
     const answer = ask(kind, key);
     if (answer.state === 'waiting') missing.add(answer.what);
+    else if (answer.state === 'known' && kind === 'nomadVar')
+      for (const text of itemsOf(answer.value)) secrets.add(text);
     return answer;
   };
   try {
@@ -74,6 +85,24 @@ export function renderTask(template: ParsedTemplate, context: RenderContext, ask
   } catch (error) {
     if (!(error instanceof TemplateError)) throw error;
     // What failed may well have done so for want of what is waited for.
-    return missing.size > 0 ? { kind: 'waiting', missing: [...missing] } : { kind: 'failed', reason: error.message };
+    return missing.size > 0
+      ? { kind: 'waiting', missing: [...missing] }
+      : { kind: 'failed', reason: redacted(error.message, secrets) };
   }
+}
+
+/** Shorter texts are parts of other words, and no secrets. */
+const SECRET_CHARS_MIN = 3;
+
+function itemsOf(variable: unknown): string[] {
+  return Object.values((variable as Variable | null)?.Items ?? {});
+}
+
+/** An error without the items of variables: it is shown to whoever may see the task, who may not see those. */
+function redacted(message: string, secrets: ReadonlySet<string>): string {
+  return [...secrets]
+    .flatMap((text) => [text, quote(text).slice(1, -1)])
+    .filter((text) => text.length >= SECRET_CHARS_MIN)
+    .sort((a, b) => b.length - a.length)
+    .reduce((shown, text) => shown.replaceAll(text, '[redacted]'), message);
 }

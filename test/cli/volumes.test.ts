@@ -193,7 +193,9 @@ t.test('a host volume is made on the node that fits, shown, and deleted', async 
   });
   const [alloc] = world.allocs();
   await world.end(b, alloc?.ID ?? '');
-  t.match(await run('volume', 'delete', '-type', 'host', id), { code: 0 });
+  t.match(await run('volume', 'delete', 'data'), { code: 1, error: `to delete host volume ${id}, say -type host` });
+  t.match(await run('volume', 'delete', 'nope'), { code: 1, error: /volume "nope" not found/ });
+  t.match(await run('volume', 'delete', '-type', 'host', 'data'), { code: 0 });
   t.match(b.asked.at(-1), { method: 'ClientHostVolume.Delete', args: { ID: id, HostPath: `/srv/${id}` } });
   t.match(await run('volume', 'status', '-type', 'host'), { out: /No dynamic host volumes/ });
 });

@@ -1,4 +1,6 @@
+import { type ApiClient, ApiError } from '../api.js';
 import { type Command, UsageError } from '../command.js';
+import { findVolume } from '../find-volume.js';
 import { takeArgs } from '../print.js';
 import { pairsOf, secretsHeader } from '../volume-source.js';
 
@@ -17,13 +19,23 @@ export const command: Command = {
     const type = flags.string('type') ?? 'csi';
     const api = await connect();
     if (type === 'host') {
+      const { id: whole } = await findVolume(api, { type, id });
       const query = { force: flags.bool('force') || undefined, reason: flags.string('reason') };
-      await api.delete(`/v1/volume/host/${encodeURIComponent(id)}`, query);
+      await api.delete(`/v1/volume/host/${encodeURIComponent(whole)}`, query);
     } else if (type === 'csi') {
       const headers = secretsHeader(pairsOf(flags.list('secret'), 'secret'));
-      await api.delete(`/v1/volume/csi/${encodeURIComponent(id)}/delete`, {}, headers);
+      await api.delete(`/v1/volume/csi/${encodeURIComponent(id)}/delete`, {}, headers).catch(async (error: unknown) => {
+        throw (await whyNotThere(api, id, error)) ?? error;
+      });
     } else throw new UsageError(`-type must be csi or host, not ${JSON.stringify(type)}`);
     output.out(`Successfully deleted volume ${JSON.stringify(id)}!`);
     return 0;
   },
 };
+
+/** A host volume of that name is deleted only by who says that he means one. */
+async function whyNotThere(api: ApiClient, id: string, error: unknown): Promise<ApiError | null> {
+  if (!(error instanceof ApiError) || error.status !== 404) return null;
+  const host = await findVolume(api, { type: 'host', id }).catch(() => null);
+  return host && new ApiError(404, `There is no CSI volume "${id}"; to delete host volume ${host.id}, say -type host`);
+}

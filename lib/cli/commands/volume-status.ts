@@ -2,6 +2,7 @@ import type { CsiVolume, CsiVolumeListStub, CsiVolumeUse } from '../../structs/c
 import type { HostVolumeListStub, HostVolumeView } from '../../structs/host-volume.js';
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, UsageError } from '../command.js';
+import { findVolume } from '../find-volume.js';
 import { paint } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { backupSummary, readArchive } from '../volume-backups.js';
@@ -85,7 +86,7 @@ async function list(context: Context, api: ApiClient, type: string): Promise<num
 
 async function show(context: Context, api: ApiClient, wanted: { type: string; id: string }): Promise<number> {
   const shown = { verbose: context.flags.bool('verbose'), nowMs: Date.now() };
-  const found = await resolve(api, wanted);
+  const found = await findVolume(api, wanted);
   if (found.type === 'csi') {
     const { value } = await api.get<CsiVolume>(`/v1/volume/csi/${encodeURIComponent(found.id)}`);
     if (await printData(context, value)) return 0;
@@ -107,30 +108,6 @@ async function showBackups({ output }: Context, api: ApiClient, id: string, type
     throw error;
   });
   if (archive) output.out(`\nBackups\n${backupSummary(archive, Date.now())}`);
-}
-
-/** The one volume that an id, or its beginning, names; a host volume by its name too. */
-async function resolve(
-  api: ApiClient,
-  { type, id }: { type: string; id: string },
-): Promise<{ type: 'csi' | 'host'; id: string }> {
-  const found: { type: 'csi' | 'host'; id: string; name: string }[] = [];
-  if (type !== 'host') {
-    const { value } = await api.get<CsiVolumeListStub[]>('/v1/volumes', { type: 'csi', prefix: id });
-    found.push(...value.map(({ ID, Name }) => ({ type: 'csi' as const, id: ID, name: Name })));
-  }
-  if (type !== 'csi') {
-    const { value } = await api.get<HostVolumeListStub[]>('/v1/volumes', { type: 'host' });
-    const matching = value.filter(({ ID, Name }) => ID.startsWith(id) || Name === id);
-    found.push(...matching.map(({ ID, Name }) => ({ type: 'host' as const, id: ID, name: Name })));
-  }
-  const exact = found.filter((one) => one.id === id);
-  const best = exact.length > 0 ? exact : found;
-  const [first, second] = best;
-  if (!first) throw new ApiError(404, `No volumes with prefix or ID ${JSON.stringify(id)} found`);
-  if (!second) return first;
-  const names = best.map((one) => `  ${one.id} (${one.type}, ${one.name})`).join('\n');
-  throw new ApiError(0, `Prefix ${JSON.stringify(id)} matched multiple volumes\n\n${names}`);
 }
 
 /** How it fares where it is in use. Who cannot be asked for that is no reason to show nothing. */

@@ -28,6 +28,8 @@ const NODE_DETACH_MS = 60_000;
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };
 /** A claim's wait is told in the state only if it lasts: an ordinary release is over before. */
 const TELL_AFTER_ATTEMPTS = 2;
+/** So does one who is asked and says nothing. */
+const TELL_SILENCE_MS: Millis = 5_000;
 
 /** A claim, and where it is. */
 interface Place {
@@ -132,8 +134,13 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
     if (attempt.dueMs > now()) return attempt.dueMs;
     attempt.dueMs = 0;
     const mine = reign;
+    const cancel = timers.setTimeout(TELL_SILENCE_MS, () => {
+      const what = `${askedOf(place.claim, kind)}: no answer yet`;
+      if (mine === reign && place.claim.WaitsFor === '') void enter([entry(place, { kind: 'waits', what })]);
+    });
     void turns
       .take(turnKey(place.volume), () => ask(place, kind))
+      .finally(cancel)
       .then(
         (step) => ({ step, why: '' }),
         (error: unknown) => failed(place, kind, error),
@@ -190,8 +197,7 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
     if (kind === 'ask-controller' && claim.ForcedReason !== '') {
       return { step: { kind: 'controller-detached' }, why: reason };
     }
-    const what = kind === 'ask-node' ? `node ${claim.NodeID.slice(0, 8)} to unmount it` : 'the controller to detach it';
-    return { step: null, why: `${what}: ${reason}` };
+    return { step: null, why: `${askedOf(claim, kind)}: ${reason}` };
   };
 
   const enter = async (steps: CsiClaimStepsCommand['steps']): Promise<void> => {
@@ -228,6 +234,10 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
     },
   };
 }
+
+/** Who is asked for what. */
+const askedOf = ({ NodeID }: CsiClaim, kind: 'ask-node' | 'ask-controller'): string =>
+  kind === 'ask-node' ? `node ${NodeID.slice(0, 8)} to unmount it` : 'the controller to detach it';
 
 /** The key under which whoever asks something about a volume takes turns. */
 export const turnKey = ({ Namespace, ID }: { Namespace: string; ID: string }): string => `${Namespace}\0${ID}`;

@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { CsiInfo } from '../../lib/structs/csi.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { RpcMethod } from '../../lib/transport/rpc.js';
 import { createVolumeWorld, csiInfo, type FakeNode, nodeInfo, type VolumeWorld } from './volume-world.js';
@@ -131,4 +132,21 @@ t.test('storage may take minutes to make a volume; to attach one it is asked aga
   const patience = (method: RpcMethod) => node.asked.find((one) => one.method === method)?.timeoutMs ?? 0;
   t.ok(patience('ClientCSI.ControllerCreate') >= 600_000);
   t.ok(patience('ClientCSI.ControllerAttach') < 60_000);
+});
+
+t.test('where the one node that reaches a volume has no healthy plugin, no other one is asked', async (t) => {
+  const world = createVolumeWorld();
+  const nodes = [await inZone(world, 1, 'a'), await inZone(world, 2, 'b')];
+  const volume = { ID: 'v', PluginID: 'nfs', RequestedCapabilities: [CAPABILITY] };
+  await world.call('CSIVolume.Create', {
+    Volumes: [{ ...volume, RequestedTopologies: { Required: [zone('b')], Preferred: null } }],
+  });
+  const { node } = nodes[1] as FakeNode;
+  const sick = { ...node.CSIControllerPlugins?.['nfs'], Healthy: false } as CsiInfo;
+  await world.call('Node.Register', { Node: { ...node, CSIControllerPlugins: { nfs: sick } } });
+  await t.rejects(world.call('CSIVolume.Delete', { VolumeIDs: ['v'] }), {
+    code: 'E_CONFLICT',
+    message: /not healthy on the one node that reaches it/,
+  });
+  t.notOk(nodes[0]?.asked.some(({ method }) => method === 'ClientCSI.ControllerDelete'));
 });

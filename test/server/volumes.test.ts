@@ -121,6 +121,23 @@ t.test('a node that does not let go is asked again, and the volume says what it 
   t.match(await view(world), { Claims: [] });
 });
 
+t.test('a node that was asked to let go and says nothing is named', async (t) => {
+  const { world, b } = await withVolume();
+  const { allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  let answer = (): void => {};
+  b.answers['ClientCSI.NodeDetach'] = () =>
+    new Promise<object>((resolve) => {
+      answer = () => resolve({});
+    }) as never;
+  await world.end(b, allocId);
+  await world.time.advance(6_000);
+  t.match((await view(world))?.Claims, [{ State: 'unpublishing', WaitsFor: /to unmount it: no answer yet/ }]);
+  answer();
+  await world.time.advance(5_000);
+  t.match(await view(world), { Claims: [] });
+});
+
 t.test('the claim of a dead node is passed on when its lease has ended, and not before', async (t) => {
   const { world, b } = await withVolume();
   const { allocId } = await world.place(b);

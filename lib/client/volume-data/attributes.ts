@@ -65,7 +65,6 @@ const unquoted = (text: string): string =>
 
 /** Bytes that would end a line or a name, or begin an escape. */
 const quoted = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones
   text.replace(/[\x00-\x1f\\="#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
 
 /** Gives a tree that was written its attributes, at its end: a change of owner takes capabilities away. */

@@ -57,6 +57,9 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
       }
       let refused: MeshError | undefined;
       const near = able.filter(([nodeId]) => isIn(plugin.nodes.get(nodeId)?.NodeInfo?.AccessibleTopology, where ?? []));
+      if (near.length === 0 && where && where.length > 0 && liesApart(plugin)) {
+        throw new MeshError('E_CONFLICT', `plugin "${pluginId}" is not healthy on the one node that reaches it`);
+      }
       for (const [NodeID] of (near.length > 0 ? near : able).sort(
         (a, b) => Number(paths.isLinked(b[0])) - Number(paths.isLinked(a[0])),
       )) {
@@ -83,8 +86,9 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
 /** What a controller says of what another one may have: it is not there, not its own, or it has no room. */
 const ELSEWHERE: readonly string[] = ['E_NOT_FOUND', 'E_CONFLICT', 'E_TOO_LARGE'];
 
-/** Whether each node reaches other storage than all others: then a controller knows only what lies on its own. */
-export function liesApart({ nodes }: PluginView): boolean {
+/** Whether each node reaches other storage than all others and has a controller, which then knows only what lies there. */
+export function liesApart({ nodes, controllers }: PluginView): boolean {
+  if ([...nodes.keys()].some((nodeId) => !controllers.has(nodeId))) return false;
   const places = [...nodes.values()].map(({ NodeInfo }) => placeOf(NodeInfo?.AccessibleTopology));
   return places.length > 1 && !places.includes('') && new Set(places).size === places.length;
 }

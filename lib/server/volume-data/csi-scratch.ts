@@ -182,28 +182,30 @@ export async function clearScratch(
   archive: VolumeArchive,
   scratch: VolumeScratch,
 ): Promise<void> {
-  const { world, csi, archives } = parts;
+  const { world, archives } = parts;
   const secrets = await secretsOf(parts, world.store.snapshot().csiVolumeById(archive.Namespace, archive.VolumeID));
-  const { Secrets } = secrets;
-  const { PluginID, ExternalID, SnapshotID, Topologies } = scratch;
   await freeScratch(parts, archive, scratch, secrets);
-  if (ExternalID !== '') {
-    await patiently(parts, Secrets, () =>
-      csi.controllers.ask('ClientCSI.ControllerDelete', PluginID, { ExternalID, Secrets }, undefined, Topologies),
-    );
-  }
-  if (SnapshotID !== '') {
-    await patiently(parts, Secrets, () =>
-      csi.controllers.ask(
-        'ClientCSI.ControllerDeleteSnapshot',
-        PluginID,
-        { ID: SnapshotID, Secrets },
-        undefined,
-        Topologies,
-      ),
-    );
-  }
+  const isForgotten = scratch.NodeID !== '' && world.store.snapshot().nodeById(scratch.NodeID) === undefined;
+  await removeScratch(parts, scratch, secrets.Secrets).catch((error: unknown) => {
+    // What lay on a machine that is gone for good went with it.
+    if (!isForgotten || !(error instanceof MeshError)) throw error;
+  });
   await archives.update(archive.ID, ({ Scratch = [] }) => ({
     Scratch: Scratch.filter(({ ID }) => ID !== scratch.ID),
   }));
+}
+
+async function removeScratch(parts: OperationParts, scratch: VolumeScratch, Secrets: CsiSecrets | null): Promise<void> {
+  const { controllers } = parts.csi;
+  const { PluginID, ExternalID, SnapshotID: ID, Topologies } = scratch;
+  if (ExternalID !== '') {
+    const volume = { ExternalID, Secrets };
+    await patiently(parts, Secrets, () =>
+      controllers.ask('ClientCSI.ControllerDelete', PluginID, volume, undefined, Topologies),
+    );
+  }
+  if (ID === '') return;
+  await patiently(parts, Secrets, () =>
+    controllers.ask('ClientCSI.ControllerDeleteSnapshot', PluginID, { ID, Secrets }, undefined, Topologies),
+  );
 }

@@ -132,6 +132,10 @@ export const COMMANDS: Record<string, Entry> = {
     'Lists the keys of the secrets of the mesh',
     () => import('./commands/operator-root-keyring-list.js'),
   ),
+  'operator root keyring open': entry(
+    'Opens the keys by the recovery code, after a restore',
+    () => import('./commands/operator-root-keyring-open.js'),
+  ),
   'operator root keyring remove': entry(
     'Forgets a key that nothing needs',
     () => import('./commands/operator-root-keyring-remove.js'),

@@ -75,8 +75,13 @@ export class Heartbeats {
 
   /** This server was asleep (suspended, or its clock jumped): nobody could be heard, so everybody gets time again. */
   slept(now: Millis): void {
+    for (const nodeId of [...this.#pulses.keys()]) this.doubt(nodeId, now);
+  }
+
+  /** It gets the time in which a node that is there is heard, and no more. */
+  doubt(nodeId: string, now: Millis): void {
     const { ttlMinMs, graceMs } = this.#limits;
-    for (const nodeId of [...this.#pulses.keys()]) this.#set(nodeId, now + 2 * ttlMinMs + graceMs);
+    if (this.#pulses.has(nodeId)) this.#set(nodeId, now + 2 * ttlMinMs + graceMs);
   }
 
   /** The node was heard of. Returns the time it has until its next heartbeat, `ttlMaxMs` at most. */

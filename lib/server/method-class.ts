@@ -80,6 +80,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Keyring.List': 'read',
   'Keyring.ListPublic': 'read',
   'Keyring.Rotate': 'write',
+  'Keyring.Open': 'write',
   'Keyring.Delete': 'write',
 
   'Scaling.ListPolicies': 'read',

@@ -101,9 +101,15 @@ export function createNodeWatch(world: ServerWorld, leases: NodeLeases): NodeWat
       const alive: string[] = [];
       for (const node of state.nodes()) if (node.Status !== 'down') alive.push(node.ID);
       heartbeats.begin(alive, now());
+      const strangers = new Set(alive);
+      let isMesh = false;
       for (const { Key, NodeID } of state.meshMembers()) {
+        isMesh = true;
+        strangers.delete(NodeID);
         if (world.peers?.health(Key) === 'dead') heartbeats.hasten(NodeID, now());
       }
+      // Nodes that came with a snapshot of another mesh are no members of this one: nobody has to find the new leader first.
+      if (isMesh) for (const nodeId of strangers) heartbeats.doubt(nodeId, now());
       alarm.set(heartbeats.dueMs());
     },
     end() {

@@ -30,6 +30,8 @@ export interface VariableRpcMethods {
   'Keyring.List': Query<object, { Keys: RootKeyMeta[] }>;
   /** Makes a new key the active one; every variable is then encrypted anew. */
   'Keyring.Rotate': Write<object, { Key: RootKeyMeta }>;
+  /** Opens with the mesh's root, by the recovery code, what was sealed for servers that are lost, and seals it for those of now. */
+  'Keyring.Open': Write<{ Code: string }, { Keys: RootKeyMeta[] }>;
   /** Refused while it is active, or a variable needs it. */
   'Keyring.Delete': Write<{ KeyID: string }, object>;
   /** The public halves, for whoever checks identities (RFC 7517). */

@@ -43,6 +43,12 @@ t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
       return allocs.find(({ ClientStatus }) => ClientStatus === 'running');
     });
   const alloc = await running(nas);
+  t.match(await nas.cli(['var', 'put', 'nomad/jobs/web', 'password=correct horse']), { code: 0 });
+  const keysOf = async (machine: Machine): Promise<string[]> => {
+    const { keys } = await machine.get<{ keys: { kid: string }[] }>('/.well-known/jwks.json');
+    return keys.map(({ kid }) => kid);
+  };
+  const signers = await keysOf(nas);
 
   const sealed = await nas.cli(['mesh', 'export-recovery']);
   t.match(sealed, { code: 0, out: /^mr1-/ });
@@ -61,6 +67,17 @@ t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
   t.teardown(() => {
     if (!t.passing()) t.comment(`${box.log.slice(-4000)}\n----\n${pi.log.slice(-4000)}`);
   });
+  const get = ['var', 'get', '-out=json', 'nomad/jobs/web'];
+  t.match(await box.cli(get), { code: 1, err: /operator root keyring open/ }, 'it is said what opens the secrets');
+  const open = ['operator', 'root', 'keyring', 'open'];
+  t.match(await box.cli(open, 'wrong\n'), { code: 1, err: /recovery code/ });
+  t.match(await box.cli(open, `${RecoveryCode}\n`), { code: 0, out: /keys are open/ });
+  t.match(await box.cli(get), { code: 0, out: /"correct horse"/ });
+  const present = await keysOf(box);
+  t.ok(
+    signers.length > 0 && signers.every((kid) => present.includes(kid)),
+    'identities that were signed before are good',
+  );
   const members = await eventually('the client to be back', async () => {
     const list = await box.get<{ Name: string; Health: string; Status: string }[]>('/v1/mesh/members');
     return list.some(({ Name, Health }) => Name === 'pi' && Health === 'alive') ? list : undefined;

@@ -39,6 +39,16 @@ t.test('each beat starts the time anew', async (t) => {
   t.same(heartbeats.takeMissed(45_000).missed, ['n1']);
 });
 
+t.test('a node that is doubted has the time in which one that is there is heard', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.begin(['known', 'stranger'], 0);
+  heartbeats.doubt('stranger', 0);
+  heartbeats.doubt('nobody', 0);
+  t.equal(heartbeats.size, 2);
+  t.same(heartbeats.takeMissed(29_999).missed, []);
+  t.same(heartbeats.takeMissed(30_000).missed, ['stranger']);
+});
+
 t.test('a forgotten node is not missed', async (t) => {
   const heartbeats = new Heartbeats({ random: half });
   heartbeats.beat('n1', 0);

@@ -142,10 +142,16 @@ export class FaultGroup {
     await box.machine.end('SIGKILL');
   }
 
-  /** As a supervisor does with whatever ended. */
+  /** As a supervisor does with whatever ended: again and again, for what befell it besides may keep it from starting (a full disk). */
   async startAgain(box: Box): Promise<void> {
-    if (!box.machine.ended) return;
-    await box.machine.start('up');
+    await eventually(
+      `${box.name} to start`,
+      async () => {
+        if (box.machine.ended) await box.machine.start('up');
+        return true;
+      },
+      SETTLE_MS,
+    );
   }
 
   /** Nothing reaches it, or leaves it, or neither. Its own loopback works. */

@@ -8,6 +8,7 @@ const TABLE: Record<string, string> = {
   'Variables.Put': 'server operator',
   'Variables.ReadForTask': 'server client',
   'Keyring.Rotate': 'server operator',
+  'Keyring.Open': 'server operator',
   'Status.Ping': 'server client operator expired',
   'Status.Leader': 'server client operator',
   'Status.Peers': 'server client operator',
@@ -70,7 +71,7 @@ t.test(
   'a server that answers the API of clients answers them what it answers people, but for who is in the mesh',
   async (t) => {
     const admission =
-      /^(Variables\.(List|Read|Put|Delete)$|Keyring\.(Rotate|Delete)|Mesh\.(Http|CreateInvite|ListInvites|RevokeInvite|Approve|Revoke|Rotate|ExportRecovery|Reissue)|Operator\.(Snapshot|Recover$|RaftRemove|Transfer|AutopilotSet).*)$/;
+      /^(Variables\.(List|Read|Put|Delete)$|Keyring\.(Rotate|Open|Delete)|Mesh\.(Http|CreateInvite|ListInvites|RevokeInvite|Approve|Revoke|Rotate|ExportRecovery|Reissue)|Operator\.(Snapshot|Recover$|RaftRemove|Transfer|AutopilotSet).*)$/;
     for (const [method, allowed] of Object.entries(TABLE)) {
       const expected = /client|operator/.test(allowed) && !admission.test(method);
       t.equal(mayAsk(method, { role: 'client', expired: false, clientApi: true }), expected, method);

@@ -10,6 +10,7 @@ export const variableRoutes: Routes = {
   '/v1/operator/keyring/keys': { GET: keys },
   '/v1/operator/keyring/key/:id': { DELETE: removeKey },
   '/v1/operator/keyring/rotate': { PUT: rotate },
+  '/v1/operator/keyring/open': { PUT: openAll },
   '/.well-known/jwks.json': { GET: publicKeys },
 };
 
@@ -75,6 +76,13 @@ async function publicKeys(exchange: Exchange) {
 async function rotate(exchange: Exchange) {
   const reply = await exchange.rpc.call('Keyring.Rotate', exchange.writing(), exchange);
   return written({ Key: reply.Key, Index: reply.Index }, reply.Index);
+}
+
+async function openAll(exchange: Exchange) {
+  const body = await exchange.body();
+  const args = { ...exchange.writing(), Code: stringField(body, 'Code') ?? '' };
+  const reply = await exchange.rpc.call('Keyring.Open', args, exchange);
+  return written({ Keys: reply.Keys, Index: reply.Index }, reply.Index);
 }
 
 async function removeKey(exchange: Exchange) {

@@ -8,10 +8,11 @@ import { signJwt } from '../../transport/jwt.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toMillis } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
-import { newActiveKey } from '../keyring/duty.js';
+import { newActiveKey, sealedAnew } from '../keyring/duty.js';
 import type { OpenKey } from '../keyring/keyring.js';
 import { propose } from '../propose.js';
 import { type EndpointContext, requireText } from './context.js';
+import { openRoot } from './open-root.js';
 import { requireOwnAlloc } from './own-alloc.js';
 
 const ISSUED_NAME = 'default';
@@ -38,6 +39,19 @@ export function keyringEndpoints(context: EndpointContext): RpcHandlers {
       const command = await newActiveKey(context);
       const { index } = await propose(consensus, command);
       return { Index: index, Key: { ...metaOf(command.key), CreateIndex: index, ModifyIndex: index } };
+    },
+
+    async 'Keyring.Open'(args) {
+      const root = openRoot(store.snapshot(), args.Code);
+      const Keys: RootKeyMeta[] = [];
+      let Index = store.snapshot().tableIndex('root_keys');
+      for (const key of [...store.snapshot().rootKeys()]) {
+        const open = (await keyring.tryOpen(key)) ?? (await keyring.openByRoot(key, root));
+        if (!open) continue;
+        Keys.push(metaOf(key));
+        Index = (await propose(consensus, await sealedAnew(context, key, open))).index;
+      }
+      return { Index, Keys };
     },
 
     async 'Keyring.Delete'(args) {

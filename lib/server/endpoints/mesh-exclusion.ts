@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { MeshError } from '../../structs/errors.js';
 import type { Tombstone } from '../../structs/mesh.js';
-import { sealRoot, unsealRoot } from '../../transport/root-key.js';
+import { sealRoot } from '../../transport/root-key.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
-import type { SigningKey } from '../../transport/signature.js';
 import { REASON_MAX, signTombstone } from '../../transport/tombstone.js';
 import { requireMesh } from '../mesh/config.js';
 import { exposedTo } from '../mesh/exposed.js';
@@ -11,6 +10,7 @@ import { findKnown, type KnownMember } from '../mesh/find-member.js';
 import { propose } from '../propose.js';
 import type { EndpointContext } from './context.js';
 import { requireFounded } from './mesh.js';
+import { openRoot } from './open-root.js';
 
 /** So long a revocation waits to be written down; it holds without. */
 const RECORD_WAIT_MS = 3_000;
@@ -34,15 +34,6 @@ export function meshExclusionEndpoints(context: EndpointContext): RpcHandlers {
       const cancel = context.timers.setTimeout(RECORD_WAIT_MS, () => end(false));
       look();
     });
-  }
-
-  function openRoot(code: unknown): SigningKey {
-    const mesh = requireFounded(store.snapshot());
-    if (typeof code !== 'string' || code === '') throw new MeshError('E_BAD_REQUEST', 'missing recovery code');
-    const opened = unsealRoot(mesh.SealedRoot, code);
-    if (!opened.ok) throw opened.error;
-    if (opened.value.publicKey === mesh.Root) return opened.value;
-    throw new MeshError('E_STORAGE', 'the sealed root key is the one of another mesh');
   }
 
   return {
@@ -84,14 +75,14 @@ export function meshExclusionEndpoints(context: EndpointContext): RpcHandlers {
       const mesh = requireFounded(store.snapshot());
       if (args.Code === undefined)
         return { Sealed: mesh.SealedRoot, Root: mesh.Root, Code: '', Index: mesh.ModifyIndex };
-      const { sealed, code } = sealRoot(openRoot(args.Code));
+      const { sealed, code } = sealRoot(openRoot(store.snapshot(), args.Code));
       const { index } = await propose(consensus, { type: 'mesh-seal', sealedRoot: sealed });
       return { Sealed: sealed, Root: mesh.Root, Code: code, Index: index };
     },
 
     async 'Mesh.Reissue'(args) {
       requireMesh(context.config);
-      const root = openRoot(args.Code);
+      const root = openRoot(store.snapshot(), args.Code);
       const members = [...store.snapshot().meshMembers()];
       const servers = members.filter(({ Role, Status }) => Role === 'server' && Status === 'admitted');
       const certificates = servers.map((server) => context.issuer?.issueByRoot(root, server));

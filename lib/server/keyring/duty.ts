@@ -7,7 +7,7 @@ import { createDuty } from '../duty.js';
 import type { LeaderPart } from '../leader.js';
 import { propose } from '../propose.js';
 import type { ServerWorld } from '../world.js';
-import { activeKey, type Keyring, newRootKey, sealKey } from './keyring.js';
+import { activeKey, type Keyring, newRootKey, type OpenKey, sealKey } from './keyring.js';
 import { rekeyed } from './rekey.js';
 
 /** As Nomad's root_key_rotation_threshold. */
@@ -32,8 +32,7 @@ export function createKeyringDuty(world: ServerWorld, keyring: Keyring): LeaderP
     for (const key of state.rootKeys()) {
       const open = hasRightCopies(key, holders) ? undefined : await keyring.tryOpen(key);
       if (!open) continue;
-      const row = await sealKey(open, { holders, state: key.State, createdMs: toMillis(key.CreateTime) });
-      return { type: 'root-key-put', key: row };
+      return await sealedAnew(world, key, open);
     }
     return (await rekeyed(state, keyring)) ?? forgettable(state);
   }
@@ -43,6 +42,13 @@ export function createKeyringDuty(world: ServerWorld, keyring: Keyring): LeaderP
     next,
     minds: ({ table }) => table === 'mesh_members' || table === 'mesh' || table === 'root_keys',
   });
+}
+
+/** Copies of a key that was opened, for all who must have one. */
+export async function sealedAnew(world: ServerWorld, key: RootKey, open: OpenKey): Promise<RootKeyPutCommand> {
+  const holders = holdersOf(world, world.store.snapshot());
+  const row = await sealKey(open, { holders, state: key.State, createdMs: toMillis(key.CreateTime) });
+  return { type: 'root-key-put', key: row };
 }
 
 /** A new key, which is to be the active one. */

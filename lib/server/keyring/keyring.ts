@@ -63,6 +63,16 @@ export class Keyring {
     return open;
   }
 
+  /** Opens a key with the root of the mesh; undefined when it was not sealed for that. */
+  async openByRoot(key: RootKey, root: SigningKey): Promise<OpenKey | undefined> {
+    const box = key.Sealed[root.publicKey];
+    const secret = box === undefined ? undefined : await openSealed(root, Buffer.from(box, 'base64'));
+    if (secret?.length !== KEY_BYTES) return undefined;
+    const open = openKey(key.KeyID, secret);
+    this.opened.set(key.KeyID, open);
+    return open;
+  }
+
   /** Forgets what is in the keyring no more. */
   keep(state: StateSnapshot): void {
     for (const id of this.opened.keys()) if (!state.rootKeyById(id)) this.opened.delete(id);
@@ -73,7 +83,7 @@ export class Keyring {
     if (open) return open;
     throw new MeshError(
       'E_STORAGE',
-      `root key ${key.KeyID} was not sealed for this server: the leader does so within a minute; if it comes from another mesh's snapshot, its variables and the secrets of its volumes must be written anew`,
+      `root key ${key.KeyID} was not sealed for this server: the leader does so within a minute. After a restore on another machine the recovery code opens it: meshnomad operator root keyring open. If it comes from another mesh's snapshot, its variables and the secrets of its volumes must be written anew`,
     );
   }
 }

@@ -65,6 +65,7 @@ const NOT_FOR_CLIENTS = new Set([
   'Mesh.ExportRecovery',
   'Mesh.Reissue',
   'Keyring.Rotate',
+  'Keyring.Open',
   'Keyring.Delete',
   'Variables.List',
   'Variables.Read',

@@ -49,8 +49,10 @@ async function machine(options: string, ...args: string[]): Promise<Machine> {
 /** What the module renders, the agent reads: no key that it does not know, or has learned to read otherwise. */
 function acceptedByAgent(settings: Record<string, unknown>): void {
   if (Object.keys(settings).length === 0) return;
-  const file = { name: 'meshnomad.json', source: JSON.stringify(settings) };
-  const read = loadAgentConfig({ files: [file], flags: {}, dev: false });
+  // What it is comes from its mesh; a key to join by in the settings is the module's own matter: it warns of it.
+  const source = JSON.stringify(settings, (key, value: unknown) => (key === 'join_key' ? undefined : value));
+  const file = { name: 'meshnomad.json', source };
+  const read = loadAgentConfig({ files: [file], flags: { client: true }, dev: false });
   if (!read.ok) throw new Error(read.error.map(diagnosticLine).join('\n'));
 }
 

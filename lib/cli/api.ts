@@ -27,6 +27,8 @@ const OVER_MESH = 'mesh';
 /** Names the API where it is reached over the mesh. */
 const MESH_ADDRESS = 'http://server.mesh';
 const LOCAL_WAIT_MS = 500;
+const ASKS_MAX = 3;
+const ASK_AGAIN_MS = 300;
 /** What the mesh is asked. */
 const OWN_PATHS = /^\/v1\/(mesh\b|agent\/(leave|net)\b)/;
 
@@ -135,7 +137,8 @@ export class ApiClient {
     options: { body?: string; also?: number; headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<ApiReply<T>> {
     const { body, also = 200, headers, signal } = options;
-    const response = await this.#request(method, path, query, body, { headers, signal });
+    const ask = () => this.#request(method, path, query, body, { headers, signal });
+    const response = await (method === 'GET' && this.connection.mesh ? askAgain(ask, signal) : ask());
     if (response.statusCode !== 200 && response.statusCode !== also) throw await refusal(response);
     return this.#reply(response);
   }
@@ -209,6 +212,19 @@ export class ApiClient {
         fail(error as NodeJS.ErrnoException);
       }
     });
+  }
+}
+
+/** A question over the mesh, asked anew when the link under it was lost: a laptop moves, and a monitor waits for minutes. */
+async function askAgain(ask: () => Promise<IncomingMessage>, signal?: AbortSignal): Promise<IncomingMessage> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isLost = error instanceof ApiError && error.status === 0;
+      if (!isLost || tries === ASKS_MAX || signal?.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    }
   }
 }
 

@@ -77,6 +77,8 @@ export interface Link extends RpcCaller {
   readonly receivedBytes: number;
   /** Whether calls or streams are under way, of either side. */
   readonly busy: boolean;
+  /** Whether streams are: those may last, and whoever is in the middle of one does not begin anew. */
+  readonly streaming: boolean;
   /** Whether this side waits for something from the other. */
   readonly waiting: boolean;
   close(reason: string): void;
@@ -162,6 +164,10 @@ class SocketLink implements Link {
 
   get waiting(): boolean {
     return this.#pending.size + this.#streams.size > 0;
+  }
+
+  get streaming(): boolean {
+    return this.#streams.size > 0;
   }
 
   get busy(): boolean {

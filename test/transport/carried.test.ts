@@ -110,6 +110,10 @@ t.test('a way of their own takes the place of the carried one, and no call is lo
   stream.write({ Data: new Uint8Array(1) });
   await clock.advance(500);
   t.equal(heard.length, 1, 'what was under way goes on');
+  await clock.advance(120_000);
+  stream.write({ Data: new Uint8Array(1) });
+  await clock.advance(500);
+  t.equal(heard.length, 2, 'as long as it takes');
   stream.end();
   await clock.advance(500);
   const call = a.peers.caller(b.key).call('Status.Ping', {});

@@ -9,9 +9,10 @@ import type { LiveLink } from './live-link.js';
 
 /** Both sides dialled at once when the second link comes so soon, from the other side, in the same lives of both. */
 const SIMULTANEOUS_MS = 5_000;
-/** A link that was replaced lives on until what it carries is done: at least, and at most. */
+/** A link that was replaced lives on until what it carries is done: at least, and at most; a log that somebody follows goes on. */
 const RETIRED_MIN_MS = 1_000;
 const RETIRED_MAX_MS = 10_000;
+const RETIRED_STREAMS_MAX_MS = 3_600_000;
 /** A link that both sides dial anew is replaced twice, and there are two kinds. */
 const RETIRED_MAX = 4;
 const INSTANCES_MAX = 4;
@@ -109,10 +110,12 @@ export class Member {
       this.#retired.delete(oldest);
       oldest.link.close('replaced by a newer link');
     }
-    const untilMs = this.#clock.monotonicMs() + RETIRED_MAX_MS;
+    const sinceMs = this.#clock.monotonicMs();
     const look = (): void => {
       if (!this.#retired.has(link)) return;
-      if (link.link.busy && this.#clock.monotonicMs() < untilMs) {
+      const { busy, streaming, closed } = link.link;
+      const mostMs = streaming ? RETIRED_STREAMS_MAX_MS : RETIRED_MAX_MS;
+      if (!closed && busy && this.#clock.monotonicMs() - sinceMs < mostMs) {
         this.#clock.setTimeout(RETIRED_MIN_MS, look);
         return;
       }

@@ -258,6 +258,10 @@ t.test('variables and services', async (t) => {
       '{{ range nomadService "web" }}{{ .Tags.Contains "a" }}{{ in .Tags "c" }}{{ .Tags | contains "b" }}{{ end }}',
       'truefalsetrue',
     ],
+    [
+      '{{ range nomadService "web" }}{{ toJSON . | regexReplaceAll ":[^,]*" "" }}{{ end }}',
+      '{"ID","Name","Node","Address","Port","Datacenter","Tags","b"],"JobID","AllocID"',
+    ],
     ['{{ range $port, $of := nomadService "web" | byPort }}{{ $port }}={{ len $of }}{{ end }}', '80=1'],
     ['{{ nomadVarExists "nomad/jobs/x" }} {{ nomadVarExists "none" }}', 'true false'],
     [

@@ -100,7 +100,7 @@ function timeOf(ns: number): TextStruct {
 function serviceOf(row: ServiceRegistration): Struct {
   const { ID, ServiceName: Name, NodeID: Node, Datacenter, Address, Port, JobID, AllocID } = row;
   const Tags = tagsOf(row.Tags);
-  return new Struct('*dependency.NomadService', { ID, Name, Node, Datacenter, Address, Port, Tags, JobID, AllocID });
+  return new Struct('*dependency.NomadService', { ID, Name, Node, Address, Port, Datacenter, Tags, JobID, AllocID });
 }
 
 /** Tags in order; they can be asked what they contain. */

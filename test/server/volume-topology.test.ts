@@ -66,6 +66,7 @@ t.test('what nobody says the place of is looked for on all machines', async (t) 
   }
   const volume = { PluginID: 'nfs', RequestedCapabilities: [CAPABILITY] };
   await world.call('CSIVolume.Register', { Volumes: [{ ...volume, ID: 'v', ExternalID: 'there' }] });
+  t.match(world.store.snapshot().csiVolumeById('default', 'v'), { Topologies: [zone('b')] }, 'jobs are placed there');
   await world.call('CSIVolume.DeleteSnapshot', { Snapshots: [{ ID: 's', PluginID: 'nfs' }] });
   for (const { answers } of nodes) {
     answers['ClientCSI.ControllerValidate'] = () => {

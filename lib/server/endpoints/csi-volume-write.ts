@@ -1,9 +1,10 @@
 import { describeClaim } from '../../state/claims.js';
 import type { CsiVolumeSeed } from '../../state/volume-commands.js';
-import type { CsiVolume, CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
+import type { CsiTopology, CsiVolume, CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { askPlugin } from '../csi/ask-plugin.js';
+import { liesApart } from '../csi/controllers.js';
 import { pluginsOf } from '../csi/plugins.js';
 import { type CsiVolumeDraft, checkVolumeSpec } from '../csi/spec.js';
 import { volumeView, withoutSecrets } from '../csi/view.js';
@@ -34,11 +35,12 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'CSIVolume.Register'(args) {
       const seeds = specsOf(args, args.Volumes);
+      const confirmed: CsiVolumeDraft[] = [];
       for (const seed of seeds) {
         requireVolumeAccess(context, args, accessTo(seed, 'register'));
-        await checkWithPlugin(context, seed);
+        confirmed.push(await confirmedByPlugin(context, seed));
       }
-      return { Index: await keep(seeds), Warnings: '' };
+      return { Index: await keep(confirmed), Warnings: '' };
     },
 
     async 'CSIVolume.Create'(args) {
@@ -161,8 +163,8 @@ function isLive(alloc: { ClientStatus: string; DesiredStatus: string } | undefin
   return alloc !== undefined && (alloc.ClientStatus === 'running' || alloc.ClientStatus === 'pending');
 }
 
-/** A volume that is registered must be known to its plugin, and usable as it says. */
-async function checkWithPlugin(context: EndpointContext, seed: CsiVolumeDraft): Promise<void> {
+/** A volume that is registered must be known to its plugin, and usable as it says; where it lies is found out if need be. */
+async function confirmedByPlugin(context: EndpointContext, seed: CsiVolumeDraft): Promise<CsiVolumeDraft> {
   const existing = context.store.snapshot().csiVolumeById(seed.Namespace, seed.ID);
   if (!existing && seed.ExternalID === '') {
     throw new MeshError(
@@ -177,20 +179,45 @@ async function checkWithPlugin(context: EndpointContext, seed: CsiVolumeDraft): 
       `volume "${seed.ID}": no node has a plugin "${seed.PluginID}"; run its job first`,
     );
   }
-  if (plugin.controllers.size === 0) return;
+  if (plugin.controllers.size === 0) return seed;
+  const ExternalID = seed.ExternalID || (existing?.ExternalID ?? '');
+  const known = [seed.Topologies, existing?.Topologies ?? null].find((places) => (places ?? []).length > 0);
+  if (known || !liesApart(plugin)) {
+    await validate(context, { ...seed, ExternalID }, known ?? null);
+    return seed;
+  }
+  let refused: unknown;
+  for (const { NodeInfo } of plugin.nodes.values()) {
+    const Topologies = NodeInfo?.AccessibleTopology ? [NodeInfo.AccessibleTopology] : null;
+    try {
+      await validate(context, { ...seed, ExternalID }, Topologies);
+      return { ...seed, Topologies };
+    } catch (error) {
+      // One that is not healthy may have it: that goes before what the others do not know.
+      if (!(error instanceof MeshError) || !['E_NOT_FOUND', 'E_CONFLICT'].includes(error.code)) throw error;
+      if (!refused || error.code === 'E_CONFLICT') refused = error;
+    }
+  }
+  throw refused;
+}
+
+async function validate(context: EndpointContext, seed: CsiVolumeDraft, where: CsiTopology[] | null): Promise<void> {
+  const {
+    ExternalID,
+    PluginID,
+    MountOptions,
+    Secrets,
+    Parameters,
+    Context,
+    RequestedCapabilities: Capabilities,
+  } = seed;
+  const ask = { ExternalID, Capabilities, MountOptions, Secrets, Parameters, Context };
   const { Message } = await askPlugin(seed, () =>
-    context.controllers.ask('ClientCSI.ControllerValidate', seed.PluginID, {
-      ExternalID: seed.ExternalID || (existing?.ExternalID ?? ''),
-      Capabilities: seed.RequestedCapabilities,
-      MountOptions: seed.MountOptions,
-      Secrets: seed.Secrets,
-      Parameters: seed.Parameters,
-      Context: seed.Context,
-    }),
+    context.controllers.ask('ClientCSI.ControllerValidate', PluginID, ask, undefined, where),
   );
   if (Message === '') return;
-  const why = withoutSecrets(Message, seed.Secrets);
-  throw new MeshError('E_BAD_REQUEST', `volume "${seed.ID}": its plugin "${seed.PluginID}" refuses it: ${why}`);
+  const why = withoutSecrets(Message, Secrets);
+  throw new MeshError('E_BAD_REQUEST', `volume "${seed.ID}": its plugin "${PluginID}" refuses it: ${why}`);
 }
 
 /** The volume as its plugin has made it. */

@@ -1,4 +1,5 @@
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
@@ -124,7 +125,10 @@ export function meshSettings({ mesh, dataDir }: AgentConfig, problems: string[])
   const list = (key: string, texts: readonly string[]): Address[] =>
     texts.flatMap((text) => {
       const address = parseAddress(text, MESH_PORT);
-      if (!address) problems.push(`mesh.${key}: ${JSON.stringify(text)} is no address: write it as "host:port"`);
+      const said = `mesh.${key}: ${JSON.stringify(text)}`;
+      if (!address) problems.push(`${said} is no address: write it as "host:port"`);
+      else if (isIPv6(address.host))
+        problems.push(`${said} is an IPv6 address, and members are linked over IPv4: write an IPv4 address or a name`);
       return address ?? [];
     });
   return {

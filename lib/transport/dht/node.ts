@@ -52,7 +52,7 @@ export async function createNode(options: NodeOptions): Promise<DhtNode> {
   const { default: Base } = await import('hyperdht');
   const bootstrap = bootstrapList(options.bootstrap, Base.BOOTSTRAP);
   // hyperdht leaves a watch on the network behind when it cannot bind, and no way to end that: so it is tried before.
-  if (options.port !== 0 && (await tryPort(options.port, options.host)) === undefined) throw taken(options.port);
+  if (options.port !== 0 && (await tryPort(options.port, options.host)) === undefined) throw taken(options);
   const Node = nodeClass(Base);
   const node = new Node({
     bootstrap,
@@ -73,15 +73,15 @@ export async function createNode(options: NodeOptions): Promise<DhtNode> {
     await node.bind();
   } catch (error) {
     await node.destroy({ force: true }).catch(() => {});
-    throw taken(options.port, error);
+    throw taken(options, error);
   }
   return node;
 }
 
-function taken(port: number, cause?: unknown): MeshError {
+function taken({ port, serves }: NodeOptions, cause?: unknown): MeshError {
   return new MeshError(
     'E_CONFLICT',
-    `UDP port ${port} is in use: end the program that has it, or choose another port with mesh { port = … }`,
+    `UDP port ${port} is in use: end the program that has it, or choose another port with ${serves ? '-port' : 'mesh { port = … }'}`,
     { cause },
   );
 }

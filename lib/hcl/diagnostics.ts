@@ -53,6 +53,11 @@ export function diagnosticLine(diagnostic: Diagnostic): string {
   return `${formatRange(diagnostic.subject)}: ${diagnostic.summary}; ${diagnostic.detail}`;
 }
 
+/** That line, and below it the source with a caret line. `source` is the text of the file named in the subject; '' shows none. */
+export function diagnosticLines(diagnostic: Diagnostic, source: string): string {
+  return [diagnosticLine(diagnostic), ...snippetLines(diagnostic, source)].join('\n');
+}
+
 const SNIPPET_COLUMNS_MAX = 200;
 const SNIPPET_LINES_MAX = 8;
 

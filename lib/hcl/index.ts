@@ -6,6 +6,7 @@ export { convert, unify } from './convert.js';
 export {
   type Diagnostic,
   diagnosticLine,
+  diagnosticLines,
   errorAt,
   formatDiagnostic,
   formatRange,

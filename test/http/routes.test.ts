@@ -479,6 +479,12 @@ t.test('a field of the wrong type is refused by its name', async (t) => {
     ['PUT', '/v1/jobs/parse', { JobHCL: 5 }, /JobHCL must be a string/],
     ['PUT', '/v1/jobs/parse', { JobHCL: ' ' }, /JobHCL is empty/],
     ['PUT', '/v1/jobs/parse', { JobHCL: 'job "x" {', Canonicalize: 1 }, /input.hcl:1/],
+    [
+      'PUT',
+      '/v1/jobs/parse',
+      { JobHCL: 'job "x" {\n  cuont = 2\n}' },
+      /input.hcl:2,3-8: .*\n {2}2: {3}cuont = 2\n {7}\^{5}/,
+    ],
     ['PUT', '/v1/job/web/revert', { JobVersion: {} }, /JobVersion must be a number/],
     ['PUT', '/v1/job/web/stable', { JobVersion: 1, Stable: 'x' }, /Stable must be true or false/],
     ['PUT', '/v1/job/web/evaluate', { EvalOptions: [] }, /EvalOptions must be an object/],

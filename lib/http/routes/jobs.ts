@@ -1,4 +1,4 @@
-import { diagnosticLine } from '../../hcl/index.js';
+import { type Diagnostic, diagnosticLines } from '../../hcl/index.js';
 import { canonicalizeJob } from '../../jobspec/canonicalize.js';
 import { parseJob } from '../../jobspec/parse.js';
 import { readJobJson } from '../../jobspec/read-json.js';
@@ -143,13 +143,16 @@ async function parseSource(exchange: Exchange) {
   if (source.trim() === '') throw badRequest('JobHCL is empty: send the text of the job file');
   // No files and no environment here: the agent must not read its own machine for a remote caller.
   const variables = stringField(body, 'Variables');
+  const filename = 'input.hcl';
   const parsed = parseJob({
     source,
-    filename: 'input.hcl',
+    filename,
     variables: { flags: [], env: {}, files: variables === '' ? [] : [{ filename: 'variables', source: variables }] },
     strict: true,
   });
-  if (!parsed.ok) throw badRequest(parsed.error.map(diagnosticLine).join('\n'));
+  // What is wrong with a variable is not shown: its value may be a secret.
+  const told = (problem: Diagnostic) => diagnosticLines(problem, problem.subject.filename === filename ? source : '');
+  if (!parsed.ok) throw badRequest(parsed.error.map(told).join('\n'));
   return { value: booleanField(body, 'Canonicalize') ? canonicalizeJob(parsed.value.job) : parsed.value.job };
 }
 

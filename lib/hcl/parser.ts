@@ -20,8 +20,11 @@ export interface ParsedExpression {
 }
 
 export interface ParseOptions {
-  /** Whether `"name" = value` is an argument too, as in HCL's first version, which Nomad's agent still reads. */
-  readonly quotedNames?: boolean;
+  /**
+   * Read as HCL's first version, which Nomad's agent still takes: names of arguments may be quoted, and a block on one line may
+   * hold several arguments and blocks, with commas between them or not.
+   */
+  readonly firstVersion?: boolean;
 }
 
 /**
@@ -36,7 +39,7 @@ export function parseHcl(source: string, filename: string, options: ParseOptions
     return { body: { items: [], range, endRange: range }, diagnostics: [tooLong] };
   }
   const stream = open(source, filename);
-  stream.quotedNames = options.quotedNames ?? false;
+  stream.firstVersion = options.firstVersion ?? false;
   const body = parseBody(stream, T.EOF);
   return { body, diagnostics: stream.diagnostics };
 }
@@ -95,7 +98,7 @@ function parseBody(stream: TokenStream, end: TokenType): Body {
       stream.read();
       continue;
     }
-    const quoted = next.type === T.OQuote && stream.quotedNames;
+    const quoted = next.type === T.OQuote && stream.firstVersion;
     if (next.type !== T.Ident && !quoted) {
       complainOfNoItem(stream, stream.read(), opening, end);
       return bodyOf(stream, items, first, stream.recover(end));
@@ -179,16 +182,20 @@ function parseAttribute(stream: TokenStream, name: Token, oneLine: boolean): Att
 
 function endAttribute(stream: TokenStream, name: Token): void {
   const next = stream.peek();
-  if (next.type === T.Newline || next.type === T.EOF) {
-    stream.read();
-    return;
-  }
+  if (endsItem(stream, next)) return;
   const comma = next.type === T.Comma;
   const summary = comma ? 'Unexpected comma after argument' : 'Missing newline after argument';
   const before = comma ? 'Argument definitions must be separated by newlines, not commas. ' : '';
   const detail = `${before}An argument definition must end with a newline.`;
   stream.errorIfSound(stream.range(next), summary, detail, stream.between(name, next));
   stream.recoverAfterItem();
+}
+
+/** Whether an item of a body may end before this token; what only parts it from the next one is read. */
+function endsItem(stream: TokenStream, next: Token): boolean {
+  const parts = next.type === T.Newline || next.type === T.EOF || (stream.firstVersion && next.type === T.Comma);
+  if (parts) stream.read();
+  return parts || (stream.firstVersion && (next.type === T.CBrace || next.type === T.Ident || next.type === T.OQuote));
 }
 
 function parseBlock(stream: TokenStream, type: Token): Block {
@@ -211,9 +218,7 @@ function parseBlock(stream: TokenStream, type: Token): Block {
   const body = parseBlockBody(stream, type, brace);
   const close = stream.previous();
   const end = stream.peek();
-  if (end.type === T.Newline || end.type === T.EOF) {
-    stream.read();
-  } else {
+  if (!endsItem(stream, end)) {
     const detail = 'A block definition must end with a newline.';
     const context = stream.between(type, end);
     stream.errorIfSound(stream.range(end), 'Missing newline after block definition', detail, context);
@@ -264,11 +269,7 @@ function brokenBlock(stream: TokenStream, type: Token, labels: Label[], bad: Tok
 
 function parseBlockBody(stream: TokenStream, type: Token, brace: Token): Body {
   const next = stream.peek();
-  const multiLine =
-    next.type === T.Newline ||
-    next.type === T.EOF ||
-    next.type === T.CBrace ||
-    (next.type === T.OQuote && stream.quotedNames);
+  const multiLine = next.type === T.Newline || next.type === T.EOF || next.type === T.CBrace || stream.firstVersion;
   return stream.deeper(
     () => (multiLine ? parseBody(stream, T.CBrace) : parseOneLineBody(stream, type, brace)),
     (token) => bodyOf(stream, [], token, token),

@@ -25,8 +25,8 @@ const OPENERS = new Set<TokenType>([T.OBrace, T.OBrack, T.OParen, T.OQuote, T.OH
 export class TokenStream {
   readonly map: SourceMap;
   readonly diagnostics: Diagnostic[];
-  /** Whether names of arguments may be quoted. */
-  quotedNames = false;
+  /** Whether this is HCL's first version. */
+  firstVersion = false;
   recovering = false;
   /** Whether recovery was ever needed: braces may be out of balance, so their ends are not complained about. */
   damaged = false;

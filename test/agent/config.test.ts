@@ -87,6 +87,17 @@ t.test('blocks may have quoted keys, as in Nomad’s own files', async (t) => {
   t.match(problems('client {\n  options {\n    "a" 5\n  }\n}')[0], /^f:3,5-8: Argument or block definition required/);
 });
 
+t.test('several arguments and blocks may stand on one line, as in Nomad’s own files', async (t) => {
+  const { config } = load([
+    'client { enabled = true, node_class = "big"  host_volume "w" { path = "/w" read_only = true } }\nserver { enabled = true }',
+  ]);
+  t.match(config.client, { enabled: true, nodeClass: 'big', hostVolumes: { w: { path: '/w', readOnly: true } } });
+  t.equal(config.server.enabled, true);
+  t.match(problems('client { enabld = true }')[0], /^f:1,10-16: Unknown key/);
+  t.match(problems('client { enabled = true host_volume "a" { path = "/x" }')[0], /^f:1,8-9: Unclosed/);
+  t.match(problems('client { enabled = true = 5 }')[0], /^f:1,/);
+});
+
 t.test('a plugin’s config goes on as JSON, nested blocks and all', async (t) => {
   const { config } = load([
     'plugin "docker" {\n  args = ["-x"]\n  config {\n    endpoint = "unix:///d.sock"\n    volumes {\n      enabled = true\n    }\n    gc {\n      image_delay = "3m"\n    }\n    allow_caps = ["chown", "kill"]\n  }\n}',

@@ -63,8 +63,7 @@ function parseRawJson(source: string, filename: string): RawFile {
 }
 
 function parseRawHcl(source: string, filename: string): RawFile {
-  // Nomad's own configuration is of HCL's first version, whose blocks may have quoted keys.
-  const { body, diagnostics } = parseHcl(source, filename, { quotedNames: true });
+  const { body, diagnostics } = parseHcl(source, filename, { firstVersion: true });
   const collected = [...diagnostics];
   if (hasErrors(collected)) return { root: emptyObject(body.range), diagnostics: collected };
   const root = rawBody(body, collected);

@@ -314,5 +314,6 @@ t.test('the API tells where in the source an error is, when it has the source', 
     /^Task group g validation failed: count/,
   ]);
   const wrong = await ask('/v1/jobs/parse', { JobHCL: source.replace('count', 'cuont').replace('driver', 'dirver') });
-  t.match(wrong, /input\.hcl:3,5-10: .*Did you mean "count"\?\ninput\.hcl:5,7-13: .*Did you mean "driver"\?/);
+  t.match(wrong, /input\.hcl:3,5-10: .*Did you mean "count"\?\n {2}3: {5}cuont = -1\n {9}\^{5}\n/);
+  t.match(wrong, /\ninput\.hcl:5,7-13: .*Did you mean "driver"\?\n/);
 });

@@ -44,8 +44,7 @@ export class LogCollector {
   #cursor: Cursor = { stdout: null, stderr: null };
   #cursorSaved = '';
   #saver: NodeJS.Timeout | undefined;
-  #isStopped = false;
-  #current: Readable | undefined;
+  readonly #letGo = new AbortController();
 
   constructor(options: LogCollectorOptions) {
     this.#options = options;
@@ -56,8 +55,7 @@ export class LogCollector {
 
   /** Lets go: what was copied is noted, so that the next collector goes on from there. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#current?.destroy();
+    this.#letGo.abort();
     await this.done;
   }
 
@@ -99,15 +97,16 @@ export class LogCollector {
   }
 
   async #copyAll(): Promise<void> {
+    const { signal } = this.#letGo;
     let wasRunning = true;
-    while (!this.#isStopped) {
+    while (!signal.aborted) {
       try {
         // While it runs the answer goes on and on; afterwards one that ends by itself has all there is.
         await this.#copy(wasRunning);
         if (!wasRunning) return;
         wasRunning = (await this.#options.container.inspect()).State.Running;
       } catch (error) {
-        if (this.#isStopped || statusOf(error) === 404) return;
+        if (signal.aborted || statusOf(error) === 404) return;
         if (statusOf(error) !== undefined && /does not support reading/.test(reasonOf(error))) {
           this.#options.log('warn', 'the logging driver of the task does not let its output be read', {
             task: this.#options.task.id,
@@ -134,15 +133,11 @@ export class LogCollector {
       await this.#write([...reader.read(all as unknown as Buffer), ...reader.end()].filter(resume.isNew));
       return;
     }
-    const answer = (await container.logs({ ...query, follow: true } as never)) as unknown as Readable;
-    this.#current = answer;
-    if (this.#isStopped) answer.destroy();
+    // Podman does not answer at all before the first record: only the signal ends the wait for a task that prints nothing.
+    const asked = container.logs({ ...query, follow: true, abortSignal: this.#letGo.signal } as never);
+    const answer = (await asked) as unknown as Readable;
     const reader = new LogRecordReader(tty);
-    try {
-      for await (const chunk of answer) await this.#write(reader.read(chunk as Buffer).filter(resume.isNew));
-    } finally {
-      this.#current = undefined;
-    }
+    for await (const chunk of answer) await this.#write(reader.read(chunk as Buffer).filter(resume.isNew));
   }
 
   async #write(records: LogRecord[]): Promise<void> {

@@ -124,10 +124,7 @@ export class Stack {
 
   /** Whether the conditions of job and group let it run on a node; what is in use there does not count. */
   isMeantFor(job: Job, group: TaskGroup, row: number): boolean {
-    const { fleet } = this.#world;
-    const node = fleet.nodes[row] as Node;
-    const classIndex = fleet.classOf[row] as number;
-    return (this.#jobMemo.refusal(node, classIndex) || this.#program(job, group).memo.refusal(node, classIndex)) === '';
+    return this.#unmet(this.#program(job, group), row) === '';
   }
 
   /** Why all the candidates are refused, where they are. */
@@ -303,12 +300,17 @@ export class Stack {
     return true;
   }
 
+  /** The condition of job or group that a node does not meet; '' when there is none. */
+  #unmet(program: GroupProgram, row: number): string {
+    const classIndex = this.#world.fleet.classOf[row] as number;
+    const node = this.#node(row);
+    return this.#jobMemo.refusal(node, classIndex) || program.memo.refusal(node, classIndex);
+  }
+
   #refusal(request: SelectRequest, program: GroupProgram, row: number, stays = false): string {
-    const { fleet } = this.#world;
-    const node = fleet.nodes[row] as Node;
-    const classIndex = fleet.classOf[row] as number;
-    const byClass = this.#jobMemo.refusal(node, classIndex) || program.memo.refusal(node, classIndex);
-    if (byClass !== '') return byClass;
+    const unmet = this.#unmet(program, row);
+    if (unmet !== '') return unmet;
+    const node = this.#node(row);
     for (const check of program.availability) {
       const refusal = check.refusal(node, request.name, stays);
       if (refusal !== '') return refusal;

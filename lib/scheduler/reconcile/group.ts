@@ -360,7 +360,10 @@ function* computePlacements(options: {
   onTrial: boolean;
 }): Generator<Rest, { wanted: Placement[]; dropped: Allocation[] }, void> {
   const { group, names, counted, migrate, now, displaced, onTrial } = options;
-  const lost = [...options.lost, ...displaced];
+  const lost = [
+    ...options.lost.map((alloc) => ({ alloc, reschedule: false })),
+    ...displaced.map((alloc) => ({ alloc, reschedule: true })),
+  ];
   const place: Placement[] = [];
   const dropped: Allocation[] = [];
   let existing = counted.length + migrate.length;
@@ -378,12 +381,12 @@ function* computePlacements(options: {
     }
     place.push(again(group, alloc, onTrial, { reschedule: true }));
   }
-  for (const alloc of lost) {
+  for (const { alloc, reschedule } of lost) {
     if (existing >= group.Count) break;
     if (held.has(alloc.Name)) continue;
     held.add(alloc.Name);
     existing++;
-    place.push(again(group, alloc, onTrial, { lost: true, reschedule: displaced.includes(alloc) }));
+    place.push(again(group, alloc, onTrial, { lost: true, reschedule }));
   }
   const fresh = Array.from({ length: Math.max(0, group.Count - existing) });
   yield* inTurns(fresh, () => place.push(placementOf(group, names.next(), { downgrade: onTrial })));

@@ -104,6 +104,8 @@ declare module 'hyperdht' {
     };
     /** What was sampled of the own address. Not part of the documented interface. */
     protected _randomPunchLimit: number;
+    /** `networkInterfaces`: the watch on them, which keeps the process alive. */
+    protected readonly io: { networkInterfaces: { destroy(): Promise<unknown> } };
     protected readonly _nat: { add(host: string, port: number): void };
     bind(): Promise<void>;
     fullyBootstrapped(): Promise<void>;

@@ -5,7 +5,6 @@ import { assert } from '../../util/assert.js';
 import type { ConnectAs } from '../network.js';
 import type { Address } from '../tcp.js';
 import { endableNames, type Names } from './names.js';
-import { tryPort } from './port-file.js';
 
 /**
  * Punches at a time through a NAT that has a new port for every destination: fifty packets a second each on one side, 256 sockets
@@ -51,8 +50,6 @@ export interface NodeOptions {
 export async function createNode(options: NodeOptions): Promise<DhtNode> {
   const { default: Base } = await import('hyperdht');
   const bootstrap = bootstrapList(options.bootstrap, Base.BOOTSTRAP);
-  // hyperdht leaves a watch on the network behind when it cannot bind, and no way to end that: so it is tried before.
-  if (options.port !== 0 && (await tryPort(options.port, options.host)) === undefined) throw taken(options);
   const Node = nodeClass(Base);
   const node = new Node({
     bootstrap,
@@ -109,9 +106,14 @@ function nodeClass(Base: typeof DHT): new (options: Options) => DhtNode {
       udx.lookup = this.#names.lookup;
     }
 
-    override destroy(how?: { force?: boolean }): Promise<void> {
+    override async destroy(how?: { force?: boolean }): Promise<void> {
       this.#names.end();
-      return super.destroy(how);
+      try {
+        await super.destroy(how);
+      } finally {
+        // One that could not bind forgets it, and the process would never end.
+        await this.io.networkInterfaces.destroy();
+      }
     }
 
     /** Without options it is hyperdht itself that dials, and that is always a relay. */

@@ -40,7 +40,7 @@ function read(path: string): number | undefined {
 }
 
 /** The port if it can be bound (0: any one that can), else undefined. */
-export function tryPort(port: number, host: string | undefined): Promise<number | undefined> {
+function tryPort(port: number, host: string | undefined): Promise<number | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket({ type: 'udp4', reuseAddr: false });
     socket.once('error', () => {

@@ -319,3 +319,18 @@ t.test('a taken port is named, a chosen one is kept, and given up only for anoth
   t.not(moved, chosen);
   t.equal(readFileSync(join(folder, 'udp-port'), 'utf8'), `${moved}\n`);
 });
+
+t.test('of many that start at the same moment each finds a port of its own', async (t) => {
+  const net = await testnet(t);
+  const folder = mkdtempSync(join(tmpdir(), 'meshnomad-ports-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const open = (at: number): Promise<Network> => net.open({ port: null, folder: join(folder, String(at)) });
+  const networks = await Promise.all(Array.from({ length: 24 }, (_, at) => open(at)));
+  const ports = networks.map((network) => addressOf(network).port);
+  t.equal(new Set(ports).size, ports.length);
+  t.same(
+    ports.map((_, at) => Number(readFileSync(join(folder, String(at), 'udp-port'), 'utf8'))),
+    ports,
+    'and keeps it',
+  );
+});

@@ -11,7 +11,7 @@ import {
   type SourceRange,
   toJs,
 } from '../hcl/index.js';
-import type { CsiVolumeSpec } from '../structs/csi.js';
+import type { CsiVolumeRequest } from '../structs/csi.js';
 import type { HostVolumeSpec } from '../structs/host-volume.js';
 import { parseByteSize } from '../util/byte-size.js';
 import { err, ok, type Result } from '../util/result.js';
@@ -25,7 +25,7 @@ import { API_VOLUME, csiVolume, hostVolume } from './schema/volume.js';
 
 /** A file of `volume create` or `volume register`. */
 export type VolumeFile =
-  | { readonly type: 'csi'; readonly volume: Partial<CsiVolumeSpec> }
+  | { readonly type: 'csi'; readonly volume: CsiVolumeRequest }
   | { readonly type: 'host'; readonly volume: HostVolumeSpec };
 
 const SCHEMA = { csi: csiVolume, host: hostVolume };
@@ -196,6 +196,14 @@ parameters {
 # Optional, for "volume register": what the plugin wants to be told of it.
 # context {
 #   endpoint = "http://192.168.1.101:9425"
+# }
+
+# Optional, for plugins that make snapshots: back it up by itself, with copies on other nodes; see "volume backup".
+# backup {
+#   cron        = "30 3 * * *"
+#   replicas    = 2
+#   keep_daily  = 7
+#   keep_weekly = 4
 # }
 `,
   host: `namespace = "default"

@@ -2,6 +2,7 @@ import type { Millis, Nanos } from '../util/clock.js';
 import type { SealedCsiVolumeSpec } from './csi-sealed.js';
 import type { AllocListStub } from './rpc.js';
 import type { VolumeCapability } from './volume.js';
+import type { BackupBlock } from './volume-data.js';
 
 // What the API says of CSI: volumes, plugins, snapshots. Key for key Nomad's; what Nomad does not have says so.
 
@@ -69,6 +70,9 @@ export interface CsiVolumeSpec {
   CreateTime: Nanos;
   ModifyTime: Nanos;
 }
+
+/** As somebody asks for one. */
+export type CsiVolumeRequest = Partial<CsiVolumeSpec> & { Backup?: BackupBlock | null };
 
 /**
  * How far the release of a claim has come. `taken`: held. `unpublishing`: to be unmounted on its node. `node-detached`: the

@@ -13,6 +13,7 @@ import type {
   CsiTopologyRequest,
   CsiVolume,
   CsiVolumeListStub,
+  CsiVolumeRequest,
   CsiVolumeSpec,
   CsiVolumeStats,
   CsiVolumeUse,
@@ -69,9 +70,9 @@ export interface VolumeRpcMethods extends ClientVolumeRpcMethods {
   'CSIVolume.List': Query<{ PluginID?: string; NodeID?: string }, { Volumes: CsiVolumeListStub[] }>;
   'CSIVolume.Get': Query<{ ID: string }, { Volume: CsiVolume | null }>;
   /** Makes volumes known that exist already, or changes what may be changed of known ones. */
-  'CSIVolume.Register': Write<{ Volumes: Partial<CsiVolumeSpec>[] }, { Warnings: string }>;
+  'CSIVolume.Register': Write<{ Volumes: CsiVolumeRequest[] }, { Warnings: string }>;
   /** Has the plugin create them (or take over those it has by that name), then registers them; grows known ones. */
-  'CSIVolume.Create': Write<{ Volumes: Partial<CsiVolumeSpec>[] }, { Volumes: CsiVolume[]; Warnings: string }>;
+  'CSIVolume.Create': Write<{ Volumes: CsiVolumeRequest[] }, { Volumes: CsiVolume[]; Warnings: string }>;
   /** Forgets volumes, not their data. Refused while claimed, unless forced, and then only with a reason. */
   'CSIVolume.Deregister': Write<{ VolumeIDs: string[]; Force?: boolean; Reason?: string }, object>;
   /** Has the plugin delete them, with their data. Refused while claimed. */

@@ -76,7 +76,7 @@ t.test('JSON with the keys of the file, or those of the API', async (t) => {
   t.match(parseVolume(JSON.stringify({ Type: 'csi', ...volume }), 'v.json'), { ok: true, value: { volume } });
 });
 
-t.test('a host volume says how it is to be backed up', async (t) => {
+t.test('a volume of either kind says how it is to be backed up', async (t) => {
   const Backup = { Cron: '30 3 * * *', Replicas: 1, KeepLast: 3, KeepDaily: 7 };
   const block = 'backup {\n  cron = "30 3 * * *"\n  replicas = 1\n  keep = 3\n  keep_daily = 7\n}\n';
   t.match(parseVolume(`type = "host"\nname = "db"\n${block}`, 'v.hcl'), { ok: true, value: { volume: { Backup } } });
@@ -86,6 +86,9 @@ t.test('a host volume says how it is to be backed up', async (t) => {
     ok: true,
     value: { volume: { Backup } },
   });
+  t.match(parseVolume(`type = "csi"\nid = "db"\n${block}`, 'v.hcl'), { ok: true, value: { volume: { Backup } } });
+  const csi = JSON.stringify({ Type: 'csi', ID: 'db', Backup });
+  t.match(parseVolume(csi, 'v.json'), { ok: true, value: { volume: { Backup } } });
   t.match(parseVolume('type = "host"\nbackup {\n  cronn = "x"\n}\n', 'v.hcl'), { ok: false, error: /cronn/ });
 });
 

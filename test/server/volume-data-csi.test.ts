@@ -176,6 +176,46 @@ t.test('a backup of a CSI volume is made of a snapshot, and nothing of it is lef
   t.match(s.told.findLast(({ order }) => order.Kind === 'backup')?.order, { Previous: { Length: 10 } });
 });
 
+t.test('the file of a CSI volume says when it is backed up, and how many copies there are', async (t) => {
+  const s = await storage();
+  const { call, store } = s.world;
+  const RequestedCapabilities = [{ AccessMode: 'single-node-writer', AttachmentMode: 'file-system' } as const];
+  const spec = { ID: 'made', PluginID: 'nfs', Secrets: { password: SECRET }, RequestedCapabilities };
+  const RequestedTopologies = { Required: [{ Segments: { node: 'n1' } }], Preferred: null };
+  const make = (more: object): Promise<unknown> =>
+    call('CSIVolume.Create', { Volumes: [{ ...spec, RequestedTopologies, ...more }] });
+  const refusals: [object, { code: string; message: RegExp }][] = [
+    [{ Backup: { Cron: 'now and then' } }, { code: 'E_BAD_REQUEST', message: /cron "now and then"/ }],
+    [{ Backup: { Replicas: 99 } }, { code: 'E_BAD_REQUEST', message: /replicas is a number from 0 to/ }],
+    [
+      {
+        Backup: { Cron: '0 3 * * *' },
+        RequestedCapabilities: [{ AccessMode: 'single-node-writer', AttachmentMode: 'block-device' }],
+      },
+      { code: 'E_NOT_SUPPORTED', message: /block device/ },
+    ],
+    [
+      { Backup: { Cron: '0 3 * * *' }, PluginID: 'none' },
+      { code: 'E_CONFLICT', message: /"none" is on no node/ },
+    ],
+  ];
+  for (const [more, refusal] of refusals) await t.rejects(make(more), refusal);
+  t.same([...s.volumes.keys()], ['vol-first'], 'nothing was made');
+  await make({ Backup: { Cron: '0 3 * * *', Replicas: 1, KeepLast: 2 } });
+  const plan = async (Volume: string): Promise<object | undefined> =>
+    (await call('VolumeData.Get', { Volume })).Archive?.Plan;
+  t.match(await plan('made'), { Cron: '0 3 * * *', TimeZone: 'UTC', Replicas: 1, Keep: { Last: 2, Daily: 0 } });
+  t.notOk(JSON.stringify(store.snapshot().csiVolumeById('default', 'made')).includes('0 3 * * *'));
+  await make({});
+  t.match(await plan('made'), { Replicas: 1 }, 'what a file does not say stays');
+  const again = { ...spec, ID: 'db', ExternalID: 'vol-first', Backup: { Replicas: 0 } };
+  await call('CSIVolume.Register', { Volumes: [again] });
+  t.match(await plan('db'), { Cron: '', Replicas: 0 });
+  await s.world.time.advance(25 * 3_600_000);
+  const { Archive } = await call('VolumeData.Get', { Volume: 'made' });
+  t.match(Archive, { Snapshots: [{ Reason: 'schedule' }] });
+});
+
 t.test('what fails half-way leaves nothing either', async (t) => {
   const s = await storage();
   for (const what of ['snapshot', 'create', 'attach']) {

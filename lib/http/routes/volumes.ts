@@ -1,4 +1,4 @@
-import type { CsiSecrets, CsiSnapshot, CsiVolumeSpec } from '../../structs/csi.js';
+import type { CsiSecrets, CsiSnapshot, CsiVolumeRequest } from '../../structs/csi.js';
 import type { HostVolumeSpec } from '../../structs/host-volume.js';
 import { read, written } from '../answer.js';
 import { badRequest, notFound } from '../errors.js';
@@ -64,16 +64,16 @@ async function create(exchange: Exchange) {
 }
 
 /** The volumes of a body; the path names one of them, or it is a mistake. */
-async function volumesOf(exchange: Exchange): Promise<Partial<CsiVolumeSpec>[]> {
+async function volumesOf(exchange: Exchange): Promise<CsiVolumeRequest[]> {
   const body = await exchange.body();
   const volumes = body['Volumes'];
   if (!Array.isArray(volumes) || volumes.length === 0)
     throw badRequest('Volumes must be a list of one volume at least');
   const id = idOf(exchange);
-  if (!volumes.some((volume: Partial<CsiVolumeSpec> | null) => volume?.ID === id)) {
+  if (!volumes.some((volume: CsiVolumeRequest | null) => volume?.ID === id)) {
     throw badRequest(`no volume of the body has the ID of the path, ${JSON.stringify(id)}`);
   }
-  return volumes as Partial<CsiVolumeSpec>[];
+  return volumes as CsiVolumeRequest[];
 }
 
 async function deregister(exchange: Exchange) {

@@ -44,6 +44,22 @@ const topologyLists: Struct = {
   fields: [list(null, 'Required', topology), list(null, 'Preferred', topology)],
 };
 
+/** What is to be done with its data without being asked. */
+const backup: Struct = {
+  name: 'backup',
+  fields: [
+    text('cron', 'Cron'),
+    text('time_zone', 'TimeZone'),
+    int('replicas', 'Replicas'),
+    int('keep', 'KeepLast'),
+    int('keep_hourly', 'KeepHourly'),
+    int('keep_daily', 'KeepDaily'),
+    int('keep_weekly', 'KeepWeekly'),
+    int('keep_monthly', 'KeepMonthly'),
+    int('keep_yearly', 'KeepYearly'),
+  ],
+};
+
 /** Sizes are read as text ("10GiB") and become bytes afterwards. */
 export const csiVolume: Struct = {
   name: 'volume',
@@ -63,25 +79,10 @@ export const csiVolume: Struct = {
     list('capability', 'RequestedCapabilities', capability),
     one('mount_options', 'MountOptions', mountOptions),
     one('topology_request', 'RequestedTopologies', topologyRequest),
+    one('backup', 'Backup', backup),
     freeOrEquals('secrets', 'Secrets'),
     freeOrEquals('parameters', 'Parameters'),
     freeOrEquals('context', 'Context'),
-  ],
-};
-
-/** What is to be done with its data without being asked. */
-const backup: Struct = {
-  name: 'backup',
-  fields: [
-    text('cron', 'Cron'),
-    text('time_zone', 'TimeZone'),
-    int('replicas', 'Replicas'),
-    int('keep', 'KeepLast'),
-    int('keep_hourly', 'KeepHourly'),
-    int('keep_daily', 'KeepDaily'),
-    int('keep_weekly', 'KeepWeekly'),
-    int('keep_monthly', 'KeepMonthly'),
-    int('keep_yearly', 'KeepYearly'),
   ],
 };
 

@@ -1,7 +1,8 @@
 import { describeClaim } from '../../state/claims.js';
 import type { CsiVolumeSeed } from '../../state/volume-commands.js';
-import type { CsiTopology, CsiVolume, CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
+import type { CsiTopology, CsiVolume, CsiVolumeRequest, CsiVolumeSpec, StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
+import type { BackupPlan } from '../../structs/volume-data.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { askPlugin } from '../csi/ask-plugin.js';
 import { liesApart } from '../csi/controllers.js';
@@ -12,6 +13,9 @@ import { openVolume, sealVolume } from '../keyring/volumes.js';
 import { propose } from '../propose.js';
 import type { VolumeOperation } from '../volume-access.js';
 import { requireVolumeAccess } from '../volume-access.js';
+import { requireCsiBackup } from '../volume-data/csi-goals.js';
+import { archivedCsiVolume } from '../volume-data/csi-volume.js';
+import { planOfBlock } from '../volume-data/plan.js';
 import { turnKey } from '../volume-watcher.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
 import { expandVolume } from './csi-expand.js';
@@ -32,23 +36,37 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
     return (await propose(consensus, { type: 'csi-volume-upsert', volumes, time: now() })).index;
   };
 
+  const backUp = async ({ seed, backup }: Asked): Promise<void> => {
+    if (!backup) return;
+    const { Namespace, ID } = seed;
+    const volume = requireFound(store.snapshot().csiVolumeById(Namespace, ID), `volume "${ID}"`);
+    const subject = { Namespace, VolumeID: ID, Name: ID, NodeID: '', Volume: null, Csi: archivedCsiVolume(volume) };
+    await context.archives.plan(subject, () => backup);
+  };
+
   return {
     async 'CSIVolume.Register'(args) {
-      const seeds = specsOf(args, args.Volumes);
+      const wanted = askedFor(args, args.Volumes);
       const confirmed: CsiVolumeDraft[] = [];
-      for (const seed of seeds) {
-        requireVolumeAccess(context, args, accessTo(seed, 'register'));
-        confirmed.push(await confirmedByPlugin(context, seed));
+      for (const asked of wanted) {
+        requireVolumeAccess(context, args, accessTo(asked.seed, 'register'));
+        const seed = await confirmedByPlugin(context, asked.seed);
+        requireBackups(context, asked);
+        confirmed.push(seed);
       }
-      return { Index: await keep(confirmed), Warnings: '' };
+      const index = await keep(confirmed);
+      for (const asked of wanted) await backUp(asked);
+      return { Index: index, Warnings: '' };
     },
 
     async 'CSIVolume.Create'(args) {
-      const seeds = specsOf(args, args.Volumes);
+      const wanted = askedFor(args, args.Volumes);
       const made: CsiVolume[] = [];
       let index = store.index;
-      for (const seed of seeds) {
+      for (const asked of wanted) {
+        const { seed } = asked;
         requireVolumeAccess(context, args, accessTo(seed, 'create'));
+        requireBackups(context, asked);
         const existing = store.snapshot().csiVolumeById(seed.Namespace, seed.ID);
         if (existing) {
           index = await keep([{ ...seed, ExternalID: '', Capacity: 0 }]);
@@ -59,6 +77,7 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
           await sealVolume(context, seed);
           index = await keep([await createdBy(context, seed)]);
         }
+        await backUp(asked);
         const state = store.snapshot();
         const stored = state.csiVolumeById(seed.Namespace, seed.ID);
         if (stored) made.push(volumeView(stored, state));
@@ -144,10 +163,24 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
 const accessTo = ({ Namespace, ID }: CsiVolumeDraft, operation: VolumeOperation) =>
   ({ kind: 'csi', namespace: Namespace, name: ID, operation }) as const;
 
-function specsOf(args: { Namespace?: string }, volumes: Partial<CsiVolumeSpec>[] | undefined): CsiVolumeDraft[] {
+/** A volume as somebody wants it, and what is to be done with its data without being asked; null = the file does not say. */
+interface Asked {
+  seed: CsiVolumeDraft;
+  backup: BackupPlan | null;
+}
+
+function askedFor(args: { Namespace?: string }, volumes: CsiVolumeRequest[] | undefined): Asked[] {
   if (!Array.isArray(volumes) || volumes.length === 0)
     throw new MeshError('E_BAD_REQUEST', 'missing volume definition');
-  return volumes.map((volume) => checkVolumeSpec(volume, namespaceOf(args)));
+  return volumes.map((volume) => {
+    const seed = checkVolumeSpec(volume, namespaceOf(args));
+    return { seed, backup: planOfBlock(volume.Backup) };
+  });
+}
+
+/** Known before anything is made: a schedule of backups that can never be made. */
+function requireBackups({ store }: EndpointContext, { seed, backup }: Asked): void {
+  if (backup) requireCsiBackup(store.snapshot(), seed.ID, seed);
 }
 
 function requireReason(reason: unknown): string {

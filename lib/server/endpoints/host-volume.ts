@@ -17,7 +17,6 @@ import { byCreation, byId, inOrder, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
 import { mayListVolume, requireVolumeAccess, type VolumeOperation } from '../volume-access.js';
-import { letGo } from '../volume-data/keep.js';
 import { archivedVolume } from '../volume-data/operations.js';
 import { planOfBlock } from '../volume-data/plan.js';
 import { type EndpointContext, listOptions, namespaceOf, requireFound, requireText } from './context.js';
@@ -35,18 +34,6 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
   const access = (args: object, volume: { Namespace: string; Name: string }, operation: VolumeOperation): void =>
     requireVolumeAccess(context, args, { kind: 'host', namespace: volume.Namespace, name: volume.Name, operation });
 
-  /** What is to be done with its data without being asked. */
-  const plan = async (stored: HostVolume, Plan: BackupPlan | null): Promise<void> => {
-    if (!Plan) return;
-    const { Namespace, ID: VolumeID, Name, NodeID } = stored;
-    const { ID } = await context.archives.ensure({ Namespace, VolumeID, Name, NodeID, Volume: archivedVolume(stored) });
-    await context.archives.update(ID, (archive) => ({
-      ...letGo({ ...archive, Plan }),
-      Plan,
-      ScheduledTime: now() * 1e6,
-    }));
-  };
-
   const keep = async (
     volume: Wanted,
     Plan: BackupPlan | null,
@@ -54,7 +41,11 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
     const { index } = await propose(consensus, { type: 'host-volume-upsert', volume, time: now() });
     const state = store.snapshot();
     const stored = requireFound(state.hostVolumeById(volume.ID), 'host volume');
-    await plan(stored, Plan);
+    if (Plan) {
+      const { Namespace, ID: VolumeID, Name, NodeID } = stored;
+      const subject = { Namespace, VolumeID, Name, NodeID, Volume: archivedVolume(stored) };
+      await context.archives.plan(subject, () => Plan);
+    }
     return { Index: index, Volume: viewOf(stored, state), Warnings: '' };
   };
 

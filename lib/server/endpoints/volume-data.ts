@@ -7,9 +7,9 @@ import type { RpcHandlers } from '../../transport/rpc.js';
 import { randomUuid } from '../../util/random.js';
 import { answerQuery } from '../blocking.js';
 import { mayListVolume, type VolumeOperation as Right, requireVolumeAccess } from '../volume-access.js';
-import { refuseBusy } from '../volume-data/archives.js';
+import { type ArchiveSubject, refuseBusy } from '../volume-data/archives.js';
 import { csiMoveGoal, csiRestoreGoal, requireCsiBackup } from '../volume-data/csi-goals.js';
-import { letGo, withoutSnapshots } from '../volume-data/keep.js';
+import { withoutSnapshots } from '../volume-data/keep.js';
 import { archivedVolume } from '../volume-data/operations.js';
 import { checkPlan } from '../volume-data/plan.js';
 import { newBackup, newOperation } from '../volume-data/schedule.js';
@@ -43,10 +43,11 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
   const archiveOf = (subject: Subject): VolumeArchive =>
     requireFound(store.snapshot().volumeArchiveOf(subject), `a backup of volume "${subject.Name}"`);
 
-  const ensured = (subject: Subject): Promise<VolumeArchive> => {
+  const archived = (subject: Subject): ArchiveSubject => {
     const volume = subject.Csi ? undefined : store.snapshot().hostVolumeById(subject.VolumeID);
-    return archives.ensure({ ...subject, Volume: volume ? archivedVolume(volume) : null });
+    return { ...subject, Volume: volume ? archivedVolume(volume) : null };
   };
+  const ensured = (subject: Subject): Promise<VolumeArchive> => archives.ensure(archived(subject));
 
   const started = async (id: string, begin: (archive: VolumeArchive) => VolumeOperation) => {
     const archive = await archives.update(id, (now) => {
@@ -93,13 +94,8 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'VolumeData.SetPlan'(args) {
       const subject = await subjectOf(args, 'snapshot');
-      const { ID } = await ensured(subject);
-      await archives.update(ID, (archive) => {
-        const Plan = checkPlan(args.Plan ?? {}, archive.Plan);
-        // What is due from now on.
-        return { ...letGo({ ...archive, Plan }), Plan, ScheduledTime: context.now() * 1e6 };
-      });
-      return { Index: store.index, ArchiveID: ID };
+      const id = await archives.plan(archived(subject), (before) => checkPlan(args.Plan ?? {}, before));
+      return { Index: store.index, ArchiveID: id };
     },
 
     async 'VolumeData.Restore'(args) {

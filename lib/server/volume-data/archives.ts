@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { VolumeArchivePutCommand } from '../../state/volume-commands.js';
 import { MeshError } from '../../structs/errors.js';
-import { DEFAULT_BACKUP_PLAN, type VolumeArchive } from '../../structs/volume-data.js';
+import { type BackupPlan, DEFAULT_BACKUP_PLAN, type VolumeArchive } from '../../structs/volume-data.js';
 import { randomUuid } from '../../util/random.js';
 import { decrypt, encrypt, type Keyring } from '../keyring/keyring.js';
 import { propose } from '../propose.js';
 import type { ServerWorld } from '../world.js';
+import { letGo } from './keep.js';
 
 const KEY_BYTES = 32;
 /** Between two looks at an archive others may have changed it so often. */
@@ -15,6 +16,9 @@ export interface ArchivesParts {
   readonly keyring: Keyring;
   readonly ensureKey: () => Promise<void>;
 }
+
+/** Whose archive it is, and how the volume can be made again. */
+export type ArchiveSubject = Pick<VolumeArchive, 'Namespace' | 'VolumeID' | 'Name' | 'NodeID' | 'Volume' | 'Csi'>;
 
 /** What changes of an archive; null: nothing. */
 export type ArchiveChange = (archive: VolumeArchive) => Partial<VolumeArchive> | null;
@@ -33,9 +37,7 @@ export class Archives {
   }
 
   /** The archive of a volume; made when there is none. */
-  async ensure(
-    volume: Pick<VolumeArchive, 'Namespace' | 'VolumeID' | 'Name' | 'NodeID' | 'Volume' | 'Csi'>,
-  ): Promise<VolumeArchive> {
+  async ensure(volume: ArchiveSubject): Promise<VolumeArchive> {
     const existing = this.#world.store.snapshot().volumeArchiveOf(volume);
     if (existing) return existing;
     const { keyring, ensureKey } = this.#parts;
@@ -58,6 +60,16 @@ export class Archives {
         ScheduledTime: 0,
       },
     });
+  }
+
+  /** Says what is to be done with a volume's data without being asked, from now on. Gives the id of its archive. */
+  async plan(volume: ArchiveSubject, change: (before: BackupPlan) => BackupPlan): Promise<string> {
+    const { ID } = await this.ensure(volume);
+    await this.update(ID, (archive) => {
+      const Plan = change(archive.Plan);
+      return { ...letGo({ ...archive, Plan }), Plan, ScheduledTime: this.#world.now() * 1e6 };
+    });
+    return ID;
   }
 
   /** Changes an archive as it is when the change is decided upon; undefined when it is there no more, or nothing changes. */

@@ -10,7 +10,11 @@ import { findNode, type Subject, VOLUME_NAME } from './subject.js';
 type Goal = Pick<VolumeOperation, 'TargetNodeID' | 'TargetVolumeID' | 'TargetName'>;
 
 /** Throws what is in the way of a backup of a CSI volume. */
-export function requireCsiBackup(state: StateSnapshot, name: string, how: ArchivedCsiVolume): void {
+export function requireCsiBackup(
+  state: StateSnapshot,
+  name: string,
+  how: Pick<ArchivedCsiVolume, 'PluginID' | 'RequestedCapabilities'>,
+): void {
   dataCapability(name, how.RequestedCapabilities);
   requireSnapshots(state, how.PluginID);
 }

@@ -76,6 +76,18 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'if (heard < majority(state.membership.voters.length))',
     to: 'if (heard < 0)',
   },
+  {
+    name: 'enters the term of a trial',
+    file: 'raft/raft',
+    from: 'if (message.pre)\n                return true;',
+    to: '',
+  },
+  {
+    name: 'tells a successor to stand that lacks entries',
+    file: 'raft/election',
+    from: "if (successor === '' || state.progress.get(successor)?.match !== state.log.lastIndex)",
+    to: "if (successor === '')",
+  },
   // Promises and the disk
   {
     name: 'acknowledges before the disk has it',

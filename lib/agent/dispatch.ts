@@ -3,7 +3,7 @@ import type { Client } from '../client/client.js';
 import type { Server } from '../server/server.js';
 import { MeshError } from '../structs/errors.js';
 import type { RpcMethods, RpcStreams } from '../structs/rpc.js';
-import { messagePair } from '../transport/local.js';
+import { localCaller, messagePair } from '../transport/local.js';
 import type {
   RpcCaller,
   RpcContext,
@@ -24,7 +24,6 @@ export interface Roles {
 }
 
 type AnyCall = (args: object, context: { signal: AbortSignal }) => Promise<never>;
-type AnyStream = (args: object, stream: Duplex) => void;
 type AnyHandler = (args: object, context: RpcContext) => Promise<never>;
 type AnyStreamHandler = (args: object, stream: Duplex, context: RpcContext) => void;
 
@@ -46,10 +45,7 @@ export function createDispatcher(roles: Roles, { allowExec }: { allowExec: boole
       const own = ownStream(roles, method, args);
       if (!own && roles.remote) return roles.remote.stream(method, args);
       if (!own) return refusedStream(starting());
-      const [near, far] = messagePair();
-      far.on('error', () => {});
-      own(args, far);
-      return near;
+      return localCaller({}, { [method]: own }).stream(method, args);
     },
   };
 }
@@ -125,9 +121,9 @@ function ownStream<M extends RpcStreamMethod>(
   roles: Roles,
   method: M,
   args: RpcStreams[M]['args'],
-): AnyStream | undefined {
-  const pick = (handlers: RpcStreamHandlers | undefined): AnyStream | undefined =>
-    handlers?.[method] as AnyStream | undefined;
+): AnyStreamHandler | undefined {
+  const pick = (handlers: RpcStreamHandlers | undefined): AnyStreamHandler | undefined =>
+    handlers?.[method] as AnyStreamHandler | undefined;
   const mine = pick(roles.client?.streamHandlers);
   if (mine && isHere(roles, args)) return mine;
   return roles.remote ? undefined : pick(roles.server?.streamHandlers);

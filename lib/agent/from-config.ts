@@ -171,6 +171,7 @@ function serverSettings({ server, autopilot }: AgentConfig): NonNullable<AgentSe
       nodeMs: server.gc.nodeMs,
       deploymentMs: server.gc.deploymentMs,
     },
+    eventBufferSize: server.enableEventBroker ? server.eventBufferSize : 0,
     ...(server.planRejections ? { planRejections: server.planRejections } : {}),
   };
 }

@@ -53,6 +53,7 @@ export interface AgentSettings {
     heartbeat: Partial<HeartbeatLimits>;
     gc: Partial<GcThresholds>;
     planRejections?: PlanRejectionLimits;
+    eventBufferSize?: number;
     /** What autopilot's configuration is in a mesh that has none yet. */
     autopilot: Partial<AutopilotConfiguration>;
   } | null;

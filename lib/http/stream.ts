@@ -120,7 +120,7 @@ function frameText({ Data, ...rest }: StreamFrame): string {
 }
 
 /** Writes with back-pressure: a slow reader slows the file down, not the memory up. */
-function write({ response, signal }: Exchange, data: string | Uint8Array): Promise<void> {
+export function write({ response, signal }: Exchange, data: string | Uint8Array): Promise<void> {
   if (response.write(data) || signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = (): void => {

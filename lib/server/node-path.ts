@@ -55,6 +55,14 @@ function marked(caller: RpcCaller): RpcCaller {
   };
 }
 
+/** Waits until a stream takes more, or is closed. */
+export function roomIn(stream: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('drain', resolve);
+    stream.once('close', resolve);
+  });
+}
+
 /** Lets two streams be one: messages, the end, and failures go both ways. */
 export function joinStreams(near: Duplex, far: Duplex): void {
   near.on('error', (error) => far.destroy(error));

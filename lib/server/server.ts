@@ -20,6 +20,7 @@ import { csiVolumeEndpoints } from './endpoints/csi-volume.js';
 import { csiVolumeWriteEndpoints } from './endpoints/csi-volume-write.js';
 import { deploymentEndpoints } from './endpoints/deployment.js';
 import { evalEndpoints } from './endpoints/eval.js';
+import { eventStreams } from './endpoints/event.js';
 import { forwardEndpoints, forwardStreams } from './endpoints/forward.js';
 import { hostVolumeEndpoints } from './endpoints/host-volume.js';
 import { jobChildrenEndpoints } from './endpoints/job-children.js';
@@ -187,7 +188,7 @@ export function createServer(options: ServerOptions): Server {
         }),
       ),
     ),
-    streamHandlers: { ...forwardStreams(context), ...snapshotStreams(context) },
+    streamHandlers: { ...forwardStreams(context), ...snapshotStreams(context), ...eventStreams(context) },
     start() {
       if (mesh) stopFeed = feedRoster(world, mesh);
       leader ??= createLeader(world, [

@@ -4,6 +4,7 @@ import type { Job } from '../structs/job.js';
 import { isParameterized } from '../structs/job-kind.js';
 import type { Node } from '../structs/node.js';
 import type { AllocListStub, JobListStub, JobSummary, NodeListStub } from '../structs/rpc.js';
+import type { VariableMetadata } from '../structs/variable.js';
 
 // The short forms that lists show. A stub of an unchanged object is the same object each time, so that whoever prints
 // lists may keep its text.
@@ -105,4 +106,16 @@ export function publicNode(node: Node): Node {
     publicNodes.set(node, shown);
   }
   return shown;
+}
+
+/** A variable without its items. */
+export function variableMetadata({
+  Namespace,
+  Path,
+  CreateIndex,
+  ModifyIndex,
+  CreateTime,
+  ModifyTime,
+}: VariableMetadata): VariableMetadata {
+  return { Namespace, Path, CreateIndex, ModifyIndex, CreateTime, ModifyTime };
 }

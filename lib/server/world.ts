@@ -20,6 +20,8 @@ export interface ServerConfig {
   /** What a server in no mesh calls itself, and its version. */
   about?: { name: string; version: string };
   heartbeat?: Partial<HeartbeatLimits>;
+  /** How many changes are kept for readers of the event stream; 0 = there is none. 100 unless given, as Nomad. */
+  eventBufferSize?: number;
   gc?: Partial<GcThresholds>;
   /** What a new mesh begins with. */
   autopilot?: Partial<AutopilotConfiguration>;

@@ -57,6 +57,7 @@ export function applyCommand(txn: Transaction, command: Command): CommandResult 
   txn.flushDeployments();
   settleJobs(txn);
   txn.flushSummaries();
+  txn.caused(command.type);
   return result;
 }
 

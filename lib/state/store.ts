@@ -130,6 +130,17 @@ export type Change =
       readonly before: VolumeArchive | undefined;
       readonly after: VolumeArchive | undefined;
     }
+  | { readonly table: 'node_pools'; readonly before: NodePool | undefined; readonly after: NodePool | undefined }
+  | {
+      readonly table: 'services';
+      readonly before: ServiceRegistration | undefined;
+      readonly after: ServiceRegistration | undefined;
+    }
+  | {
+      readonly table: 'variables';
+      readonly before: SealedVariable | undefined;
+      readonly after: SealedVariable | undefined;
+    }
   | { readonly table: 'root_keys'; readonly before: RootKey | undefined; readonly after: RootKey | undefined }
   | { readonly table: 'mesh_members'; readonly before: MeshMember | undefined; readonly after: MeshMember }
   | { readonly table: 'mesh_invites'; readonly before: MeshInvite | undefined; readonly after: MeshInvite | undefined }
@@ -141,10 +152,18 @@ export type Change =
       readonly after: SchedulerConfiguration;
     };
 
+/** Which command wrote the changes up to, not including, the one at `end`: the first cause from the first change on. */
+export interface Cause {
+  readonly type: Command['type'];
+  readonly end: number;
+}
+
 /** What one apply changed, in order; a row written twice appears twice. */
 export interface Commit {
   readonly index: number;
   readonly changes: readonly Change[];
+  /** One for each command that changed something: several for a batch. */
+  readonly causes: readonly Cause[];
 }
 
 /** The replicated state of one server. */
@@ -220,7 +239,7 @@ class MemoryStore implements Store {
     const result = applyCommand(txn, command) as CommandResult<C['type']>;
     this.#index = index;
     if (txn.changes.length > 0) {
-      const commit = { index, changes: txn.changes };
+      const commit = { index, changes: txn.changes, causes: txn.causes };
       for (const listener of this.#listeners) listener(commit);
     }
     this.#watch.fire(index);

@@ -13,10 +13,11 @@ import type { JobScalingEvents } from '../structs/scaling.js';
 import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
 import type { VolumeArchive } from '../structs/volume-data.js';
+import type { Command } from './commands.js';
 import { Drafts } from './drafts.js';
 import type { PeriodicLaunch, RestorePiece, StoredSubmission, Tables } from './schema.js';
 import { isScaled, pieceKey, versionKey } from './schema.js';
-import type { Change } from './store.js';
+import type { Cause, Change } from './store.js';
 import { jobKey, type Watch } from './watch.js';
 
 /** What was stored last, of whatever name: rows that look alike share their equal parts with it. No part of the state. */
@@ -34,6 +35,7 @@ export class Transaction {
   readonly index: number;
   readonly tables: Tables;
   readonly changes: Change[] = [];
+  readonly causes: Cause[] = [];
   readonly summaries: Drafts<JobSummary>;
   readonly deployments: Drafts<Deployment>;
   /** Jobs whose status may be another now; true when evaluations or allocations of it were collected as garbage. */
@@ -63,6 +65,12 @@ export class Transaction {
         TaskGroups: Object.fromEntries(Object.entries(deployment.TaskGroups).map(([name, g]) => [name, { ...g }])),
       }),
     );
+  }
+
+  /** Everything since the last cause was written by a command of this type. */
+  caused(type: Command['type']): void {
+    const end = this.changes.length;
+    if (end > (this.causes.at(-1)?.end ?? 0)) this.causes.push({ type, end });
   }
 
   /** Has the job's status looked at again at the end. */
@@ -135,15 +143,12 @@ export class Transaction {
   }
 
   putNodePool(pool: NodePool): void {
-    this.tables.node_pools.put(pool, this.#epoch);
-    this.tables.node_pools.lastIndex = this.index;
-    this.#watch.touch('node-pools', '');
+    this.#touchNodePool(this.tables.node_pools.put(pool, this.#epoch), pool);
   }
 
   deleteNodePool(pool: NodePool): void {
     this.tables.node_pools.delete(pool.Name, this.#epoch);
-    this.tables.node_pools.lastIndex = this.index;
-    this.#watch.touch('node-pools', '');
+    this.#touchNodePool(pool, undefined);
   }
 
   putEval(evaluation: Evaluation): void {
@@ -233,12 +238,14 @@ export class Transaction {
   }
 
   putService(service: ServiceRegistration): void {
-    this.tables.services.put(service, this.#epoch);
+    const before = this.tables.services.put(service, this.#epoch);
+    this.changes.push({ table: 'services', before, after: service });
     this.#touchService(service);
   }
 
   deleteService(service: ServiceRegistration): void {
     this.tables.services.delete(service.ID, this.#epoch);
+    this.changes.push({ table: 'services', before: service, after: undefined });
     this.#touchService(service);
   }
 
@@ -280,12 +287,14 @@ export class Transaction {
   }
 
   putVariable(variable: SealedVariable): void {
-    this.tables.variables.put(variable, this.#epoch);
+    const before = this.tables.variables.put(variable, this.#epoch);
+    this.changes.push({ table: 'variables', before, after: variable });
     this.#touchVariable(variable);
   }
 
   deleteVariable(variable: SealedVariable): void {
     this.tables.variables.delete(jobKey(variable.Namespace, variable.Path), this.#epoch);
+    this.changes.push({ table: 'variables', before: variable, after: undefined });
     this.#touchVariable(variable);
   }
 
@@ -352,6 +361,12 @@ export class Transaction {
       this.tables.job_summaries.lastIndex = this.index;
       this.#watch.touch('job-summary', key);
     }
+  }
+
+  #touchNodePool(before: NodePool | undefined, after: NodePool | undefined): void {
+    this.tables.node_pools.lastIndex = this.index;
+    this.changes.push({ table: 'node_pools', before, after });
+    this.#watch.touch('node-pools', '');
   }
 
   #touchCsiVolume(before: StoredCsiVolume | undefined, after: StoredCsiVolume | undefined): void {

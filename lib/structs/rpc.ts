@@ -7,6 +7,7 @@ import type { JobDiff } from './job-diff.js';
 import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
 import type { NodePool } from './node-pool.js';
 import type { Rebalance } from './rebalance.js';
+import type { EventRpcStreams } from './rpc-event.js';
 import type { FeedRpcMethods, FeedRpcStreams } from './rpc-feed.js';
 import type { FileRpcStreams } from './rpc-files.js';
 import type { MeshRpcMethods, MeshRpcStreams } from './rpc-mesh.js';
@@ -465,7 +466,8 @@ export type ExecOutput =
 
 /** Methods answered with a stream of messages; `input` flows the other way. */
 export interface RpcStreams
-  extends FeedRpcStreams,
+  extends EventRpcStreams,
+    FeedRpcStreams,
     FileRpcStreams,
     MeshRpcStreams,
     MigrateRpcStreams,

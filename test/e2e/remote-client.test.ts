@@ -1,5 +1,6 @@
 // A client that knows its server by plain address only: jobs, logs, exec and restarts go over one link.
 import t from 'tap';
+import type { EventBatch } from '../../lib/structs/rpc-event.js';
 import { allocsOf, eventually, jobJson, TestAgent } from '../support/mesh-agent.js';
 
 t.test('a client elsewhere runs jobs, and can be asked through its server', { timeout: 120_000 }, async (t) => {
@@ -10,6 +11,13 @@ t.test('a client elsewhere runs jobs, and can be asked through its server', { ti
     config: `client {\n  servers = ["127.0.0.1:${server.rpcPort}"]\n}\n`,
   });
   t.teardown(() => client.dispose());
+
+  const heard = new AbortController();
+  t.teardown(() => heard.abort());
+  const news = await fetch(`${client.address}/v1/event/stream?topic=Allocation:far&topic=Job`, {
+    signal: heard.signal,
+  });
+  const events = linesOf(news.body as ReadableStream<Uint8Array>);
 
   const script = 'echo hello from $NOMAD_ALLOC_NAME; exec sleep 3600';
   await server.register(jobJson('far', { config: { command: '/bin/sh', args: ['-c', script] } }));
@@ -23,6 +31,10 @@ t.test('a client elsewhere runs jobs, and can be asked through its server', { ti
   t.same([exec.code, exec.out], [5, 'in\n'], 'exec goes through the server');
   const near = await client.cli(['job', 'status', '-short', 'far']);
   t.match(near.out, /Status\s+= running/, "the client's own API answers for the server");
+  t.same(events[0], {}, 'the stream is open');
+  const told = events.flatMap(({ Events }) => Events ?? []).map(({ Topic, Type, Key }) => `${Topic} ${Type} ${Key}`);
+  t.equal(told[0], 'Job JobRegistered far');
+  t.ok(told.includes(`Allocation PlanResult ${alloc.ID}`), told.join(', '));
 
   await server.kill();
   const local = await client.cli(['alloc', 'logs', alloc.ID]);
@@ -41,3 +53,19 @@ t.test('a client elsewhere runs jobs, and can be asked through its server', { ti
     return allocs.some(({ ClientStatus }) => ClientStatus === 'running') ? undefined : true;
   });
 });
+
+/** The lines of JSON that have come. */
+function linesOf(body: ReadableStream<Uint8Array>): Partial<EventBatch>[] {
+  const lines: Partial<EventBatch>[] = [];
+  const read = async (): Promise<void> => {
+    let rest = '';
+    const decoder = new TextDecoder();
+    for await (const chunk of body) {
+      const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+      rest = parts.pop() ?? '';
+      lines.push(...parts.map((part) => JSON.parse(part) as Partial<EventBatch>));
+    }
+  };
+  read().catch(() => {});
+  return lines;
+}

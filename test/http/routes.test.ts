@@ -535,7 +535,7 @@ t.test('a body must be a JSON object', async (t) => {
 
 t.test('a path of a later version says so; a wrong method is told from a wrong path', async (t) => {
   const world = await createHttpWorld(t);
-  for (const path of ['/v1/event/stream', '/v1/acl/tokens']) {
+  for (const path of ['/v1/search/fuzzy', '/v1/acl/tokens']) {
     const got = await world.send(path);
     t.equal(got.status, 501, path);
     t.match(got.text, /not supported yet/);

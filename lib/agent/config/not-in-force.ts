@@ -14,7 +14,7 @@ const PATHS = [
   'server.data_dir server.num_schedulers server.enabled_schedulers server.start_timeout server.deploy_query_rate_limit',
   'server.csi_volume_claim_gc_interval server.csi_volume_claim_gc_threshold server.csi_plugin_gc_threshold',
   'server.acl_token_gc_threshold server.root_key_gc_interval server.root_key_gc_threshold',
-  'server.root_key_rotation_threshold server.enable_event_broker server.event_buffer_size server.search',
+  'server.root_key_rotation_threshold server.search',
   'server.job_default_priority server.job_max_priority server.job_max_count server.job_tracked_versions',
   'server.job_max_source_size server.default_scheduler_config server.retry_max server.retry_interval',
   'client.alloc_mounts_dir',

@@ -1,3 +1,4 @@
+import { eventRoutes } from '../events.js';
 import type { Routes } from '../router.js';
 import { agentRoutes } from './agent.js';
 import { allocationRoutes } from './allocations.js';
@@ -32,6 +33,7 @@ export const ROUTES: readonly Routes[] = [
   nodeRoutes,
   clientRoutes,
   agentRoutes,
+  eventRoutes,
   meshRoutes,
   operatorRoutes,
   serverRoutes,

@@ -2,7 +2,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { RouteHandler, Routes } from '../router.js';
 
 /** Paths of Nomad's API that a later version answers: said clearly, so that nobody looks for a mistake of their own. */
-const PATHS = ['/v1/jobs/statuses', '/v1/acl/*rest', '/v1/event/stream', '/v1/namespace/*rest', '/v1/search/fuzzy'];
+const PATHS = ['/v1/jobs/statuses', '/v1/acl/*rest', '/v1/namespace/*rest', '/v1/search/fuzzy'];
 
 /** Paths of Nomad's enterprise version, answered as Nomad's free one answers them. */
 const ENTERPRISE = [

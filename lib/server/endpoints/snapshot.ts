@@ -5,7 +5,7 @@ import type { SnapshotMetadata } from '../../structs/operator.js';
 import type { QueryOptions } from '../../structs/rpc.js';
 import type { RpcStreamHandlers } from '../../transport/rpc.js';
 import { randomUuid } from '../../util/random.js';
-import { joinStreams } from '../node-path.js';
+import { joinStreams, roomIn } from '../node-path.js';
 import { propose } from '../propose.js';
 import { ARCHIVE_VERSION, readArchive, writeArchive } from '../snapshot-archive.js';
 import type { EndpointContext } from './context.js';
@@ -73,13 +73,6 @@ function send(stream: Duplex, chunks: AsyncIterable<Uint8Array>): void {
     stream.end();
   };
   run().catch((error: Error) => stream.destroy(error));
-}
-
-function roomIn(stream: Duplex): Promise<void> {
-  return new Promise((resolve) => {
-    stream.once('drain', resolve);
-    stream.once('close', resolve);
-  });
 }
 
 async function* messages(stream: Duplex): AsyncGenerator<Uint8Array> {

@@ -10,6 +10,7 @@ import { answerQuery } from '../blocking.js';
 import { openVariable, sealVariable } from '../keyring/variables.js';
 import { page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
+import { variableMetadata } from '../stubs.js';
 import { type EndpointContext, listOptions, namespaceOf, requireText } from './context.js';
 import { requireOwnAlloc } from './own-alloc.js';
 
@@ -25,7 +26,7 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
       const options = pageOptions(args);
       return answerQuery(context, args, call, [watchKeys.variables()], (state) => {
         const rows = state.variables(listOptions(args));
-        const { items, nextToken } = page(rows, { ...options, ...BY_PATH, show: metadataOf });
+        const { items, nextToken } = page(rows, { ...options, ...BY_PATH, show: variableMetadata });
         const more = nextToken === '' ? {} : { NextToken: nextToken };
         return { index: state.tableIndex('variables'), reply: { Variables: items, ...more } };
       });
@@ -61,7 +62,7 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
       const path = requireText(args.Path, 'variable path');
       const cas = args.CAS === undefined ? {} : { cas: args.CAS };
       const { index, value } = await propose(consensus, { type: 'variable-delete', namespace, path, ...cas });
-      const stored = value.refused ? null : metadataOf({ Namespace: namespace, Path: path } as VariableMetadata);
+      const stored = value.refused ? null : variableMetadata({ Namespace: namespace, Path: path } as VariableMetadata);
       return { Index: index, Conflict: conflict({ stored, conflict: value.conflict }, { namespace, path }) };
     },
 
@@ -78,7 +79,7 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
       const isVisible = ({ Path }: SealedVariable): boolean => isVisibleTo(alloc, args.Task, Path);
       return answerQuery(context, args, call, [watchKeys.variables()], (state) => {
         const rows = [...state.variables({ namespace: alloc.Namespace, prefix: args.Prefix })].filter(isVisible);
-        return { index: state.tableIndex('variables'), reply: { Variables: rows.map(metadataOf) } };
+        return { index: state.tableIndex('variables'), reply: { Variables: rows.map(variableMetadata) } };
       });
     },
   };
@@ -95,17 +96,6 @@ const readRow = (args: { Namespace?: string }, path: string) => (state: StateSna
   const row = state.variableByPath(namespaceOf(args), path);
   return { index: row?.ModifyIndex ?? state.tableIndex('variables'), reply: { row } };
 };
-
-function metadataOf({
-  Namespace,
-  Path,
-  CreateIndex,
-  ModifyIndex,
-  CreateTime,
-  ModifyTime,
-}: VariableMetadata): VariableMetadata {
-  return { Namespace, Path, CreateIndex, ModifyIndex, CreateTime, ModifyTime };
-}
 
 /** What stands in the way of a check-and-set; one that is not there is told with an index of 0. */
 function conflict(

@@ -21,6 +21,7 @@ need ps procps
 need tar tar
 need getfattr attr
 need git git
+need openssl openssl
 need bzip2 bzip2
 need xz xz-utils
 need zstd zstd

@@ -1,6 +1,6 @@
 import type { Node } from '../structs/node.js';
+import { matchesGlob } from '../util/glob.js';
 import { Columns } from './columns.js';
-import { matchesGlob } from './feasible/glob.js';
 import type { StateReader } from './ports.js';
 import type { Rest } from './turns.js';
 

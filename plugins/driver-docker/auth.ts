@@ -14,7 +14,7 @@ export function registryOf(image: string): string {
 }
 
 /**
- * The credentials to pull a task's image with: the task's own, else those of the agent's helper or Docker config file.
+ * The credentials to pull a task's image with: the task's own, else those of the agent's Docker config file, else of its helper.
  * Undefined when there are none. Throws a DriverError when a helper or file fails, unless the task says auth_soft_fail.
  */
 export async function findAuth(config: DockerConfig, options: DockerOptions): Promise<AuthConfig | undefined> {
@@ -24,15 +24,17 @@ export async function findAuth(config: DockerConfig, options: DockerOptions): Pr
     return { username: own.username, password: own.password, serveraddress: own.server_address || registry };
   }
   try {
-    const helper = own?.helper || options.auth?.helper;
-    if (helper) return await askHelper(helper, registry);
-    if (options.auth?.config) return await readConfigFile(options.auth.config, registry);
+    if (own?.helper) return await askHelper(own.helper, registry);
+    const { config: file, helper } = options.auth ?? {};
+    return (
+      (file ? await readConfigFile(file, registry) : undefined) ??
+      (helper ? await askHelper(helper, registry) : undefined)
+    );
   } catch (cause) {
     if (config.auth_soft_fail) return undefined;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DriverError(`credentials for ${registry}: ${reason}`, { recoverable: false, cause });
   }
-  return undefined;
 }
 
 async function readConfigFile(path: string, registry: string): Promise<AuthConfig | undefined> {

@@ -6,7 +6,7 @@ import type { GivenDevices } from './devices.js';
 import type { ContainerFiles } from './files.js';
 import { hostPath, volumesDisabled } from './host-paths.js';
 import { imageReference } from './images.js';
-import { ALLOC_LABEL, containerName, nameOf, OWNER_LABEL } from './labels.js';
+import { ALLOC_LABEL, containerName, extraLabels, nameOf, OWNER_LABEL } from './labels.js';
 import { sharedNetwork } from './networks.js';
 import { refused } from './refused.js';
 import { parseUlimit, parseVolume } from './task-problems.js';
@@ -44,7 +44,12 @@ export function containerOptions(
     name: containerName(task),
     Image: imageReference(config.image),
     Env: Object.entries(task.env).map(([name, value]) => `${name}=${value}`),
-    Labels: { ...labelsOf(task, options), [OWNER_LABEL]: machine.stateDir },
+    Labels: {
+      ...config.labels,
+      ...extraLabels(task, options.extra_labels),
+      [ALLOC_LABEL]: task.allocId,
+      [OWNER_LABEL]: machine.stateDir,
+    },
     ...(command.length > 0 ? { Cmd: command } : {}),
     ...(config.entrypoint.length > 0 ? { Entrypoint: config.entrypoint } : {}),
     ...hostnameOf(task, machine),
@@ -71,26 +76,6 @@ export function containerOptions(
       ...config.extra,
     },
     ...endpoint(config, network.mode),
-  };
-}
-
-function labelsOf(task: TaskConfig<DockerConfig>, options: DockerOptions): Record<string, string> {
-  const facts: Record<string, string> = {
-    job_name: task.jobName,
-    job_id: task.jobId,
-    task_group_name: task.taskGroup,
-    task_name: task.name,
-    namespace: task.namespace,
-    node_name: task.nodeName,
-    node_id: task.nodeId,
-  };
-  const wanted = Object.entries(facts).filter(([fact]) =>
-    options.extra_labels.some((word) => (word.endsWith('*') ? fact.startsWith(word.slice(0, -1)) : word === fact)),
-  );
-  return {
-    ...task.config.labels,
-    ...Object.fromEntries(wanted.map(([fact, value]) => [`com.hashicorp.nomad.${fact}`, value])),
-    [ALLOC_LABEL]: task.allocId,
   };
 }
 
@@ -279,7 +264,7 @@ function mountSettings(
 /** Output is read from the engine, so that it survives the agent: the engine keeps enough of it for a long restart. */
 function logConfig(config: DockerConfig, options: DockerOptions): { Type: string; Config: Record<string, string> } {
   const given = config.logging ?? options.logging;
-  const type = config.logging?.driver || given?.type || '';
+  const type = given?.driver || given?.type || '';
   if (type !== '' || Object.keys(given?.config ?? {}).length > 0) {
     return { Type: type || 'json-file', Config: given?.config ?? {} };
   }

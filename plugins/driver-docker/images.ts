@@ -173,7 +173,8 @@ class PullProgress {
   readonly #layers = new Map<string, { status: string; current: number; total: number }>();
 
   hear(event: ProgressEvent): void {
-    if (!event.id || !event.status) return;
+    // First of all the tag itself is named, which is no layer.
+    if (!event.id || !event.status || event.status.startsWith('Pulling from')) return;
     const before = this.#layers.get(event.id);
     const isDownload = event.status === 'Downloading';
     this.#layers.set(event.id, {

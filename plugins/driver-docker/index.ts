@@ -3,6 +3,7 @@ import { DriverError, type DriverPlugin } from '../../lib/plugin/sdk/driver.js';
 import { decodeTask, PLUGIN_FIELDS } from './config.js';
 import { EngineDriver } from './driver.js';
 import type { EngineKind } from './engine.js';
+import { pluginProblems } from './plugin-problems.js';
 
 /** What is Docker's own among the engines that speak its API. */
 export const DOCKER: EngineKind = {
@@ -18,10 +19,7 @@ export const DOCKER: EngineKind = {
 /** Runs containers on a Docker Engine. */
 const plugin: DriverPlugin = {
   name: 'docker',
-  configProblems(config) {
-    const decoded = decodeFields(PLUGIN_FIELDS, config);
-    return 'problems' in decoded ? decoded.problems : [];
-  },
+  configProblems: pluginProblems,
   create(options) {
     const decoded = decodeFields(PLUGIN_FIELDS, options.config);
     if ('problems' in decoded) throw new DriverError(decoded.problems[0]?.message ?? '', { recoverable: false });

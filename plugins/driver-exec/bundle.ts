@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { DEFAULT_CAPS, forbiddenCaps, plainCap } from '../../lib/plugin/sdk/capabilities.js';
+import { ALL_CAPS, DEFAULT_CAPS, forbiddenCaps, plainCap } from '../../lib/plugin/sdk/capabilities.js';
 import { DriverError, type TaskConfig, type TaskMount } from '../../lib/plugin/sdk/driver.js';
 import { cpuShares, memoryLimits } from '../driver-raw-exec/cgroup.js';
 import type { TaskUser } from '../driver-raw-exec/lookup.js';
@@ -9,11 +9,6 @@ import { seccompProfile } from './seccomp.js';
 // The runtime's own language: the OCI runtime specification, config.json.
 
 /** The kernel's least share of the processor. */
-/** The kernel's own table; "all" of cap_add means these. */
-const ALL_CAPS =
-  'chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read'.split(
-    ' ',
-  );
 const MASKED =
   '/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap';
 const READ_ONLY = '/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger';

@@ -59,13 +59,15 @@ const OWN = {
   working_dir: text(),
 };
 
-const { endpoint: _endpoint, tls: _tls, infra_image_labels: _labels, ...ENGINE } = ENGINE_FIELDS;
+const { endpoint: _endpoint, tls: _tls, infra_image_labels: _labels, logging: _log, ...ENGINE } = ENGINE_FIELDS;
 
 /** The agent's config of plugin "podman". */
 export const PLUGIN_FIELDS = {
   ...ENGINE,
   /** unix:///path; "" = the engine's usual socket. */
   socket_path: text(),
+  logging: block({ driver: text(), options: map(text()) }),
+  client_http_timeout: refused('is not needed: a call waits as long as its task may'),
   socket: refused('is not supported: an agent has one engine; write socket_path = "unix:///path"'),
   recover_stopped: refused('is not needed: a task that ended without an agent tells its exit to the next one'),
 };
@@ -106,7 +108,10 @@ export function decodePodman(
 }
 
 /** "nomad": as without the block, the agent's own log files. */
-function loggingBlock({ driver, options }: { driver: string; options: Record<string, string> }): object {
+export function loggingBlock({ driver, options }: { driver: string; options: Record<string, string> }): {
+  driver: string;
+  config: Record<string, string>;
+} {
   return { driver: driver === 'nomad' ? '' : driver, config: options };
 }
 

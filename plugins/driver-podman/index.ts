@@ -2,7 +2,8 @@ import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import { DriverError, type DriverPlugin } from '../../lib/plugin/sdk/driver.js';
 import { EngineDriver } from '../driver-docker/driver.js';
 import type { EngineKind } from '../driver-docker/engine.js';
-import { decodePodman, PLUGIN_FIELDS } from './config.js';
+import { engineProblems } from '../driver-docker/plugin-problems.js';
+import { decodePodman, loggingBlock, PLUGIN_FIELDS } from './config.js';
 
 /** What is Podman's own among the engines that speak Docker's API. */
 const PODMAN: EngineKind = {
@@ -20,13 +21,14 @@ const plugin: DriverPlugin = {
   name: 'podman',
   configProblems(config) {
     const decoded = decodeFields(PLUGIN_FIELDS, config);
-    return 'problems' in decoded ? decoded.problems : [];
+    return 'problems' in decoded ? decoded.problems : engineProblems(decoded.config);
   },
   create(options) {
     const decoded = decodeFields(PLUGIN_FIELDS, options.config);
     if ('problems' in decoded) throw new DriverError(decoded.problems[0]?.message ?? '', { recoverable: false });
-    const { socket_path, socket: _, recover_stopped: __, ...config } = decoded.config;
-    return new EngineDriver(PODMAN, { ...config, endpoint: socket_path, tls: null, infra_image_labels: {} }, options);
+    const { socket_path: endpoint, logging: log, ...config } = decoded.config;
+    const logging = log && { type: '', ...loggingBlock(log) };
+    return new EngineDriver(PODMAN, { ...config, endpoint, logging, tls: null, infra_image_labels: {} }, options);
   },
 };
 export default plugin;

@@ -129,7 +129,7 @@ t.test('every key of Nomad is known: honoured, or refused by name', async (t) =>
 t.test('a container is what the task says', async (t) => {
   const made = containerOptions(
     task({ command: '/bin/x', args: ['-v'], ports: ['http', 'db'], labels: { own: 'label' }, hostname: 'h' }),
-    options({ extra_labels: ['job_name', 'task*'] }),
+    options({ extra_labels: ['job_name', 'task*', '*parent*'] }),
     MACHINE,
   );
   t.match(made, {
@@ -382,6 +382,31 @@ t.test('names become what the engine takes', async (t) => {
 t.test('a plugin key that does not exist is refused', async (t) => {
   t.same(plugin.configProblems({ endpoint: 'unix:///x', allow_privileged: true }), []);
   t.match(plugin.configProblems({ allow_priviledged: true }), [{ message: /did you mean "allow_privileged"/ }]);
+  const refused: [Record<string, unknown>, RegExp][] = [
+    [{ endpoint: 'npipe:////./pipe/docker_engine' }, /names a pipe of Windows/],
+    [{ endpoint: 'docker.sock' }, /must be such as "unix:/],
+    [{ tls: { cert: '/c.pem' } }, /a certificate and its key go together/],
+    [{ allow_caps: ['chown', 'net_admn'] }, /is no capability of Linux: "net_admn"/],
+    [{ extra_labels: ['jobname'] }, /must be one of job_name, job_id, parent_job_id/],
+    [{ volumes: { enabled: true, selinuxlabel: 'x' } }, /must be one of "", "z", "Z"/],
+    [{ gc: { dangling_containers: { period: '0s' } } }, /at least 1 s/],
+    [{ gc: { image_delay: '-5m' } }, /at least 0 s/],
+    [{ pull_activity_timeout: '1000h' }, /at most 24 days/],
+    [{ pids_limit: -1 }, /between 0/],
+    [{ windows_allow_insecure_container_admin: true }, /Windows only/],
+  ];
+  for (const [config, message] of refused)
+    t.match(plugin.configProblems(config), [{ message }], JSON.stringify(config));
+  const every = {
+    ...{ endpoint: 'tcp://10.0.0.5:2376', tls: { cert: '/c', key: '/k', ca: '/a' }, allow_privileged: true },
+    ...{ allow_caps: ['ALL'], allow_runtimes: ['runc'], auth: [{ config: '/c.json', helper: 'ecr-login' }] },
+    ...{ disable_log_collection: true, extra_labels: ['*job*', 'task_name'], nvidia_runtime: 'nvidia' },
+    gc: [{ image: true, image_delay: '3m', container: true, dangling_containers: [{ enabled: true, dry_run: false }] }],
+    ...{ image_pull_timeout: '5m', infra_image: 'pause:3', infra_image_pull_timeout: '5m', pids_limit: 100 },
+    logging: [{ type: 'json-file', config: [{ 'max-size': '2m' }] }],
+    ...{ oom_score_adj: 1, pull_activity_timeout: '2m', volumes: [{ enabled: true, selinuxlabel: 'z' }] },
+  };
+  t.same(plugin.configProblems(every), []);
 });
 
 t.test('references are read as Docker reads them', async (t) => {

@@ -1,6 +1,5 @@
 import t from 'tap';
 import { compileCheck } from '../../lib/scheduler/feasible/constraint.js';
-import { matchesGlob } from '../../lib/scheduler/feasible/glob.js';
 import { meetsVersion, parseVersion, parseVersionConstraint } from '../../lib/scheduler/feasible/version.js';
 import { antiAffinityScore, binpackScore, freeShare, spreadScore } from '../../lib/scheduler/rank/fit-score.js';
 import { evenBoost, targetBoost } from '../../lib/scheduler/rank/spread.js';
@@ -8,6 +7,7 @@ import { nextDelay, nextReschedule, trackReschedule } from '../../lib/scheduler/
 import { isSame, mustReplace } from '../../lib/scheduler/reconcile/tasks-updated.js';
 import type { Allocation, RescheduleEvent } from '../../lib/structs/allocation.js';
 import type { Job, ReschedulePolicy } from '../../lib/structs/job.js';
+import { matchesGlob } from '../../lib/util/glob.js';
 import { randomUuid, seededRandom } from '../../lib/util/random.js';
 import { mockAlloc, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
 

@@ -14,3 +14,12 @@ export function forbiddenCaps(allowed: readonly string[], added: readonly string
   const plain = allowed.map(plainCap);
   return plain.includes('all') ? [] : added.map(plainCap).filter((name) => !plain.includes(name));
 }
+
+/** What "all" of cap_add means to a runtime. */
+export const ALL_CAPS: readonly string[] =
+  'chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read'.split(
+    ' ',
+  );
+
+/** Every capability that Linux has by now; an older kernel lacks the last ones. */
+export const KNOWN_CAPS: readonly string[] = [...ALL_CAPS, 'perfmon', 'bpf', 'checkpoint_restore'];

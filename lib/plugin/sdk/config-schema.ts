@@ -71,18 +71,24 @@ export function bool(fallback = false): Field<boolean> {
   };
 }
 
+/** What a timer can wait for at most; it would go off at once for more. */
+const LONGEST_MS = 24 * 24 * 3600 * 1000;
+
 /** A duration such as "5m", in milliseconds; a bare number counts as seconds. */
-export function durationMs(fallbackMs = 0): Field<number> {
+export function durationMs(fallbackMs = 0, { minMs = 0 } = {}): Field<number> {
   return {
     absent: () => fallbackMs,
     read(value, path, problems) {
-      if (typeof value === 'number') return value * 1000;
-      if (typeof value !== 'string')
-        return wrong(problems, { path, wanted: 'a duration such as "5m"', value }, fallbackMs);
-      const parsed = parseDuration(value);
-      if (parsed.ok) return parsed.value / 1e6;
-      problems.push({ path, message: parsed.error });
-      return fallbackMs;
+      const parsed = typeof value === 'string' ? parseDuration(value) : undefined;
+      if (parsed && !parsed.ok) {
+        problems.push({ path, message: parsed.error });
+        return fallbackMs;
+      }
+      const foundMs = parsed ? parsed.value / 1e6 : typeof value === 'number' ? value * 1000 : undefined;
+      if (foundMs === undefined) return wrong(problems, { path, wanted: 'a duration such as "5m"', value }, fallbackMs);
+      if (foundMs >= minMs && foundMs <= LONGEST_MS) return foundMs;
+      const wanted = foundMs < minMs ? `at least ${minMs / 1000} s` : 'at most 24 days';
+      return wrong(problems, { path, wanted, value }, fallbackMs);
     },
   };
 }

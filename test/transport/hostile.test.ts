@@ -89,6 +89,18 @@ t.test('a stranger gets no stream; a thousand tries make one line in the log, wi
   t.match(victim.logged[0], BAD.publicKey);
 });
 
+t.test('strangers with a new key each time make a hundred lines, and a count of the others', async (t) => {
+  const { clock, network, victim } = await stage(t, false);
+  const knock = (n: number): Promise<unknown> =>
+    network.dial(victim.key, { as: testKey(1_000 + n), timeoutMs: 500 }).catch(() => {});
+  for (let i = 0; i < 1_000; i++) void knock(i);
+  await clock.advance(5_000);
+  t.ok(victim.logged.length >= 100 && victim.logged.length <= 115, `${victim.logged.length} lines`);
+  void knock(1_000);
+  await clock.advance(5_000);
+  t.match(victim.logged.at(-1), testKey(2_000).publicKey, 'a while later each is named again');
+});
+
 t.test('what comes before a good hello ends the connection', async (t) => {
   const other = testCertificate({ Key: testKey(5).publicKey, Role: 'server' }).chain;
   const foreign = testCertificate({ Key: BAD.publicKey, Role: 'client', Mesh: 'e'.repeat(64) }).chain;

@@ -4,6 +4,8 @@ import type { MeshClock } from '../clock.js';
 
 const EVERY_MS = 10_000;
 const KEYS_MAX = 1_024;
+/** Of one message, whatever the keys: who floods has a new one each time. */
+const LINES = { burst: 100, perSecond: 2 };
 
 /** Says once in a while what a key does again and again: whoever knocks a thousand times a second fills no disk. */
 export class Notices {
@@ -11,10 +13,14 @@ export class Notices {
   readonly #log: Log;
   /** By key and message. */
   readonly #said = new Map<string, { atMs: number; more: number }>();
+  readonly #lines: RateLimit;
+  /** By message: of how many keys nothing was said since its last line. */
+  readonly #unsaid = new Map<string, number>();
 
   constructor(clock: MeshClock, log: Log) {
     this.#clock = clock;
     this.#log = log;
+    this.#lines = new RateLimit(clock, LINES);
   }
 
   /** `everyMs`: how soon the same may be said again of the same key. */
@@ -33,7 +39,18 @@ export class Notices {
       if (this.#said.size <= KEYS_MAX) break;
       this.#said.delete(oldest);
     }
-    this.#log[level](message, { key, reason, ...(former && former.more > 0 ? { times_before: former.more } : {}) });
+    const unsaid = this.#unsaid.get(message) ?? 0;
+    if (!this.#lines.take(message)) {
+      this.#unsaid.set(message, unsaid + 1);
+      return;
+    }
+    this.#unsaid.delete(message);
+    this.#log[level](message, {
+      key,
+      reason,
+      ...(former && former.more > 0 ? { times_before: former.more } : {}),
+      ...(unsaid > 0 ? { others_before: unsaid } : {}),
+    });
   }
 }
 
@@ -43,11 +60,11 @@ export interface Allowance {
   readonly perSecond: number;
 }
 
-/** Counts what each key does, and says when it is too much. */
+/** Counts what each key does (or whatever else has a name), and says when it is too much. */
 export class RateLimit {
   readonly #clock: MeshClock;
   readonly #allowance: Allowance;
-  readonly #left = new Map<NodeKey, { tokens: number; atMs: number }>();
+  readonly #left = new Map<string, { tokens: number; atMs: number }>();
 
   constructor(clock: MeshClock, allowance: Allowance) {
     this.#clock = clock;
@@ -55,7 +72,7 @@ export class RateLimit {
   }
 
   /** Whether the key may do it once more now. */
-  take(key: NodeKey): boolean {
+  take(key: string): boolean {
     const { burst, perSecond } = this.#allowance;
     const now = this.#clock.monotonicMs();
     const left = this.#left.get(key) ?? { tokens: burst, atMs: now };

@@ -11,16 +11,15 @@ import {
 import { DRIVER_NAMES, type PluginBlocks, pluginBlockProblems } from '../plugin/registry.js';
 import type { MeshRole } from '../structs/mesh.js';
 import type { HostVolumeInfo } from '../structs/node.js';
-import type { AutopilotConfiguration } from '../structs/operator.js';
 import { parseCoreList } from '../structs/topology.js';
 import { type Address, parseAddress } from '../transport/tcp.js';
-import { toNanos } from '../util/clock.js';
 import { err, ok, type Result } from '../util/result.js';
 import { autoscalerSettings } from './autoscaler-settings.js';
 import type { ClientSection } from './config/config.js';
 import type { AgentConfig } from './config/index.js';
 import { artifactSettings, templateSettings } from './content-settings.js';
 import { readKeptNetwork } from './mesh/kept-network.js';
+import { serverSettings } from './server-settings.js';
 import type { AgentSettings, MeshSettings } from './settings.js';
 
 /** The RPC port of a server whose address is given without one, as Nomad's. */
@@ -54,10 +53,12 @@ export async function settingsFromConfig(
   const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
   const tls = tlsOf(config, problems);
   const mesh = meshSettings(config, problems);
+  const server = config.server.enabled ? serverSettings(config, problems) : null;
+  const artifact = artifactSettings(config.client.artifact, problems);
   if (problems.length > 0) return err(problems.join('\n'));
-  const { http, rpc } = config.addresses;
   // In a mesh a name is somebody's: what the configuration says counts when joining, and from then on the certificate.
   const nodeName = member?.name ?? config.nodeName ?? hostname();
+  const { http, rpc } = config.addresses;
   const settings: AgentSettings = {
     version,
     nodeName,
@@ -74,8 +75,8 @@ export async function settingsFromConfig(
     rpc: { host: rpc, port: config.ports.rpc },
     secret,
     mesh,
-    server: config.server.enabled ? serverSettings(config) : null,
-    client: config.client.enabled ? clientSettings(config, nodeName, problems) : null,
+    server,
+    client: config.client.enabled ? { ...clientSettings(config, nodeName), artifact } : null,
     autoscaler,
     servers: config.server.enabled ? [] : servers,
     plugins,
@@ -154,45 +155,6 @@ function tlsOf({ tls }: AgentConfig, problems: string[]): AgentSettings['http'][
   return { cert, key, ...(ca === undefined ? {} : { ca }), verifyClient: tls.verifyClient };
 }
 
-function serverSettings({ server, autopilot }: AgentConfig): NonNullable<AgentSettings['server']> {
-  return {
-    autopilot: autopilotSettings(autopilot),
-    heartbeat: {
-      graceMs: server.heartbeatGraceMs,
-      ttlMinMs: server.heartbeatTtlMinMs,
-      leaderChangeMs: server.heartbeatTtlFailoverMs,
-      perSecondMax: server.heartbeatsPerSecondMax,
-    },
-    gc: {
-      intervalMs: server.gc.intervalMs,
-      evalMs: server.gc.evalMs,
-      batchEvalMs: server.gc.batchEvalMs,
-      jobMs: server.gc.jobMs,
-      nodeMs: server.gc.nodeMs,
-      deploymentMs: server.gc.deploymentMs,
-    },
-    eventBufferSize: server.enableEventBroker ? server.eventBufferSize : 0,
-    ...(server.planRejections ? { planRejections: server.planRejections } : {}),
-  };
-}
-
-/** The `autopilot { }` block, in the words of the API. */
-function autopilotSettings(block: Record<string, unknown>): Partial<AutopilotConfiguration> {
-  const given = {
-    CleanupDeadServers: block['cleanup_dead_servers'],
-    LastContactThreshold: nanos(block['last_contact_threshold']),
-    MaxTrailingLogs: block['max_trailing_logs'],
-    MaxVoters: block['max_voters'],
-    MinQuorum: block['min_quorum'],
-    ServerStabilizationTime: nanos(block['server_stabilization_time']),
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-}
-
-function nanos(ms: unknown): number | undefined {
-  return typeof ms === 'number' ? toNanos(ms) : undefined;
-}
-
 /** The part of a client's settings that a reload may change. */
 export function reloadableClient(config: AgentConfig): Pick<ClientConfig, 'hostVolumes' | 'meta'> {
   const volume = ([name, { path, readOnly }]: [string, { path: string; readOnly: boolean }]): [
@@ -205,7 +167,7 @@ export function reloadableClient(config: AgentConfig): Pick<ClientConfig, 'hostV
   };
 }
 
-function clientSettings(config: AgentConfig, nodeName: string, problems: string[]): ClientConfig {
+function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
   const { client, dataDir } = config;
   const below = (name: string): string => join(resolve(dataDir as string), name);
   const stateDir = dataDir === null ? null : (client.stateDir ?? below('client'));
@@ -257,7 +219,6 @@ function clientSettings(config: AgentConfig, nodeName: string, problems: string[
     maxDynamicPort: client.maxDynamicPort,
     template: templateSettings(client.template),
     sleepCommand: client.sleepCommand,
-    artifact: artifactSettings(client.artifact, problems),
     gc: {
       intervalMs: client.gc.intervalMs,
       parallelDestroys: client.gc.parallelDestroys,

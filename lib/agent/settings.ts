@@ -5,6 +5,8 @@ import type { GcThresholds } from '../server/garbage.js';
 import type { HeartbeatLimits } from '../server/heartbeat.js';
 import type { PlanRejectionLimits } from '../server/plan-rejections.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
+import type { SchedulerConfiguration } from '../structs/rpc.js';
+import type { JobLimits } from '../structs/validate/limits.js';
 import type { Address } from '../transport/tcp.js';
 import type { AutoscalerSettings } from './autoscaler.js';
 
@@ -54,6 +56,9 @@ export interface AgentSettings {
     gc: Partial<GcThresholds>;
     planRejections?: PlanRejectionLimits;
     eventBufferSize?: number;
+    jobs?: Partial<JobLimits> & { defaultPriority?: number };
+    /** What the scheduler's configuration is in a mesh that has none yet. */
+    scheduler?: Partial<SchedulerConfiguration>;
     /** What autopilot's configuration is in a mesh that has none yet. */
     autopilot: Partial<AutopilotConfiguration>;
   } | null;

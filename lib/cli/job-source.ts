@@ -7,6 +7,7 @@ import { findRange } from '../jobspec/places.js';
 import { submissionOf } from '../jobspec/submission.js';
 import type { JobSubmission } from '../structs/job.js';
 import { findIssues } from '../structs/validate/job.js';
+import { WIDEST_LIMITS } from '../structs/validate/limits.js';
 import { ApiError } from './api.js';
 import type { Context, FlagSpec } from './command.js';
 import { cliFunctions } from './hcl-host.js';
@@ -83,7 +84,7 @@ export function describeAll(diagnostics: readonly Diagnostic[], sources: Readonl
 
 /** What the checks that need no agent say against the job, each at its place in the file; '' when nothing. */
 export function describeIssues(source: JobSource): string {
-  const { errors } = findIssues(canonicalizeJob(source.job));
+  const { errors } = findIssues(canonicalizeJob(source.job), WIDEST_LIMITS);
   return errors
     .map(({ path, message }) => ({ message, range: findRange(source.ranges, path) }))
     .sort((a, b) => (a.range?.start.index ?? 0) - (b.range?.start.index ?? 0))

@@ -6,8 +6,10 @@ import { readJobJson } from '../jobspec/read-json.js';
 import { MeshError } from '../structs/errors.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Issue } from '../structs/validate/issue.js';
-import { findIssues, issueText, JOB_SOURCE_BYTES_MAX } from '../structs/validate/job.js';
+import { findIssues, issueText } from '../structs/validate/job.js';
+import { JOB_LIMITS, type JobLimits } from '../structs/validate/limits.js';
 import { nearest } from '../util/nearest.js';
+import type { ServerConfig } from './world.js';
 
 /** A job as it may be stored, or what is wrong with it. */
 export interface Admission {
@@ -19,13 +21,15 @@ export interface Admission {
 /** Reads, completes and checks a job that was handed in. */
 export function admitJob(
   handedIn: unknown,
-  options: { region: string; knownDrivers?: () => readonly string[] },
+  options: Pick<ServerConfig, 'region' | 'jobs' | 'knownDrivers'>,
   submission?: JobSubmission | null,
 ): Admission {
   const read = readJobJson(handedIn);
   if (!read.ok) return { job: null, errors: read.error, warnings: [] };
-  const job = canonicalizeJob(inRegion(read.value, options.region));
-  const { errors, warnings } = findIssues(job);
+  const { defaultPriority = 0, ...limits } = options.jobs ?? {};
+  const Priority = read.value.Priority || defaultPriority;
+  const job = canonicalizeJob({ ...inRegion(read.value, options.region), Priority });
+  const { errors, warnings } = findIssues(job, { ...JOB_LIMITS, ...limits });
   const more = [...regionErrors(job, options.region), ...driverErrors(job, options.knownDrivers?.())];
   return { job, errors: [...located(errors, submission ?? null), ...more], warnings: warnings.map(issueText) };
 }
@@ -64,14 +68,17 @@ export function listed(messages: readonly string[], noun: string): string {
 }
 
 /** Refuses a source too large to be kept with the job. */
-export function checkSubmission(submission: JobSubmission | null | undefined): JobSubmission | null {
+export function checkSubmission(
+  submission: JobSubmission | null | undefined,
+  { sourceBytesMax = JOB_LIMITS.sourceBytesMax }: Partial<JobLimits> = {},
+): JobSubmission | null {
   if (!submission || typeof submission.Source !== 'string' || submission.Source === '') return null;
   const { Source, Format = '', VariableFlags = null, Variables = '' } = submission;
   const size = Source.length + Variables.length;
-  if (size > JOB_SOURCE_BYTES_MAX) {
+  if (size > sourceBytesMax) {
     throw new MeshError(
       'E_TOO_LARGE',
-      `job source size of ${size} bytes exceeds maximum of ${JOB_SOURCE_BYTES_MAX} bytes: move large files out of the job`,
+      `job source size of ${size} bytes exceeds maximum of ${sourceBytesMax} bytes: move large files out of the job`,
     );
   }
   return { Source, Format, VariableFlags, Variables };

@@ -58,6 +58,7 @@ import { createNodePaths } from './node-path.js';
 import { createNodeWatch } from './node-watch.js';
 import { createPeriodic } from './periodic.js';
 import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
+import { createSchedulerSeed } from './scheduler-seed.js';
 import { createScheduling, type SchedulingCounts } from './scheduling.js';
 import { systemTimers, type Timers } from './timers.js';
 import { Archives } from './volume-data/archives.js';
@@ -127,7 +128,7 @@ export function createServer(options: ServerOptions): Server {
     archives,
     csi: { controllers, keyring, ensureKey, turns: volumeWatcher.turns },
   });
-  const { mesh } = world.config;
+  const { mesh, scheduler: seed = {} } = world.config;
   const issuer = mesh && createIssuer(world, mesh.identity);
   const context: EndpointContext = {
     ...world,
@@ -202,6 +203,7 @@ export function createServer(options: ServerOptions): Server {
         archivist,
         autopilot,
         ...(world.config.identity ? [createKeyringDuty(world, keyring)] : []),
+        ...(Object.keys(seed).length > 0 ? [createSchedulerSeed(world, seed)] : []),
         ...(mesh && issuer ? [createMeshDuties(world, mesh, issuer)] : []),
       ]);
     },

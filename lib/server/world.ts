@@ -1,7 +1,9 @@
 import type { PluginProblem } from '../scaling/policy.js';
 import type { Store } from '../state/store.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
+import type { SchedulerConfiguration } from '../structs/rpc.js';
 import type { ScalingStanding } from '../structs/rpc-scaling.js';
+import type { JobLimits } from '../structs/validate/limits.js';
 import type { SigningKey } from '../transport/signature.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
@@ -20,6 +22,10 @@ export interface ServerConfig {
   /** What a server in no mesh calls itself, and its version. */
   about?: { name: string; version: string };
   heartbeat?: Partial<HeartbeatLimits>;
+  /** What a job may be, and the priority of one that says none; Nomad's limits unless given. */
+  jobs?: Partial<JobLimits> & { defaultPriority?: number };
+  /** What the scheduler's configuration is in a mesh that has none yet. */
+  scheduler?: Partial<SchedulerConfiguration>;
   /** How many changes are kept for readers of the event stream; 0 = there is none. 100 unless given, as Nomad. */
   eventBufferSize?: number;
   gc?: Partial<GcThresholds>;

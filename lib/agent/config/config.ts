@@ -96,7 +96,9 @@ export interface ServerSection {
   eventBufferSize: number;
   jobDefaultPriority: number;
   jobMaxPriority: number;
-  jobTrackedVersions: number;
+  jobMaxCount: number;
+  /** As it is written, "1MiB"; null: not given. */
+  jobMaxSourceSize: string | null;
   /** As the scheduler configuration has it, in Nomad's words; seeds a new mesh only. */
   schedulerConfig: Record<string, unknown>;
   /** Addresses of servers to join, from `server_join`, `start_join` and `retry_join`. */

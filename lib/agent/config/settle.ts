@@ -140,7 +140,8 @@ function serverOf(server: Picker, dev: boolean): ServerSection {
     eventBufferSize: server.get('event_buffer_size', 100),
     jobDefaultPriority: server.get('job_default_priority', 50),
     jobMaxPriority: server.get('job_max_priority', 100),
-    jobTrackedVersions: server.get('job_tracked_versions', 6),
+    jobMaxCount: server.get('job_max_count', 50_000),
+    jobMaxSourceSize: server.text('job_max_source_size'),
     schedulerConfig: server.whole('default_scheduler_config'),
     join: [
       ...joins.get('start_join', none),

@@ -24,7 +24,7 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'Job.Plan'(args, { signal }) {
       const { job: admitted, warnings } = requireAdmitted(
-        admitJob(args.Job, context.config, checkSubmission(args.Submission)),
+        admitJob(args.Job, context.config, checkSubmission(args.Submission, context.config.jobs)),
       );
       await context.consensus.readIndex();
       signal.throwIfAborted();

@@ -5,7 +5,7 @@ import type { Job, TaskGroup } from '../../structs/job.js';
 import { isParent } from '../../structs/job-kind.js';
 import type { RpcMethods } from '../../structs/rpc.js';
 import type { GroupScaleStatus, JobScaleStatus } from '../../structs/scaling.js';
-import { JOB_COUNT_MAX } from '../../structs/validate/job.js';
+import { JOB_LIMITS } from '../../structs/validate/limits.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
@@ -19,14 +19,14 @@ type ScaleArgs = RpcMethods['Job.Scale']['args'];
 
 /** The counts of groups: what they are, and how a person or an autoscaler changes one. */
 export function jobScaleEndpoints(context: EndpointContext): RpcHandlers {
-  const { consensus, store, now, random } = context;
+  const { consensus, store, now, random, config } = context;
 
   return {
     async 'Job.Scale'(args) {
       const state = store.snapshot();
       const job = requireFound(state.jobById(namespaceOf(args), requireText(args.JobID, 'job ID')), 'job');
       checkMayRegister(state);
-      const group = checkScale(job, args, state);
+      const group = checkScale(job, args, { state, countMax: config.jobs?.countMax ?? JOB_LIMITS.countMax });
       const count = args.Count ?? null;
       const { Namespace, ID: JobID, Priority, Type, JobModifyIndex } = job;
       const evaluation =
@@ -87,7 +87,11 @@ export function jobScaleEndpoints(context: EndpointContext): RpcHandlers {
 }
 
 /** The group to be scaled, or the reason why it may not be. */
-function checkScale(job: Job, args: ScaleArgs, state: StateSnapshot): TaskGroup {
+function checkScale(
+  job: Job,
+  args: ScaleArgs,
+  { state, countMax }: { state: StateSnapshot; countMax: number },
+): TaskGroup {
   const refuse = (why: string): never => {
     throw new MeshError('E_BAD_REQUEST', why);
   };
@@ -102,8 +106,7 @@ function checkScale(job: Job, args: ScaleArgs, state: StateSnapshot): TaskGroup 
   if (args.Error) refuse('scaling action should not contain count if error is true');
   if (!Number.isSafeInteger(count) || count < 0) refuse("scaling action count can't be negative");
   const others = job.TaskGroups.reduce((sum, one) => sum + (one === group ? 0 : one.Count), 0);
-  if (count + others > JOB_COUNT_MAX)
-    refuse(`the groups would ask for ${count + others} allocations; at most ${JOB_COUNT_MAX}`);
+  if (count + others > countMax) refuse(`the groups would ask for ${count + others} allocations; at most ${countMax}`);
   const { Scaling: policy } = group;
   if (policy && typeof policy.Max === 'number' && count > policy.Max) {
     refuse(`group count was greater than scaling policy maximum: ${count} > ${policy.Max}`);

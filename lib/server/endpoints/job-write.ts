@@ -37,7 +37,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
   };
 
   const register = async (args: JobRegisterRequest): Promise<JobRegisterResponse> => {
-    const submission = checkSubmission(args.Submission);
+    const submission = checkSubmission(args.Submission, config.jobs);
     const { job: admitted, warnings: found } = requireAdmitted(admitJob(args.Job, config, submission));
     const state = store.snapshot();
     checkEvalPriority(args.EvalPriority);
@@ -72,7 +72,11 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     'Job.Register': register,
 
     async 'Job.Validate'(args) {
-      const { job, errors, warnings: found } = admitJob(args.Job, config, checkSubmission(args.Submission));
+      const {
+        job,
+        errors,
+        warnings: found,
+      } = admitJob(args.Job, config, checkSubmission(args.Submission, config.jobs));
       const warnings = [...found, ...(job ? policyWarnings(job, context) : [])];
       return {
         DriverConfigValidated: true,

@@ -4,26 +4,21 @@ import { warnOfEnterprise } from './enterprise.js';
 import { validateForeign } from './foreign.js';
 import { findRepeated, type Issue, newReport, type Report } from './issue.js';
 import { validateLaunch } from './launch.js';
+import { JOB_LIMITS, type JobLimits } from './limits.js';
 import { validateNotYet } from './not-yet.js';
 import { validateTaskGroup } from './task-group.js';
-
-/** The text of a job file may be as long as this, as in Nomad. */
-export const JOB_SOURCE_BYTES_MAX = 1024 * 1024;
-/** All groups of a job together may ask for as many allocations as this, as in Nomad. */
-export const JOB_COUNT_MAX = 50_000;
-export const PRIORITY_MAX = 100;
 
 const DESCRIPTION_CHARACTERS_MAX = 1000;
 const TYPES = ['service', 'batch', 'system', 'sysbatch'];
 
 /** Everything wrong with a canonical job, and what to be warned of. Pure: what only a server knows, it checks itself. */
-export function findIssues(job: Job): { errors: Issue[]; warnings: Issue[] } {
+export function findIssues(job: Job, limits: JobLimits = JOB_LIMITS): { errors: Issue[]; warnings: Issue[] } {
   const errors: Issue[] = [];
   const warnings: Issue[] = [];
   const report = newReport(errors, warnings);
   validateNotYet(job, report);
   validateNames(job, report);
-  validateNumbers(job, report);
+  validateNumbers(job, limits, report);
   validatePlacement(job, job.Type, report, 'job');
   validateLaunch(job, report);
   validateGroups(job, report);
@@ -69,16 +64,13 @@ function validateNames(job: Job, report: Report): void {
   }
 }
 
-function validateNumbers(job: Job, report: Report): void {
-  if (job.Priority < 1 || job.Priority > PRIORITY_MAX) {
-    report.error('Priority', `Job priority must lie between 1 and ${PRIORITY_MAX}, not ${job.Priority}`);
+function validateNumbers(job: Job, { priorityMax, countMax }: JobLimits, report: Report): void {
+  if (job.Priority < 1 || job.Priority > priorityMax) {
+    report.error('Priority', `Job priority must lie between 1 and ${priorityMax}, not ${job.Priority}`);
   }
   const count = job.TaskGroups.reduce((sum, group) => sum + Math.max(0, group.Count), 0);
-  if (count > JOB_COUNT_MAX) {
-    report.error(
-      'TaskGroups',
-      `The groups ask for ${count} allocations together; at most ${JOB_COUNT_MAX} are allowed`,
-    );
+  if (count > countMax) {
+    report.error('TaskGroups', `The groups ask for ${count} allocations together; at most ${countMax} are allowed`);
   }
 }
 

@@ -53,6 +53,12 @@ export interface ClientConfig {
   cpuTotalMhz: number | null;
   memoryTotalMb: number | null;
   diskTotalMb: number | null;
+  /** How many allocations the servers may place here at once; 0 = as many as there is room for. */
+  nodeMaxAllocs: number;
+  /** A node that the servers do not know yet takes work only once a person allows it. */
+  defaultIneligible: boolean;
+  /** Whether jobs' services can be listed with this node's address. */
+  serviceDiscovery: boolean;
   /** Upper limit of a task's kill_timeout. */
   maxKillTimeoutMs: Millis;
   minDynamicPort: number;
@@ -119,6 +125,9 @@ export function defaultClientConfig(
     cpuTotalMhz: null,
     memoryTotalMb: null,
     diskTotalMb: null,
+    nodeMaxAllocs: 0,
+    defaultIneligible: false,
+    serviceDiscovery: true,
     maxKillTimeoutMs: 30_000,
     minDynamicPort: 20_000,
     maxDynamicPort: 32_000,

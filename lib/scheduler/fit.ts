@@ -5,10 +5,13 @@ import { DeviceUse } from './feasible/device-use.js';
 import { PortUse } from './feasible/port-use.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, type Usage } from './usage.js';
 
+/** The dimension of a node whose agent says that it takes no more allocations, however small. */
+export const TOO_MANY = 'allocations';
+
 /** Whether allocations can share a node; when not, `dimension` names what is short. */
 export interface Fit {
   readonly fits: boolean;
-  /** '' when it fits, else `cpu`, `cores`, `memory`, `disk`, a port collision or `device oversubscribed`. */
+  /** '' when it fits, else `allocations`, `cpu`, `cores`, `memory`, `disk`, a port collision or `device oversubscribed`. */
   readonly dimension: string;
   readonly used: Usage;
 }
@@ -24,8 +27,10 @@ export function allocsFit(node: Node, allocs: Iterable<Allocation>): Fit {
   const ports = new PortUse(addresses);
   const devices = new DeviceUse();
   let collision = '';
+  let count = 0;
   for (const alloc of allocs) {
     if (isClientTerminal(alloc)) continue;
+    count++;
     addResources(used, alloc.AllocatedResources);
     devices.add(alloc.AllocatedResources);
     const held = alloc.AllocatedResources.Shared.Ports;
@@ -38,7 +43,8 @@ export function allocsFit(node: Node, allocs: Iterable<Allocation>): Fit {
     if (!ports.add(held)) collision ||= `reserved alloc port collision for alloc ${alloc.ID}`;
   }
   const oversubscribed = devices.isOversubscribed(node) ? 'device oversubscribed' : '';
-  const dimension = lacking(node, used) || collision || oversubscribed;
+  const crowd = node.NodeMaxAllocs && count > node.NodeMaxAllocs ? TOO_MANY : '';
+  const dimension = crowd || lacking(node, used) || collision || oversubscribed;
   return { fits: dimension === '', dimension, used };
 }
 

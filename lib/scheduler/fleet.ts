@@ -15,6 +15,8 @@ export interface Fleet {
   readonly cpuMhz: Float64Array;
   readonly memoryMb: Float64Array;
   readonly diskMb: Float64Array;
+  /** How many allocations each may have; null = no node has such a limit. */
+  readonly allocsMax: Float64Array | null;
   /** Index into `classes`, −1 for a node without a computed class. */
   readonly classOf: Int32Array;
   readonly classes: readonly string[];
@@ -109,6 +111,9 @@ function buildFleet(nodes: readonly Node[]): Fleet {
     cpuMhz: new Float64Array(count),
     memoryMb: new Float64Array(count),
     diskMb: new Float64Array(count),
+    allocsMax: nodes.some(({ NodeMaxAllocs }) => NodeMaxAllocs)
+      ? Float64Array.from(nodes, ({ NodeMaxAllocs }) => NodeMaxAllocs || Number.POSITIVE_INFINITY)
+      : null,
     classOf: new Int32Array(count).fill(-1),
     classes: [] as string[],
     candidates: new Map<string, Candidates>(),

@@ -136,6 +136,11 @@ export class Ledger {
     return existing.filter((alloc) => !isClientTerminal(alloc) && !this.#removed.has(alloc.ID));
   }
 
+  /** How many allocations would be on a node. */
+  count(row: number): number {
+    return this.standing(row).length + (this.#placed.get(row)?.length ?? 0);
+  }
+
   /** The cores of a node that nothing holds whole, lowest first. */
   freeCores(row: number): number[] {
     const taken = new Set<number>();

@@ -75,7 +75,7 @@ export class Preemption {
     const usedWithout = (gone: ReadonlySet<Allocation>): DeviceUse => this.#ledger.devicesWithout(row, gone);
     if (!clearDevices(program, { node, standing, evictable, chosen }, usedWithout)) return null;
     if (!this.#clearRoom(program, { row, evictable, chosen })) return null;
-    return [...chosen];
+    return this.#clearCrowd({ row, evictable, chosen }) ? [...chosen] : null;
   }
 
   #mayGo(alloc: Allocation): boolean {
@@ -106,6 +106,18 @@ export class Preemption {
       add(needed, amountOf(next), -1);
     }
     for (const alloc of this.#withoutSuperfluous(ask, { row, chosen, extra })) chosen.add(alloc);
+    return true;
+  }
+
+  /** Adds victims, the least important first, until the node may have one more allocation. */
+  #clearCrowd(scene: { row: number; evictable: readonly Allocation[]; chosen: Set<Allocation> }): boolean {
+    const max = this.#fleet.allocsMax?.[scene.row] ?? Number.POSITIVE_INFINITY;
+    const surplus = this.#ledger.count(scene.row) + 1 - max - scene.chosen.size;
+    if (surplus <= 0) return true;
+    const rest = scene.evictable.filter((alloc) => !scene.chosen.has(alloc));
+    if (rest.length < surplus) return false;
+    rest.sort((a, b) => priorityOf(a) - priorityOf(b));
+    for (const alloc of rest.slice(0, surplus)) scene.chosen.add(alloc);
     return true;
   }
 

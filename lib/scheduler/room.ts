@@ -3,6 +3,7 @@ import type { Random } from '../util/random.js';
 import type { DeviceOffer } from './feasible/devices.js';
 import { type Assignment, assign } from './feasible/numa.js';
 import { offerPorts } from './feasible/port-use.js';
+import { TOO_MANY } from './fit.js';
 import type { Fleet } from './fleet.js';
 import { type GroupProgram, mhzPerCore, resourcesOn } from './group-program.js';
 import type { Ledger } from './ledger.js';
@@ -38,6 +39,7 @@ export class Room {
     const fleet = this.#fleet;
     const ledger = this.#ledger;
     ledger.look(row);
+    if (fleet.allocsMax && ledger.count(row) >= (fleet.allocsMax[row] as number)) return TOO_MANY;
     if (needsPorts && program.network) {
       const clash = this.#portClash(program, row);
       if (clash !== '') return clash;

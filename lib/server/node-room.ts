@@ -31,8 +31,8 @@ export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state
   if (writersClash(node.ID, change, state)) return false;
   const used = state.usageByNode?.(node.ID);
   const alive = change.placed.filter((alloc) => !isClientTerminal(alloc));
-  // Cores and devices are told apart one by one.
-  if (!used || alive.some(({ AllocatedResources }) => holdsThings(AllocatedResources)))
+  // Cores and devices are told apart one by one, and what is limited in number is counted.
+  if (!used || node.NodeMaxAllocs || alive.some(({ AllocatedResources }) => holdsThings(AllocatedResources)))
     return fitsWhole(node, change, state);
   const sum = emptyUsage();
   for (const alloc of alive) addResources(sum, alloc.AllocatedResources);

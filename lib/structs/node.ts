@@ -27,6 +27,8 @@ export interface Node {
   Drivers: Record<string, DriverInfo>;
   HostVolumes: Record<string, HostVolumeInfo> | null;
   HostNetworks: Record<string, HostNetworkInfo> | null;
+  /** How many allocations may be there at once; absent = as many as there is room for. */
+  NodeMaxAllocs?: number;
   /** The plugins that answer on this node, by id. */
   CSIControllerPlugins: Record<string, CsiInfo> | null;
   CSINodePlugins: Record<string, CsiInfo> | null;

@@ -119,23 +119,24 @@ t.test('a plugin’s config goes on as JSON, nested blocks and all', async (t) =
 t.test('what Nomad has and this has not is accepted, and told once', async (t) => {
   const { notices } = load([
     'server {\n  bootstrap_expect = 3\n  raft_protocol = 3\n}\nconsul {\n  address = "x"\n}\nadvertise { serf = "a" }\nui { enabled = true }',
-    'server { bootstrap_expect = 5 }',
+    'server { bootstrap_expect = 5 }\nclient { no_host_uuid = true, users { dynamic_user_min = 1 }, server_join { retry_max = 3 } }',
   ]);
   t.same(
     notices.map((notice) => notice.split(':')[0]),
-    ['server.bootstrap_expect', 'server.raft_protocol', 'consul', 'advertise.serf', 'ui'].map(
-      (key) => `"${key}" has no effect`,
-    ),
+    [
+      ...['server.bootstrap_expect', 'server.raft_protocol', 'consul', 'advertise.serf', 'ui'],
+      ...['client.no_host_uuid', 'client.users', 'client.server_join.retry_max'],
+    ].map((key) => `"${key}" has no effect`),
   );
 });
 
 t.test('a key that nothing acts on yet is named, and only when it is given', async (t) => {
   const { notices } = load([
-    'enable_debug = true\nserver {\n  num_schedulers = 2\n}\nclient {\n  no_host_uuid = true\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
+    'enable_debug = true\nserver {\n  num_schedulers = 2\n}\nclient {\n  gc_volumes_on_node_gc = true\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
   ]);
   t.same(
     notices,
-    ['enable_debug', 'server.num_schedulers', 'client.no_host_uuid'].map(
+    ['enable_debug', 'server.num_schedulers', 'client.gc_volumes_on_node_gc'].map(
       (key) => `"${key}" has no effect yet in this version`,
     ),
   );

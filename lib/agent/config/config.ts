@@ -142,6 +142,9 @@ export interface ClientSection {
   cniPath: string | null;
   cniConfigDir: string | null;
   bridge: { name: string | null; subnet: string | null; subnetIpv6: string | null; hairpin: boolean };
+  nodeMaxAllocs: number;
+  defaultIneligible: boolean;
+  serviceDiscovery: boolean;
   maxKillTimeoutMs: Millis;
   minDynamicPort: number;
   maxDynamicPort: number;
@@ -152,7 +155,6 @@ export interface ClientSection {
     diskUsagePercent: number;
     inodeUsagePercent: number;
   };
-  noHostUuid: boolean;
   disableRemoteExec: boolean;
   /** Null: allocations stay when the agent stops. */
   drainOnShutdown: { deadlineMs: Millis; force: boolean; ignoreSystemJobs: boolean } | null;

@@ -17,10 +17,7 @@ const PATHS = [
   'server.root_key_rotation_threshold server.search',
   'server.job_tracked_versions server.retry_max server.retry_interval',
   'server.default_scheduler_config.node_limit_for_feasibility_checks',
-  'client.alloc_mounts_dir',
-  'client.node_max_allocs client.no_host_uuid client.gc_volumes_on_node_gc client.default_ineligible',
-  'client.nomad_service_discovery client.cpu_disable_dmidecode',
-  'client.users client.server_join.retry_max client.server_join.retry_interval',
+  'client.gc_volumes_on_node_gc',
 ].flatMap((line) => line.split(' '));
 
 /** A notice for each such key that the files or flags give. */

@@ -18,7 +18,7 @@ import {
 /** The keys of `client { }`. */
 export const CLIENT_FIELDS: Fields = {
   enabled: flag,
-  ...all('state_dir alloc_dir alloc_mounts_dir host_volumes_dir host_volume_plugin_dir common_plugin_dir', text),
+  ...all('state_dir alloc_dir host_volumes_dir host_volume_plugin_dir common_plugin_dir', text),
   ...all('node_class node_pool network_interface cgroup_parent reservable_cores', text),
   servers: growingTexts,
   // Not Nomad's: how the autoscaler puts this machine to sleep.
@@ -28,8 +28,12 @@ export const CLIENT_FIELDS: Fields = {
   ...all('min_dynamic_port max_dynamic_port gc_parallel_destroys gc_max_allocs node_max_allocs', integer),
   ...all('gc_disk_usage_threshold gc_inode_usage_threshold', decimal),
   ...all('max_kill_timeout gc_interval', duration),
-  ...all('no_host_uuid disable_remote_exec gc_volumes_on_node_gc default_ineligible', flag),
-  ...all('bind_wildcard_default_host_network nomad_service_discovery cpu_disable_dmidecode', flag),
+  ...all('disable_remote_exec gc_volumes_on_node_gc default_ineligible', flag),
+  ...all('bind_wildcard_default_host_network nomad_service_discovery', flag),
+  no_host_uuid: replaced("a node's id is made of its agent's key, or drawn; the machine's own is never used"),
+  cpu_disable_dmidecode: replaced('what the kernel says of processors is read; dmidecode is never run'),
+  alloc_mounts_dir: replaced('no task has its directory mounted a second time'),
+  users: replaced('there are no users that are made for a task alone; a task names one of the machine'),
   preferred_address_family: choice('ipv4', 'ipv6'),
   reserved: block({ ...all('cpu memory disk', integer), ...all('reserved_ports cores', text) }),
   host_volume: labelled({ path: text, read_only: flag }),
@@ -39,11 +43,9 @@ export const CLIENT_FIELDS: Fields = {
   server_join: block({
     start_join: growingTexts,
     retry_join: growingTexts,
-    retry_max: integer,
-    retry_interval: duration,
+    ...all('retry_max retry_interval', replaced('servers are asked again, ever less often, until one answers')),
   }),
   drain_on_shutdown: block({ deadline: duration, force: flag, ignore_system_jobs: flag }),
-  users: block(all('dynamic_user_min dynamic_user_max', integer)),
   artifact: block({
     ...all('http_read_timeout git_timeout s3_timeout', duration),
     ...all('gcs_timeout hg_timeout', replaced('artifacts come by http, git and s3')),

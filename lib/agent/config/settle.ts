@@ -206,6 +206,9 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
       subnetIpv6: client.text('bridge_network_subnet_ipv6'),
       hairpin: client.get('bridge_network_hairpin_mode', false),
     },
+    nodeMaxAllocs: client.get('node_max_allocs', 0),
+    defaultIneligible: client.get('default_ineligible', false),
+    serviceDiscovery: client.get('nomad_service_discovery', true),
     maxKillTimeoutMs: client.get('max_kill_timeout', 30 * SECOND),
     minDynamicPort: client.get('min_dynamic_port', 20_000),
     maxDynamicPort: client.get('max_dynamic_port', 32_000),
@@ -216,7 +219,6 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
       diskUsagePercent: client.get('gc_disk_usage_threshold', 80),
       inodeUsagePercent: client.get('gc_inode_usage_threshold', 70),
     },
-    noHostUuid: client.get('no_host_uuid', true),
     disableRemoteExec: client.get('disable_remote_exec', false),
     drainOnShutdown: client.has('drain_on_shutdown') ? drainOf(client.section('drain_on_shutdown')) : null,
     clouds: client.labelled('fingerprint', (_, cloud) => ({

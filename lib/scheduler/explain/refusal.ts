@@ -10,6 +10,7 @@ import { DeviceUse } from '../feasible/device-use.js';
 import { DeviceProgram } from '../feasible/devices.js';
 import { assign } from '../feasible/numa.js';
 import { offerPorts, PortUse } from '../feasible/port-use.js';
+import { TOO_MANY } from '../fit.js';
 import { isInReach } from '../fleet.js';
 import type { StateReader } from '../ports.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal } from '../usage.js';
@@ -24,6 +25,7 @@ export interface Refusal {
     | 'volume'
     | 'distinct'
     | 'property'
+    | 'allocations'
     | 'cpu'
     | 'memory'
     | 'disk'
@@ -138,6 +140,9 @@ function thingsShortage(
 function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk): Refusal | null {
   const used = emptyUsage();
   for (const alloc of held) if (!isClientTerminal(alloc)) addResources(used, alloc.AllocatedResources);
+  const count = held.filter((alloc) => !isClientTerminal(alloc)).length;
+  if (node.NodeMaxAllocs && count >= node.NodeMaxAllocs)
+    return { kind: TOO_MANY, rule: `${node.NodeMaxAllocs}`, short: 1 };
   const capacity = capacityOf(node);
   const over = (kind: 'cpu' | 'memory' | 'disk', short: number): Refusal | null =>
     short > 0 ? { kind, rule: kind, short } : null;

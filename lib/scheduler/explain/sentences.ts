@@ -75,6 +75,11 @@ export function refusalSentences(same: readonly Refusal[], nodes: number, ask: G
         `${verb('has', 'have')} no dynamic port left (${holders(same).join(', ')})`,
         'widen client.min_dynamic_port to client.max_dynamic_port there, stop what holds some, or add a node',
       );
+    case 'allocations':
+      return said(
+        `${verb('has', 'have')} as many allocations as it may have (${first.rule})`,
+        'raise client.node_max_allocs there, stop something, or add a node',
+      );
     case 'cpu':
     case 'memory':
     case 'disk': {

@@ -38,6 +38,7 @@ export function groupChecks(group: TaskGroup, devices: DeviceProgram | null, vol
       ...(devices ? [deviceCheck(devices)] : []),
       ...(group.Networks ?? []).flatMap(networkChecks),
       ...secretChecks(group),
+      ...serviceChecks(group),
     ],
     availability: [...(devices ? [instanceCheck(devices)] : []), ...volumeChecks(group, volumes)],
   };
@@ -73,6 +74,19 @@ function secretChecks(group: TaskGroup): Check[] {
       reason: 'missing secrets provider',
       escapes: false,
       holds: (node) => attributes.every((name) => Object.hasOwn(node.Attributes, name)),
+    },
+  ];
+}
+
+/** A node may list no services; Nomad adds this constraint to the job itself. */
+function serviceChecks(group: TaskGroup): Check[] {
+  const services = [...(group.Services ?? []), ...group.Tasks.flatMap((task) => task.Services ?? [])];
+  if (!services.some(({ Provider }) => Provider === 'nomad')) return [];
+  return [
+    {
+      reason: `\${attr.nomad.service_discovery} = true`,
+      escapes: false,
+      holds: (node) => node.Attributes['nomad.service_discovery'] !== 'false',
     },
   ];
 }

@@ -4,6 +4,7 @@ import { MeshError } from '../structs/errors.js';
 import type { Log } from '../util/log.js';
 import { unknownOutcome } from './consensus-errors.js';
 import type { PendingWrites } from './consensus-pending.js';
+import { unpackCommand } from './packed-command.js';
 import type { StateMachine } from './ports.js';
 
 /** Applies committed entries, and tells whoever proposed them. */
@@ -18,14 +19,19 @@ export class Applier {
     this.#log = parts.log;
   }
 
-  /** Throws MeshError for what this version cannot apply: it must not be passed over. */
-  apply(entry: Entry): void {
-    if (entry.type === 'command') this.#applyCommand(entry);
-    else this.#answer(entry, undefined);
+  /**
+   * Returns how many bytes of command there were to read, unpacked: the measure of the work to apply them again. Throws
+   * MeshError for what this version cannot apply: it must not be passed over.
+   */
+  apply(entry: Entry): number {
+    if (entry.type === 'command') return this.#applyCommand(entry);
+    this.#answer(entry, undefined);
+    return entry.data.length;
   }
 
-  #applyCommand(entry: Entry): void {
-    const command = decodeCommand(entry.data);
+  #applyCommand(entry: Entry): number {
+    const encoded = unpackCommand(entry.data);
+    const command = decodeCommand(encoded);
     let result: unknown;
     try {
       result = this.#fsm.apply(entry.index, command);
@@ -37,9 +43,10 @@ export class Applier {
       this.#log.error('a command could not be applied', { index, type: command.type, error: message });
       const failure = new MeshError('E_INTERNAL', `applying ${command.type} failed: ${message}`, { cause: error });
       this.#writes.take(index)?.reject(failure);
-      return;
+      return encoded.length;
     }
     this.#answer(entry, result);
+    return encoded.length;
   }
 
   #answer({ index, term }: Entry, result: unknown): void {

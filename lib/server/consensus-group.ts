@@ -142,6 +142,12 @@ export class GroupSide {
     if (!this.#isMember(id)) this.#admissions.expect(id);
   }
 
+  /** Whether every member is known to apply commands of this version. */
+  knowAll(version: number, { voters, learners }: Membership): boolean {
+    const knows = (id: string): boolean => id === this.#options.id || (this.#link.commandsOf(id) ?? 0) >= version;
+    return voters.every(knows) && learners.every(knows);
+  }
+
   /** Why a command that needs this version cannot be written yet: some member could not apply it. Null when all can. */
   refusalOf(version: number, { voters, learners }: Membership): MeshError | null {
     if (version <= COMMANDS_VERSION_FIRST) return null;

@@ -22,6 +22,7 @@ import type { Snapshotter } from './consensus-snapshots.js';
 import type { HostState, Standing } from './consensus-state.js';
 import { refusalToRead, refusalToWrite, statsOf } from './consensus-state.js';
 import { machineFrom, type Stores } from './consensus-stores.js';
+import { PACKED_VERSION, packCommand } from './packed-command.js';
 import type { Follower, Replica } from './ports.js';
 
 /** A replay gives other work a turn after so long. */
@@ -197,7 +198,9 @@ export class RaftHost implements RunningConsensus {
     const refusal =
       refusalToWrite(this.#standing) ?? this.#group?.refusalOf(versionFor(command), this.#raft.membership) ?? null;
     if (refusal !== null) throw refusal;
-    return this.#proposed(this.#raft.propose(encodeCommand(command)));
+    const encoded = encodeCommand(command);
+    const mayPack = this.#group?.knowAll(PACKED_VERSION, this.#raft.membership) ?? true;
+    return this.#proposed(this.#raft.propose(mayPack ? packCommand(encoded) : encoded));
   }
 
   async change(change: MembershipChange): Promise<{ index: number }> {
@@ -343,10 +346,9 @@ export class RaftHost implements RunningConsensus {
     if (entries.length === 0) return;
     let bytes = 0;
     for (const entry of entries) {
-      this.#applier.apply(entry);
+      bytes += this.#applier.apply(entry);
       this.#chain.applied(entry);
       this.#applied = entry.index;
-      bytes += entry.data.length;
     }
     this.#snapshotter.applied(this.#raft, { index: this.#applied, bytes });
     // Its own first entry is applied, and so everything before its term.

@@ -8,7 +8,7 @@ import type { StateMachine } from './ports.js';
 const RETRY_BYTES = 1024 * 1024;
 
 /**
- * Takes a snapshot each time the log has grown by a certain size, or by the size of the last snapshot if that is more:
+ * Takes a snapshot each time commands of a certain size were applied, or by the size of the last snapshot if that is more:
  * so a large state is not rewritten more often than its log is long, which matters on a memory card.
  */
 export class Snapshotter {
@@ -18,7 +18,7 @@ export class Snapshotter {
   readonly #chain: EntryChain;
   readonly #everyBytes: number;
   #latest: SnapshotMeta | null;
-  /** Bytes of applied entries that the latest snapshot lacks. */
+  /** Bytes of applied entries, unpacked, that the latest snapshot lacks. */
   #bytes: number;
   #dueBytes: number;
   /** The one being written, or one that is done. */

@@ -8,6 +8,7 @@ export class Columns {
     float64: new Shelf((rows: number) => new Float64Array(rows)),
     int32: new Shelf((rows: number) => new Int32Array(rows)),
     uint8: new Shelf((rows: number) => new Uint8Array(rows)),
+    slots: new Shelf((rows: number) => new Array<unknown>(rows).fill(undefined)),
   };
 
   constructor(rows: number) {
@@ -26,11 +27,18 @@ export class Columns {
     return this.#kinds.uint8.take(this.#rows).fill(fill);
   }
 
+  /** For whatever is to be remembered of a row: all undefined. */
+  slots<T>(): (T | undefined)[] {
+    // Emptied when it was taken back.
+    return this.#kinds.slots.take(this.#rows) as (T | undefined)[];
+  }
+
   /** Takes all columns back; whoever still holds one must not use it. */
   reclaim(): void {
     this.#kinds.float64.reclaim();
     this.#kinds.int32.reclaim();
     this.#kinds.uint8.reclaim();
+    this.#kinds.slots.reclaim((slots) => slots.fill(undefined));
   }
 }
 
@@ -48,7 +56,8 @@ class Shelf<T> {
     return this.#all[this.#lent++] as T;
   }
 
-  reclaim(): void {
+  reclaim(clear?: (one: T) => void): void {
+    for (let i = 0; clear && i < this.#lent; i++) clear(this.#all[i] as T);
     this.#lent = 0;
   }
 }

@@ -59,7 +59,7 @@ export interface GroupProgram {
   /** Allocations of the group by row. */
   readonly collisions: Int32Array;
   /** Scores by row as they were told last. */
-  readonly told: Map<number, NodeScore>;
+  readonly told: (NodeScore | undefined)[];
   /** Shared by all allocations of the group, for it is the same for all when no cores are given out. */
   readonly tasks: Record<string, AllocatedTaskResources>;
   readonly lifecycles: AllocatedResources['TaskLifecycles'];
@@ -115,7 +115,7 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
     distinct,
     judge: {
       boost: (row) => sumOfBoosts(spreads, row),
-      admits: (row) => distinct.every((check) => check.refusal(row) === ''),
+      admits: distinct.length === 0 ? () => true : (row) => distinct.every((check) => check.refusal(row) === ''),
     },
     affinity: affinities.length > 0 ? new AffinityScorer(fleet, columns, affinities) : null,
     spreads,
@@ -133,7 +133,7 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
     admitted: columns.uint8(0),
     fitScores,
     collisions: occupancy.column(group.Name),
-    told: new Map(),
+    told: columns.slots(),
     tasks,
     lifecycles,
   };
@@ -256,11 +256,6 @@ function networkOn(
 ): NetworkResource {
   const node = fleet.nodes[row];
   const own = node ? addressesOf(node).addresses[0] : undefined;
-  const filled = (asked: Port[] | null): Port[] | null =>
-    asked?.map((port) => {
-      const given = ports.find(({ Label }) => Label === port.Label);
-      return given ? { ...port, Value: given.Value, To: given.To } : port;
-    }) ?? null;
   return {
     Mode: ask.Mode,
     Device: own?.device ?? ask.Device,
@@ -269,8 +264,24 @@ function networkOn(
     Hostname: ask.Hostname,
     MBits: ask.MBits,
     DNS: ask.DNS,
-    ReservedPorts: filled(ask.ReservedPorts),
-    DynamicPorts: filled(ask.DynamicPorts),
+    ReservedPorts: numbered(ask.ReservedPorts, ports),
+    DynamicPorts: numbered(ask.DynamicPorts, ports),
     CNI: ask.CNI,
   };
+}
+
+/** The asked ports with the numbers that were given. Loops, for this is done for every placement: callbacks would be garbage. */
+function numbered(asked: Port[] | null, ports: readonly AllocatedPort[]): Port[] | null {
+  if (asked === null) return null;
+  const filled = new Array<Port>(asked.length);
+  for (let i = 0; i < asked.length; i++) {
+    const port = asked[i] as Port;
+    filled[i] = port;
+    for (const { Label, Value, To } of ports) {
+      if (Label !== port.Label) continue;
+      filled[i] = { Label, Value, To, HostNetwork: port.HostNetwork, IgnoreCollision: port.IgnoreCollision };
+      break;
+    }
+  }
+  return filled;
 }

@@ -20,12 +20,12 @@ export class Ledger {
   readonly #fleet: Fleet;
   readonly #state: StateReader;
   readonly #known: Uint8Array;
-  readonly #ports = new Map<number, PortUse>();
+  readonly #ports: (PortUse | undefined)[];
   readonly #devices = new Map<number, DeviceUse>();
   /** Allocations of the snapshot that the plan stops or replaces. */
   readonly #removed = new Set<string>();
   /** What the plan has put on a node, for what is added up late: ports and cores. */
-  readonly #placed = new Map<number, AllocatedResources[]>();
+  readonly #placed: (AllocatedResources[] | undefined)[];
   readonly #listeners: ((row: number) => void)[] = [];
   readonly #scratch: Usage = emptyUsage();
 
@@ -36,6 +36,8 @@ export class Ledger {
     this.memoryMb = columns.float64(0);
     this.diskMb = columns.float64(0);
     this.#known = columns.uint8(0);
+    this.#ports = columns.slots();
+    this.#placed = columns.slots();
   }
 
   /** Calls back with each row whose usage has changed. */
@@ -87,25 +89,25 @@ export class Ledger {
   place(row: number, resources: AllocatedResources): void {
     this.look(row);
     this.#add(row, resources, 1);
-    const placed = this.#placed.get(row);
+    const placed = this.#placed[row];
     if (placed) placed.push(resources);
-    else this.#placed.set(row, [resources]);
-    this.#ports.get(row)?.add(resources.Shared.Ports);
+    else this.#placed[row] = [resources];
+    this.#ports[row]?.add(resources.Shared.Ports);
     this.#devices.get(row)?.add(resources);
     this.#changed(row);
   }
 
   /** The ports in use on a node. */
   ports(row: number): PortUse {
-    let use = this.#ports.get(row);
+    let use = this.#ports[row];
     if (!use) {
       const node = this.#fleet.nodes[row] as Node;
       const numbers = this.#state.portsByNode?.(node.ID);
       const read = (ports: PortUse): void => this.#eachStanding(row, ({ Shared }) => ports.add(Shared.Ports));
       use = new PortUse(addressesOf(node), numbers ? { numbers, read } : null);
-      this.#ports.set(row, use);
+      this.#ports[row] = use;
       if (!numbers) read(use);
-      for (const { Shared } of this.#placed.get(row) ?? []) use.add(Shared.Ports);
+      for (const { Shared } of this.#placed[row] ?? []) use.add(Shared.Ports);
     }
     return use;
   }
@@ -126,7 +128,7 @@ export class Ledger {
   devicesWithout(row: number, gone: ReadonlySet<Allocation>): DeviceUse {
     const use = new DeviceUse();
     for (const alloc of this.standing(row)) if (!gone.has(alloc)) use.add(alloc.AllocatedResources);
-    for (const resources of this.#placed.get(row) ?? []) use.add(resources);
+    for (const resources of this.#placed[row] ?? []) use.add(resources);
     return use;
   }
 
@@ -138,7 +140,7 @@ export class Ledger {
 
   /** How many allocations would be on a node. */
   count(row: number): number {
-    return this.standing(row).length + (this.#placed.get(row)?.length ?? 0);
+    return this.standing(row).length + (this.#placed[row]?.length ?? 0);
   }
 
   /** The cores of a node that nothing holds whole, lowest first. */
@@ -155,7 +157,7 @@ export class Ledger {
   #eachOwner(row: number, use: (resources: AllocatedResources) => void): void {
     const owners = this.#state.usageByNode?.((this.#fleet.nodes[row] as Node).ID)[3];
     if (owners !== 0) this.#eachStanding(row, use);
-    const placed = this.#placed.get(row);
+    const placed = this.#placed[row];
     if (placed) for (let i = 0; i < placed.length; i++) use(placed[i] as AllocatedResources);
   }
 
@@ -173,7 +175,7 @@ export class Ledger {
     if (row === undefined || isClientTerminal(alloc)) return;
     if (this.#known[row] === 1) this.#add(row, alloc.AllocatedResources, sign);
     // Ports cannot be taken out one by one, for two holders may share one: add them up anew when next asked for.
-    this.#ports.delete(row);
+    this.#ports[row] = undefined;
     this.#devices.delete(row);
     this.#changed(row);
   }

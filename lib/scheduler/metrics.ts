@@ -1,8 +1,6 @@
 import type { AllocMetric, NodeScore } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
-
-/** How many nodes' scores an allocation remembers. */
-export const SCORES_KEPT = 5;
+import { TopScores } from './rank/top-scores.js';
 
 /** Counts why nodes were refused while one allocation looks for its node. */
 export class MetricCounter {
@@ -15,9 +13,7 @@ export class MetricCounter {
   #constraintFiltered: Record<string, number> | null = null;
   #classExhausted: Record<string, number> | null = null;
   #dimensionExhausted: Record<string, number> | null = null;
-  readonly #topRows = new Int32Array(SCORES_KEPT);
-  readonly #topScores = new Float64Array(SCORES_KEPT);
-  #kept = 0;
+  readonly top = new TopScores();
 
   /** Begins the count for another allocation. */
   reset(): void {
@@ -29,13 +25,7 @@ export class MetricCounter {
     this.#constraintFiltered = null;
     this.#classExhausted = null;
     this.#dimensionExhausted = null;
-    this.#kept = 0;
-    this.#topScores.fill(Number.NEGATIVE_INFINITY);
-  }
-
-  /** Scores up to this one are not worth a score(): five better ones are known. */
-  get threshold(): number {
-    return this.#topScores[SCORES_KEPT - 1] as number;
+    this.top.reset();
   }
 
   /** A condition refused the node. */
@@ -54,16 +44,8 @@ export class MetricCounter {
 
   /** Remembers the score if it is among the best so far. */
   score(row: number, score: number): void {
-    const scores = this.#topScores;
-    if (score <= this.threshold) return;
-    let at = Math.min(this.#kept, SCORES_KEPT - 1);
-    for (; at > 0 && (scores[at - 1] as number) < score; at--) {
-      scores[at] = scores[at - 1] as number;
-      this.#topRows[at] = this.#topRows[at - 1] as number;
-    }
-    scores[at] = score;
-    this.#topRows[at] = row;
-    if (this.#kept < SCORES_KEPT) this.#kept++;
+    this.top.offered[0] = score;
+    if (this.top.isWanted) this.top.offer(row);
   }
 
   /** The counts so far, with the parts of the best scores. */
@@ -87,15 +69,17 @@ export class MetricCounter {
       QuotaExhausted: null,
       ResourcesExhausted: null,
       Scores: null,
-      ScoreMetaData: this.#kept === 0 ? null : this.#top(options.told),
+      ScoreMetaData: this.top.kept === 0 ? null : this.#top(options.told),
       AllocationTime: 0,
       CoalescedFailures: 0,
     };
   }
 
   #top(told: (row: number, score: number) => NodeScore): NodeScore[] {
-    const best: NodeScore[] = [];
-    for (let i = 0; i < this.#kept; i++) best.push(told(this.#topRows[i] as number, this.#topScores[i] as number));
+    // Of its very length: what is pushed to has room for more, and these are kept with each allocation.
+    const { rows, scores, kept } = this.top;
+    const best = new Array<NodeScore>(kept);
+    for (let i = 0; i < kept; i++) best[i] = told(rows[i] as number, scores[i] as number);
     return best;
   }
 }

@@ -23,6 +23,9 @@ const SKIPPED_MAX = 3;
 /** Least number of options that affinities and spreads choose from. */
 const SCORED_MIN = 100;
 const PENALTY_SCORE = -1;
+const NONE: readonly Allocation[] = [];
+/** Nothing has to leave any node. */
+const NOT_CLEARED: { readonly row: number; readonly score: number } = { row: -1, score: 0 };
 /** Nodes that one placement may look at for the first time: others are waiting for the thread. */
 const FRESH_MAX = 2000;
 
@@ -83,7 +86,7 @@ export class Stack {
   #sum = 0;
   #parts = 0;
   /** The node that others must leave for the present placement, and what that costs it. */
-  #cleared = { row: -1, score: 0 };
+  #cleared = NOT_CLEARED;
 
   constructor(world: StackWorld) {
     this.#world = world;
@@ -105,7 +108,7 @@ export class Stack {
       }
       const resources = this.#room.take(program, row);
       // Seldom none: only the chosen node's dynamic ports are looked at, and a node may have none left.
-      if (resources) return { place: { row, resources, victims: [] }, metrics: this.#metrics(program, request) };
+      if (resources) return { place: { row, resources, victims: NONE }, metrics: this.#metrics(program, request) };
       program.pool?.remove(row);
     }
   }
@@ -216,7 +219,7 @@ export class Stack {
     counter.known = known;
     const row = pool.best(program.judge);
     if (row < 0) counter.reset();
-    else pool.offerBest(program.judge, counter);
+    else pool.offerBest(program.judge, counter.top);
     return row;
   }
 
@@ -249,7 +252,7 @@ export class Stack {
         continue;
       }
       const score = this.#score(request, program, row);
-      if (score > counter.threshold) counter.score(row, score);
+      counter.score(row, score);
       if (score <= 0 && skipped < SKIPPED_MAX) {
         this.#skippedRows[skipped] = row;
         this.#skippedScores[skipped] = score;
@@ -273,7 +276,7 @@ export class Stack {
 
   #reset(): void {
     this.#counter.reset();
-    this.#cleared = { row: -1, score: 0 };
+    this.#cleared = NOT_CLEARED;
   }
 
   /** Judges one node apart from a search: whether it will do, with the reason or the score counted. */
@@ -444,7 +447,7 @@ export class Stack {
     const spread = program.spreads.length > 0 ? program.judge.boost(row) || undefined : undefined;
     const devices = program.devices && program.devices.weights > 0 ? program.deviceScores[row] : undefined;
     const preemption = row === this.#cleared.row ? this.#cleared.score : undefined;
-    const known = program.told.get(row);
+    const known = program.told[row];
     if (
       known?.NormScore === score &&
       known.Scores['binpack'] === fit &&
@@ -467,7 +470,7 @@ export class Stack {
     if (devices !== undefined) Scores['devices'] = devices;
     if (preemption !== undefined) Scores['preemption'] = preemption;
     const told = { NodeID: this.#node(row).ID, NormScore: score, Scores };
-    program.told.set(row, told);
+    program.told[row] = told;
     return told;
   }
 

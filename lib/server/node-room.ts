@@ -21,6 +21,7 @@ interface NodeChange {
 }
 
 const NONE: readonly Allocation[] = [];
+const NOTHING: ReadonlySet<string> = new Set();
 
 /**
  * Whether a node can hold what would run there once these plans are applied, in order. What the state has added up is taken
@@ -71,8 +72,9 @@ function asksForVolumes({ Job, TaskGroup }: Allocation): boolean {
 
 function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {
   const placed: Allocation[] = [];
-  const changed = new Set<string>();
+  let changed: Set<string> | null = null;
   const take = ({ ID }: Allocation): void => {
+    changed ??= new Set();
     if (changed.has(ID)) remove(placed, ID);
     else changed.add(ID);
   };
@@ -84,7 +86,7 @@ function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeCh
       placed.push(alloc);
     }
   }
-  return { placed, changed };
+  return { placed, changed: changed ?? NOTHING };
 }
 
 function remove(placed: Allocation[], id: string): void {

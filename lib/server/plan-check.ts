@@ -21,12 +21,7 @@ export function checkPlan(plan: Plan, state: CheckState, inFlight: Iterable<Plan
   const flying = [...inFlight].filter((one) => !isApplied(one, state));
   const rejected: string[] = [];
   const withoutVolume = nodesWithoutVolume(plan, state, flying);
-  const nodeIds = new Set([
-    ...Object.keys(plan.NodeUpdate),
-    ...Object.keys(plan.NodeAllocation),
-    ...Object.keys(plan.NodePreemptions),
-  ]);
-  for (const nodeId of nodeIds) {
+  for (const nodeId in plan.NodeAllocation) {
     const places = plan.NodeAllocation[nodeId] ?? [];
     if (places.length === 0) continue;
     if (withoutVolume.has(nodeId) || !nodeTakes(nodeId, places, plan, state, flying)) rejected.push(nodeId);

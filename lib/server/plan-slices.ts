@@ -11,40 +11,57 @@ export const SLICE_MAX = 128;
 
 const PARTS = ['NodeUpdate', 'NodeAllocation', 'NodePreemptions'] as const;
 type Part = (typeof PARTS)[number];
-/** Changes of one node that are committed together. */
-type Unit = Partial<Record<Part, Allocation[]>>;
 
 /** A plan in parts that may be committed one after the other; the deployment goes with the first. One, if all or nothing is wanted. */
 export function slicesOf(plan: Plan): Plan[] {
   if (plan.AllAtOnce) return [plan];
-  const slices: Plan[] = [];
-  let left = 0;
+  const slices = [emptySlice(plan, true)];
+  let left = SLICE_MAX;
+  const sliceFor = (writes: number): Plan => {
+    if (writes > left && left < SLICE_MAX) {
+      slices.push(emptySlice(plan, false));
+      left = SLICE_MAX;
+    }
+    left -= writes;
+    return slices.at(-1) as Plan;
+  };
   for (const nodeId of nodesOf(plan)) {
-    for (const unit of unitsOf(plan, nodeId)) {
-      const writes = PARTS.reduce((sum, part) => sum + writesOf(unit[part] ?? []), 0);
-      if (slices.length === 0 || writes > left) {
-        slices.push(emptySlice(plan, slices.length === 0));
-        left = SLICE_MAX;
+    if (isOneUnit(plan, nodeId)) {
+      const slice = sliceFor(PARTS.reduce((sum, part) => sum + writesOf(plan[part][nodeId]), 0));
+      for (const part of PARTS) for (const alloc of plan[part][nodeId] ?? []) add(slice[part], nodeId, alloc);
+    } else {
+      // One by one where nothing makes room for another.
+      for (const part of PARTS) {
+        for (const alloc of plan[part][nodeId] ?? []) add(sliceFor(writesFor(alloc))[part], nodeId, alloc);
       }
-      left -= writes;
-      add(slices.at(-1) as Plan, nodeId, unit);
     }
   }
-  return slices.length <= 1 ? [plan] : slices;
+  return slices.length === 1 ? [plan] : slices;
 }
 
 /** What became of the whole plan. */
-export function joinResults(results: readonly PlanResult[]): PlanResult {
+export function joinResults(plan: Plan, results: readonly PlanResult[]): PlanResult {
   const [first] = results;
   assert(first !== undefined, 'a plan has at least one slice');
   if (results.length === 1) return first;
-  const joined: PlanResult = { ...first, NodeUpdate: {}, NodeAllocation: {}, NodePreemptions: {} };
+  const RefreshIndex = Math.max(...results.map((result) => result.RefreshIndex));
+  const AllocIndex = Math.max(...results.map((result) => result.AllocIndex));
+  const RejectedNodes = [...new Set(results.flatMap((result) => result.RejectedNodes))];
+  const joined: PlanResult = { ...first, RejectedNodes, RefreshIndex, AllocIndex };
+  // Where nothing was refused, all of it was taken.
+  const parts = RejectedNodes.length === 0 ? plan : joinParts(results);
+  for (const part of PARTS) joined[part] = parts[part];
+  return joined;
+}
+
+function joinParts(results: readonly PlanResult[]): Pick<Plan, Part> {
+  const joined: Pick<Plan, Part> = { NodeUpdate: {}, NodeAllocation: {}, NodePreemptions: {} };
   for (const result of results) {
-    for (const nodeId of nodesOf(result)) add(joined, nodeId, unitOf(result, nodeId));
-    joined.RefreshIndex = Math.max(joined.RefreshIndex, result.RefreshIndex);
-    joined.AllocIndex = Math.max(joined.AllocIndex, result.AllocIndex);
+    for (const part of PARTS) {
+      for (const nodeId in result[part])
+        for (const alloc of result[part][nodeId] ?? []) add(joined[part], nodeId, alloc);
+    }
   }
-  joined.RejectedNodes = [...new Set(results.flatMap(({ RejectedNodes }) => RejectedNodes))];
   return joined;
 }
 
@@ -54,38 +71,24 @@ function nodesOf({ NodeUpdate, NodeAllocation, NodePreemptions }: Pick<Plan, Par
   return new Set([...giving, ...Object.keys(NodeAllocation), ...Object.keys(NodePreemptions)]);
 }
 
-/** A node's changes as a whole; one by one where nothing makes room for another. */
-function unitsOf(plan: Plan, nodeId: string): Unit[] {
-  const unit = unitOf(plan, nodeId);
-  const { NodeUpdate = [], NodePreemptions = [], NodeAllocation = [] } = unit;
-  if (NodePreemptions.length > 0 || (NodeUpdate.length > 0 && NodeAllocation.length > 0)) return [unit];
-  return [
-    ...NodeUpdate.map((alloc) => ({ NodeUpdate: [alloc] })),
-    ...NodeAllocation.map((alloc) => ({ NodeAllocation: [alloc] })),
-  ];
+/** Whether something makes room on the node for something else: they stay together. */
+function isOneUnit(plan: Plan, nodeId: string): boolean {
+  if ((plan.NodePreemptions[nodeId]?.length ?? 0) > 0) return true;
+  return (plan.NodeUpdate[nodeId]?.length ?? 0) > 0 && (plan.NodeAllocation[nodeId]?.length ?? 0) > 0;
 }
 
-function unitOf(from: Pick<Plan, Part>, nodeId: string): Unit {
-  const unit: Unit = {};
-  for (const part of PARTS) {
-    const allocs = from[part][nodeId];
-    if (allocs) unit[part] = allocs;
-  }
-  return unit;
+function add(to: Record<string, Allocation[]>, nodeId: string, alloc: Allocation): void {
+  const known = to[nodeId];
+  if (known) known.push(alloc);
+  else to[nodeId] = [alloc];
 }
 
-function add(to: Pick<Plan, Part>, nodeId: string, unit: Unit): void {
-  for (const part of PARTS) {
-    const known = to[part][nodeId];
-    if (known) for (const alloc of unit[part] ?? []) known.push(alloc);
-    else if (unit[part]) to[part][nodeId] = [...unit[part]];
-  }
+function writesOf(allocs: readonly Allocation[] = []): number {
+  return allocs.reduce((sum, alloc) => sum + writesFor(alloc), 0);
 }
 
 /** One that takes another's place is written into that one too. */
-function writesOf(allocs: readonly Allocation[]): number {
-  return allocs.reduce((sum, { PreviousAllocation }) => sum + (PreviousAllocation === '' ? 1 : 2), 0);
-}
+const writesFor = ({ PreviousAllocation }: Allocation): number => (PreviousAllocation === '' ? 1 : 2);
 
 function emptySlice(plan: Plan, isFirst: boolean): Plan {
   return {

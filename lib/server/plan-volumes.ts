@@ -1,4 +1,4 @@
-import { csiRequestsOf, csiUse, isSuccessor, usesClash } from '../scheduler/feasible/csi-use.js';
+import { csiRequestsOf, csiUse, isSuccessor, usesClash, willClaim } from '../scheduler/feasible/csi-use.js';
 import type { StateReader } from '../scheduler/ports.js';
 import { isTerminal } from '../scheduler/usage.js';
 import type { Allocation } from '../structs/allocation.js';
@@ -20,8 +20,10 @@ interface Promised {
  */
 export function nodesWithoutVolume(plan: Plan, state: PromiseState, flying: readonly PlanResult[]): Set<string> {
   const refused = new Set<string>();
-  const placed = Object.values(plan.NodeAllocation).flat();
-  const wanting = placed.filter((alloc) => !isTerminal(alloc) && csiRequestsOf(alloc).length > 0);
+  const wanting: Allocation[] = [];
+  for (const nodeId in plan.NodeAllocation) {
+    for (const alloc of plan.NodeAllocation[nodeId] ?? []) if (willClaim(alloc)) wanting.push(alloc);
+  }
   if (wanting.length === 0) return refused;
   const promised = promisesAround(plan, wanting, state, flying);
   for (const alloc of wanting) {

@@ -101,7 +101,10 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
       const own = { ...handedIn, EvalToken: delivery.token, SnapshotIndex: snapshotIndex };
       const checked = await submit(own);
       plan = checked.at(-1) ?? null;
-      const result = joinResults(checked.map((one) => one.result));
+      const result = joinResults(
+        own,
+        checked.map((one) => one.result),
+      );
       if (result.RefreshIndex === 0) return { result, state: null };
       await store();
       await Promise.all(checked.map(({ settled }) => settled()));

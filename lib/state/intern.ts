@@ -36,7 +36,7 @@ export function internAlloc(
   return {
     ID: progress.ID,
     Namespace: job?.Namespace ?? alloc.Namespace,
-    EvalID: known(tables.evals, alloc.EvalID),
+    EvalID: sibling?.EvalID === alloc.EvalID ? sibling.EvalID : known(tables.evals, alloc.EvalID),
     Name: alloc.Name,
     NodeID: node?.ID ?? alloc.NodeID,
     NodeName: node?.Name === alloc.NodeName ? node.Name : alloc.NodeName,
@@ -53,7 +53,10 @@ export function internAlloc(
     TaskStates: shareEqual(sibling?.TaskStates, progress.TaskStates),
     AllocStates: alloc.AllocStates,
     NetworkStatus: progress.NetworkStatus,
-    DeploymentID: known(tables.deployments, alloc.DeploymentID),
+    DeploymentID:
+      sibling?.DeploymentID === alloc.DeploymentID
+        ? sibling.DeploymentID
+        : known(tables.deployments, alloc.DeploymentID),
     DeploymentStatus: progress.DeploymentStatus,
     PreviousAllocation: known(tables.allocs, alloc.PreviousAllocation),
     NextAllocation: progress.NextAllocation,

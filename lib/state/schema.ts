@@ -99,7 +99,8 @@ const ALLOCS: TableSpec<Allocation, AllocIndex> = {
   count: (alloc) => (isTerminal(alloc) ? undefined : jobKey(alloc.Namespace, alloc.JobID)),
   // What is in use on each node: a scheduler looks at many nodes, and must not have to look at all that runs there.
   sum: {
-    key: (alloc) => (isClientTerminal(alloc) ? undefined : alloc.NodeID),
+    index: 'node',
+    counts: (alloc) => !isClientTerminal(alloc),
     part: (alloc) => alloc.AllocatedResources,
     values: ({ AllocatedResources }) => {
       const usage = emptyUsage();

@@ -8,18 +8,35 @@ export interface TableSpec<T, I extends string> {
   /** Under which key a row is counted; undefined = under none. */
   readonly count?: (row: T) => string | undefined;
   /** What is added up over rows with every write, so that nobody has to add up many rows again. */
-  readonly sum?: SumSpec<T>;
+  readonly sum?: SumSpec<T, I>;
 }
 
-export interface SumSpec<T> {
-  /** Under which key a row counts; undefined = it does not. */
-  readonly key: (row: T) => string | undefined;
+export interface SumSpec<T, I extends string> {
+  /** The index by whose keys is added up. */
+  readonly index: I;
+  /** Whether a row counts. */
+  readonly counts: (row: T) => boolean;
   /** The part of a row that the values come from: as long as it is the same one, nothing is counted anew. */
   readonly part: (row: T) => unknown;
   /** Always as many; whole numbers, or sums would depend on the order of writes. */
   readonly values: (row: T) => readonly number[];
   /** Numbers up to 65,535 that the row brings; they are listed, not added up. */
   readonly marks: (row: T) => readonly number[];
+}
+
+/** The rows under one key of an index, and what they add up to. Never changed, only replaced. */
+interface Bucket<T> {
+  readonly rows: NonNullable<Tree<T>>;
+  /** Undefined where none ever counted. */
+  readonly sums: readonly number[] | undefined;
+  readonly marks: Uint16Array;
+}
+
+/** Rows to be entered, ascending by their keys, and what was there of each. */
+interface Batch<T> {
+  readonly keys: readonly string[];
+  readonly rows: readonly T[];
+  readonly before: readonly (T | undefined)[];
 }
 
 const NO_MARKS = new Uint16Array(0);
@@ -30,18 +47,19 @@ const NO_MARKS = new Uint16Array(0);
  */
 export class Table<T, I extends string = never> {
   readonly #spec: TableSpec<T, I>;
-  readonly #indexes: Record<I, Tree<NonNullable<Tree<T>>>>;
+  readonly #indexes: Record<I, Tree<Bucket<T>>>;
   #rows: Tree<T>;
   #counts: Tree<number>;
-  #sums: Tree<readonly number[]>;
-  #marks: Tree<Uint16Array>;
   #count = 0;
+  /** The part of a row that was looked at last, and its values: rows written together often share it. */
+  #lastPart: unknown;
+  #lastValues: readonly number[] = [];
   /** Index of the last command that wrote here. */
   lastIndex = 0;
 
   constructor(spec: TableSpec<T, I>) {
     this.#spec = spec;
-    this.#indexes = {} as Record<I, Tree<NonNullable<Tree<T>>>>;
+    this.#indexes = {} as Record<I, Tree<Bucket<T>>>;
     for (const name in spec.indexes) this.#indexes[name] = undefined;
   }
 
@@ -55,8 +73,6 @@ export class Table<T, I extends string = never> {
     for (const name in this.#spec.indexes) view.#indexes[name] = this.#indexes[name];
     view.#rows = this.#rows;
     view.#counts = this.#counts;
-    view.#sums = this.#sums;
-    view.#marks = this.#marks;
     view.#count = this.#count;
     view.lastIndex = this.lastIndex;
     return view;
@@ -78,7 +94,12 @@ export class Table<T, I extends string = never> {
 
   /** Rows under one key of an index, in the order of their own keys. */
   under(index: I, key: string): readonly T[] {
-    return treeArray(treeGet(this.#indexes[index], key));
+    return treeArray(treeGet(this.#indexes[index], key)?.rows);
+  }
+
+  /** The row of this key, if it is under one key of an index: found among few, where get() looks among all. */
+  getUnder(index: I, under: string, key: string): T | undefined {
+    return treeGet(treeGet(this.#indexes[index], under)?.rows, key);
   }
 
   /** How many rows are counted under the key. */
@@ -86,14 +107,19 @@ export class Table<T, I extends string = never> {
     return treeGet(this.#counts, key) ?? 0;
   }
 
-  /** The sums of all rows that count under the key; undefined when none ever did. */
+  /** The sums of all rows that count under a key of the index by which is added up; undefined when there are none. */
   sums(key: string): readonly number[] | undefined {
-    return treeGet(this.#sums, key);
+    return this.#summed(key)?.sums;
   }
 
   /** The marks of all rows that count under the key, ascending; one that several rows bring is there as often. */
   marks(key: string): Uint16Array {
-    return treeGet(this.#marks, key) ?? NO_MARKS;
+    return this.#summed(key)?.marks ?? NO_MARKS;
+  }
+
+  #summed(key: string): Bucket<T> | undefined {
+    const { sum } = this.#spec;
+    return sum && treeGet(this.#indexes[sum.index], key);
   }
 
   /** Whether an index has rows under the key. */
@@ -108,65 +134,70 @@ export class Table<T, I extends string = never> {
     this.#rows = treeSet(this.#rows, key, row, epoch);
     if (before === undefined) this.#count++;
     this.#countAll([before], [row], epoch);
-    this.#sum(before, row, epoch);
     for (const name in this.#spec.indexes) {
       const keyOf = this.#spec.indexes[name];
       const to = keyOf(row);
       const from = before === undefined ? undefined : keyOf(before);
-      if (from !== undefined && from !== to) this.#drop(name, from, key, epoch);
-      if (to !== undefined) this.#enter(name, to, { key, row }, epoch);
+      if (from !== undefined && from !== to) this.#drop(name, from, { key, row: before as T }, epoch);
+      if (to === undefined) continue;
+      const known = treeGet(this.#indexes[name], to);
+      const rows = treeSet(known?.rows, key, row, epoch) as NonNullable<Tree<T>>;
+      const next = this.#bucket(name, known, rows, [[from === to ? before : undefined, row]]);
+      if (next !== known) this.#indexes[name] = treeSet(this.#indexes[name], to, next, epoch);
     }
     return before;
   }
 
   /** Inserts or replaces rows, no two of one key, as put() one by one would; returns what was there, row by row. */
   putAll(rows: readonly T[], epoch: number): (T | undefined)[] {
-    const spec = this.#spec;
-    const before = rows.map((row) => treeGet(this.#rows, spec.key(row)));
-    const sorted = rows.map((row, i) => ({ key: spec.key(row), row, before: before[i] }));
-    sorted.sort((a, b) => (a.key < b.key ? -1 : 1));
-    const keys = sorted.map(({ key }) => key);
-    const entries = { keys, values: sorted.map(({ row }) => row) };
-    this.#rows = treeSetAll(this.#rows, entries, epoch);
-    this.#countAll(before, rows, epoch);
-    for (const { row, before: old } of sorted) {
-      if (old === undefined) this.#count++;
-      this.#sum(old, row, epoch);
-    }
-    for (const name in spec.indexes) {
-      const keyOf = spec.indexes[name];
-      const to = sorted.map(({ row }) => keyOf(row));
-      sorted.forEach(({ key, before: old }, i) => {
-        const from = old === undefined ? undefined : keyOf(old);
-        if (from !== undefined && from !== to[i]) this.#drop(name, from, key, epoch);
-      });
-      this.#index(name, { keys, rows: entries.values, to }, epoch);
-    }
-    return before;
-  }
-
-  /** Enters rows, ascending by their keys, under their keys of an index. */
-  #index(
-    name: I,
-    { keys, rows, to }: { keys: readonly string[]; rows: readonly T[]; to: readonly (string | undefined)[] },
-    epoch: number,
-  ): void {
-    const only = to[0];
-    if (to.every((key) => key === only)) {
-      if (only === undefined) return;
-      const bucket = treeSetAll(treeGet(this.#indexes[name], only), { keys, values: rows }, epoch);
-      if (bucket !== undefined) this.#indexes[name] = treeSet(this.#indexes[name], only, bucket, epoch);
-      return;
-    }
-    to.forEach((under, i) => {
-      if (under !== undefined) this.#enter(name, under, { key: keys[i] as string, row: rows[i] as T }, epoch);
+    const keyed = rows.map((row, at) => ({ key: this.#spec.key(row), row, at }));
+    keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const before = new Array<T | undefined>(rows.length).fill(undefined);
+    const batch = { keys: keyed.map(({ key }) => key), rows: keyed.map(({ row }) => row), before };
+    const value = (at: number, known: T | undefined): T => {
+      before[at] = known;
+      if (known === undefined) this.#count++;
+      return batch.rows[at] as T;
+    };
+    this.#rows = treeSetAll(this.#rows, { keys: batch.keys, value }, epoch);
+    this.#countAll(before, batch.rows, epoch);
+    for (const name in this.#spec.indexes) this.#index(name, batch, epoch);
+    const inOrder = new Array<T | undefined>(rows.length);
+    keyed.forEach(({ at }, i) => {
+      inOrder[at] = before[i];
     });
+    return inOrder;
   }
 
-  #enter(name: I, under: string, { key, row }: { key: string; row: T }, epoch: number): void {
-    const bucket = treeGet(this.#indexes[name], under);
-    const next = treeSet(bucket, key, row, epoch);
-    if (next !== bucket && next !== undefined) this.#indexes[name] = treeSet(this.#indexes[name], under, next, epoch);
+  /** Enters rows under their keys of an index, each bucket once. */
+  #index(name: I, { keys, rows, before }: Batch<T>, epoch: number): void {
+    const keyOf = this.#spec.indexes[name];
+    const places = new Map<string, number[]>();
+    for (let i = 0; i < rows.length; i++) {
+      const to = keyOf(rows[i] as T);
+      const old = before[i];
+      const from = old === undefined ? undefined : keyOf(old);
+      if (from !== undefined && from !== to) this.#drop(name, from, { key: keys[i] as string, row: old as T }, epoch);
+      if (to === undefined) continue;
+      const there = places.get(to);
+      if (there) there.push(i);
+      else places.set(to, [i]);
+    }
+    const under = [...places.keys()].sort();
+    const value = (at: number, known: Bucket<T> | undefined): Bucket<T> => {
+      const to = under[at] as string;
+      const there = places.get(to) as number[];
+      const pairs = there.map((i): [T | undefined, T] => {
+        const old = before[i];
+        return [old !== undefined && keyOf(old) === to ? old : undefined, rows[i] as T];
+      });
+      const entries = {
+        keys: there.map((i) => keys[i] as string),
+        value: (i: number) => rows[there[i] as number] as T,
+      };
+      return this.#bucket(name, known, treeSetAll(known?.rows, entries, epoch) as NonNullable<Tree<T>>, pairs);
+    };
+    this.#indexes[name] = treeSetAll(this.#indexes[name], { keys: under, value }, epoch);
   }
 
   /** Removes a row and returns it. */
@@ -176,10 +207,9 @@ export class Table<T, I extends string = never> {
     this.#rows = treeDelete(this.#rows, key, epoch);
     this.#count--;
     this.#countAll([before], [undefined], epoch);
-    this.#sum(before, undefined, epoch);
     for (const name in this.#spec.indexes) {
       const from = this.#spec.indexes[name](before);
-      if (from !== undefined) this.#drop(name, from, key, epoch);
+      if (from !== undefined) this.#drop(name, from, { key, row: before }, epoch);
     }
     return before;
   }
@@ -202,47 +232,56 @@ export class Table<T, I extends string = never> {
     }
   }
 
-  #sum(before: T | undefined, after: T | undefined, epoch: number): void {
+  /** The bucket with these rows, and with what each of them adds to what was there. */
+  #bucket(
+    name: I,
+    known: Bucket<T> | undefined,
+    rows: NonNullable<Tree<T>>,
+    pairs: readonly (readonly [before: T | undefined, after: T | undefined])[],
+  ): Bucket<T> {
     const spec = this.#spec.sum;
-    if (spec === undefined) return;
-    const from = before === undefined ? undefined : spec.key(before);
-    const to = after === undefined ? undefined : spec.key(after);
-    if (from === to && before !== undefined && after !== undefined && spec.part(before) === spec.part(after)) return;
-    if (from !== undefined) {
-      this.#add(from, spec.values(before as T), -1, epoch);
-      this.#mark(from, spec.marks(before as T), withoutMark, epoch);
+    if (spec?.index !== name) return known?.rows === rows ? known : { rows, sums: undefined, marks: NO_MARKS };
+    let sums = known?.sums;
+    let marks = known?.marks ?? NO_MARKS;
+    for (const [before, after] of pairs) {
+      const from = before !== undefined && spec.counts(before) ? before : undefined;
+      const to = after !== undefined && spec.counts(after) ? after : undefined;
+      if (from !== undefined && to !== undefined && spec.part(from) === spec.part(to)) continue;
+      if (from !== undefined) {
+        sums = added(sums, this.#valuesOf(from, spec), -1);
+        for (const mark of spec.marks(from)) marks = withoutMark(marks, mark);
+      }
+      if (to !== undefined) {
+        sums = added(sums, this.#valuesOf(to, spec), 1);
+        for (const mark of spec.marks(to)) marks = withMark(marks, mark);
+      }
     }
-    if (to !== undefined) {
-      this.#add(to, spec.values(after as T), 1, epoch);
-      this.#mark(to, spec.marks(after as T), withMark, epoch);
-    }
+    if (known?.rows === rows && known.sums === sums && known.marks === marks) return known;
+    return { rows, sums, marks };
   }
 
-  #mark(
-    key: string,
-    marks: readonly number[],
-    change: (list: Uint16Array, mark: number) => Uint16Array,
-    epoch: number,
-  ): void {
-    if (marks.length === 0) return;
-    let list = this.marks(key);
-    for (const mark of marks) list = change(list, mark);
-    if (list.length === 0) this.#marks = treeDelete(this.#marks, key, epoch);
-    else this.#marks = treeSet(this.#marks, key, list, epoch);
+  #valuesOf(row: T, spec: SumSpec<T, I>): readonly number[] {
+    const part = spec.part(row);
+    if (part === this.#lastPart) return this.#lastValues;
+    this.#lastPart = part;
+    this.#lastValues = spec.values(row);
+    return this.#lastValues;
   }
 
-  #add(key: string, values: readonly number[], sign: 1 | -1, epoch: number): void {
-    const old = treeGet(this.#sums, key);
-    const sums = values.map((value, i) => (old?.[i] ?? 0) + sign * value);
-    this.#sums = treeSet(this.#sums, key, sums, epoch);
+  #drop(name: I, from: string, { key, row }: { key: string; row: T }, epoch: number): void {
+    const known = treeGet(this.#indexes[name], from);
+    const rows = treeDelete(known?.rows, key, epoch);
+    this.#indexes[name] =
+      rows === undefined
+        ? treeDelete(this.#indexes[name], from, epoch)
+        : treeSet(this.#indexes[name], from, this.#bucket(name, known, rows, [[row, undefined]]), epoch);
   }
+}
 
-  #drop(name: I, from: string, key: string, epoch: number): void {
-    const bucket = treeGet(this.#indexes[name], from);
-    const next = treeDelete(bucket, key, epoch);
-    if (next === undefined) this.#indexes[name] = treeDelete(this.#indexes[name], from, epoch);
-    else if (next !== bucket) this.#indexes[name] = treeSet(this.#indexes[name], from, next, epoch);
-  }
+function added(sums: readonly number[] | undefined, values: readonly number[], sign: 1 | -1): readonly number[] {
+  const result = new Array<number>(values.length);
+  for (let i = 0; i < values.length; i++) result[i] = (sums?.[i] ?? 0) + sign * (values[i] as number);
+  return result;
 }
 
 function withMark(list: Uint16Array, mark: number): Uint16Array {

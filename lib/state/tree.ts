@@ -87,10 +87,12 @@ export function treeSetAll<V>(tree: Tree<V>, entries: Entries<V>, epoch: number)
   return parts[0]?.node;
 }
 
-/** Keys, ascending and each different, and the value of each. */
+/** What is to be set. */
 export interface Entries<V> {
+  /** Ascending, and each different. */
   readonly keys: readonly string[];
-  readonly values: readonly V[];
+  /** The value for the key at a place, asked for once each in their order; `known` is what was there. */
+  readonly value: (at: number, known: V | undefined) => V;
 }
 
 interface Part<V> {
@@ -99,55 +101,81 @@ interface Part<V> {
   readonly node: TreeNode<V>;
 }
 
+/** Some of the entries: `to` is the first that is not meant. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A node with some of the entries, as one node or as several. */
-function merged<V>(
-  tree: TreeNode<V>,
-  entries: Entries<V>,
-  { from, to }: { from: number; to: number },
+function merged<V>(tree: TreeNode<V>, entries: Entries<V>, { from, to }: Span, epoch: number): Part<V>[] {
+  if (tree instanceof Leaf) return mergedLeaf(tree, entries, { from, to }, epoch);
+  const kids = tree.kids.slice();
+  const grown: Part<V>[][] = [];
+  for (let at = from; at < to; ) {
+    const i = childOf(tree.keys, entries.keys[at] as string);
+    const next = tree.keys[i + 1];
+    const end = next === undefined ? to : firstNotBelow(entries.keys, next, at + 1, to);
+    const parts = merged(kids[i] as TreeNode<V>, entries, { from: at, to: end }, epoch);
+    if (parts.length > 1) grown[i] = parts;
+    else kids[i] = (parts[0] as Part<V>).node;
+    at = end;
+  }
+  // Where no kid has become several, which is nearly always, the keys are those there were.
+  if (grown.length === 0) return [{ separator: tree.keys[0] as string, node: new Branch(epoch, tree.keys, kids) }];
+  return withGrown(tree.keys, kids, grown, epoch);
+}
+
+/** A branch some of whose kids have become several. */
+function withGrown<V>(
+  oldKeys: readonly string[],
+  oldKids: readonly TreeNode<V>[],
+  grown: readonly (Part<V>[] | undefined)[],
   epoch: number,
 ): Part<V>[] {
-  if (tree instanceof Leaf) return mergedLeaf(tree, entries, { from, to }, epoch);
   const keys: string[] = [];
   const kids: TreeNode<V>[] = [];
-  let at = from;
-  for (let i = 0; i < tree.kids.length; i++) {
-    const kid = tree.kids[i] as TreeNode<V>;
-    const next = tree.keys[i + 1];
-    const first = at;
-    while (at < to && (next === undefined || (entries.keys[at] as string) < next)) at++;
-    const parts = at === first ? [{ separator: '', node: kid }] : merged(kid, entries, { from: first, to: at }, epoch);
-    for (let p = 0; p < parts.length; p++) {
+  for (let i = 0; i < oldKids.length; i++) {
+    keys.push(oldKeys[i] as string);
+    const parts = grown[i];
+    kids.push(parts?.[0]?.node ?? (oldKids[i] as TreeNode<V>));
+    for (let p = 1; parts && p < parts.length; p++) {
       const part = parts[p] as Part<V>;
-      keys.push(p === 0 ? (tree.keys[i] as string) : part.separator);
+      keys.push(part.separator);
       kids.push(part.node);
     }
   }
   return cut(keys, kids, (someKeys, someKids) => new Branch(epoch, someKeys, someKids));
 }
 
-function mergedLeaf<V>(
-  leaf: Leaf<V>,
-  entries: Entries<V>,
-  { from, to }: { from: number; to: number },
-  epoch: number,
-): Part<V>[] {
+function mergedLeaf<V>(leaf: Leaf<V>, entries: Entries<V>, { from, to }: Span, epoch: number): Part<V>[] {
   const most = leaf.keys.length + to - from;
   const keys = new Array<string>(most);
   const values = new Array<V>(most);
   let old = 0;
   let count = 0;
-  for (let at = from; at < to || old < leaf.keys.length; count++) {
-    const known = leaf.keys[old];
-    const key = at < to ? (entries.keys[at] as string) : undefined;
-    const isOld = known !== undefined && (key === undefined || known < key);
-    keys[count] = (isOld ? known : key) as string;
-    values[count] = (isOld ? leaf.values[old] : entries.values[at]) as V;
-    if (!isOld) at++;
-    if (isOld || known === key) old++;
+  const copyTo = (end: number): void => {
+    while (old < end) {
+      keys[count] = leaf.keys[old] as string;
+      values[count++] = leaf.values[old++] as V;
+    }
+  };
+  for (let at = from; at < to; at++) {
+    const key = entries.keys[at] as string;
+    copyTo(firstNotBelow(leaf.keys, key, old, leaf.keys.length));
+    const isKnown = leaf.keys[old] === key;
+    keys[count] = isKnown ? (leaf.keys[old] as string) : key;
+    values[count++] = entries.value(at, isKnown ? leaf.values[old++] : undefined);
   }
+  copyTo(leaf.keys.length);
   keys.length = count;
   values.length = count;
-  return cut(keys, values, (someKeys, someValues) => new Leaf(epoch, someKeys, someValues));
+  // Where all were known, the keys are those there were.
+  return cut(
+    count === leaf.keys.length ? leaf.keys : keys,
+    values,
+    (someKeys, someValues) => new Leaf(epoch, someKeys, someValues),
+  );
 }
 
 /** Nodes of like size for so many items: one, if they fit, with these very arrays. */
@@ -301,8 +329,13 @@ function owned<V>(node: TreeNode<V>, epoch: number): TreeNode<V> {
 
 /** Index of the first key that is not below `key`. */
 function lowerBound(keys: readonly string[], key: string): number {
-  let low = 0;
-  let high = keys.length;
+  return firstNotBelow(keys, key, 0, keys.length);
+}
+
+/** The same among some of the keys; `to` when all of them are below. */
+function firstNotBelow(keys: readonly string[], key: string, from: number, to: number): number {
+  let low = from;
+  let high = to;
   while (low < high) {
     const middle = (low + high) >> 1;
     if ((keys[middle] as string) < key) low = middle + 1;

@@ -32,8 +32,15 @@ t.test('slices are the plan, what makes room stays with what takes it, and none 
     }
     const slices = slicesOf(plan);
     const result = (slice: Plan): PlanResult => ({ ...slice, RejectedNodes: [], RefreshIndex: 0, AllocIndex: 0 });
-    const joined = joinResults(slices.map(result));
+    const joined = joinResults(plan, slices.map(result));
     for (const part of PARTS) t.same(joined[part], plan[part], `seed ${seed}: ${part}`);
+    const refused = slices.map(result);
+    if (refused[1]) refused[1] = { ...refused[1], NodeAllocation: {}, RejectedNodes: ['n0'], RefreshIndex: 7 };
+    const rest = joinResults(plan, refused);
+    const taken = refused.flatMap(({ NodeAllocation }) => Object.values(NodeAllocation).flat()).map(({ ID }) => ID);
+    const told = Object.values(rest.NodeAllocation).flat();
+    t.same(told.map(({ ID }) => ID).sort(), taken.sort(), `seed ${seed}: what is refused is not told as taken`);
+    if (refused[1]) t.equal(rest.RefreshIndex, 7);
     for (const slice of slices) {
       for (const nodeId of Object.keys(slice.NodeAllocation)) {
         t.same(slice.NodePreemptions[nodeId], plan.NodePreemptions[nodeId], 'who makes room goes with who takes it');

@@ -55,7 +55,14 @@ t.test('many keys set at once are there as if set one by one, and older roots ne
         some.set(randomInt(random, 3000).toString(7).padStart(5, '0'), epoch * 1000 + i);
       }
       const keys = [...some.keys()].sort();
-      tree = treeSetAll(tree, { keys, values: keys.map((key) => some.get(key) as number) }, epoch);
+      const before = keys.map((key) => treeGet(tree, key));
+      const found: (number | undefined)[] = [];
+      const value = (at: number, known: number | undefined): number => {
+        found.push(known);
+        return some.get(keys[at] as string) as number;
+      };
+      tree = treeSetAll(tree, { keys, value }, epoch);
+      if (`${found}` !== `${before}`) t.fail(`seed ${seed}: what was there is told otherwise`);
       for (const [key, value] of some) model.set(key, value);
       for (const key of [...model.keys()].filter(() => random.next() < 0.2)) {
         tree = treeDelete(tree, key, epoch);

@@ -7,10 +7,12 @@ import { isTerminal } from '../usage.js';
 // An allocation claims its CSI volumes when it is started on its node. From its placement until then nobody else may be
 // promised what it is about to take: two jobs that are submitted together would both be placed, and one would wait for ever.
 
+const NO_REQUESTS: readonly VolumeRequest[] = [];
+
 /** The CSI volumes that an allocation asks for. */
-export function csiRequestsOf({ Job, TaskGroup }: Allocation): VolumeRequest[] {
+export function csiRequestsOf({ Job, TaskGroup }: Allocation): readonly VolumeRequest[] {
   const group = Job?.TaskGroups.find(({ Name }) => Name === TaskGroup);
-  return group?.Volumes ? Object.values(group.Volumes).filter(({ Type }) => Type === 'csi') : [];
+  return group?.Volumes ? Object.values(group.Volumes).filter(({ Type }) => Type === 'csi') : NO_REQUESTS;
 }
 
 /** Whether it is to run, and asks for CSI volumes: it has claimed them, or will. */

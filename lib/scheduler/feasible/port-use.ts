@@ -10,6 +10,7 @@ const DYNAMIC_PORT_TRIES = 20;
 
 /** Ports of a node that are looked through one by one. */
 const FEW_MAX = 16;
+const NO_PORTS: readonly Port[] = [];
 
 /** The holders that a state knows of, who are many: their port numbers, and a way to read them one by one. */
 export interface KnownHolders {
@@ -100,17 +101,17 @@ export class PortUse {
  * as used: the caller adds the ports once the node is chosen.
  */
 export function offerPorts(ask: NetworkResource, use: PortUse, random: Random): Result<AllocatedPort[], string> {
-  const offer: AllocatedPort[] = [];
-  for (const port of ask.ReservedPorts ?? []) {
+  let offer: AllocatedPort[] = [];
+  for (const port of ask.ReservedPorts ?? NO_PORTS) {
     const address = findAddress(use.addresses, port);
     if (!address) return err(noAddress(port));
     if (port.Value < 0 || port.Value > PORT_MAX) return err(`invalid port ${port.Value} (out of range)`);
     if (!port.IgnoreCollision && (use.isUsed(address.slot, port.Value) || isOffered(offer, address.ip, port.Value))) {
       return err(`reserved port collision ${port.Label}=${port.Value}`);
     }
-    offer.push(allocated(port, port.Value, address.ip));
+    offer = withOne(offer, allocated(port, port.Value, address.ip));
   }
-  for (const port of ask.DynamicPorts ?? []) {
+  for (const port of ask.DynamicPorts ?? NO_PORTS) {
     let found = false;
     let known = false;
     for (const address of use.addresses.addresses) {
@@ -118,13 +119,18 @@ export function offerPorts(ask: NetworkResource, use: PortUse, random: Random): 
       known = true;
       const value = pickDynamicPort(address, use, offer, random);
       if (value === 0) continue;
-      offer.push(allocated(port, value, address.ip));
+      offer = withOne(offer, allocated(port, value, address.ip));
       found = true;
       break;
     }
     if (!found) return err(known ? 'dynamic port selection failed' : noAddress(port));
   }
   return ok(offer);
+}
+
+/** One more. Copied: what is pushed to keeps room for many, and these are few and kept with each allocation. */
+function withOne(offer: AllocatedPort[], port: AllocatedPort): AllocatedPort[] {
+  return offer.length === 0 ? [port] : [...offer, port];
 }
 
 /** A free port of the node's dynamic range: a few at random, then the first free one; 0 when there is none. */

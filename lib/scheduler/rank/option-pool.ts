@@ -1,4 +1,5 @@
 import type { Columns } from '../columns.js';
+import type { TopScores } from './top-scores.js';
 
 const NOWHERE = -1;
 
@@ -16,12 +17,6 @@ export interface Judge {
   boost(row: number): number;
   /** Whether conditions on where other allocations are let a row be chosen. */
   admits(row: number): boolean;
-}
-
-interface ScoreSink {
-  /** Scores up to this one are of no interest. */
-  readonly threshold: number;
-  score(row: number, score: number): void;
 }
 
 /**
@@ -44,7 +39,7 @@ export class OptionPool {
   #size = 0;
   /** Of the present offerBest(): fields, for it is called for every placement. */
   readonly #refused: number[] = [];
-  readonly #descent: number[] = [];
+  readonly #boost = new Float64Array(1);
 
   constructor(columns: Columns) {
     this.#sums = columns.float64(0);
@@ -129,29 +124,30 @@ export class OptionPool {
     }
   }
 
-  /** Hands over the best scores, and few others: those that are greater than the threshold when it is their turn. */
-  offerBest(judge: Judge, sink: ScoreSink): void {
+  /** Offers the best scores, and few others: those that are wanted when it is their turn. */
+  offerBest(judge: Judge, top: TopScores): void {
     for (let i = 0; i < this.#buckets.length; i++) {
       const bucket = this.#buckets[i] as Bucket;
-      if (bucket.rows.length > 0) this.#offer(bucket, judge, sink);
+      if (bucket.rows.length === 0) continue;
+      this.#boost[0] = judge.boost(bucket.rows[0] as number);
+      this.#offer(bucket, 0, judge, top);
     }
     for (let row = this.#refused.pop(); row !== undefined; row = this.#refused.pop()) this.park(row);
   }
 
-  /** From the top of a heap downwards, as long as scores are of interest. */
-  #offer({ rows, parts }: Bucket, judge: Judge, sink: ScoreSink): void {
-    const boost = judge.boost(rows[0] as number);
-    const places = this.#descent;
-    places.push(0);
-    for (let place = places.pop(); place !== undefined; place = places.pop()) {
-      if (place >= rows.length) continue;
-      const row = rows[place] as number;
-      const score = mean(this.#sums[row] as number, parts, boost);
-      if (score <= sink.threshold) continue;
-      if (judge.admits(row)) sink.score(row, score);
-      else this.#refused.push(row);
-      places.push(2 * place + 2, 2 * place + 1);
-    }
+  /** From a place of a heap downwards, as long as scores are of interest. */
+  #offer(bucket: Bucket, place: number, judge: Judge, top: TopScores): void {
+    const { rows, parts } = bucket;
+    const row = rows[place] as number;
+    const boost = this.#boost[0] as number;
+    const sum = this.#sums[row] as number;
+    top.offered[0] = boost === 0 ? sum / parts : (sum + boost) / (parts + 1);
+    if (!top.isWanted) return;
+    if (judge.admits(row)) top.offer(row);
+    else this.#refused.push(row);
+    const below = 2 * place + 1;
+    if (below < rows.length) this.#offer(bucket, below, judge, top);
+    if (below + 1 < rows.length) this.#offer(bucket, below + 1, judge, top);
   }
 
   #bucket(values: string | number, parts: number): number {

@@ -388,8 +388,9 @@ function* computePlacements(options: {
     existing++;
     place.push(again(group, alloc, onTrial, { lost: true, reschedule }));
   }
+  const as = { downgrade: onTrial };
   const fresh = Array.from({ length: Math.max(0, group.Count - existing) });
-  yield* inTurns(fresh, () => place.push(placementOf(group, names.next(), { downgrade: onTrial })));
+  yield* inTurns(fresh, () => place.push(placementOf(group, names.next(), as)));
   return { wanted: place, dropped };
 }
 

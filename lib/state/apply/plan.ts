@@ -9,6 +9,7 @@ import { isActive } from '../deployment-progress.js';
 import { type AllocProgress, internAlloc } from '../intern.js';
 import { versionKey } from '../schema.js';
 import type { Transaction } from '../transaction.js';
+import { jobKey } from '../watch.js';
 import { accountFor, storeAlloc } from './allocs.js';
 import { setDeploymentStatus } from './deployments.js';
 import { storeEvals } from './evals.js';
@@ -43,7 +44,8 @@ function arrivalsOf(txn: Transaction, command: PlanResultsCommand): Result<reado
   const versions = new Map<number, Job | undefined>();
   for (const placement of command.placements) {
     const { ID, JobID, Namespace, JobVersion } = placement;
-    const before = txn.tables.allocs.get(ID);
+    // What is placed anew is in no table, and to know so by the list of its job costs least.
+    const before = txn.tables.allocs.getUnder('job', jobKey(Namespace, JobID), ID);
     const job = ownJob(command, placement, before) ?? jobOfVersion(txn, command, JobVersion, versions);
     if (job === undefined) {
       const what = `version ${JobVersion} of job "${JobID}" in namespace "${Namespace}"`;

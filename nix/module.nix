@@ -230,6 +230,8 @@ in
           RestartSec = 2;
         }
         // lib.optionalAttrs (credentials != [ ]) { LoadCredential = credentials; }
+        # Who is a member needs the invite no more: without this the service would not start when its file is gone.
+        // lib.optionalAttrs (cfg.joinKeyFile != null) { SetCredential = "${joinKeyId}:missing"; }
         // lib.optionalAttrs (cfg.settings.data_dir == dataDir) {
           StateDirectory = stateDirectory;
           # Tasks that run as another user pass through.

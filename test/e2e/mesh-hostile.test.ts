@@ -321,8 +321,10 @@ async function revoked(t: Test, stage: Stage, stolen: StolenDisk): Promise<void>
     });
     const ms = (await end) - (await done);
     t.ok(ms < patience(2_000), `closed ${Math.round(ms)} ms after the command had ended`);
-    await t.rejects(thief.dial(stage.key, { addresses: [stage.at], timeoutMs: 1_500 }), { code: 'E_TIMEOUT' });
-    await eventually('a line that says so', () => /no member any more/.test(nas.log) || undefined);
+    await eventually('a line that says so', async () => {
+      await t.rejects(thief.dial(stage.key, { addresses: [stage.at], timeoutMs: 1_500 }), { code: 'E_TIMEOUT' });
+      return /no member any more/.test(nas.log) || undefined;
+    });
   });
 
   await t.test('an invite that has ended', async (t) => {

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { missingForSystemd, startSystemd } from '../support/live-systemd.js';
-import { eventually, freePort, jobJson, MESHNOMAD } from '../support/mesh-agent.js';
+import { eventually, freePort, jobJson, MESHNOMAD, ROOT } from '../support/mesh-agent.js';
+import { Machine } from '../support/mesh-machines.js';
+import { missingForNix, nixosMachine, unitText } from '../support/nixos.js';
+import { openTestnet } from '../support/testnet.js';
 
 const skip = missingForSystemd() ?? false;
 const UNIT = 'meshnomad.service';
@@ -17,7 +20,7 @@ interface Alloc {
 
 t.test('-install-service makes a service that keeps every flag, and whose tasks outlive it', { skip }, async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'meshnomad-service-'));
-  const systemd = await startSystemd();
+  let systemd = await startSystemd(dir);
   t.teardown(async () => {
     await systemd.close();
     rmSync(dir, { recursive: true, force: true });
@@ -88,9 +91,67 @@ t.test('-install-service makes a service that keeps every flag, and whose tasks 
     () => /configuration reloaded/.test(readFileSync(log, 'utf8')) || undefined,
   );
 
+  // The power fails, and comes back.
+  await systemd.close();
+  systemd = await startSystemd(dir);
+  await healthy('the service to start with the machine');
+  t.equal((await running()).ID, alloc.ID);
+  await eventually(
+    'the work to be started again',
+    () => readFileSync(join(dir, 'pids'), 'utf8').trim().split('\n').length === 2 || undefined,
+  );
+
   const undo = /to undo it: +(.*)$/m.exec(said.out)?.[1] ?? '';
   t.match(await systemd.run('sh', '-c', undo), { code: 0 });
   await t.rejects(get('/v1/agent/self'), 'the agent has ended');
-  const [pid] = readFileSync(join(dir, 'pids'), 'utf8').trim().split('\n');
+  const pid = readFileSync(join(dir, 'pids'), 'utf8').trim().split('\n').at(-1);
   t.equal((await systemd.run('kill', '-0', pid ?? '')).code, 0, 'and its task goes on');
 });
+
+t.test(
+  'the unit of the NixOS module: a user of its own, an invite that is a credential, needed once',
+  { skip: skip || (missingForNix() ?? false) },
+  async (t) => {
+    const testnet = await openTestnet();
+    const nas = await Machine.make({ testnet, name: 'nas' });
+    const dir = mkdtempSync(join(tmpdir(), 'meshnomad-service-'));
+    await nas.start('init');
+    const systemd = await startSystemd(dir);
+    t.teardown(async () => {
+      await systemd.close();
+      rmSync(dir, { recursive: true, force: true });
+      await nas.dispose();
+      await testnet.close();
+    });
+    const port = await freePort();
+    const { service, settings, failed } = await nixosMachine(
+      `joinKeyFile = "${dir}/key"; settings = { name = "attic"; ports.http = ${port}; mesh = { bootstrap = [ ]; mdns = false; }; };`,
+    );
+    t.same(failed, []);
+    const key = join(dir, 'key');
+    writeFileSync(key, await nas.invite(), { mode: 0o600 });
+    writeFileSync(join(dir, 'settings'), JSON.stringify(settings));
+    // The store of that machine; what lies in /tmp and in home directories is not to be seen from the service.
+    const config = { ...service?.serviceConfig, BindReadOnlyPaths: `${ROOT}:/srv ${process.execPath}:/run/node` };
+    writeFileSync(join(dir, 'units', UNIT), unitText(config).replaceAll('/generated/', '/run/meshnomad/'));
+    const store = [
+      'mkdir -p /run/meshnomad/bin && cp "$0/settings" /run/meshnomad/meshnomad.json && cd /run/meshnomad/bin',
+      `printf '#!/bin/sh\\nexec /run/node /srv/dist/bin/meshnomad.js "$@"\\n' > meshnomad`,
+      'chmod -R a+rX /run/meshnomad && chmod +x meshnomad && systemctl daemon-reload && systemctl start "$1"',
+    ];
+    t.match(await systemd.run('sh', '-c', store.join(' && '), dir, UNIT), { code: 0 });
+    const alive = (): Promise<true> =>
+      eventually('the machine to be a member', async () => {
+        const members = await nas.get<{ Name: string; Health: string }[]>('/v1/mesh/members');
+        return members.some(({ Name, Health }) => Name === 'attic' && Health === 'alive') || undefined;
+      });
+    await alive();
+    const user = (await systemd.run('stat', '-c', '%u', '/var/lib/meshnomad/identity.key')).out.trim();
+    t.ok(Number(user) >= 61_184 && Number(user) <= 65_519, `its key belongs to ${user}, a user that systemd made up`);
+    rmSync(key);
+    t.match(await systemd.run('systemctl', 'stop', UNIT), { code: 0 });
+    t.match(await systemd.run('systemctl', 'start', UNIT), { code: 0 }, 'without the file of the invite');
+    await eventually('its API', async () => (await fetch(`http://127.0.0.1:${port}/v1/agent/self`)).ok || undefined);
+    await alive();
+  },
+);

@@ -1,76 +1,29 @@
 // The NixOS module, evaluated with a small stand-in for nixpkgs (test/nix): what a machine gets that asks for an agent.
-import { execFile, execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import t from 'tap';
-import { loadAgentConfig } from '../../lib/agent/config/index.js';
-import { diagnosticLine } from '../../lib/hcl/index.js';
 import { ROOT } from '../support/mesh-agent.js';
+import { missingForNix, nixEval, nixosMachine, unitText } from '../support/nixos.js';
 import { unitProblems } from '../support/systemd.js';
 
-const run = promisify(execFile);
 const NIX = join(ROOT, 'nix');
-const MACHINE = join(ROOT, 'test/nix/machine.nix');
-
-interface Machine {
-  failed: string[];
-  settings: Record<string, unknown>;
-  service: { path: string[]; after: string[]; serviceConfig: Record<string, unknown> } | null;
-  firewall: { allowedTCPPorts: number[]; allowedUDPPorts: number[] };
-  docker: boolean;
-  gpuContainers: boolean;
-  packages: string[];
-}
-
-function hasNix(): boolean {
-  try {
-    execFileSync('nix-instantiate', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-// Nothing is built and no store is needed; without one of its own nix would want to write to /nix.
-async function nix(...args: string[]): Promise<string> {
-  const { stdout } = await run('nix-instantiate', ['--eval', '--strict', '--json', ...args]);
-  return stdout;
-}
-
-async function machine(options: string, ...args: string[]): Promise<Machine> {
-  const module = `{ lib, ... }: { services.meshnomad = { enable = true; } // { ${options} }; }`;
-  const made = JSON.parse(await nix(MACHINE, '--arg', 'machine', module, ...args)) as Machine;
-  acceptedByAgent(made.settings);
-  return made;
-}
-
-/** What the module renders, the agent reads: no key that it does not know, or has learned to read otherwise. */
-function acceptedByAgent(settings: Record<string, unknown>): void {
-  if (Object.keys(settings).length === 0) return;
-  // What it is comes from its mesh; a key to join by in the settings is the module's own matter: it warns of it.
-  const source = JSON.stringify(settings, (key, value: unknown) => (key === 'join_key' ? undefined : value));
-  const file = { name: 'meshnomad.json', source };
-  const read = loadAgentConfig({ files: [file], flags: { client: true }, dev: false });
-  if (!read.ok) throw new Error(read.error.map(diagnosticLine).join('\n'));
-}
 
 async function refused(options: string): Promise<string> {
-  return machine(options).then(
+  return nixosMachine(options).then(
     () => 'accepted',
     (error: Error) => error.message,
   );
 }
 
-t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not installed' }, async (t) => {
+t.test('the NixOS module', { skip: missingForNix() ?? false }, async (t) => {
   t.test('does nothing unless it is enabled', async (t) => {
-    const { service, packages } = await machine('enable = lib.mkForce false;');
+    const { service, packages } = await nixosMachine('enable = lib.mkForce false;');
     t.same([service, packages], [null, []]);
   });
 
   t.test('runs the agent with the settings in a file, as a user of its own', async (t) => {
-    const { failed, service, settings, packages, firewall } = await machine(
+    const { failed, service, settings, packages, firewall } = await nixosMachine(
       'settings = { client.meta.room = "attic"; }; extraSettingsPaths = [ "/etc/mesh nomad/100%" ];',
     );
     const config = service?.serviceConfig ?? {};
@@ -86,11 +39,12 @@ t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not in
   });
 
   t.test('hands secrets over as credentials, never through the store', async (t) => {
-    const found = await machine(
+    const found = await nixosMachine(
       'joinKeyFile = "/run/keys/join"; credentials."docker.json" = "/run/keys/docker.json"; settings.region = "home";',
     );
     const config = found.service?.serviceConfig ?? {};
     t.same(config['LoadCredential'], ['docker.json:/run/keys/docker.json', 'join-key:/run/keys/join']);
+    t.equal(config['SetCredential'], 'join-key:missing', 'the file is needed once only');
     t.match(config['ExecStart'], / -config=%d\/docker\.json -join-key-file=%d\/join-key$/);
     t.notMatch(JSON.stringify(found.settings), /run\/keys/);
     t.notMatch(Object.keys(config), /Environment/, 'tasks would inherit it');
@@ -102,7 +56,7 @@ t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not in
     t.match(await refused('joinKeyFile = "relative";'), /joinKeyFile/);
     t.match(await refused('credentials.a = ./secret;'), /credentials\.a/);
     for (const key of ['join_key', 'mesh.join_key', 'mesh.secret']) {
-      const { failed } = await machine(`settings.${key} = "mn1-secret";`);
+      const { failed } = await nixosMachine(`settings.${key} = "mn1-secret";`);
       t.match(failed, [new RegExp(`${key.replace('.', '\\.')} would be in the Nix store`)]);
       t.notMatch(failed.join(), /mn1/);
     }
@@ -116,19 +70,19 @@ t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not in
       ['settings.data_dir = "/data";', /data_dir must be \/var\/lib\/meshnomad/],
     ];
     for (const [wish, message] of wishes) {
-      t.match((await machine(wish)).failed, [message], wish);
-      const asRoot = await machine(`${wish} dropPrivileges = false;`);
+      t.match((await nixosMachine(wish)).failed, [message], wish);
+      const asRoot = await nixosMachine(`${wish} dropPrivileges = false;`);
       t.same(asRoot.failed, [], wish);
       t.notOk(asRoot.service?.serviceConfig['DynamicUser']);
     }
-    t.same((await machine('settings.plugin.exec.config.enabled = false;')).failed, []);
-    const asRoot = await machine('dropPrivileges = false; extraPackages = [ "/git" ];');
+    t.same((await nixosMachine('settings.plugin.exec.config.enabled = false;')).failed, []);
+    const asRoot = await nixosMachine('dropPrivileges = false; extraPackages = [ "/git" ];');
     t.match(asRoot.settings, { client: { cni_path: '/cni/bin' } }, 'and gives root what networks of groups need');
     t.same(asRoot.service?.path, ['/git', '/iproute2', '/iptables', '/runc', '/util-linux']);
   });
 
   t.test('makes folders, devices, Docker and ports reachable when asked', async (t) => {
-    const found = await machine(
+    const found = await nixosMachine(
       `hostVolumes = { data.path = "/srv/data"; films = { path = "/srv/films"; readOnly = true; }; };
        gpu.enable = true; enableDocker = true; openFirewall = true; settings.ports.http = 80;`,
     );
@@ -159,14 +113,14 @@ t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not in
       'joinKeyFile = "/run/keys/join"; hostVolumes.a.path = "/srv/a"; gpu.enable = true; enableDocker = true;',
       'dropPrivileges = false; extraSettingsPaths = [ "/etc/a b$c" ];',
     ]) {
-      const { service } = await machine(options, '--argstr', 'package', dir);
+      const { service } = await nixosMachine(options, '--argstr', 'package', dir);
       t.same(await unitProblems('meshnomad.service', unitText(service?.serviceConfig ?? {})), [], options);
     }
     t.notSame(await unitProblems('meshnomad.service', '[Service]\nExecStart=relative\n'), [], 'it does look');
   });
 
   t.test('comes with a flake and a package', async (t) => {
-    const parts = await nix(
+    const parts = await nixEval(
       '--expr',
       `let
         lib = import ${ROOT}test/nix/lib.nix;
@@ -189,7 +143,7 @@ t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not in
         package = { inherit (package) pname version nativeBuildInputs; };
       }`,
     );
-    const { version } = JSON.parse(await run('cat', [join(ROOT, 'package.json')]).then(({ stdout }) => stdout)) as {
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       version: string;
     };
     t.match(JSON.parse(parts), {
@@ -199,11 +153,3 @@ t.test('the NixOS module', { skip: hasNix() ? false : 'nix-instantiate is not in
     });
   });
 });
-
-/** As NixOS writes it: a list is a line for each, a truth is true or false. */
-function unitText(service: Record<string, unknown>): string {
-  const lines = Object.entries(service).flatMap(([key, value]) =>
-    (Array.isArray(value) ? value : [value]).map((one) => `${key}=${String(one)}`),
-  );
-  return ['[Unit]', 'Description=meshnomad agent', '[Service]', ...lines, ''].join('\n');
-}

@@ -2,19 +2,22 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs';
 import { type CliResult, eventually } from './mesh-agent.js';
 
-// systemd as the first process of namespaces of its own: what it runs, mounts and writes ends with it. It knows the units that are
-// written to /etc/systemd/system there (which is empty at first), and a few targets that pull in nothing of this machine.
+// systemd as the first process of namespaces of its own: what it runs and mounts ends with it. It knows the units that are written to
+// /etc/systemd/system there (which is empty at first), and a few targets that pull in nothing of this machine. /var/lib is empty, too.
 
 const SYSTEMD = '/lib/systemd/systemd';
 const UNITS = '/run/test-units';
 const UNIT_PATH = `/etc/systemd/system:${UNITS}`;
 const TARGETS = 'sysinit basic multi-user shutdown network umount final';
+// What is mounted in a namespace of its own for credentials reaches a service only where mounts are shared.
 const BOOT = `set -e
 mount --make-rprivate /
+mount --make-rshared /
 mount -t tmpfs tmpfs /run
 mount -t cgroup2 none /sys/fs/cgroup
-mkdir -p /run/systemd/system ${UNITS} /etc/systemd/system
-mount -t tmpfs tmpfs /etc/systemd/system
+mkdir -p /run/systemd/system ${UNITS} /etc/systemd/system "$1/units" "$1/lib"
+mount --bind "$1/units" /etc/systemd/system
+mount --bind "$1/lib" /var/lib
 for one in ${TARGETS}; do printf '[Unit]\\nDefaultDependencies=no\\n' > ${UNITS}/$one.target; done
 export SYSTEMD_UNIT_PATH=${UNIT_PATH} container=test
 exec ${SYSTEMD} --system --unit=multi-user.target --log-target=console --show-status=0
@@ -35,10 +38,15 @@ export interface LiveSystemd {
   close(): Promise<void>;
 }
 
-/** Close it in the end: everything in it is killed then. */
-export async function startSystemd(): Promise<LiveSystemd> {
+/**
+ * Close it in the end: everything in it is killed then, as when the power fails. What it keeps lies in `folder`: one that is started
+ * with the same folder later is the same machine.
+ */
+export async function startSystemd(folder: string): Promise<LiveSystemd> {
   const namespaces = ['--fork', '--pid', '--mount', '--mount-proc', '--uts', '--ipc', '--cgroup', '--kill-child'];
-  const outer = spawn('unshare', [...namespaces, 'bash', '-c', BOOT], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const outer = spawn('unshare', [...namespaces, 'bash', '-c', BOOT, 'boot', folder], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   for (const stream of [outer.stdout, outer.stderr]) {
     stream.on('data', (chunk: Buffer) => {

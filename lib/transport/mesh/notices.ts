@@ -4,7 +4,7 @@ import type { MeshClock } from '../clock.js';
 
 const EVERY_MS = 10_000;
 const KEYS_MAX = 1_024;
-/** Of one message, whatever the keys: who floods has a new one each time. */
+/** Of one message for one reason, whatever the keys: who floods has a new one each time. */
 const LINES = { burst: 100, perSecond: 2 };
 
 /** Says once in a while what a key does again and again: whoever knocks a thousand times a second fills no disk. */
@@ -14,7 +14,7 @@ export class Notices {
   /** By key and message. */
   readonly #said = new Map<string, { atMs: number; more: number }>();
   readonly #lines: RateLimit;
-  /** By message: of how many keys nothing was said since its last line. */
+  /** By message and reason: of how many keys nothing was said since the last line. */
   readonly #unsaid = new Map<string, number>();
 
   constructor(clock: MeshClock, log: Log) {
@@ -39,12 +39,13 @@ export class Notices {
       if (this.#said.size <= KEYS_MAX) break;
       this.#said.delete(oldest);
     }
-    const unsaid = this.#unsaid.get(message) ?? 0;
-    if (!this.#lines.take(message)) {
-      this.#unsaid.set(message, unsaid + 1);
+    const line = `${message}: ${reason}`;
+    const unsaid = this.#unsaid.get(line) ?? 0;
+    if (!this.#lines.take(line)) {
+      this.#unsaid.set(line, unsaid + 1);
       return;
     }
-    this.#unsaid.delete(message);
+    this.#unsaid.delete(line);
     this.#log[level](message, {
       key,
       reason,

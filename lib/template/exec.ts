@@ -10,7 +10,7 @@ import {
   type TemplateNode,
 } from './ast.js';
 import { BUILTINS } from './builtins.js';
-import { costOf } from './extent.js';
+import { costOf, extentOf } from './extent.js';
 import { nodeText } from './node-text.js';
 import { nodePlace } from './parser.js';
 import { printValue } from './printf.js';
@@ -48,7 +48,12 @@ export interface ExecOptions {
   structs?: boolean;
   /** Whether it has taken too long; asked now and then. */
   isOverdue?: () => boolean;
+  /** Throws HeavyTemplate as soon as it is more than a moment's work, before the call that would make it so. */
+  light?: boolean;
 }
+
+/** A template that was to be light is not: it is to be executed where nobody waits for it. */
+export class HeavyTemplate extends Error {}
 
 interface Variable {
   name: string;
@@ -70,12 +75,23 @@ interface Place {
 
 /** A template may call itself; this is where it must have ended. */
 const DEPTH_MAX = 500;
-/** Parts of the template that are gone through: a template that takes more has lost its way. */
-const STEPS_MAX = 5_000_000;
-/** Nobody reads a file of this size, and it must fit into memory. */
-const OUTPUT_CHARS_MAX = 64 * 1024 * 1024;
-/** Characters of all that functions make during one execution: it is in memory, and must fit there. */
-const MADE_CHARS_MAX = 100_000_000;
+
+/** What an execution may come to. */
+interface Bounds {
+  /** Parts of the template that are gone through: a template that takes more has lost its way. */
+  steps: number;
+  /** Characters that it puts out: nobody reads a larger file, and it must fit into memory. */
+  output: number;
+  /** Characters of all that functions make: it is in memory, and must fit there. */
+  made: number;
+  /** What one call is given, and what all calls are; see extentOf. */
+  call: number;
+  given: number;
+}
+
+const FULL: Bounds = { steps: 5_000_000, output: 32 * 1024 * 1024, made: 100_000_000, call: Infinity, given: Infinity };
+/** The slowest function takes some 10 µs for each character, the others a thousandth of that. */
+const LIGHT: Bounds = { steps: 50_000, output: 1024 * 1024, made: 1024 * 1024, call: 8 * 1024, given: 256 * 1024 };
 /** After so many parts it is asked whether there is time left. */
 const STEPS_BETWEEN_LOOKS = 16;
 /** There is no value from the stage before. */
@@ -94,6 +110,8 @@ class Executor {
   private written = 0;
   private steps = 0;
   private made = 0;
+  private given = 0;
+  private readonly bounds: Bounds;
   private depth = 0;
   private current: string;
   private variables: Variable[] = [];
@@ -105,6 +123,7 @@ class Executor {
   constructor(template: ParsedTemplate, options: ExecOptions) {
     this.template = template;
     this.options = options;
+    this.bounds = options.light ? LIGHT : FULL;
     const { functions = {} } = options;
     this.functions = typeof functions === 'function' ? functions((name, data) => this.captured(name, data)) : functions;
     this.current = template.name;
@@ -165,9 +184,10 @@ class Executor {
 
   /** One part more has been gone through. */
   private step(): void {
-    if (++this.steps > STEPS_MAX) this.fail(`the template takes more than ${STEPS_MAX} steps`);
+    const { steps } = this.bounds;
+    if (++this.steps > steps) this.over(`the template takes more than ${steps} steps`);
     if (this.steps % STEPS_BETWEEN_LOOKS !== 0) return;
-    if (this.options.isOverdue?.()) this.fail('the template takes too long');
+    if (this.options.isOverdue?.()) this.over('the template takes too long');
   }
 
   private branch(node: Extract<TemplateNode, { kind: 'if' | 'with' | 'range' }>, dot: Value): Jump {
@@ -427,7 +447,7 @@ class Executor {
     return final === MISSING ? value : final;
   }
 
-  private invoke({ min, max, call }: TemplateFunction, where: Place & { name: string }): Value {
+  private invoke({ min, max, call, effort }: TemplateFunction, where: Place & { name: string }): Value {
     const { name, node, dot, final } = where;
     const given = where.args.slice(1);
     const count = given.length + (final === MISSING ? 0 : 1);
@@ -440,16 +460,25 @@ class Executor {
     const values = given.map((arg) => plain(this.argument(arg, dot)));
     if (final !== MISSING) values.push(plain(final));
     this.step();
+    if (this.options.light) this.weigh(values, effort?.(values) ?? 0);
     try {
       const result = call(values);
       if (!values.includes(result)) this.made += costOf(result);
-      if (this.made > MADE_CHARS_MAX) throw new Error('the template makes more than fits into memory');
+      if (this.made > this.bounds.made) this.over('the template makes more than fits into memory');
       return result;
     } catch (error) {
-      if (error instanceof TemplateError) throw error;
+      if (error instanceof TemplateError || error instanceof HeavyTemplate) throw error;
       this.at(node);
       return this.fail(`error calling ${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  /** Lets no call begin that would take long. */
+  private weigh(values: readonly Value[], effort: number): void {
+    const { call, given } = this.bounds;
+    const extent = Math.max(effort, extentOf(values, call));
+    this.given += extent;
+    if (extent > call || this.given > given) throw new HeavyTemplate();
   }
 
   private variable(name: string): Variable {
@@ -474,12 +503,19 @@ class Executor {
 
   private write(text: string): void {
     this.written += text.length;
-    if (this.written > OUTPUT_CHARS_MAX) this.fail(`the template puts out more than ${OUTPUT_CHARS_MAX} characters`);
+    const { output } = this.bounds;
+    if (this.written > output) this.over(`the template puts out more than ${output} characters`);
     this.out.push(text);
   }
 
   private at(node: AnyNode): void {
     this.node = node;
+  }
+
+  /** A bound is passed: of a light execution it is no error. */
+  private over(message: string): never {
+    if (this.options.light) throw new HeavyTemplate();
+    return this.fail(message);
   }
 
   private fail(message: string): never {

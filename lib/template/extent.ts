@@ -1,4 +1,4 @@
-import { kindOf, Struct, sizeOf, type Value } from './values.js';
+import { kindOf, Struct, sizeOf, TextStruct, type Value } from './values.js';
 
 /** Parts of a value, those within its parts too: nobody reads more. */
 const PARTS_MAX = 1_000_000;
@@ -30,6 +30,23 @@ function partsOf(value: Value): readonly Value[] {
   if (value instanceof Struct) return Object.values(value.fields);
   if (value instanceof Map) return [...value.values()];
   return kindOf(value) === 'map' ? Object.values(value as object) : [];
+}
+
+/** What values and all within them come to, in characters of a text; no more is looked at once it is over `max`. */
+export function extentOf(values: readonly Value[], max: number): number {
+  let extent = 0;
+  const open: Value[] = [values];
+  while (open.length > 0 && extent <= max) {
+    const value = open.pop();
+    if (typeof value === 'string') extent += value.length;
+    else if (value instanceof TextStruct) extent += value.text.length;
+    else {
+      const inner = partsOf(value);
+      extent += ITEM_COST * (inner.length + 1);
+      if (extent <= max) for (const part of inner) open.push(part);
+    }
+  }
+  return extent;
 }
 
 /** What a value takes that a function has made, in characters; throws for one that is too large. */

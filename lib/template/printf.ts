@@ -6,7 +6,7 @@ import { entriesOf, type Float, floatOf, kindOf, NO_VALUE, type Struct, typeName
 
 /** A value as Go's `%v` prints it: lists as `[a b]`, maps as `map[k:v]` with sorted keys, nil as `<nil>`. */
 export function printValue(value: Value): string {
-  return printArgument(plainSpec('v'), value);
+  return typeof value === 'string' ? value : printArgument(plainSpec('v'), value);
 }
 
 /** Go's fmt.Sprintf. */

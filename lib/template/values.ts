@@ -94,6 +94,8 @@ export interface TemplateFunction {
   readonly min: number;
   readonly max: number;
   readonly call: (args: Value[]) => Value;
+  /** What a call takes where that is more than its arguments are long, in characters gone through. */
+  readonly effort?: (args: readonly Value[]) => number;
 }
 
 /** A function of `count` arguments, or of as many as the two bounds allow. */

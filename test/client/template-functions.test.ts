@@ -14,7 +14,7 @@ const CONTEXT = {
 const nothing: Ask = (kind, key) => ({ state: 'waiting', what: `${kind}(${key})` });
 
 function render(text: string, ask: Ask = nothing): string {
-  const parsed = compileTemplate(text, { name: 'x', left: '', right: '' });
+  const parsed = compileTemplate({ text, name: 'x', left: '', right: '' });
   if (!parsed.ok) return parsed.error;
   const result = renderTask(parsed.value, CONTEXT, ask);
   if (result.kind === 'text') return result.text;

@@ -20,7 +20,7 @@ const CONTEXT = {
 };
 
 function render(text: string): string | null {
-  const parsed = compileTemplate(text, { name: '', left: '', right: '' });
+  const parsed = compileTemplate({ text, name: '', left: '', right: '' });
   if (!parsed.ok) return null;
   const result = renderTask(parsed.value, CONTEXT, () => ({ state: 'waiting', what: 'servers' }));
   return result.kind === 'text' ? result.text : null;
@@ -57,7 +57,7 @@ t.test('no value grows until it fills the memory', async (t) => {
     ['{{ range 9000000000000000000 }}{{ end }}', /takes too long/],
     ['{{ range loop 1000 }}{{ regexMatch "(a*)*(a*)*(a*)*b" (sprig_repeat 2000 "a") }}{{ end }}', /takes too long/],
   ] as const) {
-    const parsed = compileTemplate(text, { name: '', left: '', right: '' });
+    const parsed = compileTemplate({ text, name: '', left: '', right: '' });
     if (!parsed.ok) throw new Error(parsed.error);
     let looks = 0;
     const context = { ...CONTEXT, isOverdue: () => ++looks > 20 };
@@ -67,7 +67,7 @@ t.test('no value grows until it fills the memory', async (t) => {
 });
 
 t.test('names may be refused by a pattern', async (t) => {
-  const parsed = compileTemplate('{{ sprig_upper "a" }}', { name: '', left: '', right: '' });
+  const parsed = compileTemplate({ text: '{{ sprig_upper "a" }}', name: '', left: '', right: '' });
   if (!parsed.ok) throw new Error(parsed.error);
   for (const [pattern, isRefused] of [
     ['sprig_*', true],

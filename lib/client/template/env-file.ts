@@ -1,10 +1,14 @@
 import { err, ok, type Result } from '../../util/result.js';
 
+/** Linux gives a program no more. */
+const CHARS_MAX = 2 * 1024 * 1024;
+
 /**
  * Lines `KEY=value` as variables, as Nomad reads them: comments, `export `, and values put together of bare, single and double
  * quoted parts (`a"b c"'d'`); a `#` outside of quotes begins a comment. The error names the line.
  */
 export function parseEnvFile(text: string): Result<Record<string, string>, string> {
+  if (text.length > CHARS_MAX) return err(`more than ${CHARS_MAX} characters: no program takes so many variables`);
   const env: Record<string, string> = {};
   for (const [i, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();

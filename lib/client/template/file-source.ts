@@ -38,9 +38,15 @@ class WatchedFile implements Watched {
       (error: unknown): Answer => ({ state: 'failed', reason: error instanceof Error ? error.message : String(error) }),
     );
     if (this.closed) return;
-    const changed = JSON.stringify(next) !== JSON.stringify(this.answer);
+    const changed = tellOf(next) !== tellOf(this.answer);
     this.answer = next;
     this.cancel = timers.after(POLL_MS, () => void this.look());
     if (changed) onChange();
   }
+}
+
+/** What tells one answer from another. */
+function tellOf(answer: Answer): string {
+  if (answer.state === 'known') return `known ${String(answer.value)}`;
+  return answer.state === 'failed' ? `failed ${answer.reason}` : 'waiting';
 }

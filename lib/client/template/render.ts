@@ -1,6 +1,7 @@
 import type { Variable } from '../../structs/variable.js';
 import {
   execTemplate,
+  HeavyTemplate,
   NO_VALUE,
   type ParsedTemplate,
   parseTemplate,
@@ -8,6 +9,7 @@ import {
   TemplateError,
 } from '../../template/index.js';
 import type { InterfaceAddress } from '../../util/address-template.js';
+import { assert } from '../../util/assert.js';
 import { err, ok, type Result } from '../../util/result.js';
 import { templateFunctions } from './functions/index.js';
 import type { Answer, Ask, SourceKind } from './source.js';
@@ -20,7 +22,7 @@ export interface RenderContext {
   denied: readonly string[];
   /** A key that a map lacks is an error. */
   errMissingKey: boolean;
-  /** Whether the render has taken too long: whatever else the agent does waits for it. */
+  /** Whether the render has taken too long. */
   isOverdue?: () => boolean;
   /** The addresses of this machine now, for `sockaddr`. */
   addresses: () => InterfaceAddress[];
@@ -32,6 +34,15 @@ export type Rendered =
   /** Something that it reads is not there yet, in words. */
   | { kind: 'waiting'; missing: string[] }
   | { kind: 'failed'; reason: string };
+
+/** The text of a template, and how it is read. */
+export interface TemplateText {
+  text: string;
+  /** As errors name it. */
+  name: string;
+  left: string;
+  right: string;
+}
 
 /** Names that templates may call, to refuse others before anything is waited for. */
 const NAMES = Object.keys(
@@ -46,13 +57,10 @@ const NAMES = Object.keys(
 );
 
 /** Parses a template of a task; the error says name, line and what is wrong. */
-export function compileTemplate(
-  text: string,
-  options: { name: string; left: string; right: string },
-): Result<ParsedTemplate, string> {
+export function compileTemplate({ text, name, left, right }: TemplateText): Result<ParsedTemplate, string> {
   try {
-    const delimiters = { left: options.left || '{{', right: options.right || '}}' };
-    return ok(parseTemplate(text, { name: options.name, delimiters, functions: NAMES }));
+    const delimiters = { left: left || '{{', right: right || '}}' };
+    return ok(parseTemplate(text, { name, delimiters, functions: NAMES }));
   } catch (error) {
     if (error instanceof TemplateError) return err(error.message);
     throw error;
@@ -64,6 +72,17 @@ export function compileTemplate(
  * asks for is told to `ask`, also when the text cannot be used yet.
  */
 export function renderTask(template: ParsedTemplate, context: RenderContext, ask: Ask): Rendered {
+  const rendered = render(template, context, ask, false);
+  assert(rendered !== 'heavy', 'only a light render gives up');
+  return rendered;
+}
+
+/** As `renderTask`, but it gives up with 'heavy' as soon as it turns out to be more than a moment's work. */
+export function renderLight(template: ParsedTemplate, context: RenderContext, ask: Ask): Rendered | 'heavy' {
+  return render(template, context, ask, true);
+}
+
+function render(template: ParsedTemplate, context: RenderContext, ask: Ask, light: boolean): Rendered | 'heavy' {
   const missing = new Set<string>();
   const secrets = new Set<string>();
   const asked = (kind: SourceKind, key: string): Answer => {
@@ -80,9 +99,11 @@ export function renderTask(template: ParsedTemplate, context: RenderContext, ask
       functions: (execute) => templateFunctions({ ...context, ask: asked, execute }),
       ...(context.isOverdue && { isOverdue: context.isOverdue }),
       missing: context.errMissingKey ? 'error' : 'no value',
+      light,
     });
     return missing.size > 0 ? { kind: 'waiting', missing: [...missing] } : { kind: 'text', text };
   } catch (error) {
+    if (error instanceof HeavyTemplate) return 'heavy';
     if (!(error instanceof TemplateError)) throw error;
     // What failed may well have done so for want of what is waited for.
     return missing.size > 0

@@ -2,14 +2,17 @@ import { createHash } from 'node:crypto';
 import type { ParsedTemplate } from '../../template/index.js';
 import type { Millis } from '../../util/clock.js';
 import type { Timers } from '../timers.js';
-import { type RenderContext, renderTask } from './render.js';
-import type { Answer, SourceKind, TemplateSources, Watched } from './source.js';
+import { answerKey, type HeavyOutcome, type RenderHeavy } from './heavy-render.js';
+import { type RenderContext, type Rendered, renderLight, type TemplateText } from './render.js';
+import type { Answer, Ask, SourceKind, TemplateSources, Watched } from './source.js';
 
 /** One template block of a task, ready to be rendered. */
 export interface TaskTemplate {
   /** Where in the task it stands, from 0. */
   index: number;
-  parsed: ParsedTemplate;
+  text: TemplateText;
+  /** Null: it is too long to be parsed where others wait for it. */
+  parsed: ParsedTemplate | null;
   context: Omit<RenderContext, 'nowMs'>;
   once: boolean;
   /** A change is held back until nothing has changed for `minMs`, and `maxMs` at most. */
@@ -32,6 +35,7 @@ export interface TemplateRunnerOptions {
   templates: readonly TaskTemplate[];
   sources: TemplateSources;
   timers: Timers;
+  renderHeavy: RenderHeavy;
   events: TemplateEvents;
   /** Digests of texts that are on disk already, by index: of a task that runs. */
   written: ReadonlyMap<number, string>;
@@ -42,8 +46,12 @@ export function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
-/** The agent does nothing else while it renders, so no template may take long. */
-const RENDER_MAX_MS: Millis = 2_000;
+/** The agent does nothing else while it renders: what takes longer is rendered in a thread of its own. */
+const LIGHT_MAX_MS: Millis = 100;
+/** A template that takes longer has lost its way. */
+const RENDER_MAX_MS: Millis = 30_000;
+/** Each thing that is read is watched. */
+const WATCHED_MAX = 2_000;
 /** What is waited for is told after this time: most things are there at once. */
 const PATIENCE_MS: Millis = 3_000;
 
@@ -125,10 +133,8 @@ export class TemplateRunner {
     for (const template of templates) {
       if (this.done.has(template.index)) continue;
       const nowMs = timers.now();
-      const isOverdue = (): boolean => timers.now() - nowMs > RENDER_MAX_MS;
-      const result = renderTask(template.parsed, { ...template.context, nowMs, isOverdue }, (kind, key) =>
-        this.ask(kind, key, used),
-      );
+      const result = await this.render(template, nowMs, used);
+      if (this.closed) return;
       if (result.kind === 'failed') {
         this.fail(result.reason);
         return;
@@ -137,14 +143,50 @@ export class TemplateRunner {
         for (const what of result.missing) missing.add(what);
         continue;
       }
-      if (!this.mayWrite(template, result.text, nowMs)) continue;
+      const digest = digestOf(result.text);
+      if (!this.mayWrite(template, digest, nowMs)) continue;
       await events.write(template, result.text);
       if (this.closed) return;
-      this.digests.set(template.index, digestOf(result.text));
+      this.digests.set(template.index, digest);
       changed.push(template);
     }
     if (missing.size === 0) this.forget(used);
     this.follow(changed, [...missing]);
+  }
+
+  private async render(template: TaskTemplate, nowMs: Millis, used: Set<string>): Promise<Rendered> {
+    const { timers } = this.options;
+    const isOverdue = (): boolean => timers.now() - nowMs > LIGHT_MAX_MS;
+    const ask: Ask = (kind, key) => this.ask(kind, key, used);
+    const context = { ...template.context, nowMs, isOverdue };
+    const rendered = template.parsed && renderLight(template.parsed, context, ask);
+    return !rendered || rendered === 'heavy' ? await this.heavy(template, nowMs, ask) : rendered;
+  }
+
+  /** Renders in the thread, with more answers each time, until it has asked for nothing new that is known. */
+  private async heavy({ text, context }: TaskTemplate, nowMs: Millis, ask: Ask): Promise<Rendered> {
+    const answers = new Map<string, Answer>();
+    const { env, denied, errMissingKey, addresses } = context;
+    for (;;) {
+      const outcome: HeavyOutcome = await this.options.renderHeavy({
+        template: text,
+        context: { env, denied, errMissingKey, nowMs, addresses: addresses() },
+        answers,
+        maxMs: RENDER_MAX_MS,
+      });
+      if (this.closed) return outcome.rendered;
+      const missing: string[] = [];
+      let more = false;
+      for (const { kind, key } of outcome.asked) {
+        const id = answerKey(kind, key);
+        const answer = ask(kind, key);
+        if (answer.state === 'waiting') missing.push(answer.what);
+        else if (!answers.has(id)) more = true;
+        answers.set(id, answer);
+      }
+      if (more) continue;
+      return missing.length > 0 ? { kind: 'waiting', missing } : outcome.rendered;
+    }
   }
 
   private follow(changed: TaskTemplate[], missing: string[]): void {
@@ -166,10 +208,10 @@ export class TemplateRunner {
   }
 
   /** Whether a text is to be written now: not when it is the same, and changes after the first are held back a while. */
-  private mayWrite({ index, wait }: TaskTemplate, text: string, nowMs: Millis): boolean {
+  private mayWrite({ index, wait }: TaskTemplate, digest: string, nowMs: Millis): boolean {
     const before = this.digests.get(index);
     const held = this.held.get(index);
-    if (before === digestOf(text)) {
+    if (before === digest) {
       held?.cancel();
       this.held.delete(index);
       this.due.delete(index);
@@ -191,10 +233,12 @@ export class TemplateRunner {
   private ask(kind: SourceKind, key: string, used: Set<string>): Answer {
     const source = this.options.sources[kind];
     if (!source) return { state: 'failed', reason: `${kind} is not supported here` };
-    const id = `${kind} ${key}`;
+    const id = answerKey(kind, key);
     used.add(id);
     const known = this.watched.get(id);
     if (known) return known.answer;
+    if (this.watched.size >= WATCHED_MAX)
+      return { state: 'failed', reason: `the templates of a task may read ${WATCHED_MAX} things` };
     const one = source.watch(key, () => this.pass());
     this.watched.set(id, one);
     return one.answer;

@@ -3,10 +3,12 @@ import type { Template } from '../../structs/job.js';
 import { interfaceAddresses } from '../../util/address-template.js';
 import { type Millis, toMillis } from '../../util/clock.js';
 import { randomInt } from '../../util/random.js';
+import { ok } from '../../util/result.js';
 import type { HookContext } from '../hooks/hook.js';
 import { type Interpolation, interpolateText } from '../interpolate.js';
 import { type InsidePath, writeInside } from '../sandbox.js';
 import { sleep } from '../timers.js';
+import { renderHeavy } from './heavy-render.js';
 import { compileTemplate } from './render.js';
 import { digestOf, type TaskTemplate, TemplateRunner } from './runner.js';
 import type { TemplateSources } from './source.js';
@@ -17,6 +19,9 @@ export interface PlacedTemplate {
   source: string;
   destination: InsidePath;
 }
+
+/** Longer templates are parsed where nobody waits for it. */
+const LIGHT_CHARS_MAX = 16 * 1024;
 
 /** What a session keeps over restarts of the agent: digests of what it has written, by index. */
 type Kept = Record<string, string>;
@@ -48,6 +53,7 @@ export class TemplateSession {
       templates: options.placed.map(({ block, source }, i) => this.compile(block, source, i)),
       sources: options.sources,
       timers: context.client.timers,
+      renderHeavy,
       written,
       events: {
         write: (template, text) => this.write(template, text),
@@ -84,7 +90,8 @@ export class TemplateSession {
   private compile(block: Template, source: string, index: number): TaskTemplate {
     const { template } = this.context.config;
     const name = block.SourcePath === '' ? '(dynamic)' : block.SourcePath;
-    const parsed = compileTemplate(source, { name, left: block.LeftDelim, right: block.RightDelim });
+    const text = { text: source, name, left: block.LeftDelim, right: block.RightDelim };
+    const parsed = source.length > LIGHT_CHARS_MAX ? ok(null) : compileTemplate(text);
     if (!parsed.ok) throw new Error(parsed.error);
     const asked = block.Wait ? waitOf(block.Wait) : template.wait;
     const context = {
@@ -94,7 +101,7 @@ export class TemplateSession {
       errMissingKey: block.ErrMissingKey,
       addresses: () => interfaceAddresses(networkInterfaces()),
     };
-    return { index, parsed: parsed.value, context, once: block.Once, wait: within(asked, template.waitBounds) };
+    return { index, text, parsed: parsed.value, context, once: block.Once, wait: within(asked, template.waitBounds) };
   }
 
   private async write({ index }: TaskTemplate, text: string): Promise<void> {

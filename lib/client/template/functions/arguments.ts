@@ -20,6 +20,9 @@ const LIST_MAX = 1_000_000;
 /** A pattern takes length · size steps. */
 const STEPS_MAX = 20_000_000;
 
+/** Steps of a search that take as long as other functions take for a character. */
+const REGEX_STEPS_A_CHAR = 8;
+
 export function textOf(value: Value): string {
   if (typeof value === 'string') return value;
   if (value instanceof TextStruct) return value.text;
@@ -60,6 +63,14 @@ export function regexOf(pattern: Value, subject: string): Regex {
   if (subject.length * compiled.value.program.length > STEPS_MAX)
     throw new Error('the text is too long for this pattern');
   return compiled.value;
+}
+
+/** What a search takes: the pattern comes first, the texts after it. For `TemplateFunction.effort`. */
+export function regexEffort([pattern, ...texts]: readonly Value[]): number {
+  const compiled = typeof pattern === 'string' ? compileRegex(pattern) : null;
+  if (!compiled?.ok) return 0;
+  const chars = Math.max(0, ...texts.map((text) => (typeof text === 'string' ? text.length : 0)));
+  return Math.ceil((chars * compiled.value.program.length) / REGEX_STEPS_A_CHAR);
 }
 
 /** Guards against a text or list that would fill the memory. */

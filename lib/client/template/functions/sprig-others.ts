@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { fn, kindOf, type TemplateFunction, TextStruct, typeName, type Value } from '../../../template/index.js';
 import { findMatch, replaceMatches } from '../../../util/regex/machine.js';
-import { intOf, regexOf, sameValue, textOf } from './arguments.js';
+import { intOf, regexEffort, regexOf, sameValue, textOf } from './arguments.js';
 import { decode32, decode64, encode32, hash } from './encode.js';
 import { jsonText, parseJson } from './json.js';
 import { durationText, roundedDuration } from './sprig-time.js';
@@ -14,6 +14,18 @@ const clean = text(1, (path = '') => cleanPath(path));
 const dir = text(1, (path = '') => cleanPath(path.slice(0, path.lastIndexOf('/') + 1)));
 const ext = text(1, (path = '') => /\.[^./]*$/.exec(path)?.[0] ?? '');
 const isAbs = text(1, (path = '') => path.startsWith('/'));
+
+/** Searches, which take longer than their arguments are long. */
+const REGEX: Readonly<Record<string, TemplateFunction>> = {
+  regexFind: text(2, (pattern = '', value = '') => matches(pattern, value, 1)[0] ?? ''),
+  regexFindAll: fn(3, (pattern, value, count) => matches(textOf(pattern), textOf(value), intOf(count))),
+  regexMatch: text(2, (pattern = '', value = '') => findMatch(regexOf(pattern, value), value, 0) !== null),
+  regexReplaceAll: text(3, (pattern = '', value = '', by = '') => replaceMatches(regexOf(pattern, value), value, by)),
+  regexReplaceAllLiteral: text(3, (pattern = '', value = '', by = '') =>
+    replaceMatches(regexOf(pattern, value), value, by.replaceAll('$', '$$$$')),
+  ),
+  regexSplit: fn(3, (pattern, value, count) => split(textOf(pattern), textOf(value), intOf(count))),
+};
 
 /** Sprig's functions over bytes, paths, addresses, patterns, versions and types. */
 export const OTHER_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
@@ -61,14 +73,7 @@ export const OTHER_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   fromJson: text(1, (value = '') => lenient(() => parseJson(value), null)),
   mustFromJson: text(1, (value = '') => parseJson(value)),
   ...withMust({
-    regexFind: text(2, (pattern = '', value = '') => matches(pattern, value, 1)[0] ?? ''),
-    regexFindAll: fn(3, (pattern, value, count) => matches(textOf(pattern), textOf(value), intOf(count))),
-    regexMatch: text(2, (pattern = '', value = '') => findMatch(regexOf(pattern, value), value, 0) !== null),
-    regexReplaceAll: text(3, (pattern = '', value = '', by = '') => replaceMatches(regexOf(pattern, value), value, by)),
-    regexReplaceAllLiteral: text(3, (pattern = '', value = '', by = '') =>
-      replaceMatches(regexOf(pattern, value), value, by.replaceAll('$', '$$$$')),
-    ),
-    regexSplit: fn(3, (pattern, value, count) => split(textOf(pattern), textOf(value), intOf(count))),
+    ...Object.fromEntries(Object.entries(REGEX).map(([name, of]) => [name, { ...of, effort: regexEffort }])),
     toJson: fn(1, (value) => jsonText(value, { pretty: false, escapeHtml: true })),
     toPrettyJson: fn(1, (value) => jsonText(value, { pretty: true, escapeHtml: true })),
     toRawJson: fn(1, (value) => jsonText(value, { pretty: false, escapeHtml: false })),

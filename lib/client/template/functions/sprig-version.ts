@@ -2,6 +2,8 @@ import { compareVersions, parseVersion, type Version } from '../../../scheduler/
 import { fn, quote, Struct, type Value } from '../../../template/index.js';
 
 const CLAUSE = /^(!=|>=|=>|<=|=<|~>|=|>|<|~|\^)?\s*(.+)$/;
+/** No version, and no set of constraints, is longer. */
+const CHARS_MAX = 1_000;
 const WILD = /^(?:x|X|\*)$/;
 
 /** A version with its Major, Minor, Patch, Prerelease and Metadata; printed as it is compared. */
@@ -29,6 +31,7 @@ function textOf(value: Value): Value {
 }
 
 function read(text: string): Version {
+  if (text.length > CHARS_MAX) throw new Error('Invalid Semantic Version');
   const version = /^v?\d+(\.\d+){0,2}([-+].*)?$/.test(text) ? parseVersion(text, 'semver') : undefined;
   if (!version) throw new Error('Invalid Semantic Version');
   return version;
@@ -37,6 +40,7 @@ function read(text: string): Version {
 /** Whether a version is within `^1.2`, `~1.2.3`, `1.x`, `1.2 - 1.4`, `>=1 <3`, or one of several with `||` between them. */
 export function compareVersion(constraint: string, text: string): boolean {
   const version = read(text);
+  if (constraint.length > CHARS_MAX) throw new Error(`a constraint has at most ${CHARS_MAX} characters`);
   return constraint
     .split('||')
     .map((all) => clausesOf(all.trim()).map((clause) => meets(version, clause)))

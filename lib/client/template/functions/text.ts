@@ -1,15 +1,19 @@
 import { fn, type TemplateFunction, TypedMap, type Value } from '../../../template/index.js';
 import { findMatch, replaceMatches } from '../../../util/regex/machine.js';
-import { checkSize, intOf, listOf, regexOf, textOf } from './arguments.js';
+import { checkSize, intOf, listOf, regexEffort, regexOf, textOf } from './arguments.js';
 
 /** Functions over texts. What a pipeline hands on comes last. */
 export const TEXT_FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   indent: fn(2, (spaces, text) => indent(intOf(spaces), textOf(text))),
   join: fn(2, (separator, list) => listOf(list).map(textOf).join(textOf(separator))),
-  regexMatch: fn(2, (pattern, text) => findMatch(regexOf(pattern, textOf(text)), textOf(text), 0) !== null),
-  regexReplaceAll: fn(3, (pattern, by, text) =>
-    replaceMatches(regexOf(pattern, textOf(text)), textOf(text), textOf(by)),
-  ),
+  regexMatch: {
+    ...fn(2, (pattern, text) => findMatch(regexOf(pattern, textOf(text)), textOf(text), 0) !== null),
+    effort: regexEffort,
+  },
+  regexReplaceAll: {
+    ...fn(3, (pattern, by, text) => replaceMatches(regexOf(pattern, textOf(text)), textOf(text), textOf(by))),
+    effort: regexEffort,
+  },
   replaceAll: fn(3, (old, by, text) => replaceAll(textOf(text), textOf(old), textOf(by))),
   split: fn(2, (separator, text) => split(textOf(text), textOf(separator))),
   splitToMap: fn(3, (pairSeparator, keySeparator, text) =>

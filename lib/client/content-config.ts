@@ -24,7 +24,7 @@ export interface ArtifactConfig {
   unpackedMaxBytes: number;
   /** Files and repositories of the host itself may be fetched. */
   hostFiles: boolean;
-  /** Variables of the agent's environment that `git` gets. */
+  /** Variables of the agent's environment that `git` gets, and where credentials for S3 are looked for. */
   environment: readonly string[];
 }
 

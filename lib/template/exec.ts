@@ -9,8 +9,9 @@ import {
   TemplateError,
   type TemplateNode,
 } from './ast.js';
+import { Account, HeavyTemplate } from './bounds.js';
 import { BUILTINS } from './builtins.js';
-import { costOf, extentOf } from './extent.js';
+import { costOf } from './extent.js';
 import { nodeText } from './node-text.js';
 import { nodePlace } from './parser.js';
 import { printValue } from './printf.js';
@@ -52,9 +53,6 @@ export interface ExecOptions {
   light?: boolean;
 }
 
-/** A template that was to be light is not: it is to be executed where nobody waits for it. */
-export class HeavyTemplate extends Error {}
-
 interface Variable {
   name: string;
   value: Value;
@@ -76,24 +74,6 @@ interface Place {
 /** A template may call itself; this is where it must have ended. */
 const DEPTH_MAX = 500;
 
-/** What an execution may come to. */
-interface Bounds {
-  /** Parts of the template that are gone through: a template that takes more has lost its way. */
-  steps: number;
-  /** Characters that it puts out: nobody reads a larger file, and it must fit into memory. */
-  output: number;
-  /** Characters of all that functions make: it is in memory, and must fit there. */
-  made: number;
-  /** What one call is given, and what all calls are; see extentOf. */
-  call: number;
-  given: number;
-}
-
-const FULL: Bounds = { steps: 5_000_000, output: 32 * 1024 * 1024, made: 100_000_000, call: Infinity, given: Infinity };
-/** The slowest function takes some 10 µs for each character, the others a thousandth of that. */
-const LIGHT: Bounds = { steps: 50_000, output: 1024 * 1024, made: 1024 * 1024, call: 8 * 1024, given: 256 * 1024 };
-/** After so many parts it is asked whether there is time left. */
-const STEPS_BETWEEN_LOOKS = 16;
 /** There is no value from the stage before. */
 const MISSING = Symbol('missing');
 
@@ -107,11 +87,7 @@ class Executor {
   private readonly options: ExecOptions;
   private readonly functions: Functions;
   private out: string[] = [];
-  private written = 0;
-  private steps = 0;
-  private made = 0;
-  private given = 0;
-  private readonly bounds: Bounds;
+  private readonly account: Account;
   private depth = 0;
   private current: string;
   private variables: Variable[] = [];
@@ -123,8 +99,8 @@ class Executor {
   constructor(template: ParsedTemplate, options: ExecOptions) {
     this.template = template;
     this.options = options;
-    this.bounds = options.light ? LIGHT : FULL;
-    const { functions = {} } = options;
+    const { functions = {}, light = false, isOverdue } = options;
+    this.account = new Account({ light, fail: (message) => this.fail(message), ...(isOverdue && { isOverdue }) });
     this.functions = typeof functions === 'function' ? functions((name, data) => this.captured(name, data)) : functions;
     this.current = template.name;
   }
@@ -158,7 +134,7 @@ class Executor {
 
   private walk(node: TemplateNode, dot: Value): Jump {
     this.at(node);
-    this.step();
+    this.account.step();
     switch (node.kind) {
       case 'text':
         this.write(node.text);
@@ -182,14 +158,6 @@ class Executor {
     }
   }
 
-  /** One part more has been gone through. */
-  private step(): void {
-    const { steps } = this.bounds;
-    if (++this.steps > steps) this.over(`the template takes more than ${steps} steps`);
-    if (this.steps % STEPS_BETWEEN_LOOKS !== 0) return;
-    if (this.options.isOverdue?.()) this.over('the template takes too long');
-  }
-
   private branch(node: Extract<TemplateNode, { kind: 'if' | 'with' | 'range' }>, dot: Value): Jump {
     const scope = this.variables.length;
     const value = this.pipeline(node.pipe, dot);
@@ -210,7 +178,7 @@ class Executor {
     let left: Jump;
     for (const [key, item] of this.entries(value, pipe)) {
       count++;
-      this.step();
+      this.account.step();
       this.setLoopVariables(pipe, key, item);
       const jump = this.inner(node.body, item, kindOf(value) !== 'int');
       this.variables.length = scope;
@@ -459,26 +427,17 @@ class Executor {
     }
     const values = given.map((arg) => plain(this.argument(arg, dot)));
     if (final !== MISSING) values.push(plain(final));
-    this.step();
-    if (this.options.light) this.weigh(values, effort?.(values) ?? 0);
+    this.account.step();
+    this.account.give(values, effort);
     try {
       const result = call(values);
-      if (!values.includes(result)) this.made += costOf(result);
-      if (this.made > this.bounds.made) this.over('the template makes more than fits into memory');
+      if (!values.includes(result)) this.account.make(costOf(result));
       return result;
     } catch (error) {
       if (error instanceof TemplateError || error instanceof HeavyTemplate) throw error;
       this.at(node);
       return this.fail(`error calling ${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
-  }
-
-  /** Lets no call begin that would take long. */
-  private weigh(values: readonly Value[], effort: number): void {
-    const { call, given } = this.bounds;
-    const extent = Math.max(effort, extentOf(values, call));
-    this.given += extent;
-    if (extent > call || this.given > given) throw new HeavyTemplate();
   }
 
   private variable(name: string): Variable {
@@ -502,20 +461,12 @@ class Executor {
   }
 
   private write(text: string): void {
-    this.written += text.length;
-    const { output } = this.bounds;
-    if (this.written > output) this.over(`the template puts out more than ${output} characters`);
+    this.account.write(text.length);
     this.out.push(text);
   }
 
   private at(node: AnyNode): void {
     this.node = node;
-  }
-
-  /** A bound is passed: of a light execution it is no error. */
-  private over(message: string): never {
-    if (this.options.light) throw new HeavyTemplate();
-    return this.fail(message);
   }
 
   private fail(message: string): never {

@@ -5,7 +5,8 @@ import { execTemplate } from './exec.js';
 import { parseTemplate } from './parser.js';
 
 export { type ParsedTemplate, TemplateError } from './ast.js';
-export { type ExecOptions, type ExecuteDefined, execTemplate, HeavyTemplate } from './exec.js';
+export { HeavyTemplate } from './bounds.js';
+export { type ExecOptions, type ExecuteDefined, execTemplate } from './exec.js';
 export { checkExtent } from './extent.js';
 export { type ParseOptions, parseTemplate } from './parser.js';
 export { printValue, sprintf } from './printf.js';

@@ -291,18 +291,19 @@ t.test('files of the host come only where that is allowed', async (t) => {
 
 t.test('s3: an object, and all below a prefix, signed as Amazon wants it', async (t) => {
   // From Amazon's description of Signature Version 4: listing a bucket with two parameters.
-  const known = parseS3('https://examplebucket.s3.amazonaws.com/', {
-    aws_access_key_id: 'AKIAIOSFODNN7EXAMPLE',
-    aws_access_key_secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-  });
+  const known = parseS3(
+    'https://examplebucket.s3.amazonaws.com/',
+    {},
+    { id: 'AKIAIOSFODNN7EXAMPLE', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY', token: null },
+  );
   const { headers } = signedGet(known, {
     path: '/',
     query: { prefix: 'J', 'max-keys': '2' },
     now: new Date('2013-05-24T00:00:00Z'),
   });
   t.match(headers['authorization'], /Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7$/);
-  t.equal(objectPath(parseS3('https://s3.eu-west-1.amazonaws.com/b/k', {}), 'a b/ü+'), '/b/a%20b/%C3%BC%2B');
-  t.equal(parseS3('https://s3.eu-west-1.amazonaws.com/b/k', {}).region, 'eu-west-1');
+  t.equal(objectPath(parseS3('https://s3.eu-west-1.amazonaws.com/b/k', {}, null), 'a b/ü+'), '/b/a%20b/%C3%BC%2B');
+  t.equal(parseS3('https://s3.eu-west-1.amazonaws.com/b/k', {}, null).region, 'eu-west-1');
   const web = await Web.open(t);
   mkdirSync(join(web.files, 'bucket/dir/sub'), { recursive: true });
   web.file('bucket/dir/a', 'A');

@@ -8,7 +8,8 @@ import { readChecksum, verify } from './checksum.js';
 import { ArtifactError, refuse } from './failure.js';
 import { clone } from './git.js';
 import { type Download, download, downloadText } from './http.js';
-import { objectPath, parseListing, parseS3, signedGet } from './s3.js';
+import { objectPath, parseListing, parseS3, type S3Place, signedGet } from './s3.js';
+import { s3Login } from './s3-login.js';
 import { type ArtifactSource, parseSource, redact } from './source.js';
 import { copyTree, inspectTree, moveFile, moveTree, type TreeLimits } from './tree.js';
 import { archiveOf, unpack } from './unpack.js';
@@ -77,7 +78,7 @@ async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: 
       break;
     }
     case 's3': {
-      const place = parseS3(source.url, source.options);
+      const place = await placeOf(source, options);
       const isTree = artifact.GetterMode === 'dir' && !archiveOf(basename(place.key), source.options['archive'] ?? '');
       if (!isTree) return await opened(artifact, source, options, limits, null);
       await fetchObjects(artifact, source, tree, options);
@@ -90,19 +91,25 @@ async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: 
   return { kind: 'dir', path: tree };
 }
 
+/** What the configuration of the agent gives to artifacts of its own environment. */
+function environment({ environment: names }: ArtifactConfig): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name] as string]])),
+  );
+}
+
+async function placeOf({ url, options }: ArtifactSource, { config }: FetchOptions): Promise<S3Place> {
+  return parseS3(url, options, await s3Login(options, environment(config)));
+}
+
 async function fetchGit(source: ArtifactSource, into: string, options: FetchOptions): Promise<void> {
   const { config, signal, scratch } = options;
-  const env = Object.fromEntries(
-    config.environment.flatMap((name) =>
-      process.env[name] === undefined ? [] : [[name, process.env[name] as string]],
-    ),
-  );
   await clone(source, {
     into,
     scratch: join(scratch, 'key'),
     timeoutMs: config.gitTimeoutMs,
     signal,
-    env,
+    env: environment(config),
     local: config.hostFiles,
   });
 }
@@ -154,7 +161,7 @@ async function listText(artifact: TaskArtifact, url: string, options: FetchOptio
 
 async function fetchObject(source: ArtifactSource, file: string, options: FetchOptions): Promise<void> {
   const { config, signal, progress, now } = options;
-  const place = parseS3(source.url, source.options);
+  const place = await placeOf(source, options);
   const query = place.version === null ? {} : { versionId: place.version };
   const { url, headers } = signedGet(place, { path: objectPath(place, place.key), query, now: new Date(now()) });
   const limits = { timeoutMs: config.s3TimeoutMs, maxBytes: config.httpMaxBytes };
@@ -169,7 +176,7 @@ async function fetchObjects(
   options: FetchOptions,
 ): Promise<void> {
   const { config, now } = options;
-  const place = parseS3(source.url, source.options);
+  const place = await placeOf(source, options);
   const prefix = place.key === '' || place.key.endsWith('/') ? place.key : `${place.key}/`;
   await mkdir(tree, { recursive: true });
   let next: string | null = null;

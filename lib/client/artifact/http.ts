@@ -1,10 +1,11 @@
-import { createWriteStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { type IncomingMessage, request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
+import type { Millis } from '../../util/clock.js';
 import { formatBytes } from './bytes.js';
-import { reasonOf, refuse, retry } from './failure.js';
+import { ArtifactError, reasonOf, refuse, retry } from './failure.js';
+import { writeWhole } from './tree.js';
 
 /** What a download may take, and whom it tells. */
 export interface Download {
@@ -24,25 +25,107 @@ const PASSING = new Set([408, 421, 425, 429]);
 /** Not for another host than the one it was meant for. */
 const PRIVATE = new Set(['authorization', 'cookie', 'x-amz-security-token', 'x-amz-date', 'x-amz-content-sha256']);
 
-/** Fetches a URL into a new file. A name and password in it are sent as Basic authentication. */
+/** After so many cuts without a byte in between nothing more is expected. */
+const FRUITLESS_MAX = 4;
+const RESUME_DELAY_MS: Millis = 500;
+
+/** How much of a file is here. */
+interface Part {
+  done: number;
+  total: number | null;
+  /** What tells this version of the file from others, as `If-Range` takes it; null: nothing does. */
+  version: string | null;
+}
+
+/**
+ * Fetches a URL into a new file. A name and password in it are sent as Basic authentication. What is cut off is gone on
+ * with where it broke, when the server says which version of the file it sends.
+ */
 export async function download(url: string, file: string, options: Download): Promise<void> {
   const deadline = AbortSignal.timeout(options.timeoutMs);
-  const signal = AbortSignal.any([options.signal, deadline]);
+  const bounded = { ...options, signal: AbortSignal.any([options.signal, deadline]) };
   try {
-    const response = await follow(new URL(url), { ...options, signal });
-    const length = Number(response.headers['content-length'] ?? Number.NaN);
-    const total = Number.isSafeInteger(length) ? length : null;
-    if (total !== null && total > options.maxBytes) {
-      response.destroy();
-      throw refuse(`it has ${formatBytes(total)}; at most ${formatBytes(options.maxBytes)} are fetched`);
-    }
-    await pipeline(response, counter(options, total), createWriteStream(file, { flags: 'wx', mode: 0o600 }), {
-      signal,
+    const first = await follow(new URL(url), bounded);
+    const target = await open(file, 'wx', 0o600).catch((error: unknown) => {
+      first.destroy();
+      throw error;
     });
+    try {
+      await receive(first, target, { url, options: bounded });
+    } finally {
+      await target.close();
+    }
   } catch (error) {
     if (deadline.aborted) throw retry(`it took longer than ${options.timeoutMs / 1000} s`);
-    if (error instanceof Error && error.name === 'ArtifactError') throw error;
+    if (error instanceof ArtifactError) throw error;
     throw retry(reasonOf(error), error);
+  }
+}
+
+type Asked = { url: string; options: Download };
+
+async function receive(first: IncomingMessage, target: FileHandle, asked: Asked): Promise<void> {
+  const part: Part = { done: 0, total: lengthOf(first), version: versionOf(first) };
+  const { signal } = asked.options;
+  let response = first;
+  for (let fruitless = 0; ; ) {
+    const before = part.done;
+    try {
+      await append(response, target, part, asked.options);
+      return;
+    } catch (error) {
+      fruitless = part.done > before ? 0 : fruitless + 1;
+      const isFinal = error instanceof ArtifactError && !error.recoverable;
+      if (isFinal || part.version === null || fruitless > FRUITLESS_MAX || signal.aborted) throw error;
+      await setTimeout(RESUME_DELAY_MS, undefined, { signal });
+      response = await rest(part, asked, error);
+    }
+  }
+}
+
+/** The answer with what is still missing; throws `cause` when there is none. */
+async function rest(part: Part, { url, options }: Asked, cause: unknown): Promise<IncomingMessage> {
+  const headers = { ...options.headers, range: `bytes=${part.done}-`, 'if-range': part.version ?? '' };
+  const response = await follow(new URL(url), { ...options, headers }).catch((error: unknown) => {
+    // What a server refuses now it has given before: the first reason is the better one.
+    if (error instanceof ArtifactError) throw cause;
+    throw error;
+  });
+  const from = /^bytes (\d+)-/.exec(response.headers['content-range'] ?? '')?.[1];
+  if (response.statusCode === 206 && from === String(part.done)) return response;
+  response.destroy();
+  throw cause;
+}
+
+function lengthOf({ headers }: IncomingMessage): number | null {
+  const length = Number(headers['content-length'] ?? Number.NaN);
+  return Number.isSafeInteger(length) ? length : null;
+}
+
+function versionOf({ headers }: IncomingMessage): string | null {
+  const { etag, 'last-modified': modified } = headers;
+  // A weak tag does not promise the same bytes.
+  return etag !== undefined && !etag.startsWith('W/') ? etag : (modified ?? null);
+}
+
+async function append(response: IncomingMessage, target: FileHandle, part: Part, options: Download): Promise<void> {
+  const { maxBytes, progress, signal } = options;
+  const end = (): void => void response.destroy(new Error('it was ended'));
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    if (part.total !== null && part.total > maxBytes)
+      throw refuse(`it has ${formatBytes(part.total)}; at most ${formatBytes(maxBytes)} are fetched`);
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      if (part.done + piece.length > maxBytes) throw refuse(`it has more than ${formatBytes(maxBytes)}`);
+      await writeWhole(target, piece);
+      part.done += piece.length;
+      progress(part.done, part.total);
+    }
+    if (part.total !== null && part.done !== part.total)
+      throw retry(`it ended after ${part.done} of ${part.total} bytes`);
+  } finally {
+    signal.removeEventListener('abort', end);
+    response.destroy();
   }
 }
 
@@ -108,20 +191,5 @@ function ask(url: URL, { headers, insecure, signal }: Ask): Promise<IncomingMess
     sent.once('response', resolve);
     sent.once('error', reject);
     sent.end();
-  });
-}
-
-function counter({ maxBytes, progress }: Download, total: number | null): Transform {
-  let done = 0;
-  return new Transform({
-    transform(piece: Buffer, _, next) {
-      done += piece.length;
-      progress(done, total);
-      if (done > maxBytes) next(refuse(`it has more than ${formatBytes(maxBytes)}`));
-      else next(null, piece);
-    },
-    flush(next) {
-      next(total !== null && done !== total ? retry(`it ended after ${done} of ${total} bytes`) : null);
-    },
   });
 }

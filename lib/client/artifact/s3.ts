@@ -15,7 +15,11 @@ export interface S3Place {
 }
 
 /** Takes an S3 address apart: `https://s3.REGION.amazonaws.com/BUCKET/KEY`, `https://BUCKET.s3.REGION.amazonaws.com/KEY`, `https://HOST/BUCKET/KEY`. */
-export function parseS3(url: string, options: Readonly<Record<string, string>>): S3Place {
+export function parseS3(
+  url: string,
+  options: Readonly<Record<string, string>>,
+  login: S3Place['credentials'],
+): S3Place {
   const { protocol, host, pathname } = new URL(url);
   const path = pathname.split('/').slice(1).map(decodeURIComponent);
   const pathStyle = /^s3[.-](?:dualstack\.)?([a-z0-9-]+)\.amazonaws\.com$/.exec(host);
@@ -23,15 +27,12 @@ export function parseS3(url: string, options: Readonly<Record<string, string>>):
   const named = hostStyle && !pathStyle;
   const [bucket = '', ...rest] = named ? ['', ...path] : path;
   if (!named && bucket === '') throw refuse('the s3 address names no bucket: write s3::https://HOST/BUCKET/KEY');
-  if (options['aws_profile'])
-    throw refuse('aws_profile is not supported: give aws_access_key_id and aws_access_key_secret');
-  const { aws_access_key_id: id, aws_access_key_secret: secret, aws_access_token: token } = options;
   return {
     origin: `${protocol}//${host}`,
     base: named ? '' : `/${encodePath(bucket)}`,
     key: rest.join('/'),
     region: options['region'] || pathStyle?.[1] || hostStyle?.[1] || 'us-east-1',
-    credentials: id && secret ? { id, secret, token: token || null } : null,
+    credentials: login,
     version: options['version'] || null,
   };
 }

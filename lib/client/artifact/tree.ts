@@ -158,7 +158,8 @@ export class TreeBuilder {
   }
 }
 
-async function writeWhole(file: FileHandle, piece: Uint8Array): Promise<void> {
+/** Writes all of a piece, where the file is. */
+export async function writeWhole(file: FileHandle, piece: Uint8Array): Promise<void> {
   for (let done = 0; done < piece.length; ) done += (await file.write(piece, done)).bytesWritten;
 }
 

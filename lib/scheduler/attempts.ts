@@ -63,6 +63,8 @@ interface Progress {
   readonly draft: Draft;
   readonly queued: Record<string, number>;
   readonly blockedId: string;
+  /** The last evaluation that follows this one at a later time; '' = none. */
+  readonly nextId: string;
 }
 
 /**
@@ -78,20 +80,24 @@ export async function runAttempts(evaluation: Evaluation, method: Method, option
   }
   let state = options.state;
   let blockedId = '';
+  let nextId = '';
   for (let left = method.attemptsMax; left > 0; left--) {
     const drafted = await draftWhole(evaluation, method, { ...options, state });
     const { draft } = drafted;
     state = drafted.state;
     blockedId = await holdBack({ evaluation, method, draft, blockedId, options: { ...options, state } });
     if (draft.isNoop && !evaluation.AnnotatePlan) {
-      await finish(evaluation, { draft, queued: draft.queued, blockedId }, options);
+      await finish(evaluation, { draft, queued: draft.queued, blockedId, nextId }, options);
       return;
     }
-    for (const followup of draft.followups) await planner.createEval({ ...followup, SnapshotIndex: state.index });
+    for (const followup of draft.followups) {
+      await planner.createEval({ ...followup, SnapshotIndex: state.index });
+      nextId = followup.ID;
+    }
     const { result, state: fresher } = await planner.submitPlan(draft.plan);
     if (isFull(draft.plan, result) && !fresher) {
       const queued = remaining(draft.queued, placedByGroup(result));
-      await finish(evaluation, { draft, queued, blockedId }, options);
+      await finish(evaluation, { draft, queued, blockedId, nextId }, options);
       return;
     }
     options.log?.debug('plan refused in part', { eval: evaluation.ID, refresh: result.RefreshIndex });
@@ -153,7 +159,7 @@ async function holdBack(context: {
 }
 
 async function finish(evaluation: Evaluation, progress: Progress, { planner, state }: ScheduleOptions): Promise<void> {
-  const { draft, queued, blockedId } = progress;
+  const { draft, queued, blockedId, nextId } = progress;
   const failed = isEmpty(draft.failed) ? null : draft.failed;
   if (evaluation.Status === 'blocked' && failed) {
     await planner.reblockEval({
@@ -172,6 +178,7 @@ async function finish(evaluation: Evaluation, progress: Progress, { planner, sta
     StatusDescription: '',
     DeploymentID: draft.deploymentId === '' ? evaluation.DeploymentID : draft.deploymentId,
     FailedTGAllocs: failed,
+    NextEval: nextId === '' ? evaluation.NextEval : nextId,
     BlockedEval: blockedId === '' ? evaluation.BlockedEval : blockedId,
     QueuedAllocations: queued,
   });

@@ -59,7 +59,7 @@ function* draftAt(desk: Desk): Generator<Rest, Draft, void> {
     queued,
     escaped: stack?.escaped ?? false,
     eligibility: stack?.eligibility() ?? {},
-    deploymentId: result.deploymentId,
+    deploymentId: result.deploymentId || desk.knownDeploymentId,
   };
 }
 

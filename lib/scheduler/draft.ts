@@ -31,6 +31,7 @@ export interface Draft {
   readonly queued: Record<string, number>;
   readonly escaped: boolean;
   readonly eligibility: Record<string, boolean>;
+  /** Of the deployment that the evaluation is part of, else of the job's latest; '' for batch work. */
   readonly deploymentId: string;
 }
 
@@ -102,6 +103,13 @@ export class Desk {
       snapshotIndex: state.index,
       now: toNanos(input.now),
     });
+  }
+
+  /** The latest deployment of the job as it is, over or not: what an evaluation without one of its own belongs to. */
+  get knownDeploymentId(): string {
+    if (!this.deployment || this.evaluation.Type === 'batch' || this.evaluation.Type === 'sysbatch') return '';
+    if (this.job && this.deployment.JobCreateIndex !== this.job.CreateIndex) return '';
+    return this.deployment.ID;
   }
 
   /** Counts the job's own allocations where they are; must come before anything is placed. */

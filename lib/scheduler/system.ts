@@ -103,7 +103,7 @@ function* draftAt(desk: Desk): Generator<Rest, SystemDraft, void> {
     queued: tally.queued,
     escaped: stack?.escaped ?? false,
     eligibility: stack?.eligibility() ?? {},
-    deploymentId,
+    deploymentId: deploymentId || desk.knownDeploymentId,
     full: [...tally.full].filter((nodeId) => fleet.rowOf.has(nodeId)),
   };
 }

@@ -1,3 +1,4 @@
+import { isNewSpec } from '../state/job-spec.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment, DeploymentState } from '../structs/deployment.js';
 import type { Job, ReschedulePolicy } from '../structs/job.js';
@@ -48,9 +49,8 @@ export function judgeDeployment(
     const deadline = deadlineMs(group, allocs);
     if (deadline === undefined) continue;
     if (deadline <= now) {
-      const revert = Object.values(deployment.TaskGroups).some(
-        (other) => other.AutoRevert && (deadlineMs(other, allocs) ?? Number.POSITIVE_INFINITY) <= now,
-      );
+      // The whole roll-out ends: every group that is not there yet may ask to go back, also one with time left.
+      const revert = Object.values(deployment.TaskGroups).some((other) => other.AutoRevert && !isThere(other, allocs));
       return { kind: 'fail', reason: DEPLOYMENT_REASONS.deadline, revert };
     }
     dueMs = Math.min(dueMs ?? deadline, deadline);
@@ -59,22 +59,43 @@ export function judgeDeployment(
 }
 
 /** The version to go back to: the newest stable one before the deployment's. */
-export function revertTarget(versions: readonly Job[], deployment: Deployment): Job | undefined {
+function revertTarget(versions: readonly Job[], deployment: Deployment): Job | undefined {
   return versions.find((job) => job.Stable && job.Version < deployment.JobVersion);
 }
 
-/** The description of a failed deployment, with what becomes of the job. */
-export function failureDescription(reason: string, revert: boolean, target: Job | undefined): string {
-  if (!revert) return reason;
-  return target
-    ? `${reason} - rolling back to job version ${target.Version}`
-    : `${reason} - no stable job version to auto revert to`;
+/** What becomes of the job of a failed deployment. */
+export interface GoingBack {
+  /** The version to go back to; null: the job stays as it is. */
+  readonly to: Job | null;
+  /** What the deployment's description says. */
+  readonly description: string;
+}
+
+/** Where to go back to, if that is asked: to register what the job is already would change nothing. */
+export function goingBack(
+  reason: string,
+  revert: boolean,
+  { job, versions, deployment }: { job: Job | undefined; versions: readonly Job[]; deployment: Deployment },
+): GoingBack {
+  if (!revert || !job || job.Stop) return { to: null, description: reason };
+  const target = revertTarget(versions, deployment);
+  if (!target) return { to: null, description: `${reason} - no stable job version to auto revert to` };
+  if (!isNewSpec(job, target)) {
+    const why = 'as current job has same specification';
+    return { to: null, description: `${reason} - not rolling back to stable job version ${target.Version} ${why}` };
+  }
+  return { to: target, description: `${reason} - rolling back to job version ${target.Version}` };
+}
+
+/** Whether the group needs no more progress: all its allocations are healthy, or its canaries, which wait for promotion. */
+function isThere(group: DeploymentState, allocs: readonly Allocation[]): boolean {
+  if (group.HealthyAllocs >= group.DesiredTotal) return true;
+  return awaitsPromotion(group) && healthyCanaries(group, allocs) >= group.DesiredCanaries;
 }
 
 /** When the group must have made progress, or undefined when it need not any more, or has not begun. */
 function deadlineMs(group: DeploymentState, allocs: readonly Allocation[]): Millis | undefined {
-  if (group.ProgressDeadline === 0 || group.HealthyAllocs >= group.DesiredTotal) return undefined;
-  if (awaitsPromotion(group) && healthyCanaries(group, allocs) >= group.DesiredCanaries) return undefined;
+  if (group.ProgressDeadline === 0 || isThere(group, allocs)) return undefined;
   const at = Date.parse(group.RequireProgressBy);
   return at > 0 ? at : undefined;
 }
@@ -102,9 +123,9 @@ function mayRetry(alloc: Allocation): boolean {
   );
 }
 
-/** Whether a failed allocation has no attempt left. */
+/** Whether an unhealthy allocation has no attempt left: nothing that comes can make its deployment succeed. */
 function isExhausted(alloc: Allocation, job: Job | undefined, now: Millis): boolean {
-  if (alloc.ClientStatus !== 'failed' || alloc.DesiredStatus !== 'run' || alloc.NextAllocation !== '') return false;
+  if (alloc.DesiredStatus !== 'run' || alloc.NextAllocation !== '') return false;
   const group = (alloc.Job ?? job)?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
   const policy = group?.ReschedulePolicy;
   if (!policy) return false;

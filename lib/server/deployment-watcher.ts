@@ -4,7 +4,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import { toNanos } from '../util/clock.js';
 import { Heap } from '../util/heap.js';
-import { failureDescription, judgeDeployment, revertTarget } from './deployment-rules.js';
+import { goingBack, judgeDeployment } from './deployment-rules.js';
 import type { LeaderPart } from './leader.js';
 import { newEval } from './new-eval.js';
 import { propose } from './propose.js';
@@ -232,16 +232,12 @@ export function failCommand(
 ) {
   const job = state.jobById(deployment.Namespace, deployment.JobID);
   const versions = state.jobVersions(deployment.Namespace, deployment.JobID);
-  const target = revert && !job?.Stop ? revertTarget(versions, deployment) : undefined;
+  const { to, description } = goingBack(reason, revert, { job, versions, deployment });
   return {
     type: 'deployment-status',
-    update: {
-      DeploymentID: deployment.ID,
-      Status: 'failed',
-      StatusDescription: failureDescription(reason, revert, target),
-    },
-    job: target ? { ...target, SubmitTime: toNanos(world.now()), VersionTag: null } : null,
-    eval: deploymentEval(deployment, target ?? job, world),
+    update: { DeploymentID: deployment.ID, Status: 'failed', StatusDescription: description },
+    job: to ? { ...to, SubmitTime: toNanos(world.now()), VersionTag: null } : null,
+    eval: deploymentEval(deployment, to ?? job, world),
     time: toNanos(world.now()),
   } as const;
 }

@@ -12,6 +12,8 @@ export interface DrainStep {
   done: boolean;
   /** When its patience ends; undefined: it has no deadline, or it is over. */
   dueMs: Millis | undefined;
+  /** The deadline is over: whatever was left had to leave at once. */
+  forced: boolean;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface DrainStep {
  */
 export function drainStep(node: Node, state: StateSnapshot, now: Millis): DrainStep {
   const strategy = node.DrainStrategy;
-  if (!strategy) return { migrate: [], done: false, dueMs: undefined };
+  if (!strategy) return { migrate: [], done: false, dueMs: undefined, forced: false };
   const deadline = deadlineMs(strategy);
   const forced = deadline !== undefined && deadline <= now;
   const live = state.allocsByNode(node.ID).filter((alloc) => !isTerminal(alloc));
@@ -40,11 +42,12 @@ export function drainStep(node: Node, state: StateSnapshot, now: Millis): DrainS
       migrate: ids([...others, ...system].filter(waiting)),
       done: others.length + system.length === 0,
       dueMs: undefined,
+      forced,
     };
-  if (others.length > 0) return { migrate: ids(nextServices(others, state)), done: false, dueMs: deadline };
-  if (leaving.some((alloc) => !isSystem(alloc))) return { migrate: [], done: false, dueMs: deadline };
-  if (system.length > 0) return { migrate: ids(system.filter(waiting)), done: false, dueMs: deadline };
-  return { migrate: [], done: !leaving.length || strategy.IgnoreSystemJobs, dueMs: deadline };
+  if (others.length > 0) return { migrate: ids(nextServices(others, state)), done: false, dueMs: deadline, forced };
+  if (leaving.some((alloc) => !isSystem(alloc))) return { migrate: [], done: false, dueMs: deadline, forced };
+  if (system.length > 0) return { migrate: ids(system.filter(waiting)), done: false, dueMs: deadline, forced };
+  return { migrate: [], done: !leaving.length || strategy.IgnoreSystemJobs, dueMs: deadline, forced };
 }
 
 /** Undefined = as long as it takes; a negative deadline is over from the start. */
@@ -82,8 +85,17 @@ function allowance(allocs: readonly Allocation[], state: StateSnapshot): number 
   return healthy.length - (group.Count - (group.Migrate?.MaxParallel ?? 1));
 }
 
-/** Reported healthy, or, without a deployment that asks for it, running. */
-const isHealthy = (alloc: Allocation): boolean => alloc.DeploymentStatus?.Healthy ?? alloc.ClientStatus === 'running';
+/**
+ * Whether the client has reported it healthy: that it runs says nothing yet. Only where a person judges the health
+ * (health_check = "manual") running must do.
+ */
+function isHealthy(alloc: Allocation): boolean {
+  const { Healthy } = alloc.DeploymentStatus ?? {};
+  if (typeof Healthy === 'boolean') return Healthy;
+  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const isManual = alloc.DeploymentID !== '' && group?.Update?.HealthCheck === 'manual';
+  return isManual && alloc.ClientStatus === 'running';
+}
 
 const jobType = (alloc: Allocation, state: StateSnapshot): string =>
   alloc.Job?.Type ?? state.jobById(alloc.Namespace, alloc.JobID)?.Type ?? 'service';

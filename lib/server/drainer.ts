@@ -73,7 +73,7 @@ export function createDrainer(world: ServerWorld): LeaderPart {
       await propose(world.consensus, {
         type: 'allocs-desired-transition',
         transitions: Object.fromEntries(step.migrate.map((id) => [id, { Migrate: true }])),
-        evals: drainEvals(step.migrate, node, state),
+        evals: drainEvals(step.migrate, state),
         time: toNanos(now()),
       });
       return;
@@ -84,7 +84,7 @@ export function createDrainer(world: ServerWorld): LeaderPart {
     const event = {
       Message: 'Node drain complete',
       Subsystem: 'Drain',
-      Details: null,
+      Details: step.forced ? { deadline_reached: 'true' } : null,
       Timestamp: at,
       CreateIndex: 0,
     };
@@ -96,14 +96,14 @@ export function createDrainer(world: ServerWorld): LeaderPart {
     });
   };
 
-  const drainEvals = (allocIds: readonly string[], node: Node, state: StateSnapshot): Evaluation[] => {
+  const drainEvals = (allocIds: readonly string[], state: StateSnapshot): Evaluation[] => {
     const evals = new Map<string, Evaluation>();
     for (const id of allocIds) {
       const alloc = state.allocById(id);
       const job = alloc && state.jobById(alloc.Namespace, alloc.JobID);
       if (!job) continue;
       const { Namespace, ID: JobID, Priority, Type, JobModifyIndex } = job;
-      const seed = { Namespace, JobID, Priority, Type, JobModifyIndex, NodeID: node.ID, TriggeredBy: 'node-drain' };
+      const seed = { Namespace, JobID, Priority, Type, JobModifyIndex, TriggeredBy: 'node-drain' };
       evals.set(`${Namespace}\0${JobID}`, newEval(seed, { random: world.random, now: now() }));
     }
     return [...evals.values()];

@@ -34,9 +34,7 @@ export function nodeEvals(
     add(state.jobById(alloc.Namespace, alloc.JobID));
   }
   for (const job of state.jobs()) {
-    if ((job.Type === 'system' || job.Type === 'sysbatch') && !job.Stop && !isParent(job) && mayRunOn(job, node)) {
-      add(job);
-    }
+    if (isForEveryNode(job) && !job.Stop && !isParent(job) && mayRunOn(job, node)) add(job);
   }
   return [...jobs.values()].map((job) =>
     newEval(
@@ -54,6 +52,10 @@ export function nodeEvals(
     ),
   );
 }
+
+/** A sysbatch job that is done is not done again for a node that comes later: of a periodic one there may be many. */
+const isForEveryNode = ({ Type, Status }: Job): boolean =>
+  Type === 'system' || (Type === 'sysbatch' && Status !== 'dead');
 
 function mayRunOn(job: Job, node: Node): boolean {
   if (job.NodePool !== 'all' && job.NodePool !== node.NodePool) return false;

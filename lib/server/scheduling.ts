@@ -174,8 +174,10 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
     const cancelled = [
       ...broker
         .takeCancelled()
-        .map((evaluation) => needless(evaluation, 'a newer evaluation of the job was processed')),
-      ...blocked.takeDuplicates().map((evaluation) => needless(evaluation, 'a newer evaluation of the job is blocked')),
+        .map((evaluation) => needless(evaluation, 'canceled after more recent eval was processed')),
+      ...blocked
+        .takeDuplicates()
+        .map((evaluation) => needless(evaluation, `existing blocked evaluation exists for job "${evaluation.JobID}"`)),
     ];
     if (cancelled.length === 0) return;
     writer.write(cancelled).catch((error: unknown) => {

@@ -63,7 +63,8 @@ export interface DesiredTransition {
 }
 
 export interface AllocStateChange {
-  Field: string;
+  /** Which field it was; Nomad knows 0 only, the client status. */
+  Field: number;
   Value: string;
   Time: string;
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { judgeDeployment } from '../../lib/server/deployment-rules.js';
+import { goingBack, judgeDeployment } from '../../lib/server/deployment-rules.js';
 import type { Schedule } from '../../lib/server/worker.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { Deployment, DeploymentState } from '../../lib/structs/deployment.js';
@@ -90,6 +90,36 @@ t.test('a running deployment is judged by its allocations and the clock', async 
       [failedAlloc({ RescheduleTracker: tried }, limited)],
       NOW,
       fail('Failed due to unhealthy allocations'),
+    ],
+    [
+      'one is unhealthy, runs, and has no other attempt',
+      running({ AutoRevert: true }),
+      [failedAlloc({ ClientStatus: 'running', RescheduleTracker: tried }, limited)],
+      NOW,
+      fail('Failed due to unhealthy allocations', true),
+    ],
+    [
+      'one group is late, another with time left wants to go back',
+      deployment(mockJob(), {
+        Status: 'running',
+        TaskGroups: {
+          web: groupState(),
+          api: groupState({ AutoRevert: true, RequireProgressBy: later(900_000) }),
+        },
+      }),
+      [],
+      NOW + 600_000,
+      fail('Failed due to progress deadline', true),
+    ],
+    [
+      'one group is late, another that wants to go back is done',
+      deployment(mockJob(), {
+        Status: 'running',
+        TaskGroups: { web: groupState(), api: groupState({ AutoRevert: true, HealthyAllocs: 2 }) },
+      }),
+      [],
+      NOW + 600_000,
+      fail('Failed due to progress deadline'),
     ],
     [
       'canaries wait for a person',
@@ -239,4 +269,29 @@ t.test('a new leader takes up running deployments', async (t) => {
   await world.time.advance(20);
   t.equal(world.store.snapshot().deploymentById('d1')?.Status, 'failed');
   t.equal(evals().length, 1);
+});
+
+t.test('a person who calls an allocation unhealthy ends the deployment', async (t) => {
+  const { world } = await deploying({ AutoRevert: true });
+  const reply = await world.call('Deployment.SetAllocHealth', { DeploymentID: 'd1', UnhealthyAllocationIDs: ['a1'] });
+  const ended = world.store.snapshot().deploymentById('d1');
+  t.equal(ended?.Status, 'failed');
+  t.equal(ended?.StatusDescription, 'Failed due to unhealthy allocations - rolling back to job version 0');
+  t.equal(reply.RevertedJobVersion, 0);
+  t.equal(world.store.snapshot().jobById('default', 'web')?.Version, 2);
+});
+
+t.test('a version that is the stable one again does not go back to it', async (t) => {
+  const { world } = await deploying({ AutoRevert: true });
+  await world.call('Deployment.Fail', { DeploymentID: 'd1' });
+  const state = world.store.snapshot();
+  const job = state.jobById('default', 'web');
+  t.equal(job?.Version, 2, 'gone back to version 0');
+  t.match(state.deploymentById('d1')?.StatusDescription, /rolling back to job version 0$/);
+  const again = deployment(job ?? mockJob(), { ID: 'd2', Status: 'running' });
+  const versions = state.jobVersions('default', 'web');
+  t.same(goingBack('It failed', true, { job, versions, deployment: again }), {
+    to: null,
+    description: 'It failed - not rolling back to stable job version 0 as current job has same specification',
+  });
 });

@@ -66,3 +66,51 @@ t.test('a drain that is called off leaves what it has not moved, at once or for 
   t.equal(on(world, node, 'work'), 1, 'the deadline is none any more');
   t.equal(world.store.snapshot().nodeById(node.ID)?.SchedulingEligibility, 'eligible');
 });
+
+t.test('a drain goes on when what it has moved is reported healthy, not when it merely runs', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob({ count: 3 }) });
+  await world.time.advance(20);
+  await world.obey(node);
+  const other = await world.addNode(2);
+  await drain(world, node, 3_600e9);
+  await world.time.advance(20);
+  for (let round = 0; round < 3; round++) {
+    await world.obey(other, () => ({ DeploymentStatus: null }));
+    await world.obey(node);
+    await world.time.advance(60_000);
+  }
+  t.same([on(world, node), on(world, other)], [2, 1], 'the second waits for the first');
+  const DeploymentStatus = { Healthy: true, Timestamp: '2026-01-01T00:00:00Z', Canary: false, ModifyIndex: 0 };
+  const [moved] = world.allocs().filter(({ NodeID }) => NodeID === other.ID);
+  const { ID = '', ClientDescription = '', TaskStates = null, AllocStates = null, NetworkStatus = null } = moved ?? {};
+  const report = { ID, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus };
+  const Alloc = [{ ...report, ClientStatus: 'running' as const }];
+  await world.call('Node.UpdateAlloc', { NodeID: other.ID, SecretID: other.SecretID, Alloc });
+  await world.time.advance(20);
+  t.same([on(world, node), on(world, other)], [1, 2]);
+});
+
+t.test('what an operator does to a drain, and how it ended, stands among the events of the node', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: batchJob({ count: 1 }) });
+  await world.time.advance(20);
+  await world.obey(node);
+  const before = [...world.store.snapshot().evals()].length;
+  await drain(world, node, 3_600e9);
+  await drain(world, node, 60e9);
+  t.equal([...world.store.snapshot().evals()].length, before, 'to wait for work needs no evaluation');
+  await world.time.advance(61_000);
+  await world.obey(node);
+  const events = world.store.snapshot().nodeById(node.ID)?.Events ?? [];
+  t.same(
+    events.filter(({ Subsystem }) => Subsystem === 'Drain').map(({ Message, Details }) => [Message, Details]),
+    [
+      ['Node drain strategy set', null],
+      ['Node drain strategy updated', null],
+      ['Node drain complete', { deadline_reached: 'true' }],
+    ],
+  );
+});

@@ -291,3 +291,49 @@ t.test('forced, a drain takes all at once; told to, it leaves system jobs', asyn
   await world.time.advance(20);
   t.equal(wanted('sys'), 0);
 });
+
+t.test('an allocation that has ended may be stopped again: its job is looked at', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: batchJob({ count: 1 }) });
+  await world.time.advance(20);
+  await world.obey(node, () => ({ ClientStatus: 'complete' }));
+  const { EvalID } = await world.call('Alloc.Stop', { AllocID: world.allocs()[0]?.ID ?? '' });
+  t.equal(world.store.snapshot().evalById(EvalID)?.TriggeredBy, 'alloc-stop');
+  await t.rejects(world.call('Alloc.Stop', { AllocID: 'none' }), { code: 'E_NOT_FOUND' });
+});
+
+t.test('sysbatch work that is done is not done again for a node that comes later; work under way is', async (t) => {
+  const world = createTestWorld();
+  const first = await world.addNode(1);
+  const sysbatch = (ID: string) => ({ ...batchJob({ ID, Name: ID, count: 1 }), Type: 'sysbatch' as const });
+  await world.call('Job.Register', { Job: sysbatch('done') });
+  await world.call('Job.Register', { Job: sysbatch('going') });
+  await world.time.advance(20);
+  await world.obey(first, ({ JobID }) => ({ ClientStatus: JobID === 'done' ? 'complete' : 'running' }));
+  t.equal(world.store.snapshot().jobById('default', 'done')?.Status, 'dead');
+  await world.addNode(2);
+  t.equal(world.allocs('done').length, 1);
+  t.equal(world.allocs('going').length, 2);
+});
+
+t.test('an evaluation says which deployment its job had, and which evaluation follows', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob({ count: 1 }) });
+  await world.time.advance(20);
+  for (let round = 0; round < 2; round++) await world.obey(node);
+  const [alloc] = world.allocs();
+  const { ID = '', ClientDescription = '', TaskStates = null, AllocStates = null, NetworkStatus = null } = alloc ?? {};
+  const DeploymentStatus = alloc?.DeploymentStatus ?? null;
+  const report = { ID, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus };
+  const Alloc = [{ ...report, ClientStatus: 'failed' as const }];
+  await world.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc });
+  await world.time.advance(20);
+  const evals = world.store.snapshot().evalsByJob('default', 'web');
+  const failed = evals.find(({ TriggeredBy }) => TriggeredBy === 'alloc-failure');
+  const later = evals.find(({ TriggeredBy }) => TriggeredBy === 'alloc-reschedule');
+  t.equal(failed?.NextEval, later?.ID);
+  t.equal(later?.PreviousEval, failed?.ID);
+  t.equal(failed?.DeploymentID, world.store.snapshot().latestDeploymentByJob('default', 'web')?.ID);
+});

@@ -148,3 +148,20 @@ t.test(
     t.notMatch((await world.call('Job.Register', { Job: scaled })).Warnings, /prometeus/);
   },
 );
+
+t.test('fewer of a stable version are a stable version, more must prove themselves first', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  const scale = async (Count: number): Promise<(boolean | undefined)[]> => {
+    await world.call('Job.Scale', { JobID: 'web', Target: { Group: 'web' }, Count });
+    const atOnce = world.store.snapshot().jobById('default', 'web')?.Stable;
+    await world.time.advance(20);
+    for (let round = 0; round < 3; round++) await world.obey(node);
+    return [atOnce, world.store.snapshot().jobById('default', 'web')?.Stable];
+  };
+  await world.call('Job.Register', { Job: webJob({ count: 2 }) });
+  await world.time.advance(20);
+  for (let round = 0; round < 2; round++) await world.obey(node);
+  t.same(await scale(3), [false, true]);
+  t.same(await scale(1), [true, true]);
+});

@@ -153,7 +153,8 @@ function follow(
     {
       ...base,
       ClientStatus: 'running',
-      DeploymentStatus: alloc.DeploymentID === '' ? null : health,
+      // Clients judge services also where no deployment asks: drains wait for that.
+      DeploymentStatus: alloc.DeploymentID === '' && alloc.Job?.Type !== 'service' ? null : health,
       ...report?.(alloc),
     },
   ];

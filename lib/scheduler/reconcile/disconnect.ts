@@ -6,8 +6,8 @@ import { type Millis, toMillis, toNanos } from '../../util/clock.js';
 
 /** Why an allocation's status is unknown, as `alloc status` shows it. */
 const UNKNOWN_TEXT = 'alloc is unknown since its node is disconnected';
-/** The change that tells when a client was lost sight of, and when it was taken back. */
-const FIELD = 'client_status';
+/** Number of the field whose changes tell when a client was lost sight of, and when it was taken back. */
+const CLIENT_STATUS = 0;
 /** What is due this soon is done at once: the clocks of two entries differ by the way between them. */
 const NEAR_MS = 1000;
 
@@ -28,7 +28,7 @@ export function isReplaceable(alloc: Allocation): boolean {
 
 /** When it was lost sight of, and nobody has taken it back since; else null. */
 export function unknownSince(alloc: Allocation): Millis | null {
-  const last = (alloc.AllocStates ?? []).findLast(({ Field }) => Field === FIELD);
+  const last = alloc.AllocStates?.at(-1);
   return last?.Value === 'unknown' ? Date.parse(last.Time) : null;
 }
 
@@ -90,5 +90,5 @@ export function markBack(alloc: Allocation, now: Millis): Allocation {
 }
 
 function stateChange(Value: string, now: Millis): AllocStateChange {
-  return { Field: FIELD, Value, Time: new Date(now).toISOString() };
+  return { Field: CLIENT_STATUS, Value, Time: new Date(now).toISOString() };
 }

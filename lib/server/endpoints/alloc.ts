@@ -5,7 +5,6 @@ import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
 import { newEval } from '../new-eval.js';
-import { isClientTerminal } from '../node-evals.js';
 import { byCreation, inOrder, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
@@ -60,10 +59,7 @@ export function allocEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Alloc.Stop'(args) {
       const id = requireText(args.AllocID, 'allocation ID');
-      const alloc = requireFound(store.snapshot().allocById(id), 'alloc');
-      if (isClientTerminal(alloc.ClientStatus)) {
-        throw new MeshError('E_BAD_REQUEST', `allocation ${id} has ended already (${alloc.ClientStatus})`);
-      }
+      requireFound(store.snapshot().allocById(id), 'alloc');
       const evals = evalsFor([id], 'alloc-stop');
       const { index } = await propose(consensus, {
         type: 'allocs-desired-transition',

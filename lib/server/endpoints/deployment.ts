@@ -16,13 +16,22 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
   const { consensus, store, now } = context;
 
   /** The deployment, if it has not ended. */
-  const requireActive = (deploymentId: string): Deployment => {
+  const requireActive = (deploymentId: string, what: string): Deployment => {
     const deployment = requireFound(
       store.snapshot().deploymentById(requireText(deploymentId, 'deployment ID')),
       'deployment',
     );
     if (deployment.Status === 'running' || deployment.Status === 'paused') return deployment;
-    throw new MeshError('E_BAD_REQUEST', `can't change terminal deployment: ${deployment.ID} is ${deployment.Status}`);
+    throw new MeshError('E_BAD_REQUEST', `can't ${what} terminal deployment: ${deployment.ID} is ${deployment.Status}`);
+  };
+  /** The end of a deployment some of whose allocations a person has called unhealthy. */
+  const judgedUnhealthy = (deployment: Deployment, ids: readonly string[]) => {
+    const state = store.snapshot();
+    const groups = new Set(ids.map((id) => state.allocById(id)?.TaskGroup));
+    const revert = Object.entries(deployment.TaskGroups).some(
+      ([name, { AutoRevert }]) => AutoRevert && groups.has(name),
+    );
+    return failCommand(context, state, deployment, DEPLOYMENT_REASONS.unhealthy, revert);
   };
   const evalFor = (deployment: Deployment) =>
     deploymentEval(deployment, store.snapshot().jobById(deployment.Namespace, deployment.JobID), context);
@@ -61,7 +70,7 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Deployment.Fail'(args) {
-      const deployment = requireActive(args.DeploymentID);
+      const deployment = requireActive(args.DeploymentID, 'fail');
       const revert = Object.values(deployment.TaskGroups).some(({ AutoRevert }) => AutoRevert);
       const command = failCommand(context, store.snapshot(), deployment, DEPLOYMENT_REASONS.byUser, revert);
       const { index } = await propose(consensus, command);
@@ -74,7 +83,7 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Deployment.Pause'(args) {
-      const deployment = requireActive(args.DeploymentID);
+      const deployment = requireActive(args.DeploymentID, args.Pause ? 'pause' : 'resume');
       const evaluation = args.Pause ? null : evalFor(deployment);
       const { index } = await propose(consensus, {
         type: 'deployment-status',
@@ -91,7 +100,7 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Deployment.Promote'(args) {
-      const deployment = requireActive(args.DeploymentID);
+      const deployment = requireActive(args.DeploymentID, 'promote');
       const groups = args.All || !args.Groups?.length ? null : args.Groups;
       checkCanaries(deployment, groups, store.snapshot().allocsByDeployment(deployment.ID));
       const evaluation = evalFor(deployment);
@@ -106,24 +115,27 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Deployment.SetAllocHealth'(args) {
-      const deployment = requireActive(args.DeploymentID);
+      const deployment = requireActive(args.DeploymentID, 'set health of allocations for a');
       const [healthy, unhealthy] = [args.HealthyAllocationIDs ?? [], args.UnhealthyAllocationIDs ?? []];
       if (healthy.length + unhealthy.length === 0) {
-        throw new MeshError('E_BAD_REQUEST', 'must specify at least one healthy or unhealthy allocation ID');
+        throw new MeshError('E_BAD_REQUEST', 'must specify at least one healthy/unhealthy allocation ID');
       }
-      const evaluation = evalFor(deployment);
+      // Whoever calls an allocation unhealthy has judged the roll-out: it waits neither for its deadline nor for a retry.
+      const judged = unhealthy.length > 0 ? judgedUnhealthy(deployment, unhealthy) : null;
+      const evaluation = judged?.eval ?? evalFor(deployment);
       const { index } = await propose(consensus, {
         type: 'deployment-alloc-health',
         deploymentId: deployment.ID,
         healthy,
         unhealthy,
         timestamp: rfc3339(now()),
-        update: null,
-        job: null,
+        update: judged?.update ?? null,
+        job: judged?.job ?? null,
         eval: evaluation,
         time: toNanos(now()),
       });
-      return { EvalID: evaluation.ID, DeploymentModifyIndex: index, RevertedJobVersion: null, Index: index };
+      const reverted = judged?.job?.Version ?? null;
+      return { EvalID: evaluation.ID, DeploymentModifyIndex: index, RevertedJobVersion: reverted, Index: index };
     },
   };
 }

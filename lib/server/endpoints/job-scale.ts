@@ -62,6 +62,11 @@ export function jobScaleEndpoints(context: EndpointContext): RpcHandlers {
         enforceJobModifyIndex: JobModifyIndex,
         scalingEvent: event,
       });
+      // Fewer of what has proved itself start no deployment that could prove them: they are as good as before.
+      if (job.Stable && count <= group.Count && value.job.Version !== job.Version) {
+        const { Version: version } = value.job;
+        await propose(consensus, { type: 'job-stability', namespace: Namespace, id: JobID, version, stable: true });
+      }
       return {
         EvalID: evaluation?.ID ?? '',
         EvalCreateIndex: index,

@@ -93,7 +93,10 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
         id: node.ID,
         status,
         updatedAt: Math.floor(now() / 1_000),
-        event: node.Status === 'initializing' ? null : nodeEvent(`Node is ${status} again`, now()),
+        event:
+          node.Status === 'initializing'
+            ? null
+            : nodeEvent(status === 'ready' ? 'Node reregistered by heartbeat' : `Node is ${status}`, now()),
         evals,
       });
       return reply(value.node, index, evals);

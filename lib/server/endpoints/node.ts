@@ -31,8 +31,7 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
 
   const requireNode = (nodeId: string): Node =>
     requireFound(store.snapshot().nodeById(requireText(nodeId, 'node ID')), 'node');
-  const evalsOf = (node: Node, triggeredBy: 'node-update' | 'node-drain' = 'node-update') =>
-    nodeEvals(store.snapshot(), node, triggeredBy, { random, now: now() });
+  const evalsOf = (node: Node) => nodeEvals(store.snapshot(), node, 'node-update', { random, now: now() });
   const event = (Message: string, Subsystem: string): NodeEvent => ({
     Message,
     Subsystem,
@@ -83,7 +82,9 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
         return { EvalIDs: [], NodeModifyIndex: node.ModifyIndex, Index: node.ModifyIndex };
       }
       const strategy = asked && drainStrategy(asked, now());
-      const evals = evalsOf(node, 'node-drain');
+      // What leaves is the drainer's to say; only a node that takes work again is a reason to look at jobs now.
+      const evals = !strategy && args.MarkEligible ? evalsOf(node) : [];
+      const what = node.DrainStrategy ? 'updated' : 'set';
       const { index } = await propose(consensus, {
         type: 'node-drain',
         updates: {
@@ -92,7 +93,7 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
             markEligible: args.MarkEligible ?? false,
             ...(strategy ? {} : { outcome: 'canceled' as const }),
             meta: args.Meta ?? null,
-            event: event(strategy ? 'Node drain strategy set' : 'Node drain disabled', 'Drain'),
+            event: event(strategy ? `Node drain strategy ${what}` : 'Node drain disabled', 'Drain'),
           },
         },
         at: rfc3339(now()),

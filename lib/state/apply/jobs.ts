@@ -11,6 +11,7 @@ import type {
   JobStabilityCommand,
   JobVersionTagCommand,
 } from '../commands.js';
+import { specChanged } from '../job-spec.js';
 import { countChild, jobStatusNow } from '../job-status.js';
 import { ensureSummary } from '../job-summary.js';
 import { versionKey } from '../schema.js';
@@ -23,19 +24,6 @@ import { addScalingEvent } from './scaling.js';
 
 /** Old versions of a job are dropped beyond this many; those with a tag do not count. */
 const JOB_VERSIONS_KEPT = 6;
-
-/** What the server writes into a job: no difference in these makes a new version. Stop is a wish, so it does. */
-const SERVER_FIELDS = [
-  'Status',
-  'StatusDescription',
-  'Stable',
-  'Version',
-  'VersionTag',
-  'SubmitTime',
-  'CreateIndex',
-  'ModifyIndex',
-  'JobModifyIndex',
-] as const satisfies readonly (keyof Job)[];
 
 export function applyJobRegister(txn: Transaction, command: JobRegisterCommand): CommandResult<'job-register'> {
   const { job, submission, enforceJobModifyIndex: enforced } = command;
@@ -91,15 +79,6 @@ export function registerJob(
   countChild(txn, job, existing?.Status ?? null, job.Status);
   dropOldVersions(txn, job);
   return { job, changed };
-}
-
-function specChanged(existing: Job, shared: Job): boolean {
-  const server: readonly string[] = SERVER_FIELDS;
-  const keys = new Set([...Object.keys(existing), ...Object.keys(shared)]) as Set<keyof Job>;
-  for (const key of keys) {
-    if (!server.includes(key) && existing[key] !== shared[key]) return true;
-  }
-  return false;
 }
 
 function dropOldVersions(txn: Transaction, job: Job): void {

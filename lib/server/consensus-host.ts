@@ -477,6 +477,7 @@ export class RaftHost implements RunningConsensus {
   }
 
   epoch = (): number => this.#life.now.epoch;
+  isJustRecovered = (): boolean => this.#life.isOfRecovery && this.#raft.isSoleVoter;
   recover = (): Promise<{ epoch: number }> => this.#belonging.recover();
 
   async #idle(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Instance, InstanceStore } from '../storage/index.js';
+import { FIRST_EPOCH, type Instance, type InstanceStore } from '../storage/index.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { newInstance } from './consensus-stores.js';
@@ -23,6 +23,11 @@ export class OwnLife {
 
   get now(): Instance {
     return this.#now;
+  }
+
+  /** The group began anew with this data, or this data in a group that had begun anew, and it was not opened again since. */
+  get isOfRecovery(): boolean {
+    return this.#now.epoch > FIRST_EPOCH && this.#now.starts === 1;
   }
 
   /**

@@ -74,7 +74,8 @@ export function recoverStoredGroup(where: Where & { id: string; random: Random }
     await stores.instance.save({
       id: where.id,
       instance: newInstance(where.random),
-      starts: 1,
+      // It is opened for the first time when its agent starts.
+      starts: 0,
       admitted: true,
       epoch: (kept?.epoch ?? FIRST_EPOCH) + 1,
       abandoned: false,

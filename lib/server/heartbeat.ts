@@ -16,6 +16,11 @@ export interface HeartbeatLimits {
    * rather than theirs, and declaring them down would stop work that has nowhere else to run.
    */
   massLossMs: Millis;
+  /**
+   * What every node gets when a person has made this server the only one: the others are lost for good, and who is there finds this one
+   * as it would any other. That this server is the one that is cut off has been ruled out.
+   */
+  recoveredMs: Millis;
   /** What is left to a node that gossip found dead: less than its time, more than a restart of its agent takes, or a gap in its Wi-Fi. */
   hastenedMs: Millis;
 }
@@ -29,6 +34,7 @@ export const HEARTBEAT_LIMITS: HeartbeatLimits = {
   graceMs: 10_000,
   leaderChangeMs: 300_000,
   massLossMs: 60_000,
+  recoveredMs: 60_000,
   hastenedMs: 10_000,
 };
 
@@ -68,9 +74,12 @@ export class Heartbeats {
   }
 
   /** Leadership began: these nodes are believed alive for now. */
-  begin(nodeIds: Iterable<string>, now: Millis): void {
+  begin(nodeIds: Iterable<string>, now: Millis, after: 'election' | 'recovery' = 'election'): void {
     this.clear();
-    for (const nodeId of nodeIds) this.#set(nodeId, now + this.#limits.leaderChangeMs);
+    const { leaderChangeMs, recoveredMs, massLossMs } = this.#limits;
+    if (after === 'election') for (const nodeId of nodeIds) this.#set(nodeId, now + leaderChangeMs);
+    // As those who were spared already.
+    else for (const nodeId of nodeIds) this.#set(nodeId, now + Math.min(recoveredMs, leaderChangeMs), now - massLossMs);
   }
 
   /** This server was asleep (suspended, or its clock jumped): nobody could be heard, so everybody gets time again. */

@@ -100,7 +100,7 @@ export function createNodeWatch(world: ServerWorld, leases: NodeLeases): NodeWat
       leases.begin(now());
       const alive: string[] = [];
       for (const node of state.nodes()) if (node.Status !== 'down') alive.push(node.ID);
-      heartbeats.begin(alive, now());
+      heartbeats.begin(alive, now(), world.group?.isJustRecovered() ? 'recovery' : 'election');
       const strangers = new Set(alive);
       let isMesh = false;
       for (const { Key, NodeID } of state.meshMembers()) {

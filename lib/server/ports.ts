@@ -54,6 +54,8 @@ export interface ConsensusGroup {
   syncMs(): number | null;
   /** Counts up with every recovery: whoever is of an earlier one belongs to a group that is no more. */
   epoch(): number;
+  /** A person made this server the only voter, no others vote yet, and it was not started again since (once, if it was stopped). */
+  isJustRecovered(): boolean;
   /**
    * Makes this server the only voter, of a new epoch, with all that is in its log; a person asked for it. Rejects with
    * E_CONFLICT while somebody leads, E_BAD_REQUEST when there is no log here.

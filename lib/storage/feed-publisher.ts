@@ -97,8 +97,16 @@ export class FeedPublisher {
     const since = { index: chain.index, digest: chain.digest };
     const heard: Applied[] = [];
     const stop = chain.listen((entry, digest) => heard.push({ entry, digest }));
-    let record = takeUpFeed(folder);
+    let record: FeedRecord;
     let segment: Segment | null = null;
+    try {
+      const taken = await takeUpFeed(folder);
+      record = taken.record;
+      if (taken.stale !== null) await dropAll(cores, taken.stale).catch(() => {});
+    } catch (error) {
+      stop();
+      throw error;
+    }
     try {
       segment = await Segment.open(cores, record);
       const end = segment?.position;
@@ -108,7 +116,7 @@ export class FeedPublisher {
     } catch (error) {
       log.error('the state feed cannot be used and is begun anew', { error: (error as Error).message });
       await dropAll(cores, record).catch(() => {});
-      record = beginFeed(folder, record);
+      record = await beginFeed(folder, record);
       segment = null;
     } finally {
       stop();
@@ -228,7 +236,7 @@ export class FeedPublisher {
       this.#broken = null;
       await segment.close();
       await dropAll(cores, this.#record);
-      this.#record = beginFeed(folder, this.#record);
+      this.#record = await beginFeed(folder, this.#record);
       return;
     }
     this.#bytes += await segment.append(applied);
@@ -288,7 +296,7 @@ export class FeedPublisher {
     const rest = this.#waiting.takeAll();
     this.#segment = next;
     if (old !== null) this.#retire(old);
-    noteFeed(this.#options.folder, this.#record);
+    await noteFeed(this.#options.folder, this.#record);
     if (old !== null) {
       await old.append(rest);
       await old.end(next);
@@ -325,19 +333,31 @@ export class FeedPublisher {
     await this.#coming?.segment?.close();
     await this.#segment?.close();
     await this.#broken?.close();
-    closeFeed(this.#options.folder, this.#record);
+    const { cores, folder, log } = this.#options;
+    try {
+      // Only what is on the disk for certain may be gone on with.
+      await cores.sync();
+      await closeFeed(folder, this.#record);
+    } catch (error) {
+      log.info('the state feed begins anew at the next start', { why: (error as Error).message });
+    }
   }
 }
 
 /** Gives back the place of a feed that nobody follows any more; it must be closed. */
 export async function dropFeed(folder: string, cores: Cores): Promise<void> {
-  const record = takeUpFeed(folder);
-  await dropAll(cores, record);
-  closeFeed(folder, beginFeed(folder, record));
+  const { record, stale } = await takeUpFeed(folder);
+  for (const one of [record, stale]) if (one !== null) await dropAll(cores, one);
+  const next = await beginFeed(folder, record);
+  await cores.sync();
+  await closeFeed(folder, next);
 }
 
+/** The segment after the last one that was noted may have been begun. */
 async function dropAll(cores: Cores, record: FeedRecord): Promise<void> {
-  for (const number of [record.segment, record.before?.number ?? 0]) await dropSegment(cores, record, number);
+  for (const number of [record.segment + 1, record.segment, record.before?.number ?? 0]) {
+    await dropSegment(cores, record, number);
+  }
 }
 
 function keptSegment({ number, key, announcement }: Segment): KeptSegment {

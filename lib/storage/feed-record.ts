@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { bootId } from './lock.js';
+import type { Disk } from './disk.js';
+import { nodeDisk } from './disk.js';
+import { readSmallFile, replaceSmallFile } from './small-file.js';
 
 export interface KeptSegment {
   readonly number: number;
@@ -30,54 +30,58 @@ interface Stored {
   segment: number;
   before: KeptSegment | null;
   secret: string;
-  boot: string;
+  /** Where it was written: in a copy it is another. Former versions wrote none, and synced nothing either. */
+  place?: string;
   closed: boolean;
 }
 
 /**
- * Takes up the feed of a folder. Hypercore does not sync: after a power cut blocks may be missing that others have copied
- * already, and other blocks in their places would be a forgery. So unless the feed was closed, or the machine has not been
- * started anew since, the next generation begins.
+ * Takes up the feed of a folder. Hypercore does not sync: when the power or the disk went away, blocks may be missing that others have
+ * copied already, and other blocks in their places would be a forgery. So unless the feed was closed, with all of it synced, and lies
+ * where it was closed, the next generation begins, which is durable when this resolves: nothing is published under a name that could
+ * be given again. `stale`: the generation before, when its place is to be given back. Rejects when the disk does not take it.
  */
-export function takeUpFeed(folder: string): FeedRecord {
-  const stored = read(folder);
-  const isSound = stored !== null && (stored.closed || (stored.boot !== '' && stored.boot === bootId()));
-  const record = isSound
-    ? { ...stored, secret: Buffer.from(stored.secret, 'hex') }
-    : nextGeneration(stored?.generation ?? 0);
-  write(folder, record, false);
-  return record;
+export async function takeUpFeed(
+  folder: string,
+  disk: Disk = nodeDisk,
+): Promise<{ record: FeedRecord; stale: FeedRecord | null }> {
+  const stored = read(folder, disk);
+  const before = stored === null ? null : { ...stored, secret: Buffer.from(stored.secret, 'hex') };
+  const isSound = stored?.closed === true && stored.place === placeOf(folder, disk);
+  const record = isSound && before !== null ? before : nextGeneration(before?.generation ?? 0);
+  await write(folder, record, { closed: false, disk });
+  return { record, stale: isSound ? null : before };
 }
 
 /** Whether there is a feed in the folder that somebody may follow. */
 export function hasFeed(folder: string): boolean {
-  return (read(folder)?.segment ?? 0) > 0;
+  return (read(folder, nodeDisk)?.segment ?? 0) > 0;
 }
 
-/** A new generation with a secret of its own, written down. */
-export function beginFeed(folder: string, after: FeedRecord): FeedRecord {
+/** A new generation with a secret of its own, written down durably. */
+export async function beginFeed(folder: string, after: FeedRecord): Promise<FeedRecord> {
   const record = nextGeneration(after.generation);
-  write(folder, record, false);
+  await write(folder, record, { closed: false, disk: nodeDisk });
   return record;
 }
 
 /** Writes down what has changed. */
-export function noteFeed(folder: string, record: FeedRecord): void {
-  write(folder, record, false);
+export function noteFeed(folder: string, record: FeedRecord): Promise<void> {
+  return write(folder, record, { closed: false, disk: nodeDisk });
 }
 
-/** Nothing is under way any more: what is there may be trusted at the next start. */
-export function closeFeed(folder: string, record: FeedRecord): void {
-  write(folder, record, true);
+/** Nothing is under way any more and all of it is synced: what is there may be trusted at the next start. */
+export function closeFeed(folder: string, record: FeedRecord): Promise<void> {
+  return write(folder, record, { closed: true, disk: nodeDisk });
 }
 
 function nextGeneration(generation: number): FeedRecord {
   return { generation: generation + 1, segment: 0, before: null, secret: randomBytes(32) };
 }
 
-function read(folder: string): Stored | null {
+function read(folder: string, disk: Disk): Stored | null {
   try {
-    const stored = JSON.parse(readFileSync(join(folder, NAME), 'utf8')) as Stored;
+    const stored = JSON.parse(readSmallFile(disk, folder, NAME) ?? '') as Stored;
     const isWhole = stored.v === 1 && stored.generation > 0 && Number.isSafeInteger(stored.segment);
     return isWhole && /^[0-9a-f]{64}$/.test(stored.secret) ? stored : null;
   } catch {
@@ -86,12 +90,17 @@ function read(folder: string): Stored | null {
   }
 }
 
-function write(folder: string, { generation, segment, before, secret }: FeedRecord, closed: boolean): void {
+async function write(
+  folder: string,
+  { generation, segment, before, secret }: FeedRecord,
+  { closed, disk }: { closed: boolean; disk: Disk },
+): Promise<void> {
+  disk.makeDir(folder);
   const key = Buffer.from(secret).toString('hex');
-  const stored: Stored = { v: 1, generation, segment, before, secret: key, boot: bootId(), closed };
-  const path = join(folder, NAME);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  rmSync(`${path}.tmp`, { force: true });
-  writeFileSync(`${path}.tmp`, JSON.stringify(stored), { mode: 0o600 });
-  renameSync(`${path}.tmp`, path);
+  const stored: Stored = { v: 1, generation, segment, before, secret: key, place: placeOf(folder, disk), closed };
+  await replaceSmallFile(disk, folder, NAME, JSON.stringify(stored));
+}
+
+function placeOf(folder: string, disk: Disk): string {
+  return disk.place?.(folder) ?? '';
 }

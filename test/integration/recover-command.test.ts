@@ -94,6 +94,7 @@ t.test('a stopped server is recovered in its data directory, and leads alone whe
   await until(() => after.consensus.isLeader);
   t.same(after.consensus.membership().voters, [id]);
   t.equal(after.consensus.epoch(), 2);
+  t.ok(after.consensus.isJustRecovered());
   t.ok(after.store.snapshot().jobById('default', 'kept'));
   await after.consensus.close();
 });

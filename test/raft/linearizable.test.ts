@@ -88,6 +88,11 @@ function bruteForce(history: readonly RegisterOperation[]): boolean {
       if (isTooLate) return false;
       const rest = left.filter((other) => other !== one);
       if (one.input.type === 'write') return search(rest, one.input.value);
+      if (one.input.type === 'swap') {
+        const swaps = state === one.input.from;
+        if (one.outcome.kind === 'done' && (one.outcome.output === 'yes') !== swaps) return false;
+        return search(rest, swaps ? one.input.to : state);
+      }
       return (one.outcome.kind !== 'done' || one.outcome.output === state) && search(rest, state);
     });
   };
@@ -106,9 +111,16 @@ t.test('it agrees with trying all orders, on small histories at random', async (
       const value = String(round % 2 === 0 ? randomInt(random, 3) : client);
       const beganAt = randomInt(random, 12);
       const endedAt = beganAt + 1 + randomInt(random, 5);
-      const input: RegisterInput =
-        randomInt(random, 2) === 0 ? { key: 'x', type: 'read' } : { key: 'x', type: 'write', value };
-      const output = input.type === 'read' ? String(randomInt(random, 3)) : '';
+      const input: RegisterInput = [
+        { key: 'x', type: 'read' } as const,
+        { key: 'x', type: 'write', value } as const,
+        { key: 'x', type: 'swap', from: ['', '0', '1', '2'][randomInt(random, 4)] as string, to: value } as const,
+      ][randomInt(random, round % 4 < 2 ? 2 : 3)] as RegisterInput;
+      const output = {
+        read: String(randomInt(random, 3)),
+        write: '',
+        swap: randomInt(random, 2) === 0 ? 'yes' : 'no',
+      }[input.type];
       const outcome =
         randomInt(random, 4) === 0 ? ({ kind: 'unknown' } as const) : ({ kind: 'done', endedAt, output } as const);
       return { client: String(client), input, beganAt, outcome };
@@ -122,6 +134,24 @@ t.test('it agrees with trying all orders, on small histories at random', async (
   }
   t.ok(kinds.linearizable > 500 && kinds.violated > 500, JSON.stringify(kinds));
 });
+
+t.test('many operations of unknown outcome that nobody saw the effect of do not keep it from deciding', async (t) => {
+  const history: RegisterOperation[] = [];
+  const add = (input: RegisterInput, beganAt: number, outcome: RegisterOperation['outcome']): void => {
+    history.push({ client: 'c', input, beganAt, outcome });
+  };
+  for (let i = 0; i < 300; i++) {
+    const at = 10 * i;
+    add({ key: 'x', type: 'write', value: `lost-${i}` }, at, { kind: 'unknown' });
+    add({ key: 'x', type: 'swap', from: `lost-${i}`, to: `swap-${i}` }, at, { kind: 'unknown' });
+    add({ key: 'x', type: 'write', value: `w-${i}` }, at + 1, i % 7 === 0 ? { kind: 'unknown' } : done(at + 2, ''));
+    add({ key: 'x', type: 'swap', from: `w-${i}`, to: `s-${i}` }, at + 3, done(at + 5, 'yes'));
+    add({ key: 'x', type: 'read' }, at + 4, done(at + 6, `s-${i}`));
+  }
+  t.equal(checkRegisters(history).kind, 'linearizable');
+});
+
+const done = (endedAt: number, output: string): RegisterOperation['outcome'] => ({ kind: 'done', endedAt, output });
 
 /** Operations on a register that is one copy; each takes effect at an instant within its span. */
 function honest(seed: number, count: number): RegisterOperation[] {

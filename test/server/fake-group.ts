@@ -217,6 +217,7 @@ function memberOf(own: string, group: FakeGroup, lastIndex: () => number): Conse
     term: () => 1,
     syncMs: () => 1,
     epoch: () => 1,
+    isJustRecovered: () => false,
     recover: async () => ({ epoch: 2 }),
   };
 }

@@ -65,6 +65,15 @@ t.test('when leadership begins every node gets time to find the leader', async (
   t.same(heartbeats.takeMissed(HEARTBEAT_LIMITS.leaderChangeMs).missed, ['n2']);
 });
 
+t.test('after a recovery who is not heard soon is lost, and nobody is spared for being one of many', async (t) => {
+  const heartbeats = new Heartbeats({ random: half });
+  heartbeats.begin(['a', 'b', 'c'], 1_000_000, 'recovery');
+  heartbeats.beat('a', 1_020_000);
+  t.same(heartbeats.takeMissed(1_040_000), { missed: [], spared: [] });
+  heartbeats.beat('a', 1_039_000);
+  t.same(heartbeats.takeMissed(1_060_000), { missed: ['b', 'c'], spared: [] });
+});
+
 t.test('after this server slept everybody gets time again', async (t) => {
   const heartbeats = new Heartbeats({ random: half });
   heartbeats.beat('n1', 0);

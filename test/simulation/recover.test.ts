@@ -85,11 +85,13 @@ t.test('a server that is restarted stays in the epoch of its group', async (t) =
   for (const id of ['s1', 's2']) world.kill(id);
   await world.time.run(5_000);
   t.match((await settled(world, world.ask('s0', 'Operator.Recover', {}))).value, { Epoch: 2 });
+  t.equal(world.get('s0').running?.consensus.isJustRecovered(), true);
   world.kill('s0');
   await world.start('s0');
   await world.time.run(10_000, () => world.leader !== undefined);
   t.same(world.voters, ['s0']);
   t.equal(world.get('s0').running?.consensus.epoch(), 2);
+  t.equal(world.get('s0').running?.consensus.isJustRecovered(), false);
 });
 
 t.test('nothing is recovered while there is a leader', async (t) => {

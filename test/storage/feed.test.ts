@@ -1,8 +1,11 @@
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, truncateSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Entry } from '../../lib/raft/index.js';
+import { takeUpFeed } from '../../lib/storage/feed-record.js';
+import { seededRandom } from '../../lib/util/random.js';
+import { FaultyDisk } from './faulty-disk.js';
 import type { Cleanup } from './feed-fakes.js';
 import { connect, Standby, tempFolder, until, Voter } from './feed-fakes.js';
 
@@ -251,27 +254,77 @@ t.test('a feed that ended before the snapshot that raft starts from goes on with
   t.equal(said(standby, 'restored'), 2);
 });
 
-t.test('when the machine went down without warning, other cores are begun: blocks may have been lost', async (t) => {
+t.test(
+  'a feed that was not closed is gone on with in other cores: blocks that others have may have been lost',
+  async (t) => {
+    const entries = entriesOf(150);
+    const voter = await new Voter(tempFolder(t)).open();
+    for (const entry of entries.slice(0, 50)) voter.apply(entry);
+    await until('the feed', () => voter.publisher.stats().publishedIndex === 50);
+    await voter.cores.sync();
+    // What is on the disk when the power goes a moment later.
+    const image = tempFolder(t);
+    cpSync(voter.folder, image, { recursive: true });
+    for (const entry of entries.slice(50, 100)) voter.apply(entry);
+    const standby = await newStandby(t);
+    const cut = connect(standby.cores, voter.cores);
+    await standby.follow(voter);
+    await caughtUp(standby, voter);
+    const first = voter.publisher.address?.Segments[0]?.Key;
+    cut();
+    await voter.close();
+
+    const again = await startAgain({ folder: image } as Voter, entries, 40);
+    t.teardown(() => again.close());
+    connect(standby.cores, again.cores);
+    await standby.follow(again);
+    await caughtUp(standby, again);
+    t.not(again.publisher.address?.Segments[0]?.Key, first);
+    t.same(standby.diary.lines, again.diary.lines);
+    t.equal(said(standby, 'differs'), 0);
+  },
+);
+
+t.test('a backup that was put back publishes in other cores than those that went on without it', async (t) => {
   const entries = entriesOf(150);
   const voter = await new Voter(tempFolder(t)).open();
-  for (const entry of entries.slice(0, 100)) voter.apply(entry);
-  const standby = await newStandby(t);
-  connect(standby.cores, voter.cores);
-  await standby.follow(voter);
-  await caughtUp(standby, voter);
+  for (const entry of entries.slice(0, 50)) voter.apply(entry);
+  await until('the feed', () => voter.publisher.stats().publishedIndex === 50);
   const first = voter.publisher.address?.Segments[0]?.Key;
   await voter.close();
-  const path = join(voter.folder, 'feed.json');
-  const record = JSON.parse(readFileSync(path, 'utf8')) as object;
-  writeFileSync(path, JSON.stringify({ ...record, closed: false, boot: 'another' }));
-  const again = await startAgain(voter, entries, 90);
+  const backup = tempFolder(t);
+  cpSync(voter.folder, backup, { recursive: true });
+  const restored = await startAgain({ folder: backup } as Voter, entries, 50);
+  await until('the feed of the copy', () => restored.publisher.address !== null);
+  t.not(restored.publisher.address?.Segments[0]?.Key, first);
+  await restored.close();
+  const again = await startAgain(voter, entries, 50);
   t.teardown(() => again.close());
-  t.not(again.publisher.address?.Segments[0]?.Key, first);
-  connect(standby.cores, again.cores);
-  await standby.follow(again);
-  await caughtUp(standby, again);
-  t.same(standby.diary.lines, again.diary.lines);
-  t.equal(said(standby, 'differs'), 0);
+  await until('the feed', () => again.publisher.address !== null);
+  t.equal(again.publisher.address?.Segments[0]?.Key, first);
+});
+
+t.test('whenever the power goes while a feed is taken up, no name is given twice', async (t) => {
+  const random = seededRandom(7);
+  for (let operations = 0; operations < 12; operations++) {
+    const disk = new FaultyDisk();
+    const names: string[] = [];
+    const take = async (): Promise<void> => {
+      const { record } = await takeUpFeed('feed', disk);
+      names.push(`${record.generation}`);
+    };
+    await take();
+    for (let cuts = 0; cuts < 3; cuts++) {
+      disk.operationsLeft = operations;
+      await take().catch(() => {});
+      // The power is back.
+      disk.crash(random);
+      disk.operationsLeft = Number.POSITIVE_INFINITY;
+    }
+    disk.operationsLeft = Number.POSITIVE_INFINITY;
+    await take();
+    t.equal(new Set(names).size, names.length, `${operations} operations: ${names}`);
+  }
 });
 
 t.test('a feed that does not agree with the raft log is begun anew', async (t) => {

@@ -18,6 +18,16 @@ interface Reply {
   text: string;
 }
 
+/** The last line of one that was ended may be cut off: that is nobody's answer. */
+function parse(line: string): { id: number; reply: Reply } {
+  try {
+    const { id, ...reply } = JSON.parse(line) as Reply & { id: number };
+    return { id, reply };
+  } catch {
+    return { id: -1, reply: { status: 0, text: 'cut off' } };
+  }
+}
+
 /** Asks URLs as seen from wherever `spawn` starts its processes. */
 export class FarFetch {
   readonly #child: ChildProcess;
@@ -29,7 +39,7 @@ export class FarFetch {
     this.#child.stdin?.on('error', () => {});
     if (!this.#child.stdout) throw new Error('no pipe');
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      const { id, ...reply } = JSON.parse(line) as Reply & { id: number };
+      const { id, reply } = parse(line);
       this.#waiting.get(id)?.(reply);
       this.#waiting.delete(id);
     });

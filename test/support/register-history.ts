@@ -37,12 +37,46 @@ export function checkRegisters(history: readonly RegisterOperation[]): Verdict<R
     list.push(operation);
   }
   const verdicts = [...byKey.values()].map(
-    (operations) => checkZones(operations) ?? checkLinearizable(REGISTER, operations),
+    (operations) => checkZones(operations) ?? searchSettled(operations) ?? checkLinearizable(REGISTER, operations),
   );
   return (
     verdicts.find(({ kind }) => kind === 'violated') ??
     verdicts.find(({ kind }) => kind === 'undecided') ?? { kind: 'linearizable' }
   );
+}
+
+/**
+ * Where each value is written once, an operation of unknown outcome whose value somebody saw did happen, before the first who saw it was
+ * answered. One whose value nobody saw may never have happened: if there is an order without all of these, there is one. Null when
+ * that says nothing.
+ */
+function searchSettled(history: readonly RegisterOperation[]): Verdict<RegisterInput, string> | null {
+  const seenBy = new Map<string, number>();
+  const written = new Set(['']);
+  for (const { input, outcome } of history) {
+    if (input.type !== 'read') {
+      const value = input.type === 'swap' ? input.to : input.value;
+      if (written.has(value)) return null;
+      written.add(value);
+    }
+    if (outcome.kind !== 'done') continue;
+    const seen =
+      input.type === 'read' ? outcome.output : input.type === 'swap' && outcome.output === 'yes' ? input.from : '';
+    seenBy.set(seen, Math.min(seenBy.get(seen) ?? Number.POSITIVE_INFINITY, outcome.endedAt));
+  }
+  const certain: RegisterOperation[] = [];
+  for (const operation of history) {
+    const { input, outcome } = operation;
+    if (outcome.kind !== 'unknown') certain.push(operation);
+    else if (input.type !== 'read') {
+      const endedAt = seenBy.get(input.type === 'swap' ? input.to : input.value);
+      if (endedAt === undefined) continue;
+      const output = input.type === 'swap' ? 'yes' : '';
+      certain.push({ ...operation, outcome: { kind: 'done', endedAt, output } });
+    }
+  }
+  const verdict = checkLinearizable(REGISTER, certain);
+  return verdict.kind === 'linearizable' ? verdict : null;
 }
 
 /** A write with the reads that saw it: of all their ends the first, of all their begins the last. */

@@ -37,7 +37,8 @@ async function recoverRunning(context: Context): Promise<number> {
   output.out(`\n${loss(view)}\n`);
   if (!(await confirm(flags, `Make ${self} the only voter?`, REFUSED))) return 1;
   const { value } = await api.put<{ Epoch: number }>('/v1/operator/recover', {});
-  output.out(`${self} is the only voter now, in epoch ${value.Epoch}. See "meshnomad server why" for what follows.`);
+  output.out(`${self} is the only voter now, in epoch ${value.Epoch}. See "meshnomad server why" for what follows.
+Machines that it does not hear of within a minute are taken for lost: what ran there is started on others.`);
   return 0;
 }
 

@@ -1,4 +1,7 @@
 // Many machines that come at once, one that comes again, one that goes, one that has to be approved.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { eventually } from '../support/mesh-agent.js';
 import { Machine } from '../support/mesh-machines.js';
@@ -19,10 +22,32 @@ t.test('machines come and go', { timeout: 240_000 }, async (t) => {
   const testnet = await openTestnet();
   t.teardown(() => testnet.close());
   const machines: Machine[] = [];
-  const make = async (name: string): Promise<Machine> => {
-    const machine = await Machine.make({ testnet, name });
+  const make = async (name: string, env: Record<string, string> = {}): Promise<Machine> => {
+    const machine = await Machine.make({ testnet, name, env });
     machines.push(machine);
     return machine;
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'meshnomad-invites-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  /** One more way to say the invite for each, as far as there are ways. */
+  const makeJoiner = async (name: string, i: number): Promise<{ machine: Machine; words: string[] }> => {
+    const invite = await nas.invite();
+    const credentials = join(folder, name);
+    const file = join(credentials, 'join-key');
+    mkdirSync(credentials);
+    if (i < 3) writeFileSync(file, `${invite}\n`, { mode: 0o600 });
+    switch (i) {
+      case 0:
+        return { machine: await make(name), words: [`@${file}`] };
+      case 1:
+        return { machine: await make(name), words: [`-key-file=${file}`] };
+      case 2:
+        return { machine: await make(name, { CREDENTIALS_DIRECTORY: credentials }), words: [] };
+      case 3:
+        return { machine: await make(name, { MESHNOMAD_JOIN_KEY: invite }), words: [] };
+      default:
+        return { machine: await make(name), words: [invite] };
+    }
   };
   t.teardown(() => Promise.all(machines.map((machine) => machine.dispose())));
   const members = (): Promise<Member[]> => nas.get<Member[]>('/v1/mesh/members');
@@ -34,10 +59,8 @@ t.test('machines come and go', { timeout: 240_000 }, async (t) => {
 
   await t.test('many at once', { timeout: 120_000 }, async (t) => {
     const names = Array.from({ length: AT_ONCE }, (_, i) => `m${i}`);
-    const joins = await Promise.all(
-      names.map(async (name) => ({ machine: await make(name), invite: await nas.invite() })),
-    );
-    const codes = await Promise.all(joins.map(({ machine, invite }) => machine.run('join', '-no-start', invite)));
+    const joins = await Promise.all(names.map(makeJoiner));
+    const codes = await Promise.all(joins.map(({ machine, words }) => machine.run('join', '-no-start', ...words)));
     const failed = joins.filter((_, i) => codes[i] !== 0);
     t.same(
       failed.map(({ machine }) => machine.log.slice(-2_000)),

@@ -27,7 +27,7 @@ t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
   };
   const nas = await machine('nas');
   await nas.start('init', '-name=home');
-  const { RecoveryCode } = await nas.step('founded');
+  const { RecoveryCode: FirstCode } = await nas.step('founded');
   const pi = await machine('pi');
   await pi.start('join', await nas.invite());
 
@@ -50,8 +50,14 @@ t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
   };
   const signers = await keysOf(nas);
 
+  const newCode = ['mesh', 'export-recovery', '-new-code'];
+  t.match(await nas.cli(newCode, 'wrong\n'), { code: 1, err: /no recovery code/ });
+  const renewed = await nas.cli(newCode, `${FirstCode}\n`);
+  t.match(renewed, { code: 0, out: /^mr1-/, err: /shown this once/ });
+  const RecoveryCode = /^ {4}(\S+)$/m.exec(renewed.err)?.[1] ?? '';
+  t.match(await nas.cli(newCode, `${FirstCode}\n`), { code: 1 }, 'the first one is worth nothing from then on');
   const sealed = await nas.cli(['mesh', 'export-recovery']);
-  t.match(sealed, { code: 0, out: /^mr1-/ });
+  t.equal(sealed.out, renewed.out);
   writeFileSync(join(folder, 'sealed'), sealed.out);
   const snapshot = join(folder, 'backup.snap');
   t.match(await nas.cli(['operator', 'snapshot', 'save', snapshot]), { code: 0 });
@@ -60,7 +66,8 @@ t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
   const box = await machine('box');
   const recover = ['init', '-no-start', '-node=box', `-data-dir=${box.dir}/data`, `-recover=${join(folder, 'sealed')}`];
   t.match(await box.cli(recover, 'wrong\n'), { code: 1, err: /no recovery code/ });
-  t.match(await box.cli(recover, String(RecoveryCode)), { code: 0, out: /again, with box as its first server/ });
+  t.match(await box.cli(recover, String(FirstCode)), { code: 1 }, 'nor does it open the new copy');
+  t.match(await box.cli(recover, RecoveryCode), { code: 0, out: /again, with box as its first server/ });
   await box.start('up');
   const restored = await box.cli(['operator', 'snapshot', 'restore', '-yes', snapshot]);
   t.equal(restored.code, 0, restored.err);
@@ -91,6 +98,9 @@ t.test('a mesh outlives its only server', { timeout: 240_000 }, async (t) => {
     const nodes = await box.get<{ Name: string; Status: string }[]>('/v1/nodes');
     return nodes.some(({ Name, Status }) => Name === 'pi' && Status === 'ready') ? true : undefined;
   });
+
+  t.match(await box.cli(['mesh', 'reissue'], `${FirstCode}\n`), { code: 1 });
+  t.match(await box.cli(['mesh', 'reissue'], `${RecoveryCode}\n`), { code: 0, out: /Certified by the root: .*box/ });
 
   // Tasks outlive their agent: nothing is to be left behind.
   await box.cli(['job', 'stop', '-purge', '-detach', 'web']);

@@ -105,6 +105,11 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
       'commands do not disturb each other',
     );
     t.match(await laptop.operator(['members', '-address=mesh']), { code: 0, out: /berta/ });
+    t.match(
+      await laptop.operator(['leave', '-yes']),
+      { code: 1, err: /revoke <your name>/ },
+      'no server leaves for it',
+    );
     const session = join(laptop.dir, 'profile/meshnomad/mesh/session');
     t.equal(statSync(session).mode & 0o777, 0o600, 'the way into the mesh is kept open, for its owner');
     t.match(await laptop.operator(['operator', 'session']), { code: 1, err: /a session runs already/ });

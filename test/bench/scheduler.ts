@@ -46,17 +46,23 @@ export async function benchScheduler(): Promise<Row[]> {
     rows.push({
       what: `scheduler: ${variant}, N=${n}, C=${c}`,
       value: `${rate(cell.perSecond)}, ${rate(cell.perCpuSecond)} of CPU`,
-      target: `${target.toLocaleString('en')}/s`,
+      target: `${target.toLocaleString('en')}/s: ${verdict(cell, target)}`,
     });
     if (n < 10_000 || c < 10_000) continue;
     const { garbageBytes } = await measure(['--expose-gc', `--max-semi-space-size=${YOUNG_MIB}`], variant, n, c);
     rows.push({
       what: `scheduler: ${variant}, N=${n}, C=${c}: RSS, later, garbage`,
       value: `${Math.round(cell.firstRssMib)}, ${Math.round(cell.peakRssMib)} MiB, ${(garbageBytes / 1024).toFixed(1)} KiB each`,
-      target: '250 MiB, 2 KiB each',
+      target: `250 MiB, 2 KiB each: ${cell.firstRssMib <= 250 && garbageBytes <= 2048 ? 'met' : 'missed'}`,
     });
   }
   return rows;
+}
+
+/** By the processor's time alone where others use the machine as well. */
+function verdict({ perSecond, perCpuSecond }: Cell, target: number): string {
+  if (perSecond >= target) return 'met';
+  return perCpuSecond >= target ? 'met by CPU time' : 'missed';
 }
 
 function rate(perSecond: number): string {

@@ -5,7 +5,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
 import { isPeriodicActive, nextPeriodicLaunch } from '../../structs/job-kind.js';
-import type { Plan } from '../../structs/plan.js';
+import type { Plan, PlanResult } from '../../structs/plan.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Millis } from '../../util/clock.js';
 import { isEqual } from '../../util/equal.js';
@@ -13,6 +13,7 @@ import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admis
 import { keepCounts } from '../kept-counts.js';
 import { newEval } from '../new-eval.js';
 import { checkPlan } from '../plan-check.js';
+import { joinResults, slicesOf } from '../plan-slices.js';
 import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
 import { type EndpointContext, namespaceOf, rfc3339 } from './context.js';
 import { checkIndex } from './job-write.js';
@@ -45,14 +46,17 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
         },
         { random: context.random, now: context.now() },
       );
-      const { planner, plans, evals } = recordingPlanner(state);
+      const yieldTurn = (): Promise<void> => new Promise((resolve) => context.timers.soon(resolve));
+      const { planner, plans, evals } = recordingPlanner(state, yieldTurn);
       await context.schedule(evaluation, {
         state: withJob(state, job),
         planner,
         now: context.now(),
         random: context.random,
         log: context.log.child('plan'),
+        yieldTurn,
       });
+      signal.throwIfAborted();
       const outcome = evals.findLast(({ ID }) => ID === evaluation.ID);
       const created = evals.filter(({ ID }) => ID !== evaluation.ID);
       const annotations = plans[0]?.Annotations ?? { DesiredTGUpdates: {}, PreemptedAllocs: null };
@@ -129,8 +133,11 @@ function withJob(state: StateSnapshot, job: Job): StateReader {
   };
 }
 
-/** A planner that writes down what it is told, and accepts plans as the leader would at this moment. */
-function recordingPlanner(state: StateSnapshot): { planner: Planner; plans: Plan[]; evals: Evaluation[] } {
+/** A planner that writes down what it is told, and accepts plans as the leader would at this moment, with rests. */
+function recordingPlanner(
+  state: StateSnapshot,
+  yieldTurn: () => Promise<void>,
+): { planner: Planner; plans: Plan[]; evals: Evaluation[] } {
   const plans: Plan[] = [];
   const evals: Evaluation[] = [];
   const record = async (evaluation: Evaluation): Promise<void> => {
@@ -139,8 +146,13 @@ function recordingPlanner(state: StateSnapshot): { planner: Planner; plans: Plan
   const planner: Planner = {
     async submitPlan(plan) {
       plans.push(plan);
+      const results: PlanResult[] = [];
+      for (const slice of slicesOf(plan)) {
+        if (results.length > 0) await yieldTurn();
+        results.push(checkPlan(slice, state, []));
+      }
       // Nothing is in flight and the state is the scheduler's own: what it found fits.
-      return { result: { ...checkPlan(plan, state, []), RefreshIndex: 0 }, state: null };
+      return { result: { ...joinResults(plan, results), RefreshIndex: 0 }, state: null };
     },
     updateEval: record,
     createEval: record,

@@ -1,7 +1,10 @@
 import { performance } from 'node:perf_hooks';
 import type { Job } from '../../../lib/structs/job.js';
 import { randomInt } from '../../../lib/util/random.js';
+import { heapBytes } from './heap-bytes.js';
 import { brokenInvariants } from './invariants.js';
+import { schedulerView } from './scheduler-view.js';
+import { watchTurns } from './turn-watch.js';
 import { simJobs, simNode, updatedJob } from './workload.js';
 import { type ClusterWorld, createClusterWorld } from './world.js';
 
@@ -41,6 +44,7 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
   };
   const heapAtStart = heapBytes();
 
+  const turns = watchTurns();
   const began = performance.now();
   const cpuBefore = process.cpuUsage();
   const jobs = await register(world, options);
@@ -56,6 +60,15 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
   // On a machine that others use as well, only this can be compared.
   tell(
     `  ${n((placed * 1000) / cpuMs)} placements for each second of processor time, the garbage collector's included`,
+  );
+  const held = await turns.end();
+  tell(
+    `  ${n(held.turns)} turns of the event loop: ${n(held.ours)} over 10 ms by our own code (${held.longestMs.toFixed(1)} ms the longest), ` +
+      `${n(held.collectors)} by the garbage collector (${held.longestWithGcMs.toFixed(1)} ms)`,
+  );
+  const viewed = await schedulerView(world, jobs);
+  tell(
+    `  ${n(viewed.keptBytes)} B each kept in the scheduler's view, ${n(viewed.plannedBytes)} B each while they are planned`,
   );
   // A job whose plans were refused too often is tried again when time passes: not everything need be placed yet.
   check('after placing', false);
@@ -104,7 +117,11 @@ async function addNodes(world: ClusterWorld, { nodes: count, allocs }: StoryOpti
 
 async function register(world: ClusterWorld, options: StoryOptions): Promise<Job[]> {
   const jobs = simJobs(options, world.random);
-  for (const job of jobs) await world.call('Job.Register', { Job: job });
+  for (const job of jobs) {
+    await world.call('Job.Register', { Job: job });
+    // Each is a request of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   return jobs;
 }
 
@@ -190,13 +207,6 @@ async function saveSnapshot(
     `saved: ${n(Math.round(bytes / 2 ** 20))} MiB in ${s(total)}, never longer than ${longestTurn.toFixed(1)} ms at once`,
   );
   return { total, longestTurn };
-}
-
-function heapBytes(): number {
-  if (!globalThis.gc) return 0;
-  globalThis.gc();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
 
 const n = (count: number): string => Math.round(count).toLocaleString('en');

@@ -2,6 +2,7 @@ import { createServer, type Server } from '../../../lib/server/server.js';
 import type { Timers } from '../../../lib/server/timers.js';
 import { createStore, type Store } from '../../../lib/state/store.js';
 import type { Node } from '../../../lib/structs/node.js';
+import { JOB_LIMITS } from '../../../lib/structs/validate/limits.js';
 import { Heap } from '../../../lib/util/heap.js';
 import { silentLog } from '../../../lib/util/log.js';
 import { type Random, seededRandom } from '../../../lib/util/random.js';
@@ -29,7 +30,7 @@ const STILL_TURNS = 50;
 /** The longest that an evaluation's end waits for something to be written with. */
 const COMPANY_MS = 20;
 
-export function createClusterWorld(seed: number): ClusterWorld {
+export function createClusterWorld(seed: number, countMax: number = JOB_LIMITS.countMax): ClusterWorld {
   const store = createStore();
   const consensus = createFakeConsensus(store, { keepLog: false });
   const clock = createClock();
@@ -41,7 +42,7 @@ export function createClusterWorld(seed: number): ClusterWorld {
     log: silentLog,
     timers: clock.timers,
     // Machines fail when they are told to, not for want of a heartbeat.
-    config: { region: 'global', heartbeat: { ttlMinMs: 1000 * 3_600_000 } },
+    config: { region: 'global', heartbeat: { ttlMinMs: 1000 * 3_600_000 }, jobs: { countMax } },
   });
   server.start();
   consensus.lead(true);

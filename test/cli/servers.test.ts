@@ -43,6 +43,21 @@ t.test('server why shows a line for each server, and all of one', async (t) => {
   t.match(await world.run('server', 'why', 'nobody'), { code: 1, error: /there are nas, pi/ });
 });
 
+t.test('without a leader server why says who is there, and what can be done', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/operator/servers/why': new Refusal(500, 'No cluster leader'),
+    'GET /v1/operator/recover': {
+      Self: { ID: 'a', Name: 'nas', Term: 4, LastIndex: 120, Epoch: 1 },
+      HasLeader: false,
+      Others: [{ ID: 'b', Name: 'pi', Stats: null, Why: 'no answer, '.repeat(40) }],
+    },
+  });
+  const { code, out, error } = await world.run('server', 'why');
+  t.equal(code, 1);
+  t.match(out, /nas \(this one\) +reached +4 +120 +1 +-\npi +not reached .*no answer, no answer.*…$/m);
+  t.match(error, /no leader now: more than half of the servers.*"meshnomad recover"/);
+});
+
 t.test('server members shows who leads, votes and stands by', async (t) => {
   const member = (Name: string, standing: string) => ({
     Name: `${Name}.global`,

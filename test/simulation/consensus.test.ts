@@ -21,7 +21,9 @@ t.test(
         const { seen } = await tellStory(seed);
         for (const [what, count] of Object.entries(seen)) totals.set(what, (totals.get(what) ?? 0) + count);
       } catch (error) {
-        t.fail(`${(error as Error).message}\nreplay: npm run sim -- --seed ${seed}`);
+        t.fail(
+          `${(error as Error).message}\nreplay: npm run sim -- --seed ${seed}\nonce it is mended: a line in test/simulation/consensus/seeds.txt`,
+        );
         return;
       }
     }

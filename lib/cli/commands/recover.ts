@@ -2,8 +2,8 @@ import type { RecoveryView, ServerStats } from '../../structs/operator.js';
 import { ApiError } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { confirm } from '../confirm.js';
-import { formatTable } from '../format.js';
 import { takeArgs } from '../print.js';
+import { survivors } from '../survivors.js';
 
 const REFUSED = 'this makes one server the whole mesh: give -yes if that is meant';
 
@@ -40,21 +40,6 @@ async function recoverRunning(context: Context): Promise<number> {
   output.out(`${self} is the only voter now, in epoch ${value.Epoch}. See "meshnomad server why" for what follows.
 Machines that it does not hear of within a minute are taken for lost: what ran there is started on others.`);
   return 0;
-}
-
-/** Who is left, the server asked first. */
-function survivors({ Self, Others }: RecoveryView): string {
-  const row = (name: string, stats: ServerStats | null, why: string): string[] => [
-    name,
-    stats ? 'reached' : 'not reached',
-    stats ? String(stats.Term) : '-',
-    stats ? String(stats.LastIndex) : '-',
-    stats ? String(stats.Epoch) : '-',
-    why || '-',
-  ];
-  const rows = Others.map(({ Name, Stats, Why }) => row(Name, Stats, Why));
-  const own = row(`${Self.Name || Self.ID.slice(0, 8)} (this one)`, Self, '');
-  return formatTable([['Name', 'State', 'Term', 'Last Index', 'Epoch', 'Why'], own, ...rows]);
 }
 
 /** What would be lost, as far as anybody can tell. */

@@ -1,8 +1,10 @@
-import type { AutopilotEvent, ServerVerdict } from '../../structs/operator.js';
+import type { AutopilotEvent, RecoveryView, ServerVerdict } from '../../structs/operator.js';
 import { toNanos } from '../../util/clock.js';
-import type { Command } from '../command.js';
+import { type ApiClient, ApiError } from '../api.js';
+import type { Command, Context } from '../command.js';
 import { formatAgo, formatPairs, formatTable } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { survivors } from '../survivors.js';
 
 interface Report {
   Servers: ServerVerdict[];
@@ -17,7 +19,12 @@ export const command: Command = {
     const { args, output } = context;
     takeArgs(args, 0, 1, 'the name or id of a server');
     const api = await context.api();
-    const { value } = await api.get<Report>('/v1/operator/servers/why');
+    const report = await api.get<Report>('/v1/operator/servers/why').catch((error: unknown) => {
+      if (error instanceof ApiError && /no cluster leader/i.test(error.message)) return null;
+      throw error;
+    });
+    if (report === null) return sayWhoIsLeft(api, output);
+    const { value } = report;
     const [wanted] = args;
     const servers = value.Servers.filter(({ ID, Name }) => !wanted || Name === wanted || ID.startsWith(wanted));
     if (wanted && servers.length === 0) {
@@ -33,6 +40,17 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** Only a leader gives reasons; without one it counts who is there. */
+async function sayWhoIsLeft(api: ApiClient, output: Context['output']): Promise<number> {
+  const { value } = await api.get<RecoveryView>('/v1/operator/recover');
+  output.out(survivors(value));
+  output.error(
+    '\nThere is no leader now: more than half of the servers that vote must reach each other. If the missing ones are lost for good, ' +
+      '"meshnomad recover" goes on with those that are left.',
+  );
+  return 1;
+}
 
 const nameOf = ({ Name, ID }: ServerVerdict): string => Name || ID.slice(0, 8);
 

@@ -22,7 +22,9 @@ let failed = 0;
 function hear(answer: Answer): void {
   if (answer.kind === 'failed') {
     failed++;
-    console.log(`FAILED ${answer.report}\nreplay: npm run sim -- --seed ${answer.seed}\n`);
+    console.log(
+      `FAILED ${answer.report}\nreplay: npm run sim -- --seed ${answer.seed}\nonce it is mended: a line in test/simulation/consensus/seeds.txt\n`,
+    );
     return;
   }
   for (const [what, n] of Object.entries(answer.seen)) totals[what] = (totals[what] ?? 0) + n;

@@ -17,6 +17,15 @@ const bodies = new WeakMap<object, Body>();
 /** Longer rows are made anew each time: whole allocations, kept for as long as they live, would be a second state. */
 const ROW_KEPT_MAX_BYTES = 4096;
 
+/**
+ * Of single objects only those are kept that are asked for again: by everyone who waited for a job, for example. The text of one
+ * that was answered once, of a variable perhaps, is not.
+ */
+const answeredOnce = new WeakSet<object>();
+const SINGLES_KEPT_MAX = 64;
+const SINGLE_KEPT_MAX_BYTES = 64 * 1024;
+const singles: object[] = [];
+
 const OPEN = Buffer.from('[');
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']');
@@ -24,12 +33,31 @@ const CLOSE = Buffer.from(']');
 /** The body of an answer. `shared`: the value comes from the state as it is, and will never change. */
 export function bodyOf(value: unknown, options: { shared: boolean; pretty: boolean }): Body {
   if (options.pretty) return lazyBody(() => Buffer.from(`${JSON.stringify(value, null, 4)}\n`));
-  if (!options.shared || !Array.isArray(value)) return lazyBody(() => Buffer.from(JSON.stringify(value)));
+  if (!options.shared || typeof value !== 'object' || value === null) {
+    return lazyBody(() => Buffer.from(JSON.stringify(value)));
+  }
+  if (!Array.isArray(value)) return singleBody(value);
   let body = bodies.get(value);
   if (!body) {
     body = lazyBody(() => listBytes(value));
     bodies.set(value, body);
   }
+  return body;
+}
+
+function singleBody(value: object): Body {
+  const kept = bodies.get(value);
+  if (kept) return kept;
+  const body = lazyBody(() => Buffer.from(JSON.stringify(value)));
+  if (!answeredOnce.has(value)) {
+    answeredOnce.add(value);
+    return body;
+  }
+  if (body.plain().length > SINGLE_KEPT_MAX_BYTES) return body;
+  bodies.set(value, body);
+  singles.push(value);
+  const oldest = singles.length > SINGLES_KEPT_MAX ? singles.shift() : undefined;
+  if (oldest) bodies.delete(oldest);
   return body;
 }
 

@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/util/log.js';
 import { FeedServer, FeedWorld } from '../server/feed-world.js';
 import { writeCommand } from '../simulation/consensus/registers.js';
 import { connect, MEMBERS, until } from '../storage/feed-fakes.js';
+import { peakMiBOf } from './measure.js';
 import type { Row } from './run.js';
 
 const LIMIT_MS = 600_000;
@@ -172,9 +173,13 @@ async function catchUp(root: string, segmentBytes: number | undefined): Promise<
   connect(cold.cores, voter.cores);
   const follower = followerOf(cold, root, 'cold');
   const coldBegan = performance.now();
+  const cpu = process.cpuUsage();
   follower.follow(publisher.address);
   await until('the cold one', () => cold.chain.index === voter.chain.index, LIMIT_MS);
-  const value = `${ms(performance.now() - coldBegan)} (published in ${ms(publishedMs)})`;
+  const tookMs = performance.now() - coldBegan;
+  const { user, system } = process.cpuUsage(cpu);
+  const mib = (COLD_ENTRIES * COMMAND.length) / 2 ** 20;
+  const value = `${ms(tookMs)}, CPU of both ends ${ms((user + system) / 1000)}; ${mib.toFixed(0)} MiB, published in ${ms(publishedMs)}; peak RSS ${peakMiBOf(process.pid).toFixed(0)} MiB`;
   await follower.close();
   await cold.cores.close();
   await publisher.close();

@@ -123,6 +123,12 @@ export function memoryOf(pid: number): Memory {
   return { rssMiB: kib('Rss') / 1024, pssMiB: kib('Pss') / 1024 };
 }
 
+/** The most memory that a process ever had resident. */
+export function peakMiBOf(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+)/m.exec(text)?.[1] ?? Number.NaN) / 1024;
+}
+
 /** Processor seconds a process has used. */
 export function cpuSecondsOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];

@@ -11,6 +11,12 @@ const CONNECTIONS = 16;
 const KILLS = 20;
 const REST_MS = 2000;
 
+/**
+ * Nomad cannot be run here: it is built from its source by whoever wants to compare. These are its figures on a quiet machine of
+ * the same kind (2 cores, fsync floor 0.23 ms).
+ */
+const NOMAD: Record<number, string> = { 1: '2.24 / 13.2 ms, 811/s', 3: '5.50 ms, 434/s' };
+
 interface Speed {
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -27,11 +33,20 @@ export async function benchRaft(): Promise<Row[]> {
     const theirs = hasEtcd() ? await during(etcdGroup(size), speedOf) : undefined;
     const target = { 1: '1.2 ms, 2,000/s', 3: '3 ms, 1,200/s' }[size] ?? '';
     rows.push(
-      { what: `register, ${size} voters`, value: show(ours), target },
+      { what: `register, ${size} voters: p50 / p99, ${CONNECTIONS} clients`, value: show(ours), target },
       { what: `etcd put, ${size} voters`, value: theirs ? show(theirs) : 'not installed', target: '' },
     );
+    if (theirs) rows.push({ what: `register : etcd put, ${size} voters`, value: ratios(ours, theirs), target: '' });
+    const nomad = NOMAD[size];
+    if (nomad) rows.push({ what: `Nomad 1.1.2, ${size} voters, elsewhere (not run)`, value: nomad, target: '' });
   }
   return rows;
+}
+
+/** How often theirs: time of one, writes a second, processor time. */
+function ratios(ours: Speed, theirs: Speed): string {
+  const of = (key: keyof Speed): string => (ours[key] / theirs[key]).toFixed(2);
+  return `p50 × ${of('p50Ms')}, rate × ${of('perSecond')}, CPU × ${of('cpuMs')}`;
 }
 
 /** From kill -9 of the leader to the first write that is acknowledged, under load. */

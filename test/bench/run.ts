@@ -1,11 +1,13 @@
 // npm run bench [-- NAME…]: measures what docs/targets.md lists, on this machine, and prints one table. Figures of different
 // runs or machines compare only as ratios: the fsync floor and the start of bare node are printed beside them.
+import { benchBlocking } from './blocking.js';
 import { benchCli } from './cli.js';
 import { benchClient } from './client.js';
 import { benchColdStart } from './cold-start.js';
 import { benchFeed } from './feed.js';
 import { benchGossip } from './gossip.js';
 import { fsyncFloorMs } from './measure.js';
+import { benchMemory } from './memory.js';
 import { benchFailover, benchRaft } from './raft.js';
 import { benchRegister } from './register.js';
 import { benchScheduler } from './scheduler.js';
@@ -20,11 +22,13 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   cli: benchCli,
   'cold-start': benchColdStart,
   register: benchRegister,
+  blocking: benchBlocking,
   client: benchClient,
   raft: benchRaft,
   failover: benchFailover,
   gossip: benchGossip,
   feed: benchFeed,
+  memory: benchMemory,
   scheduler: benchScheduler,
 };
 

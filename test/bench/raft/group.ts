@@ -9,6 +9,14 @@ import { benchJob, Caller, until } from '../measure.js';
 
 const FORM_LIMIT_MS = 120_000;
 
+/** An agent that serves, runs nothing, and takes as many connections as the bench wants. */
+export const SERVER_CONFIG = [
+  'log_level = "WARN"',
+  'limits {\n  http_max_conns_per_client = 0\n}',
+  'client {\n  enabled = false\n}',
+  'server {\n  enabled = true\n}',
+].join('\n');
+
 /** Servers in processes of their own that agree on writes. */
 export interface BenchGroup {
   readonly addresses: readonly string[];
@@ -26,13 +34,7 @@ export interface BenchGroup {
 export async function meshGroup(size: number): Promise<BenchGroup> {
   const testnet = await openTestnet();
   const machines: Machine[] = [];
-  const config = [
-    'log_level = "WARN"',
-    'limits {\n  http_max_conns_per_client = 0\n}',
-    'client {\n  enabled = false\n}',
-    `server {\n  enabled = true\n}`,
-  ].join('\n');
-  for (let i = 0; i < size; i++) machines.push(await Machine.make({ testnet, name: `s${i}`, config }));
+  for (let i = 0; i < size; i++) machines.push(await Machine.make({ testnet, name: `s${i}`, config: SERVER_CONFIG }));
   const close = async (): Promise<void> => {
     await Promise.all(machines.map((machine) => machine.dispose()));
     await testnet.close();

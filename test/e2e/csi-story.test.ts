@@ -1,15 +1,16 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import t, { type Test } from 'tap';
+import t from 'tap';
+import { getOwnEngine, type TestEngine } from '../support/dockerd.js';
 import { allocsOf, type CliResult, eventually, freePort, MESHNOMAD, TestAgent } from '../support/mesh-agent.js';
 import { mayMount, ownMounts } from '../support/own-mounts.js';
+import { tutorial, tutorialConfig } from './csi-tutorial.js';
 
-// The tutorial's story with a real database: a plugin as a job, a volume, rows, stop -purge, and the rows again on another
-// node; an agent killed in between.
+// A real database: a plugin as a job, a volume, rows, stop -purge, and the rows again on another node; first as the tutorial tells
+// it, then with agents killed in between.
 
 ownMounts(import.meta.url);
 const run = promisify(execFile);
@@ -94,91 +95,16 @@ SH
 }
 `;
 
-const DRIVER = fileURLToPath(new URL('../support/ebs-driver.js', import.meta.url));
-
-/** One half of a driver of a cloud: the controller as a service, the nodes as a system job. */
-const cloudJob = (half: 'controller' | 'node', cloud: string): string => `
-job "plugin-ebs-${half}" {
-  type = "${half === 'node' ? 'system' : 'service'}"
-  group "${half}" {
-    task "plugin" {
-      driver = "raw_exec"
-      config {
-        command = "${process.execPath}"
-        args    = ["${DRIVER}", "${half}", "--endpoint=\${CSI_ENDPOINT}", "--cloud=${cloud}", "--node-id=i-\${node.unique.id}"]
-      }
-      csi_plugin {
-        id        = "aws-ebs0"
-        type      = "${half}"
-        mount_dir = "/csi"
-      }
-      resources {
-        cpu    = 20
-        memory = 128
-      }
-    }
-  }
-}
-`;
-
-const CLOUD_VOLUME = `
-type        = "csi"
-id          = "mysql"
-name        = "mysql"
-external_id = "vol-0b75"
-plugin_id   = "aws-ebs0"
-capability {
-  access_mode     = "single-node-writer"
-  attachment_mode = "file-system"
-}
-`;
-
-/** As the tutorial's: its service names no provider. */
-const ROWS_JOB = `
-job "rows" {
-  group "rows" {
-    volume "data" {
-      type            = "csi"
-      source          = "mysql"
-      access_mode     = "single-node-writer"
-      attachment_mode = "file-system"
-    }
-    network {
-      port "db" {}
-    }
-    task "server" {
-      driver = "raw_exec"
-      volume_mount {
-        volume      = "data"
-        destination = "/srv"
-      }
-      config {
-        command = "/bin/sh"
-        args    = ["-c", "echo row >> $NOMAD_TASK_DIR/../srv/rows; exec sleep 3600"]
-      }
-      service {
-        name = "rows"
-        port = "db"
-      }
-      resources {
-        cpu    = 20
-        memory = 16
-      }
-    }
-  }
-}
-`;
-
 class Story {
   readonly dir = mkdtempSync(join(tmpdir(), 'csi-story-'));
   server!: TestAgent;
   readonly clients: TestAgent[] = [];
   port = 0;
 
-  async begin(): Promise<void> {
+  async begin(engine: TestEngine): Promise<void> {
     this.port = await freePort();
     this.server = await TestAgent.start({ roles: { client: false } });
-    const servers = `client {\n  servers = ["127.0.0.1:${this.server.rpcPort}"]\n}\n`;
+    const servers = `client {\n  servers = ["127.0.0.1:${this.server.rpcPort}"]\n}\n${tutorialConfig(engine)}`;
     for (let i = 0; i < 2; i++) this.clients.push(await TestAgent.start({ roles: { server: false }, config: servers }));
   }
 
@@ -218,59 +144,20 @@ class Story {
   }
 }
 
-/** A controller attaches, nodes mount, as in the tutorial: `volume register`, run, stop -purge, and the rows on the other node. */
-async function cloudVolume(t: Test, story: Story): Promise<void> {
-  const cloud = join(story.dir, 'cloud');
-  const attachedTo = (): string | undefined => {
-    const file = join(cloud, 'vol-0b75.attached');
-    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
-  };
-  mkdirSync(join(cloud, 'vol-0b75'), { recursive: true });
-  for (const half of ['controller', 'node'] as const)
-    await story.cli('job', 'run', '-detach', story.file(`${half}.nomad.hcl`, cloudJob(half, cloud)));
-  await eventually('a controller and two nodes', async () => {
-    const { out } = await story.cli('plugin', 'status', 'aws-ebs0');
-    return /Controllers Healthy\s+= 1[\s\S]*Nodes Healthy\s+= 2/.test(out) || undefined;
+function facts(engine: TestEngine): void {
+  const story = new Story();
+  t.teardown(() => story.end().finally(() => engine.stop()));
+  t.test('the tutorial of CSI works step by step, its plugins and its database in containers', async (t) => {
+    await story.begin(engine);
+    await tutorial(t, engine, { dir: story.dir, server: story.server, cli: (...args) => story.cli(...args) });
+    await eventually('nothing mounted after the plugins', () => (story.mounted().length === 0 ? true : undefined));
   });
-  await story.cli('volume', 'register', story.file('cloud.hcl', CLOUD_VOLUME));
-  const job = story.file('rows.nomad.hcl', ROWS_JOB);
-  const run = async (): Promise<string> => {
-    t.match((await story.cli('job', 'run', '-detach', job)).out, /registered in the mesh's own catalogue/);
-    const nodeId = await story.nodeOf('rows');
-    t.equal(attachedTo(), `i-${nodeId}`);
-    return nodeId;
-  };
-  const stop = async (): Promise<void> => {
-    await story.cli('job', 'stop', '-purge', '-detach', 'rows');
-    await eventually('it is detached', () => (attachedTo() === undefined ? true : undefined));
-  };
-  const rows = (): string => readFileSync(join(cloud, 'vol-0b75/rows'), 'utf8');
-  const first = await run();
-  await eventually('a row', () => rows() === 'row\n' || undefined);
-  await stop();
-  await story.cli('node', 'eligibility', '-disable', first);
-  t.not(await run(), first);
-  await eventually('both rows', () => rows() === 'row\nrow\n' || undefined);
-  await stop();
-  await story.cli('node', 'eligibility', '-enable', first);
-  await eventually('the volume to be free', async () =>
-    (await story.server.cli(['volume', 'deregister', 'mysql'])).code === 0 ? true : undefined,
-  );
-}
-
-if (!mayMount || !existsSync('/usr/lib/postgresql'))
-  t.test('a database', { skip: 'needs root and postgresql' }, async () => {});
-else
   t.test('a database keeps its rows over stop -purge, another node, and the death of an agent', async (t) => {
-    const story = new Story();
-    t.teardown(() => story.end());
-    await story.begin();
     await story.cli('job', 'run', '-detach', story.file('plugin.nomad.hcl', pluginJob(join(story.dir, 'root'))));
     await eventually('two healthy nodes', async () => {
       const { out } = await story.cli('plugin', 'status', 'csi-local');
       return /Nodes Healthy\s+= 2/.test(out) || undefined;
     });
-    await cloudVolume(t, story);
     await story.cli('volume', 'create', story.file('volume.hcl', VOLUME));
     t.match((await story.cli('volume', 'status')).out, /db\s+db\s+csi-local\s+true/);
     const job = story.file('db.nomad.hcl', databaseJob(story.port));
@@ -311,3 +198,9 @@ else
     const { stdout } = await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE']);
     t.notMatch(stdout, story.dir, 'no loop device is left');
   });
+}
+
+const engine = mayMount ? await getOwnEngine() : { missing: 'needs root' };
+if ('missing' in engine) t.test('a database', { skip: engine.missing }, async () => {});
+else if (!existsSync('/usr/lib/postgresql')) t.test('a database', { skip: 'needs postgresql' }, async () => {});
+else facts(engine);

@@ -35,6 +35,8 @@ export interface TestEngine {
 }
 
 const PREFIX = '/tmp/meshnomad-dockerd-';
+/** Its number in the kernel. */
+const CAP_SYS_RESOURCE = 24n;
 
 /** Finds or starts an engine; a text that says what is missing when neither can be. */
 export async function getEngine(): Promise<TestEngine | { missing: string }> {
@@ -43,6 +45,11 @@ export async function getEngine(): Promise<TestEngine | { missing: string }> {
     const nothing = async (): Promise<void> => {};
     return { endpoint, isPrivate: false, halt: nothing, resume: nothing, stop: nothing };
   }
+  return getOwnEngine();
+}
+
+/** Starts a private engine, whoever else runs one: its containers are in this process's mount namespace. */
+export async function getOwnEngine(): Promise<TestEngine | { missing: string }> {
   if (process.getuid?.() !== 0) return { missing: 'no Docker Engine runs, and only root can start one' };
   for (const [program, pack] of Object.entries({ dockerd: 'docker.io', ip: 'iproute2', setpriv: 'util-linux' })) {
     if (!findProgram(program)) return { missing: `no Docker Engine runs, and ${program} is not installed (${pack})` };
@@ -77,7 +84,7 @@ async function startPrivate(): Promise<TestEngine> {
       30_000,
     );
   };
-  writeFileSync(join(dir, 'daemon.json'), '{}');
+  writeFileSync(join(dir, 'daemon.json'), JSON.stringify(runtimeWithin(dir)));
   const halt = async (how: 'hard' | 'orderly'): Promise<void> => {
     if (!daemon || daemon.exitCode !== null || daemon.signalCode !== null) return;
     const ended = new Promise((resolve) => daemon?.once('exit', resolve));
@@ -158,6 +165,30 @@ export function findProgram(name: string): string | undefined {
 function ensureCgroups(): boolean {
   if (/^\S+ \S+ cgroup2? /m.test(readFileSync('/proc/mounts', 'utf8'))) return false;
   return tryRun('mount', ['-t', 'cgroup2', 'none', '/sys/fs/cgroup']);
+}
+
+/**
+ * Privileged containers are given all capabilities that the kernel knows. Where the machine has taken CAP_SYS_RESOURCE from
+ * everybody, none would start: the engine's configuration names a runtime that leaves it out.
+ */
+function runtimeWithin(dir: string): object {
+  const bounds = /^CapBnd:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 'f'.repeat(16);
+  if ((BigInt(`0x${bounds}`) >> CAP_SYS_RESOURCE) & 1n) return {};
+  const path = join(dir, 'runc-within');
+  const leaveOut = `sed -i 's/"CAP_SYS_RESOURCE",//g'`;
+  const lines = [
+    '#!/bin/sh',
+    'for word; do',
+    '  case $previous in',
+    `    --bundle) ${leaveOut} "$word/config.json" ;;`,
+    `    --process) ${leaveOut} "$word" ;;`,
+    '  esac',
+    '  previous=$word',
+    'done',
+    'exec runc "$@"',
+  ];
+  writeFileSync(path, `${lines.join('\n')}\n`, { mode: 0o755 });
+  return { 'default-runtime': 'runc-within', runtimes: { 'runc-within': { path } } };
 }
 
 /** An engine of its own has a containerd of its own, which a new engine would wait for in vain. Containers are the shims'. */

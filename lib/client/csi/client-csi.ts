@@ -10,6 +10,7 @@ import { controllerHandlers } from './controller-handlers.js';
 import { toMeshError } from './errors.js';
 import { CsiMounts, type CsiPlace } from './mounts.js';
 import { nodeBase, stagingPath } from './paths.js';
+import { PluginBases } from './plugin-bases.js';
 import { CsiPlugins } from './plugins.js';
 import { type CsiRecord, mayBeMounted, recordsOf } from './record.js';
 import { type OrphanedRecord, Releases } from './releases.js';
@@ -38,6 +39,7 @@ const UNPUBLISH_TIMEOUT_MS = 20_000;
 export class ClientCsi {
   readonly csiDir: string;
   readonly plugins: CsiPlugins;
+  readonly bases = new PluginBases();
   readonly mounts: CsiMounts;
   readonly releases: Releases;
   private readonly options: ClientCsiOptions;

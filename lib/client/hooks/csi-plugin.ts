@@ -1,6 +1,5 @@
 import { chmod, mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ensureOwnSharedMount } from '../../plugin/sdk/mounts.js';
 import { toMillis } from '../../util/clock.js';
 import { nodeBase, socketDir } from '../csi/paths.js';
 import { sleep } from '../timers.js';
@@ -43,15 +42,29 @@ export const csiPluginHook = taskHook('csi_plugin', {
   },
   async stop(context) {
     if (!context.task.CSIPluginConfig) return;
-    const { socket } = places(context);
-    context.client.csi.plugins.close(keyOf(context));
+    const { socket, base } = places(context);
+    const { csi } = context.client;
+    csi.plugins.close(keyOf(context));
     await rm(socket, { force: true });
     await rmdir(dirname(socket)).catch(() => {});
+    await csi.bases.letGo(base, () => isOnNodeElsewhere(context));
   },
 });
 
 function keyOf({ alloc, task }: HookContext): string {
   return `${alloc.ID}/${task.Name}`;
+}
+
+/** Whether another task here is, or will be, the same plugin. */
+function isOnNodeElsewhere({ alloc: own, task: ownTask, client }: HookContext): boolean {
+  return [...client.db.allocs.values()].some(({ alloc, tasks }) => {
+    const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+    return (group?.Tasks ?? []).some(({ Name, CSIPluginConfig }) => {
+      if (CSIPluginConfig?.ID !== ownTask.CSIPluginConfig?.ID) return false;
+      if (alloc.ID === own.ID && Name === ownTask.Name) return false;
+      return tasks[Name]?.state.State !== 'dead';
+    });
+  });
 }
 
 function places({ alloc, task, client }: HookContext): { socket: string; base: string } {
@@ -92,9 +105,9 @@ async function failUnlessHealthy(context: HookContext): Promise<void> {
 }
 
 /** What a plugin with a root of its own mounts must be seen by the host. */
-async function offerBase({ draft, reattach }: HookContext, base: string, taskPath: string): Promise<void> {
+async function offerBase({ client, draft, reattach }: HookContext, base: string, taskPath: string): Promise<void> {
   try {
-    if (!reattach) await ensureOwnSharedMount(base);
+    if (!reattach) await client.csi.bases.offer(base);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new HookError(`${base} cannot be shared with the plugin: ${why}`, { recoverable: true, cause });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { getOwnEngine, type TestEngine } from '../support/dockerd.js';
+import { loggedCommands } from '../support/logged.js';
 import { allocsOf, type CliResult, eventually, freePort, MESHNOMAD, TestAgent } from '../support/mesh-agent.js';
 import { mayMount, ownMounts } from '../support/own-mounts.js';
 import { tutorial, tutorialConfig } from './csi-tutorial.js';
@@ -187,7 +188,9 @@ function facts(engine: TestEngine): void {
     await eventually('the volume to be free', async () =>
       (await story.server.cli(['volume', 'delete', 'db'])).code === 0 ? true : undefined,
     );
-    await run('grep', ['-rq', 'csi-volume-upsert', story.server.dir]);
+    const logged = await loggedCommands(join(story.server.dir, 'data'));
+    t.match(logged, /csi-volume-upsert/);
+    t.notMatch(logged, SECRET, 'the log does not know it');
     for (const { dir } of [story.server, ...story.clients]) {
       t.match(
         await run('grep', ['-rc', SECRET, dir]).catch((error: { code: number }) => error.code),

@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureHelloImage, HELLO_IMAGE } from '../../lib/cli/hello-image.js';
+import { getEngine, type TestEngine } from '../support/dockerd.js';
 import { outputCost, statsCost } from './client-cost.js';
 import { benchJob, Caller, memoryOf, pidsOf, quantile, type RunningAgent, startAgent, until } from './measure.js';
 import type { Row } from './run.js';
@@ -9,7 +11,9 @@ const MANY = [50, 300];
 
 /** From registering a job to its allocations running, and what running ones cost. */
 export async function benchClient(): Promise<Row[]> {
-  const agent = await startAgent(15_646, 'plugin "docker" {\n  config {}\n}\n');
+  const engine = await getEngine();
+  const endpoint = 'missing' in engine ? '' : `    endpoint = "${engine.endpoint}"\n`;
+  const agent = await startAgent(15_646, `plugin "docker" {\n  config {\n${endpoint}  }\n}\n`);
   const caller = new Caller(agent.address, 4);
   try {
     await until(
@@ -19,13 +23,14 @@ export async function benchClient(): Promise<Row[]> {
     );
     const rows = [await toRunning(caller, 'raw_exec', {}, '100 ms')];
     if (await hasDriver(caller, 'exec')) rows.push(await toRunning(caller, 'exec', {}, ''));
-    rows.push(await dockerToRunning(caller));
+    rows.push(...(await dockerToRunning(caller, engine)));
     for (const count of MANY) rows.push(...(await many(caller, agent, count)));
     rows.push(...(await outputCost(caller, agent)));
     return rows;
   } finally {
     caller.close();
     await agent.stop();
+    if (!('missing' in engine)) await engine.stop();
   }
 }
 
@@ -34,11 +39,33 @@ async function hasDriver(caller: Caller, driver: string): Promise<boolean> {
   return node?.Drivers[driver]?.Healthy === true;
 }
 
-async function dockerToRunning(caller: Caller): Promise<Row> {
+/** On the machine's engine, else on a private one; and what its own command line takes to run the same container there. */
+async function dockerToRunning(caller: Caller, engine: TestEngine | { missing: string }): Promise<Row[]> {
+  const absent = (why: string): Row[] => [
+    { what: 'job → running, docker', value: `not measured: ${why}`, target: '450 ms' },
+  ];
+  if ('missing' in engine) return absent(engine.missing);
+  process.env['DOCKER_HOST'] = engine.endpoint;
   const image = await ensureHelloImage();
-  if (!image.ok) return { what: 'job → running, docker', value: `not measured: ${image.error}`, target: '450 ms' };
+  if (!image.ok) return absent(image.error);
   await until('the docker driver', async () => (await hasDriver(caller, 'docker')) || undefined);
-  return toRunning(caller, 'docker', { image: HELLO_IMAGE, command: 'sleep', args: ['3600'] }, '450 ms');
+  const config = { image: HELLO_IMAGE, command: 'sleep', args: ['3600'] };
+  const [before, own, after] = [dockerRun(), await toRunning(caller, 'docker', config, '450 ms'), dockerRun()];
+  return [own, ...(before && after ? [{ ...before, value: `${before.value} before, ${after.value} after` }] : [])];
+}
+
+/** How long `docker run --detach` takes. */
+function dockerRun(): Row | undefined {
+  if (spawnSync('docker', ['version'], { stdio: 'ignore' }).status !== 0) return undefined;
+  const samples: number[] = [];
+  for (let trial = 0; trial < TRIALS; trial++) {
+    const start = performance.now();
+    const made = spawnSync('docker', ['run', '--detach', '--rm', '--init=false', HELLO_IMAGE, 'sleep', '3600']);
+    samples.push(performance.now() - start);
+    spawnSync('docker', ['rm', '--force', made.stdout.toString().trim()], { stdio: 'ignore' });
+  }
+  const value = `${quantile(samples, 0.5).toFixed(0)} ms`;
+  return { what: `docker run --detach, the same: p50 of ${TRIALS}`, value, target: '' };
 }
 
 /** Waits until so many allocations of a job run; the first of them. */

@@ -126,7 +126,7 @@ export const PLUGIN_FIELDS = {
     dangling_containers: block({
       enabled: bool(true),
       dry_run: bool(),
-      period: durationMs(300_000, { minMs: 1000 }),
+      period: durationMs(300_000, { minMs: 100 }),
       creation_grace: durationMs(300_000),
     }),
   }),

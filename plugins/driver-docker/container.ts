@@ -4,7 +4,7 @@ import type { TaskConfig, TaskMount } from '../../lib/plugin/sdk/driver.js';
 import type { DockerConfig, DockerOptions } from './config.js';
 import type { GivenDevices } from './devices.js';
 import type { ContainerFiles } from './files.js';
-import { hostPath, volumesDisabled } from './host-paths.js';
+import { hostPath, isVolumeName, volumesDisabled } from './host-paths.js';
 import { imageReference } from './images.js';
 import { ALLOC_LABEL, containerName, extraLabels, nameOf, OWNER_LABEL } from './labels.js';
 import { sharedNetwork } from './networks.js';
@@ -28,6 +28,8 @@ export interface ContainerMachine {
   /** A container has a name of its own also in a network that it shares. */
   namesEach: boolean;
   runtimes: readonly string[];
+  /** Where the paths lie that its config binds, where that is elsewhere. */
+  pins: ReadonlyMap<string, string>;
 }
 
 /** What the engine is asked to create for a task. Throws a DriverError on what the agent's config does not allow. */
@@ -65,8 +67,8 @@ export function containerOptions(
       ...isolation(task, options, machine),
       SecurityOpt: machine.files.SecurityOpt,
       DeviceRequests: machine.devices.DeviceRequests,
-      Binds: [...binds(task, options), ...machine.files.Binds],
-      Mounts: [...config.mount, ...config.mounts].map((mount) => mountSettings(task, options, mount)),
+      Binds: [...binds(task, options, machine.pins), ...machine.files.Binds],
+      Mounts: [...config.mount, ...config.mounts].map((mount) => mountSettings(task, options, mount, machine.pins)),
       PortBindings: published,
       NetworkMode: network.mode,
       ...nameServers(task, network),
@@ -198,7 +200,7 @@ function capabilities(config: DockerConfig, options: DockerOptions): { CapAdd: s
   };
 }
 
-function binds(task: TaskConfig<DockerConfig>, options: DockerOptions): string[] {
+function binds(task: TaskConfig<DockerConfig>, options: DockerOptions, pins: ContainerMachine['pins']): string[] {
   const label = options.volumes?.selinuxlabel ?? '';
   const withMode = (...words: string[]): string => {
     const mode = [...words, label].filter((word) => word !== '').join(',');
@@ -211,8 +213,9 @@ function binds(task: TaskConfig<DockerConfig>, options: DockerOptions): string[]
   ];
   const volumes = task.config.volumes.map((volume) => {
     const { source, target, mode } = parseVolume(volume) ?? { source: '', target: '', mode: '' };
-    const isName = /^[a-zA-Z0-9][\w.-]*$/.test(source) && task.config.volume_driver !== '';
-    const from = isName ? source : hostPath(task, options, { key: 'volumes', source });
+    const isName = isVolumeName(source, task.config.volume_driver);
+    const path = isName ? source : hostPath(task, options, { key: 'volumes', source });
+    const from = pins.get(path) ?? path;
     return `${from}:${target}${withMode(mode)}`;
   });
   return [...own, ...volumes, ...task.mounts.map(mountBind)];
@@ -232,6 +235,7 @@ function mountSettings(
   task: TaskConfig<DockerConfig>,
   options: DockerOptions,
   mount: DockerConfig['mounts'][number],
+  pins: ContainerMachine['pins'],
 ): MountSettings {
   const common = { Target: mount.target, Type: mount.type, ReadOnly: mount.readonly };
   if (mount.type === 'tmpfs') {
@@ -240,9 +244,10 @@ function mountSettings(
   }
   if (mount.type === 'bind') {
     const propagation = mount.bind_options?.propagation || 'rprivate';
+    const path = hostPath(task, options, { key: 'mount', source: mount.source });
     return {
       ...common,
-      Source: hostPath(task, options, { key: 'mount', source: mount.source }),
+      Source: pins.get(path) ?? path,
       BindOptions: { Propagation: propagation as 'rprivate' },
     };
   }

@@ -40,6 +40,7 @@ import { Images, imageReference } from './images.js';
 import { ALLOC_LABEL, containerName, NETWORK_LABEL, OWNER_LABEL } from './labels.js';
 import { LogCollector } from './logs.js';
 import { ensureNetwork, type NetworkHost, removeNetwork } from './networks.js';
+import { Pins } from './pins.js';
 import { toUsage } from './stats.js';
 
 const HANDLE_VERSION = 1;
@@ -71,6 +72,7 @@ export class EngineDriver implements Driver<DockerConfig> {
   readonly #log: DriverOptions['log'];
   readonly #images: Images;
   readonly #imageGc: ImageGc | null;
+  readonly #pins: Pins;
   /** Looks for containers that nobody knows, once in a while. */
   #sweeper: NodeJS.Timeout | undefined;
   readonly #tasks = new Map<string, RunningTask>();
@@ -88,6 +90,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     this.#stateDir = options.stateDir;
     this.#log = options.log;
     this.#images = new Images(config, this.#place);
+    this.#pins = new Pins(config, this.#place, options);
     const gc = config.gc;
     this.#imageGc = gc && !gc.image ? null : this.#makeImageGc(gc?.image_delay ?? IMAGE_DELAY_MS);
   }
@@ -119,7 +122,8 @@ export class EngineDriver implements Driver<DockerConfig> {
     const files = await containerFiles(task, this.#stateDir);
     const { namesEach } = this.#kind;
     const machine = { ...this.#facts, namesEach, stateDir: this.#stateDir, devices, files };
-    const wanted = containerOptions(task, this.#options, machine);
+    // What the agent does not allow is refused before anything is brought or made.
+    containerOptions(task, this.#options, { ...machine, pins: new Map() });
     const image = imageReference(task.config.image);
     this.#starting.add(containerName(task));
     try {
@@ -130,9 +134,12 @@ export class EngineDriver implements Driver<DockerConfig> {
       );
       if (wasBrought) await this.#imageGc?.use(task.id, image, true);
       throwIfAborted(options.signal);
+      const pins = await this.#pins.take(task);
+      const wanted = containerOptions(task, this.#options, { ...machine, pins });
       return await this.#createAndStart(engine, task, { wanted, signal: options.signal });
     } catch (error) {
       await this.#imageGc?.release(task.id);
+      await this.#pins.release(task);
       throw error;
     } finally {
       this.#starting.delete(containerName(task));
@@ -220,6 +227,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     if (found.logs) await found.logs.forget();
     else await rm(this.#cursorPath(found.containerId), { force: true });
     await rm(hostsPath(this.#stateDir, found.task), { force: true });
+    await this.#pins.release(found.task);
     this.#tasks.delete(taskId);
     await this.#imageGc?.release(taskId);
   }
@@ -269,7 +277,10 @@ export class EngineDriver implements Driver<DockerConfig> {
     await this.#imageGc?.open();
     // Only now: before, what is not known here may be a task that was not taken up yet.
     this.#sweep();
-    return this.#removeUnknown({ graceMs: 0, isDryRun: false });
+    const ended = await this.#removeUnknown({ graceMs: 0, isDryRun: false });
+    const known = [...this.#tasks.values()].map(({ task }) => containerName(task));
+    await this.#pins.releaseOthers(new Set([...known, ...this.#starting]));
+    return ended;
   }
 
   async close(): Promise<void> {

@@ -28,7 +28,9 @@ async function securityOptions(given: readonly string[]): Promise<string[]> {
       try {
         return `seccomp=${JSON.stringify(JSON.parse(await readFile(file, 'utf8')))}`;
       } catch (cause) {
-        throw refused(`security_opt: the seccomp profile ${file} cannot be used: ${String(cause)}`);
+        // What stands in a file of the node is nobody's business.
+        const why = cause instanceof SyntaxError ? 'it holds no JSON' : String(cause);
+        throw refused(`security_opt: the seccomp profile ${file} cannot be used: ${why}`);
       }
     }),
   );

@@ -11,7 +11,7 @@ import { parseVolume } from './task-problems.js';
 export function hostPath(task: TaskConfig, options: DockerOptions, from: { key: string; source: string }): string {
   const path = isAbsolute(from.source) ? from.source : resolve(task.taskDir, from.source);
   if (!options.volumes?.enabled && !isWithin(task.allocDir, path)) throw volumesDisabled(`${from.key}: ${from.source}`);
-  return isAbsolute(from.source) ? path : join(task.taskDir, from.source);
+  return isAbsolute(from.source) ? resolve(from.source) : join(task.taskDir, from.source);
 }
 
 /** What says that a node does not allow it. */
@@ -21,23 +21,55 @@ export function volumesDisabled(what: string): DriverError {
   );
 }
 
+/** A path of the node that a task's config binds into its container. */
+export interface Source {
+  /** The key it stands under, and what it says. */
+  key: 'volumes' | 'mount';
+  source: string;
+  /** Absolute, with no `.` and `..` in it. */
+  path: string;
+  propagation: string;
+  /** Made as a directory when nothing is there. */
+  isMade: boolean;
+}
+
+/** All of them; throws a DriverError on what the agent does not allow. */
+export function bindSources(task: TaskConfig<DockerConfig>, options: DockerOptions): Source[] {
+  const { volumes, volume_driver, mount, mounts } = task.config;
+  const path = (key: Source['key'], source: string): string => hostPath(task, options, { key, source });
+  return [
+    ...volumes.flatMap((volume) => {
+      const source = parseVolume(volume)?.source ?? '';
+      if (isVolumeName(source, volume_driver)) return [];
+      return [{ key: 'volumes', source, path: path('volumes', source), propagation: '', isMade: true } as const];
+    }),
+    ...[...mount, ...mounts].flatMap(({ type, source, bind_options }) => {
+      const propagation = bind_options?.propagation ?? '';
+      if (type !== 'bind') return [];
+      return [{ key: 'mount', source, path: path('mount', source), propagation, isMade: false } as const];
+    }),
+  ];
+}
+
+/** Whether a volume's source is a name, which its driver knows. */
+export function isVolumeName(source: string, driver: string): boolean {
+  return driver !== '' && /^[a-zA-Z0-9][\w.-]*$/.test(source);
+}
+
+/** What says that a path within the allocation's directory leads out of it. */
+export function leadsOut({ key, source }: Pick<Source, 'key' | 'source'>, path: string): DriverError {
+  return volumesDisabled(`${key}: ${source} leads to ${path}`);
+}
+
 /**
  * Throws a DriverError when a path within the allocation's directory leads out of it by a link, which any of its tasks may
  * have put there: the engine follows links.
  */
 export async function refuseLinksOut(task: TaskConfig<DockerConfig>, options: DockerOptions): Promise<void> {
   if (options.volumes?.enabled) return;
-  const { volumes, mount, mounts } = task.config;
-  const sources = [
-    ...volumes.map((volume) => ({ key: 'volumes', source: parseVolume(volume)?.source ?? '' })),
-    ...[...mount, ...mounts].filter(({ type }) => type === 'bind').map(({ source }) => ({ key: 'mount', source })),
-  ];
-  for (const { key, source } of sources) {
-    const [path, root] = await Promise.all([
-      realPath(hostPath(task, options, { key, source })),
-      realPath(task.allocDir),
-    ]);
-    if (!isWithin(root, path)) throw volumesDisabled(`${key}: ${source} leads to ${path}`);
+  for (const source of bindSources(task, options)) {
+    const [path, root] = await Promise.all([realPath(source.path), realPath(task.allocDir)]);
+    if (!isWithin(root, path)) throw leadsOut(source, path);
   }
 }
 
@@ -52,7 +84,8 @@ async function realPath(path: string): Promise<string> {
   }
 }
 
-function isWithin(root: string, path: string): boolean {
+/** Whether a path is a directory or lies below it. */
+export function isWithin(root: string, path: string): boolean {
   const way = relative(root, path);
   return way !== '..' && !way.startsWith('../') && !isAbsolute(way);
 }

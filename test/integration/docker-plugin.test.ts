@@ -1,5 +1,5 @@
 // What the agent's config of plugin "docker" does on a real engine, with a registry that asks for credentials, is slow or hangs.
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
@@ -8,7 +8,9 @@ import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driv
 import { Images } from '../../plugins/driver-docker/images.js';
 import plugin, { DOCKER } from '../../plugins/driver-docker/index.js';
 import { getEngine, importBusybox, type TestEngine } from '../support/dockerd.js';
-import { type DriverPlace, decoded, endTasks, makePlace, quietStart, until } from '../support/driver-task.js';
+import { startAgent } from '../support/driver-kill.js';
+import { type DriverPlace, decoded, endTasks, makePlace, quietStart, readExec, until } from '../support/driver-task.js';
+import { traces } from '../support/leftovers.js';
 import { startRegistry, type TestRegistry } from '../support/registry.js';
 import { startTlsFront } from '../support/tls-front.js';
 
@@ -170,7 +172,6 @@ async function facts(engine: TestEngine): Promise<void> {
     async (t, stage) => {
       const { open, registry, start, place } = stage;
       const other = join(place.dir, 'other');
-      const { existsSync, readFileSync } = await import('node:fs');
       const keeping = open({ gc: { image: false } }, { stateDir: other });
       const { id } = await start(keeping, { image: `${registry.host}/kept:1` });
       await keeping.destroyTask(id, { force: true });
@@ -280,6 +281,82 @@ async function facts(engine: TestEngine): Promise<void> {
     t.match(await generous.fingerprint(), {
       attributes: { 'driver.docker.privileged.enabled': '1', 'driver.docker.volumes.enabled': '1' },
     });
+  });
+
+  fact('what a task exchanges in its directories while another starts leads that one nowhere', async (t, stage) => {
+    const { open, place } = stage;
+    const driver = open({});
+    const outside = join(place.dir, 'outside');
+    mkdirSync(outside);
+    writeFileSync(join(outside, 'f'), 'outside\n');
+    const script = 'cat /x/f; cat /made/none /file';
+    const config = decoded(driver, {
+      image: IMAGE,
+      command: 'sh',
+      args: ['-c', script],
+      volumes: ['../alloc/x:/x', 'local/new/dir:/made'],
+      mount: { type: 'bind', source: '../alloc/file', target: '/file', readonly: true },
+    });
+    const seen = new Set<string>();
+    for (let i = 0; i < 6; i++) {
+      const task = place.task(config);
+      const at = (name: string): string => join(task.sharedDir, name);
+      mkdirSync(at('x'));
+      writeFileSync(at('x/f'), 'inside\n');
+      writeFileSync(at('file'), 'a file\n');
+      symlinkSync(outside, at('link'));
+      const flips = setInterval(() => {
+        for (const [from, to] of ['x-other', 'link-x', 'other-link'].map((pair) => pair.split('-')))
+          renameSync(at(from ?? ''), at(to ?? ''));
+      }, 0);
+      try {
+        await driver.startTask(task, quietStart());
+        await driver.waitTask(task.id);
+        seen.add(place.output(task, 'stdout'));
+        await driver.destroyTask(task.id, { force: false });
+      } catch (error) {
+        t.match(String(error), /leads to|was exchanged|ENOENT|leads nowhere/);
+      } finally {
+        clearInterval(flips);
+      }
+      t.equal(readFileSync(join(outside, 'f'), 'utf8'), 'outside\n');
+    }
+    t.same([...seen], seen.size === 0 ? [] : ['inside\na file\n']);
+    t.same(traces([place.dir]), [], 'no mount is left');
+  });
+
+  fact('binds last as long as their container, over the death of its agent', async (t, stage) => {
+    const { open, place } = stage;
+    const driver = open({});
+    const forever = {
+      image: IMAGE,
+      command: 'sleep',
+      args: ['600'],
+      volumes: ['local/data:/data', 'local/new/dir:/new'],
+    };
+    const task = place.task(decoded(driver, forever));
+    mkdirSync(join(task.localDir, 'data'));
+    writeFileSync(join(task.localDir, 'data/f'), 'kept\n');
+    const order = { config: { endpoint: engine.endpoint }, stateDir: place.stateDir, start: [task], recover: [] };
+    const agent = await startAgent('driver-docker', order);
+    await agent.kill();
+    const [handle] = agent.handles;
+    if (!handle) throw new Error('no handle');
+    const id = String(handle.state['containerId']);
+    await docker.getContainer(id).restart({ t: 0 });
+    await driver.recoverTask(handle, task);
+    t.same(await driver.reapUnknown?.(), []);
+    const cat = driver.execTask(task.id, { command: ['cat', '/data/f'], tty: false });
+    t.match(await readExec(cat), { stdout: 'kept\n', exitCode: 0 });
+    t.ok(existsSync(join(task.localDir, 'new/dir')), 'made where nothing was');
+    await driver.destroyTask(task.id, { force: true });
+    t.same(traces([place.dir]), []);
+    t.equal(readFileSync(join(task.localDir, 'data/f'), 'utf8'), 'kept\n');
+    await (await startAgent('driver-docker', order)).kill();
+    const next = open({});
+    t.equal((await next.reapUnknown?.())?.length, 1);
+    t.same(traces([place.dir]), []);
+    t.equal(readFileSync(join(task.localDir, 'data/f'), 'utf8'), 'kept\n');
   });
 
   fact('without a collection of logs the engine keeps them alone', async (t, { open, start, place }) => {

@@ -21,6 +21,7 @@ const MACHINE = {
   files: { SecurityOpt: [], Binds: [] },
   runtimes: ['runc'],
   namesEach: false,
+  pins: new Map<string, string>(),
 };
 
 function config(given: Record<string, unknown>): DockerConfig {
@@ -389,7 +390,7 @@ t.test('a plugin key that does not exist is refused', async (t) => {
     [{ allow_caps: ['chown', 'net_admn'] }, /is no capability of Linux: "net_admn"/],
     [{ extra_labels: ['jobname'] }, /must be one of job_name, job_id, parent_job_id/],
     [{ volumes: { enabled: true, selinuxlabel: 'x' } }, /must be one of "", "z", "Z"/],
-    [{ gc: { dangling_containers: { period: '0s' } } }, /at least 1 s/],
+    [{ gc: { dangling_containers: { period: '0s' } } }, /at least 0.1 s/],
     [{ gc: { image_delay: '-5m' } }, /at least 0 s/],
     [{ pull_activity_timeout: '1000h' }, /at most 24 days/],
     [{ pids_limit: -1 }, /between 0/],

@@ -59,6 +59,9 @@ const TRIGGERS: ReadonlySet<string> = new Set([
   'alloc-reschedule',
 ]);
 
+/** Allocations of a plan that are counted between two rests. */
+const COUNTED_PER_TURN = 5000;
+
 interface Progress {
   readonly draft: Draft;
   readonly queued: Record<string, number>;
@@ -96,7 +99,7 @@ export async function runAttempts(evaluation: Evaluation, method: Method, option
     }
     const { result, state: fresher } = await planner.submitPlan(draft.plan);
     if (isFull(draft.plan, result) && !fresher) {
-      const queued = remaining(draft.queued, placedByGroup(result));
+      const queued = remaining(draft.queued, await placedByGroup(result, options));
       await finish(evaluation, { draft, queued, blockedId, nextId }, options);
       return;
     }
@@ -219,13 +222,20 @@ async function giveUp(
   });
 }
 
-/** How many new allocations of each group were accepted. */
-function placedByGroup({ NodeAllocation }: PlanResult): Map<string, number> {
+/** How many new allocations of each group were accepted; counted with rests. */
+async function placedByGroup(
+  { NodeAllocation }: PlanResult,
+  { yieldTurn }: ScheduleOptions,
+): Promise<Map<string, number>> {
   const placed = new Map<string, number>();
+  let left = COUNTED_PER_TURN;
   for (const nodeId in NodeAllocation) {
     for (const alloc of NodeAllocation[nodeId] ?? []) {
       // Only what has never been in the state has no index yet.
       if (alloc.CreateIndex === 0) placed.set(alloc.TaskGroup, (placed.get(alloc.TaskGroup) ?? 0) + 1);
+      if (--left > 0) continue;
+      left = COUNTED_PER_TURN;
+      await yieldTurn?.();
     }
   }
   return placed;

@@ -11,32 +11,33 @@ export const SLICE_MAX = 128;
 
 const PARTS = ['NodeUpdate', 'NodeAllocation', 'NodePreemptions'] as const;
 type Part = (typeof PARTS)[number];
+/** Changes of one node that are committed together. */
+type Unit = readonly { readonly part: Part; readonly alloc: Allocation }[];
 
-/** A plan in parts that may be committed one after the other; the deployment goes with the first. One, if all or nothing is wanted. */
-export function slicesOf(plan: Plan): Plan[] {
-  if (plan.AllAtOnce) return [plan];
-  const slices = [emptySlice(plan, true)];
+/**
+ * A plan in parts that may be committed one after the other; the deployment goes with the first. One, if all or nothing is wanted. Made as
+ * they are asked for: to sort 100,000 allocations takes longer than others should have to wait.
+ */
+export function* slicesOf(plan: Plan): Generator<Plan, void, void> {
+  if (plan.AllAtOnce) {
+    yield plan;
+    return;
+  }
+  let slice = emptySlice(plan, true);
   let left = SLICE_MAX;
-  const sliceFor = (writes: number): Plan => {
-    if (writes > left && left < SLICE_MAX) {
-      slices.push(emptySlice(plan, false));
-      left = SLICE_MAX;
-    }
-    left -= writes;
-    return slices.at(-1) as Plan;
-  };
   for (const nodeId of nodesOf(plan)) {
-    if (isOneUnit(plan, nodeId)) {
-      const slice = sliceFor(PARTS.reduce((sum, part) => sum + writesOf(plan[part][nodeId]), 0));
-      for (const part of PARTS) for (const alloc of plan[part][nodeId] ?? []) add(slice[part], nodeId, alloc);
-    } else {
-      // One by one where nothing makes room for another.
-      for (const part of PARTS) {
-        for (const alloc of plan[part][nodeId] ?? []) add(sliceFor(writesFor(alloc))[part], nodeId, alloc);
+    for (const unit of unitsOf(plan, nodeId)) {
+      const writes = unit.reduce((sum, { alloc }) => sum + writesFor(alloc), 0);
+      if (writes > left && left < SLICE_MAX) {
+        yield slice;
+        slice = emptySlice(plan, false);
+        left = SLICE_MAX;
       }
+      left -= writes;
+      for (const { part, alloc } of unit) add(slice[part], nodeId, alloc);
     }
   }
-  return slices.length === 1 ? [plan] : slices;
+  yield slice;
 }
 
 /** What became of the whole plan. */
@@ -71,20 +72,26 @@ function nodesOf({ NodeUpdate, NodeAllocation, NodePreemptions }: Pick<Plan, Par
   return new Set([...giving, ...Object.keys(NodeAllocation), ...Object.keys(NodePreemptions)]);
 }
 
-/** Whether something makes room on the node for something else: they stay together. */
-function isOneUnit(plan: Plan, nodeId: string): boolean {
-  if ((plan.NodePreemptions[nodeId]?.length ?? 0) > 0) return true;
-  return (plan.NodeUpdate[nodeId]?.length ?? 0) > 0 && (plan.NodeAllocation[nodeId]?.length ?? 0) > 0;
+/** What the plan does to a node, in parts that stay together: all, if something makes room for something else; else each is one. */
+function* unitsOf(plan: Plan, nodeId: string): Generator<Unit, void, void> {
+  const makesRoom =
+    has(plan.NodePreemptions[nodeId]) || (has(plan.NodeUpdate[nodeId]) && has(plan.NodeAllocation[nodeId]));
+  const whole: { part: Part; alloc: Allocation }[] = [];
+  for (const part of PARTS) {
+    for (const alloc of plan[part][nodeId] ?? []) {
+      if (makesRoom) whole.push({ part, alloc });
+      else yield [{ part, alloc }];
+    }
+  }
+  if (makesRoom) yield whole;
 }
+
+const has = (allocs: readonly Allocation[] | undefined): boolean => (allocs?.length ?? 0) > 0;
 
 function add(to: Record<string, Allocation[]>, nodeId: string, alloc: Allocation): void {
   const known = to[nodeId];
   if (known) known.push(alloc);
   else to[nodeId] = [alloc];
-}
-
-function writesOf(allocs: readonly Allocation[] = []): number {
-  return allocs.reduce((sum, alloc) => sum + writesFor(alloc), 0);
 }
 
 /** One that takes another's place is written into that one too. */

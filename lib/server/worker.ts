@@ -83,8 +83,7 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
   /** Stores all slices but the last, which is left to be stored with the outcome. One at a time: applied together, they would hold the thread together. */
   const submit = async (whole: Plan): Promise<CheckedPlan[]> => {
     const checked: CheckedPlan[] = [];
-    const slices = slicesOf(whole);
-    for (const slice of slices) {
+    for (const slice of slicesOf(whole)) {
       const before = checked.at(-1);
       if (before) {
         if (isNoop(before.result)) before.abandon();

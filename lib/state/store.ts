@@ -64,6 +64,8 @@ export interface StateSnapshot extends StateReader {
   /** By name, the built-in ones among them. */
   nodePools(options?: { readonly prefix?: string }): readonly NodePool[];
   nodePoolByName(name: string): NodePool | undefined;
+  usageByNode(nodeId: string): readonly number[];
+  portsByNode(nodeId: string): Uint16Array;
   /** When a periodic job was launched last, in milliseconds since the epoch. */
   periodicLaunch(namespace: string, id: string): number | undefined;
   csiVolumes(options?: ListOptions): Iterable<StoredCsiVolume>;

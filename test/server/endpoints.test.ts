@@ -91,6 +91,28 @@ t.test('a plan tells what would happen and leaves no trace', async (t) => {
   t.equal(world.store.snapshot().count('jobs'), 0);
 });
 
+t.test('a plan knows the volumes that were made through the API', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  const volume = {
+    ...{ Namespace: 'default', ID: 'h1', Name: 'data', PluginID: 'mkdir', NodePool: 'default', NodeID: node.ID },
+    ...{ Constraints: null, RequestedCapacityMinBytes: 0, RequestedCapacityMaxBytes: 0, CapacityBytes: 0 },
+    ...{ RequestedCapabilities: [], Parameters: null, HostPath: '/srv/h1' },
+  };
+  await world.consensus.propose({ type: 'host-volume-upsert', volume, time: 1 });
+  const HostVolumes = { data: { Name: 'data', Path: '/srv/h1', ReadOnly: false, ID: 'h1' } };
+  await world.call('Node.Register', { Node: { ...node, HostVolumes } });
+  const request = {
+    ...{ Name: 'data', Type: 'host' as const, Source: 'data', ReadOnly: false, Sticky: true, PerAlloc: false },
+    ...{ AccessMode: '', AttachmentMode: '', MountOptions: null },
+  };
+  const job = webJob();
+  const TaskGroups = (job.TaskGroups ?? []).map((group) => ({ ...group, Volumes: { data: request } }));
+  const planned = await world.call('Job.Plan', { Job: { ...job, TaskGroups } });
+  t.equal(planned.FailedTGAllocs, null);
+  t.equal(planned.Annotations?.DesiredTGUpdates['web']?.Place, 2);
+});
+
 t.test('a plan of a job that runs tells whether its allocations stay, change or are replaced', async (t) => {
   const world = createTestWorld();
   await world.addNode(1);

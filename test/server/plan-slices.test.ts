@@ -30,7 +30,7 @@ t.test('slices are the plan, what makes room stays with what takes it, and none 
         );
       }
     }
-    const slices = slicesOf(plan);
+    const slices = [...slicesOf(plan)];
     const result = (slice: Plan): PlanResult => ({ ...slice, RejectedNodes: [], RefreshIndex: 0, AllocIndex: 0 });
     const joined = joinResults(plan, slices.map(result));
     for (const part of PARTS) t.same(joined[part], plan[part], `seed ${seed}: ${part}`);
@@ -55,7 +55,7 @@ t.test('slices are the plan, what makes room stays with what takes it, and none 
       `seed ${seed}: the deployment goes with the first`,
     );
     const whole = { ...plan, AllAtOnce: true };
-    t.same(slicesOf(whole), [whole], 'all or nothing stays one');
+    t.same([...slicesOf(whole)], [whole], 'all or nothing stays one');
   }
 });
 

@@ -113,8 +113,11 @@ function asRegistered(job: Job, existing: Job | undefined, index: number): Job {
   return same ? existing : { ...job, ...server, Version: Version + 1, ModifyIndex: index, JobModifyIndex: index };
 }
 
-/** The state as if the job were stored. */
-function withJob(state: StateSnapshot, job: Job): StateReader {
+/** The state as if the job were stored. Everything is handed on: a plan that knows less than the scheduler tells something else. */
+function withJob(
+  state: StateSnapshot,
+  job: Job,
+): Required<Omit<StateReader, 'nodesVersion'>> & Pick<StateReader, 'nodesVersion'> {
   const isIt = (namespace: string, id: string): boolean => namespace === job.Namespace && id === job.ID;
   return {
     index: state.index,
@@ -130,6 +133,13 @@ function withJob(state: StateSnapshot, job: Job): StateReader {
     latestDeploymentByJob: (namespace, id) => state.latestDeploymentByJob(namespace, id),
     schedulerConfig: () => state.schedulerConfig(),
     nodePoolByName: (name) => state.nodePoolByName(name),
+    usageByNode: (nodeId) => state.usageByNode(nodeId),
+    portsByNode: (nodeId) => state.portsByNode(nodeId),
+    csiVolumeById: (namespace, id) => state.csiVolumeById(namespace, id),
+    claimedCsiVolumes: () => state.claimedCsiVolumes(),
+    allocsWithCsi: (namespace) => state.allocsWithCsi(namespace),
+    hostVolumeById: (id) => state.hostVolumeById(id),
+    hostVolumeClaimsByGroup: (namespace, id, group) => state.hostVolumeClaimsByGroup(namespace, id, group),
   };
 }
 

@@ -27,8 +27,8 @@ function withoutAllocs(state: StateSnapshot): StateReader {
     allocById: (id) => state.allocById(id),
     allocsByJob: () => [],
     allocsByNode: (id) => state.allocsByNode(id),
-    usageByNode: (id) => state.usageByNode?.(id) ?? [],
-    portsByNode: (id) => state.portsByNode?.(id) ?? new Uint16Array(0),
+    usageByNode: (id) => state.usageByNode(id),
+    portsByNode: (id) => state.portsByNode(id),
     latestDeploymentByJob: () => undefined,
     schedulerConfig: () => state.schedulerConfig(),
   };

@@ -5,7 +5,7 @@ import type { Row } from './run.js';
 const WATCHERS = [1, 1000];
 const ROUNDS = 20;
 const WARM_UP = 5;
-/** So long all watchers have to be heard before the write. */
+/** So long all watchers have to be heard before the write, and a millisecond more for each. */
 const ARM_MS = 400;
 
 /** From a write to the last answer of those who wait for it. */
@@ -46,7 +46,7 @@ async function roundsOf(address: string, watchers: number): Promise<number[]> {
     const { headers } = await writer.send('GET', `/v1/job/${id}`);
     const index = String(headers['x-nomad-index']);
     const answers = Array.from({ length: watchers }, () => watch(readers, { id, round, index }));
-    await sleep(ARM_MS);
+    await sleep(ARM_MS + watchers);
     const began = performance.now();
     await write(round);
     await Promise.all(answers);

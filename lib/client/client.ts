@@ -34,6 +34,7 @@ import { LeaseStop } from './lease-stop.js';
 import { NodeMeta } from './node-meta.js';
 import { sleepSoon } from './power.js';
 import { Registration } from './registration.js';
+import { Separations } from './separation.js';
 import { Sessions } from './sessions.js';
 import { StatusSync } from './status-sync.js';
 import { systemTimers, type Timers } from './timers.js';
@@ -128,6 +129,7 @@ class RunningClient implements Client {
   private readonly allocs: AllocStore;
   private readonly status: StatusSync;
   private readonly registration: Registration;
+  private readonly separations: Separations;
   private readonly watcher: AllocWatcher;
   private readonly disconnectStop: DisconnectStop;
   private readonly leaseStop: LeaseStop;
@@ -240,11 +242,18 @@ class RunningClient implements Client {
     };
     this.context = context;
     this.allocs = new AllocStore(context, this.status);
+    this.separations = new Separations({
+      stateDir: options.config.stateDir,
+      runners: () => this.allocs.all,
+      timers,
+      log: log.child('separation'),
+    });
     this.registration = new Registration({
       ...shared,
       rpc,
       node,
       log: log.child('registration'),
+      onContact: (nowMs) => this.separations.contact(nowMs),
       onRegistered: () => this.onRegistered(),
       onServers: options.onServers ?? (() => {}),
       onLeaseRenewed: (sentMs) => lease.renewed(sentMs, timers.now()),
@@ -294,6 +303,7 @@ class RunningClient implements Client {
           nowMs: timers.now(),
         })),
         DeviceStats: await this.devices.figures(),
+        Separation: this.separations.last(),
       }),
       deviceFigures: () => this.devices.figures(),
       collect: (id: string | null) => this.allocs.collect(id),
@@ -326,7 +336,7 @@ class RunningClient implements Client {
     await Promise.all([this.meta.open(), this.fingerprinter.first(signal), this.devices.first(signal)]);
     this.fingerprinter.rebuild();
     if (signal.aborted) return;
-    await Promise.all([this.csi.open(), this.hostVolumes.open()]);
+    await Promise.all([this.csi.open(), this.hostVolumes.open(), this.separations.begin()]);
     await this.volumeData.open();
     this.fingerprinter.rebuild();
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
@@ -359,6 +369,7 @@ class RunningClient implements Client {
     await this.volumeData.close();
     this.csi.close();
     await Promise.allSettled(this.loops);
+    await this.separations.close();
     await this.db.close();
     if (this.config.stateDir === null) {
       for (const dir of [this.config.allocDir, this.config.archivesDir])

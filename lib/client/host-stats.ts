@@ -43,6 +43,7 @@ export class HostSampler {
       DiskStats: disks,
       AllocDirStats: await diskUse(options.allocDir, holding?.device ?? ''),
       DeviceStats: [],
+      Separation: null,
       Uptime: Math.floor(uptime()),
       CPUTicksConsumed: CPU.reduce((sum, cpu) => sum + cpu.TotalTicks, 0),
       Timestamp: toNanos(options.nowMs),

@@ -21,6 +21,8 @@ export interface RegistrationOptions {
   timers: Timers;
   random: Random;
   log: Log;
+  /** Hears each time that a server has acknowledged this node. */
+  onContact: (nowMs: Millis) => void;
   /** Hears each successful registration. */
   onRegistered: () => void;
   /** Hears when the heartbeat was sent that has renewed the leases of this node. */
@@ -111,6 +113,7 @@ export class Registration {
 
   private heard(reply: NodeUpdateReply, sentMs: Millis): void {
     this.okMs = this.options.timers.now();
+    this.options.onContact(this.okMs);
     if (reply.LeaseRenewed === true) this.options.onLeaseRenewed(sentMs);
     if (reply.HeartbeatTTLMs > 0) this.ttlMs = reply.HeartbeatTTLMs;
     if (reply.Servers.length > 0) this.options.onServers(reply.Servers);

@@ -176,6 +176,25 @@ export interface NodeUpdateReply {
   Index: number;
 }
 
+/** What has become of one allocation of a node that was apart from its servers. */
+export interface SeparationRow {
+  AllocID: string;
+  JobID: string;
+  TaskGroup: string;
+  /** It ran on; was started again; is over; or was stopped, here or by the servers. */
+  Outcome: 'kept' | 'restarted' | 'ended' | 'stopped';
+  /** Empty for what ran on. */
+  Why: string;
+}
+
+/** A time that a node was apart from its servers. */
+export interface Separation {
+  /** Nanoseconds since 1970, as is the other. */
+  Since: number;
+  Until: number;
+  Allocs: SeparationRow[];
+}
+
 export interface HostStats {
   Memory: { Total: number; Available: number; Used: number; Free: number };
   CPU: { CPU: string; User: number; System: number; Idle: number; TotalPercent: number; TotalTicks: number }[];
@@ -200,6 +219,8 @@ export interface HostStats {
   DeviceStats: DeviceGroupStats[];
   Uptime: number;
   CPUTicksConsumed: number;
+  /** The last time that the node was apart from the servers; null = never, as far as it remembers. */
+  Separation: Separation | null;
   /** Nanoseconds. */
   Timestamp: number;
 }

@@ -1,15 +1,29 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { CsiVolumeListStub } from '../../structs/csi.js';
 import type { Node } from '../../structs/node.js';
-import type { AllocListStub, HostStats, NodeListStub } from '../../structs/rpc.js';
+import type { AllocListStub, HostStats, NodeListStub, Separation } from '../../structs/rpc.js';
+import { toMillis } from '../../util/clock.js';
+import { formatDuration } from '../../util/duration.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { deviceAttributes, deviceDetails, deviceSummary } from '../devices.js';
-import { formatBytes, formatMegabytes, formatPairs, formatTable, formatTimeText, paint, shortId } from '../format.js';
+import {
+  formatBytes,
+  formatMegabytes,
+  formatPairs,
+  formatTable,
+  formatTime,
+  formatTimeText,
+  paint,
+  shortId,
+} from '../format.js';
 import { ownNode } from '../pick-node.js';
 import { DATA_FLAGS, pageFlags, pageQuery, printData, takeArgs, tellNextPage } from '../print.js';
 import { findNode } from '../resolve.js';
 import { allocTable } from '../tables.js';
+
+/** What has become of the work in a time without servers is news for a day. */
+const SEPARATION_SHOWN_MS = 24 * 3_600_000;
 
 export const command: Command = {
   usage: 'meshnomad node status [options] [node]',
@@ -96,6 +110,9 @@ async function show(context: Context, api: ApiClient, node: Node): Promise<numbe
     output.out(`\n${title('Node Events')}\n${eventTable(node)}`);
     output.out(`\n${title('Allocated Resources')}\n${allocatedTable(node, allocs)}`);
     if (stats) output.out(`\n${title('Host Resource Utilization')}\n${hostTable(node, stats)}`);
+    const apart = stats?.Separation;
+    if (apart && (verbose || Date.now() - toMillis(apart.Until) < SEPARATION_SHOWN_MS))
+      output.out(`\n${title('Apart From The Servers')}\n${separationTable(apart, verbose)}`);
     const devices = stats?.DeviceStats ?? [];
     if (devices.length > 0) output.out(`\n${title('Device Resource Utilization')}\n${deviceSummary(devices)}`);
     if (stats && flags.bool('stats')) output.out(`\n${title('CPU Stats')}\n${cpuTable(stats)}`);
@@ -245,6 +262,24 @@ function hostTable(node: Node, stats: HostStats): string {
       disk ? `${formatBytes(disk.Used)}/${formatBytes(disk.Size)}` : 'N/A',
     ],
   ]);
+}
+
+/** What became of the work of a node while it had no server. */
+function separationTable({ Since, Until, Allocs }: Separation, verbose: boolean): string {
+  const facts = formatPairs([
+    ['Since', formatTime(Since)],
+    ['Until', formatTime(Until)],
+    ['Lasted', formatDuration(Math.round((Until - Since) / 1e9) * 1e9)],
+  ]);
+  if (Allocs.length === 0) return `${facts}\n\nNothing ran here`;
+  const rows = Allocs.map(({ AllocID, JobID, TaskGroup, Outcome, Why }) => [
+    shortId(AllocID, verbose),
+    JobID,
+    TaskGroup,
+    Outcome,
+    Why,
+  ]);
+  return `${facts}\n\n${formatTable([['ID', 'Job', 'Task Group', 'Outcome', 'Why'], ...rows])}`;
 }
 
 function cpuTable(stats: HostStats): string {

@@ -1,0 +1,151 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { type Client, createClient } from '../../lib/client/client.js';
+import { defaultClientConfig } from '../../lib/client/config.js';
+import { MeshError } from '../../lib/structs/errors.js';
+import type { Job } from '../../lib/structs/job.js';
+import { localCaller } from '../../lib/transport/local.js';
+import { createLog } from '../../lib/util/log.js';
+import { seededRandom } from '../../lib/util/random.js';
+import {
+  exitOf,
+  FAKE_FINGERPRINTS,
+  FakeDriver,
+  FakeEngine,
+  FakeServer,
+  FakeTimers,
+  fakeAlloc,
+  fakeGroup,
+  fakeJob,
+  fakeTask,
+  POLICY,
+  until,
+} from './fakes.js';
+
+class World {
+  readonly dir = mkdtempSync(join(tmpdir(), 'separation-test-'));
+  readonly engine = new FakeEngine();
+  readonly server = new FakeServer();
+  readonly timers = new FakeTimers();
+  readonly told: string[] = [];
+
+  constructor(t: Test) {
+    t.teardown(() => rmSync(this.dir, { recursive: true, force: true }));
+  }
+
+  async agent(t: Test): Promise<Client> {
+    const dirs = { stateDir: join(this.dir, 'client'), allocDir: join(this.dir, 'alloc') };
+    const client = await createClient({
+      rpc: this.server,
+      drivers: { fake: new FakeDriver(this.engine) },
+      config: defaultClientConfig({ ...dirs, nodeName: 'box' }),
+      httpAddr: '127.0.0.1:4646',
+      version: '0.1.0',
+      log: createLog(({ message }) => void this.told.push(message)),
+      now: () => this.timers.now(),
+      random: seededRandom(1),
+      timers: this.timers,
+      fingerprints: FAKE_FINGERPRINTS,
+    });
+    t.teardown(() => client.shutdown());
+    await client.start();
+    return client;
+  }
+
+  async status(id: string, status: string): Promise<void> {
+    await until(() => {
+      this.timers.advance(0);
+      return this.server.reported(id)?.ClientStatus === status;
+    }, `${id} is ${status}`);
+  }
+}
+
+t.test(
+  'apart from the servers: one table of what ran on, was started again, ended or was stopped, and why',
+  async (t) => {
+    const world = new World(t);
+    const first = await world.agent(t);
+    const table = async (client: Client): Promise<Record<string, [string, string]>> => {
+      const { Separation } = await localCaller(client.handlers, {}).call('ClientStats.Stats', {
+        NodeID: client.nodeId,
+      });
+      return Object.fromEntries(
+        (Separation?.Allocs ?? []).map(({ AllocID, Outcome, Why }) => [AllocID, [Outcome, Why]]),
+      );
+    };
+    const Disconnect = { LostAfter: null, StopOnClientAfter: 40e9, Replace: true, Reconcile: 'best_score' as const };
+    const RestartPolicy = { ...POLICY, Attempts: 0 };
+    const once = fakeGroup([fakeTask({ RestartPolicy })]);
+    const jobs: Record<string, Job> = {
+      kept: fakeJob(),
+      again: fakeJob(),
+      over: fakeJob(once),
+      unwanted: fakeJob(),
+      careful: fakeJob(fakeGroup([fakeTask()], { Disconnect })),
+      early: fakeJob(once),
+    };
+    for (const [ID, job] of Object.entries(jobs)) world.server.put(fakeAlloc(first.nodeId, job, { ID }));
+    for (const ID of Object.keys(jobs)) await world.status(ID, 'running');
+    const task = (id: string): ReturnType<FakeEngine['task']> => {
+      const found = world.engine.running().find(({ config }) => config.allocId === id);
+      if (!found) throw new Error(`${id} does not run`);
+      return found;
+    };
+    task('early').end(exitOf(1));
+    await world.status('early', 'failed');
+    const pass = async (seconds: number): Promise<void> => {
+      for (let passed = 0; passed < seconds; passed++) {
+        world.timers.advance(1000);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await pass(60);
+    t.same(await table(first), {}, 'it was never apart');
+    world.server.down = new MeshError('E_NO_LEADER', 'gone');
+    await pass(5);
+    task('again').end(exitOf(3));
+    task('over').end(exitOf(4));
+    await pass(60);
+    world.server.down = null;
+    const DesiredDescription = 'alloc is lost since its node is down';
+    const unwanted = { ID: 'unwanted', DesiredStatus: 'stop' as const, DesiredDescription };
+    world.server.put(fakeAlloc(first.nodeId, jobs['unwanted'], unwanted));
+    let told: Record<string, [string, string]> = {};
+    await until(() => {
+      world.timers.advance(1000);
+      void table(first).then((next) => {
+        told = next;
+      });
+      return told['unwanted']?.[0] === 'stopped';
+    }, 'the servers are heard again');
+    const expected = {
+      kept: ['kept', ''],
+      again: ['restarted', 'Exit Code: 3'],
+      over: ['ended', /Exit Code: 4|restart policy|Policy/],
+      unwanted: ['stopped', DesiredDescription],
+      careful: ['stopped', 'Stopped: no server was reached for 40s'],
+    };
+    told = await table(first);
+    t.match(told, expected);
+    t.notOk(told['early'], 'what was over before is no part of it');
+    await pass(40);
+    world.server.forget('over');
+    await pass(10);
+    t.match(await table(first), expected, 'what comes later has other reasons');
+    t.ok(world.told.includes('this node was apart from the servers'));
+    await first.shutdown();
+    world.engine.tasks.clear();
+    world.timers.advance(3_600_000);
+    const second = await world.agent(t);
+    await until(() => {
+      world.timers.advance(0);
+      return world.engine.running('web').length === 2;
+    }, 'started again');
+    await pass(1);
+    const after = await table(second);
+    t.match(after, { kept: ['restarted', /gone/], again: ['restarted', /gone/] }, 'the machine was started again');
+    t.same(Object.keys(after).sort(), ['again', 'kept']);
+  },
+);

@@ -1,7 +1,8 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Allocation, TaskState } from '../structs/allocation.js';
-import type { ClientAllocUpdate, Separation, SeparationRow } from '../structs/rpc.js';
+import type { ClientAllocUpdate } from '../structs/rpc.js';
+import type { Separation, SeparationRow } from '../structs/separation.js';
 import { type Millis, toMillis, toNanos } from '../util/clock.js';
 import { formatDuration } from '../util/duration.js';
 import type { Log } from '../util/log.js';

@@ -23,6 +23,7 @@ import type { VariableRpcMethods } from './rpc-variable.js';
 import type { VolumeRpcMethods } from './rpc-volume.js';
 import type { VolumeDataRpcMethods, VolumeDataRpcStreams } from './rpc-volume-data.js';
 import type { JobScaleStatus } from './scaling.js';
+import type { Separation } from './separation.js';
 import type { CheckStatus, ServiceReport } from './service.js';
 import type { Why } from './why.js';
 
@@ -174,25 +175,6 @@ export interface NodeUpdateReply {
    */
   LeaseRenewed?: boolean;
   Index: number;
-}
-
-/** What has become of one allocation of a node that was apart from its servers. */
-export interface SeparationRow {
-  AllocID: string;
-  JobID: string;
-  TaskGroup: string;
-  /** It ran on; was started again; is over; or was stopped, here or by the servers. */
-  Outcome: 'kept' | 'restarted' | 'ended' | 'stopped';
-  /** Empty for what ran on. */
-  Why: string;
-}
-
-/** A time that a node was apart from its servers. */
-export interface Separation {
-  /** Nanoseconds since 1970, as is the other. */
-  Since: number;
-  Until: number;
-  Allocs: SeparationRow[];
 }
 
 export interface HostStats {

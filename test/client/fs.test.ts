@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,6 +52,32 @@ t.test('paths stay inside the allocation', async (t) => {
     await t.resolves(resolveInside(dir, path), path);
   }
   await t.rejects(resolveInside(dir, 'web/nothing'), { code: 'E_NOT_FOUND' });
+});
+
+t.test('what a task exchanges for a link while it is looked at is not shown', { timeout: 120_000 }, async (t) => {
+  const dir = allocDir(t);
+  const host = mkdtempSync(join(tmpdir(), 'fs-host-'));
+  t.teardown(() => rmSync(host, { recursive: true, force: true }));
+  writeFileSync(join(host, 'of-the-host'), '');
+  const local = join(dir, 'web/local');
+  mkdirSync(join(local, 'x'));
+  symlinkSync(host, join(local, 'link'));
+  const turns = `const { renameSync: r } = require('node:fs'); process.chdir(${JSON.stringify(local)});
+    console.log(); for (;;) { r('x', 'y'); r('link', 'x'); r('x', 'link'); r('y', 'x'); }`;
+  const child = spawn(process.execPath, ['-e', turns], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(async () => {
+    const over = once(child, 'close');
+    child.kill('SIGKILL');
+    await over;
+  });
+  await once(child.stdout, 'data');
+  let seen = 0;
+  for (let i = 0; i < 3_000 || (seen === 0 && i < 300_000); i++) {
+    const files = await listFiles(dir, 'web/local/x').catch(() => null);
+    if (files) seen++;
+    if (files?.some(({ Name }) => Name === 'of-the-host')) t.fail('the host was shown');
+  }
+  t.ok(seen > 0);
 });
 
 t.test('a log that the task has replaced by a link or a pipe shows nothing of the host', async (t) => {

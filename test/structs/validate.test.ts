@@ -340,3 +340,16 @@ t.test('a max_parallel above the count is worth a warning', async (t) => {
   t.strictSame(errors, []);
   t.match(warnings, [/^Group "g": max_parallel \(5\) is greater/]);
 });
+
+t.test('a secret that no block of the task declares is worth a warning', async (t) => {
+  const Secrets = [{ Name: 'db', Provider: 'nomad', Path: 'nomad/jobs/web' }];
+  const given = { Config: { image: 'x', args: ['${secret.db.password}', '${ secret.bd.user }'] } };
+  const { errors, warnings } = validateJob(
+    makeJob({}, {}, { Secrets, ...given, Env: { A: '${secret.other.x} ${secret}' } }),
+  );
+  t.strictSame(errors, []);
+  t.strictSame(warnings, [
+    'Task "t" uses ${secret.bd.user}, and has no secret block "bd": the words stay as they are; did you mean "db"?',
+    'Task "t" uses ${secret.other.x}, and has no secret block "other": the words stay as they are',
+  ]);
+});

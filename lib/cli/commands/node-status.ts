@@ -1,7 +1,8 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { CsiVolumeListStub } from '../../structs/csi.js';
 import type { Node } from '../../structs/node.js';
-import type { AllocListStub, HostStats, NodeListStub, Separation } from '../../structs/rpc.js';
+import type { AllocListStub, HostStats, NodeListStub } from '../../structs/rpc.js';
+import type { Separation } from '../../structs/separation.js';
 import { toMillis } from '../../util/clock.js';
 import { formatDuration } from '../../util/duration.js';
 import type { ApiClient } from '../api.js';

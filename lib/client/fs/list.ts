@@ -1,9 +1,9 @@
 import type { Stats } from 'node:fs';
-import { lstat, open, readdir, stat } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { MeshError } from '../../structs/errors.js';
 import type { FileInfo } from '../../structs/rpc.js';
-import { resolveInside } from './paths.js';
+import { openFound, resolveInside } from './paths.js';
 
 /** Bytes that tell a file's content type. */
 const SNIFF_BYTES = 512;
@@ -11,24 +11,31 @@ const SNIFF_BYTES = 512;
 /** What a directory of an allocation holds, by name. */
 export async function listFiles(allocDir: string, path: string): Promise<FileInfo[]> {
   const target = await resolveInside(allocDir, path);
-  const names = await readdir(target).catch((cause: NodeJS.ErrnoException) => {
+  const dir = await openFound(target, path, 'directory').catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOTDIR') throw new MeshError('E_BAD_REQUEST', `${path} is not a directory`);
     throw cause;
   });
-  const files = await Promise.all(
-    // A file that goes away meanwhile is simply not there.
-    names.sort().map(async (name) => {
-      const info = await lstat(join(target, name)).catch(() => null);
-      return info ? [fileInfo(name, info)] : [];
-    }),
-  );
-  return files.flat();
+  try {
+    const held = `/proc/self/fd/${dir.fd}`;
+    const names = await readdir(held);
+    const files = await Promise.all(
+      // A file that goes away meanwhile is simply not there.
+      names.sort().map(async (name) => {
+        const info = await lstat(join(held, name)).catch(() => null);
+        return info ? [fileInfo(name, info)] : [];
+      }),
+    );
+    return files.flat();
+  } finally {
+    await dir.close();
+  }
 }
 
 /** What one file or directory of an allocation is. */
 export async function statFile(allocDir: string, path: string): Promise<FileInfo> {
   const target = await resolveInside(allocDir, path);
-  const found = await stat(target);
+  const place = await openFound(target, path, 'place');
+  const found = await place.stat().finally(() => place.close());
   const info = fileInfo(basename(target), found);
   return found.isFile() ? { ...info, ContentType: await contentType(target) } : info;
 }
@@ -60,7 +67,7 @@ function modeText(info: Stats): string {
 }
 
 async function contentType(path: string): Promise<string> {
-  const file = await open(path, 'r').catch(() => null);
+  const file = await openFound(path, path, 'file').catch(() => null);
   if (!file) return 'application/octet-stream';
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(SNIFF_BYTES), 0, SNIFF_BYTES, 0);

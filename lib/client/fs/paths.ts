@@ -1,4 +1,5 @@
-import { realpath } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { join, normalize, sep } from 'node:path';
 import { MeshError } from '../../structs/errors.js';
 
@@ -20,6 +21,24 @@ export async function resolveInside(allocDir: string, path: string): Promise<str
   });
   if (target !== root && !target.startsWith(root + sep)) throw escapeError();
   return target;
+}
+
+/** How each kind of thing is opened. A place is only looked at: O_PATH, which Node has no name for, opens not even a pipe. */
+const FLAGS = { file: constants.O_NONBLOCK, directory: constants.O_DIRECTORY, place: 0o10000000 };
+
+/**
+ * Opens what `resolveInside` has found, for reading: a task may exchange a directory for a link in between, and a file for a
+ * pipe, which nobody waits at. Throws MeshError when it did.
+ */
+export async function openFound(target: string, path: string, kind: keyof typeof FLAGS): Promise<FileHandle> {
+  const flags = FLAGS[kind];
+  const found = await open(target, constants.O_RDONLY | constants.O_NOFOLLOW | flags);
+  const same = await readlink(`/proc/self/fd/${found.fd}`).catch(() => target);
+  const info = await found.stat();
+  const isSo = { file: info.isFile(), directory: info.isDirectory(), place: true }[kind];
+  if (same === target && isSo) return found;
+  await found.close();
+  throw new MeshError('E_CONFLICT', `"${path}" was exchanged while it was opened: try again`);
 }
 
 /** Refuses what lies in a task's `secrets` or `private` directory: its content never leaves the node. */

@@ -1,11 +1,10 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, readlink, stat } from 'node:fs/promises';
+import { type FileHandle, stat } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import { MeshError } from '../../structs/errors.js';
 import type { Timers } from '../timers.js';
 import { ChangeWatch } from './change.js';
 import type { FrameOutput } from './output.js';
-import { refuseSecrets, resolveInside } from './paths.js';
+import { openFound, refuseSecrets, resolveInside } from './paths.js';
 
 /** Largest piece of a file in one frame. */
 export const FRAME_BYTES = 64 * 1024;
@@ -34,7 +33,7 @@ export async function streamFile(options: StreamFileOptions, output: FrameOutput
       `file "${path}" is ${kind.isDirectory() ? 'a directory' : 'not a regular file'}`,
     );
   }
-  const file = await openChecked(target, path);
+  const file = await openFound(target, path, 'file');
   // Watched before the first read: what comes between is then not missed.
   const changes = follow ? new ChangeWatch(dirname(target), timers) : null;
   const name = relative(allocDir, target);
@@ -61,15 +60,6 @@ export async function streamFile(options: StreamFileOptions, output: FrameOutput
     changes?.close();
     await file.close();
   }
-}
-
-/** What was found is what is opened: a task may exchange a directory for a link in between. */
-async function openChecked(target: string, path: string): Promise<FileHandle> {
-  const file = await open(target, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  const same = await readlink(`/proc/self/fd/${file.fd}`).catch(() => target);
-  if (same === target && (await file.stat()).isFile()) return file;
-  await file.close();
-  throw new MeshError('E_CONFLICT', `file "${path}" was exchanged while it was opened: try again`);
 }
 
 /** Sends what a file has from `cursor.position` on, as far as `cursor.left` allows; returns where it stopped. */

@@ -2,6 +2,7 @@ import type { Job, Secret, Task, TaskGroup, WorkloadIdentity } from '../job.js';
 import { escapes } from './file-path.js';
 import { validateScaling } from './group-policies.js';
 import { findRepeated, type Report } from './issue.js';
+import { warnOfSecretUse } from './secret-use.js';
 
 const NAME = /^[A-Za-z0-9_-]{1,128}$/;
 const CHANGE_MODES = ['', 'restart', 'signal', 'noop'];
@@ -21,6 +22,7 @@ export function validateTaskParts(task: Task, group: TaskGroup, job: Job, report
     if (task.Identity.TTL > 0) report.error('Identity.TTL', 'Identity: the default identity has no ttl');
   }
   validateSecrets(task.Secrets ?? [], report);
+  warnOfSecretUse(task, report);
   validateNamed(task.Actions ?? [], 'Actions', 'Action', report);
   for (const [i, action] of (task.Actions ?? []).entries()) {
     if (action.Command === '') report.at('Actions').at(i).error('Command', `Action ${action.Name} has no command`);

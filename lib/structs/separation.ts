@@ -1,0 +1,18 @@
+/** What has become of one allocation of a node that was apart from its servers. */
+export interface SeparationRow {
+  AllocID: string;
+  JobID: string;
+  TaskGroup: string;
+  /** It ran on; was started again; is over; or was stopped, here or by the servers. */
+  Outcome: 'kept' | 'restarted' | 'ended' | 'stopped';
+  /** Empty for what ran on. */
+  Why: string;
+}
+
+/** A time that a node was apart from its servers. */
+export interface Separation {
+  /** Nanoseconds since 1970, as is the other. */
+  Since: number;
+  Until: number;
+  Allocs: SeparationRow[];
+}

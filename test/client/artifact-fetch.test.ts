@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -33,6 +34,8 @@ class Web {
   readonly asked: IncomingMessage[] = [];
   readonly answers = new Map<string, Answer>();
   config: ArtifactConfig = DEFAULT_ARTIFACT_CONFIG;
+  owner: { uid: number; gid: number } | null = null;
+  onProgress: () => void = () => {};
   url = '';
 
   static async open(t: Test): Promise<Web> {
@@ -74,10 +77,10 @@ class Web {
       config: this.config,
       scratch: join(this.dir, 'scratch'),
       destination: { root: this.task, parts },
-      owner: null,
+      owner: this.owner,
       signal,
       now: () => Date.parse('2013-05-24T00:00:00Z'),
-      progress: () => {},
+      progress: () => this.onProgress(),
     });
   }
 
@@ -131,6 +134,45 @@ t.test('a file, an archive and a part of one come to their place', async (t) => 
   });
   t.equal(web.got('local/all/v1.2/bin/app'), 'app', 'what is there is replaced');
   t.same(web.rests, []);
+});
+
+t.test('what is fetched is given to the user of the task where that is asked for, and keeps its modes', async (t) => {
+  const web = await Web.open(t);
+  const isRoot = process.getuid?.() === 0;
+  web.owner = isRoot ? { uid: 12345, gid: 23456 } : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  mkdirSync(join(web.dir, 'in/bin'), { recursive: true, mode: 0o750 });
+  writeFileSync(join(web.dir, 'in/bin/app'), 'app', { mode: 0o755 });
+  writeFileSync(join(web.dir, 'in/bin/key'), 'key', { mode: 0o600 });
+  symlinkSync('app', join(web.dir, 'in/bin/link'));
+  execFileSync('tar', ['czf', join(web.files, 'a.tgz'), '-C', join(web.dir, 'in'), '.']);
+  web.file('one', 'one');
+  await web.fetch(`${web.url}/a.tgz`, { RelativeDest: 'local/new/deep' });
+  await web.fetch(`${web.url}/one`, { RelativeDest: 'local/new/one', GetterMode: 'file' });
+  const seen = (name: string): [number, number, number] => {
+    const { mode, uid, gid } = lstatSync(join(web.task, 'local/new', name));
+    return [mode & 0o777, uid, gid];
+  };
+  const { uid, gid } = web.owner;
+  t.same(seen('deep/bin'), [0o750, uid, gid]);
+  t.same(seen('deep/bin/app'), [0o755, uid, gid]);
+  t.same(seen('deep/bin/key'), [0o600, uid, gid]);
+  t.same(seen('deep/bin/link').slice(1), [uid, gid]);
+  t.same(seen('one'), [0o644, uid, gid]);
+  t.same(seen('deep').slice(1), [uid, gid], 'and the directories on the way');
+});
+
+t.test('nothing is unpacked for a task that is to end', async (t) => {
+  const web = await Web.open(t);
+  const ending = new AbortController();
+  const content = gzipSync(Buffer.alloc(1_000_000));
+  web.answers.set('/a.gz', (_, response) => {
+    response.end(content);
+  });
+  web.config = { ...DEFAULT_ARTIFACT_CONFIG };
+  const fetched = web.fetch(`${web.url}/a.gz`, {}, ending.signal);
+  web.onProgress = () => ending.abort();
+  await t.rejects(fetched, { message: /ended|abort/, recoverable: true });
+  t.notOk(existsSync(join(web.task, 'local/a')));
 });
 
 t.test('headers, a password and redirects are sent to whom they are meant for', async (t) => {

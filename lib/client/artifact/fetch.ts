@@ -60,14 +60,15 @@ function told(source: string, error: unknown): ArtifactError {
 }
 
 async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: FetchOptions): Promise<Fetched> {
-  const limits: TreeLimits = { filesMax: options.config.filesMax, bytesMax: options.config.unpackedMaxBytes };
+  const { config, signal } = options;
+  const limits: TreeLimits = { filesMax: config.filesMax, bytesMax: config.unpackedMaxBytes, signal };
   const tree = join(options.scratch, 'tree');
   switch (source.fetcher) {
     case 'git':
       await fetchGit(source, tree, options);
       break;
     case 'file': {
-      if (!options.config.hostFiles)
+      if (!config.hostFiles)
         throw refuse(
           'files of the host are not fetched: use http, or write disable_filesystem_isolation = true in its artifact block (in client, in the config of the agent)',
         );

@@ -17,7 +17,7 @@ import { join, posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type HeldDir, holdDir, SandboxError } from '../sandbox.js';
 import { formatBytes } from './bytes.js';
-import { reasonOf, refuse } from './failure.js';
+import { reasonOf, refuse, retry } from './failure.js';
 
 // A new tree of files, made from what a stranger sends: every name is checked, no link is followed, and what a link
 // points to stays within the tree.
@@ -26,6 +26,8 @@ import { reasonOf, refuse } from './failure.js';
 export interface TreeLimits {
   filesMax: number;
   bytesMax: number;
+  /** Aborted when nobody wants it any more. */
+  signal?: AbortSignal;
 }
 
 /** A link's text is a path. */
@@ -152,7 +154,8 @@ export class TreeBuilder {
   }
 
   private take(bytes: number): void {
-    const { bytesMax } = this.limits;
+    const { bytesMax, signal } = this.limits;
+    if (signal?.aborted) throw retry('it was ended');
     this.bytes += bytes;
     if (bytesMax > 0 && this.bytes > bytesMax) throw refuse(`it unpacks to more than ${formatBytes(bytesMax)}`);
   }

@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import { fetchArtifact } from '../../lib/client/artifact/fetch.js';
 import { type ArtifactConfig, DEFAULT_ARTIFACT_CONFIG } from '../../lib/client/content-config.js';
 import type { TaskArtifact } from '../../lib/structs/job.js';
-import { eventually, freePort } from '../support/mesh-agent.js';
+import { type AllocStub, allocsOf, eventually, freePort, TestAgent } from '../support/mesh-agent.js';
 
 // Artifacts from servers that are as strict as real ones.
 
@@ -146,9 +146,9 @@ t.test('a download that is cut off goes on where it broke', { timeout: 120_000 }
   await t.rejects(changed, { message: /./, recoverable: true }, 'what has become another file is not patched together');
 });
 
-t.test('a certificate that nobody vouches for is taken only where the job file says so', async (t) => {
-  const desk = new Desk(t);
-  const [key, cert] = [join(desk.dir, 'key'), join(desk.dir, 'cert')];
+/** A key, and a certificate that it has signed itself. */
+function selfSigned(dir: string): { key: string; cert: string } {
+  const [key, cert] = [join(dir, 'key'), join(dir, 'cert')];
   execFileSync(
     'openssl',
     [
@@ -170,7 +170,12 @@ t.test('a certificate that nobody vouches for is taken only where the job file s
     ],
     { stdio: 'ignore' },
   );
-  const tls = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
+  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
+}
+
+t.test('a certificate that nobody vouches for is taken only where the job file says so', async (t) => {
+  const desk = new Desk(t);
+  const tls = selfSigned(desk.dir);
   const port = await serve(t, (_, response) => response.end('over tls'), tls);
   await t.rejects(desk.fetch(`https://127.0.0.1:${port}/f`), { message: /certificate/, recoverable: true });
   await desk.fetch(`https://127.0.0.1:${port}/f`, { GetterInsecure: true });
@@ -359,3 +364,84 @@ async function sshd(t: Test, dir: string): Promise<number> {
   });
   return port;
 }
+
+const JOB = (port: number, tlsPort: number, sum: string): string => `
+job "fetches" {
+  type = "batch"
+  group "g" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    task "t" {
+      driver = "raw_exec"
+      artifact {
+        source      = "http://127.0.0.1:${port}/app.tgz//app"
+        destination = "local/app"
+        options {
+          checksum = "sha256:${sum}"
+        }
+        headers {
+          X-Job = "\${NOMAD_JOB_NAME}"
+        }
+      }
+      artifact {
+        source      = "https://127.0.0.1:${tlsPort}/f"
+        destination = "local/tls"
+        mode        = "file"
+        insecure    = true
+      }
+      config {
+        command = "/bin/sh"
+        args    = ["-c", "cat local/app/file local/tls; ls local"]
+      }
+      resources {
+        cpu    = 20
+        memory = 10
+      }
+    }
+  }
+}
+`;
+
+t.test('a job file’s artifacts come within the limits of the agent', { timeout: 180_000 }, async (t) => {
+  const desk = new Desk(t);
+  const seen: IncomingMessage[] = [];
+  const pack = (name: string, size: number): Buffer => {
+    mkdirSync(join(desk.dir, name, 'app'), { recursive: true });
+    writeFileSync(join(desk.dir, name, 'app/file'), size > 100 ? randomBytes(size) : 'from the archive\n');
+    return execFileSync('tar', ['cz', '-C', join(desk.dir, name), '.'], { maxBuffer: 2 ** 24 });
+  };
+  const archives = [pack('small', 0), pack('large', 200_000)];
+  let chosen = 0;
+  const port = await serve(t, (request, response) => {
+    seen.push(request);
+    response.end(archives[chosen]);
+  });
+  const tlsPort = await serve(t, (_, response) => response.end('over tls\n'), selfSigned(desk.dir));
+  const agent = await TestAgent.start({ config: 'client {\n  artifact {\n    http_max_size = "100KB"\n  }\n}\n' });
+  t.teardown(() => agent.dispose());
+  const ends = async (status: string): Promise<AllocStub> => {
+    const sum = createHash('sha256')
+      .update(archives[chosen] as Buffer)
+      .digest('hex');
+    const ran = await agent.cli(['job', 'run', '-detach', '-'], { input: JOB(port, tlsPort, sum) });
+    t.equal(ran.code, 0, ran.err);
+    return (await allocsOf(agent, 'fetches', status, 1))[0] as AllocStub;
+  };
+  const good = await ends('complete');
+  t.equal((await agent.cli(['alloc', 'logs', good.ID])).out, 'from the archive\nover tls\napp\ntls\n');
+  t.equal(seen[0]?.headers['x-job'], 'fetches');
+  t.equal((await agent.cli(['job', 'stop', '-purge', '-detach', 'fetches'])).code, 0);
+  chosen = 1;
+  const refused = await ends('failed');
+  const events = refused.TaskStates?.['t']?.Events ?? [];
+  t.match(
+    events.find(({ Type }) => Type === 'Failed Artifact Download')?.DisplayMessage,
+    /app\.tgz.* at most 97\.7 KiB are fetched/,
+  );
+});

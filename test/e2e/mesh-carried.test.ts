@@ -65,6 +65,12 @@ t.test(
       Links.some(({ Path }) => Path.Kind === 'relayed'),
       JSON.stringify(Links),
     );
+    const { Problems } = await hub.get<NetReport>('/v1/agent/net');
+    t.notMatch(
+      Problems.join(),
+      /was copied/,
+      'who is told to meet somebody at itself does not take itself for a thief',
+    );
     await nas.cli(['job', 'stop', '-purge', '-detach', 'far']);
   },
 );

@@ -45,6 +45,8 @@ function refusesUdp({ host, port }: Address): Promise<boolean> {
     };
     const timer = setTimeout(() => done(false), WAIT_MS);
     socket.on('error', (error: NodeJS.ErrnoException) => done(error.code === 'ECONNREFUSED'));
-    socket.connect(port, host, () => socket.send(Buffer.alloc(1)));
+    // Not as a callback: that is called where there is no way at all, too, in place of 'error'.
+    socket.once('connect', () => socket.send(Buffer.alloc(1)));
+    socket.connect(port, host);
   });
 }

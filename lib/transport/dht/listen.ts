@@ -30,7 +30,7 @@ export async function listen(options: {
     const [best] = needsRelay() ? (listening.relays?.() ?? []) : [];
     return best === undefined ? null : Buffer.from(best, 'hex');
   };
-  const server = node.createServer({ firewall: createFirewall(listening, log), relayThrough }, (raw) => {
+  const server = node.createServer({ firewall: createFirewall(options), relayThrough }, (raw) => {
     raw.on('error', () => {});
     accept(raw, options);
   });
@@ -45,10 +45,17 @@ export async function listen(options: {
 }
 
 /** True refuses, as hyperdht has it: whatever goes wrong refuses. */
-function createFirewall(listening: ListenOptions, log: Log): (key: Buffer) => Promise<boolean> {
+function createFirewall({
+  node,
+  keyPair,
+  listening,
+  log,
+}: Pick<Parameters<typeof listen>[0], 'node' | 'keyPair' | 'listening' | 'log'>): (key: Buffer) => Promise<boolean> {
   let asking = 0;
   return async (key) => {
     if (asking >= ADMISSIONS_MAX) return true;
+    // Nobody has copied its key: see DhtNode.dialsItself.
+    if (key.equals(keyPair.publicKey) && node.dialsItself) return true;
     asking++;
     const name = key.toString('hex');
     try {

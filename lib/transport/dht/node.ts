@@ -22,6 +22,8 @@ const SAMPLES = 40;
 export interface DhtNode extends DHT {
   /** The member whose relay has this address in a connection that runs now. */
   relayAt(host: string, port: number): NodeKey | undefined;
+  /** Whether it was told to meet somebody at a relay that it is itself, and connects to its own key for that. */
+  readonly dialsItself: boolean;
   /** How often it connected to a relay so far. */
   readonly relaysDialled: number;
   /** Others see this node at another address now: what was sampled before is forgotten. */
@@ -125,6 +127,10 @@ function nodeClass(Base: typeof DHT): new (options: Options) => DhtNode {
       stream.on('error', () => {});
       stream.once('close', () => this.#relays.delete(stream));
       return stream;
+    }
+
+    get dialsItself(): boolean {
+      return [...this.#relays.values()].includes(this.defaultKeyPair.publicKey.toString('hex'));
     }
 
     relayAt(host: string, port: number): NodeKey | undefined {

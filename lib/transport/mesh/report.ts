@@ -3,8 +3,8 @@ import type { NatReport } from '../network.js';
 import { formatAddress } from './hello.js';
 import type { LiveLink } from './live-link.js';
 
-/** Clocks further apart make certificates, logs and leases hard to read. */
-const SKEW_MAX_MS = 1_000;
+/** Clocks further apart make certificates, logs and leases hard to read; less may be a busy machine that read the other's late. */
+const SKEW_MAX_MS = 2_000;
 
 export interface Linked {
   readonly control: LiveLink;
@@ -99,8 +99,9 @@ function pathProblems({ claims, path, hello, carried }: LiveLink, nat: NatReport
     ];
   }
   if (path.Kind === 'relayed') {
+    const whose = nat.nat === 'random' ? "this machine's NAT" : 'its NAT';
     return [
-      `${claims.Name} is reached through a relay (${path.Address}): both sides are behind NATs that give every destination another port; forward a UDP port to one of them`,
+      `${claims.Name} is reached through a relay (${path.Address}): ${whose} gives every destination another port, and no way past it has been found yet; a UDP port that is forwarded to one of the two makes sure of one`,
     ];
   }
   const ours = nat.publicAddress?.host;

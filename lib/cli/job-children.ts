@@ -1,8 +1,10 @@
 import type { Job, PeriodicConfig } from '../structs/job.js';
 import { isParameterized, nextPeriodicLaunch } from '../structs/job-kind.js';
 import type { JobListStub, JobSummary } from '../structs/rpc.js';
+import type { Millis } from '../util/clock.js';
+import { zoneOffset } from '../util/time-zone.js';
 import type { ApiClient } from './api.js';
-import { formatAgo, formatPairs, formatTable, formatTime } from './format.js';
+import { formatAgo, formatPairs, formatTable } from './format.js';
 
 /** What `job status` says of a job that only makes other jobs: how it does so, and how they are. */
 export async function childrenText(api: ApiClient, job: Job, title: (text: string) => string): Promise<string> {
@@ -33,8 +35,18 @@ export async function childrenText(api: ApiClient, job: Job, title: (text: strin
   return parts.join('\n\n');
 }
 
-/** When the clock launches next. */
+/** When the clock launches next, as the clocks of the job's time zone show it. */
 export function nextLaunchText(periodic: PeriodicConfig): string {
   const next = nextPeriodicLaunch(periodic, Date.now());
-  return next === undefined ? 'none' : `${formatTime(next * 1e6)} (${formatAgo(next * 1e6, Date.now())})`;
+  if (next === undefined) return 'none';
+  return `${zonedTime(next, periodic.TimeZone)} (${formatAgo(next * 1e6, Date.now())})`;
+}
+
+function zonedTime(at: Millis, zone: string): string {
+  const offset = zoneOffset(zone || 'UTC')?.(at) ?? 0;
+  const text = new Date(at + offset).toISOString().slice(0, 19);
+  if (offset === 0) return `${text}Z`;
+  const minutes = Math.abs(Math.round(offset / 60_000));
+  const [hh, mm] = [Math.floor(minutes / 60), minutes % 60].map((part) => String(part).padStart(2, '0'));
+  return `${text}${offset < 0 ? '-' : '+'}${hh}:${mm}`;
 }

@@ -4,13 +4,17 @@ import type { Context } from './command.js';
 import { confirm } from './confirm.js';
 import { findNode } from './resolve.js';
 
-/** The node that the argument or -self names; null when only a prefix was given and the user did not mean it. */
+/** The node that the argument or -self names. */
+export async function namedNode({ args, flags, ...context }: Context): Promise<Node> {
+  const api = await context.api();
+  return findNode(api, flags.bool('self') ? await ownNode(api) : (args[0] as string));
+}
+
+/** The same for what is not undone easily; null when only a prefix was given and the user did not mean it. */
 export async function pickNode(context: Context, action: string): Promise<Node | null> {
   const { args, flags } = context;
-  const api = await context.api();
-  const named = flags.bool('self') ? await ownNode(api) : (args[0] as string);
-  const node = await findNode(api, named);
-  if (node.ID === named) return node;
+  const node = await namedNode(context);
+  if (flags.bool('self') || node.ID === args[0]) return node;
   const asked = await confirm(
     flags,
     `Are you sure you want to ${action} node ${JSON.stringify(node.ID)}?`,

@@ -1,5 +1,4 @@
 import type { Context, FlagSpec } from './command.js';
-import { shortId } from './format.js';
 import { Monitor } from './monitor.js';
 
 /** `-detach` and `-verbose`, for commands that watch what they began. */
@@ -14,7 +13,8 @@ export async function watchEvaluation(context: Context, evalId: string): Promise
   if (evalId === '') return 0;
   const verbose = flags.bool('verbose');
   if (flags.bool('detach')) {
-    output.out(`Evaluation ID: ${shortId(evalId, verbose)}`);
+    // Whole: it is for a script that asks on.
+    output.out(`Evaluation ID: ${evalId}`);
     return 0;
   }
   return new Monitor({ api: await context.api(), output, verbose }).evaluation(evalId);

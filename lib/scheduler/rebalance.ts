@@ -156,7 +156,8 @@ function movable(
   const job = state.jobById(alloc.Namespace, alloc.JobID);
   // A batch would begin anew; a system job belongs where it is.
   if (job?.Type !== 'service' || job.Stop || job.Version !== alloc.Job?.Version) return null;
-  if (state.latestDeploymentByJob(job.Namespace, job.ID)?.Status === 'running') return null;
+  // Also a paused one: whoever looks at half a roll-out wants it to stay as it is.
+  if (['running', 'paused'].includes(state.latestDeploymentByJob(job.Namespace, job.ID)?.Status ?? '')) return null;
   const group = job.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
   if (!group || group.EphemeralDisk.Sticky || Object.keys(group.Volumes ?? {}).length > 0) return null;
   // What has been moved already keeps the node of the state: it is moved once only.

@@ -33,6 +33,8 @@ export interface WhyGroup {
 export interface WhyRefusal {
   Rule: string;
   Nodes: number;
+  /** Names of the first of them. */
+  NodeNames: string[];
   /** "2 of 3 nodes lack 300 MiB of free memory" */
   Sentence: string;
   /** What would have to change. */

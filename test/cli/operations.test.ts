@@ -26,6 +26,9 @@ t.test('job status shows what the clock launched, and when it does so next', asy
   const { out, code } = await world.run('job', 'status', 'night');
   t.equal(code, 0);
   t.match(out, /Next Periodic Launch = \d{4}-\d\d-\d\dT.* from now\)/);
+  const zoned = job({ ID: 'night', Type: 'batch', Periodic: { ...PERIODIC, TimeZone: 'Asia/Kolkata' } });
+  world.replies['GET /v1/job/night'] = zoned;
+  t.match((await world.run('job', 'status', 'night')).out, /Launch = \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+05:30 \(/);
   t.match(out, /Children Job Summary\nPending {2}Running {2}Dead\n1 {8}2 {8}3/);
   t.match(out, /Previously Launched Jobs\nID +Status\nnight\/periodic-1 {2}dead$/m);
   t.notMatch(out, /night\/other/);
@@ -68,7 +71,7 @@ t.test('job scale takes the only group, and asks when there are several', async 
     'PUT /v1/job/web/scale': { EvalID: 'e1b2c3d4-0000-4000-8000-000000000002', Warnings: '' },
   });
   const { out, code } = await world.run('job', 'scale', '-detach', 'web', '3');
-  t.same([code, out], [0, 'Evaluation ID: e1b2c3d4\n']);
+  t.same([code, out], [0, 'Job scale successful\nEvaluation ID: e1b2c3d4-0000-4000-8000-000000000002\n']);
   const body = JSON.parse(world.bodies.at(-1) ?? '');
   t.same([body.Count, body.Target.Group], [3, 'front']);
   const groups = ['a', 'b'].map((Name) => ({ ...job().TaskGroups[0], Name }));

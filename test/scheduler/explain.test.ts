@@ -37,6 +37,7 @@ t.test('nodes that lack memory are told with how much, and what would help', asy
     {
       Rule: 'memory',
       Nodes: 2,
+      NodeNames: ['n1', 'n2'],
       Sentence: '2 of 2 nodes lack 3808 MiB of free memory',
       Change: 'free 3808 MiB on one of them, lower resources.memory from 6000 to 2192 MiB in all, or add a node',
     },
@@ -129,3 +130,72 @@ t.test('the same state gives the same explanation', async (t) => {
   t.strictSame(explainJob(job, input), explainJob(job, input));
   t.strictSame(explainAlloc(alloc, input), explainAlloc(alloc, input));
 });
+
+t.test(
+  'what a roll-out waits for is told first: health, promotion, a person, or the delay after a failure',
+  async (t) => {
+    const world = createTestWorld();
+    const node = await world.addNode(1);
+    const update = {
+      Stagger: 30e9,
+      MaxParallel: 1,
+      HealthCheck: 'checks' as const,
+      MinHealthyTime: 10e9,
+      HealthyDeadline: 300e9,
+    };
+    const Update = {
+      ...update,
+      HealthyDeadline: 300e9,
+      ProgressDeadline: 600e9,
+      AutoRevert: false,
+      AutoPromote: false,
+      Canary: 1,
+    };
+    const version = (V: string) => {
+      const job = webJob({ count: 2 });
+      const TaskGroups = job.TaskGroups?.map((group) => ({
+        ...group,
+        Update,
+        Tasks: group.Tasks.map((task) => ({ ...task, Env: { V } })),
+      }));
+      return { ...job, TaskGroups: TaskGroups ?? [] };
+    };
+    const summary = async () => (await whyOf(world)).Summary;
+    await register(world, version('one'));
+    await world.time.advance(20);
+    for (let round = 0; round < 3; round++) await world.obey(node);
+    t.equal(await summary(), 'Job "web" has all that it asks for.');
+    await register(world, version('two'));
+    await world.time.advance(20);
+    t.match(
+      await summary(),
+      /as it asks for\. The roll-out of version 1 goes on, with 0 of 2 of "web" healthy: its canaries/,
+    );
+    await world.obey(node);
+    t.match(await summary(), /its canaries are healthy and wait for "meshnomad job promote web"\.$/);
+    const id = (await world.call('Job.LatestDeployment', { JobID: 'web' })).Deployment?.ID ?? '';
+    await world.call('Deployment.Pause', { DeploymentID: id, Pause: true });
+    t.match(
+      await summary(),
+      new RegExp(`is paused with 1 of 2 .*"meshnomad deployment resume ${id.slice(0, 8)}" lets it`),
+    );
+    await world.call('Deployment.Fail', { DeploymentID: id });
+    t.match(
+      await summary(),
+      /roll-out of version 1 failed with 1 of 2 of "web" healthy: Deployment marked as failed\.$/,
+    );
+    await register(world, version('one'));
+    await world.time.advance(20);
+    for (let round = 0; round < 3; round++) await world.obey(node);
+    const sick = world.allocs().find(({ DesiredStatus }) => DesiredStatus === 'run');
+    const { ID = '', ClientDescription = '', TaskStates = null, AllocStates = null, NetworkStatus = null } = sick ?? {};
+    const report = { ID, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus: null };
+    const Alloc = [{ ...report, ClientStatus: 'failed' as const }];
+    await world.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc });
+    await world.time.advance(20);
+    t.match(
+      (await whyOf(world)).Groups[0]?.Summary,
+      /1 not placed yet: the delay of its reschedule block after a failure ends at 2026-.*Z, and 1 of 1 nodes would take one/,
+    );
+  },
+);

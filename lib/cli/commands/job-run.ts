@@ -1,7 +1,10 @@
+import { canonicalizeJob } from '../../jobspec/canonicalize.js';
+import { isPeriodicActive } from '../../structs/job-kind.js';
 import type { JobRegisterResponse } from '../../structs/rpc.js';
 import { ApiError } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { shortId } from '../format.js';
+import { nextLaunchText } from '../job-children.js';
 import { describeIssues, type JobSource, loadJob, SOURCE_FLAGS } from '../job-source.js';
 import { Monitor } from '../monitor.js';
 import { takeArgs } from '../print.js';
@@ -70,6 +73,10 @@ async function register(context: Context, source: JobSource): Promise<number> {
   if (reply.Warnings) output.out(`Job Warnings:\n${reply.Warnings}\n`);
   if (reply.EvalID === '') {
     output.out('Job registration successful');
+    const job = canonicalizeJob(source.job);
+    if (job.Periodic && isPeriodicActive(job)) {
+      output.out(`Approximate next launch time: ${nextLaunchText(job.Periodic)}`);
+    }
     return 0;
   }
   if (flags.bool('detach')) {

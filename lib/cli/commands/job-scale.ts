@@ -34,6 +34,7 @@ export const command: Command = {
       ...(index === undefined ? {} : { EnforceIndex: true, JobModifyIndex: index }),
     });
     if (value.Warnings) output.out(`Job Warnings:\n${value.Warnings}\n`);
+    if (flags.bool('detach') || value.EvalID === '') output.out('Job scale successful');
     return watchEvaluation(context, value.EvalID);
   },
 };

@@ -1,7 +1,7 @@
 import { type Command, type Context, type Flags, UsageError } from '../command.js';
 import { monitorDrain } from '../drain-monitor.js';
 import { localTime } from '../format.js';
-import { pickNode } from '../pick-node.js';
+import { namedNode, pickNode } from '../pick-node.js';
 import { takeArgs } from '../print.js';
 import { readMeta } from './job-dispatch.js';
 
@@ -32,7 +32,7 @@ migrate.max_parallel allows, batch work may finish until the deadline, system jo
     const deadline = readDeadline(flags, mode);
     const meta = { ...readMeta(flags.list('meta')), ...(flags.string('m') ? { message: flags.string('m') } : {}) };
     takeArgs(args, flags.bool('self') ? 0 : 1, flags.bool('self') ? 0 : 1, '<node>');
-    const node = await pickNode(context, `${mode === 'disable' ? 'disable' : 'enable'} drain mode for`);
+    const node = mode === 'monitor' ? await namedNode(context) : await pickNode(context, `${mode} drain mode for`);
     if (!node) {
       output.out('Canceling drain toggle');
       return 0;

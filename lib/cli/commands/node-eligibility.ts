@@ -1,5 +1,5 @@
 import { type Command, UsageError } from '../command.js';
-import { pickNode } from '../pick-node.js';
+import { namedNode } from '../pick-node.js';
 import { takeArgs } from '../print.js';
 
 export const command: Command = {
@@ -9,15 +9,13 @@ export const command: Command = {
     disable: { type: 'bool', help: 'It takes no new work.' },
     enable: { type: 'bool', help: 'It takes new work.' },
     self: { type: 'bool', help: 'The node of the agent that is asked.' },
-    yes: { type: 'bool', help: 'Do not ask when only a prefix of the id was given.' },
   },
   async run(context) {
     const { args, flags, output } = context;
     const [enable, disable] = [flags.bool('enable'), flags.bool('disable')];
     if (enable === disable) throw new UsageError("Either the '-enable' or '-disable' flag must be set");
     takeArgs(args, flags.bool('self') ? 0 : 1, flags.bool('self') ? 0 : 1, '<node>');
-    const node = await pickNode(context, `${enable ? 'enable' : 'disable'} new work for`);
-    if (!node) return 0;
+    const node = await namedNode(context);
     const eligibility = enable ? 'eligible' : 'ineligible';
     const api = await context.api();
     await api.put(`/v1/node/${node.ID}/eligibility`, { Eligibility: eligibility });

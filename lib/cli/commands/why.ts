@@ -56,6 +56,13 @@ export function whyText(why: Why, color: boolean): string {
 
 function groupText(group: WhyGroup): string {
   if (group.Placed >= group.Wanted) return group.Summary;
-  const refusals = group.Refusals.map(({ Sentence, Change }) => `  * ${Sentence}.\n    To change that: ${Change}.`);
+  const refusals = group.Refusals.map(
+    ({ Sentence, Nodes, NodeNames, Change }) =>
+      `  * ${Sentence}: ${namesText(NodeNames, Nodes)}.\n    To change that: ${Change}.`,
+  );
   return [group.Summary, ...refusals].join('\n');
+}
+
+function namesText(names: readonly string[], nodes: number): string {
+  return nodes > names.length ? `${names.join(', ')} and ${nodes - names.length} more` : names.join(', ');
 }

@@ -7,8 +7,12 @@ import type { StateReader } from '../ports.js';
 import { algorithmOf } from '../rank/algorithm.js';
 import { isClientTerminal, isTerminal } from '../usage.js';
 import { askOf, createJudge, type Refusal } from './refusal.js';
+import { rollOutSentence } from './roll-out.js';
 import { refusalSentences } from './sentences.js';
 import { allocStory, inOrder, jobStory } from './story.js';
+
+/** Nodes of one rule that are named; of more only the number is told. */
+const NODES_NAMED_MAX = 10;
 
 /** What an explanation is made from: the world as a scheduler sees it, and what is remembered of the job. */
 export interface ExplainInput {
@@ -21,14 +25,14 @@ export interface ExplainInput {
 export function explainJob(job: Job, input: ExplainInput): Why {
   const { state } = input;
   const allocs = state.allocsByJob(job.Namespace, job.ID);
-  const groups = job.TaskGroups.map((group) => explainGroup(job, group, allocs, state));
+  const groups = job.TaskGroups.map((group) => explainGroup(job, group, allocs, input));
   const short = groups.filter(({ Wanted, Placed }) => Placed < Wanted);
   return {
     Kind: 'job',
     ID: job.ID,
     Namespace: job.Namespace,
     JobID: job.ID,
-    Summary: jobSummary(job, groups, short),
+    Summary: jobSummary(job, groups, short, rollOutSentence(job, input.deployments)),
     Groups: groups,
     Choice: [],
     Story: jobStory(job, allocs, input),
@@ -47,15 +51,17 @@ export function explainAlloc(alloc: Allocation, input: ExplainInput): Why {
     Namespace: alloc.Namespace,
     JobID: alloc.JobID,
     Summary: allocSummary(alloc, input),
-    Groups: job && group && isTerminal(alloc) ? [explainGroup(job, group, allocs, state)] : [],
+    Groups: job && group && isTerminal(alloc) ? [explainGroup(job, group, allocs, input)] : [],
     Choice: choiceOf(alloc, state),
     Story: inOrder(allocStory(alloc, state)),
   };
 }
 
-function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[], state: StateReader): WhyGroup {
+function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[], input: ExplainInput): WhyGroup {
+  const { state } = input;
   const judge = createJudge(state, job, group);
   const byRule = new Map<string, Refusal[]>();
+  const names = new Map<string, string[]>();
   let nodes = 0;
   let withRoom = 0;
   let eligible = 0;
@@ -70,11 +76,12 @@ function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[],
     const same = byRule.get(refusal.rule);
     if (same) same.push(refusal);
     else byRule.set(refusal.rule, [refusal]);
+    names.set(refusal.rule, [...(names.get(refusal.rule) ?? []), node.Name].slice(0, NODES_NAMED_MAX));
   }
   const ask = askOf(group);
   const refusals = [...byRule.values()]
     .sort((a, b) => b.length - a.length)
-    .map((same) => refusalSentences(same, nodes, ask));
+    .map((same) => ({ ...refusalSentences(same, nodes, ask), NodeNames: names.get(same[0]?.rule ?? '') ?? [] }));
   const own = allocs.filter((alloc) => alloc.TaskGroup === group.Name);
   const live = own.filter((alloc) => !isTerminal(alloc));
   const isPerNode = job.Type === 'system' || job.Type === 'sysbatch';
@@ -89,10 +96,13 @@ function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[],
     NodesWithRoom: withRoom,
     Refusals: refusals,
   };
-  return { ...counts, Summary: groupSummary(counts) };
+  return { ...counts, Summary: groupSummary(counts, nextTry(own, input)) };
 }
 
-function groupSummary({ Group, Wanted, Placed, Running, Nodes, NodesWithRoom }: Omit<WhyGroup, 'Summary'>): string {
+function groupSummary(
+  { Group, Wanted, Placed, Running, Nodes, NodesWithRoom }: Omit<WhyGroup, 'Summary'>,
+  next: string,
+): string {
   const where = `Group "${Group}": ${Running} of ${Wanted} running`;
   if (Placed >= Wanted) {
     return Running >= Wanted ? `${where}.` : `${where}; all are placed, and their nodes are yet to start them.`;
@@ -101,15 +111,31 @@ function groupSummary({ Group, Wanted, Placed, Running, Nodes, NodesWithRoom }: 
   if (Nodes === 0) return `${where}; ${missing} not placed, for there is no node: start an agent with a client.`;
   if (NodesWithRoom === 0)
     return `${where}; ${missing} not placed, for ${Nodes === 1 ? 'the only node will not take one' : `none of ${Nodes} nodes will take one`}.`;
-  return `${where}; ${missing} not placed yet, though ${NodesWithRoom} of ${Nodes} nodes would take one: an evaluation, a roll-out or a delay before the next try is under way (see the story).`;
+  if (next !== '')
+    return `${where}; ${missing} not placed yet: the delay of its reschedule block after a failure ends at ${next}, and ${NodesWithRoom} of ${Nodes} nodes would take one.`;
+  return `${where}; ${missing} not placed yet, though ${NodesWithRoom} of ${Nodes} nodes would take one: an evaluation or a roll-out is under way (see the story).`;
 }
 
-function jobSummary(job: Job, groups: readonly WhyGroup[], short: readonly WhyGroup[]): string {
+/** When the delay of a failed allocation ends after which it is placed again; '' = nothing waits. */
+function nextTry(own: readonly Allocation[], { evals }: ExplainInput): string {
+  const waited = new Set(
+    own.filter(({ NextAllocation }) => NextAllocation === '').map((alloc) => alloc.FollowupEvalID),
+  );
+  const times = evals.flatMap(({ ID, Status, WaitUntil }) =>
+    waited.has(ID) && Status === 'pending' && WaitUntil ? [WaitUntil] : [],
+  );
+  return times.sort()[0] ?? '';
+}
+
+function jobSummary(job: Job, groups: readonly WhyGroup[], short: readonly WhyGroup[], rollOut: string): string {
   if (job.Stop) return `Job "${job.ID}" was stopped: nothing of it should run.`;
   if (short.length > 0) {
     const missing = short.reduce((sum, { Wanted, Placed }) => sum + Wanted - Placed, 0);
-    return `Job "${job.ID}" is short of ${missing === 1 ? 'one allocation' : `${missing} allocations`}.`;
+    const said = `Job "${job.ID}" is short of ${missing === 1 ? 'one allocation' : `${missing} allocations`}.`;
+    // Where no node would take one, that is what is to be told.
+    return rollOut === '' || short.every(({ NodesWithRoom }) => NodesWithRoom === 0) ? said : `${said} ${rollOut}`;
   }
+  if (rollOut !== '') return `Job "${job.ID}" has as many allocations as it asks for. ${rollOut}`;
   const starting = groups.some(({ Running, Wanted }) => Running < Wanted);
   return starting
     ? `Job "${job.ID}" is placed, and not all of it has started.`

@@ -9,12 +9,16 @@ const DIMENSION = {
 } as const;
 
 /** The refusals of one rule as a sentence, and what would have to change for one of the nodes to do. */
-export function refusalSentences(same: readonly Refusal[], nodes: number, ask: GroupAsk): WhyRefusal {
+export function refusalSentences(
+  same: readonly Refusal[],
+  nodes: number,
+  ask: GroupAsk,
+): Omit<WhyRefusal, 'NodeNames'> {
   const [first] = same;
   if (!first) return { Rule: '', Nodes: 0, Sentence: '', Change: '' };
   const of = `${same.length} of ${nodes} ${nodes === 1 ? 'node' : 'nodes'}`;
   const verb = (one: string, many: string): string => (same.length === 1 ? one : many);
-  const said = (Sentence: string, Change: string): WhyRefusal => ({
+  const said = (Sentence: string, Change: string) => ({
     Rule: first.rule,
     Nodes: same.length,
     Sentence: `${of} ${Sentence}`,

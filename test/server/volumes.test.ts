@@ -1,6 +1,7 @@
 import t from 'tap';
 import { MeshError } from '../../lib/structs/errors.js';
 import { VOLUME_LEASE } from '../../lib/structs/rpc-volume.js';
+import { planResults } from '../state/world.js';
 import { createVolumeWorld, type FakeNode, type VolumeWorld } from './volume-world.js';
 
 const DB = {
@@ -134,6 +135,30 @@ t.test('a node that was asked to let go and says nothing is named', async (t) =>
   await world.time.advance(6_000);
   t.match((await view(world))?.Claims, [{ State: 'unpublishing', WaitsFor: /to unmount it: no answer yet/ }]);
   answer();
+  await world.time.advance(5_000);
+  t.match(await view(world), { Claims: [] });
+});
+
+t.test('an allocation that was told to stop, and has not, is what everybody waits for', async (t) => {
+  const { world, b } = await withVolume();
+  const { job, allocId } = await world.place(b);
+  await world.claim(b, allocId);
+  t.match((await view(world))?.Claims, [{ State: 'taken', WaitsFor: '', WaitsSince: 0 }]);
+  const told = {
+    ID: allocId,
+    DesiredStatus: 'stop',
+    DesiredDescription: '',
+    ClientStatus: '',
+    FollowupEvalID: '',
+    RescheduleTracker: null,
+  };
+  await world.consensus.propose(planResults(job, [], { stops: [told] }));
+  const [claim] = (await view(world))?.Claims ?? [];
+  t.match(claim, { State: 'taken', WaitsFor: /its tasks to end/ });
+  t.ok((claim?.WaitsSince ?? 0) > 0);
+  const detach = { VolumeID: 'db', NodeID: b.node.ID };
+  await t.rejects(world.call('CSIVolume.Detach', detach), { message: /was told to stop, and has not ended: wait/ });
+  await world.end(b, allocId);
   await world.time.advance(5_000);
   t.match(await view(world), { Claims: [] });
 });

@@ -1,5 +1,7 @@
 import type { StateSnapshot } from '../../state/store.js';
+import type { Allocation } from '../../structs/allocation.js';
 import {
+  type CsiClaim,
   type CsiSecrets,
   type CsiVolume,
   type CsiVolumeListStub,
@@ -44,9 +46,21 @@ export function volumeView(volume: StoredCsiVolume, state: StateSnapshot): CsiVo
     Schedulable: reason === '',
     SchedulableReason: reason,
     ResourceExhausted: ZERO_TIME,
-    Claims: claims,
+    Claims: claims.map((claim) => shownClaim(claim, state)),
     PastClaims,
   };
+}
+
+/** Before a release can begin the tasks have to end: one that was told to, and does not, is what everybody waits for. */
+function shownClaim(claim: CsiClaim, state: StateSnapshot): CsiClaim {
+  const alloc = state.allocById(claim.AllocationID);
+  if (claim.State !== 'taken' || claim.WaitsFor !== '' || !alloc || !isToldToStop(alloc)) return claim;
+  return { ...claim, WaitsFor: 'its tasks to end: they were told to', WaitsSince: Math.floor(alloc.ModifyTime / 1e6) };
+}
+
+/** Whether an allocation may run although it is to run no more. */
+export function isToldToStop({ DesiredStatus, ClientStatus }: Allocation): boolean {
+  return DesiredStatus !== 'run' && (ClientStatus === 'running' || ClientStatus === 'pending');
 }
 
 function stubOf(state: StateSnapshot, allocId: string): CsiVolume['ReadAllocs'][string] {

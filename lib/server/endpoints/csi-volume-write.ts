@@ -8,7 +8,7 @@ import { askPlugin } from '../csi/ask-plugin.js';
 import { liesApart } from '../csi/controllers.js';
 import { pluginsOf } from '../csi/plugins.js';
 import { type CsiVolumeDraft, checkVolumeSpec } from '../csi/spec.js';
-import { volumeView, withoutSecrets } from '../csi/view.js';
+import { isToldToStop, volumeView, withoutSecrets } from '../csi/view.js';
 import { openVolume, sealVolume } from '../keyring/volumes.js';
 import { propose } from '../propose.js';
 import type { VolumeOperation } from '../volume-access.js';
@@ -124,9 +124,11 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
       const state = store.snapshot();
       const live = claims.find(({ AllocationID }) => isLive(state.allocById(AllocationID)));
       if (live && reason === '') {
+        const alloc = state.allocById(live.AllocationID);
+        const advice = alloc && isToldToStop(alloc) ? 'it was told to stop, and has not ended: wait' : 'stop it first';
         throw new MeshError(
           'E_CONFLICT',
-          `${describeClaim(live)} still uses volume "${volume.ID}": stop it first; or, if you know that it no longer writes, say so with -force and a -reason`,
+          `${describeClaim(live)} still uses volume "${volume.ID}": ${advice}; or, if you know that it no longer writes, say so with -force and a -reason`,
         );
       }
       const step =

@@ -242,8 +242,9 @@ export class RaftHost implements RunningConsensus {
   }
 
   async readIndex(): Promise<number> {
-    // With a disk that refuses writes nothing can change: what is applied here is all that was ever acknowledged.
-    if (this.#state.kind === 'broken' && this.#raft.isSoleVoter) return this.#applied;
+    // With a disk that refuses writes nothing can change. What was ever acknowledged is in the log, which may wait to be replayed.
+    const hasAll = this.#applied >= this.#stores.log.lastIndex();
+    if (this.#state.kind === 'broken' && this.#raft.isSoleVoter && hasAll) return this.#applied;
     if (this.#replica !== null) return this.#replica.readIndex();
     const refusal = refusalToRead(this.#standing);
     if (refusal !== null) throw refusal;

@@ -91,7 +91,7 @@ t.test('servers elect themselves, lose no acknowledged write, and are recovered'
   });
   const recovered = await survivor.cli(['recover', '-yes']);
   t.match(recovered, { code: 0, out: /What only .* had is lost[\s\S]*the only voter now, in epoch 2/ }, recovered.err);
-  await eventually('writes to succeed again', async () => ((await write(survivor)) ? true : undefined), 30_000);
+  await eventually('writes to succeed again', async () => ((await write(survivor)) ? true : undefined), 120_000);
   t.strictSame(await missingAt(survivor), [], 'nothing that was acknowledged by a majority with it is missing');
 
   // The lost come back with their old data: each hears that it was left behind, ends, and begins anew when it is started again.

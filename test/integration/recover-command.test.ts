@@ -70,7 +70,7 @@ t.test('a stopped server is recovered in its data directory, and leads alone whe
     return { consensus, store };
   };
   const until = async (holds: () => boolean): Promise<void> => {
-    for (let i = 0; !holds() && i < 1_000; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let i = 0; !holds() && i < 12_000; i++) await new Promise((resolve) => setTimeout(resolve, 5));
     t.ok(holds());
   };
   const first = await open();

@@ -153,6 +153,29 @@ t.test('close finishes what was proposed, and then refuses', async (t) => {
   await consensus.close();
 });
 
+t.test('started with a disk that takes nothing, it answers no read before it has replayed its log', async (t) => {
+  const world = setup(t);
+  const before = await started(world);
+  await before.consensus.propose(write('acknowledged'));
+  // As the power cut left it: how far all was committed is known no better than from the last election.
+  const disk = world.disk.copy(world.disk.location);
+  await before.consensus.close();
+  const { consensus, ledger } = await world.open({ disk });
+  disk.failing = true;
+  consensus.start();
+  while (consensus.stats().state !== 'broken') await new Promise((resolve) => setTimeout(resolve, 5));
+  await t.rejects(consensus.readIndex());
+  t.same(ledger.rows, [], 'it knows of nothing yet');
+  const healed = leads(consensus);
+  disk.failing = false;
+  await healed;
+  t.equal(await consensus.readIndex(), consensus.appliedIndex());
+  t.same(
+    ledger.rows.map(({ value }) => value),
+    ['acknowledged'],
+  );
+});
+
 t.test('a full disk: proposals fail with E_STORAGE, reads of the state go on, and it heals by itself', async (t) => {
   const world = setup(t);
   const { consensus, ledger } = await started(world);

@@ -59,7 +59,7 @@ t.test('put out of the group it goes on by the feed, over a restart too, and may
   await same(a, b);
   await a.consensus.change({ type: 'remove', id: 'b' });
   await write(a, 100, 200);
-  await until('it to find that it is outside', () => b.consensus.isOutside, 30_000);
+  await until('it to find that it is outside', () => b.consensus.isOutside, 60_000);
   await same(a, b);
   t.equal(b.fsm.hash, a.fsm.hash);
 
@@ -157,7 +157,7 @@ t.test('an outsider says who leads and how old its state is, and can read what w
   t.ok(index >= a.chain.index && b.chain.index >= index, 'a read index is waited for');
   t.equal(b.fsm.hash, a.fsm.hash);
   await a.close();
-  await until('nobody to lead', () => b.consensus.leader === '', 30_000);
+  await until('nobody to lead', () => b.consensus.leader === '', 60_000);
   const before = b.consensus.lastContactMs();
   await until('its state to grow old', () => b.consensus.lastContactMs() > before + 500);
   await t.rejects(b.consensus.readIndex(), { code: 'E_NO_LEADER' });

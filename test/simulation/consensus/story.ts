@@ -42,6 +42,9 @@ export async function tellStory(seed: number): Promise<Told> {
   return { seen: world.watch.seen, events: world.time.events };
 }
 
+/** A breach is noted where it is found: the story ends with it at its next step. */
+const noted = (): void => {};
+
 class Story {
   readonly #world: World;
   readonly #voters: string[];
@@ -104,10 +107,13 @@ class Story {
     const command = writeCommand(this.#world.pick(KEYS), value);
     process.enter(() => {
       const term = consensus.term();
-      consensus.propose(command).then(
-        ({ index, result }) => watch.acknowledged({ index, term, result, value }),
-        (error) => watch.expected(error),
-      );
+      consensus
+        .propose(command)
+        .then(
+          ({ index, result }) => watch.acknowledged({ index, term, result, value }),
+          (error) => watch.expected(error),
+        )
+        .catch(noted);
     });
   }
 
@@ -117,10 +123,13 @@ class Story {
     if (consensus === null || process === null) return;
     process.enter(() => {
       const { floor } = watch;
-      consensus.readIndex().then(
-        () => watch.read(server.id, { floor, index: consensus.appliedIndex() }),
-        (error) => watch.expected(error),
-      );
+      consensus
+        .readIndex()
+        .then(
+          () => watch.read(server.id, { floor, index: consensus.appliedIndex() }),
+          (error) => watch.expected(error),
+        )
+        .catch(noted);
     });
   }
 

@@ -46,8 +46,9 @@ function* draftAt(desk: Desk): Generator<Rest, Draft, void> {
     ...result.place.filter(({ replaces }) => !replaces),
   ];
   if (stack && job) {
+    const search = { stack, job, result, failed };
     for (const placement of order) {
-      findPlace(desk, { stack, job, placement, result, failed });
+      findPlace(desk, search, placement);
       if (desk.needsRest()) yield 'placing';
     }
   }
@@ -87,12 +88,12 @@ function findPlace(
   options: {
     stack: Stack;
     job: Job;
-    placement: Placement;
     result: Reconciliation;
     failed: Record<string, AllocMetric>;
   },
+  placement: Placement,
 ): void {
-  const { stack, placement, result, failed } = options;
+  const { stack, result, failed } = options;
   const known = failed[placement.group.Name];
   // Where one allocation finds no place the next finds none, unless each has volumes of its own.
   if (known && !hasOwnVolumes(placement.group)) {

@@ -15,6 +15,7 @@ import type { StateReader } from './ports.js';
 import { Preemption } from './preemption.js';
 import { antiAffinityScore, preemptionScore } from './rank/fit-score.js';
 import type { OptionPool } from './rank/option-pool.js';
+import { spreadValues } from './rank/spread.js';
 import { Room } from './room.js';
 import { SearchOrder } from './search-order.js';
 
@@ -230,7 +231,7 @@ export class Stack {
       return;
     }
     this.#weigh(request, program, row);
-    pool.put(row, spreadValues(program, row), this.#sum, this.#parts);
+    pool.put(row, spreadValues(program.spreads, row), this.#sum, this.#parts);
   }
 
   /** Looks at up to `limit` options; −1 when there is none. The hot loop: it allocates nothing and calls little. */
@@ -488,12 +489,4 @@ export class Stack {
       told: (row, score) => this.#told(request, program, row, score),
     });
   }
-}
-
-/** Stands for a node's values of all spread attributes: nodes with equal ones get equal boosts. */
-function spreadValues({ spreads }: GroupProgram, row: number): string | number {
-  const [first, ...rest] = spreads;
-  if (!first) return 0;
-  const value = first.counts.valueOf(row) + 1;
-  return rest.length === 0 ? value : [value, ...rest.map(({ counts }) => counts.valueOf(row))].join();
 }

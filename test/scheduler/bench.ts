@@ -2,6 +2,8 @@
 // `npm run bench -- scheduler` all of them.
 // The world is that of the targets: N nodes of 16,000 MHz, 32 GiB and 100 GiB in three datacenters with an attribute `rack`
 // of ten values; one group of count C with cpu 100, memory 64, disk 10 and one dynamic port.
+import type { HeapProfiler } from 'node:inspector/promises';
+import { Session } from 'node:inspector/promises';
 import { fileURLToPath } from 'node:url';
 import type { StateReader } from '../../lib/scheduler/ports.js';
 import { schedule } from '../../lib/scheduler/schedule.js';
@@ -10,6 +12,7 @@ import type { Job, JobType } from '../../lib/structs/job.js';
 import type { Node } from '../../lib/structs/node.js';
 import type { Plan } from '../../lib/structs/plan.js';
 import { seededRandom } from '../../lib/util/random.js';
+import { heapBytes } from '../simulation/cluster/heap-bytes.js';
 import { Harness } from './harness.js';
 import { mockEval, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
 
@@ -118,22 +121,35 @@ async function measure(variant: Variant, n: number, c: number): Promise<Cell> {
   const cpu = process.cpuUsage(cpuBefore);
   const perCpuSecond = (rounds * placed * 1e6) / (cpu.user + cpu.system);
   const peakRssMib = process.resourceUsage().maxRSS / 1024;
+  const allocated = await allocatedBytes(once);
+  const held = heapBytes();
   plan = null;
-  const garbageBytes = (await garbage(once)) / placed;
+  const garbageBytes = allocated === 0 ? 0 : (allocated - (held - heapBytes())) / placed;
   return { perSecond, perCpuSecond, placed, firstRssMib, peakRssMib, garbageBytes };
 }
 
-/** What one round leaves to the collector: the plan it made is still held when the collector is called. */
-async function garbage(once: () => Promise<void>): Promise<number> {
-  const collect = globalThis.gc;
-  if (!collect) return 0;
-  const heap = (): number => process.memoryUsage().heapUsed;
-  collect();
-  const before = heap();
-  await once();
-  const made = heap() - before;
-  collect();
-  return made - (heap() - before);
+const ROUNDS_SAMPLED = 5;
+
+/**
+ * All that one round allocates, as the engine samples it; 0 without --expose-gc. The size of the heap would tell little: it falls
+ * behind and catches up with each collection.
+ */
+async function allocatedBytes(once: () => Promise<void>): Promise<number> {
+  if (!globalThis.gc) return 0;
+  const session = new Session();
+  session.connect();
+  const sampling = {
+    samplingInterval: 4096,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  };
+  await session.post('HeapProfiler.startSampling', sampling);
+  for (let i = 0; i < ROUNDS_SAMPLED; i++) await once();
+  const { profile } = await session.post('HeapProfiler.stopSampling');
+  session.disconnect();
+  const sizeOf = (node: HeapProfiler.SamplingHeapProfileNode): number =>
+    node.children.reduce((sum, child) => sum + sizeOf(child), node.selfSize);
+  return sizeOf(profile.head) / ROUNDS_SAMPLED;
 }
 
 // Called by test/bench/scheduler.ts, with a young generation that holds a whole round where garbage is to be measured.

@@ -80,7 +80,9 @@ export class PortUse {
       this.#many.add(key);
       return;
     }
-    this.#few.push(key);
+    // An array that is pushed to when it is empty gets room for 17.
+    if (this.#few.length === 0) this.#few = [key];
+    else this.#few.push(key);
     if (this.#few.length <= FEW_MAX) return;
     this.#many = new Set(this.#few);
     this.#few = [];

@@ -73,6 +73,17 @@ export class SpreadScorer {
   }
 }
 
+/** Stands for a node's values of all spread attributes: nodes with equal ones get equal boosts. */
+export function spreadValues(spreads: readonly SpreadScorer[], row: number): string | number {
+  const [first] = spreads;
+  if (!first) return 0;
+  const value = first.counts.valueOf(row) + 1;
+  if (spreads.length === 1) return value;
+  let values = `${value}`;
+  for (let i = 1; i < spreads.length; i++) values += `,${(spreads[i] as SpreadScorer).counts.valueOf(row)}`;
+  return values;
+}
+
 /** Percentages of the group's count; what they leave goes to all other values. */
 function wantedCounts(spread: Spread, count: number): Map<string, number> | null {
   const targets = spread.SpreadTarget ?? [];

@@ -42,6 +42,8 @@ export interface MemberRoster extends Roster {
   renew(chain: CertificateChain): void;
   /** Checks the certificates that a linked peer has shown for its key. */
   verify(key: NodeKey, chain: unknown): Result<VerifiedChain, MeshError>;
+  /** Nothing is written from now on: the member has left, and its files are removed. */
+  forget(): void;
   /** Writes what is not on the disk yet, and forgets listeners. */
   close(): void;
 }
@@ -77,6 +79,7 @@ export function createRoster(options: RosterOptions): MemberRoster {
   const tombstones = new Map<NodeKey, Tombstone>();
   const listeners = new Set<() => void>();
   let saver: NodeJS.Timeout | undefined;
+  let isForgotten = false;
   let tombstonesKept = true;
 
   const isBuried = (key: NodeKey): boolean => tombstones.has(key);
@@ -116,6 +119,7 @@ export function createRoster(options: RosterOptions): MemberRoster {
 
   /** A full disk keeps nobody from knowing who is in and who is out: what is not written is written with the next change. */
   function safely(write: () => void): void {
+    if (isForgotten) return;
     try {
       write();
     } catch (error) {
@@ -226,6 +230,9 @@ export function createRoster(options: RosterOptions): MemberRoster {
         return err(new MeshError('E_PERMISSION_DENIED', `${judged.value.claims.Name} is no member any more`));
       }
       return judged;
+    },
+    forget() {
+      isForgotten = true;
     },
     close() {
       listeners.clear();

@@ -197,6 +197,24 @@ t.test('a full disk keeps nobody from knowing who is out', async (t) => {
   again.close();
 });
 
+t.test('who has left writes nothing down any more: a roster on the disk is a membership', async (t) => {
+  const home = openMeshHome(null);
+  let written = 0;
+  const { roster, friend, bury, reply } = world(t, {
+    ...home,
+    write(file, value) {
+      written++;
+      home.write(file, value);
+    },
+  });
+  roster.forget();
+  const before = written;
+  roster.update(reply({ Members: [] }));
+  roster.bury([bury(friend.publicKey)]);
+  roster.close();
+  t.equal(written, before);
+});
+
 t.test('the roster of another mesh is refused', async (t) => {
   const { roster, reply } = world(t);
   t.throws(() => roster.update(reply({ Mesh: meshInfo(newKey().publicKey) })), { code: 'E_PERMISSION_DENIED' });

@@ -38,6 +38,8 @@ export async function leaveMesh({ mesh, consensus, running, folder }: LeaveOptio
     return err(`The servers did not let it go: ${(error as Error).message}`);
   }
   await gossip.leave();
+  // It hears of its own leave like of any other, and would write that down: a roster on the disk is a membership.
+  member.roster.forget();
   rmSync(folder, { recursive: true, force: true });
   return ok(undefined);
 }

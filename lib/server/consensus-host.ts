@@ -56,7 +56,7 @@ export class RaftHost implements RunningConsensus {
   readonly #writes = new PendingWrites();
   readonly #applier: Applier;
   readonly #durable: DurableSide;
-  readonly #reads = new PendingReads();
+  readonly #reads = new PendingReads(() => this.#life.questionsFrom);
   #handOver: HandOver | null = null;
   #pump: Promise<void> | null = null;
   #woken = false;

@@ -25,6 +25,12 @@ export class OwnLife {
     return this.#now;
   }
 
+  /** Where the numbers of this life's questions to a leader begin: others than those of its former lives, with a billion for each. */
+  get questionsFrom(): number {
+    const { instance, starts } = this.#now;
+    return (Number.parseInt(instance.slice(0, 3), 16) * 1024 + (starts % 1024)) * 2 ** 30;
+  }
+
   /** The group began anew with this data, or this data in a group that had begun anew, and it was not opened again since. */
   get isOfRecovery(): boolean {
     return this.#now.epoch > FIRST_EPOCH && this.#now.starts === 1;

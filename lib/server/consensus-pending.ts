@@ -60,8 +60,14 @@ export class PendingReads {
   #fresh: Read[] = [];
   readonly #asked = new Map<number, readonly Read[]>();
   #waiting: { index: number; reads: readonly Read[] }[] = [];
-  #context = 0;
+  #context: number | null = null;
+  readonly #contextsFrom: () => number;
   #ticksToRetry = READ_AGAIN_TICKS;
+
+  /** Questions are numbered from there. An answer to one that this server asked before it was started again must be nobody's: it is old. */
+  constructor(contextsFrom: () => number) {
+    this.#contextsFrom = contextsFrom;
+  }
 
   wait(nowMs: number): Promise<number> {
     return new Promise((resolve, reject) => this.#fresh.push({ resolve, reject, sinceMs: nowMs }));
@@ -70,7 +76,7 @@ export class PendingReads {
   /** Asks for one index for all that came since the last time, if there is a leader to ask. */
   ask(raft: Raft): void {
     if (this.#fresh.length === 0) return;
-    const context = this.#context + 1;
+    const context = (this.#context ?? this.#contextsFrom()) + 1;
     if (!raft.readIndex(context).ok) return;
     this.#context = context;
     this.#asked.set(context, this.#fresh);

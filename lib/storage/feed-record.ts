@@ -47,15 +47,20 @@ export async function takeUpFeed(
 ): Promise<{ record: FeedRecord; stale: FeedRecord | null }> {
   const stored = read(folder, disk);
   const before = stored === null ? null : { ...stored, secret: Buffer.from(stored.secret, 'hex') };
-  const isSound = stored?.closed === true && stored.place === placeOf(folder, disk);
-  const record = isSound && before !== null ? before : nextGeneration(before?.generation ?? 0);
+  const goesOn = stored !== null && isSound(stored, folder, disk);
+  const record = goesOn && before !== null ? before : nextGeneration(before?.generation ?? 0);
   await write(folder, record, { closed: false, disk });
-  return { record, stale: isSound ? null : before };
+  return { record, stale: goesOn ? null : before };
 }
 
-/** Whether there is a feed in the folder that somebody may follow. */
-export function hasFeed(folder: string): boolean {
-  return (read(folder, nodeDisk)?.segment ?? 0) > 0;
+const isSound = ({ closed, place }: Stored, folder: string, disk: Disk): boolean =>
+  closed && place === placeOf(folder, disk);
+
+/** The feed in the folder: one to go on with, for somebody may follow it; one that can only be given back; or none. */
+export function feedIn(folder: string): 'sound' | 'stale' | 'none' {
+  const stored = read(folder, nodeDisk);
+  if (stored === null || stored.segment === 0) return 'none';
+  return isSound(stored, folder, nodeDisk) ? 'sound' : 'stale';
 }
 
 /** A new generation with a secret of its own, written down durably. */

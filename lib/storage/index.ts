@@ -14,7 +14,7 @@ export type { FeedTarget, FollowerState } from './feed-follower.js';
 export { FeedFollower } from './feed-follower.js';
 export type { FeedStats } from './feed-publisher.js';
 export { dropFeed, FeedPublisher } from './feed-publisher.js';
-export { hasFeed } from './feed-record.js';
+export { feedIn } from './feed-record.js';
 export type { CapturedState } from './feed-segment.js';
 export type { Instance, InstanceStore } from './instance.js';
 export { FIRST_EPOCH, memoryInstance, openInstance } from './instance.js';

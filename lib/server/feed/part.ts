@@ -1,5 +1,5 @@
 import type { Cores, EntryChain, FeedStats, FollowerState } from '../../storage/index.js';
-import { dropFeed, FeedFollower, FeedPublisher, hasFeed } from '../../storage/index.js';
+import { dropFeed, FeedFollower, FeedPublisher, feedIn } from '../../storage/index.js';
 import type { FeedAddress } from '../../structs/rpc-feed.js';
 import { byteStream } from '../../transport/byte-stream.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../../transport/rpc.js';
@@ -101,10 +101,19 @@ export class FeedPart implements Replica {
 
   /** Begins; before consensus does, so that nothing it applies is missed. */
   async start(consensus: RunningConsensus): Promise<void> {
+    const { folder, cores, now, log } = this.#options;
+    const feed = consensus.isOutside ? 'none' : feedIn(folder);
+    // It published before: whoever follows goes on where it ended. What nobody can go on with begins when it is asked for.
+    this.#askedMs = now();
+    if (feed === 'sound') await this.#publish();
+    if (feed === 'stale') {
+      const dropped = cores().then((opened) => dropFeed(folder, opened));
+      await dropped.catch((error: Error) =>
+        log.warn('the former state feed still takes its place', { error: error.message }),
+      );
+    }
+    // Nobody may ask for it before that is done.
     this.#consensus = consensus;
-    // It published before: whoever follows goes on where it ended.
-    this.#askedMs = this.#options.now();
-    if (!consensus.isOutside && hasFeed(this.#options.folder)) await this.#publish();
     this.#lookAgain(0);
   }
 

@@ -28,7 +28,7 @@ const TESTS: Record<string, readonly string[]> = {
     (name) => `raft/${name}`,
   ),
   storage: ['raft-log', 'stable', 'snapshots'].map((name) => `storage/${name}`),
-  server: ['consensus', 'consensus-group', 'consensus-durable'].map((name) => `server/${name}`),
+  server: ['consensus', 'consensus-group', 'consensus-durable', 'consensus-pending'].map((name) => `server/${name}`),
 };
 /** Tests that take longer never end. */
 const TESTS_MS = 90_000;

@@ -297,6 +297,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'true',
   },
   {
+    name: 'takes an answer to a question of its former life',
+    file: 'server/consensus-pending',
+    from: '(this.#context ?? this.#contextsFrom()) + 1',
+    to: '(this.#context ?? 0) + 1',
+  },
+  {
     name: 'answers reads before their index is applied',
     file: 'server/consensus-pending',
     from: 'waiting.index <= index',

@@ -153,9 +153,13 @@ export function connect(asks: Cores, answers: Cores): () => void {
 }
 
 /** Waits for a condition; says what it waited for when that does not come. */
-export async function until(what: string, condition: () => boolean, limitMs = 60_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 60_000,
+): Promise<void> {
   const end = performance.now() + limitMs;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > end) throw new Error(`waited ${limitMs} ms for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

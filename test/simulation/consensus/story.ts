@@ -226,7 +226,7 @@ class Story {
     if (able < Math.floor(voters.length / 2) + 1) return;
     this.#spoiled.add(server.id);
     // A disk that is set back in its place, and opened as often as before, cannot be told from the one that it was.
-    const backup = server.disk.copy('elsewhere');
+    const backup = server.disk.copy(`a copy of ${world.time.nowMs}`);
     const isBackup = world.chance(0.5);
     world.time.after(isBackup ? 1500 : 0, () => {
       world.crash(server);

@@ -31,7 +31,7 @@ export interface Draft {
   readonly queued: Record<string, number>;
   readonly escaped: boolean;
   readonly eligibility: Record<string, boolean>;
-  /** Of the deployment that the evaluation is part of, else of the job's latest; '' for batch work. */
+  /** Of the deployment that the evaluation is part of; empty for batch work. */
   readonly deploymentId: string;
 }
 
@@ -105,11 +105,16 @@ export class Desk {
     });
   }
 
-  /** The latest deployment of the job as it is, over or not: what an evaluation without one of its own belongs to. */
+  /**
+   * The latest deployment of the job as it is: what an evaluation without one of its own belongs to. Not one that failed or was
+   * cancelled, or is by the stop of its job: clients of Nomad wait for its success, and take the evaluation for a failure.
+   */
   get knownDeploymentId(): string {
-    if (!this.deployment || this.evaluation.Type === 'batch' || this.evaluation.Type === 'sysbatch') return '';
-    if (this.job && this.deployment.JobCreateIndex !== this.job.CreateIndex) return '';
-    return this.deployment.ID;
+    const { deployment, job } = this;
+    if (!deployment || this.evaluation.Type === 'batch' || this.evaluation.Type === 'sysbatch') return '';
+    if (deployment.Status === 'failed' || deployment.Status === 'cancelled') return '';
+    if (!job || job.Stop || deployment.JobVersion !== job.Version) return '';
+    return deployment.JobCreateIndex === job.CreateIndex ? deployment.ID : '';
   }
 
   /** Counts the job's own allocations where they are; must come before anything is placed. */

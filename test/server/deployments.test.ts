@@ -295,3 +295,21 @@ t.test('a version that is the stable one again does not go back to it', async (t
     description: 'It failed - not rolling back to stable job version 0 as current job has same specification',
   });
 });
+
+t.test(
+  'the evaluation of a job that is stopped names no deployment: whoever follows it waits for its end',
+  async (t) => {
+    const world = createTestWorld();
+    await world.addNode(1);
+    await world.call('Job.Register', { Job: webJob() });
+    await world.time.advance(50);
+    t.equal(world.store.snapshot().latestDeploymentByJob('default', 'web')?.Status, 'running');
+    const more = await world.call('Job.Evaluate', { JobID: 'web' });
+    await world.time.advance(50);
+    t.not(world.store.snapshot().evalById(more.EvalID)?.DeploymentID, '');
+    const { EvalID } = await world.call('Job.Deregister', { JobID: 'web' });
+    await world.time.advance(50);
+    t.match(world.store.snapshot().evalById(EvalID), { Status: 'complete', DeploymentID: '' });
+    t.equal(world.store.snapshot().latestDeploymentByJob('default', 'web')?.Status, 'cancelled');
+  },
+);

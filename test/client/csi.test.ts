@@ -1,6 +1,7 @@
 import { existsSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { CsiMounts } from '../../lib/client/csi/mounts.js';
 import { openCsiRpc } from '../../lib/client/csi/rpc.js';
 import { LeaseStop } from '../../lib/client/lease-stop.js';
 import { VolumeLease } from '../../lib/client/volume-lease.js';
@@ -75,6 +76,27 @@ t.test('a volume is claimed, staged, published and given; then all of it backwar
   t.same(world.plugin.calls.slice(2), ['unpublish', 'unstage']);
   t.notOk(existsSync(link));
   t.notOk(existsSync(join(world.dir, 'csi/node/p/staging')), 'its directories are gone');
+});
+
+t.test('after a restart of the machine the volume is mounted again before its task begins again', async (t) => {
+  const world = new World(t);
+  let isMounted = true;
+  t.intercept(CsiMounts.prototype, 'isMounted', { value: async () => isMounted });
+  await world.serve(t);
+  const first = await world.client(t);
+  const alloc = world.put(first);
+  await until(() => world.status(alloc.ID) === 'running', 'running');
+  await first.shutdown();
+  const again = await world.client(t);
+  await until(() => world.server.reported(alloc.ID)?.ClientStatus === 'running', 'running still');
+  t.equal(world.plugin.calls.length, 2, 'what runs keeps what it has');
+  await again.shutdown();
+  // Processes and mounts are gone, the records are not.
+  world.engine.tasks.clear();
+  isMounted = false;
+  await world.client(t);
+  await until(() => world.engine.running().length === 1, 'the task to begin again');
+  t.match(world.plugin.calls.slice(2), ['stage ext-1 hunter2 sdx', 'publish rw SINGLE_NODE_WRITER']);
 });
 
 t.test('a consumer waits for a claim and for its plugin, and says so', async (t) => {

@@ -26,7 +26,8 @@ const RELEASE_PATIENCE_MS: Millis = 30_000;
 export const csiHook = allocHook(CSI_HOOK, {
   async prerun(context) {
     for (const [name, request] of csiRequests(context)) {
-      if (context.reattach && recordsIn(context)[name]?.step === 'mounted') show(context, name, request);
+      const known = recordsIn(context)[name];
+      if (context.reattach && known?.step === 'mounted') await showMounted(context, name, request, known);
       else await bring(context, name, request);
     }
   },
@@ -81,6 +82,22 @@ function show(context: AllocHookContext, name: string, { ReadOnly, AttachmentMod
   context.shared.volumes = { ...context.shared.volumes, [name]: { hostPath, readOnly: ReadOnly, kind } };
 }
 
+/**
+ * The volume of an allocation that was there before this agent was. After a restart of the machine nothing is mounted any more:
+ * what would begin again then would write into an empty directory, so it is prepared anew like one that comes first.
+ */
+async function showMounted(
+  context: AllocHookContext,
+  name: string,
+  request: VolumeRequest,
+  known: CsiRecord,
+): Promise<void> {
+  const { mounts } = context.client.csi;
+  if (known.isMount && !(await mounts.isMounted({ ...known, allocId: context.alloc.ID })))
+    throw new Error(`volume "${known.volumeId}" is not mounted any more`);
+  show(context, name, request);
+}
+
 /** Claims and mounts one volume. */
 async function bring(context: AllocHookContext, name: string, request: VolumeRequest): Promise<void> {
   const { alloc } = context;
@@ -106,15 +123,16 @@ async function bring(context: AllocHookContext, name: string, request: VolumeReq
   };
   put(context, name, record);
   const options = request.MountOptions ?? Volume.MountOptions;
+  const place = { ...record, allocId: alloc.ID };
   await mount(context, {
-    ...record,
-    allocId: alloc.ID,
+    ...place,
     capability: toCsiCapability({ AccessMode: usage.accessMode, AttachmentMode: usage.attachmentMode }, options),
     publishContext: PublishContext,
     volumeContext: Volume.Context ?? {},
     secrets: Volume.Secrets ?? {},
   });
-  put(context, name, { ...record, step: 'mounted' });
+  const isMount = await context.client.csi.mounts.isMounted(place);
+  put(context, name, { ...record, step: 'mounted', isMount });
   show(context, name, request);
 }
 

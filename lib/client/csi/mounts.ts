@@ -145,6 +145,11 @@ export class CsiMounts {
     await removeEmpty(staging.here, 4);
   }
 
+  /** Whether something is mounted where the volume appears. */
+  async isMounted(place: CsiPlace): Promise<boolean> {
+    return (await mountAt(this.targetOf(place))) !== undefined;
+  }
+
   /** Whether nothing of the volume is mounted for the allocation. Of a block device nobody can tell. */
   async isClear(place: CsiPlace): Promise<boolean> {
     const { staging, target } = this.paths(place);

@@ -17,6 +17,8 @@ export interface CsiRecord extends CsiUsage {
   externalId: string;
   /** 0 until it is claimed. */
   fence: number;
+  /** Whether its plugin mounted something where it appears, so that it can be seen to be gone; absent until it is mounted. */
+  isMount?: boolean;
 }
 
 /** By the volume's name in the group. */

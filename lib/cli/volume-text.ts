@@ -177,6 +177,8 @@ export function pluginText(plugin: CsiPlugin, shown: Shown): string {
     ['Nodes Expected', plugin.NodesExpected],
   ]);
   const parts = [facts];
+  const mixed = providersText(plugin, shown);
+  if (mixed) parts.push(mixed);
   const unhealthy = [...Object.entries(plugin.Controllers), ...Object.entries(plugin.Nodes)].filter(
     ([, { Healthy }]) => !Healthy,
   );
@@ -191,6 +193,23 @@ export function pluginText(plugin: CsiPlugin, shown: Shown): string {
   if (shown.verbose) parts.push(...capabilities(plugin));
   parts.push(`Allocations\n${allocTable(plugin.Allocations, shown)}`);
   return parts.join('\n\n');
+}
+
+/** A warning where instances of different drivers share the id; '' = they are one driver's. */
+function providersText({ ID, Controllers, Nodes }: CsiPlugin, shown: Shown): string {
+  const nodesOf = new Map<string, Set<string>>();
+  for (const [nodeId, { Provider }] of [...Object.entries(Controllers), ...Object.entries(Nodes)]) {
+    // One that has not answered yet has no name.
+    if (Provider === '') continue;
+    nodesOf.set(Provider, (nodesOf.get(Provider) ?? new Set()).add(shortId(nodeId, shown.verbose)));
+  }
+  if (nodesOf.size < 2) return '';
+  const rows = [...nodesOf].sort().map(([provider, nodes]) => [provider, [...nodes].sort().join(', ')]);
+  return [
+    `Warning: different drivers run as plugin ${JSON.stringify(ID)}, and a volume of one cannot be used by the others. Give each an id of`,
+    'its own (csi_plugin { id }).',
+    formatTable([['Provider', 'Node IDs'], ...rows]),
+  ].join('\n');
 }
 
 function capabilities(plugin: CsiPlugin): string[] {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { processStart } from '../../lib/plugin/go-plugin/process-start.js';
@@ -88,6 +88,28 @@ t.test('a strategy that is a program of its own is asked over TLS, and its log i
   await eventually('what it prints is in the log', () => said('info strategy.test: running cpu'));
   const kept = JSON.parse(readFileSync(join(place.stateDir, 'strategy', 'test', 'plugin.json'), 'utf8'));
   t.type(kept.certificate, 'string', 'the connection is encrypted');
+});
+
+t.test('the sockets of a plugin are for one user, and those of its children outlive it', async (t) => {
+  const { place, set } = world(t);
+  place.addServer('test', 'scaler', 'test', 'strategy');
+  const own = join(place.stateDir, 'strategy', 'test');
+  const folders = (): string[] => readdirSync(own).filter((name) => name.startsWith('socket-'));
+  const run = async (): Promise<ScalerSet> => {
+    const one = set();
+    await (await one.strategy('test')).run({ check: check('cpu'), metrics: [], count: 0 }, call());
+    return one;
+  };
+  const first = await run();
+  const [folder = ''] = folders();
+  t.equal(statSync(join(own, folder)).mode & 0o777, 0o700);
+  writeFileSync(join(own, folder, 'executor'), '');
+  await first.close();
+  t.same(folders(), [folder]);
+  const second = await run();
+  t.equal(folders().length, 2);
+  await second.close();
+  t.same(folders(), [folder]);
 });
 
 t.test('sources of figures and targets are asked as Nomad asks them', async (t) => {

@@ -1,18 +1,28 @@
 import { X509Certificate } from 'node:crypto';
 import t from 'tap';
 import { isKeyPair, makeKeyPair } from '../../lib/plugin/go-plugin/certificate.js';
-import { NOMAD_PLUGIN, parseHandshake } from '../../lib/plugin/go-plugin/handshake.js';
+import { handshakeEnv, NOMAD_PLUGIN, parseHandshake, SCALER_PLUGIN } from '../../lib/plugin/go-plugin/handshake.js';
 import { LineSplitter, parseLogLine } from '../../lib/plugin/go-plugin/log-lines.js';
 import { seededRandom } from '../../lib/util/random.js';
 
 t.test('the first line of a plugin says where it is', async (t) => {
-  t.same(parseHandshake('1|1|unix|/tmp/plugin1|grpc\n', NOMAD_PLUGIN), {
+  t.same(parseHandshake('1|2|unix|/tmp/plugin1|grpc\n', NOMAD_PLUGIN), {
     ok: true,
-    value: { network: 'unix', address: '/tmp/plugin1', protocolVersion: 1, certificate: null },
+    value: { network: 'unix', address: '/tmp/plugin1', protocolVersion: 2, certificate: null },
   });
   const certificate = 'MII'.repeat(40);
-  const withCertificate = parseHandshake(`1|1|tcp|127.0.0.1:1234|grpc|${certificate}`, NOMAD_PLUGIN);
+  const withCertificate = parseHandshake(`1|2|tcp|127.0.0.1:1234|grpc|${certificate}`, NOMAD_PLUGIN);
   t.equal(withCertificate.ok && withCertificate.value.certificate?.length, 90);
+});
+
+t.test('drivers and devices are started as Nomad starts them: for version 2, and without a certificate', async (t) => {
+  t.same(handshakeEnv(NOMAD_PLUGIN, { certificatePem: 'ours' }), {
+    NOMAD_PLUGIN_MAGIC_COOKIE: 'e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255',
+    PLUGIN_PROTOCOL_VERSIONS: '2',
+    PLUGIN_MIN_PORT: '10000',
+    PLUGIN_MAX_PORT: '25000',
+  });
+  t.match(handshakeEnv(SCALER_PLUGIN, { certificatePem: 'ours' }), { PLUGIN_CLIENT_CERT: 'ours' });
 });
 
 t.test('a line that is no handshake is refused with what it says', async (t) => {
@@ -20,14 +30,14 @@ t.test('a line that is no handshake is refused with what it says', async (t) => 
     ['hello world', /printed "hello world" where a plugin says/],
     ['', /printed ""/],
     ['a|b|c|d|e', /printed "a\|b/],
-    ['2|1|unix|/x|grpc', /version "2" of go-plugin's protocol, not 1/],
-    ['1|2|unix|/x|grpc', /version "2" of the plugin protocol; this agent speaks 1/],
-    ['1|1|unix|/x|netrpc', /speaks "netrpc"; only plugins that speak grpc/],
-    ['1|1|unix|/x', /speaks "netrpc"/],
-    ['1|1|carrier|/x|grpc', /not unix or tcp/],
-    ['1|1|tcp|10.0.0.1:80|grpc', /not an address of the loopback/],
-    ['1|1|tcp|127.0.0.1.evil.org:80|grpc', /not an address of the loopback/],
-    ['1|1|unix|relative|grpc', /no absolute path/],
+    ['2|2|unix|/x|grpc', /version "2" of go-plugin's protocol, not 1/],
+    ['1|1|unix|/x|grpc', /version "1" of the plugin protocol; this agent speaks 2/],
+    ['1|2|unix|/x|netrpc', /speaks "netrpc"; only plugins that speak grpc/],
+    ['1|2|unix|/x', /speaks "netrpc"/],
+    ['1|2|carrier|/x|grpc', /not unix or tcp/],
+    ['1|2|tcp|10.0.0.1:80|grpc', /not an address of the loopback/],
+    ['1|2|tcp|127.0.0.1.evil.org:80|grpc', /not an address of the loopback/],
+    ['1|2|unix|relative|grpc', /no absolute path/],
   ] as const) {
     const parsed = parseHandshake(line, NOMAD_PLUGIN);
     t.match(parsed.ok ? '' : parsed.error, message, line);

@@ -65,6 +65,7 @@ t.test('the cookie and the version of existing plugins', async (t) => {
     cookieKey: 'NOMAD_AUTOSCALER_PLUGIN_MAGIC_COOKIE',
     cookieValue: 'e082fa04d587a6525d683666fa253d6afda00f20c122c54a80a3ed57fec99ff3',
     versions: [1],
+    offersTls: true,
   });
 });
 

@@ -15,6 +15,12 @@ export interface ServedService {
   methods: grpc.UntypedServiceImplementation;
 }
 
+/** What existing plugins speak, whatever the host asks for. */
+const PROTOCOL_VERSIONS: Record<string, number> = {
+  NOMAD_PLUGIN_MAGIC_COOKIE: 2,
+  NOMAD_AUTOSCALER_PLUGIN_MAGIC_COOKIE: 1,
+};
+
 /** Serves until it is told to shut down. */
 export async function servePlugin(handshake: Handshake, services: ServedService[]): Promise<void> {
   if (process.env[handshake.cookieKey] !== handshake.cookieValue) {
@@ -64,8 +70,9 @@ export async function servePlugin(handshake: Handshake, services: ServedService[
     server.bindAsync(`unix:${path}`, credentials, (error) => (error ? reject(error) : resolve()));
   });
   const der = keys.certificatePem.replace(/-----[^-]+-----|\n/g, '').replace(/=+$/, '');
-  const version = process.env['PLUGIN_PROTOCOL_VERSIONS'];
-  process.stdout.write(`1|${version}|unix|${path}|grpc|${clientPem === '' ? '' : der}\n`);
+  process.stdout.write(
+    `1|${PROTOCOL_VERSIONS[handshake.cookieKey]}|unix|${path}|grpc|${clientPem === '' ? '' : der}\n`,
+  );
   const print = (text: unknown): void => {
     stdio?.write({ channel: 'STDOUT', data: Buffer.from(`${text}\n`) });
   };

@@ -1,3 +1,4 @@
+import { availableParallelism, cpus } from 'node:os';
 import type { Connection, Method, PluginCallError } from '../go-plugin/connection.js';
 import { decodeBySchema, type ProtoSpec, toSchema } from '../schema/decode.js';
 import { encodeMsgpack } from '../schema/msgpack.js';
@@ -21,6 +22,8 @@ const API_VERSION = 'v0.1.0';
 const ANSWER_MS = 10_000;
 /** A plugin may look at its engine before it takes its configuration. */
 const CONFIGURE_MS = 60_000;
+/** Of a core, where nothing tells its frequency. */
+const GUESSED_MHZ = 1000;
 
 interface Info {
   type: string;
@@ -55,7 +58,7 @@ export async function setUpNomadPlugin(
     {
       msgpack_config: encodeConfig(spec, config),
       plugin_api_version: API_VERSION,
-      nomad_config: { driver: { ClientMinPort: 14_000, ClientMaxPort: 14_512 } },
+      nomad_config: { driver: { ClientMinPort: 14_000, ClientMaxPort: 14_512, Topology: topology() } },
     },
     { timeoutMs: CONFIGURE_MS },
   );
@@ -151,4 +154,16 @@ export function saysRecoverable(error: PluginCallError): boolean | null {
   const at = details.indexOf(RECOVERABLE);
   // Behind the name of the type stands its value, field 2; in it `recoverable`, field 1: false is left out.
   return at < 0 ? null : details.startsWith('\x12\x02\x08\x01', at + RECOVERABLE.length);
+}
+
+/** The machine's cores, as on one NUMA node. Nomad's executor (raw_exec, exec, java, qemu) crashes at its first task without them. */
+function topology(): object {
+  const found = cpus();
+  const cores = Array.from({ length: found.length || availableParallelism() }, (_, core_id) => ({
+    socket_id: 0,
+    node_id: 0,
+    core_id,
+    guess_speed: found[core_id]?.speed || GUESSED_MHZ,
+  }));
+  return { node_ids: [0], distances: { dimension: 1, values: [10] }, cores };
 }

@@ -6,13 +6,16 @@ export interface Handshake {
   cookieValue: string;
   /** The versions of the family's protocol that this host speaks. */
   versions: readonly number[];
+  /** Whether plugins are given our certificate, and so answer over TLS. Otherwise the folder of their socket keeps other users out. */
+  offersTls: boolean;
 }
 
-/** Drivers and devices. */
+/** Drivers and devices. A driver's children (Nomad's executor) inherit its environment, and end at a certificate that is not for them. */
 export const NOMAD_PLUGIN: Handshake = {
   cookieKey: 'NOMAD_PLUGIN_MAGIC_COOKIE',
   cookieValue: 'e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255',
-  versions: [1],
+  versions: [2],
+  offersTls: false,
 };
 
 /** Plugins of the autoscaler. */
@@ -20,6 +23,7 @@ export const SCALER_PLUGIN: Handshake = {
   cookieKey: 'NOMAD_AUTOSCALER_PLUGIN_MAGIC_COOKIE',
   cookieValue: 'e082fa04d587a6525d683666fa253d6afda00f20c122c54a80a3ed57fec99ff3',
   versions: [1],
+  offersTls: true,
 };
 
 /** The version of go-plugin's own protocol. */
@@ -35,7 +39,7 @@ export interface PluginAddress {
   /** A path, or `host:port`. */
   address: string;
   protocolVersion: number;
-  /** The certificate it answers with, in DER; null: it has not taken up our offer of TLS. */
+  /** The certificate it answers with, in DER; null: it was not offered TLS, or has not taken it up. */
   certificate: Buffer | null;
 }
 
@@ -46,7 +50,7 @@ export function handshakeEnv(handshake: Handshake, options: { certificatePem: st
     PLUGIN_PROTOCOL_VERSIONS: handshake.versions.join(','),
     PLUGIN_MIN_PORT: '10000',
     PLUGIN_MAX_PORT: '25000',
-    PLUGIN_CLIENT_CERT: options.certificatePem,
+    ...(handshake.offersTls ? { PLUGIN_CLIENT_CERT: options.certificatePem } : {}),
   };
 }
 

@@ -1,6 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, closeSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DriverOptions } from '../sdk/driver.js';
@@ -49,6 +58,7 @@ export const FOREIGN_PLUGIN = 'is a plugin of another program';
 
 /** Longer than this a path does not fit into the address of a socket, with the name that the plugin chooses. */
 const SOCKET_DIR_MAX = 80;
+const SOCKET_DIR = 'socket-';
 const POLL_MS = 20;
 const STOP_MS = 2_000;
 const WATCH_MS = 1_000;
@@ -89,7 +99,7 @@ async function takeUp(program: PluginProgram, known: Attachment): Promise<Runnin
 
 async function start(program: PluginProgram, signal: AbortSignal): Promise<RunningPlugin> {
   const keys = makeKeyPair(Date.now());
-  const socketDir = await socketDirOf(program.stateDir);
+  const socketDir = makeSocketDir(program.stateDir);
   const child = spawnPlugin(program, keys, socketDir);
   try {
     const address = await readAddress(program, child, signal);
@@ -198,7 +208,7 @@ async function attach(
     release();
     forgetAttachment(program.stateDir);
     if (attachment.address.network === 'unix') rmSync(attachment.address.address, { force: true });
-    rmSync(attachment.socketDir, { recursive: true, force: true });
+    removeIfEmpty(attachment.socketDir);
     return why;
   });
   // Only a process that is waited for has an exit code; the loop must not stay alive for it.
@@ -270,12 +280,20 @@ function lastWords(stateDir: string): string {
   return last ? `; it last said ${JSON.stringify(last.message)}` : '';
 }
 
-async function socketDirOf(stateDir: string): Promise<string> {
-  const own = join(stateDir, 'socket');
-  if (Buffer.byteLength(own) > SOCKET_DIR_MAX) return mkdtemp(join(tmpdir(), 'meshnomad-plugin-'));
-  rmSync(own, { recursive: true, force: true });
-  mkdirSync(own, { mode: 0o700 });
-  return own;
+/** A new folder for each start, for this user alone. */
+function makeSocketDir(stateDir: string): string {
+  for (const name of readdirSync(stateDir)) if (name.startsWith(SOCKET_DIR)) removeIfEmpty(join(stateDir, name));
+  const own = join(stateDir, SOCKET_DIR);
+  return mkdtempSync(Buffer.byteLength(own) > SOCKET_DIR_MAX ? join(tmpdir(), 'meshnomad-plugin-') : own);
+}
+
+/** Executors of a driver's tasks, which outlive it, listen in its folder too. */
+function removeIfEmpty(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch {
+    // Somebody listens in it, or it is gone.
+  }
 }
 
 /** The agent's own environment, less what is meant for the agent alone. */

@@ -12,7 +12,7 @@ export interface Attachment {
   address: Omit<PluginAddress, 'certificate'>;
   certificate: Buffer | null;
   keys: KeyPair;
-  /** Where the plugin was told to make its sockets; removed with it. */
+  /** Where the plugin was told to make its sockets; removed with it, when no task's executor is left in it. */
   socketDir: string;
 }
 

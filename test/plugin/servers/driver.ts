@@ -23,6 +23,11 @@ interface TaskMessage {
   stderr_path: string;
 }
 
+interface ConfigMessage {
+  msgpack_config: Buffer;
+  nomad_config: { driver: { Topology: { cores: { guess_speed: string | number }[] } | null } };
+}
+
 interface Running {
   dir: string;
   exit: Promise<number>;
@@ -126,7 +131,9 @@ await servePlugin(NOMAD_PLUGIN, [
         plugin_api_versions: [words.includes('future') ? 'v9.9.9' : 'v0.1.0'],
       })),
       ConfigSchema: unary(() => ({ spec: schema({ greeting: attr('string'), loud: attr('bool') }) })),
-      SetConfig: unary((request: { msgpack_config: Buffer }) => {
+      SetConfig: unary((request: ConfigMessage) => {
+        const cores = request.nomad_config.driver.Topology?.cores ?? [];
+        if (!cores.some(({ guess_speed }) => Number(guess_speed) > 0)) throw new Error('no cores in the configuration');
         greeting = String((decodeMsgpack(request.msgpack_config) as { greeting: string | null }).greeting);
         return {};
       }),

@@ -92,7 +92,7 @@ func (d *devices) Stats(_ *pb.StatsRequest, stream pb.DevicePlugin_StatsServer) 
 func main() {
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
-			ProtocolVersion:  1,
+			ProtocolVersion:  2,
 			MagicCookieKey:   "NOMAD_PLUGIN_MAGIC_COOKIE",
 			MagicCookieValue: "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255",
 		},

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-const SIZE_MB = 192;
+const SIZE_MB = 512;
 const CHUNK = Buffer.alloc(1 << 20, 1);
 
 const run = (file: string, ...args: string[]): string => execFileSync(file, args, { stdio: 'pipe' }).toString().trim();

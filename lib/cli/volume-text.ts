@@ -68,7 +68,9 @@ export function csiVolumeText(volume: CsiVolume, uses: readonly CsiVolumeUse[], 
   parts.push(`Claims\n${claimTable(volume.Claims, shown)}`);
   const told = uses.filter(({ Usage, Condition }) => Usage.length > 0 || Condition !== null || shown.verbose);
   if (told.length > 0) parts.push(`Usage\n${useTable(told, shown)}`);
-  if (shown.verbose && volume.PastClaims.length > 0) parts.push(`Past Claims\n${pastTable(volume.PastClaims, shown)}`);
+  // What was done by force everybody should see, not only who looks closely.
+  const past = volume.PastClaims.filter(({ ForcedReason }) => shown.verbose || ForcedReason !== '');
+  if (past.length > 0) parts.push(`${shown.verbose ? 'Past Claims' : 'Detached By Force'}\n${pastTable(past, shown)}`);
   parts.push(`Allocations\n${allocTable(volume.Allocations, shown)}`);
   return parts.join('\n\n');
 }
@@ -91,6 +93,7 @@ function topologyTable(volume: CsiVolume): string {
 function claimTable(claims: readonly CsiClaim[], { verbose, nowMs }: Shown): string {
   if (claims.length === 0) return 'Nobody holds it';
   const when = (ms: number): string => (verbose ? formatTime(ms * 1e6) : formatAgo(ms * 1e6, nowMs));
+  const isForced = claims.some(({ ForcedReason }) => ForcedReason !== '');
   const rows = claims.map((claim) => [
     shortId(claim.AllocationID, verbose),
     shortId(claim.NodeID, verbose),
@@ -98,8 +101,10 @@ function claimTable(claims: readonly CsiClaim[], { verbose, nowMs }: Shown): str
     claim.State,
     when(claim.TakenAt),
     claim.WaitsFor === '' ? '' : `${claim.WaitsFor} (since ${when(claim.WaitsSince)})`,
+    ...(isForced ? [claim.ForcedReason] : []),
   ]);
-  return formatTable([['Alloc ID', 'Node ID', 'Mode', 'State', 'Taken', 'Waits For'], ...rows]);
+  const head = ['Alloc ID', 'Node ID', 'Mode', 'State', 'Taken', 'Waits For', ...(isForced ? ['By Force'] : [])];
+  return formatTable([head, ...rows]);
 }
 
 function useTable(uses: readonly CsiVolumeUse[], { verbose }: Shown): string {

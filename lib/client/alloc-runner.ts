@@ -14,7 +14,7 @@ import { clientStatus, mayStart, type StopReason, stopOrder, stopReason, taskRol
 import { isOverLimit, runLimitAt } from './run-limit.js';
 import { AllocServices } from './services/alloc-services.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
-import { TaskRunner } from './task-runner.js';
+import { type KillOptions, TaskRunner } from './task-runner.js';
 import { messageOf } from './task-start.js';
 import { restartedRecord } from './task-story.js';
 import { sleep, toRfc3339 } from './timers.js';
@@ -164,12 +164,15 @@ export class AllocRunner {
     return this.stopping !== null || this.finishedMs !== null;
   }
 
-  /** Ends all tasks for a reason of this node's own; without `afterwards` no poststop task runs. */
-  async end(event: TimelessEvent, { afterwards = true } = {}): Promise<void> {
+  /**
+   * Ends all tasks for a reason of this node's own; without `afterwards` no poststop task runs, without `delayed` the group's
+   * shutdown_delay is passed over, and `failed` makes it a failure, after which the job's reschedule policy decides.
+   */
+  async end(event: TimelessEvent, { afterwards = true, delayed = true, failed = false } = {}): Promise<void> {
     if (this.isEnding) return;
     const last = afterwards ? [] : this.taskRunners.filter((task) => taskRole(task.task) === 'poststop');
     for (const task of last) void task.kill({ noShutdownDelay: true });
-    this.stopping = this.stopTasks(event).catch((error: unknown) => {
+    this.stopping = this.stopTasks({ event, delayed, failed }).catch((error: unknown) => {
       this.log.error('stopping failed', { alloc: this.id, error: messageOf(error) });
     });
     await this.done;
@@ -372,7 +375,7 @@ export class AllocRunner {
     const reason = this.group && stopReason(this.group.Tasks, this.states);
     if (reason && !this.stoppedFor) {
       this.stoppedFor = reason;
-      void this.killTasks(eventOf(reason), true).catch((error: unknown) => {
+      void this.killTasks({ event: eventOf(reason), noShutdownDelay: true }).catch((error: unknown) => {
         this.log.error('stopping siblings failed', { alloc: this.id, error: messageOf(error) });
       });
     }
@@ -427,25 +430,24 @@ export class AllocRunner {
     });
   }
 
-  private async stopTasks(event?: TimelessEvent): Promise<void> {
+  private async stopTasks(how: { event?: TimelessEvent; delayed?: boolean; failed?: boolean } = {}): Promise<void> {
+    const { event, delayed = true, failed = false } = how;
     this.hooks.end();
     // Whoever looks for it is sent elsewhere before its tasks are told to end: what shutdown_delay is for.
     this.services.stop();
-    const noShutdownDelay = this.current.DesiredTransition?.NoShutdownDelay === true;
+    const noShutdownDelay = !delayed || this.current.DesiredTransition?.NoShutdownDelay === true;
     const delayMs = toMillis(this.group?.ShutdownDelay ?? 0);
     if (delayMs > 0 && !noShutdownDelay && this.isRunning) {
       const over = new AbortController();
       void this.done.then(() => over.abort());
       await sleep(this.options.client.timers, delayMs, over.signal);
     }
-    await this.killTasks(event, noShutdownDelay);
+    await this.killTasks({ noShutdownDelay, failed, ...(event ? { event } : {}) });
   }
 
-  private async killTasks(event: TimelessEvent | undefined, noShutdownDelay: boolean): Promise<void> {
-    for (const names of stopOrder(this.group?.Tasks ?? [])) {
-      const kills = names.map((name) => this.tasks.get(name)?.kill({ noShutdownDelay, ...(event ? { event } : {}) }));
-      await Promise.all(kills);
-    }
+  private async killTasks(how: KillOptions): Promise<void> {
+    for (const names of stopOrder(this.group?.Tasks ?? []))
+      await Promise.all(names.map((name) => this.tasks.get(name)?.kill(how)));
   }
 
   /** Judges the health for the deployment, now and when time alone would change the verdict. */

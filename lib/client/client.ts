@@ -185,6 +185,7 @@ class RunningClient implements Client {
       rpc,
       node,
       isRunning: (id) => this.allocs.runner(id)?.isEnding === false || this.allocs.runner(id)?.isRunning === true,
+      end: (id, event) => void this.allocs.runner(id)?.end(event, { afterwards: false, delayed: false, failed: true }),
       log: log.child('csi'),
       onChange: () => this.fingerprinter.rebuild(),
     });

@@ -50,6 +50,12 @@ export function usersOf(mounts: readonly MountEntry[]): number[] {
   return pids.filter((pid) => uses(pid, { targets, kinds, home })).map(Number);
 }
 
+/** Processes that have a file or a directory at or below one of the paths open, or are in one. */
+export function usersIn(targets: readonly string[]): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  return pids.filter((pid) => isIn(pid, targets)).map(Number);
+}
+
 function uses(
   pid: string,
   { targets, kinds, home }: { targets: readonly string[]; kinds: ReadonlySet<string>; home: string },
@@ -57,6 +63,10 @@ function uses(
   const namespace = linkOf(`/proc/${pid}/ns/mnt`);
   if (namespace === '') return false;
   if (namespace !== home && mountsOf(pid).some(({ device, root }) => kinds.has(`${device} ${root}`))) return true;
+  return isIn(pid, targets);
+}
+
+function isIn(pid: string, targets: readonly string[]): boolean {
   const isInside = (path: string): boolean =>
     targets.some((target) => path === target || path.startsWith(`${target}/`) || path === `${target} (deleted)`);
   if (isInside(linkOf(`/proc/${pid}/cwd`)) || isInside(linkOf(`/proc/${pid}/root`))) return true;

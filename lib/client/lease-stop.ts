@@ -52,7 +52,7 @@ export class LeaseStop {
       const volumes = this.writtenBy(runner.id).map(({ volumeId }) => volumeId);
       if (runner.isEnding || volumes.length === 0) continue;
       log.warn('the lease of its volumes cannot be renewed: stopping the allocation', { alloc: runner.id, silentMs });
-      void runner.end(taskEvents.leaseLost(volumes, silentMs), { afterwards: false });
+      void runner.end(taskEvents.leaseLost(volumes, silentMs), { afterwards: false, delayed: false });
     }
   }
 

@@ -163,6 +163,9 @@ export const taskEvents = {
       `Stopped: no server was reached for ${formatDuration(toNanos(silentMs))}, so the claim on ${volumes.join(', ')} may be passed on`,
       {},
     ),
+  /** A person had it taken away: the allocation cannot go on without. */
+  volumeTaken: (volume: string, reason: string): TimelessEvent =>
+    event('Volume Detached', `Stopped: volume "${volume}" was detached by force: ${reason}`, { reason }),
   reconnected: (): TimelessEvent => event('Reconnected', 'Client reconnected', {}),
   runLimit: (limitNs: Nanos): TimelessEvent =>
     event(RUN_LIMIT_EVENT, `Stopped: max_run_duration of ${formatDuration(limitNs)} is over`, {}),

@@ -1,6 +1,6 @@
 import { Turns } from '../plugin/sdk/csi-checks.js';
 import { isClientTerminal } from '../scheduler/usage.js';
-import { type ClaimStep, nextClaimAction } from '../state/claims.js';
+import { type ClaimStep, nextClaimAction, releaseWaitsFor } from '../state/claims.js';
 import type { Commit, StateSnapshot } from '../state/store.js';
 import type { CsiClaimStepsCommand } from '../state/volume-commands.js';
 import type { CsiClaim, StoredCsiVolume } from '../structs/csi.js';
@@ -41,6 +41,8 @@ interface Attempt {
   failures: number;
   /** Not before; 0 while it is under way. */
   dueMs: Millis;
+  /** Nobody waits for the answer any more. */
+  readonly over: AbortController;
 }
 
 export interface VolumeWatcher extends LeaderPart {
@@ -101,14 +103,15 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
             break;
           case 'ask-node':
           case 'ask-controller': {
-            const key = `${claim.Fence} ${claim.AllocationID} ${action.kind}`;
+            // By force is another question, which waits for no answer to the one before.
+            const key = `${claim.Fence} ${claim.AllocationID} ${action.kind} ${claim.ForcedReason}`;
             seen.add(key);
             later(begin(key, place, action.kind));
           }
         }
       }
     }
-    for (const key of attempts.keys()) if (!seen.has(key)) attempts.delete(key);
+    for (const key of attempts.keys()) if (!seen.has(key)) forget(key);
     // What is on its way into the log is seen again when it is there.
     if (steps.length > 0 && entering === 0) void enter(steps);
     alarm.set(Number.isFinite(nextMs) ? nextMs : undefined);
@@ -128,25 +131,25 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
 
   /** Asks, unless that is under way or it is too early to ask again; returns when to look at it next. */
   const begin = (key: string, place: Place, kind: 'ask-node' | 'ask-controller'): Millis => {
-    const attempt = attempts.get(key) ?? { failures: 0, dueMs: now() };
+    const attempt = attempts.get(key) ?? { failures: 0, dueMs: now(), over: new AbortController() };
     attempts.set(key, attempt);
     if (attempt.dueMs === 0) return Number.POSITIVE_INFINITY;
     if (attempt.dueMs > now()) return attempt.dueMs;
     attempt.dueMs = 0;
     const mine = reign;
     const cancel = timers.setTimeout(TELL_SILENCE_MS, () => {
-      const what = `${askedOf(place.claim, kind)}: no answer yet`;
+      const what = `${askedOf(place.claim)}: no answer yet`;
       if (mine === reign && place.claim.WaitsFor === '') void enter([entry(place, { kind: 'waits', what })]);
     });
     void turns
-      .take(turnKey(place.volume), () => ask(place, kind))
+      .take(turnKey(place.volume), () => ask(place, kind, attempt.over.signal))
       .finally(cancel)
       .then(
         (step) => ({ step, why: '' }),
         (error: unknown) => failed(place, kind, error),
       )
       .then(async ({ step, why }) => {
-        if (mine !== reign) return;
+        if (mine !== reign || attempt.over.signal.aborted) return;
         if (why !== '') attempt.failures++;
         attempt.dueMs = now() + backoffMs({ attempt: attempt.failures, ...RETRY, random: world.random });
         if (step) await enter([entry(place, step)]);
@@ -159,18 +162,20 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
   };
 
   /** Does what the claim needs next, if this server still leads and nobody else has done it. */
-  const ask = async ({ volume, claim }: Place, kind: 'ask-node' | 'ask-controller'): Promise<ClaimStep | null> => {
+  const ask = async (
+    { volume, claim }: Place,
+    kind: 'ask-node' | 'ask-controller',
+    signal: AbortSignal,
+  ): Promise<ClaimStep | null> => {
     // A leader that was must not tear away what its successor has given to somebody.
     await world.consensus.readIndex();
     const current = store.snapshot().csiVolumeById(volume.Namespace, volume.ID)?.Claims[claim.AllocationID];
-    if (!leads || current?.Fence !== claim.Fence || current.State !== claim.State) return null;
+    if (!leads || signal.aborted || current?.Fence !== claim.Fence || current.State !== claim.State) return null;
     if (kind === 'ask-node') {
+      const { Fence, ForcedReason } = claim;
       const path = await parts.paths.find(claim.NodeID, { forwarded: false });
-      await path.call(
-        'ClientCSI.NodeDetach',
-        { ...claimOnNode(volume, claim), Fence: claim.Fence },
-        { timeoutMs: NODE_DETACH_MS },
-      );
+      const order = { ...claimOnNode(volume, claim), Fence, ...(ForcedReason === '' ? {} : { ForcedReason }) };
+      await path.call('ClientCSI.NodeDetach', order, { timeoutMs: NODE_DETACH_MS, signal });
       return { kind: 'node-detached', proof: 'node' };
     }
     await parts.controllers.ask('ClientCSI.ControllerDetach', volume.PluginID, {
@@ -180,6 +185,11 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
       Fence: claim.Fence,
     });
     return { kind: 'controller-detached' };
+  };
+
+  const forget = (key: string): void => {
+    attempts.get(key)?.over.abort();
+    attempts.delete(key);
   };
 
   const failed = async (
@@ -197,7 +207,7 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
     if (kind === 'ask-controller' && claim.ForcedReason !== '') {
       return { step: { kind: 'controller-detached' }, why: reason };
     }
-    return { step: null, why: `${askedOf(claim, kind)}: ${reason}` };
+    return { step: null, why: `${askedOf(claim)}: ${reason}` };
   };
 
   const enter = async (steps: CsiClaimStepsCommand['steps']): Promise<void> => {
@@ -226,7 +236,7 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
     end() {
       leads = false;
       reign++;
-      attempts.clear();
+      for (const key of attempts.keys()) forget(key);
       alarm.set(undefined);
     },
     saw({ changes }: Commit) {
@@ -236,8 +246,7 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
 }
 
 /** Who is asked for what. */
-const askedOf = ({ NodeID }: CsiClaim, kind: 'ask-node' | 'ask-controller'): string =>
-  kind === 'ask-node' ? `node ${NodeID.slice(0, 8)} to unmount it` : 'the controller to detach it';
+const askedOf = (claim: CsiClaim): string => releaseWaitsFor({ ...claim, WaitsFor: '' });
 
 /** The key under which whoever asks something about a volume takes turns. */
 export const turnKey = ({ Namespace, ID }: { Namespace: string; ID: string }): string => `${Namespace}\0${ID}`;

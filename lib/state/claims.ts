@@ -14,6 +14,9 @@ import { err, ok, type Result } from '../util/result.js';
 // Every arrow is an entry of the log, so whoever leads next goes on where the last one stopped. A claim counts as held until
 // it is freed, whatever its allocation does: that is what keeps a second writer away. What is asked for twice, or late, by
 // somebody who knows an older claim (its fence is another), changes nothing.
+//
+// Force is no proof. A release by force ends what still writes instead of waiting for it, and asks neither plugin nor controller
+// for leave; but a node that cannot be asked is waited for until its lease is over, as ever.
 
 /** How many ended claims a volume remembers. */
 const PAST_CLAIMS_MAX = 20;
@@ -27,8 +30,9 @@ export interface ClaimRequest
 
 /** What happened to a claim. */
 export type ClaimStep =
-  | { readonly kind: 'release' }
-  /** `reason`: with proof `forced`, why a person is sure. */
+  /** `reason`: by force, and why a person wants it. */
+  | { readonly kind: 'release'; readonly reason?: string }
+  /** `reason`: with proof `forced`, which logs of older versions hold. */
   | { readonly kind: 'node-detached'; readonly proof: CsiDetachProof; readonly reason?: string }
   | { readonly kind: 'controller-detached' }
   /** Its release waits for something; '' = for nothing any more. */
@@ -113,19 +117,18 @@ export function stepClaim(
   const ReleasedAt = claim.ReleasedAt === 0 ? time : claim.ReleasedAt;
   switch (step.kind) {
     case 'release':
-      if (claim.State !== 'taken') return volume;
-      return withClaim(volume, { ...claim, State: 'unpublishing', ReleasedAt });
+      return released(volume, { ...claim, ReleasedAt }, step.reason ?? '');
     case 'node-detached': {
-      const forced = step.reason ?? '';
+      const ForcedReason = step.reason ?? claim.ForcedReason;
       if (claim.State === 'node-detached') {
-        return step.proof === 'forced' ? withClaim(volume, { ...claim, ForcedReason: forced }) : volume;
+        return step.proof === 'forced' ? withClaim(volume, { ...claim, ForcedReason }) : volume;
       }
       const next: CsiClaim = {
         ...claim,
         State: 'node-detached',
         ReleasedAt,
         Proof: step.proof,
-        ForcedReason: forced,
+        ForcedReason,
         WaitsFor: '',
         WaitsSince: 0,
       };
@@ -141,6 +144,13 @@ export function stepClaim(
     default:
       return assertNever(step);
   }
+}
+
+/** By force also what is being released already: then it is hurried from now on. */
+function released(volume: StoredCsiVolume, claim: CsiClaim, reason: string): StoredCsiVolume {
+  if (claim.State === 'taken') return withClaim(volume, { ...claim, State: 'unpublishing', ForcedReason: reason });
+  if (reason === '' || claim.ForcedReason !== '') return volume;
+  return withClaim(volume, { ...claim, ForcedReason: reason, WaitsFor: '', WaitsSince: 0 });
 }
 
 /** The last that has the volume on its node is followed by the controller. */
@@ -185,9 +195,16 @@ function freed(volume: StoredCsiVolume, claim: CsiClaim, time: Millis): StoredCs
 /** `allocation 6c3b3703 on node ac41c184 (single-node-writer), which is being released`. */
 export function describeClaim(claim: CsiClaim): string {
   const alloc = claim.AllocationID.slice(0, 8);
-  const waits = claim.WaitsFor === '' ? '' : `: it waits for ${claim.WaitsFor}`;
-  const releasing = claim.State === 'taken' ? '' : `, which is being released${waits}`;
+  const how = claim.ForcedReason === '' ? '' : ' by force';
+  const releasing =
+    claim.State === 'taken' ? '' : `, which is being released${how}: it waits for ${releaseWaitsFor(claim)}`;
   return `allocation ${alloc} on node ${claim.NodeID.slice(0, 8)} (${claim.AccessMode})${releasing}`;
+}
+
+/** What a release waits for: as it was told, and before that what comes next; '' of a claim that is held. */
+export function releaseWaitsFor({ State, NodeID, WaitsFor }: CsiClaim): string {
+  if (WaitsFor !== '' || State === 'taken') return WaitsFor;
+  return State === 'unpublishing' ? `node ${NodeID.slice(0, 8)} to unmount it` : 'the controller to detach it';
 }
 
 /** What is known of the world around a claim. */
@@ -221,7 +238,7 @@ export function nextClaimAction(claim: CsiClaim, facts: ClaimFacts): ClaimAction
       if (facts.now >= facts.leaseEndsMs) return { kind: 'step', step: { kind: 'node-detached', proof: 'lease' } };
       return {
         kind: 'wait',
-        what: `node ${claim.NodeID.slice(0, 8)} to come back, or its lease to end`,
+        what: `node ${claim.NodeID.slice(0, 8)} to come back, or its lease to end: it may write until then`,
         untilMs: facts.leaseEndsMs,
       };
     case 'node-detached':

@@ -12,6 +12,8 @@ export function versionFor(command: Command): number {
   switch (command.type) {
     case 'batch':
       return Math.max(COMMANDS_VERSION_FIRST, ...command.commands.map(versionFor));
+    case 'csi-claim-steps':
+      return command.steps.some(({ step }) => step.kind === 'release' && step.reason) ? 13 : COMMANDS_VERSION_FIRST;
     case 'volume-archive-put':
       return command.csi === undefined ? COMMANDS_VERSION_FIRST : 11;
     default:

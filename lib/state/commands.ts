@@ -22,7 +22,7 @@ import type { VolumeCommand, VolumeCommandValues } from './volume-commands.js';
  * Raised whenever a command is added or changes its meaning (see command-versions.ts for which need it); a log entry of a higher
  * version is never skipped.
  */
-export const COMMANDS_VERSION = 12;
+export const COMMANDS_VERSION = 13;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {

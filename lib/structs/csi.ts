@@ -86,7 +86,7 @@ export type CsiDetachProof =
   | 'node'
   /** It has not renewed its lease: it stops what it cannot renew, before the lease ends. */
   | 'lease'
-  /** A person answers for it. */
+  /** A person answered for it: in logs of older versions, which asked for no more. */
   | 'forced';
 
 /** An allocation's right to use a volume on one node. */
@@ -113,7 +113,7 @@ export interface CsiClaim {
   /** What its release waits for, since when, and the latest failure; '' and 0 while it waits for nothing. */
   WaitsFor: string;
   WaitsSince: Millis;
-  /** Given with `volume detach -force`. */
+  /** Given with `volume detach -force`; '' = nobody forced it. */
   ForcedReason: string;
 }
 

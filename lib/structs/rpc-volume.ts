@@ -77,7 +77,10 @@ export interface VolumeRpcMethods extends ClientVolumeRpcMethods {
   'CSIVolume.Deregister': Write<{ VolumeIDs: string[]; Force?: boolean; Reason?: string }, object>;
   /** Has the plugin delete them, with their data. Refused while claimed. */
   'CSIVolume.Delete': Write<{ VolumeIDs: string[]; Secrets?: CsiSecrets | null }, object>;
-  /** Releases what the allocations of a node hold. Forced: at once, on a person's word that the node no longer writes. */
+  /**
+   * Releases what the allocations of a node hold. Forced: what still writes is ended, and neither plugin nor controller has to
+   * consent; a node that cannot be asked is waited for until its lease is over.
+   */
   'CSIVolume.Detach': Write<{ VolumeID: string; NodeID: string; Force?: boolean; Reason?: string }, object>;
   'CSIVolume.Expand': Write<
     { VolumeID: string; CapacityMin: number; CapacityMax: number; Secrets?: CsiSecrets | null },
@@ -236,9 +239,10 @@ export interface ClientVolumeRpcMethods {
    * Unpublishes the volume for the allocation, and unstages it when no other allocation here uses it. E_CONFLICT while a task of
    * the allocation runs (it is being ended, if it was not). A node that knows nothing of it answers as if it had just done it, and
    * from then on uses no claim of this allocation with this fence or a lower one, should the answer to one still come.
+   * With a `ForcedReason` it ends the allocation, whose events tell the reason, and unmounts even what the plugin does not.
    */
   'ClientCSI.NodeDetach': {
-    args: ClaimOnNode & { Fence: number; Forwarded?: boolean };
+    args: ClaimOnNode & { Fence: number; ForcedReason?: string; Forwarded?: boolean };
     reply: object;
   };
   /** What the plugin says of a volume that is mounted here. E_NOT_SUPPORTED: it says nothing. */

@@ -151,6 +151,38 @@ t.test('a csi_plugin task is told its endpoint, watched, told to the servers, an
   await until(() => client.node().CSINodePlugins === null, 'gone');
 });
 
+t.test('by force an allocation is ended and told why, and unmounted though its plugin does not answer', async (t) => {
+  const world = new World(t);
+  await world.serve(t);
+  const client = await world.client(t);
+  const alloc = world.put(client);
+  await until(() => world.status(alloc.ID) === 'running', 'running');
+  const order = {
+    NodeID: client.nodeId,
+    PluginID: 'p',
+    Namespace: 'default',
+    VolumeID: 'data',
+    ExternalID: 'ext-1',
+    AllocID: alloc.ID,
+    AccessMode: 'single-node-writer',
+    AttachmentMode: 'file-system',
+    ReadOnly: false,
+    Fence: 7,
+  } as const;
+  await t.rejects(ask(client, 'ClientCSI.NodeDetach', order), { message: /still runs on this node/ });
+  const late = { ...order, Fence: 6, ForcedReason: 'it smells' };
+  await t.rejects(ask(client, 'ClientCSI.NodeDetach', late), { message: /came after one of 7/ });
+  t.equal(world.engine.running().length, 1);
+  let answer = (): void => {};
+  world.plugin.handlers['Node.NodeUnpublishVolume'] = () => new Promise((done) => (answer = () => done({})));
+  await ask(client, 'ClientCSI.NodeDetach', { ...order, ForcedReason: 'it smells' });
+  t.equal(world.engine.running().length, 0, 'nothing writes any more');
+  await until(() => world.status(alloc.ID) === 'failed', 'its job to know');
+  t.match(world.events(alloc.ID), /Stopped: volume "data" was detached by force: it smells/);
+  answer();
+  await until(() => world.server.released.length === 1, 'its own release to go on');
+});
+
 t.test('a plugin that does not become healthy in time is ended as failed', async (t) => {
   const world = new World(t);
   const client = await world.client(t, { csiPlugins: {} });

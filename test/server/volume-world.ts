@@ -142,11 +142,15 @@ export function createVolumeWorld(options: TestWorldOptions = {}): VolumeWorld {
 
 function callerOf(fake: FakeNode): RpcCaller {
   return {
-    async call(method, args, { timeoutMs } = {}) {
+    async call(method, args, { timeoutMs, signal } = {}) {
       fake.asked.push({ method, args: args as Record<string, unknown>, timeoutMs });
       await Promise.resolve();
       const answer = fake.answers[method] as ((args: unknown) => never) | undefined;
-      return answer ? answer(args) : ({} as never);
+      const given = Promise.resolve(answer ? answer(args) : ({} as never));
+      const left = new Promise<never>((_, leave) => {
+        signal?.addEventListener('abort', () => leave(new MeshError('E_TIMEOUT', 'nobody waits any more')));
+      });
+      return Promise.race([given, left]);
     },
     stream() {
       throw new MeshError('E_NOT_SUPPORTED', 'no streams here');

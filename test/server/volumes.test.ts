@@ -216,21 +216,73 @@ t.test('heartbeats renew leases of nodes that have volumes, if a majority stands
   t.notOk(other.LeaseRenewed);
 });
 
-t.test('by force only with a reason, which is kept, and then nothing is waited for', async (t) => {
-  const { world, a, b } = await withVolume({ controller: true });
-  const { allocId } = await world.place(b);
-  await world.claim(b, allocId);
-  const detach = { VolumeID: 'db', NodeID: b.node.ID };
-  await t.rejects(world.call('CSIVolume.Detach', detach), { code: 'E_CONFLICT', message: /still uses volume "db"/ });
-  await t.rejects(world.call('CSIVolume.Detach', { ...detach, Force: true }), { message: /only with a reason/ });
-  await t.rejects(world.call('CSIVolume.Detach', { ...detach, NodeID: 'other' }), { code: 'E_NOT_FOUND' });
-  a.answers['ClientCSI.ControllerDetach'] = () => {
-    throw new MeshError('E_INTERNAL', 'storage is gone');
-  };
-  await world.call('CSIVolume.Detach', { ...detach, Force: true, Reason: 'the machine burnt down' });
-  await world.time.advance(1_000);
-  t.match(await view(world), { Claims: [], PastClaims: [{ Proof: 'forced', ForcedReason: 'the machine burnt down' }] });
-});
+t.test(
+  'by force only with a reason, which is kept; the node ends what writes, and nobody waits for the controller',
+  async (t) => {
+    const { world, a, b } = await withVolume({ controller: true });
+    const { allocId } = await world.place(b);
+    await world.claim(b, allocId);
+    const detach = { VolumeID: 'db', NodeID: b.node.ID };
+    await t.rejects(world.call('CSIVolume.Detach', detach), { code: 'E_CONFLICT', message: /still uses volume "db"/ });
+    await t.rejects(world.call('CSIVolume.Detach', { ...detach, Force: true }), { message: /only with a reason/ });
+    await t.rejects(world.call('CSIVolume.Detach', { ...detach, NodeID: 'other' }), { code: 'E_NOT_FOUND' });
+    a.answers['ClientCSI.ControllerDetach'] = () => {
+      throw new MeshError('E_INTERNAL', 'storage is gone');
+    };
+    const Reason = 'the database has gone mad';
+    b.answers['ClientCSI.NodeDetach'] = () => {
+      throw new MeshError('E_CONFLICT', 'its tasks were told to end');
+    };
+    await world.call('CSIVolume.Detach', { ...detach, Force: true, Reason });
+    await world.time.advance(300);
+    t.match(asked(b, 'ClientCSI.NodeDetach'), [{ AllocID: allocId, ForcedReason: Reason }]);
+    const forced = {
+      State: 'unpublishing',
+      ForcedReason: Reason,
+      WaitsFor: `node ${b.node.ID.slice(0, 8)} to unmount it`,
+    };
+    t.match((await view(world))?.Claims, [forced], 'while the node has not let go, nobody else has it');
+    const forget = { VolumeIDs: ['db'], Force: true, Reason };
+    await t.rejects(world.call('CSIVolume.Deregister', forget), {
+      message: /may still be written to and is not forgotten/,
+    });
+    delete b.answers['ClientCSI.NodeDetach'];
+    await world.time.advance(5_000);
+    t.match(await view(world), { Claims: [], PastClaims: [{ Proof: 'node', ForcedReason: Reason }] });
+  },
+);
+
+t.test(
+  'by force a release that hangs is asked for anew, and a node that is away is waited for until its lease is over',
+  async (t) => {
+    const { world, b } = await withVolume();
+    const { allocId } = await world.place(b);
+    await world.claim(b, allocId);
+    const hangs = new Promise<object>(() => {});
+    b.answers['ClientCSI.NodeDetach'] = ({ ForcedReason }) =>
+      (ForcedReason === undefined ? hangs : Promise.reject(new MeshError('E_NO_NODE_PATH', 'no way'))) as never;
+    await world.end(b, allocId);
+    await world.time.advance(1_000);
+    const Reason = 'the machine burnt down';
+    await world.call('CSIVolume.Detach', { VolumeID: 'db', NodeID: b.node.ID, Force: true, Reason });
+    await world.time.advance(1_000);
+    t.match(asked(b, 'ClientCSI.NodeDetach'), [{}, { ForcedReason: Reason }]);
+    await world.consensus.propose({
+      type: 'node-status',
+      id: b.node.ID,
+      status: 'down',
+      updatedAt: 1,
+      event: null,
+      evals: [],
+    });
+    await world.time.advance(VOLUME_LEASE.passOnAfterMs - 10_000);
+    t.match((await view(world))?.Claims, [
+      { State: 'unpublishing', WaitsFor: /its lease to end: it may write until then/ },
+    ]);
+    await world.time.advance(12_000);
+    t.match(await view(world), { Claims: [], PastClaims: [{ Proof: 'lease', ForcedReason: Reason }] });
+  },
+);
 
 t.test('a volume in use is neither deleted nor forgotten; a free one is', async (t) => {
   const { world, a, b } = await withVolume({ controller: true });

@@ -49,6 +49,7 @@ t.test('whatever fails, and in whatever order, there are never two writers, and 
     'message late',
     'stop',
     'claim refused',
+    'taken by force',
     'late grant refused',
     'late detach refused',
     'stopped by lease',
@@ -59,7 +60,7 @@ t.test('whatever fails, and in whatever order, there are never two writers, and 
   for (const what of happened) t.ok((counts[what] ?? 0) > 10, `${what}: ${counts[what] ?? 0} times`);
 });
 
-for (const broken of ['lease', 'fence', 'early', 'covers'] as const) {
+for (const broken of ['lease', 'fence', 'early', 'covers', 'force'] as const) {
   t.test(`a world without the rule "${broken}" is found out`, async (t) => {
     const { failed } = play(
       Array.from({ length: 3_000 }, (_, i) => i),

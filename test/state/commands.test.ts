@@ -71,8 +71,11 @@ t.test('a command is written under the oldest version that can apply it', async 
   t.equal(versionFor(put), COMMANDS_VERSION_FIRST);
   t.equal(versionFor(restored), 11);
   t.equal(versionOfEncoded(encodeCommand({ type: 'batch', commands: [old, restored] })), 11, 'the newest of several');
+  const release = (step: object) => ({ type: 'csi-claim-steps', steps: [{ step }], time: 0 }) as unknown as Command;
+  t.equal(versionFor(release({ kind: 'release' })), COMMANDS_VERSION_FIRST);
+  t.equal(versionFor(release({ kind: 'release', reason: 'it smells' })), 13);
   t.equal(versionOfEncoded(new Uint8Array()), 0);
-  t.equal(versionOfEncoded(new TextEncoder().encode('{"c":{},"v":12}')), 0);
+  t.equal(versionOfEncoded(new TextEncoder().encode('{"c":{},"v":14}')), 0);
 });
 
 t.test('entries are applied in the order of their indexes', async (t) => {

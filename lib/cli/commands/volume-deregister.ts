@@ -5,7 +5,7 @@ export const command: Command = {
   usage: 'meshnomad volume deregister [options] <volume>',
   about: 'Forgets a CSI volume that nobody uses. Its data stays where it is.',
   flags: {
-    force: { type: 'bool', help: 'Also when it is in use; nothing is detached then. With -reason.' },
+    force: { type: 'bool', help: 'Also when a controller has not detached it yet. With -reason.' },
     reason: { type: 'string', value: 'text', help: 'Why by force: recorded in the log of the servers.' },
   },
   async run({ args, flags, output, api: connect }) {

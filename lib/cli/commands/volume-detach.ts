@@ -5,10 +5,10 @@ import { findNode } from '../resolve.js';
 export const command: Command = {
   usage: 'meshnomad volume detach [options] <volume> <node>',
   about:
-    'Releases what allocations of a node that have ended hold of a volume. It is released by itself as a rule: "volume status" says what it waits for. With -force it is released at once, on your word that nothing on that node writes to the volume any more.',
+    'Releases what allocations of a node that have ended hold of a volume. It is released by itself as a rule: "volume status" says what it waits for. With -force the allocations of that node which still use it are ended, and it is unmounted there even if its plugin does not help; a node that cannot be reached is waited for until its lease is over (90 seconds after it was heard), since it may write until then.',
   flags: {
-    force: { type: 'bool', help: 'At once, and without asking the node. With -reason.' },
-    reason: { type: 'string', value: 'text', help: 'How you know that nothing writes any more: kept with the volume.' },
+    force: { type: 'bool', help: 'End what uses it there, and do not wait for its plugin. With -reason.' },
+    reason: { type: 'string', value: 'text', help: 'Why: kept with the volume, and told to the allocation.' },
   },
   async run({ args, flags, output, api: connect }) {
     takeArgs(args, 2, 2, '<volume> <node>');
@@ -21,8 +21,8 @@ export const command: Command = {
       force: flags.bool('force') || undefined,
       reason: flags.string('reason'),
     });
-    const how = flags.bool('force') ? 'is detached' : 'is being detached';
-    output.out(`Volume ${JSON.stringify(id)} ${how} from node ${node.slice(0, 8)}`);
+    const how = flags.bool('force') ? ' by force' : '';
+    output.out(`Volume ${JSON.stringify(id)} is being detached from node ${node.slice(0, 8)}${how}`);
     return 0;
   },
 };

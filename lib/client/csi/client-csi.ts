@@ -1,10 +1,13 @@
 import type { ClientDb } from '../../storage/client-db.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Node } from '../../structs/node.js';
+import type { RpcMethods } from '../../structs/rpc.js';
 import type { RpcCaller, RpcHandlers } from '../../transport/rpc.js';
+import type { Millis } from '../../util/clock.js';
 import type { Log } from '../../util/log.js';
 import type { Random } from '../../util/random.js';
-import type { Timers } from '../timers.js';
+import { type TimelessEvent, taskEvents } from '../task-events.js';
+import { sleep, type Timers } from '../timers.js';
 import { toCsiCapability } from './capability.js';
 import { controllerHandlers } from './controller-handlers.js';
 import { toMeshError } from './errors.js';
@@ -24,8 +27,10 @@ export interface ClientCsiOptions {
   db: ClientDb;
   rpc: RpcCaller;
   node: () => Node;
-  /** Whether a task of the allocation runs. */
+  /** Whether a task of the allocation runs, or may begin to. */
   isRunning: (allocId: string) => boolean;
+  /** Ends an allocation that is not ending yet, and tells it why. */
+  end: (allocId: string, event: TimelessEvent) => void;
   timers: Timers;
   random: Random;
   log: Log;
@@ -34,6 +39,10 @@ export interface ClientCsiOptions {
 }
 
 const UNPUBLISH_TIMEOUT_MS = 20_000;
+/** Whoever asks by force waits a minute for the answer: so long for tasks to end, then so long for the plugin. */
+const TASKS_END_MS: Millis = 40_000;
+const PLUGIN_PATIENCE_MS: Millis = 5_000;
+const LOOK_MS: Millis = 100;
 
 /** All of CSI on this node: its plugins, what is mounted through them, and what servers ask about both. */
 export class ClientCsi {
@@ -102,6 +111,7 @@ export class ClientCsi {
           const why = `an order of claim ${args.Fence} came after one of ${known.fence}`;
           throw new MeshError('E_CONFLICT', `volume "${args.VolumeID}" is not detached: ${why}`);
         }
+        if (args.ForcedReason) return this.detachByForce(args, args.ForcedReason);
         if (this.options.isRunning(args.AllocID))
           throw new MeshError('E_CONFLICT', `a task of allocation ${args.AllocID} still runs on this node`);
         // Released long ago, or never mounted.
@@ -130,6 +140,32 @@ export class ClientCsi {
         }
       },
     };
+  }
+
+  /** Ends what uses the volume, and takes it away even if its plugin does not answer; its own clean-up goes on behind. */
+  private async detachByForce(args: RpcMethods['ClientCSI.NodeDetach']['args'], reason: string): Promise<object> {
+    const { timers, isRunning, end, log } = this.options;
+    const { AllocID, VolumeID } = args;
+    const untilMs = timers.now() + TASKS_END_MS;
+    if (isRunning(AllocID)) end(AllocID, taskEvents.volumeTaken(VolumeID, reason));
+    while (isRunning(AllocID)) {
+      if (timers.now() >= untilMs)
+        throw new MeshError('E_CONFLICT', `the tasks of allocation ${AllocID} were told to end, and have not yet`);
+      await sleep(timers, LOOK_MS);
+    }
+    const place = placeOf(args);
+    const orderly = this.mounts
+      .unmount(place, () => {})
+      .then(
+        () => '',
+        (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      );
+    const late = sleep(timers, PLUGIN_PATIENCE_MS).then(() => 'its plugin does not answer');
+    const why = await Promise.race([orderly, late]);
+    if (why === '') return {};
+    log.warn('a volume is taken away without its plugin', { volume: VolumeID, alloc: AllocID, why });
+    await this.mounts.takeAway(place);
+    return {};
   }
 
   private find(allocId: string, args: { Namespace: string; VolumeID: string }): CsiRecord | undefined {

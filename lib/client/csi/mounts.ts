@@ -8,6 +8,7 @@ import { MeshError } from '../../structs/errors.js';
 import { toVolumeStats } from './answers.js';
 import { type CsiUsage, nodeBase, publishPath, stagingPath } from './paths.js';
 import type { CsiPlugins, ReadyPlugin } from './plugins.js';
+import { takeAway } from './take-away.js';
 
 const CALL_TIMEOUT_MS = 120_000;
 /** Somebody waits for the answer. */
@@ -91,6 +92,12 @@ export class CsiMounts {
       await removeEmpty(this.paths(place).target.here, 4);
       done();
     });
+  }
+
+  /** Off this machine without the plugin, and in nobody's turn: what it is in the middle of may never end. */
+  async takeAway(place: CsiPlace): Promise<void> {
+    const { staging, target } = this.paths(place);
+    await takeAway(this.options.isSharedWith(place) ? [target.here] : [target.here, staging.here]);
   }
 
   /** Lets what is mounted take up the room that the volume has won. Gives its size in bytes. */

@@ -1,3 +1,4 @@
+import { releaseWaitsFor } from '../../state/claims.js';
 import type { StateSnapshot } from '../../state/store.js';
 import type { Allocation } from '../../structs/allocation.js';
 import {
@@ -53,6 +54,8 @@ export function volumeView(volume: StoredCsiVolume, state: StateSnapshot): CsiVo
 
 /** Before a release can begin the tasks have to end: one that was told to, and does not, is what everybody waits for. */
 function shownClaim(claim: CsiClaim, state: StateSnapshot): CsiClaim {
+  if (claim.State !== 'taken' && claim.WaitsFor === '')
+    return { ...claim, WaitsFor: releaseWaitsFor(claim), WaitsSince: claim.ReleasedAt };
   const alloc = state.allocById(claim.AllocationID);
   if (claim.State !== 'taken' || claim.WaitsFor !== '' || !alloc || !isToldToStop(alloc)) return claim;
   return { ...claim, WaitsFor: 'its tasks to end: they were told to', WaitsSince: Math.floor(alloc.ModifyTime / 1e6) };

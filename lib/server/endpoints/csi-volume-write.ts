@@ -90,6 +90,8 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
       const force = args.Force === true;
       if (force) requireReason(args.Reason);
       const namespace = namespaceOf(args);
+      await consensus.readIndex();
+      if (force) for (const id of ids) requireNoWriter(context, namespace, id);
       const { index } = await propose(consensus, { type: 'csi-volume-deregister', namespace, ids, force });
       if (force)
         context.log.warn('volumes were forgotten by force', {
@@ -103,7 +105,10 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
     async 'CSIVolume.Delete'(args) {
       let index = store.index;
       for (const id of args.VolumeIDs ?? []) {
-        const { Namespace } = requireVolume(args, id, 'delete');
+        const volume = requireVolume(args, id, 'delete');
+        // Before its turn comes: a release that waits may have it, and whoever asks hears for what.
+        requireUnclaimed(volume);
+        const { Namespace } = volume;
         const key = turnKey({ Namespace, ID: id });
         // In its turn: nobody claims it in between.
         index = await context.volumeWatcher.turns.take(key, () =>
@@ -128,13 +133,12 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
         const advice = alloc && isToldToStop(alloc) ? 'it was told to stop, and has not ended: wait' : 'stop it first';
         throw new MeshError(
           'E_CONFLICT',
-          `${describeClaim(live)} still uses volume "${volume.ID}": ${advice}; or, if you know that it no longer writes, say so with -force and a -reason`,
+          `${describeClaim(live)} still uses volume "${volume.ID}": ${advice}; or have it ended, with -force and a -reason`,
         );
       }
-      const step =
-        reason === '' ? ({ kind: 'release' } as const) : ({ kind: 'node-detached', proof: 'forced', reason } as const);
+      const step = { kind: 'release', ...(reason === '' ? {} : { reason }) } as const;
       if (reason !== '')
-        context.log.warn('a volume was detached by force', { volume: volume.ID, node: nodeId, reason });
+        context.log.warn('a volume is being detached by force', { volume: volume.ID, node: nodeId, reason });
       const { index } = await propose(consensus, {
         type: 'csi-claim-steps',
         steps: claims.map(({ AllocationID, Fence }) => ({
@@ -187,9 +191,25 @@ function requireBackups({ store }: EndpointContext, { seed, backup }: Asked): vo
 
 function requireReason(reason: unknown): string {
   if (typeof reason === 'string' && reason.trim() !== '') return reason.trim().slice(0, 500);
+  throw new MeshError('E_BAD_REQUEST', 'by force only with a reason, which is recorded and shown: say why it must be');
+}
+
+function requireUnclaimed({ ID, Claims }: StoredCsiVolume): void {
+  const claim = Object.values(Claims)[0];
+  if (!claim) return;
+  throw new MeshError('E_CONFLICT', `volume "${ID}" is in use and not deleted: it is held by ${describeClaim(claim)}`);
+}
+
+/** A volume that is forgotten while something writes to it could be registered again, for a second writer. */
+function requireNoWriter({ store }: EndpointContext, namespace: string, id: string): void {
+  const claims = Object.values(store.snapshot().csiVolumeById(namespace, id)?.Claims ?? {});
+  const claim = claims.find(({ State }) => State !== 'node-detached');
+  if (!claim) return;
+  const how = `volume detach -force -reason … ${id} ${claim.NodeID.slice(0, 8)}`;
+  const advice = claim.ForcedReason === '' ? `; first "${how}"` : '';
   throw new MeshError(
-    'E_BAD_REQUEST',
-    'by force only with a reason, which is recorded: say how you know that nothing writes to the volume any more',
+    'E_CONFLICT',
+    `volume "${id}" may still be written to and is not forgotten: it is held by ${describeClaim(claim)}${advice}`,
   );
 }
 
@@ -294,13 +314,7 @@ async function deleteVolume(
 ): Promise<number> {
   await context.consensus.readIndex();
   const volume = requireFound(context.store.snapshot().csiVolumeById(namespace, id), `volume "${id}"`);
-  const claim = Object.values(volume.Claims)[0];
-  if (claim) {
-    throw new MeshError(
-      'E_CONFLICT',
-      `volume "${id}" is in use and not deleted: it is held by ${describeClaim(claim)}`,
-    );
-  }
+  requireUnclaimed(volume);
   const Secrets = secrets ?? (await openVolume(context, volume)).Secrets;
   await askPlugin({ ID: id, Secrets }, () =>
     context.controllers.ask(

@@ -72,7 +72,7 @@ export interface Options {
   readonly chaosTicks?: number;
   readonly calmTicks?: number;
   /** For tests of the test: what is left out of the rules. */
-  readonly broken?: 'lease' | 'fence' | 'early' | 'covers';
+  readonly broken?: 'lease' | 'fence' | 'early' | 'covers' | 'force';
 }
 
 export class ClaimWorld {
@@ -224,7 +224,19 @@ export class ClaimWorld {
         one.desired = 'stop';
         this.#count('stop');
       }
-    }
+    } else if (dice < 0.12) this.#force();
+  }
+
+  /** A person takes the volume away from somebody, whatever that one does. */
+  #force(): void {
+    const claims = Object.values(this.#volume.Claims);
+    const claim = claims[randomInt(this.#random, Math.max(1, claims.length))];
+    const server = this.#servers[this.#leader] as Server;
+    if (!claim) return;
+    const word = { kind: 'node-detached', proof: 'forced', reason: 'because' } as const;
+    const step = this.#options.broken === 'force' ? word : ({ kind: 'release', reason: 'because' } as const);
+    if (claim.State === 'taken') this.#count('taken by force');
+    this.#commit(server, [{ claim, step }]);
   }
 
   #toggleAgent(node: Node): void {

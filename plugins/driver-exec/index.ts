@@ -1,6 +1,7 @@
 import { mkdir, rmdir, stat, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
+import { type Cgroups, findCgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import {
   type Driver,
@@ -11,7 +12,7 @@ import {
   type ExitResult,
   type TaskConfig,
 } from '../../lib/plugin/sdk/driver.js';
-import { type Cgroups, cgroupUsage, findCgroups, limitsSwap, oomKills } from '../driver-raw-exec/cgroup.js';
+import { cgroupUsage, limitsSwap, oomKills } from '../driver-raw-exec/cgroup.js';
 import { allowedEnv, ensureAllowedUser } from '../driver-raw-exec/config.js';
 import type { ExecCommand } from '../driver-raw-exec/exec.js';
 import type { StartFailure } from '../driver-raw-exec/link.js';

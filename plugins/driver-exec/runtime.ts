@@ -3,8 +3,8 @@ import { constants } from 'node:fs';
 import { access, readFile, rm, stat } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Cgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
-import type { Cgroups } from '../driver-raw-exec/cgroup.js';
 
 /** What is looked for unless the config names another: it is where docker is, and knows every layout of cgroups. */
 const NAMES = ['runc'];
@@ -30,7 +30,7 @@ export async function findRuntime(wanted: string, cgroups: Cgroups): Promise<Run
       continue;
     }
     // crun says so itself, at each start.
-    if (basename(path) === 'crun' && cgroups.version === 1 && cgroups.isHybrid) {
+    if (basename(path) === 'crun' && cgroups.version === 1 && cgroups.unified !== null) {
       refusals.push('crun does not know the hybrid layout of cgroups that this machine has');
       continue;
     }

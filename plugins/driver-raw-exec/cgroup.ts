@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import type { Cgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import type { ResourceUsage, TaskResourceUsage } from '../../lib/structs/rpc.js';
 import { readProcess, type UsageSample } from './processes.js';
@@ -27,25 +28,6 @@ export function memoryLimits({ memoryMb, memoryMaxMb }: Pick<TaskConfig['resourc
 /** The weight of a task among those that want the processor. */
 export function cpuShares(cpuMhz: number): number {
   return Math.min(CPU_SHARES_MAX, Math.max(CPU_SHARES_MIN, Math.round(cpuMhz)));
-}
-
-/** Where the controllers' trees are mounted. */
-export type Cgroups =
-  | { version: 2; root: string }
-  /** `isHybrid`: a tree of version 2 without controllers is there too. */
-  | { version: 1; roots: Readonly<Record<string, string>>; isHybrid: boolean };
-
-/** Reads /proc/self/mounts; undefined when none are mounted. */
-export function findCgroups(mounts = readFileSync('/proc/self/mounts', 'utf8')): Cgroups | undefined {
-  const roots: Record<string, string> = {};
-  let unified: string | undefined;
-  for (const line of mounts.split('\n')) {
-    const [, path = '', type, options = ''] = line.split(' ');
-    if (type === 'cgroup2') unified ??= path;
-    if (type === 'cgroup') for (const word of options.split(',')) roots[word] ??= path;
-  }
-  if (roots['memory'] !== undefined) return { version: 1, roots, isHybrid: unified !== undefined };
-  return unified === undefined ? undefined : { version: 2, root: unified };
 }
 
 /** Whether swap can be limited: a kernel of version 1 may have been started without that. */

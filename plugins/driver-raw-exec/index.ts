@@ -1,4 +1,5 @@
 import { basename, isAbsolute, join } from 'node:path';
+import { type Cgroups, findCgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import {
   type Driver,
@@ -8,7 +9,7 @@ import {
   type ExitResult,
   type TaskConfig,
 } from '../../lib/plugin/sdk/driver.js';
-import { type Cgroups, findCgroups, oomKills } from './cgroup.js';
+import { oomKills } from './cgroup.js';
 import {
   allowedEnv,
   decodeTask,

@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { ExternalPlugins } from '../../lib/plugin/external/open.js';
+import { scopeOf, TaskCgroups } from '../../lib/plugin/external/task-cgroups.js';
 import { createDrivers, openOtherPlugins, pluginBlockProblems } from '../../lib/plugin/registry.js';
+import { findCgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import type { Driver, TaskConfig, TaskHandle } from '../../lib/plugin/sdk/driver.js';
 import { numberingProblem } from '../support/driver-kill.js';
 import { type DriverPlace, decoded, makePlace, quietStart, until } from '../support/driver-task.js';
@@ -84,6 +86,26 @@ t.test(
     t.equal(numberingProblem(tasks.output(task, 'stdout'), COUNT), '');
   },
 );
+
+const asRoot = process.getuid?.() === 0 ? {} : { skip: 'control groups are made by root' };
+t.test('a task has the control groups that executors expect; what is left in them ends with it', asRoot, async (t) => {
+  const { place, tasks, driver } = world(t);
+  place.addServer('driver', 'driver', 'test');
+  const one = await driver();
+  const groups = new TaskCgroups(findCgroups(), () => {});
+  const task = tasks.task(decoded(one, sleeps));
+  await one.startTask(task, quietStart());
+  const path = groups.pathOf(task);
+  t.ok(existsSync(path), path);
+  const cgroups = findCgroups();
+  const group = cgroups?.version === 1 ? `${cgroups.roots['freezer']}/nomad/${scopeOf(task.id)}` : path;
+  const left = spawn('/bin/sleep', ['600'], { stdio: 'ignore' });
+  const ended = new Promise((resolve) => left.once('exit', (_code, signal) => resolve(signal)));
+  writeFileSync(join(group, 'cgroup.procs'), String(left.pid));
+  await one.destroyTask(task.id, { force: true });
+  t.equal(await ended, 'SIGKILL');
+  t.notOk(existsSync(group));
+});
 
 t.test('a task outlives an agent that is killed, and so do its plugin and its output', async (t) => {
   const { place, tasks, driver, pid } = world(t);

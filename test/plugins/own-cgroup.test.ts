@@ -3,15 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import {
-  type Cgroups,
-  cgroupUsage,
-  cpuShares,
-  findCgroups,
-  limitsSwap,
-  memoryLimits,
-  oomKills,
-} from '../../plugins/driver-raw-exec/cgroup.js';
+import { type Cgroups, findCgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
+import { cgroupUsage, cpuShares, limitsSwap, memoryLimits, oomKills } from '../../plugins/driver-raw-exec/cgroup.js';
 import { makeCgroup, removeCgroup, weightOf } from '../../plugins/driver-raw-exec/own-cgroup.js';
 
 const MIB = 1024 * 1024;
@@ -76,7 +69,7 @@ t.test('version 1: a group in each tree that is needed, and cores come down from
     'cpu,cpuacct': {},
   });
   const roots = { memory: join(root, 'memory'), cpuset: join(root, 'cpuset'), cpu: join(root, 'cpu,cpuacct') };
-  const cgroups: Cgroups = { version: 1, roots, isHybrid: true };
+  const cgroups: Cgroups = { version: 1, roots, unified: null };
   const made = makeCgroup(cgroups, '/mesh/one', { ...ASKED, memoryMaxMb: 100, cores: [2] });
   t.same(
     made,
@@ -136,10 +129,10 @@ t.test('the version is told from the mounts', async (t) => {
   t.same(findCgroups(`proc /proc proc rw 0 0\n${v2}`), { version: 2, root: '/sys/fs/cgroup' });
   const v1 =
     'cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\ncgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0';
-  t.match(findCgroups(v1), { version: 1, isHybrid: false, roots: { cpuacct: '/sys/fs/cgroup/cpu,cpuacct' } });
+  t.match(findCgroups(v1), { version: 1, unified: null, roots: { cpuacct: '/sys/fs/cgroup/cpu,cpuacct' } });
   t.match(findCgroups(`${v1}\n${v2.replace('/sys/fs/cgroup', '/sys/fs/cgroup/unified')}`), {
     version: 1,
-    isHybrid: true,
+    unified: '/sys/fs/cgroup/unified',
   });
   t.equal(findCgroups('proc /proc proc rw 0 0'), undefined);
 });

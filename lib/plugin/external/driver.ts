@@ -20,6 +20,7 @@ import { TaskJournal } from './journal.js';
 import type { LogCollector } from './log-collector.js';
 import { driverMethod, type PluginFacts, saysRecoverable } from './nomad-plugin.js';
 import { TaskStats } from './stats.js';
+import { scopeOf, type TaskCgroups } from './task-cgroups.js';
 import { type OutputPaths, taskMessage } from './task-message.js';
 
 export interface ExternalDriverOptions {
@@ -27,6 +28,7 @@ export interface ExternalDriverOptions {
   facts: PluginFacts;
   supervisor: PluginSupervisor<PluginFacts>;
   collector: LogCollector;
+  cgroups: TaskCgroups;
   stateDir: string;
   log: DriverOptions['log'];
 }
@@ -139,11 +141,12 @@ export class ExternalDriver implements Driver<unknown> {
     this.#onEvent.set(task.id, options.onEvent);
     try {
       const { paths, reader } = await this.#options.collector.start(task, options.signal);
+      this.#options.cgroups.make(task);
       const answer = await this.#options.supervisor.use(
         ({ connection }) =>
           connection.call<StartAnswer>(
             driverMethod('StartTask'),
-            { task: taskMessage(task, paths) },
+            { task: this.#messageOf(task, paths) },
             { timeoutMs: null, signal: options.signal },
           ),
         options.signal,
@@ -207,6 +210,7 @@ export class ExternalDriver implements Driver<unknown> {
       if (!isNotFound(error)) throw error;
     });
     known?.stats.close();
+    await this.#removeCgroups(taskId);
     if (known) await this.#options.collector.finish(known.task);
     this.#journal.drop(taskId);
     this.#onEvent.delete(taskId);
@@ -276,11 +280,22 @@ export class ExternalDriver implements Driver<unknown> {
     }
   }
 
+  #messageOf(task: TaskConfig, paths: OutputPaths): object {
+    return taskMessage(task, paths, this.#options.cgroups.pathOf(task));
+  }
+
+  /** Unless the same task has been started again: its groups have the same names. */
+  async #removeCgroups(taskId: string): Promise<void> {
+    const scope = scopeOf(taskId);
+    if (this.#journal.all().some((entry) => entry.taskId !== taskId && scopeOf(entry.taskId) === scope)) return;
+    await this.#options.cgroups.remove(taskId);
+  }
+
   /** Tells the plugin of a task that runs; a plugin that has it already does nothing. */
   async #tellOf(instance: PluginInstance<unknown>, handle: TaskHandle, task: TaskConfig): Promise<void> {
     const { reader } = handle.state as { reader: TaskHandle | null };
     const paths: OutputPaths = await this.#options.collector.recover(task, reader);
-    await this.#tell(instance, handle, taskMessage(task, paths));
+    await this.#tell(instance, handle, this.#messageOf(task, paths));
   }
 
   async #tell({ connection }: PluginInstance<unknown>, handle: TaskHandle, config: object): Promise<void> {
@@ -366,6 +381,7 @@ export class ExternalDriver implements Driver<unknown> {
       } catch (error) {
         if (!isNotFound(error)) continue;
       }
+      await this.#removeCgroups(taskId);
       this.#journal.drop(taskId);
     }
     // After the tasks: one that writes to nobody would be killed before it can end as it should.

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { NOMAD_PLUGIN } from '../go-plugin/handshake.js';
 import { FOREIGN_PLUGIN } from '../go-plugin/launch.js';
 import { messageOf, type PluginInstance, PluginSupervisor } from '../go-plugin/supervise.js';
+import { findCgroups } from '../sdk/cgroup-tree.js';
 import type { DeviceProvider } from '../sdk/device.js';
 import type { Driver, DriverOptions } from '../sdk/driver.js';
 import { brokenDriver } from './broken.js';
@@ -11,6 +12,7 @@ import { ExternalDriver } from './driver.js';
 import { fingerprintOf, type PluginFile, scanPluginDir } from './files.js';
 import { LogCollector } from './log-collector.js';
 import { type PluginFacts, setUpNomadPlugin } from './nomad-plugin.js';
+import { TaskCgroups } from './task-cgroups.js';
 
 /** How a plugin is started and set up: `plugin "NAME" { args = […] config { … } }`. */
 export interface PluginBlock {
@@ -124,11 +126,17 @@ async function openPlugin(
     );
   const plugin =
     facts.kind === 'driver'
-      ? new ExternalDriver({ facts, supervisor, stateDir, log, collector })
+      ? new ExternalDriver({ facts, supervisor, stateDir, log, collector, cgroups: taskCgroups(log) })
       : new ExternalDevices(facts, supervisor);
   onUp = (next) => plugin.onUp(next);
   if (instance) await plugin.onUp(instance).catch((error: unknown) => log('error', messageOf(error)));
   return plugin;
+}
+
+function taskCgroups(log: DriverOptions['log']): TaskCgroups {
+  // As Nomad's executor, which looks for none where it may change none.
+  const mayMake = process.platform === 'linux' && process.getuid?.() === 0;
+  return new TaskCgroups(mayMake ? findCgroups() : undefined, log);
 }
 
 async function openCollector(

@@ -9,8 +9,11 @@ export interface OutputPaths {
   stderr: string;
 }
 
-/** A task as driver plugins are told of it (drivers.proto, TaskConfig). Its config has been decoded by the plugin's schema. */
-export function taskMessage(task: TaskConfig, output: OutputPaths): object {
+/**
+ * A task as driver plugins are told of it (drivers.proto, TaskConfig). Its config has been decoded by the plugin's schema.
+ * `cpusetCgroup`: the control group that says on which cores it runs, '' = none.
+ */
+export function taskMessage(task: TaskConfig, output: OutputPaths, cpusetCgroup: string): object {
   const { resources, network, dns } = task;
   return {
     id: task.id,
@@ -35,6 +38,7 @@ export function taskMessage(task: TaskConfig, output: OutputPaths): object {
         memory_limit_bytes: Math.max(resources.memoryMb, resources.memoryMaxMb) * MIB,
         cpuset_cpus: resources.cores.join(','),
         PercentTicks: resources.cpuPercent / 100,
+        cpuset_cgroup: cpusetCgroup,
       },
       ports: task.ports.map(({ Label, Value, To, HostIP }) => ({
         label: Label,

@@ -76,6 +76,16 @@ export async function followOperation(
   }
 }
 
+export const UNKNOWN_END = 'many others followed it, and how it ended is not known any more';
+
+/** How an operation has ended, also when others have followed it; undefined when nobody knows any more. */
+export function endOf(
+  { LastOperation, EarlierOperations = [] }: VolumeArchiveView,
+  { ID }: VolumeOperation,
+): VolumeOperation | undefined {
+  return [LastOperation, ...EarlierOperations].find((operation) => operation?.ID === ID) ?? undefined;
+}
+
 /** One line that lives on a terminal; elsewhere a line for each few seconds, and for each change of what is done. */
 class ProgressLine {
   readonly #output: Output;

@@ -170,7 +170,7 @@ class RunningClient implements Client {
     const node = (): Node => this.fingerprinter.node;
     this.hostVolumes = new HostVolumes({
       config,
-      timers,
+      ...shared,
       log: log.child('host_volumes'),
       isUsed: (path) =>
         this.allocs.all.some((runner) => runner.finishedAtMs === null && usesHostPath(db, runner.id, path)),

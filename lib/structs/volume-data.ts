@@ -218,6 +218,8 @@ export interface VolumeArchive {
   Operation: VolumeOperation | null;
   /** The one before, as it ended. */
   LastOperation: VolumeOperation | null;
+  /** The last few before that one, the newest first: who asked for one hears how it ended, though another has followed. Absent: none. */
+  EarlierOperations?: VolumeOperation[];
   /** Until here the schedule was followed. */
   ScheduledTime: Nanos;
   CreateIndex: number;
@@ -238,7 +240,10 @@ export type VolumeArchiveView = Omit<VolumeArchive, 'Key'> & {
   NextTime: Nanos;
 };
 
-export type VolumeArchiveStub = Omit<VolumeArchiveView, 'Snapshots' | 'Cores' | 'Progress' | 'Leftovers'> & {
+export type VolumeArchiveStub = Omit<
+  VolumeArchiveView,
+  'Snapshots' | 'Cores' | 'Progress' | 'Leftovers' | 'EarlierOperations'
+> & {
   SnapshotCount: number;
   Newest: VolumeSnapshot | null;
 };

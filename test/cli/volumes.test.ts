@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { AgentFacts } from '../../lib/http/agent-facts.js';
 import { createHttpServer } from '../../lib/http/server.js';
@@ -198,4 +199,39 @@ t.test('a host volume is made on the node that fits, shown, and deleted', async 
   t.match(await run('volume', 'delete', '-type', 'host', 'data'), { code: 0 });
   t.match(b.asked.at(-1), { method: 'ClientHostVolume.Delete', args: { ID: id, HostPath: `/srv/${id}` } });
   t.match(await run('volume', 'status', '-type', 'host'), { out: /No dynamic host volumes/ });
+});
+
+t.test('a backup is told as it ended, though others have followed it', async (t) => {
+  const { world, run } = await createStory(t);
+  const fake = await world.addFakeNode(1);
+  fake.answers['ClientHostVolume.Create'] = () => ({ HostPath: '/volumes/1', CapacityBytes: 0 });
+  let made = 0;
+  fake.answers['ClientVolumeData.Work'] = () => {
+    const place = { Core: 'c'.repeat(64), Block: made, Length: made + 1, Digest: 'd' };
+    const figures = { Files: ++made, Bytes: 10, NewBytes: 10, StoredBytes: 10, Skipped: 0, Changed: 0, Notes: [] };
+    return { State: 'done', Snapshot: { ...place, ...figures } };
+  };
+  const spec = { Name: 'db', NodeID: fake.node.ID, Backup: { Replicas: 0 } };
+  const { Volume } = await world.call('HostVolume.Create', { Volume: spec });
+  const HostVolumes = { db: { ID: Volume.ID, Name: 'db', Path: '/volumes/1', ReadOnly: false } };
+  await world.call('Node.Register', { Node: { ...fake.node, HostVolumes } });
+  await world.time.advance(10);
+  const ran = run('volume', 'backup', 'db');
+  const archive = async () => (await world.call('VolumeData.Get', { Volume: 'db' })).Archive;
+  const hasBegun = async () => {
+    const now = await archive();
+    return now?.Operation != null || now?.LastOperation != null;
+  };
+  while (!(await hasBegun())) await setImmediate();
+  // Before the command line asks again all of it is over.
+  await world.time.advance(5_000);
+  for (const _ of [1, 2]) {
+    await world.call('VolumeData.Backup', { Volume: 'db' });
+    await world.time.advance(5_000);
+  }
+  const { code, out, error } = await ran;
+  t.equal(error, '');
+  t.equal(code, 0);
+  t.match(out, /Backup \w{8}: 1 files, /, 'it is the one that was asked for');
+  t.match(await archive(), { Snapshots: [{ Files: 1 }, { Files: 2 }, { Files: 3 }] });
 });

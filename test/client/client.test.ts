@@ -646,6 +646,42 @@ t.test('a host volume: a link for a task without a root of its own, an error whe
   t.match(events.find(({ Type }) => Type === 'Setup Failure')?.DisplayMessage, /"nothing" is not configured/);
 });
 
+t.test('after a reboot a task waits for its host volume, and never begins beside it', async (t) => {
+  const world = new World(t);
+  world.allocHooks = ALLOC_HOOKS;
+  const data = join(world.dir, 'data');
+  mkdirSync(data);
+  const hostVolumes = { data: { Name: 'data', Path: data, ReadOnly: false, ID: '' } };
+  const client = await world.agent(t, { hostVolumes });
+  const Volumes = { v: { Name: 'v', Type: 'host', Source: 'data', ReadOnly: false, PerAlloc: false } };
+  const VolumeMounts = [
+    { Volume: 'v', Destination: '/srv/data', ReadOnly: false, PropagationMode: 'private', SELinuxLabel: '' },
+  ];
+  const group = fakeGroup([fakeTask({ VolumeMounts })], { Volumes: Volumes as never });
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(group)));
+  await world.status(ID, 'running');
+  await client.shutdown();
+  world.engine.tasks.clear();
+  rmSync(data, { recursive: true });
+  await world.agent(t, { hostVolumes });
+  const told = (): string[] =>
+    (world.server.reported(ID)?.TaskStates?.['web']?.Events ?? []).map(({ DisplayMessage }) => DisplayMessage);
+  const waits = `Waiting for host volume "data": ${data} does not exist`;
+  await until(() => {
+    world.timers.advance(100);
+    return told().includes(waits);
+  }, 'it is said');
+  world.timers.advance(20_000);
+  t.equal(world.engine.running('web').length, 0);
+  t.notOk(existsSync(data));
+  mkdirSync(data);
+  await until(() => {
+    world.timers.advance(1_000);
+    return world.engine.running('web').length === 1;
+  }, 'the task to run');
+  t.equal(told().filter((text) => text === waits).length, 1);
+});
+
 t.test('shutdown_delay holds back the end of a task, unless told not to', async (t) => {
   const world = new World(t);
   const client = await world.agent(t);

@@ -1,19 +1,43 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.js';
 import { hostVolumePluginsFingerprint } from '../../lib/client/fingerprint/host-volume-plugins.js';
 import { HostVolumes } from '../../lib/client/host-volumes/host-volumes.js';
+import type { MountEntry } from '../../lib/plugin/sdk/mounts.js';
 import { createLog } from '../../lib/util/log.js';
-import { FakeTimers } from './fakes.js';
+import { seededRandom } from '../../lib/util/random.js';
+import { FakeTimers, until } from './fakes.js';
 
 const CONTEXT = { signal: new AbortController().signal };
+
+const mountOf = (target: string, source: string): MountEntry => ({
+  device: '8:1',
+  root: '/',
+  target,
+  options: ['rw'],
+  isShared: false,
+  fsType: 'ext4',
+  source,
+});
 
 class World {
   readonly dir = mkdtempSync(join(tmpdir(), 'host-volumes-'));
   readonly used = new Set<string>();
   readonly errors: string[] = [];
+  readonly timers = new FakeTimers();
+  mounts: MountEntry[] = [mountOf('/', '/dev/sda1')];
   changes = 0;
   config: ClientConfig = {
     ...defaultClientConfig({ stateDir: join(this.dir, 'client'), allocDir: join(this.dir, 'alloc'), nodeName: 'n' }),
@@ -29,7 +53,9 @@ class World {
   async open(): Promise<HostVolumes> {
     const volumes = new HostVolumes({
       config: () => this.config,
-      timers: new FakeTimers(),
+      timers: this.timers,
+      random: seededRandom(1),
+      mounts: async () => this.mounts,
       log: createLog(({ level, message }) => {
         if (level === 'error') this.errors.push(message);
       }),
@@ -112,13 +138,104 @@ t.test('a directory that has vanished is not offered, says so, and is never made
   t.same(volumes.offered, {});
   t.ok(world.changes > before);
   t.equal(world.errors.length, 2);
-  t.equal(volumes.whyNot('data'), `host volume "data" has no directory: ${HostPath} does not exist`);
+  t.equal(volumes.whyNot('data'), `host volume "data" is not there: ${HostPath} does not exist`);
   t.match(volumes.whyNot('other'), /"other" is not configured/);
   volumes = await world.open();
   t.notOk(existsSync(HostPath), 'an empty directory in its place would look like lost data');
   mkdirSync(fixed);
   await volumes.look();
   t.same(Object.keys(volumes.offered), ['s'], 'it is offered again when it is back');
+});
+
+t.test(
+  'a directory whose file system is not mounted is not offered, is waited for, and is the volume again afterwards',
+  async (t) => {
+    const world = new World(t);
+    const disk = join(world.dir, 'disk');
+    mkdirSync(disk);
+    world.config = { ...world.config, hostVolumes: { s: { ID: '', Name: 's', Path: disk, ReadOnly: false } } };
+    const [root] = world.mounts as [MountEntry];
+    const mounted = [root, mountOf(disk, '/dev/sdb1')];
+    world.mounts = mounted;
+    let volumes = await world.open();
+    t.same(Object.keys(volumes.offered), ['s']);
+    // The machine is started again, and the disk comes later than the agent.
+    world.mounts = [root];
+    volumes = await world.open();
+    t.same(volumes.offered, {});
+    t.match(
+      volumes.whyNot('s'),
+      new RegExp(`"s" is not there: /dev/sdb1 is not mounted at ${disk}, where it was; if its data`),
+    );
+    const told: string[] = [];
+    const ending = new AbortController();
+    const wait = (signal = ending.signal) => volumes.waitFor(disk, { signal, tell: (why) => told.push(why) });
+    const waits = wait();
+    await until(() => told.length === 1 && world.timers.delays.length > 0, 'it is told');
+    world.mounts = mounted;
+    world.timers.advance(2_000);
+    t.equal(await waits, null);
+    t.same(Object.keys(volumes.offered), ['s'], 'and it is offered again at once');
+    world.mounts = [root];
+    ending.abort();
+    t.match(await wait(), /is not mounted at/, 'who ends waits no longer');
+    // Nobody waits for ever: another node may have such a volume.
+    let over = '';
+    void wait(new AbortController().signal).then((why) => {
+      over = why ?? '';
+    });
+    await until(() => {
+      world.timers.advance(2_000);
+      return over !== '';
+    }, 'the wait to end');
+    await volumes.look();
+    t.same(volumes.offered, {});
+    rmSync(join(world.dir, 'client', 'host-volume-places.json'));
+    volumes = await world.open();
+    t.same(Object.keys(volumes.offered), ['s'], 'a person has said that this is where the data is now');
+  },
+);
+
+t.test('a mount that shows another part of the same file system may go: the directory is the same', async (t) => {
+  const world = new World(t);
+  const path = join(world.dir, 'mine');
+  mkdirSync(path);
+  const [root] = world.mounts as [MountEntry];
+  world.mounts = [root, mountOf(path, root.source)];
+  let volumes = await world.open();
+  await world.register(volumes, 'r-1', 'mine', path);
+  world.mounts = [root];
+  volumes = await world.open();
+  t.same(Object.keys(volumes.offered), ['mine']);
+  // From then on it is known to be there.
+  renameSync(path, `${path}.old`);
+  mkdirSync(path);
+  volumes = await world.open();
+  t.same(Object.keys(volumes.offered), ['mine'], 'as after a restore, which puts another directory in its place');
+});
+
+t.test('a plugin that cannot bring a volume back after a restart is asked again', async (t) => {
+  const world = new World(t);
+  const marker = join(world.dir, 'array-is-there');
+  writeFileSync(marker, '');
+  world.plugin(
+    'raid',
+    `[ -e ${marker} ] || exit 1; mkdir -p "$DHV_VOLUMES_DIR/r"; echo "{\\"path\\": \\"$DHV_VOLUMES_DIR/r\\"}"`,
+  );
+  const made = await world.create(await world.open(), { ID: 'v-9', Name: 'r', PluginID: 'raid' });
+  rmSync(made.HostPath, { recursive: true });
+  rmSync(marker);
+  const volumes = await world.open();
+  t.same(volumes.offered, {});
+  const ending = new AbortController();
+  const watching = volumes.watch(ending.signal);
+  writeFileSync(marker, '');
+  await until(() => {
+    world.timers.advance(1_000);
+    return volumes.offered['r'] !== undefined;
+  }, 'it is back');
+  ending.abort();
+  await watching;
 });
 
 t.test('what a job file or a person asks wrongly is refused in words', async (t) => {

@@ -31,6 +31,7 @@ import { coreToken } from '../../lib/transport/core-token.js';
 import { messagePair } from '../../lib/transport/local.js';
 import type { RpcCaller } from '../../lib/transport/rpc.js';
 import { silentLog } from '../../lib/util/log.js';
+import { seededRandom } from '../../lib/util/random.js';
 import { FakeTimers } from './fakes.js';
 
 const CONTEXT = { signal: new AbortController().signal };
@@ -87,6 +88,7 @@ class FakeNode {
     this.volumes = new HostVolumes({
       config: () => config,
       timers: new FakeTimers(),
+      random: seededRandom(1),
       log: silentLog,
       isUsed: (path) => this.used.has(path),
       onChange: () => {},

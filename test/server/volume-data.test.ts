@@ -308,3 +308,27 @@ t.test('the backups of a deleted volume outlive it until they are forgotten', as
   await archives.world.time.advance(30_000);
   t.strictSame([...archives.world.store.snapshot().volumeArchives()], []);
 });
+
+t.test('a move waits for a job that was told to stop, and not for one that runs', async (t) => {
+  const archives = new Archives();
+  for (const number of [1, 2]) await archives.addNode(number);
+  await archives.create(1);
+  const node = archives.nodes[1] as FakeNode;
+  const target = archives.nodes[2]?.node.ID ?? '';
+  const move = { Volume: 'db', TargetNodeID: target, Keep: false };
+  const { job, allocId } = await archives.world.place(node, { volume: { Type: 'host' } });
+  await t.rejects(archives.world.call('VolumeData.Move', move), { message: /: stop the job first/ });
+  await archives.world.call('Job.Deregister', { JobID: job.ID, Purge: true });
+  await archives.world.time.advance(100);
+  const impatient = archives.world.call('VolumeData.Move', move);
+  impatient.catch(() => {});
+  await archives.world.time.advance(31_000);
+  await t.rejects(impatient, { message: /was told to stop, and has not yet: try again/ });
+  const moved = archives.world.call('VolumeData.Move', move);
+  await archives.world.time.advance(1_000);
+  t.strictSame(archives.told('backup'), []);
+  await archives.world.end(node, allocId);
+  await archives.world.time.advance(1_000);
+  t.match(await moved, { Operation: { Kind: 'move', TargetNodeID: target } });
+  t.match(await archives.settle(), { LastOperation: { Step: 'done' }, NodeID: target });
+});

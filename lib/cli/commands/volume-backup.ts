@@ -6,9 +6,11 @@ import {
   archiveTable,
   archiveText,
   backupPath,
+  endOf,
   followOperation,
   readArchive,
   snapshotText,
+  UNKNOWN_END,
   WHICH_FLAGS,
   whichVolume,
 } from '../volume-backups.js';
@@ -120,11 +122,10 @@ async function backUp({ flags, output }: Context, api: ApiClient, volume: string
   }
   if (!json) output.out(`==> Backing up volume ${volume}`);
   const archive = await followOperation(api, { volume, which, operation }, { output, json });
-  const last = archive.LastOperation;
-  const snapshot = archive.Snapshots.find(({ ID }) => ID === last?.SnapshotID);
-  if (last?.ID !== operation.ID || last.Step !== 'done' || !snapshot) {
-    throw new ApiError(0, `The backup has failed: ${last?.ID === operation.ID ? last.Message : 'it was forgotten'}`);
-  }
+  const last = endOf(archive, operation);
+  if (last?.Step !== 'done') throw new ApiError(0, `The backup has failed: ${last?.Message ?? UNKNOWN_END}`);
+  const snapshot = archive.Snapshots.find(({ ID }) => ID === last.SnapshotID);
+  if (!snapshot) throw new ApiError(0, 'The backup was made, and was let go meanwhile: see -keep');
   if (json) output.out(JSON.stringify({ Operation: last, Snapshot: snapshot }));
   else for (const line of snapshotText(snapshot, { verbose })) output.out(`    ${line}`);
   if (!json && archive.Health !== '' && archive.Plan.Replicas > 0) {

@@ -3,7 +3,7 @@ import { ApiError } from '../api.js';
 import { type Command, UsageError } from '../command.js';
 import { shortId } from '../format.js';
 import { takeArgs } from '../print.js';
-import { backupPath, followOperation, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
+import { backupPath, endOf, followOperation, UNKNOWN_END, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
 
 export const command: Command = {
   usage: 'meshnomad volume move [options] <volume>',
@@ -41,13 +41,8 @@ export const command: Command = {
       { volume, which: { ...which, on: undefined }, operation },
       { output, json },
     );
-    const last = archive.LastOperation;
-    if (last?.ID !== operation.ID || last.Step !== 'done') {
-      throw new ApiError(
-        0,
-        `The volume was not moved: ${last?.ID === operation.ID ? last.Message : 'another operation followed'}`,
-      );
-    }
+    const last = endOf(archive, operation);
+    if (last?.Step !== 'done') throw new ApiError(0, `The volume was not moved: ${last?.Message ?? UNKNOWN_END}`);
     if (json) output.out(JSON.stringify({ Operation: last }));
     else output.out(`    Volume ${last.TargetName} is on node ${shortId(last.TargetNodeID, verbose)}`);
     return 0;

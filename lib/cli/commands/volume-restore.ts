@@ -3,7 +3,7 @@ import { ApiError } from '../api.js';
 import type { Command } from '../command.js';
 import { formatAgo, shortId } from '../format.js';
 import { takeArgs } from '../print.js';
-import { backupPath, followOperation, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
+import { backupPath, endOf, followOperation, UNKNOWN_END, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
 
 export const command: Command = {
   usage: 'meshnomad volume restore [options] <volume> [backup]',
@@ -46,13 +46,8 @@ export const command: Command = {
     }
     if (!json) output.out(`==> Restoring ${what}, on node ${shortId(operation.TargetNodeID, verbose)}`);
     const archive = await followOperation(api, { volume, which, operation }, { output, json });
-    const last = archive.LastOperation;
-    if (last?.ID !== operation.ID || last.Step !== 'done') {
-      throw new ApiError(
-        0,
-        `The restore has failed: ${last?.ID === operation.ID ? last.Message : 'another operation followed'}`,
-      );
-    }
+    const last = endOf(archive, operation);
+    if (last?.Step !== 'done') throw new ApiError(0, `The restore has failed: ${last?.Message ?? UNKNOWN_END}`);
     if (json) output.out(JSON.stringify({ Operation: last, Snapshot: snapshot }));
     else {
       const id = last.TargetVolumeID === '' ? '' : ` (${shortId(last.TargetVolumeID, verbose)})`;

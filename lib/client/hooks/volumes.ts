@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { TaskMount } from '../../plugin/sdk/driver.js';
 import type { VolumeMount } from '../../structs/volume.js';
 import type { ReadyVolume } from '../alloc-hooks/hook.js';
+import { waiting } from '../alloc-hooks/host-volumes.js';
 import { holdDir, SandboxError } from '../sandbox.js';
 import { belowTask } from '../task-place.js';
 import { type HookContext, HookError, taskHook } from './hook.js';
@@ -20,7 +21,10 @@ export const volumesHook = taskHook('volumes', {
 async function give(context: HookContext, mount: VolumeMount): Promise<void> {
   const { draft, driver, reattach } = context;
   const volume = find(context, mount);
-  if (!reattach) await ensureThere(mount.Volume, volume);
+  if (!reattach) {
+    await waitForHost(context, mount.Volume, volume);
+    await ensureThere(mount.Volume, volume);
+  }
   const { hostPath, kind } = volume;
   const taskPath = mount.Destination;
   const readOnly = mount.ReadOnly || volume.readOnly;
@@ -38,6 +42,19 @@ function find({ group, shared }: HookContext, mount: VolumeMount): ReadyVolume {
   const found = shared.volumes[mount.Volume];
   if (!found) throw refuse(`volume "${mount.Volume}" was not made ready on this node`);
   return found;
+}
+
+/** After a restart of the machine a disk may come later than the agent, and a task that writes before it does writes beside it. */
+async function waitForHost(
+  { group, client, signal, control }: HookContext,
+  name: string,
+  { hostPath }: ReadyVolume,
+): Promise<void> {
+  const request = group.Volumes?.[name];
+  if (request?.Type !== 'host') return;
+  const tell = (why: string): void => control.tell(waiting(request.Source, why));
+  const why = await client.hostVolumes.waitFor(hostPath, { signal, tell });
+  if (why !== null) throw refuse(`host volume "${request.Source}" is not there: ${why}`);
 }
 
 /** What has vanished must not be started without: the task would write into an empty place. */

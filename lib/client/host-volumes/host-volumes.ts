@@ -1,19 +1,29 @@
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Turns } from '../../plugin/sdk/csi-checks.js';
+import type { MountEntry } from '../../plugin/sdk/mounts.js';
 import { MeshError } from '../../structs/errors.js';
 import type { HostVolumeInfo } from '../../structs/node.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import { backoffMs } from '../../util/backoff.js';
 import type { Millis } from '../../util/clock.js';
 import type { Log } from '../../util/log.js';
+import type { Random } from '../../util/random.js';
 import type { ClientConfig } from '../config.js';
 import { sleep, type Timers } from '../timers.js';
+import { VolumePlaces } from './places.js';
 import { findHostVolumePlugin, type HostVolumeOrder } from './plugin.js';
 
 const FILE = 'host-volumes.json';
+const PLACES_FILE = 'host-volume-places.json';
 /** How often the directories are looked at. */
 const LOOK_MS: Millis = 10_000;
+/** A disk may come later than the agent when a machine starts; who waits for one looks more often, and not for ever. */
+const WAIT_LOOK_MS: Millis = 2_000;
+const WAIT_MAX_MS: Millis = 5 * 60_000;
+/** A plugin that could not bring a volume back is asked again. */
+const RESTORE_RETRY = { baseMs: LOOK_MS, maxMs: 5 * 60_000 };
 
 /** What is kept of a volume that was made or registered through the API. */
 interface Kept extends HostVolumeOrder {
@@ -24,11 +34,14 @@ interface Kept extends HostVolumeOrder {
 export interface HostVolumesOptions {
   config: () => ClientConfig;
   timers: Timers;
+  random: Random;
   log: Log;
   /** Whether an allocation that lives here uses the directory. */
   isUsed: (path: string) => boolean;
   /** Hears that what the node offers is not what it was. */
   onChange: () => void;
+  /** The machine's, unless a test says others. */
+  mounts?: () => Promise<readonly MountEntry[]>;
 }
 
 /** The host volumes of this node: those of the configuration, and those that were made through the API. */
@@ -36,12 +49,22 @@ export class HostVolumes {
   private readonly options: HostVolumesOptions;
   private readonly turns = new Turns();
   private kept = new Map<string, Kept>();
-  /** Paths of volumes that are not there. */
-  private gone: ReadonlySet<string> = new Set();
+  private readonly places: VolumePlaces;
+  /** Paths of volumes that are not there, and why. */
+  private gone: ReadonlyMap<string, string> = new Map();
+  /** By volume: how often its plugin failed to bring it back, and when it is asked again. */
+  private readonly restores = new Map<string, { failures: number; dueMs: Millis }>();
   private saving: Promise<void> = Promise.resolve();
 
   constructor(options: HostVolumesOptions) {
     this.options = options;
+    const { stateDir } = options.config();
+    const file = stateDir === null ? null : join(stateDir, PLACES_FILE);
+    this.places = new VolumePlaces({
+      file,
+      timers: options.timers,
+      ...(options.mounts ? { mounts: options.mounts } : {}),
+    });
   }
 
   /** What the node offers, by name: a volume whose directory has vanished is not among it. */
@@ -54,7 +77,31 @@ export class HostVolumes {
   whyNot(name: string): string {
     const found = this.all()[name];
     if (!found) return `host volume "${name}" is not configured on this node`;
-    return `host volume "${name}" has no directory: ${found.Path} does not exist`;
+    return `host volume "${name}" is not there: ${this.gone.get(found.Path) ?? 'it came back just now'}`;
+  }
+
+  /**
+   * Waits a while for the directory of a volume that is not there, or not mounted yet. Null once it is; in the end, or when `signal` is
+   * aborted, why it is not. Each new reason is told.
+   */
+  async waitFor(
+    path: string,
+    { signal, tell }: { signal: AbortSignal; tell: (why: string) => void },
+  ): Promise<string | null> {
+    const { timers } = this.options;
+    const untilMs = timers.now() + WAIT_MAX_MS;
+    let told: string | null = null;
+    for (;;) {
+      const why = await this.places.problem(path);
+      if (why === null) {
+        if (told !== null) await this.look();
+        return null;
+      }
+      if (signal.aborted || timers.now() >= untilMs) return why;
+      if (why !== told) tell(why);
+      told = why;
+      await sleep(timers, WAIT_LOOK_MS, signal);
+    }
   }
 
   /** Takes up what was made before, and has plugins make it whole again: what they mount is gone after a reboot. */
@@ -68,24 +115,33 @@ export class HostVolumes {
         this.options.log.error('the list of host volumes is damaged and was passed over', { file: FILE });
       }
     }
-    for (const volume of this.kept.values()) await this.restore(volume);
+    await this.places.open();
+    await Promise.all([...this.kept.values()].map((volume) => this.restore(volume)));
     await this.look();
   }
 
   /** Watches the directories until `signal` is aborted. */
   async watch(signal: AbortSignal): Promise<void> {
-    while (await sleep(this.options.timers, LOOK_MS, signal)) await this.look();
+    while (await sleep(this.options.timers, LOOK_MS, signal)) {
+      for (const volume of this.kept.values()) {
+        const isDue = (this.restores.get(volume.ID)?.dueMs ?? Number.POSITIVE_INFINITY) <= this.options.timers.now();
+        if (isDue && this.gone.has(volume.HostPath)) await this.restore(volume);
+      }
+      await this.look();
+      const paths = Object.values(this.all()).map(({ Path }) => Path);
+      await this.places.keepOnly(new Set(paths)).catch(() => {});
+    }
   }
 
   /** Looks at once: the configuration has changed. */
   async look(): Promise<void> {
     const { log, onChange } = this.options;
     const paths = Object.values(this.all()).map(({ Path }) => Path);
-    const missing = await Promise.all(paths.map(async (path) => ((await isThere(path)) ? [] : [path])));
-    const gone = new Set(missing.flat());
-    for (const path of gone)
-      if (!this.gone.has(path)) log.error('a host volume has vanished: its directory is not there', { path });
-    for (const path of this.gone) if (!gone.has(path)) log.info('a host volume is there again', { path });
+    const looked = await Promise.all(paths.map(async (path) => [path, await this.places.problem(path)] as const));
+    const gone = new Map(looked.flatMap(([path, why]) => (why === null ? [] : [[path, why]])));
+    for (const [path, why] of gone)
+      if (this.gone.get(path) !== why) log.error('a host volume is not there, and not offered', { path, why });
+    for (const path of this.gone.keys()) if (!gone.has(path)) log.info('a host volume is there again', { path });
     const changed = !isDeepStrictEqual(gone, this.gone);
     this.gone = gone;
     if (changed) onChange();
@@ -110,8 +166,10 @@ export class HostVolumes {
       'ClientHostVolume.Register': (args) =>
         this.turns.take(args.ID, async () => {
           this.refuseName(args.Name, args.ID);
-          if (!(await isThere(args.HostPath)))
-            throw new MeshError('E_NOT_FOUND', `host path "${args.HostPath}" is no directory of this node`);
+          this.places.forget(args.HostPath);
+          const why = await this.places.problem(args.HostPath);
+          if (why !== null)
+            throw new MeshError('E_NOT_FOUND', `host path "${args.HostPath}" is no directory of this node: ${why}`);
           const sizes = { CapacityMinBytes: 0, CapacityMaxBytes: 0 };
           await this.adopt({ ...args, ...sizes, NodePool: '' }, '');
           return {};
@@ -165,10 +223,14 @@ export class HostVolumes {
     if (volume.PluginID === '' || volume.PluginID === 'mkdir') return;
     try {
       const { path } = await (await this.plugin(volume.PluginID)).create(volume);
+      this.restores.delete(volume.ID);
       if (path !== volume.HostPath) await this.keep({ ...volume, HostPath: path });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.options.log.error('a host volume could not be brought back', { volume: volume.Name, why });
+      const failures = (this.restores.get(volume.ID)?.failures ?? 0) + 1;
+      const pauseMs = backoffMs({ attempt: failures - 1, ...RESTORE_RETRY, random: this.options.random });
+      this.restores.set(volume.ID, { failures, dueMs: this.options.timers.now() + pauseMs });
     }
   }
 
@@ -224,11 +286,4 @@ export class HostVolumes {
 function keptOf(order: HostVolumeOrder, PluginID: string): Kept {
   const { ID, Name, Namespace, NodeID, NodePool, Parameters, HostPath, CapacityMinBytes, CapacityMaxBytes } = order;
   return { ID, Name, Namespace, NodeID, NodePool, Parameters, HostPath, CapacityMinBytes, CapacityMaxBytes, PluginID };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    (info) => info.isDirectory() || info.isFile(),
-    () => false,
-  );
 }

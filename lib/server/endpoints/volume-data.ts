@@ -14,8 +14,8 @@ import { archivedVolume } from '../volume-data/operations.js';
 import { checkPlan } from '../volume-data/plan.js';
 import { newBackup, newOperation } from '../volume-data/schedule.js';
 import { findNode, findSubject, isThere, type Subject, VOLUME_NAME } from '../volume-data/subject.js';
-import { chooseTarget, refuseUsers, requireReady } from '../volume-data/target.js';
-import { archiveStub, archiveView } from '../volume-data/view.js';
+import { chooseTarget, csiUsers, hostUsers, refuseUsers, requireReady, usersToEnd } from '../volume-data/target.js';
+import { ageOf, archiveStub, archiveView } from '../volume-data/view.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
 
 type Asked = VolumeName & WriteOptions;
@@ -103,8 +103,10 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
       const archive = archiveOf(subject);
       refuseBusy(archive);
       const snapshot = snapshotOf(archive, args.SnapshotID ?? '');
+      const isInPlace = (args.As ?? '') === '' && args.Force === true;
+      if (isInPlace) await usersToEnd(context, archive.Csi ? csiUsers(archive) : hostUsers(archive));
       const goal = archive.Csi
-        ? csiRestoreGoal(store.snapshot(), { archive, how: archive.Csi, snapshot }, args)
+        ? csiRestoreGoal(store.snapshot(), { archive, how: archive.Csi, snapshot, nowMs: context.now() }, args)
         : restoreGoal(context, archive, snapshot, args);
       const begun = await started(archive.ID, (now) => ({
         ...newOperation(context, now),
@@ -120,6 +122,7 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'VolumeData.Move'(args) {
       const subject = await subjectOf(args, 'create');
+      await usersToEnd(context, subject.Csi ? csiUsers(subject) : hostUsers(subject));
       const state = store.snapshot();
       if (subject.Csi) {
         const goal = csiMoveGoal(
@@ -207,7 +210,8 @@ function restoreGoal(
     return { TargetNodeID: choose(As), TargetVolumeID: randomUuid(context.random), TargetName: As };
   }
   const { VolumeID: TargetVolumeID, Name: TargetName, NodeID } = archive;
-  const lost = `what was written to volume "${TargetName}" since backup ${snapshot.ID.slice(0, 8)} is lost: say so with -force, or restore beside it with -as`;
+  const made = `backup ${snapshot.ID.slice(0, 8)}, made ${ageOf(snapshot, context.now())} ago,`;
+  const lost = `what was written to volume "${TargetName}" since ${made} is lost: say so with -force, or restore beside it with -as`;
   const own = state.nodeById(NodeID);
   const isThere = TargetVolumeID === '' || state.hostVolumeById(TargetVolumeID) !== undefined;
   if (!isThere) return { TargetNodeID: choose(TargetName), TargetVolumeID, TargetName };

@@ -4,8 +4,10 @@ import type { StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Node } from '../../structs/node.js';
 import type { ArchivedCsiVolume, VolumeArchive, VolumeOperation, VolumeSnapshot } from '../../structs/volume-data.js';
+import type { Millis } from '../../util/clock.js';
 import { chooseCsiNode, dataCapability, hasBlocks, reaches, requireSnapshots } from './csi-volume.js';
 import { findNode, type Subject, VOLUME_NAME } from './subject.js';
+import { ageOf } from './view.js';
 
 type Goal = Pick<VolumeOperation, 'TargetNodeID' | 'TargetVolumeID' | 'TargetName'>;
 
@@ -22,7 +24,12 @@ export function requireCsiBackup(
 /** Where a restore of a CSI volume leads: into a new volume on a node, under its id or another one. Throws what is in the way. */
 export function csiRestoreGoal(
   state: StateSnapshot,
-  { archive, how, snapshot }: { archive: VolumeArchive; how: ArchivedCsiVolume; snapshot: VolumeSnapshot },
+  {
+    archive,
+    how,
+    snapshot,
+    nowMs,
+  }: { archive: VolumeArchive; how: ArchivedCsiVolume; snapshot: VolumeSnapshot; nowMs: Millis },
   { TargetNodeID = '', As = '', Force }: { TargetNodeID?: string; As?: string; Force?: boolean },
 ): Goal & Pick<VolumeOperation, 'Keep'> {
   const { Namespace, VolumeID } = archive;
@@ -47,7 +54,7 @@ export function csiRestoreGoal(
     throw new MeshError('E_CONFLICT', `volume "${VolumeID}" can be reached where it is: see volume move`);
   }
   if (Force === true) return { ...named, TargetNodeID: target, Keep: !isReachable };
-  const lost = `what was written to volume "${VolumeID}" since backup ${snapshot.ID.slice(0, 8)} is lost`;
+  const lost = `what was written to volume "${VolumeID}" since backup ${snapshot.ID.slice(0, 8)}, made ${ageOf(snapshot, nowMs)} ago, is lost`;
   const where = isReachable ? '' : 'no node that reaches it is ready. ';
   throw new MeshError('E_CONFLICT', `${where}${lost}: say so with -force, or restore beside it with -as`);
 }

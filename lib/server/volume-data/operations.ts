@@ -30,6 +30,9 @@ export interface OperationParts extends NodeWorkParts {
 /** A volume without a plugin of its own is made by this one, wherever it is brought to. */
 export const BUILT_IN_PLUGIN = 'mkdir';
 
+/** How many that have ended are remembered beside the last: as many as may follow each other while one is asked after. */
+const EARLIER_MAX = 8;
+
 type Done = Extract<VolumeWork, { State: 'done' }>;
 
 /** Takes an operation to its end, step by step; each is in the log before the next, so that any leader can go on with it. */
@@ -48,8 +51,10 @@ export async function runOperation(parts: OperationParts, archiveId: string, hea
       if (!(error instanceof MeshError)) throw error;
       if (error.code === 'E_NO_LEADER' || error.code === 'E_TIMEOUT') throw error;
       world.log.warn('an operation on the data of a volume has failed', { volume: archive.Name, why: error.message });
-      await archives.update(archiveId, ({ Operation }) =>
-        Operation?.ID === operation.ID ? ended(Operation, toNanos(world.now()), error.message) : null,
+      await archives.update(archiveId, (now) =>
+        now.Operation?.ID === operation.ID
+          ? ended(now, now.Operation, { nowNs: toNanos(world.now()), message: error.message })
+          : null,
       );
     }
   }
@@ -61,9 +66,17 @@ interface At {
 }
 
 /** What an operation leaves when it has ended; with a message it has failed. */
-function ended(operation: VolumeOperation, nowNs: number, message = ''): Partial<VolumeArchive> {
+function ended(
+  { LastOperation, EarlierOperations = [] }: VolumeArchive,
+  operation: VolumeOperation,
+  { nowNs, message = '' }: { nowNs: number; message?: string },
+): Partial<VolumeArchive> {
   const Step = message === '' ? 'done' : 'failed';
-  return { Operation: null, LastOperation: { ...operation, Step, Message: message, EndTime: nowNs } };
+  return {
+    Operation: null,
+    LastOperation: { ...operation, Step, Message: message, EndTime: nowNs },
+    EarlierOperations: [...(LastOperation ? [LastOperation] : []), ...EarlierOperations].slice(0, EARLIER_MAX),
+  };
 }
 
 /** What a backup has come to. */
@@ -121,7 +134,7 @@ async function backupStep(parts: OperationParts, { archive, operation }: At, hea
     if (now.Operation?.ID !== operation.ID || now.Operation.Step !== 'backup') return null;
     const made = { ...letGo(withSnapshot(now, snapshot)), ...volume };
     if (operation.Kind === 'backup') {
-      return { ...made, ...ended({ ...now.Operation, SnapshotID: snapshot.ID }, toNanos(world.now())) };
+      return { ...made, ...ended(now, { ...now.Operation, SnapshotID: snapshot.ID }, { nowNs: toNanos(world.now()) }) };
     }
     return { ...made, Operation: { ...now.Operation, Step: 'restore', SnapshotID: snapshot.ID } };
   });
@@ -201,7 +214,7 @@ async function restoreCsiStep(
       const others = (now.Scratch ?? []).filter(({ ID }) => ID !== scratch.ID);
       const isSame = operation.TargetVolumeID === now.VolumeID;
       return {
-        ...ended(now.Operation, toNanos(world.now())),
+        ...ended(now, now.Operation, { nowNs: toNanos(world.now()) }),
         ...(isSame ? { NodeID: operation.TargetNodeID } : {}),
         Scratch: old && !operation.Keep ? [...others, oldScratch(old, operation)] : others,
       };
@@ -223,7 +236,7 @@ async function record(
     archive.ID,
     (now) => {
       if (now.Operation?.ID !== operation.ID) return null;
-      const done = ended(now.Operation, toNanos(world.now()));
+      const done = ended(now, now.Operation, { nowNs: toNanos(world.now()) });
       if (!brought || TargetVolumeID !== now.VolumeID) return done;
       const old = state.hostVolumeById(now.VolumeID);
       if (!old || old.NodeID === TargetNodeID) return { ...done, NodeID: TargetNodeID };

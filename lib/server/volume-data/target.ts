@@ -1,8 +1,16 @@
 import type { StateSnapshot } from '../../state/store.js';
+import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Node } from '../../structs/node.js';
 import type { VolumeArchive, VolumeSnapshot } from '../../structs/volume-data.js';
+import type { Millis } from '../../util/clock.js';
+import type { ServerWorld } from '../world.js';
+import { pause } from './node-work.js';
 import { BUILT_IN_PLUGIN, usersSince } from './operations.js';
+
+/** People stop a job and move its volume in one breath: what was told to stop has so long to end. */
+const ENDING_MAX_MS: Millis = 30_000;
+const LOOK_MS: Millis = 250;
 
 /** Refuses a node on which nothing can be done now. */
 export function requireReady(node: Node | undefined, nodeId: string): Node {
@@ -17,10 +25,42 @@ export function requireReady(node: Node | undefined, nodeId: string): Node {
 export function refuseUsers(state: StateSnapshot, volume: Pick<VolumeArchive, 'Name' | 'NodeID'>): void {
   const [user] = usersSince(state, volume, volume.NodeID, state.index);
   if (!user) return;
+  const advice = isEnding(state, user) ? 'it was told to stop, and has not yet: try again' : 'stop the job first';
   throw new MeshError(
     'E_CONFLICT',
-    `volume "${volume.Name}" is in use by allocation ${user.ID.slice(0, 8)} of job "${user.JobID}": stop the job first`,
+    `volume "${volume.Name}" is in use by allocation ${user.ID.slice(0, 8)} of job "${user.JobID}": ${advice}`,
   );
+}
+
+/** Waits a while for the users of a volume when all of them were told to stop; who uses it after that is refused by others. */
+export async function usersToEnd(
+  world: ServerWorld,
+  usersOf: (state: StateSnapshot) => readonly Allocation[],
+): Promise<void> {
+  const untilMs = world.now() + ENDING_MAX_MS;
+  for (;;) {
+    const state = world.store.snapshot();
+    const users = usersOf(state);
+    const mayEnd = users.length > 0 && users.every((alloc) => isEnding(state, alloc));
+    if (!mayEnd || world.now() >= untilMs) return;
+    await pause(world, LOOK_MS);
+  }
+}
+
+/** Told to stop, on a node that can hear it. */
+function isEnding(state: StateSnapshot, alloc: Allocation): boolean {
+  return alloc.DesiredStatus !== 'run' && state.nodeById(alloc.NodeID)?.Status === 'ready';
+}
+
+/** The allocations that use a volume where it is. */
+export function hostUsers({ Name, NodeID }: Pick<VolumeArchive, 'Name' | 'NodeID'>) {
+  return (state: StateSnapshot): Allocation[] => usersSince(state, { Name }, NodeID, state.index);
+}
+
+/** The allocations with a claim on a CSI volume, also those that have ended and whose claim is not released yet. */
+export function csiUsers({ Namespace, VolumeID }: Pick<VolumeArchive, 'Namespace' | 'VolumeID'>) {
+  return (state: StateSnapshot): Allocation[] =>
+    Object.keys(state.csiVolumeById(Namespace, VolumeID)?.Claims ?? {}).flatMap((id) => state.allocById(id) ?? []);
 }
 
 /** Why a volume cannot be brought to a node; '' when it can. */

@@ -1,6 +1,7 @@
 import type { StateSnapshot } from '../../state/store.js';
-import type { VolumeArchive, VolumeArchiveStub, VolumeArchiveView } from '../../structs/volume-data.js';
-import { toNanos } from '../../util/clock.js';
+import type { VolumeArchive, VolumeArchiveStub, VolumeArchiveView, VolumeSnapshot } from '../../structs/volume-data.js';
+import { type Millis, toMillis, toNanos } from '../../util/clock.js';
+import { formatDuration } from '../../util/duration.js';
 import type { Archivist } from './archivist.js';
 import { dueMs } from './schedule.js';
 
@@ -22,8 +23,21 @@ export function archiveView(archive: VolumeArchive, state: StateSnapshot, archiv
 }
 
 export function archiveStub(archive: VolumeArchive, state: StateSnapshot, archivist: Archivist): VolumeArchiveStub {
-  const { Snapshots, Cores: _, Progress: __, Leftovers: ___, ...rest } = archiveView(archive, state, archivist);
+  const {
+    Snapshots,
+    Cores: _,
+    Progress: __,
+    Leftovers: ___,
+    EarlierOperations: ____,
+    ...rest
+  } = archiveView(archive, state, archivist);
   return { ...rest, SnapshotCount: Snapshots.length, Newest: Snapshots.at(-1) ?? null };
+}
+
+/** How old a backup is, in words. */
+export function ageOf({ CreateTime }: Pick<VolumeSnapshot, 'CreateTime'>, nowMs: Millis): string {
+  const seconds = Math.max(0, Math.round((nowMs - toMillis(CreateTime)) / 1_000));
+  return formatDuration(toNanos(seconds * 1_000));
 }
 
 function copiesOf({ Snapshots, Cores }: VolumeArchive, state: StateSnapshot): Record<string, string[]> {

@@ -67,6 +67,7 @@ function schedulerSettings(block: Record<string, unknown>): Partial<SchedulerCon
     MemoryOversubscriptionEnabled: block['memory_oversubscription_enabled'],
     RejectJobRegistration: block['reject_job_registration'],
     PauseEvalBroker: block['pause_eval_broker'],
+    NodeLimitForFeasibilityChecks: block['node_limit_for_feasibility_checks'],
     PreemptionConfig: Object.keys(kinds).length > 0 ? kinds : undefined,
   });
 }

@@ -60,6 +60,8 @@ export function* atDesk<T>(
 
 /** Work between two rests, in nodes looked at: about two milliseconds. */
 const WORK_PER_TURN = 4000;
+/** Least number of options that affinities and spreads choose from, where the scheduler configuration does not say. */
+const SCORED_MIN = 100;
 /** What placing one allocation costs on top, in nodes looked at. */
 const WORK_PER_PLACEMENT = 20;
 
@@ -141,6 +143,7 @@ export class Desk {
       algorithm: algorithmOf(config, this.fleet.nodes.length, pool).name,
       memoryOversubscription: pool?.MemoryOversubscriptionEnabled ?? config.MemoryOversubscriptionEnabled,
       random: this.random,
+      scoredMin: config.NodeLimitForFeasibilityChecks || SCORED_MIN,
       mayPreempt: mayPreempt(this.job.Type, config.PreemptionConfig),
     });
     return this.#stack;

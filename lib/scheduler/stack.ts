@@ -21,8 +21,6 @@ import { SearchOrder } from './search-order.js';
 
 /** Options scored 0 or less that are put aside while others remain. */
 const SKIPPED_MAX = 3;
-/** Least number of options that affinities and spreads choose from. */
-const SCORED_MIN = 100;
 const PENALTY_SCORE = -1;
 const NONE: readonly Allocation[] = [];
 /** Nothing has to leave any node. */
@@ -42,6 +40,8 @@ export interface StackWorld {
   readonly memoryOversubscription: boolean;
   readonly state: StateReader;
   readonly random: Random;
+  /** Least number of options that affinities and spreads choose from. */
+  readonly scoredMin: number;
   /** Whether what is less important may be stopped when nothing else makes room. */
   readonly mayPreempt: boolean;
 }
@@ -157,7 +157,7 @@ export class Stack {
   /** Options that a service looks at for one placement. */
   serviceLimit({ job, group }: SelectRequest): number {
     const program = this.#program(job, group);
-    if (program.affinity || program.spreads.length > 0) return Math.max(group.Count, SCORED_MIN);
+    if (program.affinity || program.spreads.length > 0) return Math.max(group.Count, this.#world.scoredMin);
     return this.#order.few;
   }
 

@@ -217,6 +217,7 @@ export const DEFAULT_SCHEDULER_CONFIG: SchedulerConfiguration = {
   MemoryOversubscriptionEnabled: false,
   RejectJobRegistration: false,
   PauseEvalBroker: false,
+  NodeLimitForFeasibilityChecks: 0,
   CreateIndex: 0,
   ModifyIndex: 0,
 };

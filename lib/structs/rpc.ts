@@ -453,6 +453,8 @@ export interface SchedulerConfiguration {
   MemoryOversubscriptionEnabled: boolean;
   RejectJobRegistration: boolean;
   PauseEvalBroker: boolean;
+  /** Least number of nodes that affinities and spreads choose from, and the count at least; 0 = 100. */
+  NodeLimitForFeasibilityChecks: number;
   CreateIndex: number;
   ModifyIndex: number;
 }

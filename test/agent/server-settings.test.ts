@@ -17,13 +17,18 @@ t.test('limits of jobs, the scheduler’s first configuration and the events kep
     enable_event_broker = false
     default_scheduler_config {
       scheduler_algorithm = "spread"
+      node_limit_for_feasibility_checks = 20
       preemption_config { service_scheduler_enabled = true }
     }
   }`);
   if (!made.ok) throw new Error(made.error);
   t.match(made.value.server, {
     jobs: { priorityMax: 200, defaultPriority: 60, countMax: 1000, sourceBytesMax: 2 * 1024 * 1024 },
-    scheduler: { SchedulerAlgorithm: 'spread', PreemptionConfig: { ServiceSchedulerEnabled: true } },
+    scheduler: {
+      SchedulerAlgorithm: 'spread',
+      NodeLimitForFeasibilityChecks: 20,
+      PreemptionConfig: { ServiceSchedulerEnabled: true },
+    },
     eventBufferSize: 0,
   });
 });

@@ -168,10 +168,12 @@ t.test('the scheduler configuration is written back with its index', async (t) =
     [`PUT ${path}`]: { Updated: true },
   });
   const set = (...args: string[]) => world.run('operator', 'scheduler', 'set-config', ...args);
-  t.match((await set('-preempt-batch-scheduler=true', '-pause-eval-broker=false')).out, /updated!/);
+  const flags = ['-preempt-batch-scheduler=true', '-pause-eval-broker=false', '-node-limit-for-feasibility-checks=20'];
+  t.match((await set(...flags)).out, /updated!/);
   t.match(world.asked.at(-1), /cas=7/);
   const body = JSON.parse(world.bodies.at(-1) ?? '');
   t.same([body.PreemptionConfig.BatchSchedulerEnabled, body.PauseEvalBroker], [true, false]);
+  t.equal(body.NodeLimitForFeasibilityChecks, 20);
   world.replies[`PUT ${path}`] = { Updated: false };
   t.equal((await set('-check-index=3')).code, 1);
   t.equal((await set('-scheduler-algorithm=magic')).code, 1);

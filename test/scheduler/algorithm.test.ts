@@ -1,6 +1,8 @@
 import t from 'tap';
 import { algorithmOf } from '../../lib/scheduler/rank/algorithm.js';
 import { createTestWorld, type TestWorld, webJob } from '../server/world.js';
+import { Harness } from './harness.js';
+import { mockGroup, mockJob, mockNode } from './mock.js';
 
 t.test('the algorithm in force, by configuration and size', async (t) => {
   for (const [set, ModifyIndex, nodes, wanted] of [
@@ -41,4 +43,22 @@ t.test('four nodes share the work until an operator asks for binpack', async (t)
   const { SchedulerConfig } = await packed.call('Operator.SchedulerGetConfiguration', {});
   await packed.call('Operator.SchedulerSetConfiguration', { Config: SchedulerConfig });
   t.ok((await busiest(packed, 8)) > evenly);
+});
+
+t.test('as many nodes as the configuration says are looked at where preferences decide, 100 by default', async (t) => {
+  for (const [limit, count, looked] of [
+    [0, 1, 100],
+    [20, 1, 20],
+    [20, 60, 60],
+    [500, 1, 300],
+  ] as const) {
+    const harness = new Harness();
+    harness.config = { ...harness.config, NodeLimitForFeasibilityChecks: limit };
+    harness.addNode(...Array.from({ length: 300 }, (_, i) => mockNode(i)));
+    const Affinities = [{ LTarget: '${node.datacenter}', RTarget: 'dc1', Operand: '=', Weight: 50 }];
+    const job = harness.register(mockJob({ Affinities, TaskGroups: [mockGroup({ Count: count })] }));
+    await harness.run(job);
+    const first = harness.live(job).find(({ Name }) => Name.endsWith('[0]'));
+    t.equal(first?.Metrics?.NodesEvaluated, looked, `${limit} and ${count}`);
+  }
 });

@@ -199,3 +199,26 @@ t.test(
     );
   },
 );
+
+t.test('what is out of reach is told with its node, what becomes of it, and until when', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  const job = webJob();
+  const Disconnect = { LostAfter: 600e9, StopOnClientAfter: null, Replace: false, Reconcile: 'best_score' as const };
+  await register(world, {
+    ...job,
+    TaskGroups: (job.TaskGroups ?? []).map((group) => ({ ...group, Count: 1, Disconnect })),
+  });
+  await world.obey(node);
+  await world.call('Node.UpdateStatus', { NodeID: node.ID, SecretID: node.SecretID, Status: 'disconnected' });
+  await world.time.advance(0);
+  const { Groups, Story } = await whyOf(world);
+  t.match(
+    Groups[0]?.Summary,
+    /^Group "web": 0 of 1 running\. Out of reach, where they may still run: 1 on n1; "replace = false" lets nothing take their place; what is not back is given up from \S+ on \(disconnect\.lost_after\)\.$/,
+  );
+  t.ok(
+    Story.some(({ Text }) => Text.endsWith('was unknown to the servers')),
+    JSON.stringify(Story),
+  );
+});

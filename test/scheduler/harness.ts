@@ -44,6 +44,7 @@ export class Harness implements Planner {
     MemoryOversubscriptionEnabled: false,
     RejectJobRegistration: false,
     PauseEvalBroker: false,
+    NodeLimitForFeasibilityChecks: 0,
     CreateIndex: 1,
     ModifyIndex: 1,
   };

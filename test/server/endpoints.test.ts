@@ -258,5 +258,6 @@ t.test('a scheduler configuration keeps what is not given and refuses what it do
   const { SchedulerConfig } = await world.call('Operator.SchedulerGetConfiguration', {});
   t.same([SchedulerConfig.SchedulerAlgorithm, SchedulerConfig.RejectJobRegistration], ['spread', true]);
   await t.rejects(set({ SchedulerAlgorithm: 'magic' }), { code: 'E_BAD_REQUEST' });
+  await t.rejects(set({ NodeLimitForFeasibilityChecks: -1 }), { code: 'E_BAD_REQUEST', message: /whole number/ });
   await t.rejects(world.call('Job.Register', { Job: webJob() }), { code: 'E_PERMISSION_DENIED' });
 });

@@ -16,7 +16,6 @@ const PATHS = [
   'server.acl_token_gc_threshold server.root_key_gc_interval server.root_key_gc_threshold',
   'server.root_key_rotation_threshold server.search',
   'server.job_tracked_versions server.retry_max server.retry_interval',
-  'server.default_scheduler_config.node_limit_for_feasibility_checks',
   'client.gc_volumes_on_node_gc',
 ].flatMap((line) => line.split(' '));
 

@@ -1,13 +1,18 @@
 import { Duplex } from 'node:stream';
+import { unknownOutcome } from '../../server/consensus-errors.js';
+import { METHOD_CLASS } from '../../server/method-class.js';
 import { MeshError } from '../../structs/errors.js';
 import type { NodeKey } from '../../structs/mesh.js';
 import type { Peer, Peers } from '../../transport/peers.js';
+import type { RpcMethod } from '../../transport/rpc.js';
 import type { RemoteServer } from '../remote-server.js';
 
 /** How long a call waits for a link to any server before it fails. */
 const LINK_WAIT_MS = 5_000;
 /** A server that knew no leader is passed over for so long, where another is linked. */
 const LEADERLESS_MS = 5_000;
+/** How often a call that changes nothing is asked anew when the link to the server that was to answer is lost. */
+const LOSSES_MAX = 3;
 
 export interface MeshServersOptions {
   peers: Pick<Peers, 'linked' | 'onLink' | 'caller' | 'key'>;
@@ -22,12 +27,15 @@ export interface MeshServersOptions {
 
 /**
  * The servers of the mesh as one: asked is the one asked before while its link stands, else the best of those that are linked.
- * Links are kept by the link manager; when one is lost the next call goes to another server at once.
+ * Links are kept by the link manager; when one is lost the next call goes to another server at once, and so does one that waits
+ * for an answer and changes nothing: who follows a job or a drain does not notice that a server died.
  */
 export function meshServers(options: MeshServersOptions): RemoteServer {
   const { peers, servers, nameOf, isClient, monotonicMs } = options;
   const leaderlessUntil = new Map<NodeKey, number>();
   const waiters = new Set<() => void>();
+  /** How many links were lost, by the server at the other end. */
+  const losses = new Map<NodeKey, number>();
   let current: NodeKey | undefined;
   let closed = false;
 
@@ -49,8 +57,9 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
   const costOf = ({ key, report }: Peer): number =>
     (isLeaderless(key) ? 1e6 : 0) + (report.Path.Kind === 'relayed' ? 1e3 : 0) + report.RttMs;
 
-  peers.onLink((_, up) => {
-    if (up) for (const wake of [...waiters]) wake();
+  peers.onLink(({ key }, up) => {
+    if (!up) losses.set(key, (losses.get(key) ?? 0) + 1);
+    else for (const wake of [...waiters]) wake();
   });
 
   const noServer = (): MeshError => {
@@ -95,14 +104,20 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
       return key !== undefined && candidates().some((peer) => peer.key === key) ? nameOf(key) : '';
     },
     async call(method, args, callOptions) {
-      const key = await ready(callOptions?.signal);
-      try {
-        return await peers.caller(key).call(method, args, callOptions);
-      } catch (error) {
-        if (!(error instanceof MeshError)) throw error;
-        if (error.code === 'E_NO_LEADER') leaderlessUntil.set(key, monotonicMs() + LEADERLESS_MS);
-        if (error.code === 'E_PERMISSION_DENIED' && isClient()) throw clientsLot(error);
-        throw error;
+      for (let lost = 0; ; lost++) {
+        const key = await ready(callOptions?.signal);
+        const before = losses.get(key);
+        try {
+          return await peers.caller(key).call(method, args, callOptions);
+        } catch (error) {
+          if (!(error instanceof MeshError)) throw error;
+          if (error.code === 'E_NO_LEADER') leaderlessUntil.set(key, monotonicMs() + LEADERLESS_MS);
+          if (error.code === 'E_PERMISSION_DENIED' && isClient()) throw clientsLot(error);
+          const isLost = error.code === 'E_TIMEOUT' && losses.get(key) !== before;
+          if (!isLost || callOptions?.signal?.aborted) throw error;
+          if (METHOD_CLASS[method] === 'write') throw unknownOutcome(error.message);
+          if (!changesNothing(method) || lost >= LOSSES_MAX) throw error;
+        }
       }
     },
     stream(method, args) {
@@ -117,6 +132,11 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
       for (const wake of [...waiters]) wake();
     },
   };
+}
+
+/** What may be asked of another server when the one asked is gone: doing it twice is as good as once. */
+function changesNothing(method: RpcMethod): boolean {
+  return ['read', 'readHere', 'again'].includes(METHOD_CLASS[method]);
 }
 
 /** Who types on a client is told where to type. */

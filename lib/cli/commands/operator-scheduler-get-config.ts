@@ -26,6 +26,7 @@ export const command: Command = {
         ['Preemption Service Scheduler', preemption.ServiceSchedulerEnabled],
         ['Preemption Batch Scheduler', preemption.BatchSchedulerEnabled],
         ['Preemption SysBatch Scheduler', preemption.SysBatchSchedulerEnabled],
+        ['Node Limit For Feasibility Checks', config.NodeLimitForFeasibilityChecks ?? 0],
         ['Modify Index', config.ModifyIndex],
       ]),
     );

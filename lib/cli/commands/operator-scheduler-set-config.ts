@@ -23,6 +23,11 @@ export const command: Command = {
   flags: {
     'check-index': { type: 'int', value: 'index', help: 'Only if the configuration has this modify index.' },
     'memory-oversubscription': onOff('Tasks may use more memory than they reserve, up to memory_max.'),
+    'node-limit-for-feasibility-checks': {
+      type: 'int',
+      value: 'count',
+      help: 'Nodes that affinities and spreads choose from, at least. 0 is the default, 100.',
+    },
     'pause-eval-broker': onOff('Evaluations wait; nothing is placed.'),
     'preempt-batch-scheduler': onOff('Batch jobs may take the place of less important ones.'),
     'preempt-service-scheduler': onOff('Service jobs may take the place of less important ones.'),
@@ -48,6 +53,8 @@ export const command: Command = {
       ...present,
       PreemptionConfig: { ...present.PreemptionConfig },
       SchedulerAlgorithm: algorithm ?? present.SchedulerAlgorithm,
+      NodeLimitForFeasibilityChecks:
+        flags.int('node-limit-for-feasibility-checks') ?? present.NodeLimitForFeasibilityChecks,
     };
     for (const [flag, key] of Object.entries(PREEMPT)) {
       config.PreemptionConfig[key] = flags.optionalBool(flag) ?? config.PreemptionConfig[key];

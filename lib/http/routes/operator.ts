@@ -49,6 +49,7 @@ async function setScheduler(exchange: Exchange) {
     MemoryOversubscriptionEnabled: booleanField(body, 'MemoryOversubscriptionEnabled'),
     RejectJobRegistration: booleanField(body, 'RejectJobRegistration'),
     PauseEvalBroker: booleanField(body, 'PauseEvalBroker'),
+    NodeLimitForFeasibilityChecks: numberField(body, 'NodeLimitForFeasibilityChecks'),
     CreateIndex: 0,
     ModifyIndex: numberField(body, 'ModifyIndex'),
   };

@@ -96,16 +96,36 @@ function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[],
     NodesWithRoom: withRoom,
     Refusals: refusals,
   };
-  return { ...counts, Summary: groupSummary(counts, nextTry(own, input)) };
+  const summary = groupSummary(counts, { next: nextTry(own, input), starting: live.some(isStarting) });
+  return { ...counts, Summary: summary + awaySentence(group, live, input) };
+}
+
+const isStarting = ({ ClientStatus }: Allocation): boolean => ClientStatus === 'pending';
+
+/** What is out of reach with its node: where, what becomes of it, and when it is given up. */
+function awaySentence(group: TaskGroup, live: readonly Allocation[], { evals }: ExplainInput): string {
+  const away = live.filter(({ ClientStatus }) => ClientStatus === 'unknown');
+  if (away.length === 0) return '';
+  const nodes = [...new Set(away.map(({ NodeName }) => NodeName))].sort();
+  const held = group.Disconnect?.Replace === false ? '; "replace = false" lets nothing take their place' : '';
+  const due = evals
+    .flatMap(({ TriggeredBy, Status, WaitUntil }) =>
+      TriggeredBy === 'max-disconnect-timeout' && Status === 'pending' && WaitUntil ? [WaitUntil] : [],
+    )
+    .sort()[0];
+  const end = due ? `; what is not back is given up from ${due} on (disconnect.lost_after)` : '';
+  return ` Out of reach, where they may still run: ${away.length} on ${nodes.join(', ')}${held}${end}.`;
 }
 
 function groupSummary(
   { Group, Wanted, Placed, Running, Nodes, NodesWithRoom }: Omit<WhyGroup, 'Summary'>,
-  next: string,
+  { next, starting }: { next: string; starting: boolean },
 ): string {
   const where = `Group "${Group}": ${Running} of ${Wanted} running`;
   if (Placed >= Wanted) {
-    return Running >= Wanted ? `${where}.` : `${where}; all are placed, and their nodes are yet to start them.`;
+    return Running >= Wanted || !starting
+      ? `${where}.`
+      : `${where}; all are placed, and their nodes are yet to start them.`;
   }
   const missing = Wanted - Placed;
   if (Nodes === 0) return `${where}; ${missing} not placed, for there is no node: start an agent with a client.`;

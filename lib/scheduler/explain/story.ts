@@ -31,7 +31,7 @@ export function jobStory(
     ...from.deployments.flatMap(deploymentEvents),
   ];
   const troubled = allocs
-    .filter(({ ClientStatus }) => ClientStatus === 'failed' || ClientStatus === 'lost')
+    .filter(({ ClientStatus }) => ['failed', 'lost', 'unknown'].includes(ClientStatus))
     .sort((a, b) => b.ModifyIndex - a.ModifyIndex)
     .slice(0, TROUBLED_MAX);
   for (const alloc of troubled) {

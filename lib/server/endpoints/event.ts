@@ -68,11 +68,9 @@ async function tellAll(
 }
 
 /** What a reader hears of. What secrets there are is not for machines that only run work. */
-function wanted(
-  { Topics, Namespace }: { Topics: Record<string, string[]>; Namespace?: string },
-  peer: RpcContext['peer'],
-): Wants {
-  const namespace = namespaceOf({ ...(Namespace === undefined ? {} : { Namespace }) });
+function wanted(args: { Topics: Record<string, string[]>; Namespace?: string }, peer: RpcContext['peer']): Wants {
+  const { Topics } = args;
+  const namespace = namespaceOf(args);
   return ({ Topic, Key, FilterKeys, Namespace: of }) => {
     if (of !== '' && namespace !== '*' && of !== namespace) return false;
     if (Topic === 'Variable' && peer?.role === 'client') return false;

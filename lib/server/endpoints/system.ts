@@ -47,6 +47,13 @@ function completeConfig(
   if (algorithm !== 'binpack' && algorithm !== 'spread') {
     throw new MeshError('E_BAD_REQUEST', `invalid scheduler algorithm: "${algorithm}"; use "binpack" or "spread"`);
   }
+  const limit = given.NodeLimitForFeasibilityChecks ?? 0;
+  if (!Number.isSafeInteger(limit) || limit < 0) {
+    throw new MeshError(
+      'E_BAD_REQUEST',
+      `NodeLimitForFeasibilityChecks is a whole number, 0 for the default, not ${limit}`,
+    );
+  }
   return {
     ...present,
     ...given,

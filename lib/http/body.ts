@@ -1,12 +1,19 @@
 import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
+import { createGzip, gzip } from 'node:zlib';
+import type { Turns } from '../util/turns.js';
 
 const compress = promisify(gzip);
 
+/** The bytes of an answer, in the pieces in which they were made. */
+export interface Pieces {
+  readonly length: number;
+  readonly pieces: readonly Buffer[];
+}
+
 /** The bytes of one answer, made when first asked for: as they are, and packed. */
 export interface Body {
-  plain(): Buffer;
-  packed(): Promise<Buffer>;
+  plain(): Promise<Pieces>;
+  packed(): Promise<Pieces>;
 }
 
 // What a server answers with is shared and never changed (lib/transport/local.ts), so its text may be kept for as long as
@@ -16,6 +23,12 @@ const bodies = new WeakMap<object, Body>();
 
 /** Longer rows are made anew each time: whole allocations, kept for as long as they live, would be a second state. */
 const ROW_KEPT_MAX_BYTES = 4096;
+/** The text of a list of 100,000 rows is made, packed and sent in pieces of this size: a millisecond's work each. */
+const PIECE_BYTES = 128 * 1024;
+/** So much text is as much work as one row of a list that is looked through (lib/util/turns.ts). */
+const BYTES_PER_ITEM = 1024;
+/** Rows of a piece whose text is known: it is only copied. */
+const PIECE_ROWS_MAX = 500;
 
 /**
  * Of single objects only those are kept that are asked for again: by everyone who waited for a job, for example. The text of one
@@ -26,34 +39,51 @@ const SINGLES_KEPT_MAX = 64;
 const SINGLE_KEPT_MAX_BYTES = 64 * 1024;
 const singles: object[] = [];
 
-const OPEN = Buffer.from('[');
 const COMMA = Buffer.from(',');
-const CLOSE = Buffer.from(']');
 
-/** The body of an answer. `shared`: the value comes from the state as it is, and will never change. */
-export function bodyOf(value: unknown, options: { shared: boolean; pretty: boolean }): Body {
-  if (options.pretty) return lazyBody(() => Buffer.from(`${JSON.stringify(value, null, 4)}\n`));
-  if (!options.shared || typeof value !== 'object' || value === null) {
-    return lazyBody(() => Buffer.from(JSON.stringify(value)));
-  }
-  if (!Array.isArray(value)) return singleBody(value);
-  let body = bodies.get(value);
-  if (!body) {
-    body = lazyBody(() => listBytes(value));
-    bodies.set(value, body);
-  }
-  return body;
+/** How an answer is printed. */
+export interface Printing {
+  /** The value comes from the state as it is, and will never change. */
+  readonly shared: boolean;
+  /** For a person to read. */
+  readonly pretty: boolean;
+  /** In whose turns a long list is printed. */
+  readonly turns: Turns;
 }
 
-function singleBody(value: object): Body {
-  const kept = bodies.get(value);
-  if (kept) return kept;
-  const body = lazyBody(() => Buffer.from(JSON.stringify(value)));
-  if (!answeredOnce.has(value)) {
-    answeredOnce.add(value);
+/** The body of an answer. */
+export function bodyOf(value: unknown, { shared, pretty, turns }: Printing): Body {
+  if (Array.isArray(value) && value.length > 0) {
+    if (pretty) return lazyBody(turns, () => listPieces(value, turns, PRETTY));
+    if (!shared) return lazyBody(turns, () => listPieces(value, turns, PLAIN));
+    let body = bodies.get(value);
+    if (!body) {
+      body = lazyBody(turns, () => listPieces(value, turns, KEPT));
+      bodies.set(value, body);
+    }
     return body;
   }
-  if (body.plain().length > SINGLE_KEPT_MAX_BYTES) return body;
+  if (pretty) return lazyBody(turns, () => single(`${JSON.stringify(value, null, 4)}\n`));
+  if (!shared || typeof value !== 'object' || value === null)
+    return lazyBody(turns, () => single(JSON.stringify(value)));
+  return singleBody(value, turns);
+}
+
+const single = (text: string): Pieces => {
+  const bytes = Buffer.from(text);
+  return { length: bytes.length, pieces: [bytes] };
+};
+
+function singleBody(value: object, turns: Turns): Body {
+  const kept = bodies.get(value);
+  if (kept) return kept;
+  if (!answeredOnce.has(value)) {
+    answeredOnce.add(value);
+    return lazyBody(turns, () => single(JSON.stringify(value)));
+  }
+  const made = single(JSON.stringify(value));
+  const body = lazyBody(turns, () => made);
+  if (made.length > SINGLE_KEPT_MAX_BYTES) return body;
   bodies.set(value, body);
   singles.push(value);
   const oldest = singles.length > SINGLES_KEPT_MAX ? singles.shift() : undefined;
@@ -61,40 +91,103 @@ function singleBody(value: object): Body {
   return body;
 }
 
-// Bytes rather than strings: joining 10,000 rows is then a copy, with nothing to encode (15 ms against 49).
-function listBytes(list: readonly unknown[]): Buffer {
-  const parts: Buffer[] = [OPEN];
-  for (const row of list) {
-    if (parts.length > 1) parts.push(COMMA);
-    parts.push(rowBytes(row));
-  }
-  parts.push(CLOSE);
-  return Buffer.concat(parts);
+/** How a list is printed. */
+interface ListStyle {
+  readonly open: Buffer;
+  readonly between: Buffer;
+  readonly close: Buffer;
+  readonly row: (row: unknown) => Buffer;
 }
 
-function rowBytes(row: unknown): Buffer {
-  if (typeof row !== 'object' || row === null) return Buffer.from(JSON.stringify(row) ?? 'null');
+const print = (row: unknown): Buffer => Buffer.from(JSON.stringify(row) ?? 'null');
+
+const PLAIN: ListStyle = { open: Buffer.from('['), between: COMMA, close: Buffer.from(']'), row: print };
+const KEPT: ListStyle = { ...PLAIN, row: keptRow };
+const PRETTY: ListStyle = {
+  open: Buffer.from('[\n    '),
+  between: Buffer.from(',\n    '),
+  close: Buffer.from('\n]\n'),
+  // No text of JSON holds a line break of its own.
+  row: (row) => Buffer.from((JSON.stringify(row, null, 4) ?? 'null').replaceAll('\n', '\n    ')),
+};
+
+// Bytes rather than strings: joining 10,000 rows is then a copy, with nothing to encode (15 ms against 49).
+async function listPieces(list: readonly unknown[], turns: Turns, style: ListStyle): Promise<Pieces> {
+  const pieces: Buffer[] = [];
+  let parts: Buffer[] = [style.open];
+  let bytes = 0;
+  let length = 0;
+  const cut = (): void => {
+    const piece = Buffer.concat(parts);
+    pieces.push(piece);
+    length += piece.length;
+    parts = [];
+    bytes = 0;
+  };
+  for (let i = 0; i < list.length; i++) {
+    if (i > 0) parts.push(style.between);
+    const row = style.row(list[i]);
+    parts.push(row);
+    bytes += row.length;
+    if (bytes < PIECE_BYTES && parts.length < 2 * PIECE_ROWS_MAX) continue;
+    cut();
+    const turn = turns.take(PIECE_BYTES / BYTES_PER_ITEM);
+    if (turn) await turn;
+  }
+  parts.push(style.close);
+  cut();
+  return { length, pieces };
+}
+
+function keptRow(row: unknown): Buffer {
+  if (typeof row !== 'object' || row === null) return print(row);
   let bytes = rows.get(row);
   if (!bytes) {
-    bytes = Buffer.from(JSON.stringify(row));
+    bytes = print(row);
     if (bytes.length <= ROW_KEPT_MAX_BYTES) rows.set(row, bytes);
   }
   return bytes;
 }
 
-function lazyBody(make: () => Buffer): Body {
-  let plain: Buffer | undefined;
-  let packed: Promise<Buffer> | undefined;
+function lazyBody(turns: Turns, make: () => Pieces | Promise<Pieces>): Body {
+  let plain: Promise<Pieces> | undefined;
+  let packed: Promise<Pieces> | undefined;
   const body: Body = {
     plain: () => {
-      plain ??= make();
+      plain ??= Promise.resolve(make());
       return plain;
     },
     packed: () => {
-      // Level 1: on a Pi the time matters more than the last tenth of the bytes.
-      packed ??= compress(body.plain(), { level: 1 });
+      packed ??= body.plain().then((pieces) => pack(pieces, turns));
       return packed;
     },
   };
   return body;
+}
+
+// Level 1: on a Pi the time matters more than the last tenth of the bytes.
+async function pack({ pieces }: Pieces, turns: Turns): Promise<Pieces> {
+  if (pieces.length === 1) {
+    const bytes = await compress(pieces[0] as Buffer, { level: 1 });
+    return { length: bytes.length, pieces: [bytes] };
+  }
+  const stream = createGzip({ level: 1, chunkSize: PIECE_BYTES });
+  const packed: Buffer[] = [];
+  let length = 0;
+  const whole = new Promise<void>((resolve, reject) => {
+    stream.once('error', reject).once('end', resolve);
+    stream.on('data', (bytes: Buffer) => {
+      packed.push(bytes);
+      length += bytes.length;
+    });
+  });
+  for (const piece of pieces) {
+    // It packs in a thread of its own: who fills it waits for that.
+    await new Promise<void>((resolve) => stream.write(piece, () => resolve()));
+    const turn = turns.take(1);
+    if (turn) await turn;
+  }
+  stream.end();
+  await whole;
+  return { length, pieces: packed };
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bodyOf } from './body.js';
+import type { Turns } from '../util/turns.js';
+import { bodyOf, type Pieces } from './body.js';
 import type { Answer } from './router.js';
 
 /** Below this a gzip costs more than it saves. */
@@ -10,7 +11,7 @@ export async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   answer: Answer,
-  pretty: boolean,
+  { pretty, turns }: { pretty: boolean; turns: Turns },
 ): Promise<void> {
   const headers = metaHeaders(answer);
   const status = answer.status ?? 200;
@@ -19,15 +20,50 @@ export async function respond(
     response.writeHead(status, headers).end(answer.text);
     return;
   }
-  const body = bodyOf(answer.value ?? null, { shared: answer.shared === true, pretty });
-  let bytes = body.plain();
+  const body = bodyOf(answer.value ?? null, { shared: answer.shared === true, pretty, turns });
+  let whole = await body.plain();
   headers.push('Content-Type', 'application/json', 'Vary', 'Accept-Encoding');
-  if (bytes.length >= GZIP_MIN_BYTES && takesGzip(request)) {
-    bytes = await body.packed();
+  if (whole.length >= GZIP_MIN_BYTES && takesGzip(request)) {
+    whole = await body.packed();
     headers.push('Content-Encoding', 'gzip');
   }
-  headers.push('Content-Length', `${bytes.length}`);
-  response.writeHead(status, headers).end(bytes);
+  // Who left while a long list was printed gets none of it.
+  if (response.destroyed) return;
+  headers.push('Content-Length', `${whole.length}`);
+  response.writeHead(status, headers);
+  await send(response, whole, turns);
+}
+
+/** What the system takes of one piece costs as much as so many rows of a list. */
+const PIECE_COSTS = 50;
+
+/** Sends piece by piece, as fast as the caller reads. */
+async function send(response: ServerResponse, { pieces }: Pieces, turns: Turns): Promise<void> {
+  const last = pieces.length - 1;
+  for (let i = 0; i < last; i++) {
+    const piece = pieces[i] as Buffer;
+    if (!response.write(piece) && !(await hasRoom(response))) return;
+    const turn = turns.take(PIECE_COSTS);
+    if (turn) await turn;
+  }
+  response.end(pieces[last]);
+}
+
+/** Resolves once more may be written; false: the caller is gone. */
+function hasRoom(response: ServerResponse): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (response.destroyed) {
+      resolve(false);
+      return;
+    }
+    const end = (): void => {
+      response.off('drain', end);
+      response.off('close', end);
+      resolve(!response.destroyed);
+    };
+    response.once('drain', end);
+    response.once('close', end);
+  });
 }
 
 function takesGzip(request: IncomingMessage): boolean {

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { MeshError } from '../structs/errors.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import type { Log } from '../util/log.js';
+import { Turns } from '../util/turns.js';
 import type { AgentFacts } from './agent-facts.js';
 import { ConnectionLimit } from './connection-limit.js';
 import { badRequest, errorAnswer } from './errors.js';
@@ -36,6 +37,8 @@ export interface HttpOptions {
   rpc: RpcCaller;
   agent: AgentFacts;
   log: Log;
+  /** Shared with whoever else goes through much in this process; its own unless given. */
+  turns?: Turns;
   /** 0 = no limit. */
   connectionsPerAddressMax?: number;
   /** Put on every answer, as http_api_response_headers says. */
@@ -58,6 +61,7 @@ export interface HttpServer {
 /** The HTTP API: finds the route, hands it an exchange, and writes what it gives back. */
 export function createHttpServer(options: HttpOptions): HttpServer {
   const router = new Router();
+  const turns = options.turns ?? new Turns(setImmediate);
   for (const routes of ROUTES) router.add(routes);
   const connections = new ConnectionLimit(options.connectionsPerAddressMax ?? CONNECTIONS_PER_ADDRESS_MAX);
   const upgraded = new Set<Duplex>();
@@ -66,7 +70,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     for (const [name, value] of Object.entries(options.headers ?? {})) response.setHeader(name, value);
     if (connections.refuses(request.socket)) refuseConnection(response);
-    else void serve(options, router, request, response);
+    else void serve(options, { router, turns }, request, response);
   };
   const limits = {
     keepAliveTimeout: 60_000,
@@ -157,21 +161,23 @@ function refuseConnection(response: ServerResponse): void {
 
 async function serve(
   options: HttpOptions,
-  router: Router,
+  parts: { router: Router; turns: Turns },
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   try {
     refuseForeignPages(request);
     const { path, query } = readTarget(request);
-    const match = findRoute(router, path);
+    const match = findRoute(parts.router, path);
     if (!match) throw new MeshError('E_NOT_FOUND', `no such path: ${path}`);
     const method = methodOf(request);
     const handler = method && match.handlers[method];
     if (!method || !handler) throw new MeshError('E_METHOD_NOT_ALLOWED', 'Invalid method');
     const exchange = createExchange(options, request, response, { query, method, params: match.params });
     const answer = await handler(exchange);
-    if (answer && !response.destroyed) await respond(request, response, answer, query.has('pretty'));
+    if (answer && !response.destroyed) {
+      await respond(request, response, answer, { pretty: query.has('pretty'), turns: parts.turns });
+    }
   } catch (error) {
     fail(options.log, request, response, error);
   }

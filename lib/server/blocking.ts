@@ -23,29 +23,54 @@ export interface Reading<R> {
   reply: R;
 }
 
+/** A thousand callers who waited for one change are not answered in one turn: each counts as so many rows of a list. */
+const WAKING_COSTS = 10;
+
 /**
  * Answers a query. Unless a stale answer will do, everything committed before the call is in it. With MinQueryIndex it
- * waits until the index of the answer is above that, or for the time given; `keys` say what can change the answer.
+ * waits until the index of the answer is above that, or for the time given; `keys` say what can change the answer. A read of
+ * much may take several turns: it reads one state, which nobody changes.
  */
 export async function answerQuery<R extends object>(
   world: ServerWorld,
   query: QueryOptions,
   context: RpcContext,
   keys: readonly WatchKey[],
-  read: (state: StateSnapshot) => Reading<R>,
+  read: (state: StateSnapshot) => Reading<R> | Promise<Reading<R>>,
 ): Promise<R & QueryMeta> {
   if (query.AllowStale !== true) await world.consensus.readIndex();
-  let reading = read(world.store.snapshot());
   const minIndex = query.MinQueryIndex ?? 0;
-  if (minIndex > 0 && reading.index <= minIndex) {
-    const deadline = world.now() + waitMs(query.MaxQueryTimeMs, world.random);
-    for (let outcome: Wakened = 'changed'; reading.index <= minIndex && outcome === 'changed'; ) {
-      outcome = await waited(world, context, keys, deadline);
-      if (outcome !== 'late') reading = read(world.store.snapshot());
-    }
-  }
+  const reading =
+    minIndex > 0
+      ? await readAfter(world, { query, context, keys, minIndex }, read)
+      : await read(world.store.snapshot());
   // An index of 0 would make the next query not block at all.
   return { ...reading.reply, ...meta(world, Math.max(1, reading.index)) };
+}
+
+/** Reads until the answer is newer than what the caller knows, or the time is over. */
+async function readAfter<R extends object>(
+  world: ServerWorld,
+  ask: { query: QueryOptions; context: RpcContext; keys: readonly WatchKey[]; minIndex: number },
+  read: (state: StateSnapshot) => Reading<R> | Promise<Reading<R>>,
+): Promise<Reading<R>> {
+  const deadlineMs = world.now() + waitMs(ask.query.MaxQueryTimeMs, world.random);
+  let outcome: Wakened = 'changed';
+  for (;;) {
+    // Listens before it reads: what changes while it reads is missed by nobody.
+    const ear = listen(world, ask.keys, ask.context, deadlineMs);
+    try {
+      const reading = await read(world.store.snapshot());
+      if (reading.index > ask.minIndex || outcome === 'restored') return reading;
+      outcome = await ear.heard;
+      if (outcome === 'late') return reading;
+    } finally {
+      ear.close();
+    }
+    if (outcome === 'left') throw new MeshError('E_TIMEOUT', 'the caller no longer waits for this query');
+    const turn = world.turns.take(WAKING_COSTS);
+    if (turn) await turn;
+  }
 }
 
 /** What is said of every answer. */
@@ -58,37 +83,36 @@ export function meta(world: ServerWorld, index: number): QueryMeta {
 }
 
 /** `restored`: everything is another now, and what an index was worth is not known any more: who waits is answered. */
-type Wakened = 'changed' | 'restored' | 'late';
+type Wakened = 'changed' | 'restored' | 'late' | 'left';
 
-/** Resolves when one of the keys was touched, or the time is over; rejects when the caller left. */
-function waited(
+/** Hears when one of the keys is touched, the time is over or the caller has left; to be closed in any case. */
+function listen(
   world: ServerWorld,
-  { signal }: RpcContext,
   keys: readonly WatchKey[],
+  { signal }: RpcContext,
   deadlineMs: number,
-): Promise<Wakened> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => {
-      stop();
-      reject(new MeshError('E_TIMEOUT', 'the caller no longer waits for this query'));
-    };
-    if (signal.aborted) {
-      reject(new MeshError('E_TIMEOUT', 'the caller no longer waits for this query'));
-      return;
-    }
+): { heard: Promise<Wakened>; close: () => void } {
+  let close = (): void => {};
+  const heard = new Promise<Wakened>((resolve) => {
     const end = (outcome: Wakened): void => {
-      stop();
+      close();
       resolve(outcome);
     };
+    const leave = (): void => end('left');
+    if (signal.aborted) {
+      resolve('left');
+      return;
+    }
     const unsubscribe = world.store.subscribe(keys, () => end('changed'));
     const forget = world.store.onRestore(() => end('restored'));
     const cancel = world.timers.setTimeout(Math.max(0, deadlineMs - world.now()), () => end('late'));
     signal.addEventListener('abort', leave, { once: true });
-    const stop = (): void => {
+    close = () => {
       unsubscribe();
       forget();
       cancel();
       signal.removeEventListener('abort', leave);
     };
   });
+  return { heard, close: () => close() };
 }

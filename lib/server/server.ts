@@ -5,6 +5,7 @@ import type { RpcCaller, RpcContext, RpcHandlers, RpcMethod, RpcStreamHandlers }
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
+import { Turns } from '../util/turns.js';
 import { createAutopilotPart } from './autopilot/part.js';
 import { type Company, createCompany } from './company.js';
 import { createCoreGc } from './core-gc.js';
@@ -87,6 +88,8 @@ export interface ServerOptions {
   config: ServerConfig;
   /** Timers of the system unless given. */
   timers?: Timers;
+  /** Shared with whoever else goes through much in this process; its own unless given. */
+  turns?: Turns;
 }
 
 export interface Server {
@@ -105,7 +108,8 @@ export function createServer(options: ServerOptions): Server {
   const timers = options.timers ?? systemTimers;
   const company = createCompany(timers);
   const consensus = atServer(options.consensus, options.store, company);
-  const world: ServerWorld = { ...options, consensus, company, timers };
+  const turns = options.turns ?? new Turns(timers.soon);
+  const world: ServerWorld = { ...options, consensus, company, timers, turns };
   const schedule = options.schedule ?? scheduleByType;
   const nodeLinks = new Map<string, RpcCaller>();
   const leases = new NodeLeases();

@@ -8,6 +8,7 @@ import type { SigningKey } from '../transport/signature.js';
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
+import type { Turns } from '../util/turns.js';
 import type { Company } from './company.js';
 import type { GcThresholds } from './garbage.js';
 import type { HeartbeatLimits } from './heartbeat.js';
@@ -65,5 +66,7 @@ export interface ServerWorld {
   readonly random: Random;
   readonly log: Log;
   readonly timers: Timers;
+  /** For whatever goes through much. */
+  readonly turns: Turns;
   readonly config: ServerConfig;
 }

@@ -103,6 +103,10 @@ export class TablesSnapshot implements StateSnapshot {
     return this.#tables.allocs.under('job', jobKey(namespace, jobId));
   }
 
+  eachAllocOfJob(namespace: string, jobId: string): Iterable<Allocation> {
+    return this.#tables.allocs.each('job', jobKey(namespace, jobId));
+  }
+
   allocsByNode(nodeId: string): readonly Allocation[] {
     return this.#tables.allocs.under('node', nodeId);
   }

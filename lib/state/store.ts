@@ -54,6 +54,8 @@ export interface StateSnapshot extends StateReader {
   evalsByJob(namespace: string, jobId: string): readonly Evaluation[];
   evalsByStatus(status: EvalStatus): readonly Evaluation[];
   allocs(options?: ListOptions): Iterable<Allocation>;
+  /** Those of allocsByJob, one by one: there may be very many. */
+  eachAllocOfJob(namespace: string, jobId: string): Iterable<Allocation>;
   allocsByEval(evalId: string): readonly Allocation[];
   allocsByDeployment(deploymentId: string): readonly Allocation[];
   nodes(options?: { readonly prefix?: string }): Iterable<Node>;

@@ -97,6 +97,11 @@ export class Table<T, I extends string = never> {
     return treeArray(treeGet(this.#indexes[index], key)?.rows);
   }
 
+  /** The same one by one: of very many, nobody needs them all at once. */
+  each(index: I, key: string): Iterable<T> {
+    return treeValues(treeGet(this.#indexes[index], key)?.rows);
+  }
+
   /** The row of this key, if it is under one key of an index: found among few, where get() looks among all. */
   getUnder(index: I, under: string, key: string): T | undefined {
     return treeGet(treeGet(this.#indexes[index], under)?.rows, key);

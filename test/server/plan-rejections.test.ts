@@ -3,6 +3,7 @@ import { createCompany } from '../../lib/server/company.js';
 import { createPlanRejections } from '../../lib/server/plan-rejections.js';
 import { silentLog } from '../../lib/util/log.js';
 import { seededRandom } from '../../lib/util/random.js';
+import { Turns } from '../../lib/util/turns.js';
 import { createTestWorld, type TestWorld } from './world.js';
 
 const rejections = (world: TestWorld, limits?: { nodeThreshold: number; nodeWindowMs: number }) =>
@@ -14,6 +15,7 @@ const rejections = (world: TestWorld, limits?: { nodeThreshold: number; nodeWind
     random: seededRandom(1),
     log: silentLog,
     timers: world.time.timers,
+    turns: new Turns(world.time.timers.soon),
     config: { region: 'global', ...(limits && { planRejections: limits }) },
   });
 

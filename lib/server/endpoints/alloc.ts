@@ -5,14 +5,14 @@ import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
 import { newEval } from '../new-eval.js';
-import { byCreation, inOrder, page, pageOptions } from '../page.js';
+import { inOrderOfCreation, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
-import { type EndpointContext, listOptions, requireFound, requireText } from './context.js';
+import { type EndpointContext, listed, requireFound, requireText } from './context.js';
 
 /** Allocations: what is asked about them, and what is wished of them. */
 export function allocEndpoints(context: EndpointContext): RpcHandlers {
-  const { consensus, store, now, random } = context;
+  const { consensus, store, now, random, turns } = context;
 
   /** One evaluation for each job of these allocations. */
   const evalsFor = (allocIds: readonly string[], triggeredBy: string): Evaluation[] => {
@@ -33,10 +33,10 @@ export function allocEndpoints(context: EndpointContext): RpcHandlers {
     async 'Alloc.List'(args, call) {
       const options = pageOptions(args);
       const fields = { resources: args.Resources ?? false, taskStates: args.TaskStates ?? true };
-      return answerQuery(context, args, call, [watchKeys.allocs()], (state) => {
-        const allocs = [...state.allocs(listOptions(args))].sort((a, b) => a.CreateIndex - b.CreateIndex);
-        const order = inOrder(allocs, byCreation, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, {
+      const { options: narrowed, wanted } = listed(args);
+      return answerQuery(context, args, call, [watchKeys.allocs()], async (state) => {
+        const order = await inOrderOfCreation(turns, state.allocs(narrowed), { reverse: args.Reverse, wanted });
+        const { items, nextToken } = await page(turns, order.items, {
           ...options,
           ...order,
           show: (alloc) => allocStub(alloc, fields),

@@ -49,6 +49,18 @@ export function listOptions(args: QueryOptions): ListOptions {
   return { namespace: namespaceOf(args), ...(args.Prefix ? { prefix: args.Prefix } : {}) };
 }
 
+/** The same for what is looked through in turns: what is not wanted is gone through, too. */
+export function listed(args: QueryOptions): {
+  options: { readonly prefix?: string };
+  wanted: (row: { Namespace: string }) => boolean;
+} {
+  const namespace = namespaceOf(args);
+  return {
+    options: args.Prefix ? { prefix: args.Prefix } : {},
+    wanted: ({ Namespace }) => namespace === '*' || Namespace === namespace,
+  };
+}
+
 /** Refuses a missing or wrong-typed text argument with E_BAD_REQUEST; `name` is what the user calls it. */
 export function requireText(value: unknown, name: string): string {
   if (typeof value === 'string' && value !== '') return value;

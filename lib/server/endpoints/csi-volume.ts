@@ -15,14 +15,14 @@ export function csiVolumeEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'CSIVolume.List'(args, call) {
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.csiVolumes(), ...plugins], (state) => {
+      return answerQuery(context, args, call, [watchKeys.csiVolumes(), ...plugins], async (state) => {
         const volumes = [...state.csiVolumes(listOptions(args))].filter((volume) => {
           if (args.PluginID && volume.PluginID !== args.PluginID) return false;
           if (args.NodeID && !Object.values(volume.Claims).some(({ NodeID }) => NodeID === args.NodeID)) return false;
           return mayListVolume(context, args, { kind: 'csi', namespace: volume.Namespace, name: volume.ID });
         });
         const order = inOrder(volumes, byNamespacedId, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, {
+        const { items, nextToken } = await page(context.turns, order.items, {
           ...options,
           ...order,
           show: (volume) => volumeStub(volume, state),
@@ -45,7 +45,7 @@ export function csiVolumeEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'CSIPlugin.List'(args, call) {
       const options = pageOptions(args);
-      return answerQuery(context, args, call, plugins, (state) => {
+      return answerQuery(context, args, call, plugins, async (state) => {
         const all = [...pluginsOf(state).values()].filter(({ id }) => {
           return (
             id.startsWith(args.Prefix ?? '') &&
@@ -53,7 +53,11 @@ export function csiVolumeEndpoints(context: EndpointContext): RpcHandlers {
           );
         });
         const order = inOrder(all.map(pluginStub), byId, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: (plugin) => plugin });
+        const { items, nextToken } = await page(context.turns, order.items, {
+          ...options,
+          ...order,
+          show: (plugin) => plugin,
+        });
         return { index: state.tableIndex('nodes', 'allocs'), reply: { Plugins: items, NextToken: nextToken } };
       });
     },

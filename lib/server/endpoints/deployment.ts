@@ -1,19 +1,20 @@
 import { watchKeys } from '../../state/watch.js';
 import type { Deployment } from '../../structs/deployment.js';
 import { MeshError } from '../../structs/errors.js';
+import type { AllocListStub } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
 import { DEPLOYMENT_REASONS, healthyCanaries } from '../deployment-rules.js';
 import { deploymentEval, failCommand } from '../deployment-watcher.js';
-import { byCreation, inOrder, page, pageOptions } from '../page.js';
+import { inOrderOfCreation, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
-import { type EndpointContext, listOptions, requireFound, requireText, rfc3339 } from './context.js';
+import { type EndpointContext, listed, requireFound, requireText, rfc3339 } from './context.js';
 
 /** Deployments: what is asked about them, and what a person decides of them. */
 export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
-  const { consensus, store, now } = context;
+  const { consensus, store, now, turns } = context;
 
   /** The deployment, if it has not ended. */
   const requireActive = (deploymentId: string, what: string): Deployment => {
@@ -39,10 +40,14 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'Deployment.List'(args, call) {
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.deployments()], (state) => {
-        const deployments = [...state.deployments(listOptions(args))].sort((a, b) => a.CreateIndex - b.CreateIndex);
-        const order = inOrder(deployments, byCreation, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: (deployment) => deployment });
+      return answerQuery(context, args, call, [watchKeys.deployments()], async (state) => {
+        const { options: narrowed, wanted } = listed(args);
+        const order = await inOrderOfCreation(turns, state.deployments(narrowed), { reverse: args.Reverse, wanted });
+        const { items, nextToken } = await page(turns, order.items, {
+          ...options,
+          ...order,
+          show: (deployment) => deployment,
+        });
         return {
           index: state.tableIndex('deployments'),
           reply: { Deployments: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) },
@@ -63,10 +68,16 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Deployment.Allocations'(args, call) {
       const id = requireText(args.DeploymentID, 'deployment ID');
-      return answerQuery(context, args, call, [watchKeys.allocsByDeployment(id)], (state) => ({
-        index: state.tableIndex('allocs'),
-        reply: { Allocations: state.allocsByDeployment(id).map((alloc) => allocStub(alloc)) },
-      }));
+      return answerQuery(context, args, call, [watchKeys.allocsByDeployment(id)], async (state) => {
+        const Allocations: AllocListStub[] = [];
+        const deployment = state.deploymentById(id);
+        const all = deployment ? state.eachAllocOfJob(deployment.Namespace, deployment.JobID) : [];
+        await turns.through(all, (alloc) => {
+          if (alloc.DeploymentID === id) Allocations.push(allocStub(alloc));
+          return true;
+        });
+        return { index: state.tableIndex('allocs'), reply: { Allocations } };
+      });
     },
 
     async 'Deployment.Fail'(args) {

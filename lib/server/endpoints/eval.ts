@@ -3,30 +3,37 @@ import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Evaluation } from '../../structs/evaluation.js';
-import type { QueryOptions } from '../../structs/rpc.js';
+import type { AllocListStub, QueryOptions } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
-import { allocsByEval } from '../allocs-by-eval.js';
+import type { Turns } from '../../util/turns.js';
 import { answerQuery } from '../blocking.js';
-import { byCreation, inOrder, page, pageOptions } from '../page.js';
+import { inOrderOfCreation, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
-import { type EndpointContext, listOptions, requireFound, requireText } from './context.js';
+import { type EndpointContext, listed, requireFound, requireText } from './context.js';
 
 /** Evaluations in one entry of the log. */
-const DELETE_BATCH_MAX = 1_000;
+const DELETE_BATCH_MAX = 128;
 
 /** What is asked about evaluations. */
 export function evalEndpoints(context: EndpointContext): RpcHandlers {
+  const { turns } = context;
   return {
     async 'Eval.List'(args, call) {
       const options = pageOptions(args);
       const { FilterJobID: jobId, FilterEvalStatus: status } = args;
-      return answerQuery(context, args, call, [watchKeys.evals()], (state) => {
-        const evals = [...state.evals(listOptions(args))]
-          .filter((evaluation) => (!jobId || evaluation.JobID === jobId) && (!status || evaluation.Status === status))
-          .sort((a, b) => a.CreateIndex - b.CreateIndex);
-        const order = inOrder(evals, byCreation, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: (evaluation) => evaluation });
+      return answerQuery(context, args, call, [watchKeys.evals()], async (state) => {
+        const { options: narrowed, wanted: inNamespace } = listed(args);
+        const wanted = (evaluation: Evaluation): boolean =>
+          inNamespace(evaluation) &&
+          (!jobId || evaluation.JobID === jobId) &&
+          (!status || evaluation.Status === status);
+        const order = await inOrderOfCreation(turns, state.evals(narrowed), { reverse: args.Reverse, wanted });
+        const { items, nextToken } = await page(turns, order.items, {
+          ...options,
+          ...order,
+          show: (evaluation) => evaluation,
+        });
         return {
           index: state.tableIndex('evals'),
           reply: { Evaluations: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) },
@@ -36,9 +43,13 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Eval.Count'(args, call) {
       const { filter } = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.evals()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.evals()], async (state) => {
+        const { options: narrowed, wanted } = listed(args);
         let count = 0;
-        for (const evaluation of state.evals(listOptions(args))) if (!filter || filter(evaluation)) count++;
+        await turns.through(state.evals(narrowed), (evaluation) => {
+          if (wanted(evaluation) && (!filter || filter(evaluation))) count++;
+          return true;
+        });
         return { index: state.tableIndex('evals'), reply: { Count: count } };
       });
     },
@@ -55,9 +66,10 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
           'eval broker is enabled; it must be paused to delete evals: operator scheduler set-config -pause-eval-broker=true',
         );
       }
-      const allocsOf = allocsByEval(state);
-      const isUsed: IsUsed = (evaluation) => allocsOf(evaluation).some((alloc) => !isTerminal(alloc));
-      const chosen = ids.length > 0 ? ids.map((id) => requireUnused(state, id, isUsed)) : matching(state, args, isUsed);
+      const inUse = await evalsInUse(turns, state);
+      const isUsed: IsUsed = ({ ID }) => inUse.has(ID);
+      const chosen =
+        ids.length > 0 ? ids.map((id) => requireUnused(state, id, isUsed)) : await matching(turns, state, args, isUsed);
       let last = state.index;
       for (let i = 0; i < chosen.length; i += DELETE_BATCH_MAX) {
         const evals = chosen.slice(i, i + DELETE_BATCH_MAX);
@@ -76,10 +88,16 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Eval.Allocations'(args, call) {
       const id = requireText(args.EvalID, 'evaluation ID');
-      return answerQuery(context, args, call, [watchKeys.allocsByEval(id)], (state) => ({
-        index: state.tableIndex('allocs'),
-        reply: { Allocations: state.allocsByEval(id).map((alloc) => allocStub(alloc)) },
-      }));
+      return answerQuery(context, args, call, [watchKeys.allocsByEval(id)], async (state) => {
+        const Allocations: AllocListStub[] = [];
+        const evaluation = state.evalById(id);
+        const all = evaluation ? state.eachAllocOfJob(evaluation.Namespace, evaluation.JobID) : [];
+        await turns.through(all, (alloc) => {
+          if (alloc.EvalID === id) Allocations.push(allocStub(alloc));
+          return true;
+        });
+        return { index: state.tableIndex('allocs'), reply: { Allocations } };
+      });
     },
   };
 }
@@ -94,9 +112,21 @@ function requireUnused(state: StateSnapshot, id: string, isUsed: IsUsed): string
   return id;
 }
 
-function matching(state: StateSnapshot, args: QueryOptions, isUsed: IsUsed): string[] {
+/** Evaluations some allocation of which is not over. */
+async function evalsInUse(turns: Turns, state: StateSnapshot): Promise<ReadonlySet<string>> {
+  const inUse = new Set<string>();
+  await turns.through(state.allocs(), (alloc) => {
+    if (!isTerminal(alloc)) inUse.add(alloc.EvalID);
+    return true;
+  });
+  return inUse;
+}
+
+async function matching(turns: Turns, state: StateSnapshot, args: QueryOptions, isUsed: IsUsed): Promise<string[]> {
   const { filter } = pageOptions(args);
-  return [...state.evals(listOptions(args))]
-    .filter((evaluation) => filter?.(evaluation) && !isUsed(evaluation))
-    .map(({ ID }) => ID);
+  const { options, wanted } = listed(args);
+  const found = await turns.list(state.evals(options), (evaluation) => {
+    return wanted(evaluation) && filter?.(evaluation) === true && !isUsed(evaluation);
+  });
+  return found.map(({ ID }) => ID);
 }

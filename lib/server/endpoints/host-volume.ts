@@ -52,7 +52,7 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'HostVolume.List'(args, call) {
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.hostVolumes()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.hostVolumes()], async (state) => {
         const volumes = [...state.hostVolumes(listOptions(args))].filter(
           ({ NodeID, NodePool, Namespace, Name }) =>
             (!args.NodeID || NodeID === args.NodeID) &&
@@ -60,7 +60,7 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
             mayListVolume(context, args, { kind: 'host', namespace: Namespace, name: Name }),
         );
         const order = inOrder(volumes, byId, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: stubOf });
+        const { items, nextToken } = await page(context.turns, order.items, { ...options, ...order, show: stubOf });
         return { index: state.tableIndex('host_volumes'), reply: { Volumes: items, NextToken: nextToken } };
       });
     },
@@ -168,7 +168,7 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'HostVolume.ClaimList'(args, call) {
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.hostVolumeClaims()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.hostVolumeClaims()], async (state) => {
         const claims = [...state.hostVolumeClaims(listOptions(args))].filter(
           ({ JobID, TaskGroupName, VolumeName, Namespace }) =>
             (!args.JobID || JobID === args.JobID) &&
@@ -177,7 +177,11 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
             mayListVolume(context, args, { kind: 'host', namespace: Namespace, name: VolumeName }),
         );
         const order = inOrder(claims, byCreation, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: (claim) => claim });
+        const { items, nextToken } = await page(context.turns, order.items, {
+          ...options,
+          ...order,
+          show: (claim) => claim,
+        });
         return { index: state.tableIndex('host_volume_claims'), reply: { Claims: items, NextToken: nextToken } };
       });
     },

@@ -4,8 +4,9 @@ import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Job } from '../../structs/job.js';
 import type { JobDiff } from '../../structs/job-diff.js';
-import type { JobListStub, QueryOptions } from '../../structs/rpc.js';
+import type { AllocListStub, JobListStub, QueryOptions } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
+import type { Turns } from '../../util/turns.js';
 import { answerQuery, type Reading } from '../blocking.js';
 import { byNamespacedId, inOrder, type PageOptions, page, pageOptions } from '../page.js';
 import { allocStub, jobStub } from '../stubs.js';
@@ -15,7 +16,8 @@ type OfJob = QueryOptions & { JobID: string };
 
 /** What is asked about jobs. */
 export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
-  const lists = createListCache();
+  const { turns } = context;
+  const lists = createListCache(turns);
   /** Namespace and id of the job asked about. */
   const target = (args: OfJob): [string, string] => [namespaceOf(args), requireText(args.JobID, 'job ID')];
 
@@ -52,15 +54,15 @@ export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Job.Allocations'(args, call) {
       const [namespace, id] = target(args);
-      return answerQuery(context, args, call, [watchKeys.allocsByJob(namespace, id)], (state) => {
+      return answerQuery(context, args, call, [watchKeys.allocsByJob(namespace, id)], async (state) => {
         const job = state.jobById(namespace, id);
-        const allocs = state
-          .allocsByJob(namespace, id)
-          .filter((alloc) => args.All || !job || alloc.Job?.CreateIndex === job.CreateIndex);
-        return {
-          index: state.tableIndex('allocs'),
-          reply: { Allocations: allocs.map((alloc) => allocStub(alloc)) },
-        };
+        const Allocations: AllocListStub[] = [];
+        await turns.through(state.eachAllocOfJob(namespace, id), (alloc) => {
+          const isOwn = args.All || !job || alloc.Job?.CreateIndex === job.CreateIndex;
+          if (isOwn) Allocations.push(allocStub(alloc));
+          return true;
+        });
+        return { index: state.tableIndex('allocs'), reply: { Allocations } };
       });
     },
 
@@ -105,13 +107,13 @@ export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
 }
 
 type JobListArgs = QueryOptions & { Meta?: boolean };
-type JobListReading = Reading<{ Jobs: JobListStub[]; NextToken?: string }>;
+type JobListReading = Promise<Reading<{ Jobs: JobListStub[]; NextToken?: string }>>;
 
 /**
  * Lists of jobs, the latest one kept: while nothing changes, the same question gets the very same array, so that whoever
  * prints it may keep the text.
  */
-function createListCache() {
+function createListCache(turns: Turns) {
   let kept: { key: string; seen: number; reading: JobListReading } | undefined;
   return (state: StateSnapshot, args: JobListArgs, options: PageOptions): JobListReading => {
     const seen = state.tableIndex('jobs', 'job_summaries');
@@ -119,20 +121,28 @@ function createListCache() {
     const key = JSON.stringify([namespaceOf(args), Prefix, Filter, PerPage, NextToken, Reverse, Meta]);
     if (kept?.key === key && kept.seen === seen) return kept.reading;
     // As in Nomad, whoever waits for the list wakes when a job changes, not with every count in a summary.
-    const reading = readJobs(state, state.tableIndex('jobs'), args, options);
-    kept = { key, seen, reading };
+    const reading = readJobs(turns, state, args, options);
+    const one = { key, seen, reading };
+    kept = one;
+    reading.catch(() => {
+      if (kept === one) kept = undefined;
+    });
     return reading;
   };
 }
 
-function readJobs(state: StateSnapshot, index: number, args: JobListArgs, options: PageOptions): JobListReading {
+async function readJobs(turns: Turns, state: StateSnapshot, args: JobListArgs, options: PageOptions): JobListReading {
   const show = (job: Job): JobListStub => {
     const stub = jobStub(job, state);
     return args.Meta ? { ...stub, Meta: job.Meta } : stub;
   };
-  const order = inOrder([...state.jobs(listOptions(args))], byNamespacedId, args.Reverse ?? false);
-  const { items, nextToken } = page(order.items, { ...options, ...order, show, whole: (job) => job });
-  return { index, reply: { Jobs: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) } };
+  const jobs = await turns.list(state.jobs(listOptions(args)));
+  const order = inOrder(jobs, byNamespacedId, args.Reverse ?? false);
+  const { items, nextToken } = await page(turns, order.items, { ...options, ...order, show, whole: (job) => job });
+  return {
+    index: state.tableIndex('jobs'),
+    reply: { Jobs: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) },
+  };
 }
 
 /** Each version (the newest first) against the one before it, or all against one that is named by number or tag. */

@@ -8,6 +8,7 @@ import type { GroupScaleStatus, JobScaleStatus } from '../../structs/scaling.js'
 import { JOB_LIMITS } from '../../structs/validate/limits.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
+import type { Turns } from '../../util/turns.js';
 import { answerQuery } from '../blocking.js';
 import { newEval } from '../new-eval.js';
 import { isTerminal } from '../node-evals.js';
@@ -79,12 +80,12 @@ export function jobScaleEndpoints(context: EndpointContext): RpcHandlers {
     async 'Job.ScaleStatus'(args, call) {
       const [namespace, id] = [namespaceOf(args), requireText(args.JobID, 'job ID')];
       const keys = [watchKeys.job(namespace, id), watchKeys.allocsByJob(namespace, id)];
-      return answerQuery(context, args, call, keys, (state) => {
+      return answerQuery(context, args, call, keys, async (state) => {
         const job = state.jobById(namespace, id);
         const events = state.scalingEvents(namespace, id);
         return {
           index: Math.max(job?.ModifyIndex ?? 1, events?.ModifyIndex ?? 1),
-          reply: { JobScaleStatus: job ? scaleStatus(job, state) : null },
+          reply: { JobScaleStatus: job ? await scaleStatus(job, state, context.turns) : null },
         };
       });
     },
@@ -130,7 +131,7 @@ function checkScale(
   return group;
 }
 
-function scaleStatus(job: Job, state: StateSnapshot): JobScaleStatus {
+async function scaleStatus(job: Job, state: StateSnapshot, turns: Turns): Promise<JobScaleStatus> {
   const groups: Record<string, GroupScaleStatus> = {};
   const events = state.scalingEvents(job.Namespace, job.ID);
   for (const { Name, Count } of job.TaskGroups) {
@@ -143,16 +144,17 @@ function scaleStatus(job: Job, state: StateSnapshot): JobScaleStatus {
       Events: events?.ScalingEvents[Name] ?? null,
     };
   }
-  for (const alloc of state.allocsByJob(job.Namespace, job.ID)) {
+  await turns.through(state.eachAllocOfJob(job.Namespace, job.ID), (alloc) => {
     const group = groups[alloc.TaskGroup];
-    if (!group || isTerminal(alloc) || alloc.Job?.CreateIndex !== job.CreateIndex) continue;
+    if (!group || isTerminal(alloc) || alloc.Job?.CreateIndex !== job.CreateIndex) return true;
     // A canary is not yet part of the group.
-    if (alloc.DeploymentStatus?.Canary) continue;
+    if (alloc.DeploymentStatus?.Canary) return true;
     group.Placed++;
     if (alloc.ClientStatus === 'running') group.Running++;
     if (alloc.DeploymentStatus?.Healthy === true) group.Healthy++;
     if (alloc.DeploymentStatus?.Healthy === false) group.Unhealthy++;
-  }
+    return true;
+  });
   return {
     JobID: job.ID,
     Namespace: job.Namespace,

@@ -12,6 +12,7 @@ const DESCRIPTION_MAX = 256;
 
 /** Sets of nodes that jobs choose by name. */
 export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
+  const { turns } = context;
   const requirePool = (name: unknown): NodePool => {
     const text = requireText(name, 'node pool name');
     return requireFound(context.store.snapshot().nodePoolByName(text), 'node pool');
@@ -20,10 +21,10 @@ export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'NodePool.List'(args, call) {
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.nodePools()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.nodePools()], async (state) => {
         const pools = state.nodePools(args.Prefix ? { prefix: args.Prefix } : {});
         const order = inOrder([...pools], byName, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: (pool) => pool });
+        const { items, nextToken } = await page(turns, order.items, { ...options, ...order, show: (pool) => pool });
         return { index: state.tableIndex('node_pools'), reply: { NodePools: items, ...next(nextToken) } };
       });
     },
@@ -39,10 +40,14 @@ export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
     async 'NodePool.ListNodes'(args, call) {
       const { Name } = requirePool(args.Name);
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.nodes()], (state) => {
-        const nodes = [...state.nodes()].filter(({ NodePool: pool }) => Name === 'all' || pool === Name);
+      return answerQuery(context, args, call, [watchKeys.nodes()], async (state) => {
+        const nodes = await turns.list(state.nodes(), ({ NodePool: pool }) => Name === 'all' || pool === Name);
         const order = inOrder(nodes, byId, args.Reverse ?? false);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show: (node) => nodeStub(node) });
+        const { items, nextToken } = await page(turns, order.items, {
+          ...options,
+          ...order,
+          show: (node) => nodeStub(node),
+        });
         return { index: state.tableIndex('nodes'), reply: { Nodes: items, ...next(nextToken) } };
       });
     },
@@ -50,11 +55,11 @@ export function nodePoolEndpoints(context: EndpointContext): RpcHandlers {
     async 'NodePool.ListJobs'(args, call) {
       const { Name } = requirePool(args.Name);
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.jobs()], (state) => {
-        const jobs = [...state.jobs(listOptions(args))].filter(({ NodePool: pool }) => pool === Name);
+      return answerQuery(context, args, call, [watchKeys.jobs()], async (state) => {
+        const jobs = await turns.list(state.jobs(listOptions(args)), ({ NodePool: pool }) => pool === Name);
         const order = inOrder(jobs, byNamespacedId, args.Reverse ?? false);
         const show = (job: (typeof jobs)[number]) => jobStub(job, state);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show });
+        const { items, nextToken } = await page(turns, order.items, { ...options, ...order, show });
         return { index: state.tableIndex('jobs'), reply: { Jobs: items, ...next(nextToken) } };
       });
     },

@@ -27,7 +27,7 @@ function drainStrategy(asked: Partial<DrainStrategy>, nowMs: number): DrainStrat
 
 /** Nodes, as people and tools see and handle them. */
 export function nodeEndpoints(context: EndpointContext): RpcHandlers {
-  const { consensus, store, now, random } = context;
+  const { consensus, store, now, random, turns } = context;
 
   const requireNode = (nodeId: string): Node =>
     requireFound(store.snapshot().nodeById(requireText(nodeId, 'node ID')), 'node');
@@ -44,11 +44,11 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
     async 'Node.List'(args, call) {
       const options = pageOptions(args);
       const fields = { resources: args.Resources ?? false, os: args.Os ?? false };
-      return answerQuery(context, args, call, [watchKeys.nodes()], (state) => {
-        const nodes = [...state.nodes(args.Prefix ? { prefix: args.Prefix } : {})];
+      return answerQuery(context, args, call, [watchKeys.nodes()], async (state) => {
+        const nodes = await turns.list(state.nodes(args.Prefix ? { prefix: args.Prefix } : {}));
         const order = inOrder(nodes, byId, args.Reverse ?? false);
         const show = (node: Node) => nodeStub(node, fields);
-        const { items, nextToken } = page(order.items, { ...options, ...order, show, whole: publicNode });
+        const { items, nextToken } = await page(turns, order.items, { ...options, ...order, show, whole: publicNode });
         return {
           index: state.tableIndex('nodes'),
           reply: { Nodes: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) },

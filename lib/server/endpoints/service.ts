@@ -18,9 +18,10 @@ export function serviceEndpoints(context: EndpointContext): RpcHandlers {
     async 'ServiceRegistration.List'(args, call) {
       const namespace = namespaceOf(args);
       const { filter } = pageOptions(args);
-      return answerQuery(context, args, call, keysOf(watchKeys.services()), (state) => {
-        const shown = [...state.services({ namespace })].filter((row) => args.All || isUsable(row, state));
-        const stubs = byNamespace(filter ? shown.filter((row) => filter(row)) : shown);
+      return answerQuery(context, args, call, keysOf(watchKeys.services()), async (state) => {
+        const isShown = (row: ServiceRegistration): boolean =>
+          (args.All || isUsable(row, state)) && (!filter || filter(row));
+        const stubs = byNamespace(await context.turns.list(state.services({ namespace }), isShown));
         return { index: state.tableIndex('services', 'nodes'), reply: { Services: stubs } };
       });
     },

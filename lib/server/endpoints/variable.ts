@@ -24,9 +24,13 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'Variables.List'(args, call) {
       const options = pageOptions(args);
-      return answerQuery(context, args, call, [watchKeys.variables()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.variables()], async (state) => {
         const rows = state.variables(listOptions(args));
-        const { items, nextToken } = page(rows, { ...options, ...BY_PATH, show: variableMetadata });
+        const { items, nextToken } = await page(context.turns, rows, {
+          ...options,
+          ...BY_PATH,
+          show: variableMetadata,
+        });
         const more = nextToken === '' ? {} : { NextToken: nextToken };
         return { index: state.tableIndex('variables'), reply: { Variables: items, ...more } };
       });
@@ -77,7 +81,7 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
     async 'Variables.ListForTask'(args, call) {
       const alloc = requireOwnAlloc(context, args);
       const isVisible = ({ Path }: SealedVariable): boolean => isVisibleTo(alloc, args.Task, Path);
-      return answerQuery(context, args, call, [watchKeys.variables()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.variables()], async (state) => {
         const rows = [...state.variables({ namespace: alloc.Namespace, prefix: args.Prefix })].filter(isVisible);
         return { index: state.tableIndex('variables'), reply: { Variables: rows.map(variableMetadata) } };
       });

@@ -28,7 +28,6 @@ import { isLoopback, type Listener, listenLinks } from '../transport/tcp.js';
 import type { Log, LogListen } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { err, type Result } from '../util/result.js';
-import { Turns } from '../util/turns.js';
 import type { AgentAutoscaler } from './autoscaler.js';
 import { createDispatcher, type Roles } from './dispatch.js';
 import { agentFacts } from './facts.js';
@@ -99,8 +98,6 @@ class RunningAgent implements Agent {
   readonly #roles: Roles = {};
   /** Whatever role answers. */
   readonly #rpc: RpcCaller;
-  /** Whatever goes through much in this process shares the thread out by these. */
-  readonly #turns = new Turns(setImmediate);
   readonly #metrics = createMetrics();
   httpPort = 0;
   #http: HttpServer[] = [];
@@ -199,7 +196,6 @@ class RunningAgent implements Agent {
         reload: () => this.#options.reload(this),
       }),
       log: log.child('http'),
-      turns: this.#turns,
       connectionsPerAddressMax,
       headers,
       tls,
@@ -280,7 +276,6 @@ class RunningAgent implements Agent {
       schedule,
       now: () => Date.now(),
       random,
-      turns: this.#turns,
       log: log.child('server'),
       ...(this.#mesh ? { group: this.#consensus, peers: this.#mesh.serverPeers, reachNode: this.#mesh.reachNode } : {}),
       config: {

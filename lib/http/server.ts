@@ -2,10 +2,11 @@ import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { systemTurns } from '../server/timers.js';
 import { MeshError } from '../structs/errors.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import type { Log } from '../util/log.js';
-import { Turns } from '../util/turns.js';
+import type { Turns } from '../util/turns.js';
 import type { AgentFacts } from './agent-facts.js';
 import { ConnectionLimit } from './connection-limit.js';
 import { badRequest, errorAnswer } from './errors.js';
@@ -37,8 +38,6 @@ export interface HttpOptions {
   rpc: RpcCaller;
   agent: AgentFacts;
   log: Log;
-  /** Shared with whoever else goes through much in this process; its own unless given. */
-  turns?: Turns;
   /** 0 = no limit. */
   connectionsPerAddressMax?: number;
   /** Put on every answer, as http_api_response_headers says. */
@@ -61,7 +60,6 @@ export interface HttpServer {
 /** The HTTP API: finds the route, hands it an exchange, and writes what it gives back. */
 export function createHttpServer(options: HttpOptions): HttpServer {
   const router = new Router();
-  const turns = options.turns ?? new Turns(setImmediate);
   for (const routes of ROUTES) router.add(routes);
   const connections = new ConnectionLimit(options.connectionsPerAddressMax ?? CONNECTIONS_PER_ADDRESS_MAX);
   const upgraded = new Set<Duplex>();
@@ -70,7 +68,7 @@ export function createHttpServer(options: HttpOptions): HttpServer {
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     for (const [name, value] of Object.entries(options.headers ?? {})) response.setHeader(name, value);
     if (connections.refuses(request.socket)) refuseConnection(response);
-    else void serve(options, { router, turns }, request, response);
+    else void serve(options, { router, turns: systemTurns }, request, response);
   };
   const limits = {
     keepAliveTimeout: 60_000,

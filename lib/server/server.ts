@@ -61,7 +61,7 @@ import { createPeriodic } from './periodic.js';
 import type { Consensus, ConsensusGroup, ServerPeers } from './ports.js';
 import { createSchedulerSeed } from './scheduler-seed.js';
 import { createScheduling, type SchedulingCounts } from './scheduling.js';
-import { systemTimers, type Timers } from './timers.js';
+import { systemTimers, systemTurns, type Timers } from './timers.js';
 import { Archives } from './volume-data/archives.js';
 import { createArchivist } from './volume-data/archivist.js';
 import { createVolumeWatcher } from './volume-watcher.js';
@@ -88,8 +88,6 @@ export interface ServerOptions {
   config: ServerConfig;
   /** Timers of the system unless given. */
   timers?: Timers;
-  /** Shared with whoever else goes through much in this process; its own unless given. */
-  turns?: Turns;
 }
 
 export interface Server {
@@ -108,7 +106,7 @@ export function createServer(options: ServerOptions): Server {
   const timers = options.timers ?? systemTimers;
   const company = createCompany(timers);
   const consensus = atServer(options.consensus, options.store, company);
-  const turns = options.turns ?? new Turns(timers.soon);
+  const turns = timers === systemTimers ? systemTurns : new Turns(timers.soon);
   const world: ServerWorld = { ...options, consensus, company, timers, turns };
   const schedule = options.schedule ?? scheduleByType;
   const nodeLinks = new Map<string, RpcCaller>();

@@ -1,3 +1,5 @@
+import { Turns } from '../util/turns.js';
+
 /** Where the server's watchers get their timers from: the system in an agent, simulated time in tests. */
 export interface Timers {
   /** Calls `fn` once after `ms` milliseconds; the returned function cancels it and may be called at any time. */
@@ -20,6 +22,9 @@ export const systemTimers: Timers = {
     setImmediate(fn);
   },
 };
+
+/** Of the system: whatever goes through much in this process shares the thread out by these. */
+export const systemTurns = new Turns(setImmediate);
 
 /** One timer that is always set to the earliest time asked for: the shell around a machine that says when it is due. */
 export interface Alarm {

@@ -12,6 +12,8 @@ import type { OwnCertificate, Peers, Roster } from './peers.js';
 
 /** How often it is looked whether this agent's own addresses changed. */
 const ADDRESSES_INTERVAL_MS = 10_000;
+/** By so much a timer must be too early to be put off. */
+const LATE_ENOUGH_MS = 20;
 /** A good-bye is spread for at most so long. */
 const LEAVE_LIMIT_MS = 1_500;
 const LEAVE_POLL_MS = 50;
@@ -163,7 +165,7 @@ class RunningGossip implements MeshGossip {
     this.#armedAt = Number.POSITIVE_INFINITY;
     if (this.#closed || !this.#gossip) return;
     const now = this.#options.clock.monotonicMs();
-    // The timer may stand for something that has been put off since.
+    // The timer may stand for something that has been put off a little since.
     if (now >= this.#gossip.dueAt(now)) this.#gossip.tick(now);
     this.#flush();
   }
@@ -178,7 +180,9 @@ class RunningGossip implements MeshGossip {
     const { clock } = this.#options;
     const now = clock.monotonicMs();
     const due = gossip.dueAt(now);
-    if (due >= this.#armedAt || this.#closed) return;
+    // To put a timer off costs less than to be woken by one that stands for nothing.
+    const isSoonEnough = due >= this.#armedAt && due - this.#armedAt < LATE_ENOUGH_MS;
+    if (isSoonEnough || this.#closed) return;
     this.#cancelTick();
     this.#armedAt = due;
     this.#cancelTick = clock.setTimeout(Math.max(0, due - now), () => this.#tick());

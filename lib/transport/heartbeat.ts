@@ -1,4 +1,4 @@
-import type { MeshClock } from './clock.js';
+import { type MeshClock, untilBeatMs } from './clock.js';
 
 /** How often a link is tried, and how long it may be silent. */
 export interface Pace {
@@ -15,6 +15,12 @@ const LATE_MS = 1_000;
 const SECOND_CHANCE_MS = 1_500;
 /** So often since the last word: between two timers this process has read what had come, however late they were. */
 const CHANCES_MAX = 2;
+/** Silence after which a side asks, in periods: the one that sets the beat, and the other, which asks when a beat is missing. */
+const PATIENCE = { leader: 1, follower: 1.4 };
+/** A side that says how often it asks is dead after so many of these periods. */
+const SILENT_PERIODS = 2.2;
+/** A timer of the system may come by so much before its time. */
+const EARLY_MS = 20;
 /** Even a quiet link is measured from time to time. */
 const MEASURE_EVERY = 8;
 const SAMPLES = 9;
@@ -95,7 +101,11 @@ export class Heartbeat {
 
   /** The other side says how often it asks: its silence is noticed by that measure. */
   expectEvery(ms: unknown): void {
-    if (typeof ms === 'number' && ms > 0) this.#theirEveryMs = Math.max(ms, 1_000);
+    if (typeof ms !== 'number' || ms <= 0) return;
+    const everyMs = Math.max(ms, 1_000);
+    const isBrisker = everyMs < this.#theirEveryMs;
+    this.#theirEveryMs = everyMs;
+    if (isBrisker) this.#schedule();
   }
 
   pace(pace: Pace): void {
@@ -128,19 +138,36 @@ export class Heartbeat {
   #deadMs(): number {
     const { everyMs, deadMs } = this.#pace;
     const own = Math.max(deadMs, (deadMs / everyMs) * this.#everyMs());
-    const expected = Math.min(own, Math.max(3_000, this.#theirEveryMs * 3));
+    const expected = Math.min(own, Math.max(3_000, this.#theirEveryMs * SILENT_PERIODS));
     return expected + Math.min((this.rttMs ?? 0) * RTT_ALLOWANCE, RTT_ALLOWANCE_MAX_MS);
   }
 
   #periodMs(): number {
-    return Math.min(this.#everyMs(), this.#deadMs() / 3);
+    return Math.min(this.#everyMs(), this.#deadMs() / SILENT_PERIODS);
   }
 
   #schedule(): void {
     this.#cancel?.();
-    const waitMs = Math.max(10, Math.min(this.#periodMs(), this.#deadMs() - this.silentMs));
+    const waitMs = Math.max(10, Math.min(this.#beatMs(), this.#deadMs() - this.silentMs));
     this.#dueAtMs = this.#options.clock.monotonicMs() + waitMs;
     this.#cancel = this.#options.clock.setTimeout(waitMs, () => this.#tick());
+  }
+
+  /** Until it is to be looked at next, while nothing is wrong: whatever is heard meanwhile spares a question. */
+  #beatMs(): number {
+    const leftMs = this.#patienceMs - this.silentMs;
+    // Whoever waits for an answer already asks again after a period.
+    return untilBeatMs(this.#options.clock, leftMs > EARLY_MS ? leftMs : this.#periodMs() - EARLY_MS);
+  }
+
+  get #patienceMs(): number {
+    return this.#periodMs() * (this.#leads ? PATIENCE.leader : PATIENCE.follower);
+  }
+
+  /** The side that asks more often sets the beat; the other one asks only when a beat is missing. */
+  get #leads(): boolean {
+    const everyMs = this.#everyMs();
+    return everyMs < this.#theirEveryMs || (everyMs === this.#theirEveryMs && this.#options.leads);
   }
 
   #tick(): void {
@@ -153,11 +180,7 @@ export class Heartbeat {
       this.#options.dead(this.silentMs);
       return;
     }
-    // The side that asks more often sets the beat; the other one asks only when a beat is missing.
-    const everyMs = this.#everyMs();
-    const leads = everyMs < this.#theirEveryMs || (everyMs === this.#theirEveryMs && this.#options.leads);
-    const patience = leads ? 0.9 : 1.3;
-    if (this.silentMs >= this.#periodMs() * patience || this.#ticks++ % MEASURE_EVERY === 0) this.#ask();
+    if (this.silentMs >= this.#patienceMs - EARLY_MS || this.#ticks++ % MEASURE_EVERY === 0) this.#ask();
     this.#schedule();
   }
 

@@ -281,13 +281,21 @@ t.test(
   },
 );
 
-t.test('without a hub a datagram opens the link', async (t) => {
-  const { clock, node } = await meshOf(t, ['client', 'client']);
+t.test('where there is no hub for some seconds gossip opens links of its own, and raft at once', async (t) => {
+  const { clock, node } = await meshOf(t, ['client', 'client', 'server', 'server']);
   const heard: string[] = [];
-  node(2).peers.onDatagram('gossip', (from) => heard.push(from));
+  for (const channel of ['gossip', 'raft'] as const) {
+    for (const n of [2, 4]) node(n).peers.onDatagram(channel, () => heard.push(`${channel} ${n}`));
+  }
+  node(3).peers.send(node(4).key, 'raft', Buffer.from('vote'));
+  node(1).peers.send(node(2).key, 'gossip', Buffer.from('hello'));
+  await clock.advance(3_000);
+  t.same(heard, ['raft 4'], 'a hub may be on its way');
+  t.same(node(1).peers.linked(), []);
+  await clock.advance(1_500);
   node(1).peers.send(node(2).key, 'gossip', Buffer.from('hello'));
   await clock.advance(500);
-  t.same(heard, [node(1).key]);
+  t.same(heard, ['raft 4', 'gossip 2']);
 });
 
 t.test('a datagram too large for control goes over bulk, and arrives whole', async (t) => {

@@ -9,8 +9,7 @@ import type { Hello, LinkKind } from './hello.js';
 const CONTROL_FRAME_MAX_BYTES = 512 * 1024;
 const BULK_FRAME_MAX_BYTES = 32 * 1024 * 1024;
 /** Traffic is expected: a loss is noticed within some three seconds, or later where there are very many links. */
-const BRISK_EVERY_MS = 1_000;
-const BRISK_MISSES = 3;
+const BRISK: Pace = { everyMs: 1_500, deadMs: 3_300 };
 /** Nothing is expected, or the heartbeats of the control link tell. */
 const QUIET: Pace = { everyMs: 5_000, deadMs: 15_000 };
 
@@ -88,8 +87,8 @@ export class LiveLink {
 
   /** Sets how soon a loss is to be noticed; `atLeastMs` is the beat that so many links allow. */
   expect(traffic: boolean, atLeastMs: number): void {
-    const everyMs = Math.max(BRISK_EVERY_MS, atLeastMs);
+    const everyMs = Math.max(BRISK.everyMs, atLeastMs);
     const brisk = traffic && this.kind === 'control' && everyMs < QUIET.everyMs;
-    this.link.pace(brisk ? { everyMs, deadMs: everyMs * BRISK_MISSES } : QUIET);
+    this.link.pace(brisk ? { everyMs, deadMs: (everyMs / BRISK.everyMs) * BRISK.deadMs } : QUIET);
   }
 }

@@ -32,6 +32,8 @@ const ONWARD = { burst: 1_000, perSecond: 500 };
 /** Datagrams that wait for a link, where there is no hub. */
 const WAITING_MAX = 8;
 const WAIT_MS = 5_000;
+/** Gossip opens links when there was no hub for so long: until then one is probably being dialled, and leads to everybody. */
+const HUBLESS_MS = 4_000;
 
 export interface RouterOptions {
   readonly own: NodeKey;
@@ -57,6 +59,8 @@ export class Router {
   readonly #waiting = new Map<NodeKey, number>();
   readonly #onward: RateLimit;
   #turn = 0;
+  /** When a hub was missing for the first time since there was one. */
+  #hublessSinceMs: number | undefined;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -87,7 +91,13 @@ export class Router {
     }
     const hub = this.#hubTo(to);
     if (hub) hub.link.datagram(frameId(channel, WAY.onward), withKey(to, data));
-    else this.#waitFor(to, 'control', channel, data);
+    else if (channel === 'raft' || this.#isHubless()) this.#waitFor(to, 'control', channel, data);
+  }
+
+  #isHubless(): boolean {
+    const now = this.#options.clock.monotonicMs();
+    this.#hublessSinceMs ??= now;
+    return now - this.#hublessSinceMs >= HUBLESS_MS;
   }
 
   /** Takes a datagram from a link; throws when the member at its other end broke the rules. */
@@ -151,6 +161,7 @@ export class Router {
 
   #hubTo(to: NodeKey): LiveLink | undefined {
     const hubs = this.#options.hubs();
+    if (hubs.length > 0) this.#hublessSinceMs = undefined;
     const route = this.#routes.get(to);
     if (route && route.untilMs > this.#options.clock.monotonicMs()) {
       const known = hubs.find(({ key }) => key === route.hub);

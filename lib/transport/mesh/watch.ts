@@ -1,7 +1,8 @@
-import type { MeshClock } from '../clock.js';
+import { type MeshClock, untilBeatMs } from '../clock.js';
 import type { LiveLink } from './live-link.js';
 
-const TICK_MS = 1_000;
+/** Between two ticks; the next beat makes it about a second. */
+const TICK_MIN_MS = 900;
 /** A tick so late, or a wall clock so far from where it should be, means that this machine slept or was stopped. */
 const JUMP_MS = 2_000;
 /** Silence at which a look around is worth while, though nobody is given up yet. */
@@ -44,8 +45,9 @@ export class Watch {
 
   #schedule(): void {
     const { clock } = this.#options;
-    this.#dueAtMs = clock.monotonicMs() + TICK_MS;
-    this.#cancel = clock.setTimeout(TICK_MS, () => {
+    const waitMs = untilBeatMs(clock, TICK_MIN_MS);
+    this.#dueAtMs = clock.monotonicMs() + waitMs;
+    this.#cancel = clock.setTimeout(waitMs, () => {
       this.#look();
       this.#options.tick();
       if (this.#cancel) this.#schedule();

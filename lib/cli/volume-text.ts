@@ -210,10 +210,14 @@ function providersText({ ID, Controllers, Nodes }: CsiPlugin, shown: Shown): str
   }
   if (nodesOf.size < 2) return '';
   const rows = [...nodesOf].sort().map(([provider, nodes]) => [provider, [...nodes].sort().join(', ')]);
+  return [mixedDrivers(ID, [...nodesOf.keys()].sort()), formatTable([['Provider', 'Node IDs'], ...rows])].join('\n');
+}
+
+/** Said where one id stands for several drivers. */
+export function mixedDrivers(id: string, providers: readonly string[]): string {
   return [
-    `Warning: different drivers run as plugin ${JSON.stringify(ID)}, and a volume of one cannot be used by the others. Give each an id of`,
-    'its own (csi_plugin { id }).',
-    formatTable([['Provider', 'Node IDs'], ...rows]),
+    `Warning: different drivers run as plugin ${JSON.stringify(id)} (${providers.join(', ')}), and a volume of one cannot be used by`,
+    'the others. Give each an id of its own (csi_plugin { id }).',
   ].join('\n');
 }
 

@@ -69,7 +69,7 @@ export class AllocRunner {
       client,
       alloc: () => this.current,
       tell: (message) => this.tell(taskEvents.setup(message)),
-      restart: (task, reason) => this.restartTask(task, reason),
+      restart: (task, reason, after) => this.restartTask(task, reason, after),
       log: this.log,
     });
     this.services = new AllocServices({
@@ -388,10 +388,10 @@ export class AllocRunner {
     this.options.onChange(this, urgent);
   }
 
-  private restartTask(name: string, reason: string): void {
+  private restartTask(name: string, reason: string, after?: Promise<unknown>): void {
     const task = this.task(name);
     if (this.released || this.isEnding || !task?.isRunning) return;
-    void task.restart(reason).catch((error: unknown) => {
+    void task.restart(reason, after ? { after } : {}).catch((error: unknown) => {
       this.log.warn('restart failed', { task: name, error: messageOf(error) });
     });
   }

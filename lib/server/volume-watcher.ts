@@ -146,7 +146,8 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
       .finally(cancel)
       .then(
         (step) => ({ step, why: '' }),
-        (error: unknown) => failed(place, kind, error),
+        async (error: unknown) =>
+          attempt.over.signal.aborted ? { step: null, why: '' } : await failed(place, kind, error),
       )
       .then(async ({ step, why }) => {
         if (mine !== reign || attempt.over.signal.aborted) return;

@@ -284,6 +284,8 @@ export interface CsiPlugin extends CsiPluginHealth {
 
 export interface CsiPluginListStub extends CsiPluginHealth {
   ID: string;
+  /** Names of the drivers that run under the id, where there are several, which is a mistake: an extension. */
+  Providers?: string[];
   CreateIndex: number;
   ModifyIndex: number;
   CreateTime: Nanos;

@@ -177,6 +177,14 @@ function facts(engine: TestEngine): void {
     t.not(await story.nodeOf('db'), first, 'it runs elsewhere');
     await story.sql("insert into items values ('keyboard')");
 
+    for (const target of story.mounted().flatMap((line) => line.split(' ')[4] ?? []))
+      if (target.includes('/per-alloc/')) await run('umount', ['-l', target]);
+    await eventually(
+      'it is mounted again',
+      () => story.mounted().some((line) => line.includes('/per-alloc/')) || undefined,
+    );
+    t.equal(await story.sql('select count(*) from items'), '3', 'though somebody had unmounted it');
+
     for (const client of story.clients) {
       await client.kill();
       client.launch();

@@ -143,7 +143,7 @@ t.test('an allocation that was told to stop, and has not, is what everybody wait
   const { world, b } = await withVolume();
   const { job, allocId } = await world.place(b);
   await world.claim(b, allocId);
-  t.match((await view(world))?.Claims, [{ State: 'taken', WaitsFor: '', WaitsSince: 0 }]);
+  t.match((await view(world))?.Claims, [{ State: 'taken', WaitsFor: `node ${b.node.ID.slice(0, 8)} to mount it` }]);
   const told = {
     ID: allocId,
     DesiredStatus: 'stop',

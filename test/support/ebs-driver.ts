@@ -1,9 +1,12 @@
 // A CSI driver as those of the clouds are: controllers attach volumes to machines, one at a time, and nodes mount what is attached to
 // them. Its cloud is a directory: `VOLUME/` is a volume, `VOLUME.attached` has the machine it is attached to.
-// Usage: node ebs-driver.js controller|node --endpoint=unix:///path --cloud=DIR --node-id=ID
+// With --hold a call of which that directory has `before-NAME` or `after-NAME` (of what it does) waits until that file is gone, and
+// says with `NAME.held` that it does: so whoever asked can be killed meanwhile.
+// Usage: node ebs-driver.js controller|node --endpoint=unix:///path --cloud=DIR --node-id=ID [--hold=DIR]
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CsiError } from '../../lib/plugin/sdk/csi.js';
 import { identityHandlers } from '../../lib/plugin/sdk/csi-plugin.js';
 import { type CsiHandlers, serveCsi } from '../../lib/plugin/sdk/csi-server.js';
@@ -20,6 +23,28 @@ function find(volumeId: string): { path: string; attached: string } {
   return { path, attached: `${path}.attached` };
 }
 const holderOf = (attached: string): string => (existsSync(attached) ? readFileSync(attached, 'utf8') : '');
+const hold = flag('hold');
+async function held(when: 'before' | 'after', name: string): Promise<void> {
+  const file = join(hold, `${when}-${name}`);
+  if (hold === '' || !existsSync(file)) return;
+  writeFileSync(join(hold, `${name}.held`), '');
+  while (existsSync(file)) await sleep(50);
+  rmSync(join(hold, `${name}.held`), { force: true });
+}
+/** The same, whose calls can be held. */
+const holdable = (handlers: CsiHandlers): CsiHandlers =>
+  Object.fromEntries(
+    Object.entries(handlers).map(([method, handle]) => [
+      method,
+      async (request: never) => {
+        const name = method.split('.')[1] ?? '';
+        await held('before', name);
+        const answer = await (handle as (request: never) => Promise<unknown>)(request);
+        await held('after', name);
+        return answer;
+      },
+    ]),
+  );
 const can = (...types: string[]) => ({ capabilities: types.map((type) => ({ rpc: { type } })) });
 
 const controller: CsiHandlers = {
@@ -83,7 +108,7 @@ await serveCsi({
       // Nodes say that there are controllers, too.
       { topology: true, expansion: null },
     ),
-    ...(mode === 'controller' ? controller : node),
+    ...holdable(mode === 'controller' ? controller : node),
   },
   onFailure: (method, error) => console.error(method, error.message),
 });

@@ -3,7 +3,7 @@ import { ApiError } from '../api.js';
 import { type Command, UsageError } from '../command.js';
 import { formatTable } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
-import { pluginText } from '../volume-text.js';
+import { mixedDrivers, pluginText } from '../volume-text.js';
 
 export const command: Command = {
   usage: 'meshnomad plugin status [options] [plugin]',
@@ -24,6 +24,8 @@ export const command: Command = {
     if (id === undefined) {
       if (await printData(context, plugins)) return 0;
       output.out(`Container Storage Interface\n${plugins.length === 0 ? 'No CSI plugins' : table(plugins)}`);
+      const mixed = plugins.filter(({ Providers }) => (Providers ?? []).length > 1);
+      for (const plugin of mixed) output.out(`\n${mixedDrivers(plugin.ID, plugin.Providers ?? [])}`);
       return 0;
     }
     const found = plugins.find(({ ID }) => ID === id) ?? (plugins.length === 1 ? plugins[0] : undefined);

@@ -8,12 +8,15 @@ import { toCsiCapability } from '../csi/capability.js';
 import { mayPass } from '../csi/errors.js';
 import { CSI_HOOK, type CsiRecord, type CsiRecords } from '../csi/record.js';
 import { sleep } from '../timers.js';
+import { CsiLookout } from './csi-lookout.js';
 import { type AllocHookContext, allocHook } from './hook.js';
 
 const CLAIM_TIMEOUT_MS: Millis = 150_000;
 /** A server that holds the question answers the moment the volume is free. */
 const CLAIM_WAIT_MS: Millis = 20_000;
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };
+/** Who is asked and says nothing is told of after this time. */
+const TELL_SILENCE_MS: Millis = 3_000;
 /** A plugin that fails again and again will hardly succeed: the allocation may fare better elsewhere. */
 const MOUNT_ATTEMPTS_MAX = 8;
 /** So long the end of an allocation waits for the release of its volumes; what takes longer goes on behind it. */
@@ -30,8 +33,11 @@ export const csiHook = allocHook(CSI_HOOK, {
       if (context.reattach && known?.step === 'mounted') await showMounted(context, name, request, known);
       else await bring(context, name, request);
     }
+    lookout.attend(context);
   },
+  serve: (client, signal) => lookout.serve(client, signal),
   async postrun(context) {
+    lookout.leave(context);
     const { client, log } = context;
     const untilMs = client.timers.now() + RELEASE_PATIENCE_MS;
     for (const name of Object.keys(recordsIn(context))) {
@@ -57,6 +63,11 @@ export const csiHook = allocHook(CSI_HOOK, {
       await context.client.csi.releases.adopt({ allocId: context.alloc.ID, record });
     }
   },
+});
+
+const lookout = new CsiLookout(async (context, name) => {
+  const request = context.group.Volumes?.[name];
+  if (request) await bring(context, name, request);
 });
 
 function csiRequests({ group }: AllocHookContext): [string, VolumeRequest][] {
@@ -145,9 +156,10 @@ async function claim(
   const { client, alloc, signal } = context;
   const { ID: NodeID, SecretID } = client.node();
   let asked = 0;
+  const slow = `Waiting for volume "${usage.volumeId}": the servers have not answered yet, who have its controller attach it`;
   return patiently(context, `volume "${usage.volumeId}"`, { maxMs: 3_000 }, async () => {
     const askedMs = client.timers.now();
-    const reply = await client.rpc.call(
+    const answer = client.rpc.call(
       'CSIVolume.Claim',
       {
         NodeID,
@@ -163,6 +175,8 @@ async function claim(
       },
       { timeoutMs: CLAIM_TIMEOUT_MS, signal },
     );
+    // Asked again, who is in the way was told, and the answer comes when nobody is.
+    const reply = await (asked === 1 ? orTell(context, slow, answer) : answer);
     // What is granted is a lease, from the question on. An answer that took as long as that may be about what others have now.
     client.lease.renewed(askedMs, client.timers.now());
     if (client.lease.covers(askedMs, client.timers.now())) return reply;
@@ -189,9 +203,20 @@ async function mount(
       await csi.plugins.change(context.signal);
       if (context.signal.aborted) throw new Error(`the allocation ended before volume "${order.volumeId}" was mounted`);
     }
-    await csi.mounts.mount(order);
+    const slow = `Waiting for plugin "${order.pluginId}" to mount volume "${order.volumeId}": it has not answered yet`;
+    await orTell(context, slow, csi.mounts.mount(order));
   };
   await patiently(context, `mounting volume "${order.volumeId}"`, { attemptsMax: MOUNT_ATTEMPTS_MAX }, attempt);
+}
+
+/** Says what is waited for when it takes long. */
+async function orTell<T>({ client, tell }: AllocHookContext, what: string, work: Promise<T>): Promise<T> {
+  const cancel = client.timers.after(TELL_SILENCE_MS, () => tell(what));
+  try {
+    return await work;
+  } finally {
+    cancel();
+  }
 }
 
 /** Tries again what may pass, telling each new reason once. */

@@ -20,8 +20,8 @@ export interface AllocHookContext {
   signal: AbortSignal;
   /** Adds a message to the events of all its tasks ("waiting for volume …"). */
   tell: (message: string) => void;
-  /** Starts a task again that runs; nothing happens to one that does not. */
-  restart: (task: string, reason: string) => void;
+  /** Starts a task again that runs, not before `after` has settled; nothing happens to one that does not run. */
+  restart: (task: string, reason: string, after?: Promise<unknown>) => void;
   log: Log;
   /** What the hooks give to the tasks. */
   shared: AllocShared;

@@ -9,7 +9,7 @@ export interface AllocHooksOptions {
   client: ClientContext;
   alloc: () => Allocation;
   tell: (message: string) => void;
-  restart: (task: string, reason: string) => void;
+  restart: AllocHookContext['restart'];
   log: Log;
 }
 

@@ -29,8 +29,10 @@ function codeOf({ code }: CsiError): ErrorCode {
     case 'FAILED_PRECONDITION':
     case 'ABORTED':
     case 'INTERNAL':
-    case 'UNAVAILABLE':
       return 'E_CONFLICT';
+    // Nobody is there: another process of the plugin may do it.
+    case 'UNAVAILABLE':
+      return 'E_TIMEOUT';
   }
 }
 

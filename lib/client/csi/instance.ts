@@ -18,7 +18,7 @@ export interface CsiInstanceSpec {
 }
 
 /** A healthy plugin is looked at this often; one that is not, more often. */
-const HEALTHY_PERIOD_MS: Millis = 30_000;
+const HEALTHY_PERIOD_MS: Millis = 10_000;
 const STARTING_PERIOD_MS: Millis = 250;
 const UNHEALTHY_PERIOD_MS: Millis = 2_000;
 

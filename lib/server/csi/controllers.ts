@@ -1,3 +1,4 @@
+import { watchKeys } from '../../state/watch.js';
 import type { CsiInfo, CsiTopology } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { RpcMethods } from '../../structs/rpc.js';
@@ -66,13 +67,16 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
         try {
           const path = await paths.find(NodeID, { forwarded: false });
           const whole = { ...args, NodeID, PluginID: pluginId } as RpcMethods[typeof method]['args'];
-          return await path.call(method, whole, { timeoutMs: AT_THE_STORAGE.has(method) ? STORAGE_MS : CONTROLLER_MS });
+          const timeoutMs = AT_THE_STORAGE.has(method) ? STORAGE_MS : CONTROLLER_MS;
+          return await whileHealthy(world.store, { nodeId: NodeID, pluginId }, (signal) =>
+            path.call(method, whole, { timeoutMs, signal }),
+          );
         } catch (error) {
           if (!(error instanceof MeshError)) throw error;
-          const isAway = error.code === 'E_NO_NODE_PATH';
+          const isAway = error.code === 'E_NO_NODE_PATH' || (error.code === 'E_TIMEOUT' && !liesApart(plugin));
           const mayBeElsewhere = near.length === 0 && ELSEWHERE.includes(error.code) && liesApart(plugin);
           if (!isAway && !mayBeElsewhere) throw error;
-          if (!isAway || !refused) refused = error;
+          if (error.code !== 'E_NO_NODE_PATH' || !refused) refused = error;
         }
       }
       if (refused && refused.code !== 'E_NO_NODE_PATH') throw refused;
@@ -81,6 +85,35 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
       });
     },
   };
+}
+
+/**
+ * Whoever is asked may stop to answer in the middle: then nobody waits for the time that storage may take, and E_TIMEOUT says why. All
+ * that controllers are asked may be asked again, of this one or of another that has the same storage before it.
+ */
+async function whileHealthy<T>(
+  store: ServerWorld['store'],
+  { nodeId, pluginId }: { nodeId: string; pluginId: string },
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const over = new AbortController();
+  const silent = new Promise<never>((_, reject) => {
+    over.signal.addEventListener('abort', () => reject(over.signal.reason));
+  });
+  const look = (): void => {
+    const node = store.snapshot().nodeById(nodeId);
+    const info = node?.CSIControllerPlugins?.[pluginId];
+    if (node?.Status === 'ready' && info?.Healthy) return;
+    const why = node?.Status !== 'ready' ? 'its node is away' : (info?.HealthDescription ?? 'it has ended');
+    const who = `the controller of plugin "${pluginId}" on node ${nodeId.slice(0, 8)}`;
+    over.abort(new MeshError('E_TIMEOUT', `${who} does not answer any more (${why}): try again`));
+  };
+  const forget = store.subscribe([watchKeys.node(nodeId)], look);
+  try {
+    return await Promise.race([ask(over.signal), silent]);
+  } finally {
+    forget();
+  }
 }
 
 /** What a controller says of what another one may have: it is not there, not its own, or it has no room. */

@@ -16,6 +16,8 @@ export interface PluginView {
   /** Allocations that run it. */
   readonly allocs: readonly Allocation[];
   readonly health: CsiPluginHealth;
+  /** The names of the drivers that run under the id. */
+  readonly providers: readonly string[];
   readonly version: string;
   /** The controller must attach a volume to a node before it can be used there. */
   readonly attaches: boolean;
@@ -132,6 +134,8 @@ function finish(id: string, draft: Draft): PluginView {
     controllers: draft.controllers,
     nodes: draft.nodes,
     allocs: [...draft.allocs.values()],
+    // One that has not answered yet has no name.
+    providers: [...new Set(infos.flatMap(({ Provider }) => (Provider === '' ? [] : [Provider])))].sort(),
     version: first?.ProviderVersion ?? '',
     attaches: [...draft.controllers.values()].some(({ ControllerInfo }) => ControllerInfo?.SupportsAttachDetach),
     createIndex: draft.createIndex,
@@ -147,8 +151,17 @@ function finish(id: string, draft: Draft): PluginView {
   };
 }
 
-export function pluginStub({ id, health, createIndex, modifyIndex }: PluginView): CsiPluginListStub {
-  return { ID: id, ...health, CreateIndex: createIndex, ModifyIndex: modifyIndex, CreateTime: 0, ModifyTime: 0 };
+export function pluginStub({ id, health, providers, createIndex, modifyIndex }: PluginView): CsiPluginListStub {
+  const mixed = providers.length > 1 ? { Providers: [...providers] } : {};
+  return {
+    ID: id,
+    ...health,
+    ...mixed,
+    CreateIndex: createIndex,
+    ModifyIndex: modifyIndex,
+    CreateTime: 0,
+    ModifyTime: 0,
+  };
 }
 
 export function pluginView(plugin: PluginView): CsiPlugin {

@@ -52,13 +52,24 @@ export function volumeView(volume: StoredCsiVolume, state: StateSnapshot): CsiVo
   };
 }
 
-/** Before a release can begin the tasks have to end: one that was told to, and does not, is what everybody waits for. */
+/**
+ * What a claim waits for at this moment. Before a release can begin the tasks have to end: one that was told to, and does not, is
+ * what everybody waits for.
+ */
 function shownClaim(claim: CsiClaim, state: StateSnapshot): CsiClaim {
-  if (claim.State !== 'taken' && claim.WaitsFor === '')
-    return { ...claim, WaitsFor: releaseWaitsFor(claim), WaitsSince: claim.ReleasedAt };
+  if (claim.WaitsFor !== '') return claim;
+  if (claim.State !== 'taken') return { ...claim, WaitsFor: releaseWaitsFor(claim), WaitsSince: claim.ReleasedAt };
   const alloc = state.allocById(claim.AllocationID);
-  if (claim.State !== 'taken' || claim.WaitsFor !== '' || !alloc || !isToldToStop(alloc)) return claim;
-  return { ...claim, WaitsFor: 'its tasks to end: they were told to', WaitsSince: Math.floor(alloc.ModifyTime / 1e6) };
+  if (!alloc) return claim;
+  if (isToldToStop(alloc))
+    return {
+      ...claim,
+      WaitsFor: 'its tasks to end: they were told to',
+      WaitsSince: Math.floor(alloc.ModifyTime / 1e6),
+    };
+  if (alloc.ClientStatus !== 'pending') return claim;
+  const by = claim.ControllerRequired ? 'the controller to attach it, and ' : '';
+  return { ...claim, WaitsFor: `${by}node ${claim.NodeID.slice(0, 8)} to mount it`, WaitsSince: claim.TakenAt };
 }
 
 /** Whether an allocation may run although it is to run no more. */

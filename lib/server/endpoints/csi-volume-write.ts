@@ -249,8 +249,9 @@ async function confirmedByPlugin(context: EndpointContext, seed: CsiVolumeDraft)
       return { ...seed, Topologies };
     } catch (error) {
       // One that is not healthy may have it: that goes before what the others do not know.
-      if (!(error instanceof MeshError) || !['E_NOT_FOUND', 'E_CONFLICT'].includes(error.code)) throw error;
-      if (!refused || error.code === 'E_CONFLICT') refused = error;
+      if (!(error instanceof MeshError) || !['E_NOT_FOUND', 'E_CONFLICT', 'E_TIMEOUT'].includes(error.code))
+        throw error;
+      if (!refused || error.code !== 'E_NOT_FOUND') refused = error;
     }
   }
   throw refused;

@@ -93,7 +93,7 @@ export async function patiently<T>(
       return await ask();
     } catch (error) {
       if (!(error instanceof MeshError)) throw error;
-      if (error.code !== 'E_CONFLICT' || world.now() > untilMs) {
+      if (!['E_CONFLICT', 'E_TIMEOUT'].includes(error.code) || world.now() > untilMs) {
         throw new MeshError(error.code, withoutSecrets(error.message, secrets), { cause: error });
       }
       await pause(world, PAUSE_MS);

@@ -2,11 +2,11 @@ import type { Command } from '../state/commands.js';
 import { toNanos } from '../util/clock.js';
 import { findGarbage, type Garbage, GC_THRESHOLDS } from './garbage.js';
 import type { LeaderPart } from './leader.js';
-import { propose } from './propose.js';
+import { portions, propose } from './propose.js';
 import type { ServerWorld } from './world.js';
 
-/** Ids in one log entry at most. */
-const ENTRY_MAX = 5_000;
+/** What applying one portion counts for among those who go through much. */
+const PORTION_COSTS = 250;
 
 /** Forgets what ended long ago, from time to time. */
 export interface CoreGc extends LeaderPart {
@@ -20,9 +20,14 @@ export function createCoreGc(world: ServerWorld): CoreGc {
   let cancel = (): void => {};
 
   const collect = async ({ force }: { force: boolean }): Promise<number> => {
-    const garbage = findGarbage(world.store.snapshot(), { now: world.now(), thresholds, force });
+    const { now, turns } = world;
+    const garbage = await findGarbage(world.store.snapshot(), { now: now(), thresholds, force, turns });
     let index = world.store.index;
-    for (const command of commands(garbage, world.now())) index = (await propose(world.consensus, command)).index;
+    for (const command of commands(garbage, world.now())) {
+      const turn = turns.take(PORTION_COSTS);
+      if (turn) await turn;
+      index = (await propose(world.consensus, command)).index;
+    }
     const before = force ? world.now() : world.now() - thresholds.pastClaimsMs;
     if (hasPastClaims(world, before)) {
       index = (await propose(world.consensus, { type: 'csi-past-claims-collect', before })).index;
@@ -60,10 +65,10 @@ function hasPastClaims({ store }: ServerWorld, before: number): boolean {
 /** Allocations go before or with their evaluations, and both before the job they belong to. */
 function* commands(garbage: Garbage, nowMs: number): Generator<Command> {
   const { evals, allocs, jobs, nodes, deployments } = garbage;
-  for (const ids of chunks(allocs)) yield { type: 'evals-delete', evals: [], allocs: ids };
-  for (const ids of chunks(evals)) yield { type: 'evals-delete', evals: ids, allocs: [] };
-  for (const ids of chunks(deployments)) yield { type: 'deployment-delete', ids };
-  for (const some of chunks(jobs)) {
+  for (const ids of portions(allocs)) yield { type: 'evals-delete', evals: [], allocs: ids };
+  for (const ids of portions(evals)) yield { type: 'evals-delete', evals: ids, allocs: [] };
+  for (const ids of portions(deployments)) yield { type: 'deployment-delete', ids };
+  for (const some of portions(jobs)) {
     yield {
       type: 'job-batch-deregister',
       jobs: some.map((job) => ({ ...job, purge: true })),
@@ -71,9 +76,5 @@ function* commands(garbage: Garbage, nowMs: number): Generator<Command> {
       time: toNanos(nowMs),
     };
   }
-  for (const ids of chunks(nodes)) yield { type: 'node-deregister', ids, evals: [] };
-}
-
-function* chunks<T>(items: readonly T[]): Generator<T[]> {
-  for (let at = 0; at < items.length; at += ENTRY_MAX) yield items.slice(at, at + ENTRY_MAX);
+  for (const ids of portions(nodes)) yield { type: 'node-deregister', ids, evals: [] };
 }

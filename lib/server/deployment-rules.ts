@@ -23,7 +23,7 @@ export const DEPLOYMENT_REASONS = {
 } as const;
 
 /**
- * Judges a running deployment. `retry` names unhealthy, failed allocations whose replacement the deployment still allows:
+ * Judges a running deployment, by those of its allocations that are in question (its unhealthy ones, its canaries). `retry` names unhealthy, failed allocations whose replacement the deployment still allows:
  * the scheduler leaves them alone until they are marked.
  */
 export function judgeDeployment(

@@ -7,7 +7,7 @@ import { Heap } from '../util/heap.js';
 import { goingBack, judgeDeployment } from './deployment-rules.js';
 import type { LeaderPart } from './leader.js';
 import { newEval } from './new-eval.js';
-import { propose } from './propose.js';
+import { portions, propose } from './propose.js';
 import { createAlarm } from './timers.js';
 import type { ServerWorld } from './world.js';
 
@@ -96,7 +96,7 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
       return;
     }
     const job = state.jobById(deployment.Namespace, deployment.JobID);
-    const verdict = judgeDeployment(deployment, job, state.allocsByDeployment(id), now());
+    const verdict = judgeDeployment(deployment, job, state.allocsInQuestion(deployment), now());
     if (verdict.kind === 'fail') {
       await fail(state, deployment, verdict.reason, verdict.revert);
       return;
@@ -116,12 +116,14 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
     setDue(id, verdict.dueMs);
     const goesOn = progressed.delete(id);
     if (verdict.retry.length > 0) {
-      await propose(world.consensus, {
-        type: 'allocs-desired-transition',
-        transitions: Object.fromEntries(verdict.retry.map((allocId) => [allocId, { Reschedule: true }])),
-        evals: [deploymentEval(deployment, job, world)],
-        time: toNanos(now()),
-      });
+      for (const some of portions(verdict.retry)) {
+        await propose(world.consensus, {
+          type: 'allocs-desired-transition',
+          transitions: Object.fromEntries(some.map((allocId) => [allocId, { Reschedule: true }])),
+          evals: [deploymentEval(deployment, job, world)],
+          time: toNanos(now()),
+        });
+      }
     } else if (goesOn) {
       await propose(world.consensus, { type: 'evals-upsert', evals: [deploymentEval(deployment, job, world)] });
     }

@@ -2,6 +2,7 @@ import type { StateSnapshot } from '../state/store.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
+import { groupKey } from './group-tallies.js';
 import { isTerminal } from './node-evals.js';
 
 /** What a draining node needs next. */
@@ -16,11 +17,20 @@ export interface DrainStep {
   forced: boolean;
 }
 
+/** What a drain is judged by. */
+export interface DrainWorld {
+  readonly state: StateSnapshot;
+  /** How many of a group (see `groupKey`) are healthy and not asked to leave, in this state; undefined: not counted yet. */
+  readonly healthy: (group: string) => number | undefined;
+  readonly now: Millis;
+}
+
 /**
  * One look at a draining node. Services leave as fast as their group's migrate.max_parallel allows, so that enough healthy
  * ones remain elsewhere; batch work may finish until the deadline; system jobs leave last, or stay if the drain says so.
  */
-export function drainStep(node: Node, state: StateSnapshot, now: Millis): DrainStep {
+export function drainStep(node: Node, world: DrainWorld): DrainStep {
+  const { state, now } = world;
   const strategy = node.DrainStrategy;
   if (!strategy) return { migrate: [], done: false, dueMs: undefined, forced: false };
   const deadline = deadlineMs(strategy);
@@ -44,7 +54,7 @@ export function drainStep(node: Node, state: StateSnapshot, now: Millis): DrainS
       dueMs: undefined,
       forced,
     };
-  if (others.length > 0) return { migrate: ids(nextServices(others, state)), done: false, dueMs: deadline, forced };
+  if (others.length > 0) return { migrate: ids(nextServices(others, world)), done: false, dueMs: deadline, forced };
   if (leaving.some((alloc) => !isSystem(alloc))) return { migrate: [], done: false, dueMs: deadline, forced };
   if (system.length > 0) return { migrate: ids(system.filter(waiting)), done: false, dueMs: deadline, forced };
   return { migrate: [], done: !leaving.length || strategy.IgnoreSystemJobs, dueMs: deadline, forced };
@@ -58,43 +68,30 @@ function deadlineMs(strategy: { Deadline: number; ForceDeadline: string }): Mill
 }
 
 /** The service allocations of one node that may leave now, group by group. */
-function nextServices(allocs: readonly Allocation[], state: StateSnapshot): Allocation[] {
+function nextServices(allocs: readonly Allocation[], { state, healthy }: DrainWorld): Allocation[] {
   const groups = new Map<string, Allocation[]>();
   for (const alloc of allocs) {
     if (jobType(alloc, state) !== 'service') continue;
-    const key = `${alloc.Namespace}\0${alloc.JobID}\0${alloc.TaskGroup}`;
-    groups.set(key, [...(groups.get(key) ?? []), alloc]);
+    const key = groupKey(alloc);
+    const known = groups.get(key);
+    if (known) known.push(alloc);
+    else groups.set(key, [alloc]);
   }
-  return [...groups.values()].flatMap((group) => {
+  return [...groups].flatMap(([key, group]) => {
     const candidates = group.filter(({ DesiredTransition }) => DesiredTransition.Migrate !== true);
-    return candidates.slice(0, Math.max(0, allowance(group, state)));
+    return candidates.slice(0, Math.max(0, allowance(group, state, healthy(key))));
   });
 }
 
-/** How many of a group may leave: what is healthy beyond count − max_parallel. */
-function allowance(allocs: readonly Allocation[], state: StateSnapshot): number {
+/** How many of a group may leave: what is healthy beyond count − max_parallel; none before that is known. */
+function allowance(allocs: readonly Allocation[], state: StateSnapshot, healthy: number | undefined): number {
   const [first] = allocs;
   if (!first) return 0;
   const job = state.jobById(first.Namespace, first.JobID);
   const group = job?.TaskGroups.find(({ Name }) => Name === first.TaskGroup);
   if (!group || job?.Stop) return allocs.length;
-  const healthy = state.allocsByJob(first.Namespace, first.JobID).filter((alloc) => {
-    if (alloc.TaskGroup !== first.TaskGroup || isTerminal(alloc)) return false;
-    return alloc.DesiredTransition.Migrate !== true && isHealthy(alloc);
-  });
-  return healthy.length - (group.Count - (group.Migrate?.MaxParallel ?? 1));
-}
-
-/**
- * Whether the client has reported it healthy: that it runs says nothing yet. Only where a person judges the health
- * (health_check = "manual") running must do.
- */
-function isHealthy(alloc: Allocation): boolean {
-  const { Healthy } = alloc.DeploymentStatus ?? {};
-  if (typeof Healthy === 'boolean') return Healthy;
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
-  const isManual = alloc.DeploymentID !== '' && group?.Update?.HealthCheck === 'manual';
-  return isManual && alloc.ClientStatus === 'running';
+  if (healthy === undefined) return 0;
+  return healthy - (group.Count - (group.Migrate?.MaxParallel ?? 1));
 }
 
 const jobType = (alloc: Allocation, state: StateSnapshot): string =>

@@ -3,9 +3,10 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Node } from '../structs/node.js';
 import { toNanos } from '../util/clock.js';
 import { type DrainStep, drainStep } from './drain-rules.js';
+import { GroupTallies } from './group-tallies.js';
 import type { LeaderPart } from './leader.js';
 import { newEval } from './new-eval.js';
-import { propose } from './propose.js';
+import { portions, propose } from './propose.js';
 import { createAlarm } from './timers.js';
 import type { ServerWorld } from './world.js';
 
@@ -16,6 +17,7 @@ export function createDrainer(world: ServerWorld): LeaderPart {
   const { store, now, timers } = world;
   const log = world.log.child('drainer');
   const draining = new Set<string>();
+  const tallies = new GroupTallies(store, world.turns);
   const alarm = createAlarm({ timers, now, ring: () => look() });
   let leads = false;
   let lookIsDue = false;
@@ -54,6 +56,10 @@ export function createDrainer(world: ServerWorld): LeaderPart {
   const lookAtAll = async (): Promise<void> => {
     let due: number | undefined;
     for (const nodeId of [...draining]) {
+      const here = store.snapshot().allocsByNode(nodeId);
+      const turn = world.turns.take(here.length + 1);
+      if (turn) await turn;
+      await tallies.count(here);
       // Each node is judged on a state that shows what was asked of the one before: they may share a group.
       const state = store.snapshot();
       const node = state.nodeById(nodeId);
@@ -61,21 +67,24 @@ export function createDrainer(world: ServerWorld): LeaderPart {
         draining.delete(nodeId);
         continue;
       }
-      const step = drainStep(node, state, now());
+      const step = drainStep(node, { state, healthy: (group) => tallies.of(group), now: now() });
       if (step.dueMs !== undefined) due = Math.min(due ?? step.dueMs, step.dueMs);
       await take(step, node, state);
     }
+    if (draining.size === 0) tallies.clear();
     if (leads) alarm.set(due);
   };
 
   const take = async (step: DrainStep, node: Node, state: StateSnapshot): Promise<void> => {
     if (step.migrate.length > 0) {
-      await propose(world.consensus, {
-        type: 'allocs-desired-transition',
-        transitions: Object.fromEntries(step.migrate.map((id) => [id, { Migrate: true }])),
-        evals: drainEvals(step.migrate, state),
-        time: toNanos(now()),
-      });
+      for (const ids of portions(step.migrate)) {
+        await propose(world.consensus, {
+          type: 'allocs-desired-transition',
+          transitions: Object.fromEntries(ids.map((id) => [id, { Migrate: true }])),
+          evals: drainEvals(ids, state),
+          time: toNanos(now()),
+        });
+      }
       return;
     }
     if (!step.done) return;
@@ -119,11 +128,13 @@ export function createDrainer(world: ServerWorld): LeaderPart {
     end() {
       leads = false;
       draining.clear();
+      tallies.clear();
       alarm.set(undefined);
     },
     saw({ changes }) {
       let concerns = false;
       for (const change of changes) {
+        tallies.saw(change);
         if (change.table === 'nodes' && change.after?.DrainStrategy) draining.add(change.after.ID);
         if (change.table === 'nodes' || change.table === 'allocs') concerns = true;
       }

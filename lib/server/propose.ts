@@ -1,6 +1,14 @@
 import type { Command, CommandResult, CommandValues } from '../state/commands.js';
 import type { Consensus } from './ports.js';
 
+/** Things that one entry of the log changes: applying it is some milliseconds of work on every server. */
+const ENTRY_MAX = 128;
+
+/** Many things in portions for one entry each: a single one of thousands would hold every server's thread while it is applied. */
+export function* portions<T>(items: readonly T[]): Generator<T[], void, void> {
+  for (let at = 0; at < items.length; at += ENTRY_MAX) yield items.slice(at, at + ENTRY_MAX);
+}
+
 /**
  * Commits a command and answers what applying it returned. Throws the MeshError with which the state refused it (the
  * thing is gone, or has moved on), or the one of consensus (E_NO_LEADER, E_STORAGE).

@@ -86,7 +86,7 @@ const EVALS: TableSpec<Evaluation, 'job' | 'openOfJob' | 'status'> = {
 };
 
 /** Not by evaluation and deployment: whoever asks looks through those of the job, and each placement is written to two lists less. */
-type AllocIndex = 'job' | 'node' | 'csi';
+type AllocIndex = 'job' | 'node' | 'csi' | 'unhealthy';
 
 const ALLOCS: TableSpec<Allocation, AllocIndex> = {
   key: (alloc) => alloc.ID,
@@ -94,6 +94,8 @@ const ALLOCS: TableSpec<Allocation, AllocIndex> = {
     job: (alloc) => jobKey(alloc.Namespace, alloc.JobID),
     node: (alloc) => alloc.NodeID,
     csi: (alloc) => (willClaim(alloc) ? alloc.Namespace : undefined),
+    // By their deployment: few, and its fate hangs on them.
+    unhealthy: (alloc) => (alloc.DeploymentStatus?.Healthy === false ? alloc.DeploymentID : undefined),
   },
   // Whether anything of a job is live.
   count: (alloc) => (isTerminal(alloc) ? undefined : jobKey(alloc.Namespace, alloc.JobID)),

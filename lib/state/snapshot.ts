@@ -123,18 +123,16 @@ export class TablesSnapshot implements StateSnapshot {
     return this.#tables.allocs.marks(nodeId);
   }
 
-  allocsByEval(evalId: string): readonly Allocation[] {
-    const evaluation = this.evalById(evalId);
-    if (!evaluation) return [];
-    return this.allocsByJob(evaluation.Namespace, evaluation.JobID).filter(({ EvalID }) => EvalID === evalId);
-  }
-
-  allocsByDeployment(deploymentId: string): readonly Allocation[] {
-    const deployment = this.deploymentById(deploymentId);
-    if (!deployment) return [];
-    return this.allocsByJob(deployment.Namespace, deployment.JobID).filter(
-      ({ DeploymentID }) => DeploymentID === deploymentId,
-    );
+  allocsInQuestion({ ID: id, TaskGroups }: Deployment): readonly Allocation[] {
+    const { allocs } = this.#tables;
+    const found = new Set(allocs.under('unhealthy', id));
+    for (const { PlacedCanaries } of Object.values(TaskGroups)) {
+      for (const canary of PlacedCanaries ?? []) {
+        const alloc = allocs.get(canary);
+        if (alloc?.DeploymentID === id) found.add(alloc);
+      }
+    }
+    return [...found];
   }
 
   nodes({ prefix }: { readonly prefix?: string } = {}): Iterable<Node> {

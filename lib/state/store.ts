@@ -56,8 +56,8 @@ export interface StateSnapshot extends StateReader {
   allocs(options?: ListOptions): Iterable<Allocation>;
   /** Those of allocsByJob, one by one: there may be very many. */
   eachAllocOfJob(namespace: string, jobId: string): Iterable<Allocation>;
-  allocsByEval(evalId: string): readonly Allocation[];
-  allocsByDeployment(deploymentId: string): readonly Allocation[];
+  /** Those on which the fate of a deployment hangs: the unhealthy ones, and its canaries. */
+  allocsInQuestion(deployment: Deployment): readonly Allocation[];
   nodes(options?: { readonly prefix?: string }): Iterable<Node>;
   deployments(options?: ListOptions): Iterable<Deployment>;
   deploymentById(id: string): Deployment | undefined;

@@ -88,18 +88,17 @@ t.test('indexes agree with scans', async (t) => {
       );
       if (now.allocById(alloc.ID) !== alloc) t.fail('by id');
     }
-    for (const { ID, Namespace, JobID } of evals) {
+    for (const job of jobs)
+      same('of a job, one by one', [...now.eachAllocOfJob(job.Namespace, job.ID)], allocs.filter(of(job)));
+    for (const deployment of deployments) {
+      const canaries = Object.values(deployment.TaskGroups).flatMap(({ PlacedCanaries }) => PlacedCanaries ?? []);
       same(
-        'by eval',
-        now.allocsByEval(ID),
-        allocs.filter((alloc) => alloc.EvalID === ID && of({ Namespace, ID: JobID })(alloc)),
-      );
-    }
-    for (const { ID } of deployments) {
-      same(
-        'by deployment',
-        now.allocsByDeployment(ID),
-        allocs.filter((alloc) => alloc.DeploymentID === ID),
+        'in question',
+        now.allocsInQuestion(deployment).toSorted((a, b) => (a.ID < b.ID ? -1 : 1)),
+        allocs.filter((alloc) => {
+          const isUnhealthy = alloc.DeploymentStatus?.Healthy === false;
+          return alloc.DeploymentID === deployment.ID && (isUnhealthy || canaries.includes(alloc.ID));
+        }),
       );
     }
     for (const status of ['pending', 'blocked', 'complete'] as const) {
@@ -149,7 +148,9 @@ t.test('deployments agree with a recount of their allocations', async (t) => {
   for (const seed of SEEDS) {
     const now = play(seed).snapshot();
     for (const deployment of now.deployments()) {
-      const allocs = now.allocsByDeployment(deployment.ID).filter(({ TaskGroup }) => TaskGroup === 'web');
+      const allocs = [...now.allocs()].filter((alloc) => {
+        return alloc.DeploymentID === deployment.ID && alloc.TaskGroup === 'web';
+      });
       const healthy = (is: boolean) => allocs.filter((alloc) => alloc.DeploymentStatus?.Healthy === is).length;
       const { PlacedAllocs, HealthyAllocs, UnhealthyAllocs } = deployment.TaskGroups['web'] ?? {};
       t.same([PlacedAllocs, HealthyAllocs, UnhealthyAllocs], [allocs.length, healthy(true), healthy(false)]);

@@ -113,7 +113,7 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
     async 'Deployment.Promote'(args) {
       const deployment = requireActive(args.DeploymentID, 'promote');
       const groups = args.All || !args.Groups?.length ? null : args.Groups;
-      checkCanaries(deployment, groups, store.snapshot().allocsByDeployment(deployment.ID));
+      checkCanaries(deployment, groups, store.snapshot().allocsInQuestion(deployment));
       const evaluation = evalFor(deployment);
       const { index } = await propose(consensus, {
         type: 'deployment-promote',

@@ -8,12 +8,9 @@ import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Turns } from '../../util/turns.js';
 import { answerQuery } from '../blocking.js';
 import { inOrderOfCreation, page, pageOptions } from '../page.js';
-import { propose } from '../propose.js';
+import { portions, propose } from '../propose.js';
 import { allocStub } from '../stubs.js';
 import { type EndpointContext, listed, requireFound, requireText } from './context.js';
-
-/** Evaluations in one entry of the log. */
-const DELETE_BATCH_MAX = 128;
 
 /** What is asked about evaluations. */
 export function evalEndpoints(context: EndpointContext): RpcHandlers {
@@ -71,8 +68,7 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
       const chosen =
         ids.length > 0 ? ids.map((id) => requireUnused(state, id, isUsed)) : await matching(turns, state, args, isUsed);
       let last = state.index;
-      for (let i = 0; i < chosen.length; i += DELETE_BATCH_MAX) {
-        const evals = chosen.slice(i, i + DELETE_BATCH_MAX);
+      for (const evals of portions(chosen)) {
         last = (await propose(context.consensus, { type: 'evals-delete', evals, allocs: [] })).index;
       }
       return { Index: last, Count: chosen.length };

@@ -1,8 +1,7 @@
 import t from 'tap';
 import { GroupTallies, groupKey } from '../../lib/server/group-tallies.js';
 import { Turns } from '../../lib/util/turns.js';
-import { mockGroup, mockJob, mockResources, mockTask } from '../scheduler/mock.js';
-import { createTestWorld, type TestWorld } from './world.js';
+import { createTestWorld, type TestWorld, webJob } from './world.js';
 
 const COUNT = 450;
 const KEY = groupKey({ Namespace: 'default', JobID: 'web', TaskGroup: 'web' });
@@ -11,11 +10,7 @@ async function rollOut(): Promise<{ world: TestWorld; nodes: Awaited<ReturnType<
   const world = createTestWorld();
   const nodes = [];
   for (let i = 0; i < 5; i++) nodes.push(await world.addNode(i));
-  const Tasks = [mockTask({ Resources: mockResources({ CPU: 10, MemoryMB: 10 }) })];
-  const Update = { MaxParallel: 1, HealthCheck: 'task_states', MinHealthyTime: 0, HealthyDeadline: 3e11 };
-  const Rest = { Stagger: 0, ProgressDeadline: 6e11, AutoRevert: false, AutoPromote: false, Canary: 0 };
-  const group = mockGroup({ Name: 'web', Count: COUNT, Tasks, Update: { ...Update, ...Rest } });
-  await world.call('Job.Register', { Job: mockJob({ ID: 'web', Name: 'web', TaskGroups: [group] }) });
+  await world.call('Job.Register', { Job: webJob({ count: COUNT, cpu: 10 }) });
   await world.time.advance(0);
   t.equal(world.allocs().length, COUNT);
   return { world, nodes };
@@ -54,16 +49,14 @@ t.test('what changes while a group is counted is in the tally, and so is all tha
 
   for (const node of others) await world.obey(node);
   t.equal(tallies.of(KEY), recount(world), 'more became healthy');
-  const leaving = Object.fromEntries(
-    world
-      .allocs()
-      .slice(0, 7)
-      .map(({ ID }) => [ID, { Migrate: true }]),
-  );
-  await world.call('Alloc.UpdateDesiredTransition', { Allocs: leaving });
+  const wish = { Migrate: true, Reschedule: null, ForceReschedule: null, NoShutdownDelay: null };
+  const leaving = world.allocs().slice(0, 7);
+  await world.call('Alloc.UpdateDesiredTransition', {
+    Allocs: Object.fromEntries(leaving.map(({ ID }) => [ID, wish])),
+  });
   t.equal(tallies.of(KEY), recount(world), 'some are asked to leave');
   await world.time.advance(0);
-  await world.obey(first, () => ({ ClientStatus: 'failed' }));
+  for (const node of nodes) await world.obey(node);
   await world.time.advance(0);
   t.equal(tallies.of(KEY), recount(world), 'some have ended');
   await tallies.count(world.allocs());

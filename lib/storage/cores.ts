@@ -59,9 +59,14 @@ const INSTEAD = '.instead';
 /**
  * Opens the cores of a folder; the packages behind it are loaded now and not before. A store that cannot be opened is put
  * aside (`….damaged`) and begun anew, with a word in the log: all that is in it can be had again. Unless `mustLast`: then that
- * throws E_STORAGE.
+ * throws E_STORAGE. `onCopy`
+ * is called when the store is a copy of another one, or was put back: it is opened all the same then, and may be read and copied from, but
+ * no own core that is in it may be written any more, for others may have more of it. Without it such a store is a damaged one.
  */
-export async function openCores(folder: string, options: { log: Log; mustLast?: boolean }): Promise<Cores> {
+export async function openCores(
+  folder: string,
+  options: { log: Log; mustLast?: boolean; onCopy?: () => Promise<void> },
+): Promise<Cores> {
   const { default: Store } = await import('corestore');
   if (existsSync(`${folder}${INSTEAD}`) && !existsSync(folder)) renameSync(`${folder}${INSTEAD}`, folder);
   await clearUnborn(folder);
@@ -70,6 +75,15 @@ export async function openCores(folder: string, options: { log: Log; mustLast?: 
     await store.ready();
   } catch (error) {
     await abandon(store);
+    if (options.onCopy && (error as { code?: unknown }).code === COPIED) {
+      options.log.warn('the store of cores is a copy, or was put back: what others have of it is not written again', {
+        folder,
+      });
+      await options.onCopy();
+      await rm(join(folder, BIRTH_FILE));
+      const { onCopy: _, ...rest } = options;
+      return openCores(folder, { ...rest, mustLast: true });
+    }
     if (options.mustLast === true) throw storageError('open', folder, error);
     options.log.error('the store of cores is damaged and begun anew', { folder, error: (error as Error).message });
     try {
@@ -96,6 +110,9 @@ async function abandon(store: Corestore): Promise<void> {
 
 /** The first thing that a store writes of itself. */
 const BIRTH_FILE = 'CORESTORE';
+
+/** The word of that file's checks for: it is not where it was made. */
+const COPIED = 'DEVICE_FILE';
 
 /** A store whose process was killed while it was being made has an empty file, which the next one would take for a foreign one. */
 async function clearUnborn(folder: string): Promise<void> {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -11,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -291,6 +293,38 @@ t.test('what did not change is not stored again, wherever in a file the change i
   const shifted = await a.backUp(same);
   t.ok(shifted.NewBytes < 1_100_000, `a byte was put in between: ${shifted.NewBytes}`);
   t.equal(shifted.Core, first.Core);
+});
+
+t.test('a core is gone on with only where nobody can have blocks of it that are not here any more', async (t) => {
+  const nodes = new Nodes(t);
+  let a = await nodes.start('a');
+  writeFileSync(join(await a.create('db'), 'rows'), randomBytes(100_000));
+  const archives = join(a.dir, 'archives');
+  const file = join(archives, 'archive-archive.json');
+  let last = await a.backUp();
+  const again = async (change: () => void): Promise<{ isSame: boolean }> => {
+    await a.data.close();
+    change();
+    a = await nodes.start('a');
+    const before = last;
+    last = await a.backUp(before);
+    return { isSame: last.Core === before.Core };
+  };
+  const record = (changes: object) => () =>
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...changes }));
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const copied = (): void => {
+    cpSync(archives, `${archives}.copy`, { recursive: true });
+    renameSync(archives, `${archives}.old`);
+    renameSync(`${archives}.copy`, archives);
+  };
+  t.ok((await again(() => {})).isSame, 'all was synced');
+  t.ok((await again(record({ busyBoot: boot }))).isSame, 'the agent was killed: what it wrote is with the kernel');
+  t.notOk((await again(record({ busyBoot: 'another' }))).isSame, 'the machine was cut off while something was written');
+  t.ok((await again(() => {})).isSame);
+  t.notOk((await again(copied)).isSame, 'a copy of the data was put in its place');
+  t.notOk((await again(record({ length: 10_000 }))).isSame, 'blocks are missing');
+  t.ok((await again(() => {})).isSame);
 });
 
 t.test('a copy is made by those with the right to it, and says nothing to who has it', async (t) => {

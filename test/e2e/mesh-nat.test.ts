@@ -1,9 +1,9 @@
 // A mesh over homes behind NATs, and on a network without internet: real agents in network namespaces.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
 import t from 'tap';
-import { eventually } from '../support/mesh-agent.js';
+import { eventually, jobJson } from '../support/mesh-agent.js';
 import { type Alloc, checkWork, machineAt, openDht, reached, runOn } from '../support/mesh-lab.js';
+import type { Machine } from '../support/mesh-machines.js';
 import { missingForLabs, Netlab } from '../support/netlab.js';
 import { patience } from '../support/patience.js';
 
@@ -14,7 +14,76 @@ interface Report {
   Links: { RttMs: number; Path: { Kind: string; Address: string } }[];
 }
 
-t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async (t) => {
+const isNas = ({ Name }: { Name: string }): boolean => Name === 'nas';
+
+const DATABASE = `set -e
+cd "$NOMAD_TASK_DIR/../srv"
+bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
+[ -d db/base ] || $bin/initdb --no-sync -D db -A trust -U postgres >/dev/null
+exec $bin/postgres -D db -k "" -c listen_addresses=127.0.0.1
+`;
+
+/** PostgreSQL on a host volume; it is where the volume is. */
+class Database {
+  readonly #nas: Machine;
+  #alloc = '';
+
+  constructor(nas: Machine) {
+    this.#nas = nas;
+  }
+
+  /** Its volume. */
+  async create(NodeID: string): Promise<string> {
+    const who = (flag: string): string => execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }).trim();
+    const Parameters = { uid: who('-u'), gid: who('-g') };
+    const Volume = { Name: 'db', NodeID, Parameters, Backup: { Replicas: 1 } };
+    const made = await this.#nas.fetch('/v1/volume/host/create', { method: 'PUT', body: JSON.stringify({ Volume }) });
+    if (made.status !== 200) throw new Error(made.text);
+    const { ID } = (JSON.parse(made.text) as { Volume: { ID: string } }).Volume;
+    await eventually('the volume', async () => {
+      const { State } = await this.#nas.get<{ State: string }>(`/v1/volume/host/${ID}`);
+      return State === 'ready' || undefined;
+    });
+    return ID;
+  }
+
+  async run(node: string): Promise<void> {
+    const volume = { Name: 'data', Type: 'host', Source: 'db' };
+    const job = jobJson('db', {
+      config: { command: '/bin/sh', args: ['-c', DATABASE] },
+      task: { User: 'postgres', KillSignal: 'SIGINT', VolumeMounts: [{ Volume: 'data', Destination: '/srv' }] },
+      group: { Volumes: { data: volume } },
+    });
+    await this.#nas.register(job);
+    await this.running(node);
+  }
+
+  async running(node: string): Promise<void> {
+    this.#alloc = await eventually(`the database to run on ${node}`, async () => {
+      const allocs = await this.#nas.get<Alloc[]>('/v1/job/db/allocations');
+      return allocs.find(({ ClientStatus, NodeName }) => ClientStatus === 'running' && NodeName === node)?.ID;
+    });
+  }
+
+  /** Once it answers. */
+  sql(query: string): Promise<string> {
+    const psql = `psql -h 127.0.0.1 -U postgres -Atqc "${query}"`;
+    return eventually('the database to answer', async () => {
+      const { code, out } = await this.#nas.cli(['alloc', 'exec', '-i=false', this.#alloc, '/bin/sh', '-c', psql]);
+      return code === 0 ? out.trim() : undefined;
+    });
+  }
+
+  /** Once the other home has the last backup. */
+  async copied(): Promise<void> {
+    await eventually('the copy in the other home', async () => {
+      const { Health } = await this.#nas.get<{ Health: string }>('/v1/volume/backup/db');
+      return Health === '' || undefined;
+    });
+  }
+}
+
+t.test('work on a machine behind another NAT', { skip, timeout: 360_000 }, async (t) => {
   const lab = await Netlab.open({
     homes: { A: { nat: 'cone' }, B: { nat: 'cone' }, C: { nat: 'symmetric' }, D: { nat: 'cone' } },
   });
@@ -30,27 +99,21 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
   t.match(await berta.get<Report>('/v1/agent/net'), { Links: [{ Path: { Kind: 'direct' } }] });
   await checkWork(t, nas, alloc);
 
-  await t.test('the backup of a volume is copied through both NATs, and restored from there', async (t) => {
-    const Volume = { Name: 'db', NodeID: alloc.NodeID, Backup: { Replicas: 1 } };
-    const made = await nas.fetch('/v1/volume/host/create', { method: 'PUT', body: JSON.stringify({ Volume }) });
-    t.equal(made.status, 200, made.text);
-    const { ID, HostPath } = (JSON.parse(made.text) as { Volume: { ID: string; HostPath: string } }).Volume;
-    await eventually('the volume', async () => {
-      const { State } = await nas.get<{ State: string }>(`/v1/volume/host/${ID}`);
-      return State === 'ready' || undefined;
-    });
-    writeFileSync(join(HostPath, 'rows'), 'x'.repeat(500_000));
+  const db = new Database(nas);
+  await t.test('a volume with a database goes through both NATs to the other home', { timeout: 180_000 }, async (t) => {
+    const ID = await db.create((await nas.get<{ ID: string; Name: string }[]>('/v1/nodes')).find(isNas)?.ID ?? '');
+    await db.run('nas');
+    await db.sql("create table items(name text); insert into items values ('bike'), ('chair')");
     const backup = await nas.cli(['volume', 'backup', 'db']);
     t.equal(backup.code, 0, backup.err);
-    await eventually('the copy at home', async () => {
-      const { Health } = await nas.get<{ Health: string }>('/v1/volume/backup/db');
-      return Health === '' || undefined;
-    });
-    const moved = await nas.cli(['volume', 'move', '-node=nas', 'db']);
+    await db.copied();
+    await db.sql("insert into items values ('glove')");
+    t.equal((await nas.cli(['job', 'stop', '-purge', '-detach', 'db'])).code, 0);
+    const moved = await nas.cli(['volume', 'move', '-node=berta', 'db']);
     t.equal(moved.code, 0, moved.err);
-    const { HostPath: home } = await nas.get<{ HostPath: string }>(`/v1/volume/host/${ID}`);
-    t.not(home, HostPath);
-    t.equal(readFileSync(join(home, 'rows'), 'utf8').length, 500_000);
+    t.match(await nas.get(`/v1/volume/host/${ID}`), { NodeID: alloc.NodeID });
+    await db.run('berta');
+    t.equal(await db.sql('select string_agg(name, chr(32)) from items'), 'bike chair glove');
   });
 
   await t.test('the disk of a group goes with it from one home to the other', async (t) => {
@@ -116,6 +179,38 @@ t.test('work on a machine behind another NAT', { skip, timeout: 240_000 }, async
   t.equal(allocs.length, 1, 'through all of it the work went on where it was');
   await checkWork(t, nas, alloc);
   await nas.cli(['job', 'stop', '-purge', '-detach', 'far']);
+
+  await t.test(
+    'a lost machine: its database goes on elsewhere as the last backup has it',
+    { timeout: 180_000 },
+    async (t) => {
+      await db.sql("insert into items values ('hat')");
+      const backup = await nas.cli(['volume', 'backup', 'db']);
+      t.equal(backup.code, 0, backup.err);
+      await db.copied();
+      await db.sql("insert into items values ('lost')");
+      await berta.end('SIGKILL');
+      berta.killAll();
+      await eventually('the node to be down', async () => {
+        const nodes = await nas.get<{ ID: string; Status: string }[]>('/v1/nodes');
+        return nodes.find(({ ID }) => ID === alloc.NodeID)?.Status === 'down' || undefined;
+      });
+      const asked = await nas.cli(['volume', 'restore', 'db']);
+      t.match(asked, {
+        code: 1,
+        err: /node berta is down.* since backup \w{8}, made (\d+m)?\d+s ago, is lost: say so with -force/,
+      });
+      const restored = await nas.cli(['volume', 'restore', '-force', 'db']);
+      t.match(
+        restored,
+        { code: 0, out: /Volume db \(\w{8}\) is on node \w{8} as it was (\d+m)?\d+s ago/ },
+        restored.err,
+      );
+      await db.running('nas');
+      t.equal(await db.sql('select string_agg(name, chr(32)) from items'), 'bike chair glove hat');
+      t.equal((await nas.cli(['job', 'stop', '-purge', '-detach', 'db'])).code, 0);
+    },
+  );
 });
 
 t.test('a network without internet, all machines started again', { skip, timeout: 120_000 }, async (t) => {

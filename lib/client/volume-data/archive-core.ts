@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Range } from '../../archive/index.js';
+import { nodeDisk } from '../../storage/disk.js';
 import type { Core, Cores } from '../../storage/index.js';
+import { readSmallFile, replaceSmallFile } from '../../storage/small-file.js';
 import { MeshError } from '../../structs/errors.js';
 import { formatBytes } from '../artifact/bytes.js';
 import type { ArchiveCipher } from './archive-cipher.js';
@@ -49,8 +51,8 @@ export class ArchiveCore {
 
   /**
    * Goes on with the core that this node wrote last, or begins one: when there is none, when it is not the one that the servers know
-   * (`known`), and when a power cut may have taken blocks from it that others have copied already: the same place must not be written
-   * twice.
+   * (`known`), and when others may have copied blocks of it already that it has not: a power cut came before they were synced, or this
+   * is a copy of the node's data, put back or put elsewhere. The same place must not be written twice.
    */
   static async open(
     place: ArchivePlace,
@@ -58,7 +60,8 @@ export class ArchiveCore {
     { archiveId, known }: { archiveId: string; known: { Key: string; Length: number } | null },
   ): Promise<ArchiveCore> {
     const before = await readRecord(place, archiveId);
-    if (before && (before.busyBoot === null || before.busyBoot === bootId()) && (!known || known.Key === before.key)) {
+    const isSound = before && (before.busyBoot === null || before.busyBoot === bootId());
+    if (isSound && (!known || known.Key === before.key)) {
       const core = await place.cores.own(coreName(archiveId, before.generation), null);
       const isWhole = core.length >= Math.max(before.length, known?.Length ?? 0);
       if (isWhole && hex(core.key) === before.key)
@@ -183,6 +186,12 @@ export async function clearOthers(core: Core, ranges: readonly Range[], length: 
   return cleared;
 }
 
+/** The cores are those of a copy of this node's data: the next backup of each archive begins another one. */
+export async function dropAllRecords(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) if (/^archive-.*\.json$/.test(name)) await rm(join(folder, name));
+}
+
 /** The core is to be forgotten: if this node writes it, the next backup begins another one. Refuses what `requireKnown` does. */
 export async function dropRecord(
   place: ArchivePlace,
@@ -191,7 +200,7 @@ export async function dropRecord(
   const record = await readRecord(place, archiveId);
   if (record?.key !== key) return;
   requireKnown(record, length);
-  await rm(recordPath(place, archiveId), { force: true });
+  await rm(join(place.folder, recordName(archiveId)), { force: true });
 }
 
 /** Throws E_CONFLICT when a snapshot was made that whoever knows of the core up to `length` has not heard of. */
@@ -202,13 +211,14 @@ function requireKnown(record: CoreRecord, length: number): void {
 
 const coreName = (archiveId: string, generation: string): string => `archive-${archiveId}-${generation}`;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const recordPath = ({ folder }: ArchivePlace, archiveId: string): string => join(folder, `archive-${archiveId}.json`);
+const recordName = (archiveId: string): string => `archive-${archiveId}.json`;
 
 async function readRecord(place: ArchivePlace, archiveId: string): Promise<CoreRecord | null> {
-  const text = await readFile(recordPath(place, archiveId), 'utf8').catch(() => null);
-  if (text === null) return null;
   try {
-    const record = JSON.parse(text) as CoreRecord;
+    const record = JSON.parse(
+      readSmallFile(nodeDisk, place.folder, recordName(archiveId)) ?? 'null',
+    ) as CoreRecord | null;
+    if (record === null) return null;
     return typeof record.generation === 'string' && typeof record.key === 'string' ? record : null;
   } catch {
     // Then a new core is begun; the old one's copies stay what they are.
@@ -216,11 +226,11 @@ async function readRecord(place: ArchivePlace, archiveId: string): Promise<CoreR
   }
 }
 
+/** Durable with its name: an older record that comes back after a power cut would say that all is synced. */
 async function writeRecord(place: ArchivePlace, archiveId: string, record: CoreRecord): Promise<void> {
   await mkdir(place.folder, { recursive: true, mode: 0o700 });
-  const path = recordPath(place, archiveId);
-  await writeFile(`${path}.tmp`, JSON.stringify(record), { mode: 0o600, flush: true });
-  await rename(`${path}.tmp`, path);
+  const text = JSON.stringify({ ...record });
+  await replaceSmallFile(nodeDisk, place.folder, recordName(archiveId), text);
 }
 
 let boot: string | undefined;

@@ -15,7 +15,7 @@ import type { Log } from '../../util/log.js';
 import type { CsiMounts } from '../csi/mounts.js';
 import type { HostVolumes } from '../host-volumes/host-volumes.js';
 import { ArchiveCipher } from './archive-cipher.js';
-import { ArchiveCore, type ArchivePlace, clearOthers, dropRecord, FREE_BYTES } from './archive-core.js';
+import { ArchiveCore, type ArchivePlace, clearOthers, dropAllRecords, dropRecord, FREE_BYTES } from './archive-core.js';
 import { backUp } from './backup.js';
 import { BlockSource } from './block-source.js';
 import { blocksHere, copyBlocks, patient } from './core-copy.js';
@@ -293,7 +293,7 @@ export class VolumeData {
     const { folder, log } = this.#options;
     const open = async (): Promise<Cores> => {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      return openCores(join(folder, 'cores'), { log, mustLast: true });
+      return openCores(join(folder, 'cores'), { log, mustLast: true, onCopy: () => dropAllRecords(folder) });
     };
     this.#cores ??= open().catch((error: unknown) => {
       this.#cores = null;

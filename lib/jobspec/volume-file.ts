@@ -145,6 +145,14 @@ export function parseBytes(text: string): Result<number, string> {
   return Number.isSafeInteger(bytes) ? ok(bytes) : err(`${JSON.stringify(text)} is too large`);
 }
 
+const BACKUP_BLOCK = `# backup {
+#   cron        = "30 3 * * *"
+#   replicas    = 2
+#   keep_daily  = 7
+#   keep_weekly = 4
+# }
+`;
+
 /** What `volume init` writes. */
 export const INIT_VOLUMES = {
   csi: `id        = "ebs_prod_db1"
@@ -199,13 +207,7 @@ parameters {
 # }
 
 # Optional, for plugins that make snapshots: back it up by itself, with copies on other nodes; see "volume backup".
-# backup {
-#   cron        = "30 3 * * *"
-#   replicas    = 2
-#   keep_daily  = 7
-#   keep_weekly = 4
-# }
-`,
+${BACKUP_BLOCK}`,
   host: `namespace = "default"
 name      = "database"
 type      = "host"
@@ -236,11 +238,5 @@ capability {
 # }
 
 # Optional: back it up by itself, with copies on other nodes; see "volume backup".
-# backup {
-#   cron        = "30 3 * * *"
-#   replicas    = 2
-#   keep_daily  = 7
-#   keep_weekly = 4
-# }
-`,
+${BACKUP_BLOCK}`,
 } as const;

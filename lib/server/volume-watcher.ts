@@ -170,6 +170,7 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
   ): Promise<ClaimStep | null> => {
     // A leader that was must not tear away what its successor has given to somebody.
     await world.consensus.readIndex();
+    const { index } = store;
     const current = store.snapshot().csiVolumeById(volume.Namespace, volume.ID)?.Claims[claim.AllocationID];
     if (!leads || signal.aborted || current?.Fence !== claim.Fence || current.State !== claim.State) return null;
     if (kind === 'ask-node') {
@@ -183,7 +184,8 @@ export function createVolumeWatcher(world: ServerWorld, parts: VolumeWatcherPart
       ExternalID: volume.ExternalID,
       ExternalNodeID: claim.ExternalNodeID,
       Secrets: (await openVolume(keeping, volume)).Secrets,
-      Fence: claim.Fence,
+      // Not the claim's own: others on this node may have come after it, and a late order to attach must be refused after this.
+      Fence: index,
     });
     return { kind: 'controller-detached' };
   };

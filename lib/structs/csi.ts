@@ -100,8 +100,10 @@ export interface CsiClaim {
   AttachmentMode: CsiAttachmentMode;
   State: CsiClaimState;
   /**
-   * Rises with every claim of every volume: index of the log entry that granted it. Whoever is asked to attach or detach refuses
-   * what has a lower one than the highest it has seen for that volume and node: a leader that was, or a message that comes late.
+   * Rises with every claim of every volume: index of the log entry that granted it. A node that is asked to let go refuses what has a
+   * lower one than it knows of that claim. Orders to attach and detach have fences of the same kind, each the index at which the
+   * leader was sure of it, and whoever is asked refuses one below the highest it has seen for that volume and node: one of a leader
+   * that was, or a message that comes late.
    */
   Fence: number;
   /** The controller attaches and detaches the volume: it must do so before the claim ends. */

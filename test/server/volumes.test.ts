@@ -34,9 +34,7 @@ t.test('a claim is granted, attached, released step by step, and granted to the 
   const first = await world.place(b);
   const reply = await world.claim(b, first.allocId);
   t.match(reply, { PublishContext: { device: '/dev/x' }, Volume: { ExternalID: 'vol-1', Secrets: DB.Secrets } });
-  t.match(asked(a, 'ClientCSI.ControllerAttach'), [
-    { ExternalNodeID: 'ext-2', Fence: reply.Fence, Secrets: DB.Secrets },
-  ]);
+  t.match(asked(a, 'ClientCSI.ControllerAttach'), [{ ExternalNodeID: 'ext-2', Secrets: DB.Secrets }]);
   const again = await world.claim(b, first.allocId);
   t.equal(again.Fence, reply.Fence, 'asked for again after a restart it is the same claim');
 
@@ -45,10 +43,41 @@ t.test('a claim is granted, attached, released step by step, and granted to the 
   await world.end(b, first.allocId);
   await world.time.advance(5_000);
   t.match(asked(b, 'ClientCSI.NodeDetach'), [{ AllocID: first.allocId, Fence: reply.Fence }]);
-  t.match(asked(a, 'ClientCSI.ControllerDetach'), [{ ExternalNodeID: 'ext-2', Fence: reply.Fence }]);
+  t.match(asked(a, 'ClientCSI.ControllerDetach'), [{ ExternalNodeID: 'ext-2' }]);
   t.match(await view(world), { Claims: [], PastClaims: [{ AllocationID: first.allocId, Proof: 'node' }] });
   const next = await world.claim(a, second.allocId);
   t.ok(next.Fence > reply.Fence);
+});
+
+t.test('orders to a controller rise, whichever claim of a node they are for', async (t) => {
+  const { world, a, b } = await withVolume({ controller: true });
+  const shared = { AccessMode: 'multi-node-multi-writer', AttachmentMode: 'file-system' } as const;
+  const Volumes = [{ ...DB, RequestedCapabilities: [shared] }];
+  await world.call('CSIVolume.Register', { Volumes });
+  // As a controller does: what is older than the newest order it has seen is refused.
+  let newest = 0;
+  const take = ({ Fence }: { Fence: number }): void => {
+    if (Fence < newest) throw new MeshError('E_CONFLICT', `an order ${Fence} came after ${newest}`);
+    newest = Fence;
+  };
+  a.answers['ClientCSI.ControllerAttach'] = (args) => {
+    take(args);
+    return { PublishContext: {} };
+  };
+  a.answers['ClientCSI.ControllerDetach'] = (args) => {
+    take(args);
+    return {};
+  };
+  const place = async (jobId: string) => (await world.place(b, { jobId, volume: shared })).allocId;
+  const [first, second] = [await place('first'), await place('second')];
+  await world.claim(b, first, shared);
+  const { Fence } = await world.claim(b, second, shared);
+  await t.resolves(world.claim(b, first, shared), 'the older one is attached again after a restart of its machine');
+  await world.end(b, second);
+  await world.end(b, first);
+  await world.time.advance(5_000);
+  t.match(await view(world), { Claims: [] }, 'the younger ended first, and the older is not stuck');
+  t.ok(newest > Fence, 'and an order to attach that is late is refused from then on');
 });
 
 t.test('who asks for a volume that is held, and may wait, has it the moment it is free', async (t) => {

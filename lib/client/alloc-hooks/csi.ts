@@ -204,7 +204,7 @@ async function mount(
       if (context.signal.aborted) throw new Error(`the allocation ended before volume "${order.volumeId}" was mounted`);
     }
     const slow = `Waiting for plugin "${order.pluginId}" to mount volume "${order.volumeId}": it has not answered yet`;
-    await orTell(context, slow, csi.mounts.mount(order));
+    await orTell(context, slow, csi.mounts.mount(order, context.signal));
   };
   await patiently(context, `mounting volume "${order.volumeId}"`, { attemptsMax: MOUNT_ATTEMPTS_MAX }, attempt);
 }

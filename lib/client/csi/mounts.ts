@@ -55,12 +55,12 @@ export class CsiMounts {
     return this.paths(place).staging.here;
   }
 
-  /** Makes the volume appear. Throws CsiError or MeshError. */
-  mount(order: CsiMountOrder): Promise<void> {
+  /** Makes the volume appear. Throws CsiError or MeshError; CANCELLED when `signal` is aborted: how far it came is not known then. */
+  mount(order: CsiMountOrder, signal?: AbortSignal): Promise<void> {
     return this.inTurn(order, async () => {
       const { rpc, facts, baseInside } = await this.options.plugins.find(order.pluginId, 'node');
       const { staging, target } = this.paths(order);
-      const options = { timeoutMs: CALL_TIMEOUT_MS };
+      const options = { timeoutMs: CALL_TIMEOUT_MS, ...(signal ? { signal } : {}) };
       const request = {
         volumeId: order.externalId,
         publishContext: order.publishContext,

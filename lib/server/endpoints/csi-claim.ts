@@ -57,6 +57,8 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
     { readOnly, secrets }: { readOnly: boolean; secrets: VolumeSecrets },
   ): Promise<Record<string, string>> => {
     await consensus.readIndex();
+    // Of this order: the claim may be older than another one on this node that came in between.
+    const { index } = store;
     const current = store.snapshot().csiVolumeById(volume.Namespace, volume.ID)?.Claims[claim.AllocationID];
     if (current?.Fence !== claim.Fence || current.State !== 'taken') {
       throw new MeshError('E_CONFLICT', `the claim on volume "${volume.ID}" was released while it was being attached`);
@@ -69,7 +71,7 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
       ReadOnly: readOnly,
       ...secrets,
       VolumeContext: volume.Context,
-      Fence: claim.Fence,
+      Fence: index,
     });
     return PublishContext;
   };

@@ -272,9 +272,16 @@ export class ClaimWorld {
 
   #heal(): void {
     this.#calm = true;
+    // One machine may be gone for good: what it held must pass on all the same.
+    const dead = this.#chance(0.3) ? this.#nodes[randomInt(this.#random, this.#nodes.length)] : undefined;
     for (const node of this.#nodes) {
       node.cutOff = false;
-      if (node.agent === 'down') this.#toggleAgent(node);
+      if (node.agent === 'down' && node !== dead) this.#toggleAgent(node);
+    }
+    if (dead) {
+      this.#count('node lost for good');
+      dead.agent = 'down';
+      dead.locals.clear();
     }
     this.#controllerUp = true;
     for (const server of this.#servers) server.leads = false;
@@ -377,14 +384,15 @@ export class ClaimWorld {
 
   #askController(server: Server, claim: CsiClaim): void {
     const life = this.#controllerLife;
+    const fence = this.#index;
     this.#send(() => {
       if (!this.#controllerUp || life !== this.#controllerLife) return;
       const seen = this.#seenFence.get(claim.NodeID) ?? 0;
-      if (claim.Fence < seen && this.#options.broken !== 'fence') {
+      if (fence < seen && this.#options.broken !== 'fence') {
         this.#count('late detach refused');
         return;
       }
-      this.#seenFence.set(claim.NodeID, claim.Fence);
+      this.#seenFence.set(claim.NodeID, Math.max(seen, fence));
       this.#attached.delete(claim.NodeID);
       this.#send(() => this.#commit(server, [{ claim, step: { kind: 'controller-detached' } }]));
     });
@@ -515,6 +523,7 @@ export class ClaimWorld {
       }
       this.#volume = granted.value.volume;
       this.#count('claim granted');
+      this.#checkDetached(node);
       const { Fence } = granted.value.claim;
       this.#attach(node, Fence, () => this.#start(node, local, Fence));
     });
@@ -574,12 +583,21 @@ export class ClaimWorld {
     }
   }
 
+  /** Who is given a volume of one node alone gets storage that no other node can write to any more. */
+  #checkDetached(node: Node): void {
+    if (!this.#options.accessMode.startsWith('single-node')) return;
+    const others = [...this.#attached.keys()].filter((id) => id !== node.id);
+    if (others.length > 0) this.#fail(`granted to ${node.id} while it is attached to ${others.join(', ')}`);
+  }
+
   /** In the end nobody waits: what ended holds nothing, and what is to run has the volume. */
   #checkEnd(): void {
     for (const claim of Object.values(this.#volume.Claims)) {
       const alloc = this.#allocs.get(claim.AllocationID) as Alloc;
       if (alloc.desired === 'stop') this.#fail(`${alloc.id} has ended and still holds the volume (${claim.State})`);
     }
+    const held = new Set(Object.values(this.#volume.Claims).map(({ NodeID }) => NodeID));
+    for (const id of this.#attached.keys()) if (!held.has(id)) this.#fail(`attached to ${id}, where nobody holds it`);
     const live = [...this.#allocs.values()].filter((a) => a.desired === 'run' && a.client !== 'ended');
     const single =
       this.#options.accessMode.startsWith('single') || this.#options.accessMode === 'multi-node-single-writer';

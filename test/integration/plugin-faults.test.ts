@@ -108,18 +108,26 @@ t.test('a task has the control groups that executors expect; what is left in the
 });
 
 t.test('a task outlives an agent that is killed, and so do its plugin and its output', async (t) => {
-  const { place, tasks, driver, pid } = world(t);
+  const { place, tasks, open, pid } = world(t);
   place.addServer('driver', 'driver', 'test');
+  place.addServer('device', 'device');
   const task = tasks.task({ ...COUNTING });
   const script = fileURLToPath(new URL('../support/plugin-agent.js', import.meta.url));
   const agent = spawn(process.execPath, [script, place.dir, place.stateDir], { stdio: ['pipe', 'pipe', 'inherit'] });
   agent.stdin.end(`${JSON.stringify(task)}\n`);
   const line = await new Promise<string>((resolve) => createInterface({ input: agent.stdout }).once('line', resolve));
   await new Promise((resolve) => agent.once('exit', resolve));
-  const first = pid('driver');
-  const next = await driver();
+  const [first, provider] = [pid('driver'), pid('device')];
+  const { drivers, devices } = await open();
+  const next = drivers['test'];
+  if (!next) throw new Error('no driver');
   await next.recoverTask(JSON.parse(line) as TaskHandle, task);
   t.equal(pid('driver'), first, 'the plugin is the same process');
+  await until(
+    'the devices are told',
+    async () => (await devices['acme']?.fingerprint().catch(() => undefined)) !== undefined,
+  );
+  t.not(pid('device'), provider, 'one without tasks is another: it may tell only once what there is');
   t.match(await next.waitTask(task.id), { exitCode: 5 });
   await next.destroyTask(task.id, { force: false });
   t.equal(numberingProblem(tasks.output(task, 'stdout'), COUNT), '');

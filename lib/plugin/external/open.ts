@@ -92,6 +92,7 @@ async function openPlugin(
   // First of all: between the moment the plugin is up and that in which somebody hears of it nothing may be waited for.
   const collector = await openCollector(stateDir, options, log);
   const fingerprint = fingerprintOf(path, block?.args ?? [], block?.config ?? null);
+  const kept = readFacts(stateDir, fingerprint);
   let onUp: ((instance: PluginInstance<PluginFacts>) => Promise<void>) | undefined;
   const supervisor = new PluginSupervisor<PluginFacts>({
     program: {
@@ -102,6 +103,8 @@ async function openPlugin(
       stateDir,
       fingerprint,
       startTimeoutMs: START_MS,
+      // A device plugin may tell only what has changed since it was first asked (as Nomad's SDK shows it): Nomad takes none up.
+      takesUp: kept?.kind !== 'device',
       log,
     },
     setUp: (connection) => setUpNomadPlugin(connection, block ? block.config : null),
@@ -110,7 +113,6 @@ async function openPlugin(
       await onUp?.(instance);
     },
   });
-  const kept = readFacts(stateDir, fingerprint);
   const instance = kept ? undefined : await supervisor.instance(IDENTIFY_MS).catch(() => undefined);
   const facts = kept ?? instance?.facts;
   if (!facts && supervisor.problem?.endsWith(FOREIGN_PLUGIN)) {

@@ -77,6 +77,7 @@ class ExternalScaler implements Apm, Strategy, Target {
         stateDir,
         fingerprint: fingerprintOf(path, args, config),
         startTimeoutMs: START_MS,
+        takesUp: true,
         log,
       },
       setUp: (connection) => setUp(connection, { kind, driver, config: textConfig(config), log }),

@@ -34,6 +34,8 @@ export interface PluginProgram {
   /** Whatever makes another process of it (its file, its arguments, its configuration): one that runs is taken up only when it is the same. */
   fingerprint: string;
   startTimeoutMs: number;
+  /** False: one that an earlier agent has left running is ended, and started anew. */
+  takesUp: boolean;
   log: DriverOptions['log'];
 }
 
@@ -89,12 +91,18 @@ async function takeUp(program: PluginProgram, known: Attachment): Promise<Runnin
     return undefined;
   }
   const running = await attach(program, { attachment: known, connection, child: null });
-  const isSame = known.fingerprint === program.fingerprint;
-  if (isSame && (await running.isServing(STOP_MS))) return running;
-  const why = isSame ? 'it does not answer' : 'its file, its arguments or its configuration have changed';
+  const why = await whyNotAgain(program, known, running);
+  if (why === null) return running;
   program.log('info', `the plugin from before is ended: ${why}`, { pid: known.pid });
   await running.stop();
   return undefined;
+}
+
+/** Null: it can be taken up. */
+async function whyNotAgain(program: PluginProgram, known: Attachment, running: RunningPlugin): Promise<string | null> {
+  if (!program.takesUp) return 'it has no tasks, and is started anew with each agent';
+  if (known.fingerprint !== program.fingerprint) return 'its file, its arguments or its configuration have changed';
+  return (await running.isServing(STOP_MS)) ? null : 'it does not answer';
 }
 
 async function start(program: PluginProgram, signal: AbortSignal): Promise<RunningPlugin> {

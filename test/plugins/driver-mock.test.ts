@@ -18,4 +18,5 @@ driverConformance('mock_driver', {
   misspelt: { config: { runfor: '1s' }, wrong: 'runfor', right: 'run_for' },
   exec: { command: ['anything'], stdout: 'hello\n' },
   killedCode: 137,
+  silentDriver: true,
 });

@@ -139,7 +139,7 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
         await streamLogs({ logDir, ...where, follow: args.Follow, isOver, timers: options.timers }, output);
       });
     },
-    'FileSystem.Snapshot': ({ AllocID, Token, Skip }, stream) =>
+    'FileSystem.Snapshot': ({ AllocID, Token, Skip, Offset = 0 }, stream) =>
       void sendSnapshot(stream, () => {
         if (!isMigrateToken(Token, options.secretId(), AllocID)) {
           throw new MeshError('E_PERMISSION_DENIED', `the token does not open allocation "${AllocID}"`);
@@ -149,7 +149,8 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
         if (!group || !runner.hasFiles)
           throw new MeshError('E_NOT_FOUND', `allocation "${AllocID}" has no data here any more`);
         if (runner.finishedAtMs === null) throw new MeshError('E_BAD_REQUEST', `allocation "${AllocID}" still runs`);
-        return snapshotFrames(allocPaths(options.allocDir, runner.id).allocDir, dataPaths(group), Skip);
+        const { allocDir } = allocPaths(options.allocDir, runner.id);
+        return snapshotFrames(allocDir, dataPaths(group), { entries: Skip, bytes: Offset });
       }),
     'Allocations.Exec': (args, stream) => {
       try {

@@ -8,6 +8,15 @@ import { REASON_WITHIN_POLICY } from './restart-tracker.js';
 /** Newest events kept per task. */
 export const TASK_EVENTS_MAX = 10;
 
+/** Percentages and sizes: what moves in a message of progress. */
+const QUANTITY = /\b\d+(?:\.\d+)? (?:%|B\b|[KMGT]iB\b)/g;
+
+/** Whether an event only tells of the one before it how far that has come. */
+export function goesOn(last: TaskEvent, next: TaskEvent): boolean {
+  const [before, after] = [last.DisplayMessage, next.DisplayMessage].map((text) => text.replace(QUANTITY, ''));
+  return last.Type === next.Type && before === after && after !== next.DisplayMessage;
+}
+
 /** The type that tells that a task was stopped since its allocation's time was over. */
 export const RUN_LIMIT_EVENT = 'Max Run Duration Exceeded';
 

@@ -1,6 +1,6 @@
 import type { TaskRecord } from '../storage/client-db.js';
 import type { TaskState } from '../structs/allocation.js';
-import { TASK_EVENTS_MAX, type TimelessEvent } from './task-events.js';
+import { goesOn, TASK_EVENTS_MAX, type TimelessEvent } from './task-events.js';
 import { type Timers, toRfc3339, ZERO_TIME } from './timers.js';
 
 /** What is known of a task and what has happened to it: each change is one record for the client's memory. */
@@ -49,7 +49,14 @@ export class TaskStory {
     const now = this.timers.now();
     const told = [...this.untold, ...events].map((event) => event(now));
     this.untold = [];
-    const Events = [...this.state.Events, ...told].slice(-TASK_EVENTS_MAX);
+    const Events = [...this.state.Events];
+    for (const event of told) {
+      const last = Events.at(-1);
+      // What goes on takes the place of how far it was: a long download leaves room for the rest of the story.
+      if (last && goesOn(last, event)) Events.pop();
+      Events.push(event);
+    }
+    Events.splice(0, Events.length - TASK_EVENTS_MAX);
     this.current = { ...this.current, ...patch, state: { ...this.state, ...patch.state, Events } };
     this.onChange(this.current);
   }

@@ -33,14 +33,15 @@ export interface SnapshotEntry {
 /** First the sizes of the whole, then each entry with what it holds, at last `Done`. */
 export type SnapshotFrame =
   | { Entries: number; Bytes: number }
-  | { Entry: SnapshotEntry }
+  /** `From`: the bytes before it are left out, as they were asked to be. */
+  | { Entry: SnapshotEntry; From?: number }
   | { Data: Uint8Array }
   | { Done: true };
 
 export interface MigrateRpcStreams {
-  /** The data of an ended allocation, answered by its node; `Skip`: the first entries are there already. */
+  /** The data of an ended allocation, answered by its node; `Skip`: the first entries are there already; `Offset`: and bytes of the next. */
   'FileSystem.Snapshot': {
-    args: { AllocID: string; Token: string; Skip: number } & QueryOptions;
+    args: { AllocID: string; Token: string; Skip: number; Offset?: number } & QueryOptions;
     input: never;
     output: SnapshotFrame;
   };

@@ -30,11 +30,18 @@ function folder(t: Test): { from: string; staging: string; outside: string } {
   return { from, staging, outside };
 }
 
+const taken: SnapshotReceiver[] = [];
+t.afterEach(async () => {
+  for (const one of taken.splice(0)) await one.close();
+});
+
 function receiver(staging: string, most = Number.POSITIVE_INFINITY): SnapshotReceiver {
   const accept = async (bytes: number): Promise<void> => {
     if (bytes > most) throw new Error('no room');
   };
-  return new SnapshotReceiver({ staging, allowed: PATHS, accept, progress: () => {} });
+  const made = new SnapshotReceiver({ staging, allowed: PATHS, accept, progress: () => {} });
+  taken.push(made);
+  return made;
 }
 
 async function* only(
@@ -59,15 +66,58 @@ t.test('data comes over whole, however often the stream breaks', async (t) => {
   symlinkSync('/etc/passwd', join(from, 'alloc/data/link'));
   const taking = receiver(staging);
   for (const breaks of [2, 4, 5, 6, 7, 8]) {
-    const frames = only(snapshotFrames(from, PATHS, taking.complete), breaks);
+    const frames = only(snapshotFrames(from, PATHS, taking.mark), breaks);
     await taking.take(frames).catch((error: Error) => t.equal(error.message, 'the link broke'));
   }
-  t.equal(await taking.take(only(snapshotFrames(from, PATHS, taking.complete))), true);
+  t.equal(await taking.take(only(snapshotFrames(from, PATHS, taking.mark))), true);
   t.same(readFileSync(join(staging, 'alloc/data/big')), Buffer.alloc(300_000, 7));
   t.equal(statSync(join(staging, 'alloc/data/big')).mode & 0o7777, 0o640);
   t.equal(readlinkSync(join(staging, 'alloc/data/link')), '/etc/passwd', 'a link is taken as it is');
   t.equal(readFileSync(join(staging, 't/local/x'), 'utf8'), 'x');
   t.throws(() => statSync(join(staging, 't/other')));
+});
+
+t.test('a large file goes on in its middle, where its node can', async (t) => {
+  const { from, staging } = folder(t);
+  mkdirSync(join(from, 'alloc/data'), { recursive: true });
+  const big = Buffer.from(Array.from({ length: 400_000 }, (_, i) => i % 251));
+  writeFileSync(join(from, 'alloc/data/big'), big);
+  const told: number[] = [];
+  const taking = new SnapshotReceiver({
+    staging,
+    allowed: PATHS,
+    accept: async () => {},
+    progress: (done) => void told.push(done),
+  });
+  const send = (frames: AsyncIterable<SnapshotFrame>, count?: number): Promise<boolean> =>
+    taking.take(only(frames, count)).catch((error: Error) => {
+      t.equal(error.message, 'the link broke');
+      return false;
+    });
+  await send(snapshotFrames(from, PATHS, taking.mark), 6);
+  t.same(taking.mark, { entries: 1, bytes: 3 * 65_536 });
+  t.equal(taking.part, '49 % of 390.6 KiB');
+  t.ok(taking.cameOn());
+  await send(snapshotFrames(from, PATHS, taking.mark), 3);
+  t.same(taking.mark, { entries: 1, bytes: 4 * 65_536 });
+  t.ok(taking.cameOn());
+  t.same(
+    told,
+    [1, 2, 3, 4].map((n) => n * 65_536),
+    'nothing came twice',
+  );
+  // One that knows of no offsets.
+  await send(snapshotFrames(from, PATHS, { entries: 1, bytes: 0 }), 4);
+  t.same(taking.mark, { entries: 1, bytes: 2 * 65_536 });
+  t.notOk(taking.cameOn(), 'what comes again brings nothing on');
+  const greedy = [
+    { Entries: 2, Bytes: 400_000 },
+    { Entry: { ...ENTRY, Path: 'alloc/data/big' }, From: 7 },
+  ];
+  await t.rejects(taking.take(only(greedy as SnapshotFrame[])), /has changed between two attempts/);
+  t.equal(await send(snapshotFrames(from, PATHS, taking.mark)), true);
+  t.same(readFileSync(join(staging, 'alloc/data/big')), big);
+  await taking.close();
 });
 
 const ENTRY: SnapshotEntry = {

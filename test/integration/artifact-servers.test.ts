@@ -45,7 +45,7 @@ class Desk {
         owner: null,
         signal: new AbortController().signal,
         now: Date.now,
-        progress: (done, total) => void this.told.push([done, total]),
+        progress: (_, done, total) => void this.told.push([done, total]),
       },
     );
   }

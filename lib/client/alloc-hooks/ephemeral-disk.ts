@@ -5,7 +5,8 @@ import { backoffMs } from '../../util/backoff.js';
 import { ensureAllocDir } from '../alloc-dir.js';
 import { formatBytes } from '../artifact/bytes.js';
 import { dataDirs, dataPaths } from '../migrate/layout.js';
-import { SnapshotReceiver, SnapshotRefused } from '../migrate/receive.js';
+import { partOf, SnapshotReceiver, SnapshotRefused } from '../migrate/receive.js';
+import type { SnapshotMark } from '../migrate/send.js';
 import { sleep } from '../timers.js';
 import { type AllocHookContext, allocHook } from './hook.js';
 
@@ -76,6 +77,7 @@ async function fetchData(context: AllocHookContext): Promise<void> {
       log.warn('data was not migrated', { alloc: alloc.ID, from: alloc.PreviousAllocation, why: missing });
     }
   } finally {
+    await receiver.close();
     await rm(staging, { recursive: true, force: true });
   }
 }
@@ -91,11 +93,10 @@ async function receive(context: AllocHookContext, receiver: SnapshotReceiver): P
       const source = await askSource(context);
       if (source.State === 'gone') return 'its node is gone';
       if (source.State === 'ended') {
-        const before = receiver.complete;
-        if (await receiver.take(open(context, source.Token, receiver.complete))) return null;
-        // A stream that brought something on is no failure.
-        attempt = receiver.complete > before ? 0 : attempt + 1;
+        if (await receiver.take(open(context, source.Token, receiver.mark))) return null;
+        attempt++;
         why = 'the stream ended early';
+        tellBreak(context, receiver, why);
       } else if (!toldWaiting) {
         toldWaiting = true;
         tell('Waiting for the previous allocation to end before its data is fetched');
@@ -105,11 +106,23 @@ async function receive(context: AllocHookContext, receiver: SnapshotReceiver): P
       if (error instanceof SnapshotRefused) return error.message;
       why = error instanceof Error ? error.message : String(error);
       if ((error as { code?: string }).code === 'E_NOT_FOUND') return why;
+      if (signal.aborted) break;
       attempt++;
+      tellBreak(context, receiver, why);
     }
+    // A stream that brought something on is no failure.
+    if (receiver.cameOn()) attempt = 0;
     await sleep(timers, backoffMs({ attempt, baseMs: RETRY_BASE_MS, maxMs: RETRY_MAX_MS, random }), signal);
   }
   return why;
+}
+
+/** Nobody is to take an attempt for progress, or silence for an end. */
+function tellBreak({ alloc, tell, log }: AllocHookContext, { part }: SnapshotReceiver, why: string): void {
+  const from = alloc.PreviousAllocation.slice(0, 8);
+  const so = part === '' ? 'cannot be fetched yet' : `was interrupted at ${part}`;
+  tell(`Fetching the data of allocation ${from} ${so}: ${why}. Trying again`);
+  log.warn('the data of another node does not come', { alloc: alloc.ID, from: alloc.PreviousAllocation, why });
 }
 
 /** Where the data is; a question about one that still runs is answered when that changes. */
@@ -126,12 +139,13 @@ async function askSource(context: AllocHookContext): Promise<{ State: 'running' 
 async function* open(
   { client, alloc, signal }: AllocHookContext,
   token: string,
-  skip: number,
+  { entries: Skip, bytes: Offset }: SnapshotMark,
 ): AsyncGenerator<SnapshotFrame> {
   const stream = client.rpc.stream('FileSystem.Snapshot', {
     AllocID: alloc.PreviousAllocation,
     Token: token,
-    Skip: skip,
+    Skip,
+    Offset,
   });
   const end = (): void => void stream.destroy();
   signal.addEventListener('abort', end, { once: true });
@@ -159,8 +173,6 @@ function teller({ client, tell }: AllocHookContext): (done: number, total: numbe
     const nowMs = client.timers.now();
     if (nowMs - toldMs < PROGRESS_MS) return;
     toldMs = nowMs;
-    tell(
-      `Fetching the data of the previous allocation: ${Math.floor((100 * done) / Math.max(1, total))} % of ${formatBytes(total)}`,
-    );
+    tell(`Fetching the data of the previous allocation: ${partOf(done, total)}`);
   };
 }

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
-import { type Duplex, PassThrough, Readable, Transform } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { refuse } from './failure.js';
+import { ArtifactError, refuse } from './failure.js';
 
 /** How a file may be compressed. */
 export type Compression = 'gz' | 'bz2' | 'xz' | 'zst';
@@ -11,6 +11,10 @@ const PIECE_BYTES = 512;
 
 /** The content of a file, decompressed. Errors of the stream say what is wrong with the file. */
 export async function openFile(file: string, compression: Compression | null): Promise<Readable> {
+  if (compression === 'bz2') {
+    const { bunzip } = await import('./bunzip.js');
+    return Readable.from(bunzip(file), { highWaterMark: 1 });
+  }
   const source = createReadStream(file, compression === 'zst' ? { highWaterMark: PIECE_BYTES } : {});
   if (compression === null) return source;
   const output = await decompressor(source, compression);
@@ -21,18 +25,10 @@ export async function openFile(file: string, compression: Compression | null): P
   return output;
 }
 
-async function decompressor(source: Readable, compression: Compression): Promise<Readable> {
+async function decompressor(source: Readable, compression: Exclude<Compression, 'bz2'>): Promise<Readable> {
   switch (compression) {
     case 'gz':
       return source.pipe(createGunzip());
-    case 'bz2': {
-      const { default: unbzip2 } = await import('unbzip2-stream');
-      const inner = source.pipe(unbzip2() as Duplex);
-      // It is a stream of an older kind: only what comes out of a newer one can be read piece by piece.
-      const output = inner.pipe(new PassThrough());
-      inner.on('error', (error) => output.destroy(error));
-      return output;
-    }
     case 'xz': {
       const { default: xz } = await import('xz-decompress');
       const web = Readable.toWeb(source) as ConstructorParameters<typeof xz.XzReadableStream>[0];
@@ -45,14 +41,21 @@ async function decompressor(source: Readable, compression: Compression): Promise
 
 async function zstd(): Promise<Transform> {
   const { Decompress } = await import('fzstd');
+  const { ZstdFrames } = await import('./zstd-frames.js');
   const inner = new Decompress();
+  const frames = new ZstdFrames();
   const stream = new Transform({
     transform(piece: Buffer, _, next) {
       try {
+        frames.look(piece);
         inner.push(piece);
         next();
       } catch (error) {
-        next(refuse(`it is no zstd file: ${error instanceof Error ? error.message : String(error)}`));
+        next(
+          error instanceof ArtifactError
+            ? error
+            : refuse(`it is no zstd file: ${error instanceof Error ? error.message : String(error)}`),
+        );
       }
     },
     flush(next) {

@@ -4,15 +4,17 @@ import type { TaskArtifact } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
 import type { ArtifactConfig } from '../content-config.js';
 import { holdDir, type InsidePath } from '../sandbox.js';
+import { Bounds } from './bounds.js';
 import { readChecksum, verify } from './checksum.js';
-import { ArtifactError, refuse } from './failure.js';
+import { ArtifactError, refuse, retry } from './failure.js';
 import { clone } from './git.js';
 import { type Download, download, downloadText } from './http.js';
 import { objectPath, parseListing, parseS3, type S3Place, signedGet } from './s3.js';
 import { s3Login } from './s3-login.js';
 import { type ArtifactSource, parseSource, redact } from './source.js';
 import { copyTree, inspectTree, moveFile, moveTree, type TreeLimits } from './tree.js';
-import { archiveOf, unpack } from './unpack.js';
+import { archiveOf } from './unpack.js';
+import { unpackApart } from './unpack-thread.js';
 
 /** What fetching needs to know. */
 export interface FetchOptions {
@@ -24,12 +26,15 @@ export interface FetchOptions {
   owner: { uid: number; gid: number } | null;
   signal: AbortSignal;
   now: () => Millis;
-  progress: Download['progress'];
+  /** Hears what is done, and how far that is. */
+  progress: (act: 'Downloading' | 'Unpacking', done: number, total: number | null) => void;
 }
 
 /** Lists of checksums are small. */
 const TEXT_BYTES_MAX = 1024 * 1024;
 const PAGES_MAX = 1_000;
+/** What all of it may take beyond the longest of the times of its parts, as in Nomad. */
+const TIMEOUT_EXTRA_MS: Millis = 60_000;
 
 /** What was fetched: one file, or a directory with everything in it. */
 type Fetched = { kind: 'file'; path: string; name: string } | { kind: 'dir'; path: string };
@@ -38,14 +43,19 @@ type Fetched = { kind: 'file'; path: string; name: string } | { kind: 'dir'; pat
 export async function fetchArtifact(artifact: TaskArtifact, options: FetchOptions): Promise<void> {
   await mkdir(options.scratch, { recursive: true, mode: 0o700 });
   const scratch = await mkdtemp(join(options.scratch, 'artifact-'));
+  const { httpReadTimeoutMs, gitTimeoutMs, s3TimeoutMs } = options.config;
+  const timeoutMs = Math.max(httpReadTimeoutMs, gitTimeoutMs, s3TimeoutMs) + TIMEOUT_EXTRA_MS;
+  const bounds = new Bounds(scratch, { timeoutMs, signal: options.signal });
   try {
+    await bounds.look(scratch);
     const source = parseSource(artifact.GetterSource, artifact.GetterOptions ?? {});
     if (!source.ok) throw refuse(source.error);
-    const fetched = await fetchTo(artifact, source.value, { ...options, scratch });
+    const fetched = await fetchTo(artifact, source.value, { ...options, scratch, signal: bounds.signal });
     await place(await part(fetched, source.value.subdir), artifact.GetterMode, options);
   } catch (error) {
-    throw told(artifact.GetterSource, error);
+    throw told(artifact.GetterSource, bounds.why === null ? error : retry(bounds.why, error));
   } finally {
+    bounds.end();
     await rm(scratch, { recursive: true, force: true });
   }
 }
@@ -75,7 +85,7 @@ async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: 
       const info = await stat(source.url).catch(() => null);
       if (!info) throw refuse(`${source.url} does not exist`);
       if (!info.isDirectory()) return await opened(artifact, source, options, limits, source.url);
-      await copyTree(source.url, tree);
+      await copyTree(source.url, tree, signal);
       break;
     }
     case 's3': {
@@ -141,7 +151,11 @@ async function opened(
   const root = join(scratch, 'tree');
   await mkdir(root, { mode: 0o755 });
   const inner = name.endsWith(`.${found.ending}`) ? name.slice(0, -found.ending.length - 1) : name;
-  await unpack(file, found.archive, { root, name: inner || 'index', limits });
+  const { filesMax, bytesMax } = limits;
+  await unpackApart(
+    { file, archive: found.archive, root, name: inner || 'index', limits: { filesMax, bytesMax } },
+    { signal: options.signal, progress: (bytes) => options.progress('Unpacking', bytes, null) },
+  );
   // What was only compressed is one file still.
   return found.archive.kind === 'one'
     ? { kind: 'file', path: join(root, inner || 'index'), name: inner || 'index' }
@@ -149,9 +163,14 @@ async function opened(
 }
 
 function downloadOptions({ GetterHeaders, GetterInsecure }: TaskArtifact, options: FetchOptions): Download {
-  const { config, signal, progress } = options;
+  const { config, signal } = options;
+  const progress = teller(options);
   const limits = { timeoutMs: config.httpReadTimeoutMs, maxBytes: config.httpMaxBytes };
   return { headers: GetterHeaders ?? {}, insecure: GetterInsecure, ...limits, signal, progress };
+}
+
+function teller({ progress }: FetchOptions): Download['progress'] {
+  return (done, total) => progress('Downloading', done, total);
 }
 
 async function listText(artifact: TaskArtifact, url: string, options: FetchOptions): Promise<string> {
@@ -161,7 +180,8 @@ async function listText(artifact: TaskArtifact, url: string, options: FetchOptio
 }
 
 async function fetchObject(source: ArtifactSource, file: string, options: FetchOptions): Promise<void> {
-  const { config, signal, progress, now } = options;
+  const { config, signal, now } = options;
+  const progress = teller(options);
   const place = await placeOf(source, options);
   const query = place.version === null ? {} : { versionId: place.version };
   const { url, headers } = signedGet(place, { path: objectPath(place, place.key), query, now: new Date(now()) });

@@ -28,6 +28,8 @@ export interface TreeLimits {
   bytesMax: number;
   /** Aborted when nobody wants it any more. */
   signal?: AbortSignal;
+  /** Hears how many bytes there are. */
+  progress?: (bytes: number) => void;
 }
 
 /** A link's text is a path. */
@@ -157,6 +159,7 @@ export class TreeBuilder {
     const { bytesMax, signal } = this.limits;
     if (signal?.aborted) throw retry('it was ended');
     this.bytes += bytes;
+    this.limits.progress?.(this.bytes);
     if (bytesMax > 0 && this.bytes > bytesMax) throw refuse(`it unpacks to more than ${formatBytes(bytesMax)}`);
   }
 }
@@ -174,14 +177,18 @@ function escapes(path: string): boolean {
   return posix.normalize(path).split('/')[0] === '..';
 }
 
-/** What a tree contains that came whole (from git, or a directory): throws ArtifactError for a link out of it, or anything but files. */
-export async function inspectTree(root: string, limits: TreeLimits): Promise<void> {
+/** What a tree contains that came whole (from git, or a directory): throws ArtifactError for a link out of it, or anything but files, or too much. */
+export async function inspectTree(root: string, { filesMax, bytesMax, signal }: TreeLimits): Promise<void> {
   let files = 0;
+  let bytes = 0;
   const look = async (path: string): Promise<void> => {
     for (const entry of await readdir(join(root, path), { withFileTypes: true })) {
       const name = path === '' ? entry.name : `${path}/${entry.name}`;
       files++;
-      if (limits.filesMax > 0 && files > limits.filesMax) throw refuse(`too many files: more than ${limits.filesMax}`);
+      if (signal?.aborted) throw retry('it was ended');
+      if (filesMax > 0 && files > filesMax) throw refuse(`too many files: more than ${filesMax}`);
+      if (entry.isFile()) bytes += (await lstat(join(root, name))).size;
+      if (bytesMax > 0 && bytes > bytesMax) throw refuse(`it has more than ${formatBytes(bytesMax)}`);
       if (entry.isDirectory()) await look(name);
       else if (entry.isSymbolicLink()) {
         const target = await readlink(join(root, name));
@@ -236,11 +243,12 @@ export async function moveFile(
 }
 
 /** Copies a directory's content, links as they are, into a new directory. */
-export async function copyTree(from: string, to: string): Promise<void> {
+export async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const entry of await readdir(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];
-    if (entry.isDirectory()) await copyTree(source, target);
+    if (signal.aborted) throw retry('it was ended');
+    if (entry.isDirectory()) await copyTree(source, target, signal);
     else if (entry.isSymbolicLink()) await symlink(await readlink(source), target);
     else if (entry.isFile()) await copyFile(source, target, constants.COPYFILE_EXCL);
   }

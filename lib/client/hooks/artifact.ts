@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { TaskArtifact } from '../../structs/job.js';
 import { formatBytes } from '../artifact/bytes.js';
 import { ArtifactError } from '../artifact/failure.js';
+import type { FetchOptions } from '../artifact/fetch.js';
 import { type Interpolation, interpolateValue } from '../interpolate.js';
 import type { InsidePath } from '../sandbox.js';
 import { taskPlace } from '../task-place.js';
@@ -68,15 +69,15 @@ function destinationOf({ RelativeDest }: TaskArtifact, context: HookContext): In
   return taskPlace(RelativeDest || 'local/', { paths: context.paths, ownRoot: hasOwnRoot(context) });
 }
 
-/** Tells of a download now and then. */
-function teller({ client, control }: HookContext): (done: number, total: number | null) => void {
+/** Tells of what takes long now and then. */
+function teller({ client, control }: HookContext): FetchOptions['progress'] {
   let toldMs = client.timers.now();
-  return (done, total) => {
+  return (act, done, total) => {
     const nowMs = client.timers.now();
     if (nowMs - toldMs < PROGRESS_MS) return;
     toldMs = nowMs;
     const part = total ? `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}` : formatBytes(done);
-    control.tell(`Downloading artifacts: ${part}`, 'Downloading Artifacts');
+    control.tell(`${act} artifacts: ${part}`, 'Downloading Artifacts');
   };
 }
 

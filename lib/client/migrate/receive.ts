@@ -1,7 +1,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lchown, open, rm, symlink } from 'node:fs/promises';
 import type { SnapshotEntry, SnapshotFrame } from '../../structs/rpc-migrate.js';
+import { formatBytes } from '../artifact/bytes.js';
 import { type HeldDir, holdDir, insidePath } from '../sandbox.js';
+import type { SnapshotMark } from './send.js';
 
 /** Raised when what a peer sends is not what it may send: asking again does not help. */
 export class SnapshotRefused extends Error {}
@@ -19,17 +21,49 @@ export interface ReceiveOptions {
 
 const ENTRIES_MAX = 5_000_000;
 
-/** Takes the data of an allocation from its node, over several streams where one breaks. */
+interface OpenFile {
+  entry: SnapshotEntry;
+  file: FileHandle;
+  left: number;
+}
+
+/** Takes the data of an allocation from its node, over several streams where one breaks. To be closed at the end. */
 export class SnapshotReceiver {
   /** Entries that are whole. */
   complete = 0;
   private readonly options: ReceiveOptions;
   private total: { entries: number; bytes: number } | null = null;
   private doneBytes = 0;
-  private open: { entry: SnapshotEntry; file: FileHandle; left: number } | null = null;
+  private open: OpenFile | null = null;
+  /** The file that the last stream broke off in. */
+  private broken: OpenFile | null = null;
+  /** The furthest that any stream has come. */
+  private furthest = 0;
 
   constructor(options: ReceiveOptions) {
     this.options = options;
+  }
+
+  /** How much has come, as people read it; empty before anything was announced. */
+  get part(): string {
+    return this.total === null ? '' : partOf(this.doneBytes, this.total.bytes);
+  }
+
+  /** Where the next stream may go on. */
+  get mark(): SnapshotMark {
+    return { entries: this.complete, bytes: this.broken ? this.broken.entry.Size - this.broken.left : 0 };
+  }
+
+  /** Whether anything has come that no stream had brought before, since this was asked the last time. */
+  cameOn(): boolean {
+    const now = this.complete + this.doneBytes;
+    const isFurther = now > this.furthest;
+    this.furthest = Math.max(this.furthest, now);
+    return isFurther;
+  }
+
+  async close(): Promise<void> {
+    await this.dropFile();
   }
 
   /** Takes one stream to its end; true when the last entry has come. Throws what breaks the stream, and SnapshotRefused. */
@@ -38,12 +72,13 @@ export class SnapshotReceiver {
       for await (const frame of frames) {
         if ('Done' in frame) return this.complete === this.total?.entries;
         if ('Entries' in frame) await this.begin(frame);
-        else if ('Entry' in frame) await this.entry(frame.Entry);
+        else if ('Entry' in frame) await this.entry(frame.Entry, frame.From ?? 0);
         else await this.data(frame.Data);
       }
       return false;
     } finally {
-      await this.dropFile();
+      this.broken ??= this.open;
+      this.open = null;
     }
   }
 
@@ -57,9 +92,14 @@ export class SnapshotReceiver {
     this.total = { entries: Entries, bytes: Bytes };
   }
 
-  private async entry(entry: SnapshotEntry): Promise<void> {
+  private async entry(entry: SnapshotEntry, from: number): Promise<void> {
     if (!this.total || this.open || this.complete >= this.total.entries)
       throw new SnapshotRefused('an entry out of turn');
+    if (from !== 0) {
+      this.goOn(entry, from);
+      return;
+    }
+    await this.dropFile();
     const { parts } = insidePath(this.options.staging, String(entry.Path));
     const path = parts.join('/');
     if (!this.options.allowed.some((own) => path === own || path.startsWith(`${own}/`))) {
@@ -119,19 +159,32 @@ export class SnapshotReceiver {
     const { open: file, total } = this;
     if (!file || !total || !(piece instanceof Uint8Array) || piece.length > file.left)
       throw new SnapshotRefused('more than was announced');
-    for (let at = 0; at < piece.length; ) at += (await file.file.write(piece, at)).bytesWritten;
-    file.left -= piece.length;
-    this.doneBytes += piece.length;
+    for (let at = 0; at < piece.length; ) {
+      const { bytesWritten } = await file.file.write(piece, at);
+      at += bytesWritten;
+      file.left -= bytesWritten;
+      this.doneBytes += bytesWritten;
+    }
     if (this.doneBytes > total.bytes) throw new SnapshotRefused('more than was announced');
     this.options.progress(this.doneBytes, total.bytes);
     if (file.left === 0) await this.closeFile();
   }
 
-  /** A file that the stream broke off in comes again as a whole. */
+  /** What has come of a file is kept for as long as it is the same file. */
+  private goOn({ Path, Kind, Size, Mtime }: SnapshotEntry, from: number): void {
+    const { broken } = this;
+    const isSame = broken?.entry.Path === Path && broken.entry.Size === Size && broken.entry.Mtime === Mtime;
+    if (!broken || !isSame || Kind !== 'file' || from !== Size - broken.left)
+      throw new SnapshotRefused('the data has changed between two attempts');
+    this.open = broken;
+    this.broken = null;
+  }
+
+  /** A file that a stream broke off in comes again as a whole, from a node that cannot go on in it. */
   private async dropFile(): Promise<void> {
-    const { open: file } = this;
+    const { broken: file } = this;
     if (!file) return;
-    this.open = null;
+    this.broken = null;
     this.doneBytes -= file.entry.Size - file.left;
     await file.file.close();
   }
@@ -145,6 +198,11 @@ export class SnapshotReceiver {
     await file.file.close();
     this.complete++;
   }
+}
+
+/** `34 % of 3 GiB`. */
+export function partOf(done: number, total: number): string {
+  return `${Math.floor((100 * done) / Math.max(1, total))} % of ${formatBytes(total)}`;
 }
 
 function isSize(value: unknown): boolean {

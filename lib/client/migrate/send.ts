@@ -8,6 +8,12 @@ import type { SnapshotEntry, SnapshotFrame } from '../../structs/rpc-migrate.js'
 
 const PIECE_BYTES = 64 * 1024;
 
+/** What the other side has: whole entries, and bytes of the one after them. */
+export interface SnapshotMark {
+  entries: number;
+  bytes: number;
+}
+
 /**
  * The data of an ended allocation, in an order that is the same each time: so it can be gone on with. Sockets, pipes and
  * devices are left out.
@@ -15,14 +21,16 @@ const PIECE_BYTES = 64 * 1024;
 export async function* snapshotFrames(
   allocDir: string,
   paths: readonly string[],
-  skip: number,
+  skip: SnapshotMark,
 ): AsyncGenerator<SnapshotFrame> {
   const entries: SnapshotEntry[] = [];
   for (const path of paths) await collect(allocDir, path, entries);
   yield { Entries: entries.length, Bytes: entries.reduce((sum, { Size }) => sum + Size, 0) };
-  for (const entry of entries.slice(skip)) {
-    yield { Entry: entry };
-    if (entry.Kind === 'file') yield* content(join(allocDir, entry.Path), entry);
+  for (const [i, entry] of entries.slice(skip.entries).entries()) {
+    const isPart = i === 0 && skip.bytes > 0 && skip.bytes < entry.Size;
+    const from = isPart ? skip.bytes : 0;
+    yield { Entry: entry, ...(isPart ? { From: from } : {}) };
+    if (entry.Kind === 'file') yield* content(join(allocDir, entry.Path), entry, from);
   }
   yield { Done: true };
 }
@@ -56,10 +64,10 @@ function kindOf(info: Stats): SnapshotEntry['Kind'] | null {
   return info.isSymbolicLink() ? 'link' : null;
 }
 
-async function* content(path: string, { Size, Path }: SnapshotEntry): AsyncGenerator<SnapshotFrame> {
+async function* content(path: string, { Size, Path }: SnapshotEntry, from: number): AsyncGenerator<SnapshotFrame> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    for (let at = 0; at < Size; ) {
+    for (let at = from; at < Size; ) {
       const want = Math.min(PIECE_BYTES, Size - at);
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(want), 0, want, at);
       if (bytesRead === 0) throw new MeshError('E_INTERNAL', `${Path} became shorter while it was read`);

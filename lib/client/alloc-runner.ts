@@ -25,8 +25,8 @@ export interface AllocRunnerOptions {
   alloc: Allocation;
   /** What the client's memory has of it, null for a new one. */
   record: AllocRecord | null;
-  /** The allocation that this one replaces, if it is on this node too. */
-  previous: () => AllocRunner | undefined;
+  /** Settles when new tasks may begin. Never rejects. */
+  ready: () => Promise<void>;
   /** Hears that there is something new to report. `urgent`: a person waits for it. */
   onChange: (runner: AllocRunner, urgent: boolean) => void;
 }
@@ -299,8 +299,8 @@ export class AllocRunner {
     // A task that runs already must be waited for at once: its exit is not to be missed behind what others wait for.
     for (const task of alive.filter((task) => task.isRunning)) task.start();
     const fresh = alive.filter((task) => !task.isRunning);
-    // The allocation that this one replaces must first let go of its ports and files.
-    if (fresh.length > 0) await this.options.previous()?.done;
+    // The allocation that this one replaces must first let go of its ports and files, and a full disk have room.
+    if (fresh.length > 0) await this.options.ready();
     if (this.released) return;
     // Before the tasks begin: one that is to end must not get a turn.
     if (this.current.DesiredStatus !== 'run') void this.stop();

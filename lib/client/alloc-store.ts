@@ -1,5 +1,6 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { ClientAllocUpdate } from '../structs/rpc.js';
+import type { Millis } from '../util/clock.js';
 import { AllocRunner } from './alloc-runner.js';
 import { type ClientContext, persist } from './context.js';
 import { selectToCollect } from './gc.js';
@@ -8,12 +9,19 @@ import type { StatusSync } from './status-sync.js';
 import { messageOf } from './task-start.js';
 import { sleep } from './timers.js';
 
+/** An engine that hangs is not waited for longer: the work of all others, and of a server beside it, is to go on. */
+const RESTORE_MAX_MS: Millis = 15_000;
+
 /** The allocations of this node: starts, changes, removes them. */
 export class AllocStore {
   private readonly context: ClientContext;
   private readonly status: StatusSync;
   private readonly runners = new Map<string, AllocRunner>();
   private readonly leaving = new Map<string, Promise<void>>();
+  /** Those whose drivers have not yet answered what they have of an agent before this one. */
+  private readonly restoring = new Map<string, Promise<void>>();
+  private released = false;
+  private making: Promise<void> | null = null;
 
   constructor(context: ClientContext, status: StatusSync) {
     this.context = context;
@@ -35,14 +43,43 @@ export class AllocStore {
     return known;
   }
 
-  /** Takes up everything that the client's memory has; settles when all drivers have answered. */
-  async restore(): Promise<void> {
+  /**
+   * Takes up everything that the client's memory has, and settles when all drivers have answered, or have had their time:
+   * what is asked of an allocation whose driver has not waits until it does. `all` settles when the last one has.
+   */
+  async restore(): Promise<{ all: Promise<void> }> {
     for (const record of this.context.db.allocs.values()) this.add(record.alloc, true);
-    await Promise.all(this.all.map((runner) => runner.restore()));
     for (const runner of this.all) {
-      this.status.put(runner.id, () => runner.report(), true);
-      runner.start();
+      const restoring = runner.restore().then(() => void this.restoring.delete(runner.id));
+      this.restoring.set(runner.id, restoring);
     }
+    const waiting = new Map(this.restoring);
+    const all = Promise.all(waiting.values()).then(() => {});
+    const { timers, log } = this.context;
+    const answered = new AbortController();
+    await Promise.race([all.finally(() => answered.abort()), sleep(timers, RESTORE_MAX_MS, answered.signal)]);
+    for (const runner of this.all) {
+      if (!this.restoring.has(runner.id)) this.begin(runner);
+      else void waiting.get(runner.id)?.then(() => this.begin(runner));
+    }
+    if (this.restoring.size > 0) {
+      log.warn('drivers do not answer: their tasks are taken up again as soon as they do', {
+        allocs: [...this.restoring.keys()].join(', '),
+      });
+    }
+    return { all };
+  }
+
+  /** Lets go of everything: tasks run on. */
+  release(): void {
+    this.released = true;
+    for (const runner of this.all) runner.release();
+  }
+
+  private begin(runner: AllocRunner): void {
+    if (this.released) return;
+    this.status.put(runner.id, () => runner.report(), true);
+    runner.start();
   }
 
   /** Does what an answer of the servers asks for, and remembers its index. */
@@ -86,15 +123,33 @@ export class AllocStore {
     }
   }
 
+  /** Before an allocation begins, what has ended makes way for it where the disk is full. Never throws. */
+  private makeRoom(): Promise<void> {
+    this.making ??= this.collectGarbage()
+      .catch((error: unknown) => this.context.log.warn('garbage collection failed', { error: messageOf(error) }))
+      .finally(() => {
+        this.making = null;
+      });
+    return this.making;
+  }
+
   private async collectGarbage(): Promise<void> {
     const { gc, allocDir } = this.context.config();
     const present = this.all.filter((runner) => runner.hasFiles);
-    const ended = present.flatMap(({ id, finishedAtMs }) => (finishedAtMs === null ? [] : [{ id, finishedAtMs }]));
+    // Their successors have not taken over their data yet.
+    const needed = new Set(this.all.filter(isPending).map(({ alloc }) => alloc.PreviousAllocation));
+    const ended = present.flatMap(({ id, finishedAtMs }) =>
+      finishedAtMs === null || needed.has(id) ? [] : [{ id, finishedAtMs }],
+    );
     if (ended.length === 0) return;
     const disk = await diskUse(allocDir, '');
     const diskOverLimit = disk.UsedPercent > gc.diskUsagePercent || disk.InodesUsedPercent > gc.inodeUsagePercent;
     const chosen = selectToCollect({ ended, total: present.length, maxAllocs: gc.maxAllocs, diskOverLimit });
-    if (chosen.length > 0) this.context.log.info('removing ended allocations', { count: chosen.length, diskOverLimit });
+    if (chosen.length === 0) return;
+    const why = diskOverLimit
+      ? `the disk of ${allocDir} is ${Math.round(disk.UsedPercent)} % full, ${Math.round(disk.InodesUsedPercent)} % of its inodes are used`
+      : `there are more than ${gc.maxAllocs}`;
+    this.context.log.info('removing ended allocations', { count: chosen.length, why });
     await this.collectAll(chosen);
   }
 
@@ -114,7 +169,9 @@ export class AllocStore {
   private accept(alloc: Allocation): void {
     const runner = this.runners.get(alloc.ID);
     if (runner) {
-      runner.update(alloc);
+      const restoring = this.restoring.get(alloc.ID);
+      if (restoring) void restoring.then(() => runner.update(alloc));
+      else runner.update(alloc);
       return;
     }
     // Ended long ago and forgotten here: nothing is left to be done for it.
@@ -128,7 +185,10 @@ export class AllocStore {
       client: this.context,
       alloc,
       record: restored ? (this.context.db.allocs.get(alloc.ID) ?? null) : null,
-      previous: () => this.runners.get(alloc.PreviousAllocation),
+      ready: async () => {
+        await this.runners.get(alloc.PreviousAllocation)?.done;
+        await this.makeRoom();
+      },
       onChange: (changed, urgent) => this.status.put(changed.id, (): ClientAllocUpdate => changed.report(), urgent),
     });
     this.runners.set(alloc.ID, runner);
@@ -137,6 +197,7 @@ export class AllocStore {
 
   private async destroy(runner: AllocRunner): Promise<void> {
     try {
+      await this.restoring.get(runner.id);
       await runner.destroy();
     } catch (error) {
       this.context.log.error('allocation could not be removed', { alloc: runner.id, error: messageOf(error) });
@@ -146,6 +207,12 @@ export class AllocStore {
       this.leaving.delete(runner.id);
     }
   }
+}
+
+/** Whether none of its tasks has begun. */
+function isPending(runner: AllocRunner): boolean {
+  if (runner.finishedAtMs !== null) return false;
+  return Object.values(runner.report().TaskStates ?? {}).every(({ State }) => State === 'pending');
 }
 
 const TERMINAL: ReadonlySet<string> = new Set(['complete', 'failed', 'lost']);

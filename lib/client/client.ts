@@ -37,7 +37,7 @@ import { Registration } from './registration.js';
 import { Separations } from './separation.js';
 import { Sessions } from './sessions.js';
 import { StatusSync } from './status-sync.js';
-import { systemTimers, type Timers } from './timers.js';
+import { sleep, systemTimers, type Timers } from './timers.js';
 import { VolumeData } from './volume-data/volume-data.js';
 import { VolumeLease } from './volume-lease.js';
 
@@ -82,6 +82,9 @@ export interface ClientStats {
   /** CSI volumes in use here, as their plugins described them last. */
   volumes: readonly WatchedVolume[];
 }
+
+/** How long drivers are waited for that look for tasks which nobody has recorded. */
+const REAP_MAX_MS = 10_000;
 
 /** The role that runs allocations on this machine. */
 export interface Client {
@@ -341,8 +344,14 @@ class RunningClient implements Client {
     await this.volumeData.open();
     this.fingerprinter.rebuild();
     // Before any server is asked: whatever it answers, the tasks are already in our hands.
-    await this.allocs.restore();
-    await this.reapUnknown();
+    const { all } = await this.allocs.restore();
+    // What is not taken up yet is not to be taken for forgotten.
+    const reaped = all.then(() => this.reapUnknown());
+    const answered = new AbortController();
+    await Promise.race([
+      reaped.finally(() => answered.abort()),
+      sleep(this.context.timers, REAP_MAX_MS, answered.signal),
+    ]);
     this.loops = [
       this.registration.run(signal),
       this.fingerprinter.watch(signal),
@@ -365,7 +374,7 @@ class RunningClient implements Client {
     }
     this.status.close();
     this.ending.abort();
-    for (const runner of this.allocs.all) runner.release();
+    this.allocs.release();
     // What it has mounted it takes away with its plugin.
     await this.volumeData.close();
     this.csi.close();

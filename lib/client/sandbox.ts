@@ -82,6 +82,7 @@ function explain(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   // A link opened with O_NOFOLLOW and O_DIRECTORY is told as no directory.
   if (code === 'ELOOP' || code === 'ENOTDIR') return new SandboxError(`${path} is a link or no directory`);
+  if (code === 'ENOSPC') return Object.assign(new Error(`no space is left on the disk of ${path}`), { code });
   if (code === 'ENOENT') return Object.assign(new Error(`${path} does not exist`), { code });
   return error;
 }

@@ -1,90 +1,18 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type AllocHook, type AllocHookContext, allocHook } from '../../lib/client/alloc-hooks/hook.js';
 import { ALLOC_HOOKS } from '../../lib/client/alloc-hooks/index.js';
-import { type Client, createClient } from '../../lib/client/client.js';
-import { type ClientConfig, defaultClientConfig } from '../../lib/client/config.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { Job, WorkloadIdentity } from '../../lib/structs/job.js';
 import type { Service, ServiceCheck } from '../../lib/structs/service.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import { localCaller } from '../../lib/transport/local.js';
-import { createLog } from '../../lib/util/log.js';
-import { seededRandom } from '../../lib/util/random.js';
-import {
-  exitOf,
-  FAKE_FINGERPRINTS,
-  FakeDriver,
-  FakeEngine,
-  FakeServer,
-  FakeTimers,
-  fakeAlloc,
-  fakeGroup,
-  fakeJob,
-  fakeTask,
-  until,
-} from './fakes.js';
-
-/** A machine with a data directory and an engine; its agent can be killed and started again. */
-class World {
-  readonly dir = mkdtempSync(join(tmpdir(), 'client-test-'));
-  readonly engine = new FakeEngine();
-  readonly server = new FakeServer();
-  readonly timers = new FakeTimers();
-  readonly warnings: string[] = [];
-  driver = new FakeDriver(this.engine);
-  allocHooks: readonly AllocHook[] = [];
-  private seed = 1;
-
-  constructor(t: Test) {
-    t.teardown(() => rmSync(this.dir, { recursive: true, force: true }));
-  }
-
-  async agent(t: Test, config: Partial<ClientConfig> = {}): Promise<Client> {
-    this.driver = new FakeDriver(this.engine);
-    const client = await this.create(config);
-    t.teardown(() => client.shutdown());
-    await client.start();
-    return client;
-  }
-
-  create(config: Partial<ClientConfig> = {}): Promise<Client> {
-    const dirs = { stateDir: join(this.dir, 'client'), allocDir: join(this.dir, 'alloc') };
-    return createClient({
-      rpc: this.server,
-      drivers: { fake: this.driver },
-      config: { ...defaultClientConfig({ ...dirs, nodeName: 'box' }), ...config },
-      httpAddr: '127.0.0.1:4646',
-      version: '0.1.0',
-      log: createLog(({ level, message }) => {
-        if (level === 'warn' || level === 'error') this.warnings.push(message);
-      }),
-      now: () => this.timers.now(),
-      random: seededRandom(this.seed++),
-      timers: this.timers,
-      fingerprints: FAKE_FINGERPRINTS,
-      allocHooks: this.allocHooks,
-    });
-  }
-
-  /** A task waits for its restart: its delay is 15 s and up to a quarter more; no other timer has such a delay here. */
-  get delaysRestart(): boolean {
-    return this.timers.delays.some((ms) => ms >= 15_000 && ms <= 18_750);
-  }
-
-  /** Waits for a reported status; timers of no delay run meanwhile. */
-  async status(id: string, status: string): Promise<void> {
-    await until(() => {
-      this.timers.advance(0);
-      return this.server.reported(id)?.ClientStatus === status;
-    }, `${id} is ${status}`);
-  }
-}
+import { exitOf, FakeDriver, fakeAlloc, fakeGroup, fakeJob, fakeTask, until } from './fakes.js';
+import { World } from './world.js';
 
 const ID = fakeAlloc('').ID;
 const batch = (tasks = [fakeTask()]): Job => fakeJob(fakeGroup(tasks), { Type: 'batch' });
@@ -1044,3 +972,45 @@ t.test('identities: in the environment and as files, renewed in time, kept for a
   await until(() => world.engine.running('web').length === 1, 'after a reboot it starts with what was kept');
   t.equal(readFileSync(file, 'utf8'), 'vault-2');
 });
+
+t.test(
+  'an engine that hangs keeps nobody else from their work, and its tasks are taken up when it answers',
+  async (t) => {
+    const world = new World(t);
+    const first = await world.agent(t);
+    const [kept, stopped, gone] = [ID, 'b'.repeat(36), 'c'.repeat(36)] as const;
+    for (const id of [kept, stopped, gone]) world.server.put(fakeAlloc(first.nodeId, fakeJob(), { ID: id }));
+    for (const id of [kept, stopped, gone]) await world.status(id, 'running');
+    const tasks = new Map(world.engine.tasks);
+    await first.shutdown();
+    let answer = (): void => {};
+    world.engine.recoverGate = new Promise((resolve) => {
+      answer = resolve;
+    });
+    world.driver = new FakeDriver(world.engine);
+    const second = await world.create();
+    t.teardown(() => second.shutdown());
+    const started = second.start();
+    await until(() => world.timers.delays.includes(15_000), 'patience');
+    world.timers.advance(15_000);
+    await until(() => world.timers.delays.includes(10_000), 'and for those whom nobody knows');
+    world.timers.advance(10_000);
+    await started;
+    t.match(world.warnings.at(-1), /drivers do not answer/);
+    // Meanwhile: one that is new, one that is to stop, and one that is forgotten.
+    world.server.put(fakeAlloc(first.nodeId, fakeJob(), { ID: 'd'.repeat(36) }));
+    await world.status('d'.repeat(36), 'running');
+    world.server.put({ ...fakeAlloc(first.nodeId, fakeJob(), { ID: stopped }), DesiredStatus: 'stop' });
+    world.server.forget(gone);
+    await until(() => second.hasAlloc('d'.repeat(36)), 'the new one');
+    t.same(world.engine.stopped, [], 'nothing is done to what may run');
+    t.same(world.engine.destroyed, []);
+    answer();
+    await world.status(stopped, 'complete');
+    await until(() => !second.hasAlloc(gone), 'the forgotten one to go');
+    t.equal([...tasks].filter(([, { ended }]) => ended === null).length, 1, 'one of the three runs on, as it was');
+    t.match(await localCaller(second.handlers, {}).call('Allocations.Stats', { AllocID: kept }), {
+      Tasks: { web: {} },
+    });
+  },
+);

@@ -68,6 +68,8 @@ interface FakeTask {
 
 /** An engine whose tasks outlive the drivers that talk to it. */
 export class FakeEngine {
+  /** Set: nobody is told what has become of a task until this settles. */
+  recoverGate: Promise<void> | null = null;
   readonly tasks = new Map<string, FakeTask>();
   readonly destroyed: string[] = [];
   readonly stopped: string[] = [];
@@ -132,6 +134,7 @@ export class FakeDriver implements Driver {
   }
 
   async recoverTask(handle: TaskHandle): Promise<void> {
+    await this.engine.recoverGate;
     if (!this.engine.reachable) throw new DriverError('the engine does not answer', { recoverable: true });
     if (!this.engine.tasks.has(handle.taskId)) throw new DriverError('no such task', { recoverable: false });
     this.mine.add(handle.taskId);

@@ -1,66 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { type Client, createClient } from '../../lib/client/client.js';
-import { defaultClientConfig } from '../../lib/client/config.js';
+import t from 'tap';
+import type { Client } from '../../lib/client/client.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { Job } from '../../lib/structs/job.js';
 import { localCaller } from '../../lib/transport/local.js';
-import { createLog } from '../../lib/util/log.js';
-import { seededRandom } from '../../lib/util/random.js';
-import {
-  exitOf,
-  FAKE_FINGERPRINTS,
-  FakeDriver,
-  FakeEngine,
-  FakeServer,
-  FakeTimers,
-  fakeAlloc,
-  fakeGroup,
-  fakeJob,
-  fakeTask,
-  POLICY,
-  until,
-} from './fakes.js';
-
-class World {
-  readonly dir = mkdtempSync(join(tmpdir(), 'separation-test-'));
-  readonly engine = new FakeEngine();
-  readonly server = new FakeServer();
-  readonly timers = new FakeTimers();
-  readonly told: string[] = [];
-
-  constructor(t: Test) {
-    t.teardown(() => rmSync(this.dir, { recursive: true, force: true }));
-  }
-
-  async agent(t: Test): Promise<Client> {
-    const dirs = { stateDir: join(this.dir, 'client'), allocDir: join(this.dir, 'alloc') };
-    const client = await createClient({
-      rpc: this.server,
-      drivers: { fake: new FakeDriver(this.engine) },
-      config: defaultClientConfig({ ...dirs, nodeName: 'box' }),
-      httpAddr: '127.0.0.1:4646',
-      version: '0.1.0',
-      log: createLog(({ message }) => void this.told.push(message)),
-      now: () => this.timers.now(),
-      random: seededRandom(1),
-      timers: this.timers,
-      fingerprints: FAKE_FINGERPRINTS,
-    });
-    t.teardown(() => client.shutdown());
-    await client.start();
-    return client;
-  }
-
-  async status(id: string, status: string): Promise<void> {
-    await until(() => {
-      this.timers.advance(0);
-      return this.server.reported(id)?.ClientStatus === status;
-    }, `${id} is ${status}`);
-  }
-}
+import { exitOf, type FakeEngine, fakeAlloc, fakeGroup, fakeJob, fakeTask, POLICY, until } from './fakes.js';
+import { World } from './world.js';
 
 t.test(
   'apart from the servers: one table of what ran on, was started again, ended or was stopped, and why',

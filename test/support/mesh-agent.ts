@@ -144,7 +144,10 @@ export class TestAgent {
   async ready(): Promise<void> {
     await eventually('the agent to be healthy', async () => {
       if (this.#process?.exitCode !== null) throw new Error(`the agent ended:\n${this.log.slice(-3000)}`);
-      return (await fetch(`${this.address}/v1/agent/health`)).ok || undefined;
+      const answer = await fetch(`${this.address}/v1/agent/health`).catch((error: Error) => {
+        throw new Error(`${error.message}; the agent has said:\n${this.log.slice(-3000)}`);
+      });
+      return answer.ok || undefined;
     });
   }
 

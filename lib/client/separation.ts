@@ -175,9 +175,16 @@ function separationRow(
   }
   const why = latest(states, fromMs, ENDS);
   if (isEnded(report.ClientStatus)) return { ...row, Outcome: 'ended', Why: why ?? 'its tasks are over' };
-  if (latest(states, fromMs, ['Started']) !== null)
+  if (latest(states.filter(wasStartedBefore), fromMs, ['Started']) !== null)
     return { ...row, Outcome: 'restarted', Why: why ?? 'it was gone, with the machine or its engine' };
   return { ...row, Outcome: 'kept', Why: '' };
+}
+
+/** Whether its newest start is not its first: one that began just before the servers fell silent was not started again. */
+function wasStartedBefore({ Events }: TaskState): boolean {
+  const starts = Events.filter(({ Type }) => Type === 'Started');
+  // Of a longer story only the end is kept.
+  return starts.length > 1 || !Events.some(({ Type }) => Type === 'Received');
 }
 
 /** What tells why a task does not run any more. */

@@ -47,6 +47,8 @@ t.test(
     };
     await pass(60);
     t.same(await table(first), {}, 'it was never apart');
+    world.server.put(fakeAlloc(first.nodeId, fakeJob(), { ID: 'fresh' }));
+    await world.status('fresh', 'running');
     world.server.down = new MeshError('E_NO_LEADER', 'gone');
     await pass(5);
     task('again').end(exitOf(3));
@@ -77,6 +79,8 @@ t.test(
     }, 'all have heard of it');
     const expected = {
       kept: ['kept', ''],
+      // It began after the last word of a server, and was not started again.
+      fresh: ['kept', ''],
       again: ['restarted', 'Exit Code: 3'],
       over: ['ended', /Exit Code: 4|restart policy|Policy/],
       unwanted: ['stopped', DesiredDescription],
@@ -96,7 +100,7 @@ t.test(
     const second = await world.agent(t);
     await until(() => {
       world.timers.advance(0);
-      return world.engine.running('web').length === 2;
+      return world.engine.running('web').length === 3;
     }, 'started again');
     let after: Record<string, [string, string]> = {};
     await until(() => {
@@ -107,6 +111,6 @@ t.test(
       return after['kept']?.[0] === 'restarted' && after['again']?.[0] === 'restarted';
     }, 'the table of the second time');
     t.match(after, { kept: ['restarted', /gone/], again: ['restarted', /gone/] }, 'the machine was started again');
-    t.same(Object.keys(after).sort(), ['again', 'kept']);
+    t.same(Object.keys(after).sort(), ['again', 'fresh', 'kept']);
   },
 );

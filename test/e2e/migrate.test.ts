@@ -133,7 +133,7 @@ async function backedUpVolume(
       const refused = await server.cli(['volume', 'restore', 'db']);
       t.match(refused, {
         code: 1,
-        err: /is down\. Elsewhere, what was written to volume "db" since backup \w+ is lost/,
+        err: /is down\. Elsewhere, what was written to volume "db" since backup \w+, made .* ago, is lost/,
       });
       const restored = await server.cli(['volume', 'restore', '-force', 'db']);
       t.match(restored, { code: 0, out: /of backup \w+, made .* ago/ }, restored.err);

@@ -1,5 +1,6 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from './remove-tree.js';
 import { holdDir, type InsidePath } from './sandbox.js';
 import { mayMount, mountSecrets, unmountSecrets } from './secrets-dir.js';
 
@@ -80,7 +81,7 @@ export async function ensureTaskDir(
 
 export async function removeAllocDir(root: string, allocId: string): Promise<void> {
   await unmountSecrets(join(root, allocId));
-  await rm(join(root, allocId), { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
+  await removeTree(join(root, allocId));
 }
 
 interface DirStyle {

@@ -180,6 +180,7 @@ const HOSTILE: [string, [Partial<Header> & { name: string }, string?][], RegExp]
   ],
   ['too many bytes', [[{ name: 'big' }, 'x'.repeat(1024 * 1024 + 1)]], /unpacks to more than 1 MiB/],
   ['a name without end', [[{ name: 'x'.repeat(300) }, '']], /too long a name/],
+  ['a nest without end', [[{ name: `${'d/'.repeat(5_000)}f` }, '']], /too long a name/],
   ['a name with a zero', [[{ name: 'a', pax: { path: 'a\0b' } }, '']], /no path within|cannot be unpacked/],
   ['nothing', [], /empty/],
 ]; // prettier-ignore

@@ -1,4 +1,5 @@
 // What the agent, which may be root, writes for a task goes to that task's directories, whatever links the task has put there.
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -10,10 +11,11 @@ import {
   statSync,
   symlinkSync,
 } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { allocPaths, ensureAllocDir, ensureTaskDir, taskPaths } from '../../lib/client/alloc-dir.js';
+import { allocPaths, ensureAllocDir, ensureTaskDir, removeAllocDir, taskPaths } from '../../lib/client/alloc-dir.js';
 import { ephemeralDiskHook } from '../../lib/client/alloc-hooks/ephemeral-disk.js';
 import { dispatchHook } from '../../lib/client/hooks/dispatch.js';
 import { identityHook } from '../../lib/client/hooks/identity.js';
@@ -148,4 +150,13 @@ t.test('data that its task has replaced by a link does not move on', async (t) =
   } as never);
   t.notOk(existsSync(join(root, 'b/web/local')));
   t.ok(statSync(join(root, 'b/alloc/data')).isDirectory());
+});
+
+t.test('a directory that a task has nested beyond the length of a path goes with its allocation', async (t) => {
+  const { root, paths } = await place(t);
+  const dive = "for (let i = 0; i < 1200; i++) { require('fs').mkdirSync('dddd'); process.chdir('dddd'); }";
+  execFileSync(process.execPath, ['-e', dive], { cwd: paths.localDir });
+  await t.rejects(rm(join(root, 'a'), { recursive: true }), 'Node cannot');
+  await removeAllocDir(root, 'a');
+  t.notOk(existsSync(join(root, 'a')));
 });

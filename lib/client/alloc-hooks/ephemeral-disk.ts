@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rename, rmdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SnapshotFrame } from '../../structs/rpc-migrate.js';
 import { backoffMs } from '../../util/backoff.js';
@@ -7,6 +7,7 @@ import { formatBytes } from '../artifact/bytes.js';
 import { dataDirs, dataPaths } from '../migrate/layout.js';
 import { partOf, SnapshotReceiver, SnapshotRefused } from '../migrate/receive.js';
 import type { SnapshotMark } from '../migrate/send.js';
+import { removeTree } from '../remove-tree.js';
 import { sleep } from '../timers.js';
 import { type AllocHookContext, allocHook } from './hook.js';
 
@@ -58,7 +59,7 @@ async function fetchData(context: AllocHookContext): Promise<void> {
   const { alloc, client, group, tell, signal, paths, log } = context;
   const staging = join(paths.allocDir, '.migrating');
   await ensureAllocDir(client.config().allocDir, alloc.ID);
-  await rm(staging, { recursive: true, force: true });
+  await removeTree(staging);
   await mkdir(staging, { mode: 0o700 });
   const receiver = new SnapshotReceiver({
     staging,
@@ -78,7 +79,7 @@ async function fetchData(context: AllocHookContext): Promise<void> {
     }
   } finally {
     await receiver.close();
-    await rm(staging, { recursive: true, force: true });
+    await removeTree(staging);
   }
 }
 

@@ -1,8 +1,9 @@
-import { chmod, copyFile, lstat, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, mkdtemp, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { TaskArtifact } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
 import type { ArtifactConfig } from '../content-config.js';
+import { removeTree } from '../remove-tree.js';
 import { holdDir, type InsidePath } from '../sandbox.js';
 import { Bounds } from './bounds.js';
 import { readChecksum, verify } from './checksum.js';
@@ -56,7 +57,7 @@ export async function fetchArtifact(artifact: TaskArtifact, options: FetchOption
     throw told(artifact.GetterSource, bounds.why === null ? error : retry(bounds.why, error));
   } finally {
     bounds.end();
-    await rm(scratch, { recursive: true, force: true });
+    await removeTree(scratch);
   }
 }
 

@@ -34,6 +34,8 @@ export interface TreeLimits {
 
 /** A link's text is a path. */
 const LINK_BYTES_MAX = 4_095;
+/** A longer one could not be reached by its whole path, wherever the tree comes to lie. */
+const NAME_BYTES_MAX = 2_048;
 const MODE = 0o777;
 
 /** Builds a tree below a directory that nobody else can reach. */
@@ -144,7 +146,8 @@ export class TreeBuilder {
     if (name.startsWith('/') || name.includes('\0')) throw refuse(`${shown(name)} is no path within the archive`);
     const parts = name.split('/').filter((part) => part !== '' && part !== '.');
     if (parts.includes('..')) throw refuse(`${shown(name)} leads out of the archive`);
-    if (parts.some((part) => Buffer.byteLength(part) > 255)) throw refuse(`${shown(name)} is too long a name`);
+    if (Buffer.byteLength(name) > NAME_BYTES_MAX || parts.some((part) => Buffer.byteLength(part) > 255))
+      throw refuse(`${shown(name)} is too long a name`);
     return parts;
   }
 

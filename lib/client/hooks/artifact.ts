@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TaskArtifact } from '../../structs/job.js';
 import { formatBytes } from '../artifact/bytes.js';
 import { ArtifactError } from '../artifact/failure.js';
 import type { FetchOptions } from '../artifact/fetch.js';
 import { type Interpolation, interpolateValue } from '../interpolate.js';
+import { removeTree } from '../remove-tree.js';
 import type { InsidePath } from '../sandbox.js';
 import { taskPlace } from '../task-place.js';
 import { findOwner } from './dir.js';
@@ -84,8 +85,7 @@ function teller({ client, control }: HookContext): FetchOptions['progress'] {
 /** What an agent left that ended in the middle of a download. */
 async function removeRests({ paths }: HookContext): Promise<void> {
   const scratch = join(paths.privateDir, SCRATCH);
-  for (const name of await readdir(scratch).catch(() => []))
-    await rm(join(scratch, name), { recursive: true, force: true });
+  for (const name of await readdir(scratch).catch(() => [])) await removeTree(join(scratch, name));
 }
 
 /** What tells one artifact from another: another source in the same place is fetched too. The state holds no secrets. */

@@ -37,7 +37,11 @@ export async function* snapshotFrames(
 
 async function collect(allocDir: string, path: string, into: SnapshotEntry[]): Promise<void> {
   const full = join(allocDir, path);
-  const info = await lstat(full).catch(() => null);
+  const info = await lstat(full).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    // What cannot be read is not left out in silence: the rest would be taken for the whole.
+    throw error;
+  });
   if (!info) return;
   const kind = kindOf(info);
   if (kind === null) return;

@@ -46,7 +46,7 @@ function* draftAt(desk: Desk): Generator<Rest, Draft, void> {
     ...result.place.filter(({ replaces }) => !replaces),
   ];
   if (stack && job) {
-    const search = { stack, job, result, failed };
+    const search = { stack, job, result, failed, limits: new Map<TaskGroup, number>() };
     for (const placement of order) {
       findPlace(desk, search, placement);
       if (desk.needsRest()) yield 'placing';
@@ -90,6 +90,8 @@ function findPlace(
     job: Job;
     result: Reconciliation;
     failed: Record<string, AllocMetric>;
+    /** Options that are looked at for an allocation of each group. */
+    limits: Map<TaskGroup, number>;
   },
   placement: Placement,
 ): void {
@@ -114,7 +116,11 @@ function findPlace(
     penalties: placement.reschedule && previous ? penaltyRows(desk, previous) : null,
     preferredRow: preferredRow(desk, placement),
   };
-  const limit = job.Type === 'batch' && !hasPreferences(job, group) ? BATCH_LIMIT : stack.serviceLimit(request);
+  let limit = options.limits.get(group);
+  if (limit === undefined) {
+    limit = job.Type === 'batch' && !hasPreferences(job, group) ? BATCH_LIMIT : stack.serviceLimit(request);
+    options.limits.set(group, limit);
+  }
   const selection = stack.select(request, limit);
   if (!selection.place) {
     if (known) known.CoalescedFailures++;

@@ -1,4 +1,3 @@
-import type { NodeScore } from '../structs/allocation.js';
 import type { Job, TaskGroup } from '../structs/job.js';
 import type {
   AllocatedPort,
@@ -24,6 +23,7 @@ import type { StateReader } from './ports.js';
 import { AffinityScorer } from './rank/affinity.js';
 import { type Judge, OptionPool } from './rank/option-pool.js';
 import { SpreadScorer } from './rank/spread.js';
+import { ToldScores } from './rank/told-scores.js';
 import { addResources, emptyUsage } from './usage.js';
 
 /** A group compiled for one evaluation: what it asks for, and what refuses and ranks its nodes. */
@@ -58,8 +58,7 @@ export interface GroupProgram {
   readonly fitScores: Float64Array;
   /** Allocations of the group by row. */
   readonly collisions: Int32Array;
-  /** Scores by row as they were told last. */
-  readonly told: (NodeScore | undefined)[];
+  readonly told: ToldScores;
   /** Shared by all allocations of the group, for it is the same for all when no cores are given out. */
   readonly tasks: Record<string, AllocatedTaskResources>;
   readonly lifecycles: AllocatedResources['TaskLifecycles'];
@@ -133,7 +132,7 @@ export function compileGroup(job: Job, group: TaskGroup, world: ProgramWorld): G
     admitted: columns.uint8(0),
     fitScores,
     collisions: occupancy.column(group.Name),
-    told: columns.slots(),
+    told: new ToldScores(columns),
     tasks,
     lifecycles,
   };

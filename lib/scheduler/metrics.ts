@@ -2,6 +2,13 @@ import type { AllocMetric, NodeScore } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
 import { TopScores } from './rank/top-scores.js';
 
+/** The nodes that were to choose from. */
+export interface CandidateFacts {
+  readonly pool: string;
+  readonly inPool: number;
+  readonly available: Readonly<Record<string, number>>;
+}
+
 /** Counts why nodes were refused while one allocation looks for its node. */
 export class MetricCounter {
   evaluated = 0;
@@ -48,19 +55,14 @@ export class MetricCounter {
     if (this.top.isWanted) this.top.offer(row);
   }
 
-  /** The counts so far, with the parts of the best scores. */
-  result(options: {
-    pool: string;
-    inPool: number;
-    available: Readonly<Record<string, number>>;
-    told: (row: number, score: number) => NodeScore;
-  }): AllocMetric {
+  /** The counts so far, with the best scores as they are told. */
+  result(among: CandidateFacts, best: NodeScore[] | null): AllocMetric {
     return {
       NodesEvaluated: this.evaluated + this.known,
       NodesFiltered: this.#filtered,
-      NodesInPool: options.inPool,
-      NodePool: options.pool,
-      NodesAvailable: options.available,
+      NodesInPool: among.inPool,
+      NodePool: among.pool,
+      NodesAvailable: among.available,
       ClassFiltered: this.#classFiltered,
       ConstraintFiltered: this.#constraintFiltered,
       NodesExhausted: this.#exhausted,
@@ -69,18 +71,10 @@ export class MetricCounter {
       QuotaExhausted: null,
       ResourcesExhausted: null,
       Scores: null,
-      ScoreMetaData: this.top.kept === 0 ? null : this.#top(options.told),
+      ScoreMetaData: best,
       AllocationTime: 0,
       CoalescedFailures: 0,
     };
-  }
-
-  #top(told: (row: number, score: number) => NodeScore): NodeScore[] {
-    // Of its very length: what is pushed to has room for more, and these are kept with each allocation.
-    const { rows, scores, kept } = this.top;
-    const best = new Array<NodeScore>(kept);
-    for (let i = 0; i < kept; i++) best[i] = told(rows[i] as number, scores[i] as number);
-    return best;
   }
 }
 

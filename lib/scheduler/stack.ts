@@ -9,7 +9,7 @@ import { ClassMemo, classEligibility } from './feasible/class-memo.js';
 import type { Candidates, Fleet } from './fleet.js';
 import { compileGroup, type GroupProgram } from './group-program.js';
 import type { Ledger } from './ledger.js';
-import { MetricCounter } from './metrics.js';
+import { type CandidateFacts, MetricCounter } from './metrics.js';
 import type { Occupancy } from './occupancy.js';
 import type { StateReader } from './ports.js';
 import { Preemption } from './preemption.js';
@@ -81,6 +81,7 @@ export class Stack {
   readonly #skippedRows = new Int32Array(SKIPPED_MAX);
   readonly #skippedScores = new Float64Array(SKIPPED_MAX);
   readonly #counter = new MetricCounter();
+  readonly #among: CandidateFacts;
   readonly #room: Room;
   readonly #preemption: Preemption | null;
   /** What #weigh() has found: fields, so that nothing is made for each node. */
@@ -91,6 +92,8 @@ export class Stack {
 
   constructor(world: StackWorld) {
     this.#world = world;
+    const { rows, available } = world.candidates;
+    this.#among = { pool: world.job.NodePool, inPool: rows.length, available };
     this.#jobMemo = new ClassMemo(jobChecks(world.job), world.fleet.classes.length);
     this.#order = new SearchOrder(world.candidates.rows, world.random);
     this.#room = new Room(world);
@@ -439,40 +442,16 @@ export class Stack {
     this.#parts = parts;
   }
 
-  /** A node's score as allocations remember it; the same object as last time while it is the same score. */
   #told(request: SelectRequest, program: GroupProgram, row: number, score: number): NodeScore {
-    const fit = program.fitScores[row] as number;
-    const collisions = antiAffinityScore(program.collisions[row] as number, program.group.Count);
-    const penalty = request.penalties?.has(row) ? PENALTY_SCORE : 0;
-    const affinity = program.affinity?.scores[row] ?? 0;
-    const spread = program.spreads.length > 0 ? program.judge.boost(row) || undefined : undefined;
-    const devices = program.devices && program.devices.weights > 0 ? program.deviceScores[row] : undefined;
-    const preemption = row === this.#cleared.row ? this.#cleared.score : undefined;
-    const known = program.told[row];
-    if (
-      known?.NormScore === score &&
-      known.Scores['binpack'] === fit &&
-      known.Scores['job-anti-affinity'] === collisions &&
-      known.Scores['node-reschedule-penalty'] === penalty &&
-      known.Scores['node-affinity'] === affinity &&
-      known.Scores['allocation-spread'] === spread &&
-      known.Scores['devices'] === devices &&
-      known.Scores['preemption'] === preemption
-    ) {
-      return known;
-    }
-    const Scores: Record<string, number> = {
-      binpack: fit,
-      'job-anti-affinity': collisions,
-      'node-reschedule-penalty': penalty,
-      'node-affinity': affinity,
-    };
-    if (spread !== undefined) Scores['allocation-spread'] = spread;
-    if (devices !== undefined) Scores['devices'] = devices;
-    if (preemption !== undefined) Scores['preemption'] = preemption;
-    const told = { NodeID: this.#node(row).ID, NormScore: score, Scores };
-    program.told[row] = told;
-    return told;
+    return program.told.tell(row, this.#node(row).ID, score, {
+      fit: program.fitScores[row] as number,
+      collisions: antiAffinityScore(program.collisions[row] as number, program.group.Count),
+      penalty: request.penalties?.has(row) ? PENALTY_SCORE : 0,
+      affinity: program.affinity?.scores[row] ?? 0,
+      spread: program.spreads.length > 0 ? program.judge.boost(row) || undefined : undefined,
+      devices: program.devices && program.devices.weights > 0 ? program.deviceScores[row] : undefined,
+      preemption: row === this.#cleared.row ? this.#cleared.score : undefined,
+    });
   }
 
   #node(row: number): Node {
@@ -480,13 +459,16 @@ export class Stack {
   }
 
   #metrics(program: GroupProgram, request: SelectRequest): AllocMetric {
-    const { candidates, job } = this.#world;
     this.looks += this.#counter.evaluated;
-    return this.#counter.result({
-      pool: job.NodePool,
-      inPool: candidates.rows.length,
-      available: candidates.available,
-      told: (row, score) => this.#told(request, program, row, score),
-    });
+    return this.#counter.result(this.#among, this.#best(program, request));
+  }
+
+  #best(program: GroupProgram, request: SelectRequest): NodeScore[] | null {
+    const { rows, scores, kept } = this.#counter.top;
+    if (kept === 0) return null;
+    // Of its very length: what is pushed to has room for more, and these are kept with each allocation.
+    const best = new Array<NodeScore>(kept);
+    for (let i = 0; i < kept; i++) best[i] = this.#told(request, program, rows[i] as number, scores[i] as number);
+    return best;
   }
 }

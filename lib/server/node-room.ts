@@ -21,6 +21,7 @@ interface NodeChange {
 }
 
 const NONE: readonly Allocation[] = [];
+const NO_PORTS: readonly AllocatedPort[] = [];
 const NOTHING: ReadonlySet<string> = new Set();
 
 /**
@@ -31,23 +32,26 @@ export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state
   const change = changeOf(node.ID, plans);
   if (writersClash(node.ID, change, state)) return false;
   const used = state.usageByNode?.(node.ID);
-  const alive = change.placed.filter((alloc) => !isClientTerminal(alloc));
   // Cores and devices are told apart one by one, and what is limited in number is counted.
-  if (!used || node.NodeMaxAllocs || alive.some(({ AllocatedResources }) => holdsThings(AllocatedResources)))
-    return fitsWhole(node, change, state);
+  if (!used || node.NodeMaxAllocs || change.placed.some(holdsThingsThere)) return fitsWhole(node, change, state);
   const sum = emptyUsage();
-  for (const alloc of alive) addResources(sum, alloc.AllocatedResources);
+  for (const alloc of change.placed) if (!isClientTerminal(alloc)) addResources(sum, alloc.AllocatedResources);
   for (const id of change.changed) {
     const known = state.allocById(id);
     if (known && known.NodeID === node.ID && !isClientTerminal(known)) addResources(sum, known.AllocatedResources, -1);
   }
   const capacity = capacityOf(node);
-  const [cpuMhz = 0, memoryMb = 0, diskMb = 0] = used;
-  if (cpuMhz + sum.cpuMhz > capacity.cpuMhz) return false;
-  if (memoryMb + sum.memoryMb > capacity.memoryMb) return false;
-  if (diskMb + sum.diskMb > capacity.diskMb) return false;
-  return portsFit(node, { changed: change.changed, alive }, state);
+  if ((used[0] ?? 0) + sum.cpuMhz > capacity.cpuMhz) return false;
+  if ((used[1] ?? 0) + sum.memoryMb > capacity.memoryMb) return false;
+  if ((used[2] ?? 0) + sum.diskMb > capacity.diskMb) return false;
+  return portsFit(node, change, state);
 }
+
+const holdsThingsThere = (alloc: Allocation): boolean =>
+  !isClientTerminal(alloc) && holdsThings(alloc.AllocatedResources);
+
+const holdsPortsThere = (alloc: Allocation): boolean =>
+  !isClientTerminal(alloc) && portsHeld(alloc.AllocatedResources).length > 0;
 
 /** Whether two would be there that both want to be the only one to write to a host volume. */
 function writersClash(nodeId: string, { placed, changed }: NodeChange, state: RoomState): boolean {
@@ -71,6 +75,25 @@ function asksForVolumes({ Job, TaskGroup }: Allocation): boolean {
 }
 
 function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {
+  let only: Plan | PlanResult | null = null;
+  let touching = 0;
+  for (const plan of plans) {
+    if (!(nodeId in plan.NodeUpdate || nodeId in plan.NodeAllocation || nodeId in plan.NodePreemptions)) continue;
+    only = plan;
+    touching++;
+  }
+  // The rule while a cluster fills: one plan, and all of it new.
+  if (only && touching === 1 && !(nodeId in only.NodeUpdate) && !(nodeId in only.NodePreemptions)) {
+    const placed = only.NodeAllocation[nodeId] ?? NONE;
+    if (placed.every(isNew)) return { placed, changed: NOTHING };
+  }
+  return changesOf(nodeId, plans);
+}
+
+/** Only what is in no state has no index yet. */
+const isNew = ({ CreateIndex }: Allocation): boolean => CreateIndex === 0;
+
+function changesOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {
   const placed: Allocation[] = [];
   let changed: Set<string> | null = null;
   const take = ({ ID }: Allocation): void => {
@@ -82,7 +105,7 @@ function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeCh
     for (const alloc of plan.NodeUpdate[nodeId] ?? NONE) take(alloc);
     for (const alloc of plan.NodePreemptions[nodeId] ?? NONE) take(alloc);
     for (const alloc of plan.NodeAllocation[nodeId] ?? NONE) {
-      if (alloc.CreateIndex !== 0) take(alloc);
+      if (!isNew(alloc)) take(alloc);
       placed.push(alloc);
     }
   }
@@ -101,24 +124,24 @@ function fitsWhole(node: Node, { placed, changed }: NodeChange, state: RoomState
 }
 
 /** Of those that stay, only holders of a port that is asked for can be in the way; the state knows which ports they have. */
-function portsFit(
-  node: Node,
-  change: { changed: ReadonlySet<string>; alive: readonly Allocation[] },
-  state: RoomState,
-): boolean {
-  if (!change.alive.some(({ AllocatedResources }) => portsHeld(AllocatedResources).length > 0)) return true;
+function portsFit(node: Node, { placed, changed }: NodeChange, state: RoomState): boolean {
+  if (!placed.some(holdsPortsThere)) return true;
   const numbers = state.portsByNode?.(node.ID);
   const read = (ports: PortUse): void => {
     for (const alloc of state.allocsByNode(node.ID)) {
-      if (!isClientTerminal(alloc) && !change.changed.has(alloc.ID)) ports.add(alloc.AllocatedResources.Shared.Ports);
+      if (!isClientTerminal(alloc) && !changed.has(alloc.ID)) ports.add(alloc.AllocatedResources.Shared.Ports);
     }
   };
   const addresses = addressesOf(node);
   const use = new PortUse(addresses, numbers ? { numbers, read } : null);
   if (!numbers) read(use);
-  return change.alive.every(({ AllocatedResources: { Shared } }) => {
-    const isKept = ({ HostIP, Value, IgnoreCollision }: AllocatedPort): boolean =>
-      !IgnoreCollision && isReservedPort(addresses, addresses.ips.indexOf(HostIP), Value);
-    return use.add(Shared.Ports) && !(Shared.Ports ?? []).some(isKept);
-  });
+  for (const alloc of placed) {
+    if (isClientTerminal(alloc)) continue;
+    const ports = alloc.AllocatedResources.Shared.Ports ?? NO_PORTS;
+    if (!use.add(ports)) return false;
+    for (const { HostIP, Value, IgnoreCollision } of ports) {
+      if (!IgnoreCollision && isReservedPort(addresses, addresses.ips.indexOf(HostIP), Value)) return false;
+    }
+  }
+  return true;
 }

@@ -146,9 +146,7 @@ export function planCommand(
     type: 'plan-results',
     evalId: plan.EvalID,
     job: job && { namespace: job.Namespace, id: job.ID, createIndex: job.CreateIndex },
-    placements: Object.values(result.NodeAllocation).flatMap((allocs) =>
-      allocs.map((alloc) => placement(alloc, alloc.Job?.Version ?? job?.Version ?? 0)),
-    ),
+    placements: placementsOf(result, job?.Version ?? 0),
     stops: Object.values(result.NodeUpdate).flatMap((allocs) => allocs.map(planStop)),
     preemptions: preempted.map(({ ID, PreemptedByAllocation }) => ({ ID, PreemptedByAllocation })),
     deployment: result.Deployment,
@@ -156,6 +154,14 @@ export function planCommand(
     preemptionEvals: preemptionEvals(preempted, state, now, random),
     time: toNanos(now),
   };
+}
+
+function placementsOf({ NodeAllocation }: PlanResult, version: number): Placement[] {
+  const placements: Placement[] = [];
+  for (const nodeId in NodeAllocation) {
+    for (const alloc of NodeAllocation[nodeId] ?? []) placements.push(placement(alloc, alloc.Job?.Version ?? version));
+  }
+  return placements;
 }
 
 /** Written out: there are many, and a copy without some of its keys would be made twice and be slow to read. */

@@ -21,10 +21,11 @@ export function checkPlan(plan: Plan, state: CheckState, inFlight: Iterable<Plan
   const flying = [...inFlight].filter((one) => !isApplied(one, state));
   const rejected: string[] = [];
   const withoutVolume = nodesWithoutVolume(plan, state, flying);
+  const plans = [...flying, plan];
   for (const nodeId in plan.NodeAllocation) {
     const places = plan.NodeAllocation[nodeId] ?? [];
     if (places.length === 0) continue;
-    if (withoutVolume.has(nodeId) || !nodeTakes(nodeId, places, plan, state, flying)) rejected.push(nodeId);
+    if (withoutVolume.has(nodeId) || !nodeTakes(nodeId, places, plans, state)) rejected.push(nodeId);
   }
   const result: PlanResult = {
     NodeUpdate: plan.NodeUpdate,
@@ -79,16 +80,15 @@ export function isNoop(result: PlanResult): boolean {
 function nodeTakes(
   nodeId: string,
   places: readonly Allocation[],
-  plan: Plan,
+  plans: readonly (Plan | PlanResult)[],
   state: CheckState,
-  flying: readonly PlanResult[],
 ): boolean {
   const node = state.nodeById(nodeId);
   if (!node) return false;
   if (!mayBeGiven(node, places, state)) return false;
   // Marking what is out of reach asks for no room.
   if (isOutOfReach(node)) return true;
-  return hasRoom(node, [...flying, plan], state);
+  return hasRoom(node, plans, state);
 }
 
 /** Whether the node's status allows these placements. */

@@ -11,9 +11,7 @@ export const SLICE_MAX = 128;
 
 const PARTS = ['NodeUpdate', 'NodeAllocation', 'NodePreemptions'] as const;
 type Part = (typeof PARTS)[number];
-/** Changes of one node that are committed together. */
-type Unit = readonly { readonly part: Part; readonly alloc: Allocation }[];
-
+const NONE: readonly Allocation[] = [];
 /**
  * A plan in parts that may be committed one after the other; the deployment goes with the first. One, if all or nothing is wanted. Made as
  * they are asked for: to sort 100,000 allocations takes longer than others should have to wait.
@@ -26,15 +24,32 @@ export function* slicesOf(plan: Plan): Generator<Plan, void, void> {
   let slice = emptySlice(plan, true);
   let left = SLICE_MAX;
   for (const nodeId of nodesOf(plan)) {
-    for (const unit of unitsOf(plan, nodeId)) {
-      const writes = unit.reduce((sum, { alloc }) => sum + writesFor(alloc), 0);
+    const writes = writesOn(plan, nodeId);
+    // As it is, if all of it goes in, or if none of it can be parted: lists of the plan are never changed.
+    const isWhole = writes <= left || makesRoom(plan, nodeId);
+    if (isWhole) {
       if (writes > left && left < SLICE_MAX) {
         yield slice;
         slice = emptySlice(plan, false);
         left = SLICE_MAX;
       }
       left -= writes;
-      for (const { part, alloc } of unit) add(slice[part], nodeId, alloc);
+      for (const part of PARTS) {
+        const allocs = plan[part][nodeId];
+        if (allocs && allocs.length > 0) slice[part][nodeId] = allocs;
+      }
+      continue;
+    }
+    for (const part of PARTS) {
+      for (const alloc of plan[part][nodeId] ?? NONE) {
+        if (writesFor(alloc) > left && left < SLICE_MAX) {
+          yield slice;
+          slice = emptySlice(plan, false);
+          left = SLICE_MAX;
+        }
+        left -= writesFor(alloc);
+        add(slice[part], nodeId, alloc);
+      }
     }
   }
   yield slice;
@@ -72,18 +87,15 @@ function nodesOf({ NodeUpdate, NodeAllocation, NodePreemptions }: Pick<Plan, Par
   return new Set([...giving, ...Object.keys(NodeAllocation), ...Object.keys(NodePreemptions)]);
 }
 
-/** What the plan does to a node, in parts that stay together: all, if something makes room for something else; else each is one. */
-function* unitsOf(plan: Plan, nodeId: string): Generator<Unit, void, void> {
-  const makesRoom =
-    has(plan.NodePreemptions[nodeId]) || (has(plan.NodeUpdate[nodeId]) && has(plan.NodeAllocation[nodeId]));
-  const whole: { part: Part; alloc: Allocation }[] = [];
-  for (const part of PARTS) {
-    for (const alloc of plan[part][nodeId] ?? []) {
-      if (makesRoom) whole.push({ part, alloc });
-      else yield [{ part, alloc }];
-    }
-  }
-  if (makesRoom) yield whole;
+/** Whether something makes room on a node for something else there: then all that the plan does to it stays together. */
+function makesRoom({ NodeUpdate, NodeAllocation, NodePreemptions }: Plan, nodeId: string): boolean {
+  return has(NodePreemptions[nodeId]) || (has(NodeUpdate[nodeId]) && has(NodeAllocation[nodeId]));
+}
+
+function writesOn(plan: Plan, nodeId: string): number {
+  let writes = 0;
+  for (const part of PARTS) for (const alloc of plan[part][nodeId] ?? NONE) writes += writesFor(alloc);
+  return writes;
 }
 
 const has = (allocs: readonly Allocation[] | undefined): boolean => (allocs?.length ?? 0) > 0;

@@ -29,22 +29,23 @@ export function internAlloc(
   tables: Tables,
   alloc: Omit<Allocation, keyof AllocProgress>,
   progress: AllocProgress,
-  { sibling, told }: Relatives,
+  relatives: Relatives,
 ): Allocation {
+  const { sibling } = relatives;
   const node = tables.nodes.get(alloc.NodeID);
   const { Job: job } = progress;
   return {
     ID: progress.ID,
     Namespace: job?.Namespace ?? alloc.Namespace,
     EvalID: sibling?.EvalID === alloc.EvalID ? sibling.EvalID : known(tables.evals, alloc.EvalID),
-    Name: alloc.Name,
+    Name: shareEqual(sibling?.Name, alloc.Name),
     NodeID: node?.ID ?? alloc.NodeID,
     NodeName: node?.Name === alloc.NodeName ? node.Name : alloc.NodeName,
     JobID: job?.ID ?? alloc.JobID,
     Job: job,
     TaskGroup: job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Name ?? alloc.TaskGroup,
     AllocatedResources: shareEqual(sibling?.AllocatedResources, alloc.AllocatedResources),
-    Metrics: internMetrics(tables, alloc.Metrics, sibling?.Metrics ?? null, told),
+    Metrics: internMetrics(tables, alloc.Metrics, relatives),
     DesiredStatus: alloc.DesiredStatus,
     DesiredDescription: shareEqual(sibling?.DesiredDescription, alloc.DesiredDescription),
     DesiredTransition: shareEqual(sibling?.DesiredTransition, alloc.DesiredTransition),
@@ -83,16 +84,17 @@ export interface Relatives {
   readonly sibling: Allocation | undefined;
   /** By node, what it was worth to the last: most nodes are worth the same to the next. */
   readonly told: Map<string, NodeScore>;
+  /** By its first part, what some node was worth to the last that looked: nodes are often alike. */
+  readonly scores: Map<number, NodeScore['Scores']>;
 }
 
+/** So many are remembered, whosever they are. */
+const SCORES_MAX = 4096;
+
 /** The best nodes of each placement are remembered: they would otherwise be most of what an allocation weighs. */
-function internMetrics(
-  tables: Tables,
-  metrics: AllocMetric | null,
-  sibling: AllocMetric | null,
-  told: Relatives['told'],
-): AllocMetric | null {
+function internMetrics(tables: Tables, metrics: AllocMetric | null, relatives: Relatives): AllocMetric | null {
   if (metrics === null) return null;
+  const sibling = relatives.sibling?.Metrics;
   return {
     NodesEvaluated: metrics.NodesEvaluated,
     NodesFiltered: metrics.NodesFiltered,
@@ -107,25 +109,42 @@ function internMetrics(
     QuotaExhausted: metrics.QuotaExhausted,
     ResourcesExhausted: metrics.ResourcesExhausted,
     Scores: metrics.Scores,
-    ScoreMetaData: metrics.ScoreMetaData?.map((score) => internScore(tables, score, told)) ?? null,
+    ScoreMetaData: internScores(tables, metrics.ScoreMetaData, relatives),
     AllocationTime: metrics.AllocationTime,
     CoalescedFailures: metrics.CoalescedFailures,
   };
 }
 
-function internScore(tables: Tables, score: NodeScore, told: Relatives['told']): NodeScore {
+function internScores(tables: Tables, scores: AllocMetric['ScoreMetaData'], relatives: Relatives): NodeScore[] | null {
+  if (scores === null) return null;
+  // Of its very length: these are kept with each allocation.
+  const interned = new Array<NodeScore>(scores.length);
+  for (let i = 0; i < scores.length; i++) interned[i] = internScore(tables, scores[i] as NodeScore, relatives);
+  return interned;
+}
+
+function internScore(tables: Tables, score: NodeScore, { told, scores }: Relatives): NodeScore {
   const last = told.get(score.NodeID);
-  if (last !== undefined && isSameScore(last, score)) return last;
+  if (last !== undefined && last.NormScore === score.NormScore && isSame(last.Scores, score.Scores)) return last;
   const NodeID = last?.NodeID ?? known(tables.nodes, score.NodeID);
-  const own = { NodeID, NormScore: score.NormScore, Scores: score.Scores };
+  const own = { NodeID, NormScore: score.NormScore, Scores: internParts(score.Scores, scores) };
   told.set(NodeID, own);
   return own;
 }
 
-function isSameScore(a: NodeScore, b: NodeScore): boolean {
-  if (a.NormScore !== b.NormScore) return false;
-  if (a.Scores === b.Scores) return true;
-  for (const part in a.Scores) if (a.Scores[part] !== b.Scores[part]) return false;
-  for (const part in b.Scores) if (a.Scores[part] === undefined) return false;
+function internParts(parts: NodeScore['Scores'], scores: Relatives['scores']): NodeScore['Scores'] {
+  const first = parts['binpack'];
+  if (first === undefined) return parts;
+  const known = scores.get(first);
+  if (known !== undefined && isSame(known, parts)) return known;
+  if (scores.size >= SCORES_MAX) scores.clear();
+  scores.set(first, parts);
+  return parts;
+}
+
+function isSame(a: NodeScore['Scores'], b: NodeScore['Scores']): boolean {
+  if (a === b) return true;
+  for (const part in a) if (a[part] !== b[part]) return false;
+  for (const part in b) if (a[part] === undefined) return false;
   return true;
 }

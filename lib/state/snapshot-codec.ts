@@ -355,9 +355,9 @@ function restoreRow(row: Row, { tables, bodies, siblings, epoch }: Restoring): v
     case 'alloc': {
       const whole: Allocation = { ...row[1], Job: row[1].Job === null ? null : body(row[1].Job) };
       const group = `${jobKey(whole.Namespace, whole.JobID)}\0${whole.TaskGroup}`;
-      const known = siblings.get(group) ?? { sibling: undefined, told: new Map() };
+      const known = siblings.get(group) ?? { sibling: undefined, told: new Map(), scores: new Map() };
       const sibling = internAlloc(tables, whole, whole, known);
-      siblings.set(group, { sibling, told: known.told });
+      siblings.set(group, { ...known, sibling });
       tables.allocs.put(sibling, epoch);
       return;
     }

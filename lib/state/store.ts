@@ -211,7 +211,7 @@ class MemoryStore implements Store {
   readonly #watch = new Watch();
   readonly #listeners = new Set<(commit: Commit) => void>();
   readonly #restoreListeners = new Set<(index: number) => void>();
-  #recent: Recent = { job: null, taskStates: null };
+  #recent: Recent = { job: null, taskStates: null, scores: new Map() };
 
   get index(): number {
     return this.#index;
@@ -296,7 +296,7 @@ class MemoryStore implements Store {
     this.#index = index;
     this.#epoch += 2;
     this.#current = null;
-    this.#recent = { job: null, taskStates: null };
+    this.#recent = { job: null, taskStates: null, scores: new Map() };
     for (const listener of this.#restoreListeners) listener(index);
     this.#watch.touchAll();
     this.#watch.fire(index);

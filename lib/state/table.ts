@@ -1,4 +1,4 @@
-import { placeOf } from '../util/sorted.js';
+import { type Bucket, LastValues, NO_MARKS, type SumSpec, Tally, unsummed } from './tally.js';
 import { type Tree, treeArray, treeDelete, treeGet, treeSet, treeSetAll, treeValues } from './tree.js';
 
 /** Says how a row is found: by its own key, and under which key of each index (undefined = not in that index). */
@@ -11,35 +11,12 @@ export interface TableSpec<T, I extends string> {
   readonly sum?: SumSpec<T, I>;
 }
 
-export interface SumSpec<T, I extends string> {
-  /** The index by whose keys is added up. */
-  readonly index: I;
-  /** Whether a row counts. */
-  readonly counts: (row: T) => boolean;
-  /** The part of a row that the values come from: as long as it is the same one, nothing is counted anew. */
-  readonly part: (row: T) => unknown;
-  /** Always as many; whole numbers, or sums would depend on the order of writes. */
-  readonly values: (row: T) => readonly number[];
-  /** Numbers up to 65,535 that the row brings; they are listed, not added up. */
-  readonly marks: (row: T) => readonly number[];
-}
-
-/** The rows under one key of an index, and what they add up to. Never changed, only replaced. */
-interface Bucket<T> {
-  readonly rows: NonNullable<Tree<T>>;
-  /** Undefined where none ever counted. */
-  readonly sums: readonly number[] | undefined;
-  readonly marks: Uint16Array;
-}
-
 /** Rows to be entered, ascending by their keys, and what was there of each. */
 interface Batch<T> {
   readonly keys: readonly string[];
   readonly rows: readonly T[];
   readonly before: readonly (T | undefined)[];
 }
-
-const NO_MARKS = new Uint16Array(0);
 
 /**
  * Rows in the order of their keys, with secondary indexes. An index holds the rows themselves, so reading through it
@@ -51,9 +28,7 @@ export class Table<T, I extends string = never> {
   #rows: Tree<T>;
   #counts: Tree<number>;
   #count = 0;
-  /** The part of a row that was looked at last, and its values: rows written together often share it. */
-  #lastPart: unknown;
-  #lastValues: readonly number[] = [];
+  readonly #values = new LastValues<T>();
   /** Index of the last command that wrote here. */
   lastIndex = 0;
 
@@ -147,7 +122,7 @@ export class Table<T, I extends string = never> {
       if (to === undefined) continue;
       const known = treeGet(this.#indexes[name], to);
       const rows = treeSet(known?.rows, key, row, epoch) as NonNullable<Tree<T>>;
-      const next = this.#bucket(name, known, rows, [[from === to ? before : undefined, row]]);
+      const next = this.#bucket(name, known, rows, { before: from === to ? before : undefined, after: row });
       if (next !== known) this.#indexes[name] = treeSet(this.#indexes[name], to, next, epoch);
     }
     return before;
@@ -155,10 +130,14 @@ export class Table<T, I extends string = never> {
 
   /** Inserts or replaces rows, no two of one key, as put() one by one would; returns what was there, row by row. */
   putAll(rows: readonly T[], epoch: number): (T | undefined)[] {
-    const keyed = rows.map((row, at) => ({ key: this.#spec.key(row), row, at }));
-    keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const own = rows.map(this.#spec.key);
+    const order = own.map((_, i) => i).sort((a, b) => ((own[a] as string) < (own[b] as string) ? -1 : 1));
     const before = new Array<T | undefined>(rows.length).fill(undefined);
-    const batch = { keys: keyed.map(({ key }) => key), rows: keyed.map(({ row }) => row), before };
+    const batch = {
+      keys: order.map((i) => own[i] as string),
+      rows: order.map((i) => rows[i] as T),
+      before,
+    };
     const value = (at: number, known: T | undefined): T => {
       before[at] = known;
       if (known === undefined) this.#count++;
@@ -167,40 +146,50 @@ export class Table<T, I extends string = never> {
     this.#rows = treeSetAll(this.#rows, { keys: batch.keys, value }, epoch);
     this.#countAll(before, batch.rows, epoch);
     for (const name in this.#spec.indexes) this.#index(name, batch, epoch);
-    const inOrder = new Array<T | undefined>(rows.length);
-    keyed.forEach(({ at }, i) => {
-      inOrder[at] = before[i];
-    });
+    const inOrder = new Array<T | undefined>(rows.length).fill(undefined);
+    for (let i = 0; i < order.length; i++) inOrder[order[i] as number] = before[i];
     return inOrder;
   }
 
   /** Enters rows under their keys of an index, each bucket once. */
-  #index(name: I, { keys, rows, before }: Batch<T>, epoch: number): void {
+  #index(name: I, batch: Batch<T>, epoch: number): void {
+    const { keys, rows, before } = batch;
     const keyOf = this.#spec.indexes[name];
-    const places = new Map<string, number[]>();
+    const to = rows.map(keyOf);
+    const entered: number[] = [];
     for (let i = 0; i < rows.length; i++) {
-      const to = keyOf(rows[i] as T);
       const old = before[i];
       const from = old === undefined ? undefined : keyOf(old);
-      if (from !== undefined && from !== to) this.#drop(name, from, { key: keys[i] as string, row: old as T }, epoch);
-      if (to === undefined) continue;
-      const there = places.get(to);
-      if (there) there.push(i);
-      else places.set(to, [i]);
+      if (from !== undefined && from !== to[i])
+        this.#drop(name, from, { key: keys[i] as string, row: old as T }, epoch);
+      if (to[i] !== undefined) entered.push(i);
     }
-    const under = [...places.keys()].sort();
+    // Sorting keeps what is under one key in the order of the rows' own keys.
+    entered.sort((a, b) => compare(to[a] as string, to[b] as string));
+    const under: string[] = [];
+    const starts: number[] = [];
+    for (let i = 0; i < entered.length; i++) {
+      const key = to[entered[i] as number] as string;
+      if (under.at(-1) === key) continue;
+      under.push(key);
+      starts.push(i);
+    }
+    starts.push(entered.length);
+    const entries = {
+      keys: entered.map((i) => keys[i] as string),
+      value: (i: number) => rows[entered[i] as number] as T,
+    };
     const value = (at: number, known: Bucket<T> | undefined): Bucket<T> => {
-      const to = under[at] as string;
-      const there = places.get(to) as number[];
-      const pairs = there.map((i): [T | undefined, T] => {
-        const old = before[i];
-        return [old !== undefined && keyOf(old) === to ? old : undefined, rows[i] as T];
-      });
-      const entries = {
-        keys: there.map((i) => keys[i] as string),
-        value: (i: number) => rows[there[i] as number] as T,
-      };
-      return this.#bucket(name, known, treeSetAll(known?.rows, entries, epoch) as NonNullable<Tree<T>>, pairs);
+      const span = { from: starts[at] as number, to: starts[at + 1] as number };
+      const tree = treeSetAll(known?.rows, entries, epoch, span) as NonNullable<Tree<T>>;
+      if (this.#spec.sum?.index !== name) return unsummed(known, tree);
+      const tally = new Tally(known, this.#spec.sum, this.#values);
+      for (let i = span.from; i < span.to; i++) {
+        const place = entered[i] as number;
+        const old = before[place];
+        tally.change(old !== undefined && keyOf(old) === to[place] ? old : undefined, rows[place]);
+      }
+      return tally.bucket(tree);
     };
     this.#indexes[name] = treeSetAll(this.#indexes[name], { keys: under, value }, epoch);
   }
@@ -237,40 +226,18 @@ export class Table<T, I extends string = never> {
     }
   }
 
-  /** The bucket with these rows, and with what each of them adds to what was there. */
+  /** The bucket with these rows, one of which has come, gone or changed. */
   #bucket(
     name: I,
     known: Bucket<T> | undefined,
     rows: NonNullable<Tree<T>>,
-    pairs: readonly (readonly [before: T | undefined, after: T | undefined])[],
+    { before, after }: { before: T | undefined; after: T | undefined },
   ): Bucket<T> {
-    const spec = this.#spec.sum;
-    if (spec?.index !== name) return known?.rows === rows ? known : { rows, sums: undefined, marks: NO_MARKS };
-    let sums = known?.sums;
-    let marks = known?.marks ?? NO_MARKS;
-    for (const [before, after] of pairs) {
-      const from = before !== undefined && spec.counts(before) ? before : undefined;
-      const to = after !== undefined && spec.counts(after) ? after : undefined;
-      if (from !== undefined && to !== undefined && spec.part(from) === spec.part(to)) continue;
-      if (from !== undefined) {
-        sums = added(sums, this.#valuesOf(from, spec), -1);
-        for (const mark of spec.marks(from)) marks = withoutMark(marks, mark);
-      }
-      if (to !== undefined) {
-        sums = added(sums, this.#valuesOf(to, spec), 1);
-        for (const mark of spec.marks(to)) marks = withMark(marks, mark);
-      }
-    }
-    if (known?.rows === rows && known.sums === sums && known.marks === marks) return known;
-    return { rows, sums, marks };
-  }
-
-  #valuesOf(row: T, spec: SumSpec<T, I>): readonly number[] {
-    const part = spec.part(row);
-    if (part === this.#lastPart) return this.#lastValues;
-    this.#lastPart = part;
-    this.#lastValues = spec.values(row);
-    return this.#lastValues;
+    const { sum } = this.#spec;
+    if (sum?.index !== name) return unsummed(known, rows);
+    const tally = new Tally(known, sum, this.#values);
+    tally.change(before, after);
+    return tally.bucket(rows);
   }
 
   #drop(name: I, from: string, { key, row }: { key: string; row: T }, epoch: number): void {
@@ -279,30 +246,11 @@ export class Table<T, I extends string = never> {
     this.#indexes[name] =
       rows === undefined
         ? treeDelete(this.#indexes[name], from, epoch)
-        : treeSet(this.#indexes[name], from, this.#bucket(name, known, rows, [[row, undefined]]), epoch);
+        : treeSet(this.#indexes[name], from, this.#bucket(name, known, rows, { before: row, after: undefined }), epoch);
   }
 }
 
-function added(sums: readonly number[] | undefined, values: readonly number[], sign: 1 | -1): readonly number[] {
-  const result = new Array<number>(values.length);
-  for (let i = 0; i < values.length; i++) result[i] = (sums?.[i] ?? 0) + sign * (values[i] as number);
-  return result;
-}
-
-function withMark(list: Uint16Array, mark: number): Uint16Array {
-  const at = placeOf(list, mark);
-  const longer = new Uint16Array(list.length + 1);
-  longer.set(list.subarray(0, at));
-  longer[at] = mark;
-  longer.set(list.subarray(at), at + 1);
-  return longer;
-}
-
-function withoutMark(list: Uint16Array, mark: number): Uint16Array {
-  const at = placeOf(list, mark);
-  if (list[at] !== mark) return list;
-  const shorter = new Uint16Array(list.length - 1);
-  shorter.set(list.subarray(0, at));
-  shorter.set(list.subarray(at + 1), at);
-  return shorter;
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

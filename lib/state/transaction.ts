@@ -24,6 +24,8 @@ import { jobKey, type Watch } from './watch.js';
 export interface Recent {
   job: Job | null;
   taskStates: Allocation['TaskStates'];
+  /** What nodes were worth to placements, by the first part of it. */
+  readonly scores: Map<number, Record<string, number>>;
 }
 
 /**

@@ -73,23 +73,23 @@ export function treeSet<V>(tree: Tree<V>, key: string, value: V, epoch: number):
 
 /**
  * The tree with many keys set, which ascend and differ. Every node on the way to them is made anew once, not once for each:
- * a plan of thousands of allocations goes into the lists of its job in one go.
+ * a plan of thousands of allocations goes into the lists of its job in one go. With a span, only those entries are set.
  */
-export function treeSetAll<V>(tree: Tree<V>, entries: Entries<V>, epoch: number): Tree<V> {
-  const { length } = entries.keys;
-  if (length === 0) return tree;
-  let parts = merged(tree ?? new Leaf(epoch, [], []), entries, { from: 0, to: length }, epoch);
-  while (parts.length > 1) {
-    const keys = parts.map(({ separator }) => separator);
-    const kids = parts.map(({ node }) => node);
-    parts = cut(keys, kids, (someKeys, someKids) => new Branch(epoch, someKeys, someKids));
+export function treeSetAll<V>(tree: Tree<V>, entries: Entries<V>, epoch: number, span?: Span): Tree<V> {
+  const { from, to } = span ?? { from: 0, to: entries.keys.length };
+  if (from === to) return tree;
+  let grown = merged(tree ?? new Leaf<V>(epoch, [], []), entries, { from, to }, epoch);
+  while (isSplit(grown)) {
+    const keys = grown.map(({ separator }) => separator);
+    const kids = grown.map(({ node }) => node);
+    grown = cut(keys, kids, (someKeys, someKids) => new Branch(epoch, someKeys, someKids));
   }
-  return parts[0]?.node;
+  return grown;
 }
 
 /** What is to be set. */
 export interface Entries<V> {
-  /** Ascending, and each different. */
+  /** Ascending, and each different; as far as they are set. */
   readonly keys: readonly string[];
   /** The value for the key at a place, asked for once each in their order; `known` is what was there. */
   readonly value: (at: number, known: V | undefined) => V;
@@ -101,43 +101,51 @@ interface Part<V> {
   readonly node: TreeNode<V>;
 }
 
+/** What a node has become with more in it: one, which is the rule, or several. */
+type Grown<V> = TreeNode<V> | readonly Part<V>[];
+
+function isSplit<V>(grown: Grown<V>): grown is readonly Part<V>[] {
+  return Array.isArray(grown);
+}
+
 /** Some of the entries: `to` is the first that is not meant. */
-interface Span {
+export interface Span {
   readonly from: number;
   readonly to: number;
 }
 
 /** A node with some of the entries, as one node or as several. */
-function merged<V>(tree: TreeNode<V>, entries: Entries<V>, { from, to }: Span, epoch: number): Part<V>[] {
+function merged<V>(tree: TreeNode<V>, entries: Entries<V>, { from, to }: Span, epoch: number): Grown<V> {
   if (tree instanceof Leaf) return mergedLeaf(tree, entries, { from, to }, epoch);
   const kids = tree.kids.slice();
-  const grown: Part<V>[][] = [];
+  let split: (readonly Part<V>[] | undefined)[] | null = null;
   for (let at = from; at < to; ) {
     const i = childOf(tree.keys, entries.keys[at] as string);
     const next = tree.keys[i + 1];
     const end = next === undefined ? to : firstNotBelow(entries.keys, next, at + 1, to);
-    const parts = merged(kids[i] as TreeNode<V>, entries, { from: at, to: end }, epoch);
-    if (parts.length > 1) grown[i] = parts;
-    else kids[i] = (parts[0] as Part<V>).node;
+    const grown = merged(kids[i] as TreeNode<V>, entries, { from: at, to: end }, epoch);
+    if (isSplit(grown)) {
+      split ??= new Array<readonly Part<V>[] | undefined>(kids.length).fill(undefined);
+      split[i] = grown;
+    } else kids[i] = grown;
     at = end;
   }
   // Where no kid has become several, which is nearly always, the keys are those there were.
-  if (grown.length === 0) return [{ separator: tree.keys[0] as string, node: new Branch(epoch, tree.keys, kids) }];
-  return withGrown(tree.keys, kids, grown, epoch);
+  return split === null ? new Branch(epoch, tree.keys, kids) : withSplit(tree.keys, kids, split, epoch);
 }
 
 /** A branch some of whose kids have become several. */
-function withGrown<V>(
+function withSplit<V>(
   oldKeys: readonly string[],
   oldKids: readonly TreeNode<V>[],
-  grown: readonly (Part<V>[] | undefined)[],
+  split: readonly (readonly Part<V>[] | undefined)[],
   epoch: number,
-): Part<V>[] {
+): Grown<V> {
   const keys: string[] = [];
   const kids: TreeNode<V>[] = [];
   for (let i = 0; i < oldKids.length; i++) {
     keys.push(oldKeys[i] as string);
-    const parts = grown[i];
+    const parts = split[i];
     kids.push(parts?.[0]?.node ?? (oldKids[i] as TreeNode<V>));
     for (let p = 1; parts && p < parts.length; p++) {
       const part = parts[p] as Part<V>;
@@ -148,43 +156,56 @@ function withGrown<V>(
   return cut(keys, kids, (someKeys, someKids) => new Branch(epoch, someKeys, someKids));
 }
 
-function mergedLeaf<V>(leaf: Leaf<V>, entries: Entries<V>, { from, to }: Span, epoch: number): Part<V>[] {
-  const most = leaf.keys.length + to - from;
-  const keys = new Array<string>(most);
-  const values = new Array<V>(most);
+function mergedLeaf<V>(leaf: Leaf<V>, entries: Entries<V>, span: Span, epoch: number): Grown<V> {
+  const make = (keys: readonly string[], values: readonly V[]): TreeNode<V> => new Leaf(epoch, keys, values);
+  // In a large tree, entries of one plan lie far apart.
+  if (span.to - span.from === 1) return mergedOne(leaf, entries, span.from, make);
+  const fresh = countFresh(leaf.keys, entries.keys, span);
+  const values = new Array<V>(leaf.keys.length + fresh);
+  // Where all were known, the keys are those there were.
+  const keys = fresh === 0 ? null : new Array<string>(leaf.keys.length + fresh);
   let old = 0;
   let count = 0;
-  const copyTo = (end: number): void => {
-    while (old < end) {
-      keys[count] = leaf.keys[old] as string;
-      values[count++] = leaf.values[old++] as V;
+  for (let at = span.from; at <= span.to; at++) {
+    const key = at < span.to ? (entries.keys[at] as string) : null;
+    const end = key === null ? leaf.keys.length : firstNotBelow(leaf.keys, key, old, leaf.keys.length);
+    for (; old < end; old++, count++) {
+      if (keys !== null) keys[count] = leaf.keys[old] as string;
+      values[count] = leaf.values[old] as V;
     }
-  };
-  for (let at = from; at < to; at++) {
-    const key = entries.keys[at] as string;
-    copyTo(firstNotBelow(leaf.keys, key, old, leaf.keys.length));
+    if (key === null) break;
     const isKnown = leaf.keys[old] === key;
-    keys[count] = isKnown ? (leaf.keys[old] as string) : key;
+    if (keys !== null) keys[count] = isKnown ? (leaf.keys[old] as string) : key;
     values[count++] = entries.value(at, isKnown ? leaf.values[old++] : undefined);
   }
-  copyTo(leaf.keys.length);
-  keys.length = count;
-  values.length = count;
-  // Where all were known, the keys are those there were.
-  return cut(
-    count === leaf.keys.length ? leaf.keys : keys,
-    values,
-    (someKeys, someValues) => new Leaf(epoch, someKeys, someValues),
-  );
+  return cut(keys ?? leaf.keys, values, make);
 }
 
+function mergedOne<V>(leaf: Leaf<V>, entries: Entries<V>, at: number, make: Make<V>): Grown<V> {
+  const key = entries.keys[at] as string;
+  const i = lowerBound(leaf.keys, key);
+  if (leaf.keys[i] === key) {
+    return cut(leaf.keys, replaced(leaf.values, i, entries.value(at, leaf.values[i])), make);
+  }
+  return cut(inserted(leaf.keys, i, key), inserted(leaf.values, i, entries.value(at, undefined)), make);
+}
+
+/** How many of the entries are not among the keys: arrays made too long would be garbage at once. */
+function countFresh(keys: readonly string[], entries: readonly string[], { from, to }: Span): number {
+  let fresh = 0;
+  let old = 0;
+  for (let at = from; at < to; at++) {
+    old = firstNotBelow(keys, entries[at] as string, old, keys.length);
+    if (keys[old] !== entries[at]) fresh++;
+  }
+  return fresh;
+}
+
+type Make<V, T = V> = (keys: readonly string[], items: readonly T[]) => TreeNode<V>;
+
 /** Nodes of like size for so many items: one, if they fit, with these very arrays. */
-function cut<V, T>(
-  keys: readonly string[],
-  items: readonly T[],
-  make: (keys: readonly string[], items: readonly T[]) => TreeNode<V>,
-): Part<V>[] {
-  if (keys.length <= NODE_MAX) return [{ separator: keys[0] as string, node: make(keys, items) }];
+function cut<V, T>(keys: readonly string[], items: readonly T[], make: Make<V, T>): Grown<V> {
+  if (keys.length <= NODE_MAX) return make(keys, items);
   const count = Math.ceil(keys.length / NODE_FULL);
   const parts: Part<V>[] = [];
   for (let i = 0; i < count; i++) {

@@ -3,7 +3,7 @@ import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
 import { assertNever } from '../../util/assert.js';
-import { inTurns, type Rest } from '../turns.js';
+import { inTurns, inTurnsTo, type Rest } from '../turns.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
 import { type Away, dropAway, noneAway, sortAway, takeBack, timeoutsOf, waitsForClients } from './away.js';
 import { type FateContext, fateOf } from './filters.js';
@@ -389,8 +389,7 @@ function* computePlacements(options: {
     place.push(again(group, alloc, onTrial, { lost: true, reschedule }));
   }
   const as = { downgrade: onTrial };
-  const fresh = Array.from({ length: Math.max(0, group.Count - existing) });
-  yield* inTurns(fresh, () => place.push(placementOf(group, names.next(), as)));
+  yield* inTurnsTo(group.Count - existing, () => place.push(placementOf(group, names.next(), as)));
   return { wanted: place, dropped };
 }
 

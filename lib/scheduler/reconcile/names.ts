@@ -4,8 +4,22 @@ const [OPENING, CLOSING, ZERO] = [0x5b, 0x5d, 0x30];
 
 /** `job.group[index]`. */
 export function allocName(jobId: string, group: string, index: number): string {
-  return `${jobId}.${group}[${index}]`;
+  if (jobId !== last.jobId || group !== last.group) {
+    last.jobId = jobId;
+    last.group = group;
+    last.opening = `${jobId}.${group}[`;
+    last.index = -1;
+  }
+  if (index !== last.index) {
+    last.index = index;
+    // Joined, it is one flat string: put together piece by piece it would be kept as five, with each allocation.
+    last.name = [last.opening, index, ']'].join('');
+  }
+  return last.name;
 }
+
+/** The name made last: those of a system job are all the same, and those of other jobs begin alike. */
+const last = { jobId: '', group: '', opening: '.[', index: -1, name: '' };
 
 /** The index in an allocation's name; −1 when it has none. */
 export function allocIndex(name: string): number {

@@ -105,7 +105,8 @@ function usesHostVolume(alloc: Allocation, name: string): boolean {
 /** A new allocation with a sticky volume: its successors are held to the volume that it gets. */
 export function holdToVolumes(txn: Transaction, alloc: Allocation): void {
   const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
-  for (const request of Object.values(group?.Volumes ?? {})) {
+  if (!group?.Volumes) return;
+  for (const request of Object.values(group.Volumes)) {
     if (request.Type !== 'host' || !request.Sticky) continue;
     const volumes = txn.tables.host_volumes.under('node', alloc.NodeID);
     const volume = volumes.find(({ Name }) => Name === request.Source);

@@ -142,7 +142,7 @@ function placeAll(txn: Transaction, command: PlanResultsCommand, arrivals: reado
     const before = isAsFound ? found : txn.tables.allocs.get(placement.ID);
     const progress = placed(txn, { placement, job, existing: before, time: command.time });
     const sibling = siblings.get(placement.TaskGroup) ?? before;
-    const after = internAlloc(txn.tables, placement, progress, { sibling, told });
+    const after = internAlloc(txn.tables, placement, progress, { sibling, told, scores: txn.recent.scores });
     siblings.set(placement.TaskGroup, after);
     stored.push(after);
   }

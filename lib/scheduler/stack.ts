@@ -16,6 +16,7 @@ import { Preemption } from './preemption.js';
 import { antiAffinityScore, preemptionScore } from './rank/fit-score.js';
 import type { OptionPool } from './rank/option-pool.js';
 import { spreadValues } from './rank/spread.js';
+import { PART } from './rank/told-scores.js';
 import { Room } from './room.js';
 import { SearchOrder } from './search-order.js';
 
@@ -442,16 +443,17 @@ export class Stack {
     this.#parts = parts;
   }
 
-  #told(request: SelectRequest, program: GroupProgram, row: number, score: number): NodeScore {
-    return program.told.tell(row, this.#node(row).ID, score, {
-      fit: program.fitScores[row] as number,
-      collisions: antiAffinityScore(program.collisions[row] as number, program.group.Count),
-      penalty: request.penalties?.has(row) ? PENALTY_SCORE : 0,
-      affinity: program.affinity?.scores[row] ?? 0,
-      spread: program.spreads.length > 0 ? program.judge.boost(row) || undefined : undefined,
-      devices: program.devices && program.devices.weights > 0 ? program.deviceScores[row] : undefined,
-      preemption: row === this.#cleared.row ? this.#cleared.score : undefined,
-    });
+  #told(request: SelectRequest, program: GroupProgram, row: number): NodeScore {
+    const { parts } = program.told;
+    parts[PART.fit] = program.fitScores[row] as number;
+    parts[PART.collisions] = antiAffinityScore(program.collisions[row] as number, program.group.Count);
+    parts[PART.penalty] = request.penalties?.has(row) ? PENALTY_SCORE : 0;
+    parts[PART.affinity] = program.affinity?.scores[row] ?? 0;
+    parts[PART.spread] = program.spreads.length > 0 ? program.judge.boost(row) || Number.NaN : Number.NaN;
+    const hasDevices = program.devices !== null && program.devices.weights > 0;
+    parts[PART.devices] = hasDevices ? (program.deviceScores[row] as number) : Number.NaN;
+    parts[PART.preemption] = row === this.#cleared.row ? this.#cleared.score : Number.NaN;
+    return program.told.tell(row, this.#node(row).ID);
   }
 
   #node(row: number): Node {
@@ -468,7 +470,10 @@ export class Stack {
     if (kept === 0) return null;
     // Of its very length: what is pushed to has room for more, and these are kept with each allocation.
     const best = new Array<NodeScore>(kept);
-    for (let i = 0; i < kept; i++) best[i] = this.#told(request, program, rows[i] as number, scores[i] as number);
+    for (let i = 0; i < kept; i++) {
+      program.told.parts[PART.norm] = scores[i] as number;
+      best[i] = this.#told(request, program, rows[i] as number);
+    }
     return best;
   }
 }

@@ -1,4 +1,4 @@
-import type { Allocation, AllocMetric } from '../structs/allocation.js';
+import type { AllocMetric } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { DesiredUpdates, Evaluation } from '../structs/evaluation.js';
 import type { Job, TaskGroup } from '../structs/job.js';
@@ -16,6 +16,7 @@ import { STOP_REASON } from './reconcile/result.js';
 import { DEPLOYMENT_TEXT, isHealthy, rollOut } from './reconcile/roll-out.js';
 import { type NodeRole, reconcileSystem, type SystemReconciliation } from './reconcile/system.js';
 import { trackRetry } from './reconcile/system-retry.js';
+import type { SystemPlacement } from './reconcile/system-roll-out.js';
 import type { Stack } from './stack.js';
 import { inTurns, type Rest } from './turns.js';
 import { UpdateKinds } from './update-kinds.js';
@@ -163,7 +164,7 @@ function* placeAll(context: Placing, { groups, desired }: SystemReconciliation):
     if (!plan) continue;
     let { room } = plan;
     for (const place of plan.place) {
-      const placed = placeOn(context, { ...place, group, replaces: false });
+      const placed = placeOn(context, group, place, false);
       if (placed && !plan.onTrial) room--;
       if (desk.needsRest()) yield 'placing';
     }
@@ -171,8 +172,8 @@ function* placeAll(context: Placing, { groups, desired }: SystemReconciliation):
     let replaced = 0;
     for (const alloc of plan.updates) {
       if (replaced >= room) break;
-      const place = { nodeId: alloc.NodeID, group, previous: alloc, canary: plan.onTrial, downgrade: false };
-      if (placeOn(context, { ...place, replaces: true })) replaced++;
+      const place = { nodeId: alloc.NodeID, previous: alloc, canary: plan.onTrial, downgrade: false };
+      if (placeOn(context, group, place, true)) replaced++;
       if (desk.needsRest()) yield 'placing';
     }
     counts[plan.onTrial ? 'Canary' : 'DestructiveUpdate'] += replaced;
@@ -232,23 +233,16 @@ function isMeantFor({ fleet, stack, job }: Desk, nodeId: string, group: TaskGrou
   return row !== undefined && stack !== null && job !== null && stack.isMeantFor(job, group, row);
 }
 
-/** Whether it was placed. */
+/** Whether it was placed. One that `replaces` takes the place of a running one: that is stopped once it is known that this one fits. */
 function placeOn(
   { desk, stack, job: newest, tally, deploymentId }: Placing,
-  place: {
-    nodeId: string;
-    group: TaskGroup;
-    previous: Allocation | null;
-    /** Takes the place of a running one: that is stopped once it is known that this one fits. */
-    replaces: boolean;
-    canary: boolean;
-    downgrade: boolean;
-  },
+  newestGroup: TaskGroup,
+  { nodeId, previous, canary, downgrade }: SystemPlacement,
+  replaces: boolean,
 ): boolean {
-  const { nodeId, previous, replaces } = place;
   const row = desk.fleet.rowOf.get(nodeId);
   if (row === undefined) return false;
-  const { job, group } = versionFor(desk, newest, place);
+  const { job, group } = versionFor(desk, newest, { downgrade, previous, group: newestGroup });
   if (replaces && previous) {
     desk.lift(previous);
     desk.builder.stop(previous, STOP_REASON.updating, null);
@@ -281,7 +275,7 @@ function placeOn(
       resources: selection.place.resources,
       metrics,
       deploymentId: own ? deploymentId : '',
-      canary: place.canary && own && deploymentId !== '',
+      canary: canary && own && deploymentId !== '',
       previous,
       tracker: previous && trackRetry(previous, job, desk.now),
       now: desk.now,

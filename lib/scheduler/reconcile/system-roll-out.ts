@@ -10,7 +10,7 @@ import { needsFollowup, retryWait } from './system-retry.js';
 // system job do not run on one node; `canary` is a percentage of the job's nodes (rounded up).
 
 /** A node that gets an allocation. */
-interface SystemPlacement {
+export interface SystemPlacement {
   readonly nodeId: string;
   readonly previous: Allocation | null;
   /** Takes the place of a canary. */

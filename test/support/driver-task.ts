@@ -111,7 +111,7 @@ export function decoded<C>(driver: Driver<C>, config: Record<string, unknown>): 
 }
 
 /** Waits until `check` gives something; fails with what it waited for. */
-export async function until<T>(what: string, check: () => T | Promise<T>, timeoutMs = 10_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, check: () => T | Promise<T>, timeoutMs = 60_000): Promise<NonNullable<T>> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     const found = await check();

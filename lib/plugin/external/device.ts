@@ -10,6 +10,7 @@ const RESERVE_MS = 60_000;
 const FIRST_MS = 5_000;
 const STATS_PERIOD_S = 5;
 const AGAIN_MS = 5_000;
+const AGAIN_MAX_MS = 60_000;
 
 interface ProtoGroup {
   vendor: string;
@@ -150,11 +151,12 @@ class Latest<T> {
       this.#wake = resolve;
     });
     this.#follow = async () => {
-      while (!signal.aborted) {
+      for (let againMs = AGAIN_MS; !signal.aborted; againMs = Math.min(2 * againMs, AGAIN_MAX_MS)) {
         try {
           const stream = await connection.stream<object>(deviceMethod(name), request, signal);
           stream.on('error', () => {});
           for await (const answer of stream) {
+            againMs = AGAIN_MS;
             this.#value = read(answer);
             this.#problem = undefined;
             this.#wake();
@@ -163,7 +165,7 @@ class Latest<T> {
           this.#problem = new Error(messageOf(error));
           this.#wake();
         }
-        await new Promise<void>((resolve) => setTimeout(resolve, AGAIN_MS).unref());
+        await new Promise<void>((resolve) => setTimeout(resolve, againMs).unref());
       }
     };
   }

@@ -84,18 +84,12 @@ export class ExternalDevices implements DeviceProvider {
   }
 
   async fingerprint(): Promise<NodeDeviceResource[]> {
-    if (!(await this.#supervisor.check()) && !(await this.#isUpSoon())) {
+    if (!(await this.#supervisor.checkOrWait(FIRST_MS))) {
       throw new Error(this.#supervisor.problem ?? `device plugin ${this.name} is being started`);
     }
     const found = await this.#found?.get();
     if (!found) throw new Error(`device plugin ${this.name} has not said which devices there are`);
     return found;
-  }
-
-  /** One that is only just being started is waited for. */
-  async #isUpSoon(): Promise<boolean> {
-    if (this.#supervisor.problem !== null) return false;
-    return (await this.#supervisor.instance(FIRST_MS).catch(() => undefined)) !== undefined;
   }
 
   async reserve(deviceIds: readonly string[]): Promise<DeviceReservation> {

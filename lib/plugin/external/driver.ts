@@ -37,6 +37,8 @@ const HANDLE_VERSION = 1;
 const CALL_MS = 60_000;
 /** Starting and stopping an engine's containers may be slow; whoever calls can give up. */
 const STOP_GRACE_MS = 60_000;
+/** A plugin that is being started is waited for so long before its driver counts as unhealthy. */
+const UP_MS = 5_000;
 const FIRST_FINGERPRINT_MS = 2_000;
 /** A plugin that is being started is waited for so long, when it has tasks that must be ended. */
 const REAP_PATIENCE_MS = 5_000;
@@ -114,7 +116,7 @@ export class ExternalDriver implements Driver<unknown> {
 
   async fingerprint(): Promise<DriverFingerprint> {
     const { supervisor } = this.#options;
-    if (!(await supervisor.check())) {
+    if (!(await supervisor.checkOrWait(UP_MS))) {
       const healthDescription = supervisor.problem ?? `plugin of driver ${this.name} is being started`;
       return { health: 'unhealthy', healthDescription, attributes: {} };
     }

@@ -105,6 +105,13 @@ export class PluginSupervisor<T> {
     }
   }
 
+  /** Whether it answers; one that is only just being started, and has had no problem yet, is waited for. */
+  async checkOrWait(withinMs: number): Promise<boolean> {
+    if (await this.check()) return true;
+    if (this.#problem !== null) return false;
+    return (await this.instance(withinMs).catch(() => undefined)) !== undefined;
+  }
+
   /** Looks whether the plugin answers at all; one that keeps silent is killed in the end. */
   async check(): Promise<boolean> {
     const running = this.#running;

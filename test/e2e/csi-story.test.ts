@@ -8,7 +8,7 @@ import { getOwnEngine, type TestEngine } from '../support/dockerd.js';
 import { loggedCommands } from '../support/logged.js';
 import { allocsOf, type CliResult, eventually, freePort, MESHNOMAD, TestAgent } from '../support/mesh-agent.js';
 import { mayMount, ownMounts } from '../support/own-mounts.js';
-import { tutorial, tutorialConfig } from './csi-tutorial.js';
+import { type PluginHealth, tutorial, tutorialConfig, volumeFree } from './csi-tutorial.js';
 
 // A real database: a plugin as a job, a volume, rows, stop -purge, and the rows again on another node; first as the tutorial tells
 // it, then with agents killed in between.
@@ -156,8 +156,8 @@ function facts(engine: TestEngine): void {
   t.test('a database keeps its rows over stop -purge, another node, and the death of an agent', async (t) => {
     await story.cli('job', 'run', '-detach', story.file('plugin.nomad.hcl', pluginJob(join(story.dir, 'root'))));
     await eventually('two healthy nodes', async () => {
-      const { out } = await story.cli('plugin', 'status', 'csi-local');
-      return /Nodes Healthy\s+= 2/.test(out) || undefined;
+      const { NodesHealthy } = await story.server.get<PluginHealth>('/v1/plugin/csi/csi-local');
+      return NodesHealthy === 2 || undefined;
     });
     await story.cli('volume', 'create', story.file('volume.hcl', VOLUME));
     t.match((await story.cli('volume', 'status')).out, /db\s+db\s+csi-local\s+true/);
@@ -185,15 +185,14 @@ function facts(engine: TestEngine): void {
     );
     t.equal(await story.sql('select count(*) from items'), '3', 'though somebody had unmounted it');
 
-    for (const client of story.clients) {
-      await client.kill();
-      client.launch();
-    }
+    await Promise.all(story.clients.map((client) => client.kill()));
+    for (const client of story.clients) client.launch();
     for (const client of story.clients) await client.ready();
     t.equal(await story.sql('select count(*) from items'), '3', 'the database outlives its agent');
     await story.cli('job', 'stop', '-purge', '-detach', 'db');
     await eventually('nothing mounted after the kill', () => (story.mounted().length === 0 ? true : undefined));
-    await eventually('the volume to be free', async () =>
+    await volumeFree(story.server, 'db');
+    await eventually('the volume to be deleted', async () =>
       (await story.server.cli(['volume', 'delete', 'db'])).code === 0 ? true : undefined,
     );
     const logged = await loggedCommands(join(story.server.dir, 'data'));

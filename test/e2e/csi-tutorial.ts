@@ -171,6 +171,19 @@ job "mysql-server" {
 }
 `;
 
+export interface PluginHealth {
+  ControllersHealthy: number;
+  NodesHealthy: number;
+}
+
+/** Once nobody has a claim on it. */
+export async function volumeFree(server: TestAgent, id: string): Promise<void> {
+  await eventually('the volume to be free', async () => {
+    const { Claims } = await server.get<{ Claims: unknown[] }>(`/v1/volume/csi/${id}`);
+    return Claims.length === 0 || undefined;
+  });
+}
+
 class Tutorial {
   readonly #place: Place;
   readonly #cloud: string;
@@ -196,8 +209,9 @@ class Tutorial {
     await this.cli('job', 'run', '-detach', this.file('plugin-ebs-controller.nomad.hcl', controllerJob(this.#cloud)));
     await this.cli('job', 'run', '-detach', this.file('plugin-ebs-nodes.nomad.hcl', nodesJob(this.#cloud)));
     await eventually('a controller and two nodes', async () => {
-      const { out } = await this.cli('plugin', 'status', 'aws-ebs0');
-      return /Controllers Healthy\s+= 1[\s\S]*Nodes Healthy\s+= 2/.test(out) || undefined;
+      const { ControllersHealthy, NodesHealthy } =
+        await this.#place.server.get<PluginHealth>('/v1/plugin/csi/aws-ebs0');
+      return (ControllersHealthy === 1 && NodesHealthy === 2) || undefined;
     });
   }
 
@@ -224,9 +238,8 @@ class Tutorial {
   /** Asks the database, which is found by its service, once it answers. */
   async sql(query: string): Promise<string> {
     return eventually('the database', async () => {
-      const found = /(\d+\.\d+\.\d+\.\d+):(\d+)/.exec((await this.cli('service', 'info', 'mysql-server')).out);
-      const [, host = '', port = ''] = found ?? [];
-      const args = ['-h', host, '-p', port, '-U', 'postgres', '-At', '-c', query];
+      const [found] = await this.#place.server.get<{ Address: string; Port: number }[]>('/v1/service/mysql-server');
+      const args = ['-h', found?.Address ?? '', '-p', `${found?.Port}`, '-U', 'postgres', '-At', '-c', query];
       return (await promisify(execFile)('psql', args)).stdout.trim();
     });
   }
@@ -239,6 +252,7 @@ export async function tutorial(t: Test, engine: TestEngine, place: Place): Promi
   const { cli } = place;
   await its.deployPlugin();
   await cli('volume', 'register', its.file('volume.hcl', VOLUME));
+  t.match((await cli('plugin', 'status', 'aws-ebs0')).out, /Controllers Healthy\s+= 1[\s\S]*Nodes Healthy\s+= 2/);
   t.match((await cli('volume', 'status', 'mysql')).out, /Schedulable\s+= true[\s\S]*No allocations placed/);
 
   const job = its.databaseFile(await freePort());
@@ -246,6 +260,7 @@ export async function tutorial(t: Test, engine: TestEngine, place: Place): Promi
   await its.sql("create table items(name text); insert into items values ('bike'), ('glove')");
   const first = await its.running();
   t.equal(its.attachedTo(), `i-${first.NodeID}`);
+  t.match((await cli('service', 'info', 'mysql-server')).out, /\d+\.\d+\.\d+\.\d+:\d+/);
   t.match((await cli('alloc', 'status', first.ID)).out, /CSI Volumes:\nID\s+Read Only\nmysql\s+false/);
   t.match((await cli('volume', 'status', 'mysql')).out, /Access Mode\s+= single-node-writer/);
 
@@ -259,8 +274,7 @@ export async function tutorial(t: Test, engine: TestEngine, place: Place): Promi
   await cli('stop', '-purge', '-detach', 'mysql-server');
   await its.detached();
   await cli('node', 'eligibility', '-enable', first.NodeID);
-  await eventually('the volume to be free', async () =>
-    (await place.server.cli(['volume', 'deregister', 'mysql'])).code === 0 ? true : undefined,
-  );
+  await volumeFree(place.server, 'mysql');
+  await cli('volume', 'deregister', 'mysql');
   for (const half of ['controller', 'nodes']) await cli('stop', '-purge', '-detach', `plugin-aws-ebs-${half}`);
 }

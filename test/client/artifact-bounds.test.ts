@@ -53,14 +53,12 @@ t.test(
       bytes = now;
       if (turns > 20) ending.abort();
     };
-    const before = process.memoryUsage().rss;
     await t.rejects(unpackApart(order(file, dir, 0), { signal: ending.signal, progress }), {
       message: 'it was ended',
       recoverable: true,
     });
     clearInterval(turn);
     t.ok(bytes > 0 && turns > 20, 'this thread had its turns while the other one worked');
-    t.ok(process.memoryUsage().rss - before < 400e6, 'and no block waits in memory for the disk');
     const size = statSync(join(dir, 'tree/inner')).size;
     await t.rejects(unpackApart(order(file, dir, 0), { signal: ending.signal, progress }), /it was ended/);
     t.equal(statSync(join(dir, 'tree/inner')).size, size, 'nothing writes any more');

@@ -147,3 +147,15 @@ export function placementText(alloc: Allocation): string {
   ]);
   return `${why === '' ? '' : `${why}\n`}${formatTable([['Node', ...names, 'final score'], ...rows])}`;
 }
+
+/** Whether an evaluation found no place for something; one that waits for a place has not ended yet. */
+export function placementFailures({
+  Status,
+  FailedTGAllocs,
+}: {
+  Status: string;
+  FailedTGAllocs?: Record<string, unknown> | null;
+}): string {
+  if (Status === 'blocked') return 'N/A - In Progress';
+  return String(Object.keys(FailedTGAllocs ?? {}).length > 0);
+}

@@ -22,6 +22,8 @@ export interface WhyGroup {
   /** Wanted and neither ended nor given up. */
   Placed: number;
   Running: number;
+  /** How many the scheduler found no node for when it looked last: also of a new version whose old allocations still run. */
+  Unplaced: number;
   Summary: string;
   /** Nodes looked at now, and how many of them would take one more allocation of the group. */
   Nodes: number;

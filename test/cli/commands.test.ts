@@ -271,6 +271,8 @@ t.test('status finds out what an id is', async (t) => {
     [`GET /v1/evaluation/${EVAL_ID}`]: evaluation(),
   });
   t.match((await world.run('status', 'e1b2')).out, /^ID +=[\s\S]*TriggeredBy +=[\s\S]*Placement Failures += false/);
+  world.replies[`GET /v1/evaluation/${EVAL_ID}`] = evaluation({ Status: 'blocked', QueuedAllocations: { web: 1 } });
+  t.match((await world.run('eval', 'status', 'e1b2')).out, /Placement Failures += N\/A - In Progress/);
   world.replies['PUT /v1/search'] = { Matches: { jobs: ['e1'], evals: [EVAL_ID] } };
   t.match((await world.run('status', 'e')).error, /^Multiple matches found for id "e"\n\njobs:\n {2}e1\nevals:/);
   world.replies['PUT /v1/search'] = { Matches: { jobs: null } };

@@ -2,7 +2,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { createCliWorld, DEPLOYMENT_ID, deployment, evaluation, job, NODE_ID, Refusal } from './world.js';
+import {
+  ALLOC_ID,
+  alloc,
+  createCliWorld,
+  DEPLOYMENT_ID,
+  deployment,
+  evaluation,
+  job,
+  NODE_ID,
+  Refusal,
+} from './world.js';
 
 const PERIODIC = {
   Enabled: true,
@@ -78,6 +88,24 @@ t.test('job scale takes the only group, and asks when there are several', async 
   world.replies['GET /v1/job/web'] = job({ TaskGroups: groups });
   t.match((await world.run('job', 'scale', 'web', '3')).error, /Group name required.*a, b/);
   t.match((await world.run('job', 'scale', 'web', 'a', 'many')).error, /whole number/);
+});
+
+t.test('job restart leaves a roll-out in peace', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job()],
+    'GET /v1/job/web/allocations': [alloc({ ClientStatus: 'running', DesiredStatus: 'run' })],
+    'GET /v1/job/web/deployments': [{ ID: 'd1b2c3d4-0000-4000-8000-000000000003', Status: 'running' }],
+    [`PUT /v1/client/allocation/${ALLOC_ID}/restart`]: {},
+  });
+  const refused = await world.run('job', 'restart', 'web');
+  t.equal(refused.code, 1);
+  t.match(refused.error, /did not finish: deployment "d1b2c3d4" is running; wait until it is over/);
+  t.notOk(
+    world.asked.some((asked) => asked.startsWith('PUT')),
+    'nothing is restarted',
+  );
+  world.replies['GET /v1/job/web/deployments'] = [{ ID: 'd1', Status: 'successful' }];
+  t.match(await world.run('job', 'restart', 'web'), { code: 0, out: /restarted successfully/ });
 });
 
 t.test('flags of node drain that contradict each other are refused before anything is asked', async (t) => {

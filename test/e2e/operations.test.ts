@@ -108,6 +108,9 @@ t.test('periodic force, dispatch, scale, restart and drain', { timeout: 240_000 
     await eventually('two to run', async () => (await live()).length === 2 || undefined);
     t.match(await run('job', 'scaling-events', 'web'), /Task Group {2}Count {2}PrevCount {2}Date\ng {11}2 {6}1/);
     t.match(await refused('job', 'scale', 'web', 'nothing', '3'), /does not exist/);
+    await eventually('the roll-out to be over', async () =>
+      (await run('job', 'deployments', 'web')).includes('running') ? undefined : true,
+    );
     t.match(await run('job', 'restart', '-batch-size=50%', 'web'), /Job restarted successfully!/);
     t.match(await run('job', 'allocs', 'web'), /running/);
     t.match(await run('job', 'deployments', 'web'), /successful/);

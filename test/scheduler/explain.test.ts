@@ -222,3 +222,47 @@ t.test('what is out of reach is told with its node, what becomes of it, and unti
     JSON.stringify(Story),
   );
 });
+
+t.test('a new version without a place is told, though its old allocations run', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await register(world, webJob({ count: 1 }));
+  await world.obey(node);
+  await register(world, memory(99_000));
+  const { Groups } = await whyOf(world);
+  t.match(Groups[0], { Placed: 1, Running: 1, NodesWithRoom: 0, Refusals: [{ Rule: 'memory' }] });
+  await register(world, {
+    ...memory(99_000),
+    TaskGroups: memory(99_000).TaskGroups.map((group) => ({ ...group, Count: 1 })),
+  });
+  const [group] = (await whyOf(world)).Groups;
+  t.match(group, { Wanted: 1, Placed: 1, Unplaced: 1, NodesWithRoom: 0, Refusals: [{ Rule: 'memory' }] });
+  t.equal(
+    group?.Summary,
+    'Group "web": 1 of 1 running, 1 of them in an older version until there is a place for version 2: none of 1 nodes takes one.',
+  );
+});
+
+t.test('what failed for good is told with what tries it again', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  const job = webJob({ count: 1 });
+  const ReschedulePolicy = {
+    Attempts: 0,
+    Interval: 0,
+    Delay: 5e9,
+    DelayFunction: 'constant' as const,
+    MaxDelay: 0,
+    Unlimited: false,
+  };
+  await register(world, {
+    ...job,
+    TaskGroups: (job.TaskGroups ?? []).map((group) => ({ ...group, ReschedulePolicy })),
+  });
+  await world.obey(node, () => ({ ClientStatus: 'failed' }));
+  await world.time.advance(20);
+  t.match(
+    (await whyOf(world)).Groups[0]?.Summary,
+    /0 of 1 running; 1 failed and is not tried again: the reschedule block allows no more\. .*job eval -force-reschedule web/,
+  );
+});

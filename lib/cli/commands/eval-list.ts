@@ -2,6 +2,7 @@ import type { Evaluation } from '../../structs/evaluation.js';
 import type { Command } from '../command.js';
 import { formatTable, shortId } from '../format.js';
 import { DATA_FLAGS, pageFlags, pageQuery, printData, takeArgs, tellNextPage } from '../print.js';
+import { placementFailures } from '../tables.js';
 
 export const command: Command = {
   usage: 'meshnomad eval list [options]',
@@ -43,9 +44,7 @@ function table(evals: readonly Evaluation[], verbose: boolean): string {
     evaluation.Namespace,
     evaluation.NodeID === '' ? '' : shortId(evaluation.NodeID, verbose),
     evaluation.Status,
-    evaluation.Status === 'blocked'
-      ? 'N/A - In Progress'
-      : String(Object.keys(evaluation.FailedTGAllocs ?? {}).length > 0),
+    placementFailures(evaluation),
   ]);
   const head = ['ID', 'Priority', 'Triggered By', 'Job ID', 'Namespace', 'Node ID', 'Status', 'Placement Failures'];
   return formatTable([head, ...rows]);

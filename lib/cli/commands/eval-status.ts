@@ -7,7 +7,7 @@ import { formatAgo, formatPairs, formatTable, formatTime, paint, shortId } from 
 import { Monitor } from '../monitor.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findEvaluation } from '../resolve.js';
-import { allocTable, failedGroupsText, placementText } from '../tables.js';
+import { allocTable, failedGroupsText, placementFailures, placementText } from '../tables.js';
 
 export const command: Command = {
   usage: 'meshnomad eval status [options] [evaluation]',
@@ -48,7 +48,7 @@ export const command: Command = {
           ? []
           : ([['Deployment ID', shortId(evaluation.DeploymentID, verbose)]] as [string, string][])),
         ['Priority', evaluation.Priority],
-        ['Placement Failures', Object.keys(evaluation.FailedTGAllocs ?? {}).length > 0],
+        ['Placement Failures', placementFailures(evaluation)],
         ...(verbose
           ? ([
               ['Previous Eval', evaluation.PreviousEval],
@@ -104,7 +104,7 @@ function table(evals: readonly Evaluation[], verbose: boolean): string {
       evaluation.TriggeredBy,
       evaluation.JobID,
       evaluation.Status,
-      Object.keys(evaluation.FailedTGAllocs ?? {}).length > 0 ? 'true' : 'false',
+      placementFailures(evaluation),
     ]);
   return formatTable([['ID', 'Priority', 'Triggered By', 'Job ID', 'Status', 'Placement Failures'], ...rows]);
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Allocation } from '../../structs/allocation.js';
+import type { Deployment } from '../../structs/deployment.js';
 import type { AllocListStub } from '../../structs/rpc.js';
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, UsageError } from '../command.js';
@@ -52,6 +53,12 @@ replacements.`,
     headline(context, `Restarting ${allocs.length} allocation${allocs.length === 1 ? '' : 's'}`);
     for (let at = 0; at < allocs.length; at += size) {
       if (at > 0) await sleep((flags.duration('batch-wait') ?? 0) / 1e6);
+      const deployment = await activeDeployment(api, id);
+      if (deployment) {
+        const name = JSON.stringify(shortId(deployment.ID, flags.bool('verbose')));
+        output.error(`Job restart did not finish: deployment ${name} is ${deployment.Status}; wait until it is over`);
+        return 1;
+      }
       const outcomes = await Promise.allSettled(
         allocs.slice(at, at + size).map((alloc) => restart(context, api, alloc)),
       );
@@ -80,6 +87,12 @@ function readBatchSize(text: string, total: number): number {
   if (value < 1)
     throw new UsageError(`-batch-size must be a number or a percentage above zero, not ${JSON.stringify(text)}`);
   return match?.[2] ? Math.max(1, Math.ceil((total * value) / 100)) : value;
+}
+
+/** A roll-out that restarts would disturb: what is restarted has to prove its health anew. */
+async function activeDeployment(api: ApiClient, id: string): Promise<Deployment | undefined> {
+  const { value } = await api.get<Deployment[] | null>(`/v1/job/${encodeURIComponent(id)}/deployments`);
+  return value?.find(({ Status }) => !['failed', 'successful', 'cancelled'].includes(Status));
 }
 
 async function running(api: ApiClient, id: string, groups: readonly string[]): Promise<AllocListStub[]> {

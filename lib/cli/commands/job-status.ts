@@ -9,7 +9,7 @@ import { formatPairs, formatTable, formatTime, formatTimeText, paint, shortId } 
 import { childrenText, nextLaunchText } from '../job-children.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
 import { findJobId, jobTable } from '../resolve.js';
-import { allocTable, deploymentText, failedGroupsText } from '../tables.js';
+import { allocTable, deploymentText, failedGroupsText, placementFailures } from '../tables.js';
 
 export const command: Command = {
   usage: 'meshnomad job status [options] [job]',
@@ -140,11 +140,7 @@ function evalTable(evals: readonly Evaluation[], verbose: boolean): string {
     String(evaluation.Priority),
     evaluation.TriggeredBy,
     evaluation.Status,
-    Object.keys(evaluation.FailedTGAllocs ?? {}).length > 0
-      ? 'true'
-      : evaluation.Status === 'blocked'
-        ? 'N/A - In Progress'
-        : 'false',
+    placementFailures(evaluation),
   ]);
   return formatTable([['ID', 'Priority', 'Triggered By', 'Status', 'Placement Failures'], ...rows]);
 }

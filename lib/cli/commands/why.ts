@@ -55,7 +55,7 @@ export function whyText(why: Why, color: boolean): string {
 }
 
 function groupText(group: WhyGroup): string {
-  if (group.Placed >= group.Wanted) return group.Summary;
+  if (group.Placed >= group.Wanted && group.Unplaced === 0) return group.Summary;
   const refusals = group.Refusals.map(
     ({ Sentence, Nodes, NodeNames, Change }) =>
       `  * ${Sentence}: ${namesText(NodeNames, Nodes)}.\n    To change that: ${Change}.`,

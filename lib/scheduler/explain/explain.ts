@@ -5,6 +5,7 @@ import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Why, WhyGroup } from '../../structs/why.js';
 import type { StateReader } from '../ports.js';
 import { algorithmOf } from '../rank/algorithm.js';
+import { nextReschedule } from '../reconcile/reschedule.js';
 import { isClientTerminal, isTerminal } from '../usage.js';
 import { askOf, createJudge, type Refusal } from './refusal.js';
 import { rollOutSentence } from './roll-out.js';
@@ -92,15 +93,35 @@ function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[],
     Wanted: wanted,
     Placed: live.length,
     Running: live.filter(({ ClientStatus }) => ClientStatus === 'running').length,
+    Unplaced: job.Stop ? 0 : unplacedOf(group, input),
     Nodes: nodes,
     NodesWithRoom: withRoom,
     Refusals: refusals,
   };
-  const summary = groupSummary(counts, { next: nextTry(own, input), starting: live.some(isStarting) });
+  const summary = groupSummary(job, counts, {
+    next: nextTry(own, input),
+    isStarting: live.some(({ ClientStatus }) => ClientStatus === 'pending'),
+    given: own.filter(isGivenUp).length,
+  });
   return { ...counts, Summary: summary + awaySentence(group, live, input) };
 }
 
-const isStarting = ({ ClientStatus }: Allocation): boolean => ClientStatus === 'pending';
+/** What the blocked evaluation waits to place. */
+function unplacedOf({ Name }: TaskGroup, { evals }: ExplainInput): number {
+  const [newest] = evals.filter(({ Status }) => Status === 'blocked').sort((a, b) => b.CreateIndex - a.CreateIndex);
+  const metric = newest?.FailedTGAllocs?.[Name];
+  return metric ? metric.CoalescedFailures + 1 : 0;
+}
+
+/** Failed, and its reschedule block allows no further attempt. */
+function isGivenUp(alloc: Allocation): boolean {
+  return (
+    alloc.ClientStatus === 'failed' &&
+    alloc.DesiredStatus === 'run' &&
+    alloc.NextAllocation === '' &&
+    !nextReschedule(alloc).eligible
+  );
+}
 
 /** What is out of reach with its node: where, what becomes of it, and when it is given up. */
 function awaySentence(group: TaskGroup, live: readonly Allocation[], { evals }: ExplainInput): string {
@@ -118,12 +139,20 @@ function awaySentence(group: TaskGroup, live: readonly Allocation[], { evals }: 
 }
 
 function groupSummary(
-  { Group, Wanted, Placed, Running, Nodes, NodesWithRoom }: Omit<WhyGroup, 'Summary'>,
-  { next, starting }: { next: string; starting: boolean },
+  job: Job,
+  { Group, Wanted, Placed, Running, Unplaced, Nodes, NodesWithRoom }: Omit<WhyGroup, 'Summary'>,
+  { next, isStarting, given }: { next: string; isStarting: boolean; given: number },
 ): string {
   const where = `Group "${Group}": ${Running} of ${Wanted} running`;
   if (Placed >= Wanted) {
-    return Running >= Wanted || !starting
+    if (Unplaced > 0) {
+      const now =
+        NodesWithRoom === 0
+          ? `none of ${Nodes} nodes takes one`
+          : `${NodesWithRoom} of ${Nodes} nodes would take one now`;
+      return `${where}, ${Unplaced} of them in an older version until there is a place for version ${job.Version}: ${now}.`;
+    }
+    return Running >= Wanted || !isStarting
       ? `${where}.`
       : `${where}; all are placed, and their nodes are yet to start them.`;
   }
@@ -131,6 +160,8 @@ function groupSummary(
   if (Nodes === 0) return `${where}; ${missing} not placed, for there is no node: start an agent with a client.`;
   if (NodesWithRoom === 0)
     return `${where}; ${missing} not placed, for ${Nodes === 1 ? 'the only node will not take one' : `none of ${Nodes} nodes will take one`}.`;
+  if (given > 0)
+    return `${where}; ${given} failed and ${given === 1 ? 'is' : 'are'} not tried again: the reschedule block allows no more. A new version of the job, or "meshnomad job eval -force-reschedule ${job.ID}", tries again; ${NodesWithRoom} of ${Nodes} nodes would take one.`;
   if (next !== '')
     return `${where}; ${missing} not placed yet: the delay of its reschedule block after a failure ends at ${next}, and ${NodesWithRoom} of ${Nodes} nodes would take one.`;
   return `${where}; ${missing} not placed yet, though ${NodesWithRoom} of ${Nodes} nodes would take one: an evaluation or a roll-out is under way (see the story).`;

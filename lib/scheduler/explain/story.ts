@@ -31,7 +31,7 @@ export function jobStory(
     ...from.deployments.flatMap(deploymentEvents),
   ];
   const troubled = allocs
-    .filter(({ ClientStatus }) => ['failed', 'lost', 'unknown'].includes(ClientStatus))
+    .filter((alloc) => ['failed', 'lost', 'unknown'].includes(alloc.ClientStatus) || alloc.PreemptedByAllocation !== '')
     .sort((a, b) => b.ModifyIndex - a.ModifyIndex)
     .slice(0, TROUBLED_MAX);
   for (const alloc of troubled) {
@@ -64,9 +64,16 @@ export function allocStory(alloc: Allocation, state: StateReader): WhyEvent[] {
     events.push({ Time: RescheduleTime, Text });
   }
   if (alloc.DesiredStatus !== 'run') {
-    events.push({ Time: alloc.ModifyTime, Text: `told to ${alloc.DesiredStatus}: ${alloc.DesiredDescription}` });
+    const Text = `told to ${alloc.DesiredStatus}: ${alloc.DesiredDescription}${preemptorOf(alloc, state)}`;
+    events.push({ Time: alloc.ModifyTime, Text });
   }
   return events;
+}
+
+/** Whose more important work took the place. */
+function preemptorOf({ PreemptedByAllocation }: Allocation, state: StateReader): string {
+  const by = PreemptedByAllocation === '' ? undefined : state.allocById(PreemptedByAllocation);
+  return by ? ` (job "${by.JobID}", priority ${by.Job?.Priority ?? 'unknown'})` : '';
 }
 
 function endOf({ ClientStatus, DesiredDescription }: Allocation): string {

@@ -23,14 +23,16 @@ export const DEPLOYMENT_REASONS = {
 } as const;
 
 /**
- * Judges a running deployment, by those of its allocations that are in question (its unhealthy ones, its canaries). `retry` names unhealthy, failed allocations whose replacement the deployment still allows:
- * the scheduler leaves them alone until they are marked.
+ * Judges a running deployment, by those of its allocations that are in question (its unhealthy ones, its canaries). `retry`
+ * names unhealthy, failed allocations whose replacement the deployment still allows: the scheduler leaves them alone until
+ * they are marked. No deadline ends before `heardMs`: until then what became of the allocations while nobody led may not have
+ * been reported.
  */
 export function judgeDeployment(
   deployment: Deployment,
   job: Job | undefined,
   allocs: readonly Allocation[],
-  now: Millis,
+  { now, heardMs = 0 }: { now: Millis; heardMs?: Millis },
 ): DeploymentVerdict {
   if (deployment.Status !== 'running') return { kind: 'wait', dueMs: undefined, retry: [] };
   const retry: string[] = [];
@@ -46,8 +48,9 @@ export function judgeDeployment(
   if (mayPromote(deployment, allocs)) return { kind: 'promote' };
   let dueMs: Millis | undefined;
   for (const group of Object.values(deployment.TaskGroups)) {
-    const deadline = deadlineMs(group, allocs);
-    if (deadline === undefined) continue;
+    const required = deadlineMs(group, allocs);
+    if (required === undefined) continue;
+    const deadline = Math.max(required, heardMs);
     if (deadline <= now) {
       // The whole roll-out ends: every group that is not there yet may ask to go back, also one with time left.
       const revert = Object.values(deployment.TaskGroups).some((other) => other.AutoRevert && !isThere(other, allocs));

@@ -16,6 +16,8 @@ import type { ServerWorld } from './world.js';
 
 /** A decision that could not be written is taken again after this. */
 const RETRY_MS = 1_000;
+/** How long nodes have, after a change of the leader, to tell the new one of health that they could not report before. */
+const HEARD_MS = 15_000;
 
 export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
   const { store, now, timers } = world;
@@ -30,6 +32,7 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
   const busy = new Set<string>();
   const alarm = createAlarm({ timers, now, ring: () => ring() });
   let leads = false;
+  let heardMs = 0;
   let lookIsDue = false;
 
   const ring = (): void => {
@@ -96,7 +99,7 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
       return;
     }
     const job = state.jobById(deployment.Namespace, deployment.JobID);
-    const verdict = judgeDeployment(deployment, job, state.allocsInQuestion(deployment), now());
+    const verdict = judgeDeployment(deployment, job, state.allocsInQuestion(deployment), { now: now(), heardMs });
     if (verdict.kind === 'fail') {
       await fail(state, deployment, verdict.reason, verdict.revert);
       return;
@@ -165,6 +168,7 @@ export function createDeploymentWatcher(world: ServerWorld): LeaderPart {
     name: 'deployment watcher',
     begin(state) {
       leads = true;
+      heardMs = now() + HEARD_MS;
       for (const deployment of state.deployments()) {
         if (deployment.Status !== 'running') continue;
         changed.add(deployment.ID);

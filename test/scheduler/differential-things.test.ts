@@ -243,3 +243,46 @@ for (const [what, kind] of Object.entries({
     t.ok(compared > SEEDS * 5, `${compared} placements compared`);
   });
 }
+
+t.test(
+  'sticky disks: a new version stays where its disk is as long as that node may run it, and goes elsewhere if not',
+  async (t) => {
+    let stayed = 0;
+    let moved = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const random = seededRandom(seed);
+      const harness = new Harness();
+      const count = 4 + randomInt(random, 6);
+      for (let i = 0; i < count; i++) {
+        const node = mockNode(i, { ComputedClass: `v1:${i}` });
+        harness.addNode({ ...node, Attributes: { ...node.Attributes, rack: `r${randomInt(random, 3)}` } });
+      }
+      const group = mockGroup({
+        Count: 1 + randomInt(random, 12),
+        EphemeralDisk: { Sticky: true, SizeMB: 300, Migrate: false },
+        Tasks: [mockTask({ Resources: mockResources({ CPU: 100 + randomInt(random, 900), MemoryMB: 200 }) })],
+        Update: null,
+      });
+      const first = harness.register(mockJob({ ID: 'own', TaskGroups: [group] }));
+      await harness.run(first);
+      const before = new Map(harness.live(first).map((alloc) => [alloc.Name, alloc]));
+      // Some nodes take nothing new, others are not wanted any more.
+      for (const node of [...harness.nodes.values()])
+        if (random.next() < 0.25) harness.addNode({ ...node, SchedulingEligibility: 'ineligible' });
+      const unwanted = pick(random, 'r0', 'none');
+      const Constraints = [{ LTarget: '${attr.rack}', Operand: '!=', RTarget: unwanted }];
+      const Tasks = [mockTask({ ...group.Tasks[0], Env: { V: '2' } })];
+      const second = harness.register({ ...first, Constraints, TaskGroups: [{ ...group, Tasks }] });
+      await harness.run(second);
+      for (const alloc of harness.live(second).filter(({ Job }) => Job?.Version === second.Version)) {
+        const old = before.get(alloc.Name);
+        const node = harness.nodes.get(old?.NodeID ?? '');
+        const may = node?.SchedulingEligibility === 'eligible' && node.Attributes['rack'] !== unwanted;
+        t.equal(alloc.NodeID === old?.NodeID, may, `seed ${seed}: ${alloc.Name}`);
+        if (may) stayed++;
+        else moved++;
+      }
+    }
+    t.ok(stayed > SEEDS && moved > SEEDS / 2, `${stayed} stayed and ${moved} moved`);
+  },
+);

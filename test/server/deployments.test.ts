@@ -145,7 +145,7 @@ t.test('a running deployment is judged by its allocations and the clock', async 
     ['it is paused', { ...running(), Status: 'paused' }, [failedAlloc()], NOW + 1e9, wait(undefined)],
   ];
   for (const [name, subject, allocs, now, expected] of cases) {
-    t.same(judgeDeployment(subject, mockJob(), allocs, now), expected, name);
+    t.same(judgeDeployment(subject, mockJob(), allocs, { now }), expected, name);
   }
 });
 
@@ -266,9 +266,9 @@ t.test('a new leader takes up running deployments', async (t) => {
   await world.time.advance(700_000);
   t.equal(world.store.snapshot().deploymentById('d1')?.Status, 'running');
   world.consensus.lead(true);
-  await world.time.advance(20);
+  await world.time.advance(20_000);
   t.equal(world.store.snapshot().deploymentById('d1')?.Status, 'failed');
-  t.equal(evals().length, 1);
+  t.equal(evals().length, 2, 'when leadership began, and when it failed');
 });
 
 t.test('a person who calls an allocation unhealthy ends the deployment', async (t) => {

@@ -213,3 +213,19 @@ t.test('a system job that makes no progress goes back to its stable version', as
   t.same(wanted(world), ['one', 'one', 'one', 'one']);
   t.equal(world.store.snapshot().jobById('default', 'web')?.TaskGroups[0]?.Tasks[0]?.Env?.['RELEASE'], 'one');
 });
+
+t.test('a deadline that passed while nobody led ends no roll-out before its nodes could report', async (t) => {
+  for (const isHealthy of [true, false]) {
+    const { world, node } = await running();
+    await world.call('Job.Register', { Job: release('two', { ProgressDeadline: 60 * S, HealthyDeadline: 40 * S }) });
+    await world.time.advance(20);
+    world.consensus.lead(false);
+    await world.time.advance(120_000);
+    world.consensus.lead(true);
+    await world.time.advance(5_000);
+    t.equal(latest(world)?.Status, 'running');
+    if (isHealthy) for (let round = 0; round < 8; round++) await world.obey(node);
+    else await world.time.advance(20_000);
+    t.equal(latest(world)?.Status, isHealthy ? 'successful' : 'failed');
+  }
+});

@@ -195,8 +195,9 @@ function resourceTable(alloc: Allocation, task: Task, usage: AllocResourceUsage 
   const rows = [
     ['CPU', 'Memory', 'Disk', 'Addresses'],
     [cpu, memory, disk, ' '],
+    ...(max > mb ? [[' ', `Max: ${formatMegabytes(max)}`]] : []),
   ];
-  return `Task Resources:\n${formatTable(rows)}${max > mb ? `\nMax: ${formatMegabytes(max)}` : ''}`;
+  return `Task Resources:\n${formatTable(rows)}`;
 }
 
 function eventText(context: Context, state: TaskState): string {

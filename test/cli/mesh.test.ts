@@ -1,6 +1,8 @@
 import t from 'tap';
 import type { MeshInvite } from '../../lib/structs/mesh.js';
 import type { MeshMemberStub } from '../../lib/structs/rpc-mesh.js';
+import { encodeInvite, parseInvite } from '../../lib/transport/invite.js';
+import { qrModules, readQr } from '../support/qr.js';
 import { createCliWorld, NODE_ID, Refusal } from './world.js';
 
 const KEY = 'ab'.repeat(32);
@@ -62,6 +64,36 @@ t.test('invite asks for what was wanted, and gives scripts nothing but the invit
   t.match(await world.run('invite', '-role=sever'), { code: 1, error: /must be one of server, client, operator/ });
   t.match(await world.run('invite', '-ttl=soon'), { code: 1, error: /-ttl/ });
   t.match(await world.run('invite', '-tag=x'), { code: 1, error: /key=value/ });
+});
+
+t.test('the QR code on a terminal says what the text below it says', async (t) => {
+  // Of all lengths: other versions, numbers of blocks and masks.
+  for (const hints of [0, 1, 2, 3, 4]) {
+    const made = encodeInvite({
+      mesh: KEY,
+      discoverySecret: new Uint8Array(32).fill(hints * 61),
+      seed: new Uint8Array(16).fill(7),
+      server: 'cd'.repeat(32),
+      role: 'client',
+      needsApproval: false,
+      expiresAtMs: 1_800_000_000_000,
+      hints: Array.from({ length: hints }, (_, i) => ({ host: `10.0.0.${i}`, port: 49_737 })),
+      bootstrap: 'public',
+    });
+    const reply = { Invite: made, ID: 'a1', ExpiresAt: 0, NeedsApproval: false };
+    const world = await createCliWorld(t, { 'PUT /v1/mesh/invites': reply });
+    const { out } = await world.show('invite');
+    t.ok(out.includes(`npx meshnomad join ${made}\n`));
+    const modules = qrModules(out.slice(0, out.indexOf('npx')).split('\n'));
+    t.same(parseInvite(readQr(modules)), parseInvite(made), `${modules.length} modules a side`);
+    const bent = modules.map((row) => [...row]);
+    (bent[9 + hints] as boolean[])[12] = bent[9 + hints]?.[12] !== true;
+    t.throws(() => readQr(bent), /damaged/, 'and it is read in earnest');
+  }
+  const world = await createCliWorld(t, {
+    'PUT /v1/mesh/invites': { Invite: INVITE, ID: 'a1', ExpiresAt: 0, NeedsApproval: false },
+  });
+  t.notMatch((await world.show('invite', '-no-qr')).out, /█/);
 });
 
 t.test('invite list tells how each invite stands, and who used it', async (t) => {

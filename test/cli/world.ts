@@ -25,6 +25,8 @@ export interface CliWorld {
   asked: string[];
   bodies: string[];
   run(...argv: string[]): Promise<Ran>;
+  /** As on a terminal. */
+  show(...argv: string[]): Promise<Ran>;
 }
 
 export class Refusal {
@@ -37,9 +39,10 @@ export class Refusal {
 }
 
 /** Runs the program in this process, its outputs kept. */
-export async function runCli(argv: string[], env: Record<string, string> = {}): Promise<Ran> {
+export async function runCli(argv: string[], env: Record<string, string> = {}, isTTY = false): Promise<Ran> {
   const texts = { out: '', error: '' };
   const sink = (name: 'out' | 'error') => ({
+    isTTY,
     write(data: Uint8Array | string): boolean {
       texts[name] += typeof data === 'string' ? data : Buffer.from(data).toString();
       return true;
@@ -57,6 +60,7 @@ export async function createCliWorld(t: Test, replies: Record<string, Reply> = {
     asked: [],
     bodies: [],
     run: async () => ({ code: -1, out: '', error: '' }),
+    show: async () => ({ code: -1, out: '', error: '' }),
   };
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -84,6 +88,7 @@ export async function createCliWorld(t: Test, replies: Record<string, Reply> = {
   });
   world.address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   world.run = (...argv) => runCli(argv, { NOMAD_ADDR: world.address });
+  world.show = (...argv) => runCli(argv, { NOMAD_ADDR: world.address, NO_COLOR: '1' }, true);
   return world;
 }
 

@@ -37,6 +37,7 @@ declare module 'hyperdht' {
   }
 
   export interface ConnectOptions {
+    createHandshake?: (keyPair: KeyPair, remotePublicKey: Buffer | null) => object;
     keyPair?: KeyPair;
     /** DHT nodes, or the peer itself, that the handshake is sent to before anybody is looked up. */
     relayAddresses?: HostPort[];
@@ -48,6 +49,7 @@ declare module 'hyperdht' {
   }
 
   export interface ServerOptions {
+    createHandshake?: (keyPair: KeyPair, remotePublicKey: Buffer | null) => object;
     /** True (or a rejection) refuses. */
     firewall?: (remotePublicKey: Buffer, payload: unknown, clientAddress: HostPort) => boolean | Promise<boolean>;
     /** Asked for every connection. */
@@ -141,4 +143,15 @@ declare module 'hyperdht' {
   }
 
   export default DHT;
+}
+
+declare module 'hyperdht/lib/noise-wrap.js' {
+  import type { KeyPair } from 'hyperdht';
+
+  /** Not part of the documented interface. */
+  class NoiseWrap {
+    constructor(keyPair: KeyPair, remotePublicKey: Buffer | null);
+    recv(message: Buffer): object;
+  }
+  export default NoiseWrap;
 }

@@ -5,8 +5,10 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import type { LinkReport, NetReport } from '../../lib/structs/mesh.js';
 import { encodeFrame, FrameReader, KIND } from '../../lib/transport/frame.js';
 import { discoveryDays, discoveryTopic, inviteKey, parseInvite } from '../../lib/transport/invite.js';
 import { joinMesh } from '../../lib/transport/join.js';
@@ -24,6 +26,8 @@ const MIB = 1024 * 1024;
 /** What an agent may grow by while it is attacked: two messages of the largest kind that a member may send. */
 const GROWTH_MAX_BYTES = 160 * MIB;
 const HUNDRED_MB = 100_000_000;
+const FLOOD_MS = 10_000;
+const REPLAYS_PER_S = 1_500;
 /** An agent whose clock goes two hours forward at SIGUSR2. */
 const CLOCK = `data:text/javascript,${encodeURIComponent(
   'const now=Date.now;let more=0;Date.now=()=>now()+more;process.on("SIGUSR2",()=>{more+=7200000})',
@@ -181,7 +185,7 @@ t.test('an agent among enemies', { timeout: 300_000 }, async (t) => {
     good.connection.stream.destroy();
   });
 
-  await flood(t, stage, calm);
+  await flood(t, stage, stolen, calm);
   await revoked(t, stage, stolen);
   t.equal(nas.ended, false);
 });
@@ -283,15 +287,67 @@ async function brokenBytes(t: Test, stage: Stage, stolen: StolenDisk): Promise<v
   });
 }
 
-async function flood(t: Test, stage: Stage, calm: number): Promise<void> {
+/** Handshakes as they are on the wire: of strangers, and of a member that gets a stream with it. */
+async function recordHandshakes({ network, at, key }: Stage, stolen: StolenDisk): Promise<Buffer[]> {
+  const tap = await openTap(at);
+  const dial = { addresses: [tap.address], timeoutMs: 1_500 };
+  try {
+    const strangers = Array.from({ length: 20 }, async () => (await network()).dial(key, dial).catch(() => undefined));
+    const member = await (await network(stolen.identity)).dial(key, { ...dial, timeoutMs: 30_000 });
+    await Promise.all(strangers);
+    member.stream.destroy();
+    return [...tap.heard];
+  } finally {
+    tap.close();
+  }
+}
+
+/** Whole, cut and bent, one after the other, without end. */
+function* replays(heard: readonly Buffer[]): Generator<Buffer, never> {
+  for (let i = 0; ; i++) {
+    const bytes = heard[i % heard.length] as Buffer;
+    if (i % 3 === 0) yield bytes;
+    else if (i % 3 === 1) yield bytes.subarray(0, (i * 13) % bytes.length);
+    else yield Buffer.from(bytes.map((byte, at) => (at === i % bytes.length ? byte ^ (1 << (i % 8)) : byte)));
+  }
+}
+
+/** Replays at `perSecond` until `end`, however late timers are; gives how many. */
+async function replay(to: Address, heard: readonly Buffer[], { ms, perSecond }: { ms: number; perSecond: number }) {
+  const all = replays(heard);
+  const began = performance.now();
+  let sent = 0;
+  while (performance.now() - began < ms || sent < (ms / 1_000) * perSecond) {
+    const due = Math.ceil(((performance.now() - began) / 1_000) * perSecond) - sent;
+    const batch = Array.from({ length: Math.min(Math.max(due, 1), 500) }, () => all.next().value);
+    sent += await shower(to, batch);
+    await sleep(10);
+  }
+  return { sent, perSecond: Math.round(sent / ((performance.now() - began) / 1_000)) };
+}
+
+async function flood(t: Test, stage: Stage, stolen: StolenDisk, calm: number): Promise<void> {
   const { nas, at, key } = stage;
-  await t.test('a thousand strangers a second', { timeout: 120_000 }, async (t) => {
+  await t.test('a thousand connects a second, of strangers and replayed', { timeout: 240_000 }, async (t) => {
+    const guest = await stage.machine('guest');
+    await guest.start('join', await nas.invite());
+    const links = async (): Promise<LinkReport[]> => (await nas.get<NetReport>('/v1/agent/net')).Links;
+    const [before] = await eventually('the link of a guest', async () => {
+      const found = await links();
+      return found.length === 1 ? found : undefined;
+    });
+    const heard = await recordHandshakes(stage, stolen);
+    await eventually('nobody but the guest to be linked', async () => (await links()).length === 1 || undefined);
     const logBefore = nas.log.length;
+    const began = performance.now();
     const peers = [0, 1].map(() =>
-      spawn(process.execPath, [FLOOD, key, String(at.port), '4000'], { stdio: ['ignore', 'pipe', 'inherit'] }),
+      spawn(process.execPath, [FLOOD, key, String(at.port), String(FLOOD_MS)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
     );
     t.teardown(() => peers.map((peer) => peer.kill('SIGKILL')));
     const knocks = Promise.all(peers.map(async ({ stdout }) => Number(String((await once(stdout, 'data'))[0]))));
+    const replayed = replay(at, heard, { ms: FLOOD_MS, perSecond: REPLAYS_PER_S });
     const friend = await stage.machine('friend');
     t.equal(
       await friend.run('join', '-no-start', await nas.invite()),
@@ -299,12 +355,26 @@ async function flood(t: Test, stage: Stage, calm: number): Promise<void> {
       `who is invited comes in meanwhile:\n${friend.log}`,
     );
     const tries = (await knocks).reduce((sum, one) => sum + one, 0);
+    const { sent, perSecond } = await replayed;
+    if (nas.ended) t.comment(nas.log.slice(-3_000));
     const grown = rssBytes(nas.pid) - calm;
-    t.comment(`${tries} knocked; ${Math.round(grown / MIB)} MiB more, ${nas.log.length - logBefore} bytes of log`);
+    const logged = nas.log.length - logBefore;
+    t.comment(
+      `${tries} knocked, ${sent} replayed (${perSecond}/s); ${Math.round(grown / MIB)} MiB more, ${logged} bytes of log`,
+    );
     t.ok(tries > 100);
+    t.ok(sent >= (FLOOD_MS / 1_000) * REPLAYS_PER_S);
     t.ok(grown < GROWTH_MAX_BYTES, `${grown} bytes more`);
-    t.ok(nas.log.length - logBefore < 60_000, 'and the log does not fill the disk');
-    t.same((await nas.get<{ Links: object[] }>('/v1/agent/net')).Links, []);
+    t.ok(logged < 150_000, `and the log does not fill the disk: ${logged} bytes`);
+    t.match(nas.log.slice(-logged), /"key":"[0-9a-f]{64}".*refused a connection/, 'it names keys');
+    const after = await eventually('no link but the one that was there', async () => {
+      const found = await links();
+      return (found.length === 1 && found[0]?.To === before?.To && found) || undefined;
+    });
+    const lasted = (after[0]?.SinceMs ?? 0) - (before?.SinceMs ?? 0);
+    t.comment(`the link of the guest is ${lasted} ms older, ${Math.round(performance.now() - began)} ms went by`);
+    t.equal((await guest.cli(['members'])).code, 0, 'it serves as before');
+    await guest.end('SIGTERM');
   });
 }
 

@@ -1,9 +1,10 @@
-import type { ConnectOptions, default as DHT, HostPort, Options, SecretStream } from 'hyperdht';
+import type { ConnectOptions, default as DHT, HostPort, Options, SecretStream, Server, ServerOptions } from 'hyperdht';
 import { MeshError } from '../../structs/errors.js';
 import type { NodeKey } from '../../structs/mesh.js';
 import { assert } from '../../util/assert.js';
 import type { ConnectAs } from '../network.js';
 import type { Address } from '../tcp.js';
+import { type CreateHandshake, safeHandshakes } from './handshakes.js';
 import { endableNames, type Names } from './names.js';
 
 /**
@@ -52,7 +53,7 @@ export interface NodeOptions {
 export async function createNode(options: NodeOptions): Promise<DhtNode> {
   const { default: Base } = await import('hyperdht');
   const bootstrap = bootstrapList(options.bootstrap, Base.BOOTSTRAP);
-  const Node = nodeClass(Base);
+  const Node = nodeClass(Base, await safeHandshakes());
   const node = new Node({
     bootstrap,
     port: options.port === 0 ? [0, 0] : options.port,
@@ -92,7 +93,7 @@ function bootstrapList(wanted: 'public' | readonly Address[], known: readonly st
 }
 
 /** hyperdht is loaded when the first node is made, so its subclass is made then, too. */
-function nodeClass(Base: typeof DHT): new (options: Options) => DhtNode {
+function nodeClass(Base: typeof DHT, createHandshake: CreateHandshake): new (options: Options) => DhtNode {
   return class Node extends Base implements DhtNode {
     readonly #relays = new Map<SecretStream, NodeKey>();
     readonly #names: Names;
@@ -120,13 +121,17 @@ function nodeClass(Base: typeof DHT): new (options: Options) => DhtNode {
 
     /** Without options it is hyperdht itself that dials, and that is always a relay. */
     override connect(key: Buffer, options?: ConnectOptions): SecretStream {
-      const stream = super.connect(key, options ?? {});
+      const stream = super.connect(key, { ...options, createHandshake });
       if (options !== undefined) return stream;
       this.relaysDialled++;
       this.#relays.set(stream, key.toString('hex'));
       stream.on('error', () => {});
       stream.once('close', () => this.#relays.delete(stream));
       return stream;
+    }
+
+    override createServer(options: ServerOptions, onconnection?: (stream: SecretStream) => void): Server {
+      return super.createServer({ ...options, createHandshake }, onconnection);
     }
 
     get dialsItself(): boolean {

@@ -50,6 +50,7 @@ export class AllocRunner {
   private cancelHealthTimer: () => void = () => {};
   private cancelTimeLimit: () => void = () => {};
   private stopping: Promise<void> | null = null;
+  private failing = false;
   private stoppedFor: StopReason | null = null;
   private released = false;
   private cleared = false;
@@ -170,6 +171,7 @@ export class AllocRunner {
    */
   async end(event: TimelessEvent, { afterwards = true, delayed = true, failed = false } = {}): Promise<void> {
     if (this.isEnding) return;
+    this.failing = failed;
     const last = afterwards ? [] : this.taskRunners.filter((task) => taskRole(task.task) === 'poststop');
     for (const task of last) void task.kill({ noShutdownDelay: true });
     this.stopping = this.stopTasks({ event, delayed, failed }).catch((error: unknown) => {
@@ -456,7 +458,7 @@ export class AllocRunner {
     const { current, group, options } = this;
     const { timers } = options.client;
     const strategy = group && healthStrategy(current, group);
-    if (this.released || !group || !strategy || this.stopping) return;
+    if (this.released || !group || !strategy || (this.stopping && !this.failing)) return;
     if ((this.health?.Healthy ?? current.DeploymentStatus?.Healthy ?? null) !== null) return;
     const nowMs = timers.now();
     const verdict = judgeHealth({

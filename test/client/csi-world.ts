@@ -11,6 +11,7 @@ import { identityHandlers } from '../../lib/plugin/sdk/csi-plugin.js';
 import { type CsiHandlers, serveCsi } from '../../lib/plugin/sdk/csi-server.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
 import type { MeshError } from '../../lib/structs/errors.js';
+import type { TaskGroup } from '../../lib/structs/job.js';
 import type { RpcMethods } from '../../lib/structs/rpc.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import type { RpcMethod } from '../../lib/transport/rpc.js';
@@ -179,7 +180,8 @@ export class World {
     return events.map(({ DisplayMessage }) => DisplayMessage).join('\n');
   }
 
-  put(client: Client, fields: Partial<VolumeRequest> = {}): Allocation {
+  /** An allocation with the volume; with an `Update` it is part of a deployment. */
+  put(client: Client, fields: Partial<VolumeRequest> = {}, Update?: TaskGroup['Update']): Allocation {
     const mount = { Volume: 'v', Destination: '/data', ReadOnly: false, PropagationMode: 'private', SELinuxLabel: '' };
     const request: VolumeRequest = {
       Name: 'v',
@@ -193,7 +195,10 @@ export class World {
       PerAlloc: false,
       ...fields,
     };
-    const group = fakeGroup([fakeTask({ VolumeMounts: [mount] })], { Volumes: { v: request } });
-    return this.server.put(fakeAlloc(client.nodeId, fakeJob(group)));
+    const group = fakeGroup([fakeTask({ VolumeMounts: [mount] })], {
+      Volumes: { v: request },
+      ...(Update ? { Update } : {}),
+    });
+    return this.server.put(fakeAlloc(client.nodeId, fakeJob(group), Update ? { DeploymentID: 'd' } : {}));
   }
 }

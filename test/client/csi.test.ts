@@ -151,11 +151,23 @@ t.test('a csi_plugin task is told its endpoint, watched, told to the servers, an
   await until(() => client.node().CSINodePlugins === null, 'gone');
 });
 
+const UPDATE = {
+  Stagger: 30e9,
+  MaxParallel: 1,
+  HealthCheck: 'task_states' as const,
+  MinHealthyTime: 60e9,
+  HealthyDeadline: 300e9,
+  ProgressDeadline: 600e9,
+  AutoRevert: false,
+  AutoPromote: false,
+  Canary: 0,
+};
+
 t.test('by force an allocation is ended and told why, and unmounted though its plugin does not answer', async (t) => {
   const world = new World(t);
   await world.serve(t);
   const client = await world.client(t);
-  const alloc = world.put(client);
+  const alloc = world.put(client, {}, UPDATE);
   await until(() => world.status(alloc.ID) === 'running', 'running');
   const order = {
     NodeID: client.nodeId,
@@ -179,6 +191,8 @@ t.test('by force an allocation is ended and told why, and unmounted though its p
   t.equal(world.engine.running().length, 0, 'nothing writes any more');
   await until(() => world.status(alloc.ID) === 'failed', 'its job to know');
   t.match(world.events(alloc.ID), /Stopped: volume "data" was detached by force: it smells/);
+  const unhealthy = (): boolean => world.server.reported(alloc.ID)?.DeploymentStatus?.Healthy === false;
+  await until(unhealthy, 'its deployment to know, which has it replaced');
   answer();
   await until(() => world.server.released.length === 1, 'its own release to go on');
 });

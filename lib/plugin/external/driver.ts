@@ -167,6 +167,8 @@ export class ExternalDriver implements Driver<unknown> {
       return handle;
     } catch (error) {
       await this.#options.collector.finish(task);
+      // What cannot be removed now is removed with the task.
+      await this.#removeCgroups(task.id).catch(() => {});
       throw toDriverError(error);
     }
   }

@@ -27,8 +27,10 @@ import t, { type Test } from 'tap';
 import { defaultClientConfig } from '../../lib/client/config.js';
 import { HostVolumes } from '../../lib/client/host-volumes/host-volumes.js';
 import { VolumeData } from '../../lib/client/volume-data/volume-data.js';
+import { openCores } from '../../lib/storage/cores.js';
 import type { VolumeOrder, VolumeWork } from '../../lib/structs/rpc-volume-data.js';
 import type { WrittenSnapshot } from '../../lib/structs/volume-data.js';
+import { byteStream } from '../../lib/transport/byte-stream.js';
 import { coreToken } from '../../lib/transport/core-token.js';
 import { messagePair } from '../../lib/transport/local.js';
 import type { RpcCaller } from '../../lib/transport/rpc.js';
@@ -325,6 +327,29 @@ t.test('a core is gone on with only where nobody can have blocks of it that are 
   t.notOk((await again(copied)).isSame, 'a copy of the data was put in its place');
   t.notOk((await again(record({ length: 10_000 }))).isSame, 'blocks are missing');
   t.ok((await again(() => {})).isSame);
+});
+
+/** Corestore closes what nobody has open for eight seconds. */
+const LONGER_THAN_OPEN_MS = 11_000;
+
+t.test('whoever copies slowly gets all of it', { timeout: 60_000 }, async (t) => {
+  const nodes = new Nodes(t);
+  const a = await nodes.start('a');
+  writeFileSync(join(await a.create('db'), 'rows'), randomBytes(2_000_000));
+  const { Core, Length } = await a.backUp();
+  const cores = await openCores(join(nodes.dir, 'slow'), { log: silentLog });
+  const [near, far] = messagePair();
+  const { Token } = a.holder(Core, 'slow');
+  a.data.streamHandlers()['VolumeData.Replicate']?.({ NodeID: 'a', Asker: 'slow', Core, Token }, far, CONTEXT);
+  cores.replicate(byteStream(near), 'asks');
+  const copy = await cores.other(Buffer.from(Core, 'hex'), null);
+  await copy.get(0);
+  await sleep(LONGER_THAN_OPEN_MS);
+  const late = Array.from({ length: Length - 1 }, (_, i) => copy.get(i + 1));
+  const all = await Promise.race([Promise.all(late), sleep(30_000, null, { ref: false })]);
+  t.equal(all?.length, Length - 1);
+  near.destroy();
+  await cores.close();
 });
 
 t.test('a copy is made by those with the right to it, and says nothing to who has it', async (t) => {

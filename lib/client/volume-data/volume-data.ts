@@ -108,7 +108,15 @@ export class VolumeData {
       throw new MeshError('E_PERMISSION_DENIED', 'the token does not open this core');
     }
     const cores = await this.#openCores();
-    if (!messages.destroyed) cores.replicate(byteStream(messages), 'answers');
+    // A core that nobody has open is closed after a while, also while others copy it, who then wait for its blocks in vain.
+    const core = await cores.other(Buffer.from(Core, 'hex'), null);
+    const close = (): void => void core.close().catch(() => {});
+    if (messages.destroyed) {
+      close();
+      return;
+    }
+    messages.once('close', close);
+    cores.replicate(byteStream(messages), 'answers');
   }
 
   async #work(order: VolumeOrder): Promise<VolumeWork> {

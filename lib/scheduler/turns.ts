@@ -22,3 +22,33 @@ export function* inTurns<T>(items: Iterable<T>, act: (item: T) => void): Generat
     yield undefined;
   }
 }
+
+/** Ranks that are sorted together. */
+const SPAN = 512;
+
+/**
+ * The items by a whole number, the lowest first and those of one number as they come, with rests; at most so many. For numbers
+ * that are not all the same, such as the indexes in names.
+ */
+export function* sortInTurns<T>(
+  items: Iterable<T>,
+  rank: (item: T) => number,
+  most = Number.POSITIVE_INFINITY,
+): Generator<Rest, T[], void> {
+  const spans = new Map<number, T[]>();
+  yield* inTurns(items, (item) => {
+    const at = Math.floor(rank(item) / SPAN);
+    const span = spans.get(at);
+    if (span) span.push(item);
+    else spans.set(at, [item]);
+  });
+  const sorted: T[] = [];
+  for (const at of [...spans.keys()].sort((a, b) => a - b)) {
+    if (sorted.length >= most) break;
+    const span = spans.get(at)?.sort((a, b) => rank(a) - rank(b)) ?? [];
+    yield* inTurns(span, (item) => {
+      if (sorted.length < most) sorted.push(item);
+    });
+  }
+  return sorted;
+}

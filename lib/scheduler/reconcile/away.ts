@@ -1,6 +1,7 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { Job } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
+import { inTurns, type Rest } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import { clientStopsAt, expiresAt, isReplaceable, unknownSince } from './disconnect.js';
 import { type Fate, type FateContext, FOLLOWUP_NEAR_MS, isWatched } from './filters.js';
@@ -79,9 +80,9 @@ function replacementAt(alloc: Allocation, { now, deployment }: FateContext): Mil
 }
 
 /** Takes allocations out of everything that is away; returns those that were. */
-export function dropAway(away: Away, dropped: readonly Allocation[]): Allocation[] {
-  const out = [...away.leaving, ...away.gone].filter((alloc) => dropped.includes(alloc));
-  const stays = (alloc: Allocation): boolean => !out.includes(alloc);
+export function dropAway(away: Away, dropped: ReadonlySet<Allocation>): ReadonlySet<Allocation> {
+  const out = new Set([...away.leaving, ...away.gone].filter((alloc) => dropped.has(alloc)));
+  const stays = (alloc: Allocation): boolean => !out.has(alloc);
   away.leaving = away.leaving.filter(stays);
   away.gone = away.gone.filter(stays);
   away.displaced = away.displaced.filter(stays);
@@ -93,40 +94,49 @@ export function dropAway(away: Away, dropped: readonly Allocation[]): Allocation
  * Decides about those that have come back: each goes on, or the one that runs under its name does. One that came back
  * failed, without another in its place, is tried again at once.
  */
-export function takeBack(sorted: Sorted, context: { job: Job; apart: readonly Allocation[]; stop: Stop[] }): void {
+export function* takeBack(
+  sorted: Sorted,
+  context: { job: Job; apart: readonly Allocation[]; stop: Stop[] },
+): Generator<Rest, void, void> {
   const { away } = sorted;
   if (away.reconnecting.length === 0) return;
-  const { job, apart, stop } = context;
+  const { job, stop } = context;
+  const apart = new Set(context.apart);
   const byName = new Map<string, Allocation>();
-  for (const alloc of sorted.kept) {
-    if (!isTerminal(alloc) && !away.holding.has(alloc) && !apart.includes(alloc)) byName.set(alloc.Name, alloc);
-  }
+  yield* inTurns(sorted.kept, (alloc) => {
+    if (!isTerminal(alloc) && !away.holding.has(alloc) && !apart.has(alloc)) byName.set(alloc.Name, alloc);
+  });
+  const ended = new Set<Allocation>();
   const end = (alloc: Allocation): void => {
     stop.push({ alloc, description: STOP_REASON.reconnected, clientStatus: null });
-    sorted.kept = sorted.kept.filter((other) => other !== alloc);
-    sorted.later = sorted.later.filter((other) => other.alloc !== alloc);
-    away.returned = away.returned.filter((other) => other !== alloc);
+    ended.add(alloc);
   };
-  for (const alloc of [...away.reconnecting].sort((a, b) => a.CreateIndex - b.CreateIndex)) {
-    const rival = apart.includes(alloc) ? undefined : byName.get(alloc.Name);
-    if (!rival && alloc.ClientStatus === 'failed') {
-      sorted.now.push(alloc);
-      continue;
-    }
-    if (!rival || winnerOf(alloc, rival, job) === alloc) {
-      if (rival) end(rival);
-      if (!apart.includes(alloc)) byName.set(alloc.Name, alloc);
-      sorted.kept.push(alloc);
-      away.returned.push(alloc);
-    } else {
-      end(alloc);
-    }
-  }
+  yield* inTurns(
+    [...away.reconnecting].sort((a, b) => a.CreateIndex - b.CreateIndex),
+    (alloc) => {
+      const rival = apart.has(alloc) ? undefined : byName.get(alloc.Name);
+      if (!rival && alloc.ClientStatus === 'failed') {
+        sorted.now.push(alloc);
+      } else if (!rival || winnerOf(alloc, rival, job) === alloc) {
+        if (rival) end(rival);
+        if (!apart.has(alloc)) byName.set(alloc.Name, alloc);
+        sorted.kept.push(alloc);
+        away.returned.push(alloc);
+      } else {
+        end(alloc);
+      }
+    },
+  );
+  sorted.later = sorted.later.filter(({ alloc }) => !ended.has(alloc));
+  away.returned = away.returned.filter((alloc) => !ended.has(alloc));
   // One that is to leave its node does so after it was taken back.
-  for (const alloc of away.returned.filter(({ DesiredTransition }) => DesiredTransition.Migrate === true)) {
-    sorted.kept = sorted.kept.filter((other) => other !== alloc);
-    sorted.migrate.push(alloc);
-  }
+  const moving = new Set(away.returned.filter(({ DesiredTransition }) => DesiredTransition.Migrate === true));
+  const kept: Allocation[] = [];
+  yield* inTurns(sorted.kept, (alloc) => {
+    if (!ended.has(alloc) && !moving.has(alloc)) kept.push(alloc);
+  });
+  sorted.kept = kept;
+  for (const alloc of moving) sorted.migrate.push(alloc);
 }
 
 function winnerOf(alloc: Allocation, rival: Allocation, job: Job): Allocation {

@@ -3,7 +3,7 @@ import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
 import { assertNever } from '../../util/assert.js';
-import { inTurns, inTurnsTo, type Rest } from '../turns.js';
+import { inTurns, inTurnsTo, type Rest, sortInTurns } from '../turns.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
 import { type Away, dropAway, noneAway, sortAway, takeBack, timeoutsOf, waitsForClients } from './away.js';
 import { type FateContext, fateOf } from './filters.js';
@@ -81,30 +81,33 @@ export function* reconcileGroup(
   const sorted = yield* sortByFate(context, trial.allocs, desired);
   const canarying = known !== undefined && known.DesiredCanaries !== 0 && !known.Promoted;
   if (canarying) stopTainted(sorted, trial.canaries, stop);
-  takeBack(sorted, { job, apart: canarying ? trial.canaries : [], stop });
+  yield* takeBack(sorted, { job, apart: canarying ? trial.canaries : [], stop });
   const { kept: all, migrate, lost, now, away } = sorted;
-  const canaries = trial.canaries.filter((alloc) => all.includes(alloc) || now.includes(alloc));
+  const canaries = yield* among(trial.canaries, all, now);
   const names = new NameIndex(job.ID, group.Name, group.Count);
   yield* inTurns([...all, ...migrate, ...now, ...lost, ...away.displaced], (alloc) => names.hold(alloc));
   const stops = yield* computeStops({ group, names, kept: all, migrate, lost, canaries, canarying });
   append(stop, stops.stop);
 
   // What cannot be reached cannot be updated: its turn comes when it is back.
-  const reachable = away.holding.size === 0 ? stops.kept : stops.kept.filter((alloc) => !away.holding.has(alloc));
+  const reachable =
+    away.holding.size === 0 ? stops.kept : yield* chosen(stops.kept, (alloc) => !away.holding.has(alloc));
   const { none, inPlace, destructive } = yield* sortByUpdate(context, reachable);
   // Canaries stand beside the count while they are on trial.
-  const counted = canarying ? stops.kept.filter((alloc) => !canaries.includes(alloc)) : stops.kept;
+  const onTrialNow = new Set(canaries);
+  const counted = canarying ? yield* chosen(stops.kept, (alloc) => !onTrialNow.has(alloc)) : stops.kept;
   const place: Placement[] = [];
   const needsCanaries =
     strategy !== null && destructive.length > 0 && canaries.length < strategy.Canary && !state.Promoted;
   if (needsCanaries) {
     state.DesiredCanaries = strategy.Canary;
-    if (!isHeld(deployment)) place.push(...tryOut({ group, names, canaries, destructive, wanted: strategy.Canary }));
+    if (!isHeld(deployment))
+      append(place, yield* tryOut({ group, names, canaries, destructive, wanted: strategy.Canary }));
   }
   desired.Canary = place.length;
   const onTrial = state.DesiredCanaries !== 0 && !state.Promoted;
   const ready = !isHeld(deployment) && !onTrial;
-  const limit = updateLimit({ context, strategy, counted, destructive, migrate: stops.migrate, ready });
+  const limit = yield* updateLimit({ context, strategy, counted, destructive, migrate: stops.migrate, ready });
 
   const { wanted, dropped } = yield* computePlacements({
     ...{ group, names, counted, migrate: stops.migrate, onTrial, now, lost },
@@ -114,7 +117,8 @@ export function* reconcileGroup(
   // While a client may still run what is lost here, the whole group waits.
   const admitted = clientStops.length > 0 ? [] : admitPlacements({ wanted, ready, deployment });
   const updated = ready ? yield* firstByName(destructive, limit - admitted.length) : [];
-  const gone = new Set([...stop.map(({ alloc }) => alloc), ...updated, ...stops.migrate]);
+  const gone = new Set([...updated, ...stops.migrate]);
+  yield* inTurns(stop, ({ alloc }) => gone.add(alloc));
   const later = sorted.later.filter(({ alloc }) => !gone.has(alloc));
   const unknown = away.leaving.filter((alloc) => !gone.has(alloc));
   const back = away.returned.filter((alloc) => !gone.has(alloc));
@@ -167,17 +171,16 @@ function isNews(options: {
   return !allocs.some(({ Job: own }) => own?.Version === job.Version && own.CreateIndex === job.CreateIndex);
 }
 
-function tryOut(options: {
+function* tryOut(options: {
   group: TaskGroup;
   names: NameIndex;
   canaries: readonly Allocation[];
   destructive: readonly Allocation[];
   wanted: number;
-}): Placement[] {
+}): Generator<Rest, Placement[], void> {
   const { group, names, canaries, destructive, wanted } = options;
-  return names
-    .nextCanaries(wanted - canaries.length, canaries, destructive)
-    .map((name) => placementOf(group, name, { canary: true }));
+  const fresh = yield* names.nextCanaries(wanted - canaries.length, canaries, destructive);
+  return fresh.map((name) => placementOf(group, name, { canary: true }));
 }
 
 function replacementOf(group: TaskGroup, alloc: Allocation): Placement {
@@ -213,10 +216,11 @@ function* dropCanaries(
   allocs: readonly Allocation[],
   stop: Stop[],
 ): Generator<Rest, { allocs: Allocation[]; canaries: Allocation[] }, void> {
+  const [placed, placedBefore] = [placedCanaries(deployment, group), placedCanaries(oldDeployment, group)];
   const unpromoted = (of: Deployment | null): boolean => of?.TaskGroups[group.Name]?.Promoted === false;
   const dropped = (alloc: Allocation): boolean => {
-    if (isCanaryOf(alloc, oldDeployment, group)) return unpromoted(oldDeployment);
-    if (isCanaryOf(alloc, deployment, group)) return deployment?.Status === 'failed' && unpromoted(deployment);
+    if (isCanaryOf(alloc, oldDeployment, placedBefore)) return unpromoted(oldDeployment);
+    if (isCanaryOf(alloc, deployment, placed)) return deployment?.Status === 'failed' && unpromoted(deployment);
     // A promotion takes the mark away: who bears it is left over from an even older roll-out.
     return isCanary(alloc);
   };
@@ -225,33 +229,33 @@ function* dropCanaries(
   yield* inTurns(allocs, (alloc) => {
     if (!dropped(alloc)) {
       left.push(alloc);
-      if (isCanaryOf(alloc, deployment, group)) canaries.push(alloc);
+      if (isCanaryOf(alloc, deployment, placed)) canaries.push(alloc);
     } else if (!isServerTerminal(alloc)) stop.push(stopUnneeded(alloc));
   });
   return { allocs: left, canaries };
 }
 
 /** A canary on trial whose node goes, or cannot be reached, is not moved: a fresh one takes its part. */
-function stopTainted(sorted: Sorted, canaries: readonly Allocation[], stop: Stop[]): void {
+function stopTainted(sorted: Sorted, trial: readonly Allocation[], stop: Stop[]): void {
+  const canaries = new Set(trial);
   const dropped = dropAway(sorted.away, canaries);
   for (const alloc of [...sorted.lost, ...dropped]) {
-    if (!canaries.includes(alloc)) continue;
-    stop.push({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' });
+    if (canaries.has(alloc)) stop.push({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' });
   }
-  stop.push(...sorted.migrate.filter((moving) => canaries.includes(moving)).map(stopMigrating));
-  sorted.lost = sorted.lost.filter((alloc) => !canaries.includes(alloc));
-  sorted.kept = sorted.kept.filter((alloc) => !dropped.includes(alloc) || !canaries.includes(alloc));
-  sorted.migrate = sorted.migrate.filter((alloc) => !canaries.includes(alloc));
+  append(stop, sorted.migrate.filter((moving) => canaries.has(moving)).map(stopMigrating));
+  sorted.lost = sorted.lost.filter((alloc) => !canaries.has(alloc));
+  if (dropped.size > 0) sorted.kept = sorted.kept.filter((alloc) => !dropped.has(alloc));
+  sorted.migrate = sorted.migrate.filter((alloc) => !canaries.has(alloc));
 }
 
-function isCanaryOf(alloc: Allocation, deployment: Deployment | null, group: TaskGroup): boolean {
+function placedCanaries(deployment: Deployment | null, { Name }: TaskGroup): ReadonlySet<string> {
+  return new Set(deployment?.TaskGroups[Name]?.PlacedCanaries ?? []);
+}
+
+function isCanaryOf(alloc: Allocation, deployment: Deployment | null, placed: ReadonlySet<string>): boolean {
   if (!deployment) return false;
-  if (deployment.TaskGroups[group.Name]?.PlacedCanaries?.includes(alloc.ID)) return true;
+  if (placed.has(alloc.ID)) return true;
   return alloc.DeploymentID === deployment.ID && isCanary(alloc);
-}
-
-function isLive(alloc: Allocation): boolean {
-  return !isTerminal(alloc);
 }
 
 function isCanary(alloc: Allocation): boolean {
@@ -300,6 +304,34 @@ function* sortByFate(
   return sorted;
 }
 
+/** Those that satisfy, in their order. */
+function* chosen(
+  allocs: readonly Allocation[],
+  satisfies: (alloc: Allocation) => boolean,
+): Generator<Rest, Allocation[], void> {
+  const found: Allocation[] = [];
+  yield* inTurns(allocs, (alloc) => {
+    if (satisfies(alloc)) found.push(alloc);
+  });
+  return found;
+}
+
+/** Those of the first list that are in one of the others: mostly few, or none. */
+function* among(
+  allocs: readonly Allocation[],
+  ...lists: readonly (readonly Allocation[])[]
+): Generator<Rest, Allocation[], void> {
+  if (allocs.length === 0) return [];
+  const wanted = new Set(allocs);
+  const found = new Set<Allocation>();
+  for (const list of lists) {
+    yield* inTurns(list, (alloc) => {
+      if (wanted.has(alloc)) found.add(alloc);
+    });
+  }
+  return allocs.filter((alloc) => found.has(alloc));
+}
+
 /** Allocations by what an update of the job means for them. */
 interface ByUpdate {
   readonly none: Allocation[];
@@ -327,24 +359,24 @@ function append<T>(list: T[], more: readonly T[]): void {
 }
 
 /** How many allocations may be replaced or added at once by a roll-out. */
-function updateLimit(options: {
+function* updateLimit(options: {
   context: GroupContext;
   strategy: UpdateStrategy | null;
   counted: readonly Allocation[];
   destructive: readonly Allocation[];
   migrate: readonly Allocation[];
   ready: boolean;
-}): number {
+}): Generator<Rest, number, void> {
   const { context, strategy, counted, destructive, migrate, ready } = options;
   if (!strategy || destructive.length + migrate.length === 0) return context.group.Count;
   if (!ready) return 0;
   let limit = strategy.MaxParallel;
-  for (const alloc of counted) {
-    if (!context.deployment || alloc.DeploymentID !== context.deployment.ID) continue;
+  yield* inTurns(counted, (alloc) => {
+    if (!context.deployment || alloc.DeploymentID !== context.deployment.ID) return;
     const healthy = alloc.DeploymentStatus?.Healthy ?? null;
-    if (healthy === false) return 0;
+    if (healthy === false) limit = Number.NEGATIVE_INFINITY;
     if (healthy === null) limit--;
-  }
+  });
   return Math.max(0, limit);
 }
 
@@ -368,7 +400,10 @@ function* computePlacements(options: {
   const dropped: Allocation[] = [];
   let existing = counted.length + migrate.length;
   // A promoted canary that has failed may share its name with one that still runs: the name is not given twice.
-  const held = new Set(now.length + lost.length === 0 ? [] : counted.filter(isLive).map(({ Name }) => Name));
+  const held = new Set<string>();
+  yield* inTurns(now.length + lost.length === 0 ? [] : counted, (alloc) => {
+    if (!isTerminal(alloc)) held.add(alloc.Name);
+  });
   for (const alloc of now) {
     const beside = onTrial && isCanary(alloc);
     if (!beside && (existing >= group.Count || held.has(alloc.Name))) {
@@ -424,12 +459,6 @@ function placementOf(group: TaskGroup, name: string, as: Partial<Placement> = {}
 /** The first so many in the order of their indexes, as numbers: comparing the names of 100,000 takes too long. */
 function* firstByName(allocs: readonly Allocation[], count: number): Generator<Rest, Allocation[], void> {
   if (count <= 0 || allocs.length === 0) return [];
-  const keys = new Float64Array(allocs.length);
-  let at = 0;
-  yield* inTurns(allocs, ({ Name }) => {
-    // An index of −1, of a name without one, comes first.
-    keys[at] = (allocIndex(Name) + 1) * allocs.length + at;
-    at++;
-  });
-  return Array.from(keys.sort().subarray(0, count), (key) => allocs[key % allocs.length] as Allocation);
+  // An index of −1, of a name without one, comes first.
+  return yield* sortInTurns(allocs, ({ Name }) => allocIndex(Name), count);
 }

@@ -91,8 +91,7 @@ export function planWaits(
     'timeout',
     results.flatMap((result) => result.timeouts),
   );
-  const stopped = new Set(results.flatMap(({ stop }) => stop.map(({ alloc }) => alloc)));
-  const clients = plan('client-stops', waitsToFollow(results, stopped, now));
+  const clients = plan('client-stops', waitsToFollow(results, now));
   const updates: Allocation[] = [];
   const failed = new Set(results.flatMap((result) => result.later.map(({ alloc }) => alloc)));
   for (const [alloc, FollowupEvalID] of later.evalOf) if (failed.has(alloc)) updates.push({ ...alloc, FollowupEvalID });
@@ -115,7 +114,10 @@ export function planWaits(
 }
 
 /** Those that are lost now; of those lost before, the ones whose follow-up may have been cancelled. */
-function waitsToFollow(results: readonly Waiting[], stopped: ReadonlySet<Allocation>, now: Millis): Wait[] {
+function waitsToFollow(results: readonly Waiting[], now: Millis): Wait[] {
+  // Mostly nothing waits, and then it does not matter what stops: there may be very many.
+  if (results.every(({ clientStops }) => clientStops.length === 0)) return [];
+  const stopped = new Set(results.flatMap(({ stop }) => stop.map(({ alloc }) => alloc)));
   return results.flatMap(({ clientStops }) =>
     clientStops.filter(({ alloc, at }) => stopped.has(alloc) || at - now <= FOLLOWUP_NEAR_MS),
   );

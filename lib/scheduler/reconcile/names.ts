@@ -1,4 +1,5 @@
 import type { Allocation } from '../../structs/allocation.js';
+import { inTurns, type Rest, sortInTurns } from '../turns.js';
 
 const [OPENING, CLOSING, ZERO] = [0x5b, 0x5d, 0x30];
 
@@ -54,9 +55,11 @@ export class NameIndex {
   }
 
   /** The n highest names that are taken. */
-  highest(n: number): Set<string> {
-    const indexes = [...this.#taken.keys()].sort((a, b) => b - a).slice(0, n);
-    return new Set(indexes.map((index) => this.#name(index)));
+  *highest(n: number): Generator<Rest, Set<string>, void> {
+    const indexes = yield* sortInTurns(this.#taken.keys(), (index) => -index, n);
+    const names = new Set<string>();
+    yield* inTurns(indexes, (index) => names.add(this.#name(index)));
+    return names;
   }
 
   /** Frees a name. */
@@ -79,9 +82,14 @@ export class NameIndex {
    * Names for n canaries. They take the names of the allocations that they may replace, so that nothing is renamed when they
    * are promoted; then free ones, then ones past the count.
    */
-  nextCanaries(n: number, canaries: readonly Allocation[], destructive: readonly Allocation[]): string[] {
+  *nextCanaries(
+    n: number,
+    canaries: readonly Allocation[],
+    destructive: readonly Allocation[],
+  ): Generator<Rest, string[], void> {
     const used = new Set(canaries.map(({ Name }) => allocIndex(Name)));
-    const candidates = destructive.map(({ Name }) => allocIndex(Name)).sort((a, b) => a - b);
+    const replaced = yield* sortInTurns(destructive, ({ Name }) => allocIndex(Name));
+    const candidates = replaced.map(({ Name }) => allocIndex(Name));
     for (let index = 0; index < this.#count; index++) if (!this.#taken.has(index)) candidates.push(index);
     for (let index = this.#count; candidates.length < n + used.size + this.#count; index++) candidates.push(index);
     const names: string[] = [];

@@ -27,26 +27,32 @@ export function* computeStops(options: {
 }): Generator<Rest, Stops, void> {
   const { group, names, canaries, canarying, lost } = options;
   const stop: Stop[] = lost.map((alloc) => ({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' }));
-  const onTrial = new Set(canarying ? canaries.filter((alloc) => options.kept.includes(alloc)) : []);
+  const onTrial = new Set(canarying ? canaries : []);
   const bound = onTrial.size === 0 ? options.kept : options.kept.filter((alloc) => !onTrial.has(alloc));
   let excess = bound.length + options.migrate.length - group.Count;
   const twins = yield* olderTwins(bound);
   // Mostly so, and then nothing is copied: there may be very many.
   if (twins.length === 0 && excess <= 0) return { stop, kept: options.kept, migrate: options.migrate };
-  const kept = new Set(options.kept);
+  const kept = new Set<Allocation>();
+  yield* inTurns(options.kept, (alloc) => kept.add(alloc));
   const migrate = new Set(options.migrate);
 
-  const take = (from: Set<Allocation>, description: string, which: (alloc: Allocation) => boolean): void => {
-    for (const alloc of from) {
+  function* take(
+    from: Set<Allocation>,
+    description: string,
+    which: (alloc: Allocation) => boolean,
+  ): Generator<Rest, void, void> {
+    if (excess <= 0) return;
+    yield* inTurns(from, (alloc) => {
       if (excess <= 0) return;
       // Work that is done holds its place, and there is nothing to stop.
-      if (alloc.ClientStatus === 'complete' || onTrial.has(alloc) || !which(alloc)) continue;
+      if (alloc.ClientStatus === 'complete' || onTrial.has(alloc) || !which(alloc)) return;
       from.delete(alloc);
       names.release(alloc.Name);
       stop.push({ alloc, description, clientStatus: null });
       excess--;
-    }
-  };
+    });
+  }
 
   for (const alloc of twins) {
     kept.delete(alloc);
@@ -55,13 +61,16 @@ export function* computeStops(options: {
     excess--;
   }
   if (excess > 0) {
-    const done = new Set([...kept].filter(({ ClientStatus }) => ClientStatus === 'complete').map(({ Name }) => Name));
-    take(kept, STOP_REASON.notNeeded, ({ Name }) => done.has(Name));
-    take(kept, STOP_REASON.notNeeded, ({ ClientStatus }) => ClientStatus === 'failed');
-    take(migrate, STOP_REASON.nodeTainted, () => true);
-    const highest = excess > 0 ? names.highest(excess) : new Set<string>();
-    take(kept, STOP_REASON.notNeeded, ({ Name }) => highest.has(Name));
-    take(kept, STOP_REASON.notNeeded, () => true);
+    const done = new Set<string>();
+    yield* inTurns(kept, ({ ClientStatus, Name }) => {
+      if (ClientStatus === 'complete') done.add(Name);
+    });
+    yield* take(kept, STOP_REASON.notNeeded, ({ Name }) => done.has(Name));
+    yield* take(kept, STOP_REASON.notNeeded, ({ ClientStatus }) => ClientStatus === 'failed');
+    yield* take(migrate, STOP_REASON.nodeTainted, () => true);
+    const highest = excess > 0 ? yield* names.highest(excess) : new Set<string>();
+    yield* take(kept, STOP_REASON.notNeeded, ({ Name }) => highest.has(Name));
+    yield* take(kept, STOP_REASON.notNeeded, () => true);
   }
   return { stop, kept: [...kept], migrate: [...migrate] };
 }

@@ -27,8 +27,10 @@ const ROW_KEPT_MAX_BYTES = 4096;
 const PIECE_BYTES = 128 * 1024;
 /** So much text is as much work as one row of a list that is looked through (lib/util/turns.ts). */
 const BYTES_PER_ITEM = 1024;
-/** Rows of a piece whose text is known: it is only copied. */
+/** Rows of a piece: to go through many short ones is work, too. */
 const PIECE_ROWS_MAX = 500;
+/** The rows of longer lists are not kept: together they would be as large as the state, and to ask for one such list is rare. */
+const LIST_KEPT_MAX_ROWS = 20_000;
 
 /**
  * Of single objects only those are kept that are asked for again: by everyone who waited for a job, for example. The text of one
@@ -38,8 +40,6 @@ const answeredOnce = new WeakSet<object>();
 const SINGLES_KEPT_MAX = 64;
 const SINGLE_KEPT_MAX_BYTES = 64 * 1024;
 const singles: object[] = [];
-
-const COMMA = Buffer.from(',');
 
 /** How an answer is printed. */
 export interface Printing {
@@ -55,7 +55,7 @@ export interface Printing {
 export function bodyOf(value: unknown, { shared, pretty, turns }: Printing): Body {
   if (Array.isArray(value) && value.length > 0) {
     if (pretty) return lazyBody(turns, () => listPieces(value, turns, PRETTY));
-    if (!shared) return lazyBody(turns, () => listPieces(value, turns, PLAIN));
+    if (!shared || value.length > LIST_KEPT_MAX_ROWS) return lazyBody(turns, () => listPieces(value, turns, PLAIN));
     let body = bodies.get(value);
     if (!body) {
       body = lazyBody(turns, () => listPieces(value, turns, KEPT));
@@ -92,33 +92,47 @@ function singleBody(value: object, turns: Turns): Body {
 }
 
 /** How a list is printed. */
-interface ListStyle {
-  readonly open: Buffer;
-  readonly between: Buffer;
-  readonly close: Buffer;
-  readonly row: (row: unknown) => Buffer;
+interface ListStyle<P extends { readonly length: number }> {
+  readonly open: P;
+  readonly between: P;
+  readonly close: P;
+  readonly row: (row: unknown) => P;
+  readonly join: (parts: readonly P[]) => Buffer;
 }
 
-const print = (row: unknown): Buffer => Buffer.from(JSON.stringify(row) ?? 'null');
+const print = (row: unknown): string => JSON.stringify(row) ?? 'null';
+// One piece of memory for many rows: to ask for it costs more than to fill it.
+const encode = (parts: readonly string[]): Buffer => Buffer.from(parts.join(''));
 
-const PLAIN: ListStyle = { open: Buffer.from('['), between: COMMA, close: Buffer.from(']'), row: print };
-const KEPT: ListStyle = { ...PLAIN, row: keptRow };
-const PRETTY: ListStyle = {
-  open: Buffer.from('[\n    '),
-  between: Buffer.from(',\n    '),
-  close: Buffer.from('\n]\n'),
+const PLAIN: ListStyle<string> = { open: '[', between: ',', close: ']', row: print, join: encode };
+const PRETTY: ListStyle<string> = {
+  open: '[\n    ',
+  between: ',\n    ',
+  close: '\n]\n',
   // No text of JSON holds a line break of its own.
-  row: (row) => Buffer.from((JSON.stringify(row, null, 4) ?? 'null').replaceAll('\n', '\n    ')),
+  row: (row) => (JSON.stringify(row, null, 4) ?? 'null').replaceAll('\n', '\n    '),
+  join: encode,
+};
+// Bytes rather than strings: joining 10,000 rows is then a copy, with nothing to encode (15 ms against 49).
+const KEPT: ListStyle<Buffer> = {
+  open: Buffer.from('['),
+  between: Buffer.from(','),
+  close: Buffer.from(']'),
+  row: keptRow,
+  join: (parts) => Buffer.concat(parts),
 };
 
-// Bytes rather than strings: joining 10,000 rows is then a copy, with nothing to encode (15 ms against 49).
-async function listPieces(list: readonly unknown[], turns: Turns, style: ListStyle): Promise<Pieces> {
+async function listPieces<P extends { readonly length: number }>(
+  list: readonly unknown[],
+  turns: Turns,
+  style: ListStyle<P>,
+): Promise<Pieces> {
   const pieces: Buffer[] = [];
-  let parts: Buffer[] = [style.open];
+  let parts: P[] = [style.open];
   let bytes = 0;
   let length = 0;
   const cut = (): void => {
-    const piece = Buffer.concat(parts);
+    const piece = style.join(parts);
     pieces.push(piece);
     length += piece.length;
     parts = [];
@@ -140,10 +154,10 @@ async function listPieces(list: readonly unknown[], turns: Turns, style: ListSty
 }
 
 function keptRow(row: unknown): Buffer {
-  if (typeof row !== 'object' || row === null) return print(row);
+  if (typeof row !== 'object' || row === null) return Buffer.from(print(row));
   let bytes = rows.get(row);
   if (!bytes) {
-    bytes = print(row);
+    bytes = Buffer.from(print(row));
     if (bytes.length <= ROW_KEPT_MAX_BYTES) rows.set(row, bytes);
   }
   return bytes;

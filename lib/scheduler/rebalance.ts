@@ -8,12 +8,16 @@ import { compileTarget } from './feasible/target.js';
 import { isReady } from './fleet.js';
 import type { StateReader } from './ports.js';
 import { algorithmOf } from './rank/algorithm.js';
+import { inTurns, type Rest } from './turns.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal, type Usage } from './usage.js';
 
 /** A move must relieve the fuller node by this share, or it is not worth a restart. */
 const GAIN_MIN = 0.05;
 /** Moves in one proposal. */
 const MOVES_MAX = 50;
+
+/** Nodes counted between two rests. */
+const NODES_PER_TURN = 100;
 
 /** So many of the fullest and of the emptiest nodes are looked at for a move. */
 const NODES_TRIED = 20;
@@ -26,13 +30,18 @@ class Layout {
 
   constructor(state: StateReader) {
     this.nodes = [...state.nodes()].filter(isReady);
-    for (const { ID } of this.nodes) {
+  }
+
+  /** Counts what each node has; must come first. */
+  count(state: StateReader): Generator<Rest, void, void> {
+    const add = ({ ID }: Node): void => {
       const held = state.allocsByNode(ID).filter((alloc) => !isClientTerminal(alloc));
       const used = emptyUsage();
       for (const { AllocatedResources } of held) addResources(used, AllocatedResources);
       this.#held.set(ID, held);
       this.#used.set(ID, used);
-    }
+    };
+    return inTurns(this.nodes, add, NODES_PER_TURN);
   }
 
   held(nodeId: string): readonly Allocation[] {
@@ -60,15 +69,17 @@ class Layout {
 /**
  * Proposes moves from the fullest to the emptiest nodes, one after the other, as long as one is worth it. Only services
  * that run undisturbed are moved, no more of a group than its `migrate` allows at once, and never to where a constraint, a
- * spread or an affinity would be served worse. Deterministic: the same state gives the same proposal.
+ * spread or an affinity would be served worse. With rests. Deterministic: the same state gives the same proposal.
  */
-export function proposeRebalance(state: StateReader): Rebalance {
+export function* proposeRebalance(state: StateReader): Generator<Rest, Rebalance, void> {
   const layout = new Layout(state);
+  yield* layout.count(state);
   const before = layout.nodes.map((node) => layout.load(node));
   const moves: RebalanceMove[] = [];
   const moved = new Map<string, number>();
   const view: StateReader = { ...viewOf(state), allocsByNode: (id) => layout.held(id) };
   while (moves.length < MOVES_MAX) {
+    yield undefined;
     const best = bestMove(view, layout, moved);
     if (!best) break;
     const { alloc, from, to, gain } = best;

@@ -12,13 +12,17 @@ export function* inTurnsTo(times: number, act: () => void): Generator<Rest, void
   }
 }
 
-/** Goes through a list of whatever length with rests in between, so that others have the thread. */
-export function* inTurns<T>(items: Iterable<T>, act: (item: T) => void): Generator<Rest, void, void> {
-  let left = ITEMS_PER_TURN;
+/** Goes through a list of whatever length with rests in between, so that others have the thread; more of them for dear items. */
+export function* inTurns<T>(
+  items: Iterable<T>,
+  act: (item: T) => void,
+  perTurn = ITEMS_PER_TURN,
+): Generator<Rest, void, void> {
+  let left = perTurn;
   for (const item of items) {
     act(item);
     if (--left > 0) continue;
-    left = ITEMS_PER_TURN;
+    left = perTurn;
     yield undefined;
   }
 }

@@ -70,4 +70,14 @@ export class Turns {
     });
     return all;
   }
+
+  /** Runs what rests now and then to its end: each part is taken for a whole turn's work. */
+  async toEnd<T>(work: Iterator<unknown, T, void>): Promise<T> {
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+      const turn = this.take(ITEMS_PER_TURN);
+      if (turn) await turn;
+    }
+  }
 }

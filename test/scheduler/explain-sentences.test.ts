@@ -3,6 +3,7 @@ import { explainJob } from '../../lib/scheduler/explain/explain.js';
 import { refusalSentences } from '../../lib/scheduler/explain/sentences.js';
 import type { Constraint } from '../../lib/structs/constraint.js';
 import type { TaskGroup } from '../../lib/structs/job.js';
+import { atOnce } from './at-once.js';
 import { Harness } from './harness.js';
 import { mockAlloc, mockAllocated, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
 
@@ -65,7 +66,7 @@ t.test('each kind of refusal is a sentence, with what would have to change', asy
 const whyOf = (harness: Harness, group: Partial<TaskGroup>, Constraints: Constraint[] | null = null): string[] => {
   const job = harness.register(mockJob({ ID: 'own', Constraints, TaskGroups: [mockGroup({ Count: 2, ...group })] }));
   const input = { state: harness.snapshot(), evals: [], deployments: [] };
-  return explainJob(job, input).Groups[0]?.Refusals.map(({ Sentence }) => Sentence) ?? [];
+  return atOnce(explainJob(job, input)).Groups[0]?.Refusals.map(({ Sentence }) => Sentence) ?? [];
 };
 
 t.test('what the scheduler counts as short is told as short', async (t) => {
@@ -154,7 +155,7 @@ t.test('distinct_property is told by value, as the scheduler holds to it', async
   await harness.run(job);
   t.equal(harness.live(job).length, 2);
   const input = { state: harness.snapshot(), evals: [], deployments: [] };
-  const sentences = explainJob(job, input).Groups[0]?.Refusals.map(({ Sentence }) => Sentence);
+  const sentences = atOnce(explainJob(job, input)).Groups[0]?.Refusals.map(({ Sentence }) => Sentence);
   t.same(sentences, [
     '2 of 3 nodes are where as many are as distinct_property allows: ${attr.rack} = a (1 there, 1 allowed)',
     '1 of 3 nodes is where as many are as distinct_property allows: ${attr.rack} = b (1 there, 1 allowed)',

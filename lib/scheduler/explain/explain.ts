@@ -2,10 +2,12 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Deployment } from '../../structs/deployment.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
+import type { Node } from '../../structs/node.js';
 import type { Why, WhyGroup } from '../../structs/why.js';
 import type { StateReader } from '../ports.js';
 import { algorithmOf } from '../rank/algorithm.js';
 import { nextReschedule } from '../reconcile/reschedule.js';
+import { inTurns, type Rest } from '../turns.js';
 import { isClientTerminal, isTerminal } from '../usage.js';
 import { askOf, createJudge, type Refusal } from './refusal.js';
 import { rollOutSentence } from './roll-out.js';
@@ -15,6 +17,9 @@ import { allocStory, inOrder, jobStory } from './story.js';
 /** Nodes of one rule that are named; of more only the number is told. */
 const NODES_NAMED_MAX = 10;
 
+/** Nodes judged between two rests: what each has is counted anew. */
+const NODES_PER_TURN = 50;
+
 /** What an explanation is made from: the world as a scheduler sees it, and what is remembered of the job. */
 export interface ExplainInput {
   readonly state: StateReader;
@@ -22,11 +27,12 @@ export interface ExplainInput {
   readonly deployments: readonly Deployment[];
 }
 
-/** Why a job is as it is: for each group how much of it is placed, and what refuses the rest now. */
-export function explainJob(job: Job, input: ExplainInput): Why {
+/** Why a job is as it is: for each group how much of it is placed, and what refuses the rest now. With rests. */
+export function* explainJob(job: Job, input: ExplainInput): Generator<Rest, Why, void> {
   const { state } = input;
   const allocs = state.allocsByJob(job.Namespace, job.ID);
-  const groups = job.TaskGroups.map((group) => explainGroup(job, group, allocs, input));
+  const groups: WhyGroup[] = [];
+  for (const group of job.TaskGroups) groups.push(yield* explainGroup(job, group, allocs, input));
   const short = groups.filter(({ Wanted, Placed }) => Placed < Wanted);
   return {
     Kind: 'job',
@@ -36,12 +42,12 @@ export function explainJob(job: Job, input: ExplainInput): Why {
     Summary: jobSummary(job, groups, short, rollOutSentence(job, input.deployments)),
     Groups: groups,
     Choice: [],
-    Story: jobStory(job, allocs, input),
+    Story: yield* jobStory(job, allocs, input),
   };
 }
 
 /** Why an allocation is where it is, or is no more. */
-export function explainAlloc(alloc: Allocation, input: ExplainInput): Why {
+export function* explainAlloc(alloc: Allocation, input: ExplainInput): Generator<Rest, Why, void> {
   const { state } = input;
   const job = state.jobById(alloc.Namespace, alloc.JobID) ?? alloc.Job;
   const group = job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
@@ -52,13 +58,18 @@ export function explainAlloc(alloc: Allocation, input: ExplainInput): Why {
     Namespace: alloc.Namespace,
     JobID: alloc.JobID,
     Summary: allocSummary(alloc, input),
-    Groups: job && group && isTerminal(alloc) ? [explainGroup(job, group, allocs, input)] : [],
+    Groups: job && group && isTerminal(alloc) ? [yield* explainGroup(job, group, allocs, input)] : [],
     Choice: choiceOf(alloc, state),
     Story: inOrder(allocStory(alloc, state)),
   };
 }
 
-function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[], input: ExplainInput): WhyGroup {
+function* explainGroup(
+  job: Job,
+  group: TaskGroup,
+  allocs: readonly Allocation[],
+  input: ExplainInput,
+): Generator<Rest, WhyGroup, void> {
   const { state } = input;
   const judge = createJudge(state, job, group);
   const byRule = new Map<string, Refusal[]>();
@@ -66,19 +77,20 @@ function explainGroup(job: Job, group: TaskGroup, allocs: readonly Allocation[],
   let nodes = 0;
   let withRoom = 0;
   let eligible = 0;
-  for (const node of state.nodes()) {
+  const look = (node: Node): void => {
     nodes++;
     const refusal = judge(node);
     if (!refusal || !['status', 'place', 'rule', 'volume'].includes(refusal.kind)) eligible++;
     if (!refusal) {
       withRoom++;
-      continue;
+      return;
     }
     const same = byRule.get(refusal.rule);
     if (same) same.push(refusal);
     else byRule.set(refusal.rule, [refusal]);
     names.set(refusal.rule, [...(names.get(refusal.rule) ?? []), node.Name].slice(0, NODES_NAMED_MAX));
-  }
+  };
+  yield* inTurns(state.nodes(), look, NODES_PER_TURN);
   const ask = askOf(group);
   const refusals = [...byRule.values()]
     .sort((a, b) => b.length - a.length)

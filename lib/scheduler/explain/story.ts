@@ -5,6 +5,7 @@ import type { Job } from '../../structs/job.js';
 import type { WhyEvent } from '../../structs/why.js';
 import { toNanos } from '../../util/clock.js';
 import type { StateReader } from '../ports.js';
+import { inTurns, type Rest } from '../turns.js';
 
 /** The story of a job with many allocations is told up to so many events, the newest. */
 const EVENTS_MAX = 100;
@@ -20,20 +21,24 @@ export function inOrder(events: readonly WhyEvent[]): WhyEvent[] {
 }
 
 /** What happened to a job: evaluations, roll-outs, and what went wrong. */
-export function jobStory(
+export function* jobStory(
   job: Job,
   allocs: readonly Allocation[],
   from: { state: StateReader; evals: readonly Evaluation[]; deployments: readonly Deployment[] },
-): WhyEvent[] {
+): Generator<Rest, WhyEvent[], void> {
+  const placed = new Map<string, number>();
+  const wrong: Allocation[] = [];
+  yield* inTurns(allocs, (alloc) => {
+    placed.set(alloc.EvalID, (placed.get(alloc.EvalID) ?? 0) + 1);
+    const isWrong = ['failed', 'lost', 'unknown'].includes(alloc.ClientStatus) || alloc.PreemptedByAllocation !== '';
+    if (isWrong) wrong.push(alloc);
+  });
   const events: WhyEvent[] = [
     { Time: job.SubmitTime, Text: `version ${job.Version} was registered` },
-    ...from.evals.flatMap((evaluation) => evalEvents(evaluation, allocs)),
+    ...from.evals.flatMap((evaluation) => evalEvents(evaluation, placed.get(evaluation.ID) ?? 0)),
     ...from.deployments.flatMap(deploymentEvents),
   ];
-  const troubled = allocs
-    .filter((alloc) => ['failed', 'lost', 'unknown'].includes(alloc.ClientStatus) || alloc.PreemptedByAllocation !== '')
-    .sort((a, b) => b.ModifyIndex - a.ModifyIndex)
-    .slice(0, TROUBLED_MAX);
+  const troubled = wrong.sort((a, b) => b.ModifyIndex - a.ModifyIndex).slice(0, TROUBLED_MAX);
   for (const alloc of troubled) {
     for (const { Time, Text } of allocStory(alloc, from.state)) events.push({ Time, Text: `${alloc.Name}: ${Text}` });
   }
@@ -80,8 +85,7 @@ function endOf({ ClientStatus, DesiredDescription }: Allocation): string {
   return `was ${ClientStatus}${DesiredDescription === '' ? '' : ` (${DesiredDescription})`}`;
 }
 
-function evalEvents(evaluation: Evaluation, allocs: readonly Allocation[]): WhyEvent[] {
-  const placed = allocs.filter(({ EvalID }) => EvalID === evaluation.ID).length;
+function evalEvents(evaluation: Evaluation, placed: number): WhyEvent[] {
   const outcome = placed > 0 ? `placed ${placed}` : evaluation.Status;
   const failed = Object.entries(evaluation.FailedTGAllocs ?? {}).map(
     ([group, metric]) => `${metric.CoalescedFailures + 1} of ${group} found no node`,

@@ -19,25 +19,27 @@ export function whyEndpoints(context: EndpointContext): RpcHandlers {
       const namespace = namespaceOf(args);
       const id = requireText(args.JobID, 'job ID');
       // What is said of nodes may change with any of them, and of room with any allocation.
-      return answerQuery(context, args, call, [watchKeys.job(namespace, id), watchKeys.allocs()], (state) => {
+      return answerQuery(context, args, call, [watchKeys.job(namespace, id), watchKeys.allocs()], async (state) => {
         const job = state.jobById(namespace, id);
-        const Why = job ? explainJob(job, inputOf(state, namespace, id)) : null;
+        const Why = job ? await context.turns.toEnd(explainJob(job, inputOf(state, namespace, id))) : null;
         return { index: state.tableIndex('jobs', 'allocs', 'evals', 'nodes'), reply: { Why } };
       });
     },
 
     async 'Operator.Rebalance'(args, call) {
-      return answerQuery(context, args, call, [watchKeys.allocs(), watchKeys.nodes()], (state) => ({
+      return answerQuery(context, args, call, [watchKeys.allocs(), watchKeys.nodes()], async (state) => ({
         index: state.tableIndex('allocs', 'nodes', 'jobs'),
-        reply: { Rebalance: proposeRebalance(state) },
+        reply: { Rebalance: await context.turns.toEnd(proposeRebalance(state)) },
       }));
     },
 
     async 'Alloc.Why'(args, call) {
       const id = requireText(args.AllocID, 'allocation ID');
-      return answerQuery(context, args, call, [watchKeys.alloc(id)], (state) => {
+      return answerQuery(context, args, call, [watchKeys.alloc(id)], async (state) => {
         const alloc = state.allocById(id);
-        const Why = alloc ? explainAlloc(alloc, inputOf(state, alloc.Namespace, alloc.JobID)) : null;
+        const Why = alloc
+          ? await context.turns.toEnd(explainAlloc(alloc, inputOf(state, alloc.Namespace, alloc.JobID)))
+          : null;
         return { index: alloc?.ModifyIndex ?? state.tableIndex('allocs'), reply: { Why } };
       });
     },

@@ -1,0 +1,237 @@
+import t from 'tap';
+import { createServer, type Server } from '../../lib/server/server.js';
+import type { Timers } from '../../lib/server/timers.js';
+import { createStore, type StateSnapshot, type Store } from '../../lib/state/store.js';
+import type { Allocation } from '../../lib/structs/allocation.js';
+import type { RpcMethods } from '../../lib/structs/rpc.js';
+import type { RpcMethod } from '../../lib/transport/rpc.js';
+import { silentLog } from '../../lib/util/log.js';
+import { seededRandom } from '../../lib/util/random.js';
+import { ITEMS_PER_TURN } from '../../lib/util/turns.js';
+import { mockNode } from '../scheduler/mock.js';
+import { createFakeConsensus, webJob } from './world.js';
+
+// What the server goes through in one turn of the event loop, counted in rows: no clock is read, so it is the same everywhere.
+
+const COUNT = 3_000;
+/** What each goes through before it first asks, and what it ends that it has begun, comes on top; far from all rows. */
+const ROWS_MAX = 2 * ITEMS_PER_TURN;
+
+interface CountedWorld {
+  readonly server: Server;
+  readonly store: Store;
+  call<M extends RpcMethod>(
+    method: M,
+    args: RpcMethods[M]['args'],
+    signal?: AbortSignal,
+  ): Promise<RpcMethods[M]['reply']>;
+  /** The most rows that were read in one turn while `act` went on, and how many in all. */
+  rowsIn(act: () => Promise<unknown>): Promise<{ most: number; all: number }>;
+  /** Calls `fn` in the middle of what is read next, at that row. */
+  atRow(row: number, fn: () => void): void;
+  allocs(): Allocation[];
+}
+
+/** A server whose reads of many rows are counted, turn by turn. */
+async function createCountedWorld(): Promise<CountedWorld> {
+  let [inTurn, most, all] = [0, 0, 0];
+  let interruption: { row: number; fn: () => void } | null = null;
+  const saw = (rows: number): void => {
+    inTurn += rows;
+    all += rows;
+    most = Math.max(most, inTurn);
+    if (!interruption || all < interruption.row) return;
+    const { fn } = interruption;
+    interruption = null;
+    fn();
+  };
+  const timers: Timers = {
+    // Nothing here waits for the clock.
+    setTimeout: () => () => {},
+    soon: (fn) =>
+      void setImmediate(() => {
+        inTurn = 0;
+        fn();
+      }),
+  };
+  const store = createStore();
+  const counted = new Proxy(store, {
+    get(target, name) {
+      if (name === 'snapshot') return () => countingReads(target.snapshot(), saw);
+      const value = Reflect.get(target, name) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const consensus = createFakeConsensus(store);
+  const server = createServer({
+    ...{ consensus, store: counted, timers, random: seededRandom(1), log: silentLog, now: () => Date.UTC(2026, 0, 1) },
+    config: { region: 'global', heartbeat: { ttlMinMs: 1000 * 3_600_000 } },
+  });
+  server.start();
+  consensus.lead(true);
+  const call: CountedWorld['call'] = (method, args, signal = new AbortController().signal) => {
+    const handler = server.handlers[method] as (args: unknown, context: unknown) => Promise<never>;
+    return handler(args, { signal });
+  };
+  for (let i = 0; i < 40; i++) await call('Node.Register', { Node: mockNode(i, { SecretID: 's', ComputedClass: '' }) });
+  await call('Job.Register', { Job: webJob({ count: COUNT, cpu: 1 }) });
+  const world: CountedWorld = {
+    ...{ server, store, call },
+    allocs: () => [...store.snapshot().allocs()],
+    atRow(row, fn) {
+      all = 0;
+      interruption = { row, fn };
+    },
+    async rowsIn(act) {
+      await new Promise((resolve) => setImmediate(resolve));
+      [inTurn, most, all] = [0, 0, 0];
+      await act();
+      return { most, all };
+    },
+  };
+  await until(() => world.allocs().length === COUNT);
+  return world;
+}
+
+/** Counts the rows of whatever gives many, as they are read. */
+function countingReads(state: StateSnapshot, saw: (rows: number) => void): StateSnapshot {
+  return new Proxy(state, {
+    get(target, name) {
+      const value = Reflect.get(target, name) as unknown;
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        const given = Reflect.apply(value, target, args) as unknown;
+        if (Array.isArray(given)) {
+          saw(given.length);
+          return given;
+        }
+        const isMany = typeof given === 'object' && given !== null && Symbol.iterator in given && name !== 'stream';
+        return isMany ? countedOneByOne(given as Iterable<unknown>, saw) : given;
+      };
+    },
+  });
+}
+
+function* countedOneByOne(rows: Iterable<unknown>, saw: (rows: number) => void): Generator<unknown, void, undefined> {
+  for (const row of rows) {
+    saw(1);
+    yield row;
+  }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let turns = 0; !holds(); turns++) {
+    if (turns > 1_000_000) throw new Error('it never comes to that');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+const ids = (list: readonly { ID: string }[] | undefined): string[] => (list ?? []).map(({ ID }) => ID);
+
+t.test('no question about thousands of allocations is answered in one turn, and every answer is whole', async (t) => {
+  const world = await createCountedWorld();
+  const state = world.store.snapshot();
+  const byCreation = world.allocs().sort((a, b) => a.CreateIndex - b.CreateIndex);
+  const byId = ids(world.allocs());
+  const ask = async (name: string, question: () => Promise<unknown>, rowsMin = COUNT): Promise<void> => {
+    const { most, all } = await world.rowsIn(question);
+    t.ok(all >= rowsMin, `${name}: ${all} rows in all`);
+    t.ok(most <= ROWS_MAX, `${name}: ${most} rows in one turn`);
+  };
+  const [namespace, evaluation] = [
+    'default',
+    [...state.evals()].find(({ TriggeredBy }) => TriggeredBy === 'job-register'),
+  ];
+  await ask('Alloc.List', async () => {
+    t.same(ids((await world.call('Alloc.List', {})).Allocations), ids(byCreation));
+  });
+  await ask('Alloc.List, from its end', async () => {
+    t.same(ids((await world.call('Alloc.List', { Reverse: true })).Allocations), ids(byCreation).reverse());
+  });
+  await ask('Alloc.List, filtered', async () => {
+    const { Allocations } = await world.call('Alloc.List', { Filter: 'Name matches "7]$"' });
+    t.same(ids(Allocations), ids(byCreation.filter(({ Name }) => Name.endsWith('7]'))));
+  });
+  await ask('Alloc.List of another namespace', async () => {
+    t.same((await world.call('Alloc.List', { Namespace: 'other' })).Allocations, []);
+  });
+  await ask('Alloc.List, page by page', async () => {
+    const found: string[] = [];
+    for (let NextToken = '', first = true; first || NextToken !== ''; first = false) {
+      const reply = await world.call('Alloc.List', { PerPage: 700, NextToken });
+      found.push(...ids(reply.Allocations));
+      t.ok((reply.Allocations ?? []).length <= 700);
+      NextToken = reply.NextToken ?? '';
+    }
+    t.same(found, ids(byCreation));
+  });
+  await ask('Job.Allocations', async () => {
+    t.same(ids((await world.call('Job.Allocations', { JobID: 'web' })).Allocations), byId);
+  });
+  await ask('Eval.Allocations', async () => {
+    const of = byId.filter((id) => state.allocById(id)?.EvalID === evaluation?.ID);
+    t.same(ids((await world.call('Eval.Allocations', { EvalID: evaluation?.ID ?? '' })).Allocations), of);
+  });
+  await ask('Job.ScaleStatus', async () => {
+    const { JobScaleStatus } = await world.call('Job.ScaleStatus', { JobID: 'web', Namespace: namespace });
+    t.equal(JobScaleStatus?.TaskGroups['web']?.Placed, COUNT);
+  });
+  await ask('System.GarbageCollect', () => world.call('System.GarbageCollect', {}));
+  await ask('many at once', () =>
+    Promise.all(Array.from({ length: 3 }, () => world.call('Alloc.List', { Filter: 'Name == "x"' }))),
+  );
+});
+
+t.test('a node is drained without its groups being counted in one turn', async (t) => {
+  const world = await createCountedWorld();
+  const [first] = world.allocs();
+  const node = first && world.store.snapshot().nodeById(first.NodeID);
+  if (!node) throw new Error('no node');
+  const health = { Healthy: true, Timestamp: '2026-01-01T00:00:00Z', Canary: false, ModifyIndex: 0 };
+  for (const { ID: NodeID } of world.store.snapshot().nodes()) {
+    const Alloc = world.store
+      .snapshot()
+      .allocsByNode(NodeID)
+      .map((alloc) => ({
+        ...{ ID: alloc.ID, ClientStatus: 'running' as const, ClientDescription: '', TaskStates: null },
+        ...{ AllocStates: null, NetworkStatus: null, DeploymentStatus: health },
+      }));
+    if (Alloc.length > 0) await world.call('Node.UpdateAlloc', { NodeID, SecretID: 's', Alloc });
+  }
+  const asked = (): number =>
+    world.allocs().filter(({ DesiredTransition }) => DesiredTransition.Migrate === true).length;
+  // The scheduler, which then moves them, is not what this is about.
+  const { SchedulerConfig } = await world.call('Operator.SchedulerGetConfiguration', {});
+  await world.call('Operator.SchedulerSetConfiguration', { Config: { ...SchedulerConfig, PauseEvalBroker: true } });
+  const { most, all } = await world.rowsIn(async () => {
+    const DrainStrategy = { Deadline: 3_600e9, IgnoreSystemJobs: false };
+    await world.call('Node.UpdateDrain', { NodeID: node.ID, DrainStrategy } as never);
+    await until(() => asked() > 0);
+  });
+  t.ok(all >= COUNT, `${all} rows in all`);
+  t.ok(most <= ROWS_MAX, `${most} rows in one turn`);
+  t.ok(asked() > 0);
+  const { all: later } = await world.rowsIn(async () => {
+    const [one] = world.allocs();
+    await world.call('Alloc.Stop', { AllocID: one?.ID ?? '' });
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  });
+  t.ok(later < COUNT, `with each change it counts anew: ${later} rows`);
+});
+
+t.test('a change that comes while a long list is read is not missed by whoever waits for it', async (t) => {
+  const world = await createCountedWorld();
+  const { Index = 0 } = await world.call('Alloc.List', {});
+  const [alloc] = world.allocs();
+  let stopped = 0;
+  world.atRow(COUNT / 3, () => {
+    void world.call('Alloc.Stop', { AllocID: alloc?.ID ?? '' }).then((reply) => {
+      stopped = reply.Index ?? 0;
+    });
+  });
+  const answer = await world.call('Alloc.List', { MinQueryIndex: Index, MaxQueryTimeMs: 600_000 });
+  t.ok(stopped > Index);
+  t.ok((answer.Index ?? 0) >= stopped, 'it was heard of');
+  const shown = answer.Allocations?.find(({ ID }) => ID === alloc?.ID);
+  t.equal(shown?.DesiredTransition.Migrate, true);
+});

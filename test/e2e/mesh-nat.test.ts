@@ -1,6 +1,7 @@
 // A mesh over homes behind NATs, and on a network without internet: real agents in network namespaces.
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
+import { walkAllCommands } from '../support/every-command.js';
 import { eventually, jobJson } from '../support/mesh-agent.js';
 import { type Alloc, checkWork, machineAt, openDht, reached, runOn } from '../support/mesh-lab.js';
 import type { Machine } from '../support/mesh-machines.js';
@@ -83,7 +84,7 @@ class Database {
   }
 }
 
-t.test('work on a machine behind another NAT', { skip, timeout: 360_000 }, async (t) => {
+t.test('work on a machine behind another NAT', { skip, timeout: 600_000 }, async (t) => {
   const lab = await Netlab.open({
     homes: { A: { nat: 'cone' }, B: { nat: 'cone' }, C: { nat: 'symmetric' }, D: { nat: 'cone' } },
   });
@@ -135,7 +136,7 @@ t.test('work on a machine behind another NAT', { skip, timeout: 360_000 }, async
     t.equal((await nas.cli(['job', 'stop', '-purge', '-detach', 'bag'])).code, 0);
   });
 
-  await t.test('a laptop behind a symmetric NAT sees all of it', { timeout: 120_000 }, async (t) => {
+  await t.test('a laptop behind a symmetric NAT sees all of it', { timeout: 300_000 }, async (t) => {
     const laptop = await machineAt(t, lab, 'homeC1', { testnet, name: 'laptop' });
     // Its invite says which DHT the mesh meets in.
     const args = ['operator', 'login', '-name=ada', '-'];
@@ -147,6 +148,9 @@ t.test('work on a machine behind another NAT', { skip, timeout: 360_000 }, async
     t.comment(`${status.err.trim()} after ${Math.round(performance.now() - began)} ms`);
     const logs = await laptop.operator(['alloc', 'logs', alloc.ID]);
     t.equal(logs.out, 'hello from far.g[0]\n', logs.err);
+    await t.test('and every command works from there', (t) =>
+      walkAllCommands(t, { laptop, server: nas, node: 'berta' }),
+    );
   });
 
   await t.test('a router that gets another public address', { timeout: 70_000 }, async (t) => {

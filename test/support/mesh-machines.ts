@@ -165,7 +165,7 @@ export class Machine {
     return this.#run(args, { NOMAD_ADDR: this.address }, input);
   }
 
-  #run(args: string[], env: Record<string, string>, input = ''): Promise<CliResult> {
+  #run(args: string[], env: Record<string, string>, input = '', until?: RegExp): Promise<CliResult> {
     const child = this.#place(process.execPath, [MESHNOMAD, ...args], {
       env: { ...process.env, NO_COLOR: '1', ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -173,6 +173,7 @@ export class Machine {
     const text = { out: '', err: '' };
     child.stdout?.on('data', (chunk: Buffer) => {
       text.out += chunk;
+      if (until?.test(text.out)) child.kill('SIGINT');
     });
     child.stderr?.on('data', (chunk: Buffer) => {
       text.err += chunk;
@@ -189,10 +190,13 @@ export class Machine {
     return (JSON.parse(said.out) as { Invite: string }).Invite;
   }
 
-  /** A command of a person whose key lies in a profile on this machine's disk, where no agent runs. */
-  operator(args: string[], input?: string): Promise<CliResult> {
+  /**
+   * A command of a person whose key lies in a profile on this machine's disk, where no agent runs; one that has no end is
+   * interrupted when it has said `until`.
+   */
+  operator(args: string[], input?: string, until?: RegExp): Promise<CliResult> {
     const env = { XDG_CONFIG_HOME: join(this.dir, 'profile'), HOME: this.dir, NOMAD_ADDR: '', MESHNOMAD_ADDR: '' };
-    return this.#run(args, env, input);
+    return this.#run(args, env, input, until);
   }
 
   async end(signal: NodeJS.Signals): Promise<number | null> {

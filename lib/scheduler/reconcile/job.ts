@@ -59,10 +59,14 @@ export function* reconcileJob(input: ReconcileInput): Generator<Rest, Reconcilia
     });
   }
   const waits = planWaits({ ...input, job }, all);
+  const stamped: Stop[] = [];
+  for (const stops of [stop, ...all.map((result) => result.stop)]) {
+    yield* inTurns(stops, (one) => stamped.push(waits.stamp(one)));
+  }
   const active = deployment ?? (current && isActive(current) ? current : null);
   return {
     place: all.flatMap(({ place }) => place),
-    stop: [...stop, ...all.flatMap((result) => result.stop)].map(waits.stamp),
+    stop: stamped,
     inPlace: all.flatMap(({ inPlace }) => inPlace),
     attributeUpdates: waits.updates,
     deployment,

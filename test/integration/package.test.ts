@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { eventually, ROOT } from '../support/mesh-agent.js';
+import { Machine } from '../support/mesh-machines.js';
+import { openTestnet } from '../support/testnet.js';
 
 const run = promisify(execFile);
 const TARBALL_BYTES_MAX = 5_000_000;
@@ -23,50 +25,66 @@ t.test('dependencies are exact: a tarball has no lock file', async (t) => {
   for (const [name, version] of Object.entries(ranges)) t.match(version, /^\d+\.\d+\.\d+$/, name);
 });
 
-t.test('npx runs the tarball in an empty directory', { timeout: 170_000 }, async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'meshnomad-package-'));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  // The tree is built already, and others test what is in it.
-  const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', dir], { cwd: ROOT });
-  const [{ filename, files }] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
-  const tarball = join(dir, filename);
-  t.ok(statSync(tarball).size < TARBALL_BYTES_MAX, `${statSync(tarball).size} bytes`);
-  const paths = new Set(files.map(({ path }) => path));
-  for (const needed of ['dist/bin/meshnomad.js', 'nix/module.nix', 'nix/package.nix', 'nix/flake.nix', 'README.md'])
-    t.ok(paths.has(needed), needed);
-  t.notMatch([...paths].join('\n'), /\.test\.|\.tsbuildinfo|\.map$/m);
-
-  const empty = join(dir, 'empty');
-  mkdirSync(empty);
-  // npx keeps what it unpacks for ever: what was fetched before is used, what is unpacked goes with the test.
-  const cache = join(dir, 'cache');
-  mkdirSync(cache);
-  const { stdout: usual } = await run('npm', ['config', 'get', 'cache']);
-  symlinkSync(join(usual.trim(), '_cacache'), join(cache, '_cacache'));
-  const env = { ...process.env, npm_config_cache: cache, npm_config_update_notifier: 'false' };
-  const npx = (...args: string[]): Promise<{ stdout: string }> =>
-    run('npx', ['--yes', '--ignore-scripts', '--prefer-offline', `--package=${tarball}`, 'meshnomad', ...args], {
-      cwd: empty,
-      env,
+t.test(
+  'npx founds a mesh and joins it from the tarball, on machines with nothing but Node',
+  { timeout: 170_000 },
+  async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'meshnomad-package-'));
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+    // The tree is built already, and others test what is in it.
+    const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', dir], {
+      cwd: ROOT,
     });
-  const version = await npx('-version');
-  t.match(version.stdout, manifest.version);
+    const [{ filename, files }] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
+    const tarball = join(dir, filename);
+    t.ok(statSync(tarball).size < TARBALL_BYTES_MAX, `${statSync(tarball).size} bytes`);
+    const paths = new Set(files.map(({ path }) => path));
+    for (const needed of ['dist/bin/meshnomad.js', 'nix/module.nix', 'nix/package.nix', 'nix/flake.nix', 'README.md'])
+      t.ok(paths.has(needed), needed);
+    t.notMatch([...paths].join('\n'), /\.test\.|\.tsbuildinfo|\.map$/m);
 
-  // The native parts are prebuilt: a mesh is founded, and the agent in it runs, without anything having been compiled.
-  const args = ['--yes', '--ignore-scripts', '--prefer-offline', `--package=${tarball}`, 'meshnomad', 'init', '-json'];
-  const options = ['-bootstrap=none', '-http-port=0', `-data-dir=${join(dir, 'data')}`];
-  const agent = spawn('npx', [...args, ...options], {
-    cwd: empty,
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-    detached: true,
-  });
-  t.teardown(() => agent.pid && process.kill(-agent.pid, 'SIGKILL'));
-  let said = '';
-  agent.stdout.on('data', (chunk: Buffer) => {
-    said += chunk;
-  });
-  await eventually('the first screen', () => said.includes('"Step":"started"') || agent.exitCode !== null || undefined);
-  t.match(said, /"Step":"founded"/);
-  t.match(said, /"Step":"started"/);
-});
+    // npx keeps what it unpacks for ever: what was fetched before is used, what is unpacked goes with the test.
+    const cache = join(dir, 'cache');
+    mkdirSync(cache);
+    const { stdout: usual } = await run('npm', ['config', 'get', 'cache']);
+    symlinkSync(join(usual.trim(), '_cacache'), join(cache, '_cacache'));
+    // As on a machine where nobody has set anything up.
+    const home = join(dir, 'home');
+    mkdirSync(home);
+    const { PATH } = process.env;
+    const bare = {
+      cwd: home,
+      env: { PATH, HOME: home, npm_config_cache: cache, npm_config_update_notifier: 'false' },
+    };
+    const words = ['--yes', '--ignore-scripts', '--prefer-offline', `--package=${tarball}`, 'meshnomad'];
+    const version = await run('npx', [...words, '-version'], bare);
+    t.match(version.stdout, manifest.version);
+
+    // The native parts are prebuilt: it finds the mesh and runs its agent without anything having been compiled.
+    const testnet = await openTestnet();
+    t.teardown(() => testnet.close());
+    const nas = await Machine.make({ testnet, name: 'nas' });
+    t.teardown(() => nas.dispose());
+    await nas.start('init', '-name=home');
+    const bootstrap = testnet.bootstrap.map(({ host, port }) => `-bootstrap=${host}:${port}`);
+    const own = [`-data-dir=${join(home, 'data')}`, '-http-port=0', '-node=pi'];
+    const pi = spawn('npx', [...words, 'join', '-', ...bootstrap, ...own], { ...bare, stdio: 'pipe', detached: true });
+    t.teardown(() => pi.pid && process.kill(-pi.pid, 'SIGKILL'));
+    let said = '';
+    for (const pipe of [pi.stdout, pi.stderr]) {
+      pipe.on('data', (chunk: Buffer) => {
+        said += chunk;
+      });
+    }
+    // What stands in the words of a command everybody on the machine can read.
+    pi.stdin.end(await nas.invite());
+    const isOver = (): boolean => said.includes('until Ctrl-C') || pi.exitCode !== null;
+    await eventually('the first screen', () => isOver() || undefined);
+    const screen = said.slice(0, said.indexOf('its log follows'));
+    t.match(screen, /Joined the mesh "home" as pi \(client\) in [\d.]+ s/);
+    t.match(screen, /^ +Mesh +home \(key [0-9a-f]{16}…\)$/m, 'what it joined');
+    t.match(screen, /^ +This machine +pi, client$/m, 'which role');
+    t.match(screen, /^ +Links +nas \(server\), (local network|direct), [\d.]+ ms$/m, 'how it is linked');
+    t.ok(screen.split('\n').length <= 24, `${screen.split('\n').length} lines: one screen`);
+  },
+);

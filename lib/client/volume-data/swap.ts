@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { lstat, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { MeshError } from '../../structs/errors.js';
+import { removeTree } from '../remove-tree.js';
 
 // A restored tree is written beside the directory of its volume and takes its place by renames:
 //
@@ -33,7 +34,7 @@ export async function prepareSwap(swap: Swap): Promise<'empty' | 'done'> {
     // It was taken away, and what was to come into its place is not whole for certain.
     if (!(await isDir(path))) await rename(replaced, path);
   }
-  await rm(staging, { recursive: true, force: true });
+  await removeTree(staging);
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await requireOwnDisk(path);
   await mkdir(staging, { mode: 0o700 });
@@ -50,12 +51,12 @@ export async function commitSwap({ path, staging, replaced }: Swap): Promise<voi
 
 /** Removes what was there before. */
 export async function endSwap({ replaced }: Swap): Promise<void> {
-  await rm(replaced, { recursive: true, force: true });
+  await removeTree(replaced);
 }
 
 /** Nothing comes of it: the volume is as it was. */
 export async function undoSwap({ staging }: Swap): Promise<void> {
-  await rm(staging, { recursive: true, force: true });
+  await removeTree(staging);
 }
 
 const LEFT = /^\..+\.(restoring|replaced)-[0-9a-f-]{36}$/;
@@ -71,7 +72,7 @@ export async function sweepSwaps(folder: string, isWanted: (id: string) => boole
     if (!found || isWanted(id)) continue;
     const path = join(folder, name.slice(1, -`.${found[1]}-${id}`.length));
     if (found[1] === 'replaced' && !(await isDir(path))) await rename(join(folder, name), path);
-    else await rm(join(folder, name), { recursive: true, force: true });
+    else await removeTree(join(folder, name));
   }
 }
 

@@ -148,6 +148,16 @@ function nodeClass(Base: typeof DHT, createHandshake: CreateHandshake): new (opt
       for (let i = 0; i < SAMPLES; i++) this._nat.add(to.host, to.port);
     }
 
+    /**
+     * It has found that others reach this node, and at which port. Answers to what was sent from another port before come later, and a
+     * few of them would make it doubt that for as long as it hears little: it would meet nobody behind a symmetric NAT.
+     */
+    override async _updateNetworkState(onlyFirewall?: boolean): Promise<boolean> {
+      const found = await super._updateNetworkState(onlyFirewall);
+      if (found && this.host !== null) this.moved({ host: this.host, port: this.port });
+      return found;
+    }
+
     async checkReachable(witnesses: readonly HostPort[]): Promise<void> {
       if (!this.firewalled) return;
       const answers = witnesses.map(({ host, port }) => this.#reachesUnasked({ id: null, host, port }));

@@ -29,6 +29,7 @@ need zip zip
 need losetup mount
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
+need bindfs bindfs
 need faketime faketime
 need psql postgresql
 need prometheus prometheus

@@ -1,4 +1,3 @@
-import { mkdirSync, statSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../client/client.js';
@@ -17,7 +16,7 @@ import type { Driver, DriverOptions } from '../plugin/sdk/driver.js';
 import type { RunningConsensus } from '../server/consensus.js';
 import type { StateMachine } from '../server/ports.js';
 import type { Server } from '../server/server.js';
-import { acquireLock, type Lock } from '../storage/index.js';
+import type { Lock } from '../storage/index.js';
 import type { LinkReport, MeshRole, NodeKey } from '../structs/mesh.js';
 import { nodeIdOf } from '../transport/certificate.js';
 import { ensureIdentity, type Identity } from '../transport/identity.js';
@@ -29,6 +28,7 @@ import type { Log, LogListen } from '../util/log.js';
 import type { Random } from '../util/random.js';
 import { err, type Result } from '../util/result.js';
 import type { AgentAutoscaler } from './autoscaler.js';
+import { takeDataDir } from './data-dir.js';
 import { createDispatcher, type Roles } from './dispatch.js';
 import { agentFacts } from './facts.js';
 import type { AgentFeed } from './feed.js';
@@ -140,14 +140,7 @@ class RunningAgent implements Agent {
   async start(): Promise<void> {
     const { settings, log } = this.#options;
     if (settings.dataDir !== null) {
-      // Tasks that run as another user must be able to enter what is below, not to list it; each part closes itself.
-      mkdirSync(settings.dataDir, { recursive: true, mode: 0o711 });
-      this.#lock = acquireLock(settings.dataDir);
-      if (settings.client && (statSync(settings.dataDir).mode & 0o001) === 0) {
-        log.warn('tasks with a user of their own cannot enter the data directory: chmod o+x helps', {
-          data_dir: settings.dataDir,
-        });
-      }
+      this.#lock = takeDataDir(settings.dataDir, log, { runsTasks: settings.client !== null });
     }
     await this.#startHttp();
     const identity = ensureIdentity(settings.dataDir);
@@ -280,7 +273,7 @@ class RunningAgent implements Agent {
       ...(this.#mesh ? { group: this.#consensus, peers: this.#mesh.serverPeers, reachNode: this.#mesh.reachNode } : {}),
       config: {
         region: settings.region,
-        about: { name: settings.nodeName, version: settings.version },
+        about: { name: settings.nodeName, version: settings.version, datacenter: settings.datacenter },
         identity,
         // A driver that is a plugin is known by the nodes that have it.
         knownDrivers: () => [

@@ -46,8 +46,8 @@ export async function settingsFromConfig(
   }
   const plugins = pluginBlocks(config);
   const pluginDir = pluginDirOf(config);
-  for (const { path, message } of await pluginBlockProblems(plugins, pluginDir)) {
-    problems.push(`plugin ${path}: ${message}`);
+  for (const { place, path, message } of await pluginBlockProblems(plugins, pluginDir)) {
+    problems.push(`${place}plugin ${path}: ${message}`);
   }
   const autoscaler = await autoscalerSettings(config, { pluginDir, problems });
   const secret = read(config.mesh.secretFile, 'mesh.secret_file', problems)?.trim() ?? config.mesh.secret;
@@ -221,6 +221,9 @@ function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
     minDynamicPort: client.minDynamicPort,
     maxDynamicPort: client.maxDynamicPort,
     template: templateSettings(client.template),
+    ...(Object.keys(client.chrootEnv).length > 0 ? { chrootEnv: client.chrootEnv } : {}),
+    ...(client.cgroupParent === null ? {} : { cgroupParent: client.cgroupParent }),
+    dynamicUsers: client.dynamicUsers,
     sleepCommand: client.sleepCommand,
     gc: {
       intervalMs: client.gc.intervalMs,

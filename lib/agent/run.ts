@@ -242,7 +242,8 @@ async function reloadConfiguration(
   const { config } = read.value;
   const { reloadable, needsRestart } = diffReloadable(running, config);
   sink.level = config.log.level;
-  if (reloadable.some((path) => path.startsWith('client.'))) agent.client?.reload(reloadableClient(config));
+  const hasNews = reloadable.some((path) => path.startsWith('client.'));
+  agent.client?.reload(hasNews ? reloadableClient(config) : {});
   agent.reloadPolicies(config.autoscaler.policyDir);
   log.info('configuration reloaded', { changed: reloadable.join(', ') || 'nothing' });
   if (needsRestart.length > 0)

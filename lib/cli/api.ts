@@ -281,7 +281,10 @@ function unreachable(error: NodeJS.ErrnoException, address: URL): ApiError {
     case 'EAI_AGAIN':
       return new ApiError(0, `the name in ${at} is not known: check -address or NOMAD_ADDR`);
     case 'ECONNRESET':
-      return new ApiError(0, `${at} closed the connection before it answered`);
+      return new ApiError(
+        0,
+        `${at} closed the connection before it answered, as an agent does that ends: look through another one (-address or NOMAD_ADDR) whether this was done`,
+      );
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':

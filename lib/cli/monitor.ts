@@ -162,9 +162,10 @@ export class Monitor {
 
 function trigger(evaluation: Evaluation): string {
   if (evaluation.TriggeredBy === 'node-update') return `node ${quote(evaluation.NodeID)}`;
-  return evaluation.TriggeredBy === 'job-register' || evaluation.TriggeredBy === 'job-deregister'
-    ? `job ${quote(evaluation.JobID)}`
-    : evaluation.TriggeredBy;
+  const { JobID, TriggeredBy } = evaluation;
+  if (JobID === '') return TriggeredBy;
+  const plain = TriggeredBy === 'job-register' || TriggeredBy === 'job-deregister';
+  return `job ${quote(JobID)}${plain ? '' : ` (${TriggeredBy})`}`;
 }
 
 function progressLine(deployment: Deployment): string {

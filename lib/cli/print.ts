@@ -39,6 +39,11 @@ export function tellNextPage({ args, flags, output }: Context, nextToken: string
   output.out(`\nResults have been paginated. To get the next page run:\n\nmeshnomad ${again.join(' ')}`);
 }
 
+/** Whether -json or -t was given: then it is the data that is wanted, not a text. */
+export function wantsData({ flags }: Context): boolean {
+  return flags.bool('json') || flags.string('t') !== undefined;
+}
+
 /** Prints `value` as -json (or `jsonFlag`) or -t ask; false when neither was given. */
 export async function printData({ flags, output }: Context, value: unknown, jsonFlag = 'json'): Promise<boolean> {
   const template = flags.string('t');

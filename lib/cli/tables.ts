@@ -142,10 +142,15 @@ export function placementText(alloc: Allocation): string {
   const names = [...new Set(scores.flatMap(({ Scores }) => Object.keys(Scores)))].sort();
   const rows = scores.map((score) => [
     score.NodeID,
-    ...names.map((name) => (score.Scores[name] ?? 0).toPrecision(3)),
-    score.NormScore.toPrecision(3),
+    ...names.map((name) => formatScore(score.Scores[name] ?? 0)),
+    formatScore(score.NormScore),
   ]);
   return `${why === '' ? '' : `${why}\n`}${formatTable([['Node', ...names, 'final score'], ...rows])}`;
+}
+
+/** Three significant digits, and no zero that says nothing: `0.153`, `-1`, `0`. */
+function formatScore(score: number): string {
+  return String(Number(score.toPrecision(3)));
 }
 
 /** Whether an evaluation found no place for something; one that waits for a place has not ended yet. */

@@ -8,11 +8,11 @@ import type {
 } from '../structs/volume-data.js';
 import { type ApiClient, ApiError } from './api.js';
 import type { Flags, Output } from './command.js';
-import { formatAgo, formatBytes, formatPairs, formatTable, formatTime, localTime, shortId } from './format.js';
+import { formatAgo, formatBytes, formatPairs, formatTable, formatTime, shortId } from './format.js';
+import { LiveLine } from './live-line.js';
 
-/** How often it is asked how far an operation is; on a terminal it is shown each time, elsewhere a line is written now and then. */
+/** How often it is asked how far an operation is. */
 const ASK_MS = 400;
-const LINE_EVERY_MS = 5_000;
 /** So long nobody may answer: a leader is elected, the network is away for a moment. */
 const SILENCE_MAX_MS = 60_000;
 
@@ -86,17 +86,17 @@ export function endOf(
   return [LastOperation, ...EarlierOperations].find((operation) => operation?.ID === ID) ?? undefined;
 }
 
-/** One line that lives on a terminal; elsewhere a line for each few seconds, and for each change of what is done. */
+/** How far an operation is: in a line that lives, or as JSON. */
 class ProgressLine {
   readonly #output: Output;
   readonly #json: boolean;
+  readonly #line: LiveLine;
   #last = '';
-  #lastMs = 0;
-  #told = '';
 
   constructor(output: Output, json: boolean) {
     this.#output = output;
     this.#json = json;
+    this.#line = new LiveLine(output, (line) => output.out(line));
   }
 
   show(operation: VolumeOperation, progress: VolumeProgress | null): void {
@@ -106,23 +106,11 @@ class ProgressLine {
       this.#last = line;
       return;
     }
-    const text = progressText(operation, progress);
-    if (this.#output.tty) {
-      this.#output.raw.out.write(`\r\x1b[K    ${text.slice(0, Math.max(20, this.#output.columns - 5))}`);
-      this.#last = text;
-      return;
-    }
-    const what = operation.Message || (progress?.Phase ?? '');
-    const isDue = Date.now() - this.#lastMs >= LINE_EVERY_MS && text !== this.#last;
-    if (what === this.#told && !isDue) return;
-    this.#told = what;
-    this.#last = text;
-    this.#lastMs = Date.now();
-    this.#output.out(`    ${localTime(new Date())}: ${text}`);
+    this.#line.show(progressText(operation, progress), operation.Message || (progress?.Phase ?? ''));
   }
 
   end(): void {
-    if (this.#output.tty && !this.#json && this.#last !== '') this.#output.raw.out.write('\r\x1b[K');
+    this.#line.end();
   }
 }
 

@@ -1,4 +1,14 @@
-import type { CsiClaim, CsiPastClaim, CsiPlugin, CsiVolume, CsiVolumeListStub, CsiVolumeUse } from '../structs/csi.js';
+import type {
+  CsiCapacity,
+  CsiClaim,
+  CsiPastClaim,
+  CsiPlugin,
+  CsiTopology,
+  CsiVolume,
+  CsiVolumeAtStorage,
+  CsiVolumeListStub,
+  CsiVolumeUse,
+} from '../structs/csi.js';
 import type { HostVolumeListStub, HostVolumeView } from '../structs/host-volume.js';
 import { formatAgo, formatBytes, formatPairs, formatTable, formatTime, shortId } from './format.js';
 import { allocTable } from './tables.js';
@@ -37,7 +47,11 @@ export function hostVolumeTable(volumes: readonly HostVolumeListStub[], { verbos
 }
 
 /** One CSI volume: what it is, who holds it and since when, and what a release waits for. */
-export function csiVolumeText(volume: CsiVolume, uses: readonly CsiVolumeUse[], shown: Shown): string {
+export function csiVolumeText(
+  volume: CsiVolume,
+  { uses, atStorage }: { uses: readonly CsiVolumeUse[]; atStorage: CsiVolumeAtStorage | null },
+  shown: Shown,
+): string {
   const { MountOptions: mount } = volume;
   const options = [
     ...(mount?.FSType ? [`fs_type: ${mount.FSType}`] : []),
@@ -65,6 +79,8 @@ export function csiVolumeText(volume: CsiVolume, uses: readonly CsiVolumeUse[], 
   const parts = [formatPairs(facts)];
   if (shown.verbose) parts.push(`Capabilities\n${capabilityTable(volume)}`);
   if (shown.verbose && (volume.Topologies ?? []).length > 0) parts.push(`Topologies\n${topologyTable(volume)}`);
+  const storage = atStorage && storageText(volume, atStorage, shown);
+  if (storage) parts.push(`At The Storage\n${storage}`);
   parts.push(`Claims\n${claimTable(volume.Claims, shown)}`);
   const told = uses.filter(({ Usage, Condition }) => Usage.length > 0 || Condition !== null || shown.verbose);
   if (told.length > 0) parts.push(`Usage\n${useTable(told, shown)}`);
@@ -81,13 +97,32 @@ function capabilityTable(volume: CsiVolume): string {
 }
 
 function topologyTable(volume: CsiVolume): string {
-  const rows = (volume.Topologies ?? []).map(({ Segments }, i) => [
-    String(i),
-    Object.entries(Segments ?? {})
-      .map(([key, value]) => `${key}=${value}`)
-      .join(' '),
-  ]);
+  const rows = (volume.Topologies ?? []).map((topology, i) => [String(i), segmentsText(topology)]);
   return formatTable([['Topology', 'Segments'], ...rows]);
+}
+
+/** What its plugin's controller says; '' = nothing that is worth a line. */
+function storageText(volume: CsiVolume, found: CsiVolumeAtStorage, { verbose }: Shown): string {
+  const { State, Reason, Condition, Published } = found;
+  if (State === 'lost')
+    return `Lost: plugin ${JSON.stringify(volume.PluginID)} has no volume ${JSON.stringify(volume.ExternalID)} any more. It was not deleted here; "volume deregister" forgets it`;
+  if (State === 'unknown') return Reason === '' ? '' : `Not known: ${Reason}`;
+  const isOther = found.CapacityBytes > 0 && volume.Capacity > 0 && found.CapacityBytes !== volume.Capacity;
+  const nodes = (Published ?? []).map(({ ExternalNodeID, NodeID, IsClaimed }) => {
+    const node = NodeID === '' ? `${ExternalNodeID} (no node of this mesh)` : shortId(NodeID, verbose);
+    return IsClaimed || NodeID === '' ? node : `${node} (without a claim)`;
+  });
+  const facts: [string, string][] = [
+    ...(Condition
+      ? ([['Condition', [Condition.Abnormal ? 'abnormal' : 'well', Condition.Message].filter(Boolean).join(': ')]] as [
+          string,
+          string,
+        ][])
+      : []),
+    ...(isOther ? ([['Capacity', formatBytes(found.CapacityBytes)]] as [string, string][]) : []),
+    ...(Published ? ([['Attached To', nodes.join(', ') || 'no node']] as [string, string][]) : []),
+  ];
+  return facts.length === 0 ? '' : formatPairs(facts);
 }
 
 function claimTable(claims: readonly CsiClaim[], { verbose, nowMs }: Shown): string {
@@ -171,7 +206,7 @@ function hostCapacity({
 }
 
 /** One plugin. */
-export function pluginText(plugin: CsiPlugin, shown: Shown): string {
+export function pluginText(plugin: CsiPlugin, capacity: readonly CsiCapacity[], shown: Shown): string {
   const facts = formatPairs([
     ['ID', plugin.ID],
     ['Provider', plugin.Provider],
@@ -195,10 +230,27 @@ export function pluginText(plugin: CsiPlugin, shown: Shown): string {
     ]);
     parts.push(`Unhealthy\n${formatTable([['Node ID', 'Part', 'Why'], ...rows])}`);
   }
+  if (capacity.length > 0) parts.push(`Capacity (for volumes without parameters)\n${capacityTable(capacity)}`);
   if (shown.verbose) parts.push(...capabilities(plugin));
   parts.push(`Allocations\n${allocTable(plugin.Allocations, shown)}`);
   return parts.join('\n\n');
 }
+
+function capacityTable(capacity: readonly CsiCapacity[]): string {
+  const isTold = capacity.some(({ Error: why }) => why !== '');
+  const rows = capacity.map(({ Topology, Available, MaximumVolume, Error: why }) => [
+    Topology ? segmentsText(Topology) : 'everywhere',
+    why === '' ? formatBytes(Available) : '',
+    why === '' && MaximumVolume > 0 ? formatBytes(MaximumVolume) : '',
+    ...(isTold ? [why] : []),
+  ]);
+  return formatTable([['Where', 'Available', 'Largest Volume', ...(isTold ? ['Why Unknown'] : [])], ...rows]);
+}
+
+const segmentsText = ({ Segments }: CsiTopology): string =>
+  Object.entries(Segments ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ');
 
 /** A warning where instances of different drivers share the id; '' = they are one driver's. */
 function providersText({ ID, Controllers, Nodes }: CsiPlugin, shown: Shown): string {

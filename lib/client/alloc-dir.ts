@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree } from './remove-tree.js';
+import { removeTree } from '../plugin/sdk/remove-tree.js';
 import { holdDir, type InsidePath } from './sandbox.js';
-import { mayMount, mountSecrets, unmountSecrets } from './secrets-dir.js';
+import { mayMount, mountSecrets } from './secrets-dir.js';
 
 // Where an allocation's files lie: `alloc/{data,logs,tmp}` shared by its tasks, and per task `{local,secrets,private,tmp}`.
 
@@ -49,38 +49,49 @@ export async function ensureAllocDir(root: string, allocId: string): Promise<voi
   await Promise.all([within('data', 0o777), within('logs', 0o777), within('tmp', 0o1777)]);
 }
 
-/**
- * Creates a task's own part; `secrets` and `private` are for the owner alone: the task's user, where that is known.
- * `isRoot`: it is the root of all that the task sees. Then it is not the task's to write in: who could put a link in the
- * place of `local` would have the agent write through it. `secretsMb`: the size of a file system in memory for the
- * secrets, 0 = they lie on the disk.
- */
+/** How a task's directory is made. */
+export interface TaskDirWish {
+  /** Whose `local` and `secrets` are, where that is known: for anybody else `secrets` is shut. */
+  owner: { uid: number; gid: number } | null;
+  /**
+   * 'work': the task works in it. 'root': it is the root of all that the task sees, and not the task's to write in: who could put a
+   * link in the place of `local` would have the agent write through it. 'source': only an engine goes there, which shows parts of it
+   * to the task; where the owner is known to the image alone, `secrets` is open to all, and this directory shut.
+   */
+  use: 'work' | 'root' | 'source';
+  /** The size of a file system in memory for the secrets; 0 = they lie on the disk. */
+  secretsMb: number;
+}
+
+const MODES: Record<TaskDirWish['use'], number> = { work: 0o777, root: 0o755, source: 0o700 };
+
+/** Creates a task's own part. */
 export async function ensureTaskDir(
   root: string,
   allocId: string,
   task: string,
-  { owner, isRoot, secretsMb }: { owner: { uid: number; gid: number } | null; isRoot: boolean; secretsMb: number },
+  { owner, use, secretsMb }: TaskDirWish,
 ): Promise<void> {
   const at = { root: join(root, allocId), parts: [task] };
-  const mode = isRoot ? 0o755 : 0o777;
   // It may have been made before it was known whose it is: data of an earlier allocation lies in it.
-  await ensureDir(at, { mode, force: true });
+  await ensureDir(at, { mode: MODES[use], force: true });
+  const secretsMode = use === 'source' && owner === null ? 0o777 : 0o700;
   const within = async (name: string, made: DirStyle): Promise<void> =>
     await ensureDir({ ...at, parts: [task, name] }, made);
   await Promise.all([
     within('local', { mode: 0o777, owner }),
-    within('secrets', { mode: 0o700, owner }),
+    within('secrets', { mode: secretsMode, force: true, owner }),
     within('private', { mode: 0o700 }),
     within('tmp', { mode: 0o1777 }),
   ]);
   if (secretsMb === 0 || !mayMount()) return;
   await mountSecrets(taskPaths(root, allocId, task).secretsDir, secretsMb);
   // What was mounted is root's.
-  await within('secrets', { mode: 0o700, owner });
+  await within('secrets', { mode: secretsMode, force: true, owner });
 }
 
+/** Removes its files. What a task has mounted among them, or this agent (secrets, roots), is detached and stays what it is. */
 export async function removeAllocDir(root: string, allocId: string): Promise<void> {
-  await unmountSecrets(join(root, allocId));
   await removeTree(join(root, allocId));
 }
 

@@ -119,7 +119,7 @@ export class AllocRunner {
   async restore(): Promise<void> {
     const { record } = this.options;
     if (Object.values(record?.tasks ?? {}).some(({ handle }) => handle !== null)) {
-      await this.hooks.prerun(true).catch((error: unknown) => {
+      await this.hooks.prerun({ reattach: true, mayWait: false }).catch((error: unknown) => {
         this.log.error('running allocation could not be prepared again', { alloc: this.id, error: messageOf(error) });
       });
     }
@@ -190,24 +190,24 @@ export class AllocRunner {
 
   /** Stops what still runs, also poststop tasks, and removes everything the allocation has left on this node. */
   async destroy(): Promise<void> {
-    const afterwards = this.taskRunners.filter((task) => taskRole(task.task) === 'poststop');
-    const ended = afterwards.map((task) => task.kill({ noShutdownDelay: true }));
-    await Promise.all([this.stop(), ...ended]);
+    const afterwards = this.taskRunners.filter(({ task }) => taskRole(task) === 'poststop');
+    await Promise.all([...afterwards.map((task) => task.kill({ noShutdownDelay: true })), this.stop()]);
     await this.hooks.destroy();
     this.release();
-    persist(this.options.client, (db) => db.removeAlloc(this.id));
     await removeAllocDir(this.options.client.config().allocDir, this.id);
+    // Last: whoever is killed on the way finds it again.
+    persist(this.options.client, (db) => db.removeAlloc(this.id));
   }
 
   /** Removes an ended allocation's files; what is known of it stays until the servers forget it too. */
   async clearFiles(): Promise<void> {
     if (this.finishedMs === null || this.cleared) return;
-    this.cleared = true;
     await this.hooks.destroy();
     await removeAllocDir(this.options.client.config().allocDir, this.id);
+    this.cleared = true;
   }
 
-  /** True while it takes up room: it has not ended, or its files are still here. */
+  /** It takes up room: it has not ended, or its files are here. */
   get hasFiles(): boolean {
     return !this.cleared;
   }
@@ -282,6 +282,7 @@ export class AllocRunner {
       record,
       log: this.log.child('task_runner'),
       turn: (signal) => this.turn(name, signal),
+      prepared: () => this.hooks.prerun({ reattach: this.isRunning, mayWait: true }),
       onChange: (record) => {
         if (this.released) return;
         this.states[name] = record.state;
@@ -324,7 +325,7 @@ export class AllocRunner {
   /** Makes what the tasks share; tasks that would have to start without it fail. */
   private async prepare(fresh: readonly TaskRunner[]): Promise<void> {
     try {
-      await this.hooks.prerun(this.isRunning);
+      await this.hooks.prerun({ reattach: this.isRunning, mayWait: true });
     } catch (error) {
       // One that is to end anyway, or whose agent ends, was not failed by what it waited for.
       if (this.released || this.stopping) return;
@@ -333,11 +334,7 @@ export class AllocRunner {
   }
 
   /** Tells its tasks something about the whole. */
-  notice(message: string): void {
-    this.tell(taskEvents.setup(message));
-  }
-
-  private tell(event: TimelessEvent): void {
+  tell(event: TimelessEvent): void {
     for (const task of this.taskRunners) if (task.state.State !== 'dead') task.tell(event);
   }
 

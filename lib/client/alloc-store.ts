@@ -3,6 +3,7 @@ import type { ClientAllocUpdate } from '../structs/rpc.js';
 import type { Millis } from '../util/clock.js';
 import { AllocRunner } from './alloc-runner.js';
 import { type ClientContext, persist } from './context.js';
+import { type DiskState, DiskWatch } from './disk-watch.js';
 import { selectToCollect } from './gc.js';
 import { diskUse } from './host-stats.js';
 import type { StatusSync } from './status-sync.js';
@@ -22,10 +23,14 @@ export class AllocStore {
   private readonly restoring = new Map<string, Promise<void>>();
   private released = false;
   private making: Promise<void> | null = null;
+  /** What the disk has refused of the memory. */
+  private isBehind = false;
+  private readonly disk: DiskWatch;
 
   constructor(context: ClientContext, status: StatusSync) {
     this.context = context;
     this.status = status;
+    this.disk = new DiskWatch(context.log);
   }
 
   runner(id: string): AllocRunner | undefined {
@@ -92,9 +97,15 @@ export class AllocStore {
   }
 
   private async syncMemory(): Promise<void> {
-    await this.context.db.sync().catch((error: unknown) => {
-      this.context.log.error('client state is not on disk', { error: messageOf(error) });
-    });
+    const { db, log } = this.context;
+    try {
+      await db.sync();
+      if (this.isBehind) log.info('client state is on disk again');
+      this.isBehind = false;
+    } catch (error) {
+      this.isBehind = true;
+      log.error('client state is not on disk', { error: messageOf(error) });
+    }
   }
 
   /** Stops an allocation and removes all that it has left here. Never throws. */
@@ -117,15 +128,19 @@ export class AllocStore {
     while (await sleep(this.context.timers, this.context.config().gc.intervalMs, signal)) {
       // Makes up for what a full disk has refused, should it have room again.
       await this.syncMemory();
-      await this.collectGarbage().catch((error: unknown) => {
+      try {
+        const disk = await this.collectGarbage();
+        if (disk) await this.disk.look(disk);
+      } catch (error) {
         this.context.log.warn('garbage collection failed', { error: messageOf(error) });
-      });
+      }
     }
   }
 
   /** Before an allocation begins, what has ended makes way for it where the disk is full. Never throws. */
   private makeRoom(): Promise<void> {
     this.making ??= this.collectGarbage()
+      .then(() => {})
       .catch((error: unknown) => this.context.log.warn('garbage collection failed', { error: messageOf(error) }))
       .finally(() => {
         this.making = null;
@@ -133,7 +148,8 @@ export class AllocStore {
     return this.making;
   }
 
-  private async collectGarbage(): Promise<void> {
+  /** Says how the disk is, or null when something was removed: then it is looked at again later. */
+  private async collectGarbage(): Promise<DiskState | null> {
     const { gc, allocDir } = this.context.config();
     const present = this.all.filter((runner) => runner.hasFiles);
     // Their successors have not taken over their data yet.
@@ -141,29 +157,35 @@ export class AllocStore {
     const ended = present.flatMap(({ id, finishedAtMs }) =>
       finishedAtMs === null || needed.has(id) ? [] : [{ id, finishedAtMs }],
     );
-    if (ended.length === 0) return;
     const disk = await diskUse(allocDir, '');
     const diskOverLimit = disk.UsedPercent > gc.diskUsagePercent || disk.InodesUsedPercent > gc.inodeUsagePercent;
     const chosen = selectToCollect({ ended, total: present.length, maxAllocs: gc.maxAllocs, diskOverLimit });
-    if (chosen.length === 0) return;
-    const why = diskOverLimit
-      ? `the disk of ${allocDir} is ${Math.round(disk.UsedPercent)} % full, ${Math.round(disk.InodesUsedPercent)} % of its inodes are used`
-      : `there are more than ${gc.maxAllocs}`;
+    const use = `the disk of ${allocDir} is ${Math.round(disk.UsedPercent)} % full, ${Math.round(disk.InodesUsedPercent)} % of its inodes are used`;
+    const users = present.filter(({ finishedAtMs }) => finishedAtMs === null);
+    if (chosen.length === 0) return { isFull: diskOverLimit, why: use, allocDir, users };
+    const why = diskOverLimit ? use : `there are more than ${gc.maxAllocs}`;
     this.context.log.info('removing ended allocations', { count: chosen.length, why });
     await this.collectAll(chosen);
+    return null;
   }
 
+  /** One that cannot be removed holds up no other; throws the first reason. */
   private async collectAll(ids: string[]): Promise<void> {
     const queue = [...ids];
+    const failures: unknown[] = [];
     // Deleting files must not starve the tasks of the disk.
     const parallel = Math.max(1, this.context.config().gc.parallelDestroys);
     await Promise.all(
       Array.from({ length: parallel }, async () => {
         for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
-          await this.runners.get(id)?.clearFiles();
+          await this.runners
+            .get(id)
+            ?.clearFiles()
+            .catch((error: unknown) => failures.push(error));
         }
       }),
     );
+    if (failures.length > 0) throw failures[0];
   }
 
   private accept(alloc: Allocation): void {

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import { rm } from 'node:fs/promises';
 import type { DeviceProvider } from '../plugin/sdk/device.js';
 import type { Driver } from '../plugin/sdk/driver.js';
+import { removeTree } from '../plugin/sdk/remove-tree.js';
 import { type ClientDb, createMemoryClientDb, openClientDb } from '../storage/client-db.js';
 import type { Node } from '../structs/node.js';
 import type { RpcCaller, RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
@@ -37,6 +37,7 @@ import { Registration } from './registration.js';
 import { Separations } from './separation.js';
 import { Sessions } from './sessions.js';
 import { StatusSync } from './status-sync.js';
+import { taskEvents } from './task-events.js';
 import { sleep, systemTimers, type Timers } from './timers.js';
 import { VolumeData } from './volume-data/volume-data.js';
 import { VolumeLease } from './volume-lease.js';
@@ -281,7 +282,7 @@ class RunningClient implements Client {
       db,
       mounts: this.csi.mounts,
       timers,
-      tell: (id, message) => this.allocs.runner(id)?.notice(message),
+      tell: (id, message) => this.allocs.runner(id)?.tell(taskEvents.setup(message)),
     });
     this.watcher = new AllocWatcher({
       ...shared,
@@ -382,8 +383,7 @@ class RunningClient implements Client {
     await this.separations.close();
     await this.db.close();
     if (this.config.stateDir === null) {
-      for (const dir of [this.config.allocDir, this.config.archivesDir])
-        await rm(dir, { recursive: true, force: true });
+      for (const dir of [this.config.allocDir, this.config.archivesDir]) await removeTree(dir);
     }
   }
 
@@ -393,7 +393,7 @@ class RunningClient implements Client {
 
   reload(change: Partial<Pick<ClientConfig, 'hostVolumes' | 'meta' | 'reserved' | 'gc'>>): void {
     this.config = { ...this.config, ...change };
-    this.fingerprinter.rebuild();
+    void this.fingerprinter.reload();
     void this.hostVolumes.look();
   }
 

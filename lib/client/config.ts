@@ -1,3 +1,4 @@
+import { DEFAULT_CHROOT } from '../plugin/sdk/chroot.js';
 import type { HostNetworkInfo, HostVolumeInfo } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
 import {
@@ -63,6 +64,12 @@ export interface ClientConfig {
   maxKillTimeoutMs: Millis;
   minDynamicPort: number;
   maxDynamicPort: number;
+  /** What tasks of drivers that shut them up in their directory see of the machine: path here → path in the task. */
+  chrootEnv: Readonly<Record<string, string>>;
+  /** What tasks are told where their driver does not say below which control group it makes theirs. */
+  cgroupParent: string;
+  /** From which numbers tasks get a user of their own, both ends included; −1: from none. */
+  dynamicUsers: { min: number; max: number };
   /** Names of the agent's environment variables that tasks without a root of their own do not inherit. */
   envDenylist: readonly string[];
   template: TemplateConfig;
@@ -131,6 +138,9 @@ export function defaultClientConfig(
     maxKillTimeoutMs: 30_000,
     minDynamicPort: 20_000,
     maxDynamicPort: 32_000,
+    chrootEnv: DEFAULT_CHROOT,
+    cgroupParent: 'nomad.slice',
+    dynamicUsers: { min: 80_000, max: 89_999 },
     envDenylist: DEFAULT_ENV_DENYLIST,
     template: DEFAULT_TEMPLATE_CONFIG,
     sleepCommand: [],

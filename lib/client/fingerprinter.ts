@@ -64,6 +64,14 @@ export class Fingerprinter {
     this.started = true;
   }
 
+  /** The agent was told to reload: looks at once at what a person may have changed. */
+  async reload(): Promise<void> {
+    this.rebuild();
+    const { fingerprints } = this.options;
+    await Promise.all(fingerprints.filter(({ onReload }) => onReload).map((fingerprint) => this.look(fingerprint)));
+    this.rebuild();
+  }
+
   /** Builds the node anew: its config has been reloaded, or its devices have changed. */
   rebuild(): void {
     const next = this.build();
@@ -105,7 +113,10 @@ export class Fingerprinter {
   private async look(fingerprint: Fingerprint): Promise<void> {
     const { config, httpAddr, version, log } = this.options;
     try {
-      this.facts.set(fingerprint.name, await fingerprint.run({ config: config(), httpAddr, version }));
+      const before = this.facts.get(fingerprint.name);
+      const facts = await fingerprint.run({ config: config(), httpAddr, version, ...(before && { before }) });
+      this.facts.set(fingerprint.name, facts);
+      for (const warning of facts.warnings ?? []) if (!before?.warnings?.includes(warning)) log.warn(warning);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       log.warn('fingerprint failed', { fingerprint: fingerprint.name, why });
@@ -119,7 +130,8 @@ export class Fingerprinter {
     const info = driverInfo(driver.name, fingerprint, this.options.timers.now());
     this.found.set(driver.name, { fingerprint, info });
     const { health, healthDescription } = fingerprint;
-    if (health !== 'undetected')
+    // One that was never there is no news.
+    if (health !== 'undetected' || (before && before.fingerprint.health !== 'undetected'))
       this.options.log.info('driver', { driver: driver.name, health, why: healthDescription });
     if (this.started) this.rebuild();
   }

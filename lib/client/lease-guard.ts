@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-
+import { bootId } from '../plugin/sdk/boot-id.js';
 import { VOLUME_LEASE } from '../structs/rpc-volume.js';
 import type { Millis } from '../util/clock.js';
 
@@ -109,8 +109,4 @@ export function readNote(file: string): LeaseNote | null {
   const [, renewed, boot, ...targets] = lines;
   if (boot !== bootId() || !Number.isFinite(Number(renewed))) return null;
   return { renewedUptimeMs: Number(renewed), targets: targets.filter((target) => target !== '') };
-}
-
-function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

@@ -17,6 +17,8 @@ export interface RestartCounts {
 export type AttemptEnd =
   | { kind: 'exited'; success: boolean }
   | { kind: 'start-failed'; recoverable: boolean }
+  /** What it ran in was restarted under it: that is no failure of its own. */
+  | { kind: 'lost' }
   /** A person asked for a restart: it is not a failure and counts for nothing. */
   | { kind: 'requested' };
 
@@ -27,6 +29,7 @@ export type RestartDecision =
   | { kind: 'fail'; reason: string };
 
 export const REASON_WITHIN_POLICY = 'Restart within policy';
+const REASON_LOST = 'Its engine, or this machine, was restarted';
 /** A restart is delayed by up to this part more, so that the tasks of a node do not all start at one instant. */
 const JITTER = 0.25;
 
@@ -48,6 +51,9 @@ export function decideRestart(input: {
   const { policy, onSuccess, end, nowMs } = input;
   if (end.kind === 'requested') {
     return { decision: { kind: 'restart', delayMs: 0, reason: '' }, counts: input.counts };
+  }
+  if (end.kind === 'lost') {
+    return { decision: { kind: 'restart', delayMs: 0, reason: REASON_LOST }, counts: input.counts };
   }
   const success = end.kind === 'exited' && end.success;
   if (success && !onSuccess) {

@@ -1,4 +1,4 @@
-import { listMounts, mountAt, runCommand } from '../plugin/sdk/mounts.js';
+import { type MountEntry, mountAt, runCommand } from '../plugin/sdk/mounts.js';
 
 // A task that says how much room its secrets take (`resources { secrets = 5 }`) has them in memory: nothing of them
 // reaches a disk, and they are gone when the machine goes down.
@@ -14,15 +14,9 @@ export async function mountSecrets(secretsDir: string, sizeMb: number): Promise<
   else await runCommand('mount', ['-t', 'tmpfs', '-o', options, '--', SOURCE, secretsDir]);
 }
 
-/** Takes all of them below a directory away, with what they hold. Idempotent. */
-export async function unmountSecrets(below: string): Promise<void> {
-  const mounts = (await listMounts()).filter(
-    ({ source, target }) => source === SOURCE && target.startsWith(`${below}/`),
-  );
-  for (const { target } of mounts.reverse()) {
-    // A shell of a person may stand in it: it is taken out of sight at once, and ends with its last user.
-    await runCommand('umount', ['--', target]).catch(() => runCommand('umount', ['-l', '--', target]));
-  }
+/** Whether a mount is such a directory. */
+export function holdsSecrets({ source }: MountEntry): boolean {
+  return source === SOURCE;
 }
 
 /** Whether this agent may mount at all. */

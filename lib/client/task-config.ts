@@ -28,7 +28,7 @@ export function buildTaskConfig(context: TaskContext, taskId: string): TaskConfi
     nodeName: node.Name,
     taskGroup: group.Name,
     name: task.Name,
-    user: text(task.User),
+    user: text(draft.user),
     config: decode(driver, interpolateValue(task.Config ?? {}, draft.values)),
     env: draft.values.env,
     resources: {

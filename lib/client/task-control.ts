@@ -17,7 +17,7 @@ export function taskControl(runner: TaskRunner): TaskControl {
     },
     fail: (reason) => runner.kill({ noShutdownDelay: true, failed: true, event: taskEvents.killedByHook(reason) }),
     exec: (command, timeoutMs) => run(runner, command, timeoutMs),
-    tell: (message, type) => runner.tell(type ? taskEvents.downloading(message) : taskEvents.driver(message, {})),
+    tell: (message, type) => runner.tell(type ? taskEvents.told(message, type) : taskEvents.driver(message, {})),
   };
 }
 
@@ -40,11 +40,15 @@ function run(
         output = (output + Buffer.from(said.Data).toString('utf8')).slice(-OUTPUT_MAX_CHARS);
     });
     stream.once('error', reject);
-    stream.once('close', () => {
+    const over = (): void => {
       clearTimeout(timer);
       if (exitCode === null) reject(new Error('the command ended without an exit code'));
       else resolve({ exitCode, output });
-    });
+      stream.destroy();
+    };
+    // All is said at the end; the stream closes only when both sides have ended it, and this one keeps its own open.
+    stream.once('end', over);
+    stream.once('close', over);
     stream.write({ Type: 'stdin-close' });
   });
 }

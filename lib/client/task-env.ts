@@ -20,6 +20,8 @@ export interface TaskEnvInput {
   network: AllocNetworkStatus | null;
   /** Texts of `secret` blocks under `secret.NAME.KEY`. */
   secrets: Readonly<Record<string, string>>;
+  /** Below which the control groups of the task's driver lie; '' = not known. */
+  cgroupParent: string;
   /** The agent's own environment as far as this task inherits it. */
   hostEnv: Readonly<Record<string, string>>;
 }
@@ -94,6 +96,7 @@ function nomadEnv(input: TaskEnvInput): Record<string, string> {
     env['NOMAD_CPU_LIMIT'] = String(resources.Cpu.CpuShares);
     env['NOMAD_MEMORY_LIMIT'] = String(resources.Memory.MemoryMB);
   }
+  if (input.cgroupParent !== '') env['NOMAD_PARENT_CGROUP'] = input.cgroupParent;
   if (memoryMax > 0) env['NOMAD_MEMORY_MAX_LIMIT'] = String(memoryMax);
   if (cores.length > 0) env['NOMAD_CPU_CORES'] = formatCoreList(cores);
   return env;

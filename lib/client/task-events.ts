@@ -20,6 +20,9 @@ export function goesOn(last: TaskEvent, next: TaskEvent): boolean {
 /** The type that tells that a task was stopped since its allocation's time was over. */
 export const RUN_LIMIT_EVENT = 'Max Run Duration Exceeded';
 
+/** What hooks tell of: progress of downloads, templates that wait, and what their scripts did. */
+export type HookEventType = 'Downloading Artifacts' | 'Template' | 'Task hook message' | 'Task hook failed';
+
 /** Builds an event of a type from the fields that matter to it. */
 function event(
   type: string,
@@ -65,8 +68,14 @@ export const taskEvents = {
   setup: (message: string): TimelessEvent => event('Task Setup', message, { message }, { Message: message }),
   driver: (message: string, annotations: Record<string, string>): TimelessEvent =>
     event('Driver', message, { ...annotations, driver_message: message }, { DriverMessage: message }),
-  downloading: (message: string): TimelessEvent =>
-    event('Downloading Artifacts', message, { message }, { Message: message }),
+  /** The group has written more than its `ephemeral_disk`. */
+  diskExceeded: (usedMb: number, limitMb: number): TimelessEvent => {
+    const text = `Its group uses ${usedMb} MB of disk, and asked for ${limitMb} MB (ephemeral_disk)`;
+    return event('Disk Resources Exceeded', text, { disk_limit: limitMb }, { DiskLimit: limitMb });
+  },
+  /** Told by a hook of the task; the types are Nomad's. */
+  told: (message: string, type: HookEventType): TimelessEvent =>
+    event(type, message, { message }, { Message: message }),
   downloadFailed: (error: string, fatal: boolean): TimelessEvent =>
     event('Failed Artifact Download', error, { download_error: error }, { DownloadError: error, FailsTask: fatal }),
   started: (): TimelessEvent => event('Started', 'Task started by client', {}),

@@ -9,12 +9,13 @@ import { assert } from '../util/assert.js';
 import { backoffMs } from '../util/backoff.js';
 import { type Millis, toMillis } from '../util/clock.js';
 import { type Random, randomInt } from '../util/random.js';
+import { DriverPatience } from './driver-away.js';
 import { type AttemptEnd, decideRestart, restartsOnSuccess } from './restart-tracker.js';
 import { recoverTask } from './restore.js';
 import { taskControl } from './task-control.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 import { nextPhase, type TaskInput, type TaskPhase } from './task-machine.js';
-import { findTask, messageOf, TaskStart, type TaskStartOptions } from './task-start.js';
+import { findTask, messageOf, type StartFailure, TaskStart, type TaskStartOptions } from './task-start.js';
 import { TaskStory } from './task-story.js';
 import { sleep } from './timers.js';
 
@@ -36,6 +37,12 @@ export interface KillOptions {
   noShutdownDelay: boolean;
   /** True when its end is a failure. */
   failed?: boolean;
+}
+
+/** Nobody answered where the driver's engine should be: the start is tried again, and counts for no failure. */
+interface DriverAway {
+  kind: 'driver-away';
+  delayMs: Millis;
 }
 
 /** How often stopping through the driver is tried before the task is removed by force. */
@@ -60,6 +67,7 @@ export class TaskRunner {
   private restartIsFailure = false;
   /** What the next start of a restarted task waits for. */
   private restartsAfter: Promise<unknown> = Promise.resolve();
+  private readonly patience = new DriverPatience();
   private released = false;
   private finish: () => void = () => {};
 
@@ -247,11 +255,11 @@ export class TaskRunner {
   }
 
   /** Prepares and starts the task and waits for its end. */
-  private async attempt(): Promise<AttemptEnd> {
+  private async attempt(): Promise<AttemptEnd | DriverAway> {
     const { driver } = this.options;
     if (!driver) {
       const event = taskEvents.driverFailure(`failed to find driver "${this.task.Driver}" on this node`);
-      return this.fail({ event, recoverable: false });
+      return this.fail({ event, recoverable: false, away: false });
     }
     if (!this.story.wasStarted) this.story.change({}, taskEvents.setup('Building Task Directory'));
     const taskId = `${this.options.alloc().ID}/${this.name}/${randomHex(this.options.client.random)}`;
@@ -268,6 +276,7 @@ export class TaskRunner {
     if (this.released) return { kind: 'requested' };
     if ('recoverable' in handle) return this.fail(this.ending.signal.aborted ? null : handle);
     this.to('started');
+    this.patience.over();
     const state = { State: 'running', Failed: false, StartedAt: this.story.now() } as const;
     this.story.change({ handle, state }, taskEvents.started());
     // The order to end it may have come while the driver was starting it, too late to be heard there.
@@ -276,8 +285,15 @@ export class TaskRunner {
     return await this.waitForEnd();
   }
 
-  private fail(failure: { event: TimelessEvent; recoverable: boolean } | null): AttemptEnd {
+  private fail(failure: StartFailure | null): AttemptEnd | DriverAway {
     this.to('failed');
+    const { timers, random } = this.options.client;
+    // One that never ran here is better off elsewhere.
+    const wait = failure?.away && this.story.wasStarted ? this.patience.next(timers.now(), random) : null;
+    if (failure && wait) {
+      if (wait.isFirst) this.story.change({}, failure.event);
+      return { kind: 'driver-away', delayMs: wait.delayMs };
+    }
     if (failure) this.story.change({}, failure.event);
     return { kind: 'start-failed', recoverable: failure?.recoverable ?? false };
   }
@@ -297,16 +313,24 @@ export class TaskRunner {
     if (this.restarting.signal.aborted && !this.killing) {
       return this.restartIsFailure ? { kind: 'exited', success: false } : { kind: 'requested' };
     }
+    if (exit.lost === true) return { kind: 'lost' };
     const success = exit.exitCode === 0 && exit.signal === 0 && !exit.oomKilled && exit.error === undefined;
     return { kind: 'exited', success };
   }
 
   /** Acts on the end of an attempt: the task is dead afterwards, or to be started again now. */
-  private async follow(end: AttemptEnd): Promise<void> {
+  private async follow(end: AttemptEnd | DriverAway): Promise<void> {
     const { taskId } = this;
     if (this.killing) {
       this.die('killed', this.killedAsFailed);
       await this.cleanUp(taskId);
+      return;
+    }
+    if (end.kind === 'driver-away') {
+      this.to('delay');
+      this.story.change({ handle: null, taskId: '' });
+      await this.cleanUp(taskId);
+      await this.delay(end.delayMs);
       return;
     }
     const { alloc, client } = this.options;

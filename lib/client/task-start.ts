@@ -5,6 +5,7 @@ import type { Log } from '../util/log.js';
 import { allocPaths, taskPaths } from './alloc-dir.js';
 import type { AllocShared } from './alloc-hooks/hook.js';
 import { type ClientContext, hookState } from './context.js';
+import { isAway } from './driver-away.js';
 import { type HookContext, HookError, type TaskContext, type TaskControl } from './hooks/hook.js';
 import { interpolateText } from './interpolate.js';
 import { hideValues } from './secrets/plugins.js';
@@ -19,6 +20,8 @@ export interface TaskStartOptions {
   client: ClientContext;
   /** What the allocation's own hooks have made. */
   shared: AllocShared;
+  /** Settles when `shared` is made; rejects when that cannot be done now. */
+  prepared: () => Promise<void>;
   log: Log;
 }
 
@@ -32,6 +35,8 @@ interface TaskHold {
 export interface StartFailure {
   event: TimelessEvent;
   recoverable: boolean;
+  /** Nobody answered where the driver's engine should be. */
+  away: boolean;
 }
 
 /** Runs the hooks around a task and hands it to its driver. */
@@ -48,19 +53,27 @@ export class TaskStart {
   /** Runs the prestart hooks and builds what the driver is given; `reattach` when the task runs already. */
   async prepare(driver: Driver, taskId: string, reattach: boolean): Promise<TaskConfig | StartFailure> {
     try {
+      if (!reattach) await this.groupPrepared();
       const context = this.newContext(driver, reattach);
       this.context = context;
       for (const hook of this.options.client.hooks) await hook.prestart(this.forHook(context, hook.name));
       return buildTaskConfig(context, taskId);
     } catch (error) {
       if (error instanceof TaskConfigError) {
-        return { event: taskEvents.failedValidation(this.hide(error.message)), recoverable: false };
+        return { event: taskEvents.failedValidation(this.hide(error.message)), recoverable: false, away: false };
       }
       const recoverable = error instanceof HookError && error.recoverable;
       const download = error instanceof HookError && error.download;
       const told = download ? taskEvents.downloadFailed : taskEvents.setupFailure;
-      return { event: told(this.hide(messageOf(error)), !recoverable), recoverable };
+      return { event: told(this.hide(messageOf(error)), !recoverable), recoverable, away: isAway(error) };
     }
+  }
+
+  /** It may not be: where the agent began while an engine was away, the task was taken up all the same. */
+  private async groupPrepared(): Promise<void> {
+    await this.options.prepared().catch((cause: unknown) => {
+      throw new HookError(messageOf(cause), { recoverable: true, cause });
+    });
   }
 
   /** Fills in what only the node knows, as for the config of the running task. */
@@ -84,6 +97,7 @@ export class TaskStart {
       return {
         event: taskEvents.driverFailure(this.hide(messageOf(error))),
         recoverable: expected && error.recoverable,
+        away: isAway(error),
       };
     }
   }
@@ -115,7 +129,8 @@ export class TaskStart {
     if (!found) throw new HookError('the allocation came without its job', { recoverable: false });
     const { job, group, task } = found;
     const paths = { ...allocPaths(config.allocDir, alloc.ID), ...taskPaths(config.allocDir, alloc.ID, task.Name) };
-    const draft = { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} };
+    const { User: user } = task;
+    const draft = { user, mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} };
     const node = client.node();
     return { alloc, job, group, task, node, driver, config, paths, client, shared, reattach, ...this.hold, log, draft };
   }

@@ -14,13 +14,14 @@ export async function catFile(exchange: Exchange): Promise<undefined> {
   await sendStream(exchange, openStream(exchange, 'FileSystem.Stream', args), { plain: true, follow: false });
 }
 
-/** `fs/readat`: `limit` bytes from `offset`. */
+/** `fs/readat`: `limit` bytes from `offset`, or all that follow: Nomad's command line says that with a limit of -1. */
 export async function readAt(exchange: Exchange): Promise<undefined> {
   const offset = wholeNumber(exchange.query, 'offset');
-  const limit = wholeNumber(exchange.query, 'limit');
+  const isUnlimited = /^(-\d{1,16}|0*)$/.test(exchange.query.get('limit') ?? '');
+  const limit = isUnlimited ? undefined : wholeNumber(exchange.query, 'limit');
   if (offset === undefined) throw badRequest('offset is missing: say where to begin, in bytes');
-  if (limit === undefined) throw badRequest('limit is missing: say how many bytes to read');
-  const args = { ...fileArgs(exchange), Offset: offset, Origin: 'start' as const, Limit: limit, Follow: false };
+  const Limit = limit === undefined ? {} : { Limit: limit };
+  const args = { ...fileArgs(exchange), Offset: offset, Origin: 'start' as const, ...Limit, Follow: false };
   await sendStream(exchange, openStream(exchange, 'FileSystem.Stream', args), { plain: true, follow: false });
 }
 

@@ -41,7 +41,8 @@ export function parseVolume(source: string, filename: string): Result<VolumeFile
 }
 
 function parseVolumeHcl(source: string, filename: string): Result<VolumeFile, Diagnostic[]> {
-  const { body, diagnostics: syntax } = parseHcl(source, filename);
+  // Nomad reads them so: what plugins call their places and parameters has dots and slashes, and is quoted in blocks.
+  const { body, diagnostics: syntax } = parseHcl(source, filename, { firstVersion: true });
   if (hasErrors(syntax)) return err([...syntax]);
   const type = typeOf(body);
   if (!type.ok) return err([type.error]);

@@ -31,7 +31,12 @@ export async function loadPackage(specifier: string, pluginDir: string | null): 
   try {
     module = await import(pathToFileURL(file).href);
   } catch (error) {
-    throw new Error(`package ${specifier} (${file}) cannot be loaded: ${(error as Error).message}`);
+    const isTypeScript =
+      (error as NodeJS.ErrnoException).code === 'ERR_UNKNOWN_FILE_EXTENSION' && /\.[cm]?ts$/.test(file);
+    const why = isTypeScript
+      ? `Node.js ${process.versions.node} reads no TypeScript: compile it with tsc, or run the agent with Node.js 22.18 or newer`
+      : (error as Error).message;
+    throw new Error(`package ${specifier} (${file}) cannot be loaded: ${why}`);
   }
   const plugin = module.default as Partial<PackagePlugin> | undefined;
   const isPlugin =

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest } from '../util/nearest.js';
-import type { PluginBlock } from './external/open.js';
 import type { PackagePlugin } from './package.js';
+import { type PluginBlock, placeOf } from './plugin-block.js';
 import type { DevicePlugin, DeviceProvider } from './sdk/device.js';
 import type { ConfigProblem, Driver, DriverOptions, DriverPlugin } from './sdk/driver.js';
 
@@ -46,6 +46,9 @@ export interface PluginSetOptions<T> {
   log: (plugin: string) => DriverOptions['log'];
 }
 
+/** `place`: "agent.hcl:12,5-9: ", '' = not known. */
+export type PlacedProblem = ConfigProblem & { place: string };
+
 /** The plugins of one kind that an agent offers. */
 export interface PluginSet<T> {
   /** Names of the enabled ones, sorted. */
@@ -65,8 +68,8 @@ export type DeviceSet = PluginSet<DeviceProvider>;
  * What is wrong with the agent's plugin blocks; paths are `docker.auth.config` and the like. Loads the plugins named, but starts
  * no program: what is wrong with the config of one is told when it is started.
  */
-export async function pluginBlockProblems(blocks: PluginBlocks, pluginDir: string | null): Promise<ConfigProblem[]> {
-  const problems: ConfigProblem[] = [];
+export async function pluginBlockProblems(blocks: PluginBlocks, pluginDir: string | null): Promise<PlacedProblem[]> {
+  const problems: PlacedProblem[] = [];
   for (const [name, block] of Object.entries(blocks)) {
     const isFile = pluginDir !== null && /^[\w.-]+$/.test(name) && existsSync(join(pluginDir, name));
     const load =
@@ -79,15 +82,18 @@ export async function pluginBlockProblems(blocks: PluginBlocks, pluginDir: strin
       problems.push({
         path: name,
         message: `is no plugin that exists${where}${near ? `; did you mean "${near}"?` : ''}`,
+        place: placeOf(block, ''),
       });
       continue;
     }
     try {
       const found = (await load()).configProblems(block.config);
-      problems.push(...found.map(({ path, message }) => ({ path: `${name}.${path}`, message })));
+      problems.push(
+        ...found.map(({ path, message }) => ({ path: `${name}.${path}`, message, place: placeOf(block, path) })),
+      );
     } catch (error) {
       if (block.package === null) throw error;
-      problems.push({ path: name, message: (error as Error).message });
+      problems.push({ path: name, message: (error as Error).message, place: placeOf(block, '') });
     }
   }
   return problems;

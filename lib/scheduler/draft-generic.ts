@@ -8,7 +8,7 @@ import { reconcileJob } from './reconcile/job.js';
 import { trackReschedule } from './reconcile/reschedule.js';
 import type { Placement, Reconciliation } from './reconcile/result.js';
 import type { SelectRequest, Stack } from './stack.js';
-import { inTurns, type Rest } from './turns.js';
+import { appendInTurns, inTurns, type Rest } from './turns.js';
 import { UpdateKinds } from './update-kinds.js';
 import { isTerminal } from './usage.js';
 
@@ -38,13 +38,8 @@ function* draftAt(desk: Desk): Generator<Rest, Draft, void> {
   yield* applyChanges(desk, result, kinds);
   const failed: Record<string, AllocMetric> = {};
   const queued = Object.fromEntries((desk.job?.TaskGroups ?? []).map(({ Name }) => [Name, 0]));
-  for (const { group } of result.place) queued[group.Name] = (queued[group.Name] ?? 0) + 1;
+  const order = yield* orderOf(result.place, queued);
   const { stack, job } = desk;
-  // What replaces a running one goes first: it needs the room that the old one leaves.
-  const order = [
-    ...result.place.filter(({ replaces }) => replaces),
-    ...result.place.filter(({ replaces }) => !replaces),
-  ];
   if (stack && job) {
     const search = { stack, job, result, failed, limits: new Map<TaskGroup, number>() };
     for (const placement of order) {
@@ -64,6 +59,21 @@ function* draftAt(desk: Desk): Generator<Rest, Draft, void> {
   };
 }
 
+/** Counts placements by their groups. What replaces a running one goes first: it needs the room that the old one leaves. */
+function* orderOf(
+  place: readonly Placement[],
+  queued: Record<string, number>,
+): Generator<Rest, readonly Placement[], void> {
+  const replacing: Placement[] = [];
+  const others: Placement[] = [];
+  yield* inTurns(place, (placement) => {
+    queued[placement.group.Name] = (queued[placement.group.Name] ?? 0) + 1;
+    (placement.replaces ? replacing : others).push(placement);
+  });
+  yield* appendInTurns(replacing, others);
+  return replacing;
+}
+
 function* applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): Generator<Rest, void, void> {
   const { builder, evaluation, now } = desk;
   const { plan } = builder;
@@ -74,7 +84,8 @@ function* applyChanges(desk: Desk, result: Reconciliation, kinds: UpdateKinds): 
     desk.lift(alloc);
     builder.stop(followupEvalId ? { ...alloc, FollowupEvalID: followupEvalId } : alloc, description, clientStatus);
   });
-  const touched = new Map(result.attributeUpdates.map((alloc) => [alloc.ID, alloc]));
+  const touched = new Map<string, Allocation>();
+  yield* inTurns(result.attributeUpdates, (alloc) => touched.set(alloc.ID, alloc));
   yield* inTurns(result.inPlace, (old) => {
     const alloc = touched.get(old.ID) ?? old;
     touched.delete(old.ID);

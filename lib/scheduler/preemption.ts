@@ -11,7 +11,7 @@ import { netPriority } from './rank/fit-score.js';
 import { addResources, emptyUsage, isServerTerminal } from './usage.js';
 
 /** Only allocations whose priority is lower by at least this much must make room. */
-const PRIORITY_DELTA = 10;
+export const PRIORITY_DELTA = 10;
 /** Distance added for every victim of a group beyond its migrate.max_parallel. */
 const MAX_PARALLEL_PENALTY = 50;
 

@@ -19,6 +19,9 @@ const MOVES_MAX = 50;
 /** Nodes counted between two rests. */
 const NODES_PER_TURN = 100;
 
+/** Allocations between two rests, each held against the emptiest nodes. */
+const ALLOCS_PER_TURN = 100;
+
 /** So many of the fullest and of the emptiest nodes are looked at for a move. */
 const NODES_TRIED = 20;
 
@@ -80,7 +83,7 @@ export function* proposeRebalance(state: StateReader): Generator<Rest, Rebalance
   const view: StateReader = { ...viewOf(state), allocsByNode: (id) => layout.held(id) };
   while (moves.length < MOVES_MAX) {
     yield undefined;
-    const best = bestMove(view, layout, moved);
+    const best = yield* bestMove(view, layout, moved);
     if (!best) break;
     const { alloc, from, to, gain } = best;
     layout.move(alloc, to);
@@ -93,9 +96,10 @@ export function* proposeRebalance(state: StateReader): Generator<Rest, Rebalance
   }
   const after = layout.nodes.map((node) => layout.load(node));
   const unevenness = { before: unevennessOf(before), after: unevennessOf(after) };
+  const rolling = moves.length > 0 ? [] : yield* jobsRollingOut(state, layout);
   const { name } = algorithmOf(state.schedulerConfig(), [...state.nodes()].length);
   return {
-    Summary: summary(moves.length, layout.nodes.length, unevenness),
+    Summary: summary(moves.length, layout.nodes.length, { ...unevenness, rolling }),
     Algorithm: name,
     Moves: moves,
     Nodes: layout.nodes.map((node, i) => ({
@@ -106,6 +110,9 @@ export function* proposeRebalance(state: StateReader): Generator<Rest, Rebalance
     UnevennessAfter: unevenness.after,
   };
 }
+
+/** So many jobs are named in a summary. */
+const JOBS_NAMED = 3;
 
 /** The methods of a snapshot, bound, so that one of them can be replaced. */
 function viewOf(state: StateReader): StateReader {
@@ -131,7 +138,12 @@ interface Candidate {
 }
 
 /** From the fullest node that has something to give: what relieves it most, and where to. */
-function bestMove(state: StateReader, layout: Layout, moved: ReadonlyMap<string, number>): Candidate | null {
+function* bestMove(
+  state: StateReader,
+  layout: Layout,
+  moved: ReadonlyMap<string, number>,
+): Generator<Rest, Candidate | null, void> {
+  let tried = 0;
   const byLoad = layout.nodes
     .map((node) => ({ node, load: layout.load(node) }))
     .sort((a, b) => b.load - a.load || (a.node.ID < b.node.ID ? -1 : 1));
@@ -139,6 +151,7 @@ function bestMove(state: StateReader, layout: Layout, moved: ReadonlyMap<string,
   for (const { node: from, load } of byLoad.slice(0, NODES_TRIED)) {
     let best: Candidate | null = null;
     for (const alloc of layout.held(from.ID)) {
+      if (++tried % ALLOCS_PER_TURN === 0) yield undefined;
       const target = movable(alloc, state, moved);
       if (!target) continue;
       for (const { node: to, load: toLoad } of emptiest) {
@@ -146,13 +159,31 @@ function bestMove(state: StateReader, layout: Layout, moved: ReadonlyMap<string,
         if (to.ID === from.ID || load - toLoad < GAIN_MIN) break;
         const gain = load - Math.max(layout.load(from, { without: alloc }), layout.load(to, { plus: alloc }));
         if (gain < GAIN_MIN || (best && gain <= best.gain)) continue;
-        if (!suits(alloc, { ...target, from, to }, state, layout)) continue;
+        if (!(yield* suits(alloc, { ...target, from, to }, state, layout))) continue;
         best = { alloc, from, to, gain };
       }
     }
     if (best) return best;
   }
   return null;
+}
+
+/** The jobs that nothing is moved of, because they are being rolled out. */
+function* jobsRollingOut(state: StateReader, layout: Layout): Generator<Rest, string[], void> {
+  const seen = new Map<string, boolean>();
+  let looked = 0;
+  for (const { ID } of layout.nodes) {
+    for (const { Namespace, JobID } of layout.held(ID)) {
+      if (++looked % ALLOCS_PER_TURN === 0) yield undefined;
+      if (!seen.has(JobID)) seen.set(JobID, isRollingOut(state, Namespace, JobID));
+    }
+  }
+  return [...seen].flatMap(([job, rolls]) => (rolls ? [job] : [])).sort();
+}
+
+/** Also a paused one: whoever looks at half a roll-out wants it to stay as it is. */
+function isRollingOut(state: StateReader, namespace: string, job: string): boolean {
+  return ['running', 'paused'].includes(state.latestDeploymentByJob(namespace, job)?.Status ?? '');
 }
 
 const groupKey = ({ Namespace, JobID, TaskGroup }: Allocation): string => `${Namespace}\0${JobID}\0${TaskGroup}`;
@@ -167,8 +198,7 @@ function movable(
   const job = state.jobById(alloc.Namespace, alloc.JobID);
   // A batch would begin anew; a system job belongs where it is.
   if (job?.Type !== 'service' || job.Stop || job.Version !== alloc.Job?.Version) return null;
-  // Also a paused one: whoever looks at half a roll-out wants it to stay as it is.
-  if (['running', 'paused'].includes(state.latestDeploymentByJob(job.Namespace, job.ID)?.Status ?? '')) return null;
+  if (isRollingOut(state, job.Namespace, job.ID)) return null;
   const group = job.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
   if (!group || group.EphemeralDisk.Sticky || Object.keys(group.Volumes ?? {}).length > 0) return null;
   // What has been moved already keeps the node of the state: it is moved once only.
@@ -176,12 +206,12 @@ function movable(
   return (moved.get(groupKey(alloc)) ?? 0) < (group.Migrate?.MaxParallel ?? 1) ? { job, group } : null;
 }
 
-function suits(
+function* suits(
   alloc: Allocation,
   move: { job: Job; group: TaskGroup; from: Node; to: Node },
   state: StateReader,
   layout: Layout,
-): boolean {
+): Generator<Rest, boolean, void> {
   const { job, group, from, to } = move;
   const siblings = (node: Node): number =>
     layout.held(node.ID).filter((other) => groupKey(other) === groupKey(alloc) && !isTerminal(other)).length;
@@ -204,17 +234,28 @@ function suits(
   ) {
     return false;
   }
-  return createJudge(state, job, group)(to) === null;
+  const judge = yield* createJudge(state, job, group);
+  return judge(to) === null;
 }
 
 function unevennessOf(loads: readonly number[]): number {
   return loads.length === 0 ? 0 : Math.max(...loads) - Math.min(...loads);
 }
 
-function summary(moves: number, nodes: number, unevenness: { before: number; after: number }): string {
+function summary(
+  moves: number,
+  nodes: number,
+  unevenness: { before: number; after: number; rolling: readonly string[] },
+): string {
   const percent = (share: number): string => `${Math.round(share * 100)}`;
   if (nodes < 2) return 'There are not two nodes that take work: nothing can be moved.';
   const now = `The fullest and the emptiest of ${nodes} nodes differ by ${percent(unevenness.before)} percent of their capacity`;
+  const { rolling } = unevenness;
+  if (moves === 0 && rolling.length > 0) {
+    const more = rolling.length > JOBS_NAMED ? ` and ${rolling.length - JOBS_NAMED} more` : '';
+    const jobs = `${rolling.slice(0, JOBS_NAMED).join(', ')}${more}`;
+    return `${now}. Nothing is moved of what is being rolled out (${jobs}): ask again when that is done. Of the rest no move is worth a restart.`;
+  }
   if (moves === 0) return `${now}; no move is worth a restart.`;
   return `${now}; ${moves} ${moves === 1 ? 'move' : 'moves'} would make it ${percent(unevenness.after)}.`;
 }

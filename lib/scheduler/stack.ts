@@ -47,6 +47,9 @@ export interface StackWorld {
   readonly mayPreempt: boolean;
 }
 
+/** What it costs to compile a group, in nodes looked at. */
+const COMPILE_LOOKS = 100;
+
 /** What looks for a node. */
 export interface SelectRequest {
   readonly job: Job;
@@ -179,6 +182,7 @@ export class Stack {
     let program = this.#programs.get(group);
     if (!program) {
       program = compileGroup(job, group, this.#world);
+      this.looks += COMPILE_LOOKS;
       this.#programs.set(group, program);
     }
     return program;

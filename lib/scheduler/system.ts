@@ -1,4 +1,4 @@
-import type { AllocMetric } from '../structs/allocation.js';
+import type { Allocation, AllocMetric } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { DesiredUpdates, Evaluation } from '../structs/evaluation.js';
 import type { Job, TaskGroup } from '../structs/job.js';
@@ -81,7 +81,7 @@ function* draftAt(desk: Desk): Generator<Rest, SystemDraft, void> {
       : null;
   const running = fresh ?? (result.deployment && isActive(result.deployment) ? result.deployment : null);
   const deploymentId = running?.ID ?? '';
-  const followups = job ? applyWaits(desk, { job, result, kinds, deploymentId, newId }) : [];
+  const followups = job ? yield* applyWaits(desk, { job, result, kinds, deploymentId, newId }) : [];
   const tally: Tally = {
     failed: {},
     queued: Object.fromEntries((job?.TaskGroups ?? []).map(({ Name }) => [Name, 0])),
@@ -120,13 +120,13 @@ function hasNews({ groups }: SystemReconciliation): boolean {
 }
 
 /** Plans in-place updates, and the bookkeeping of what leaves and comes back; returns the follow-ups of that. */
-function applyWaits(
+function* applyWaits(
   desk: Desk,
   options: { job: Job; result: SystemReconciliation; kinds: UpdateKinds; deploymentId: string; newId: () => string },
-): Evaluation[] {
+): Generator<Rest, Evaluation[], void> {
   const { job, result, kinds, deploymentId, newId } = options;
   const { unknown, timeouts, back, stop, inPlace } = result;
-  const waits = planWaits({ job, evaluation: desk.evaluation, now: desk.now, newId }, [
+  const waits = yield* planWaits({ job, evaluation: desk.evaluation, now: desk.now, newId }, [
     {
       later: [...result.groups.values()].flatMap(({ later }) => later),
       replacements: [],
@@ -137,15 +137,19 @@ function applyWaits(
       stop,
     },
   ]);
-  const touched = new Map(waits.updates.map((alloc) => [alloc.ID, alloc]));
-  for (const old of inPlace) {
+  const touched = new Map<string, Allocation>();
+  yield* inTurns(waits.updates, (alloc) => touched.set(alloc.ID, alloc));
+  yield* inTurns(inPlace, (old) => {
     const alloc = touched.get(old.ID) ?? old;
     touched.delete(old.ID);
     desk.builder.place(kinds.updated(alloc, deploymentId));
-  }
+  });
   // One that came back only to be replaced needs no word of its own.
-  const replaced = new Set([...result.groups.values()].flatMap(({ updates }) => updates.map(({ ID }) => ID)));
-  for (const alloc of touched.values()) if (!replaced.has(alloc.ID)) desk.builder.place(alloc);
+  const replaced = new Set<string>();
+  for (const { updates } of result.groups.values()) yield* inTurns(updates, ({ ID }) => replaced.add(ID));
+  yield* inTurns(touched.values(), (alloc) => {
+    if (!replaced.has(alloc.ID)) desk.builder.place(alloc);
+  });
   return waits.followups;
 }
 

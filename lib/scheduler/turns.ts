@@ -4,6 +4,9 @@ export type Rest = 'placing' | undefined;
 /** Items gone through between two rests: each costs up to a few microseconds, so that is a few milliseconds. */
 const ITEMS_PER_TURN = 500;
 
+/** Items copied from list to list between two rests. */
+const COPIED_PER_TURN = 10 * ITEMS_PER_TURN;
+
 /** Acts so many times (never, if that is less than 1) with rests in between. */
 export function* inTurnsTo(times: number, act: () => void): Generator<Rest, void, void> {
   for (let i = 1; i <= times; i++) {
@@ -25,6 +28,21 @@ export function* inTurns<T>(
     left = perTurn;
     yield undefined;
   }
+}
+
+/** Those that satisfy, in their order, with rests. */
+export function* filterInTurns<T>(items: readonly T[], satisfies: (item: T) => boolean): Generator<Rest, T[], void> {
+  const found: T[] = [];
+  yield* inTurns(items, (item) => {
+    if (satisfies(item)) found.push(item);
+  });
+  return found;
+}
+
+/** Adds all at the end of a list, with rests; push(...more) would put as many arguments on the stack as there are. */
+export function* appendInTurns<T>(list: T[], more: readonly T[]): Generator<Rest, void, void> {
+  // Copying is cheaper than most of what is done with an item.
+  yield* inTurns(more, (item) => list.push(item), COPIED_PER_TURN);
 }
 
 /** Ranks that are sorted together. */

@@ -9,6 +9,12 @@ import type { Evaluation } from '../structs/evaluation.js';
 /** How long the index of an unblocking is remembered: longer than any evaluation is on its way. */
 const UNBLOCK_MEMORY_MS = 15 * 60_000;
 
+/**
+ * Who is woken, one by one: there may be 100,000 to look at. Null for one that goes on waiting; who is not asked for is not woken, but
+ * from the call on nobody can miss that there is capacity.
+ */
+export type Woken = Generator<Evaluation | null, void, void>;
+
 interface UnblockMark {
   index: number;
   atMs: number;
@@ -55,22 +61,26 @@ export class BlockedEvals {
   }
 
   /** Capacity appeared on nodes of this class at this index: who could use it. */
-  unblockClass(computedClass: string, index: number, nowMs: number): Evaluation[] {
+  unblockClass(computedClass: string, index: number, nowMs: number): Woken {
     this.#mark(this.#classMarks, computedClass, index, nowMs);
-    const woken = [...this.#escaped.values()];
-    for (const evaluation of this.#captured.values()) {
-      // A class the scheduler never met may fit.
-      if (evaluation.ClassEligibility?.[computedClass] !== false) woken.push(evaluation);
-    }
-    for (const evaluation of woken) this.#forget(evaluation);
-    return woken;
+    // A class the scheduler never met may fit.
+    const mayFit = ({ EscapedComputedClass, ClassEligibility }: Evaluation): boolean =>
+      EscapedComputedClass || ClassEligibility?.[computedClass] !== false;
+    return this.#woken([...this.#escaped.values(), ...this.#captured.values()], mayFit);
   }
 
   /** A volume or what it needs became usable at this index: whose jobs ask for volumes. */
-  unblockVolumes(index: number): Evaluation[] {
+  unblockVolumes(index: number): Woken {
     this.#volumeMarkIndex = Math.max(index, this.#volumeMarkIndex);
-    const woken = [...this.#captured.values(), ...this.#escaped.values()].filter(this.#usesVolumes);
-    for (const evaluation of woken) this.#forget(evaluation);
+    return this.#woken(
+      [...this.#captured.values(), ...this.#escaped.values()],
+      this.#usesVolumes,
+      this.#systemWithVolumes(),
+    );
+  }
+
+  #systemWithVolumes(): Evaluation[] {
+    const woken: Evaluation[] = [];
     for (const [nodeId, jobs] of this.#system) {
       for (const [key, evaluation] of jobs) {
         if (!this.#usesVolumes(evaluation)) continue;
@@ -92,12 +102,25 @@ export class BlockedEvals {
   }
 
   /** Those that gave up after too many refused plans: they are tried again from time to time. */
-  unblockFailed(): Evaluation[] {
-    const woken = [...this.#captured.values(), ...this.#escaped.values()].filter(
+  unblockFailed(): Woken {
+    return this.#woken(
+      [...this.#captured.values(), ...this.#escaped.values()],
       ({ TriggeredBy }) => TriggeredBy === 'max-plan-attempts',
     );
-    for (const evaluation of woken) this.#forget(evaluation);
-    return woken;
+  }
+
+  /** Takes those out that wake; who has been replaced or has gone before it is reached is passed over. */
+  *#woken(waiting: readonly Evaluation[], wakes: (evaluation: Evaluation) => boolean, more: Evaluation[] = []): Woken {
+    for (const evaluation of waiting) {
+      const isThere = (this.#captured.get(evaluation.ID) ?? this.#escaped.get(evaluation.ID)) === evaluation;
+      if (!isThere || !wakes(evaluation)) {
+        yield null;
+        continue;
+      }
+      this.#forget(evaluation);
+      yield evaluation;
+    }
+    yield* more;
   }
 
   /** This evaluation no longer waits: it was cancelled. */

@@ -2,7 +2,7 @@ import { MeshError } from '../structs/errors.js';
 import type { RpcCaller, RpcContext, RpcHandlers, RpcMethod } from '../transport/rpc.js';
 import { assertNever } from '../util/assert.js';
 import { unknownOutcome } from './consensus-errors.js';
-import { METHOD_CLASS, type MethodClass } from './method-class.js';
+import { type MethodClass, methodClass } from './method-class.js';
 import type { ServerWorld } from './world.js';
 
 // Every server answers everything: what only the leader can do is passed on to it, once.
@@ -45,8 +45,8 @@ export function forwarding(world: ServerWorld, handlers: RpcHandlers): RpcHandle
   if (!world.peers) return handlers;
   const leader = new LeaderCalls(world);
   const wrap = (method: RpcMethod, handler: AnyHandler): AnyHandler => {
-    const kind = METHOD_CLASS[method];
     return (args, context) => {
+      const kind = methodClass(method, args);
       if (isOwn(kind, args)) return handler(args, context);
       return leader.ask({ method, args, context, own: () => handler(args, context), kind });
     };
@@ -135,7 +135,7 @@ class LeaderCalls {
     const options = { signal: context.signal, timeoutMs: AT_THE_STORAGE.has(method) ? STORAGE_ANSWER_MS : ANSWER_MS };
     const passed = { ...args, Forwarded: true } as never;
     return kind === 'write'
-      ? caller.call(method, passed, options)
+      ? caller.call(method, passed, options).catch((error: unknown) => this.#throwOf(leader, error))
       : this.#whileItLeads(leader, context, (signal) => caller.call(method, passed, { ...options, signal }));
   }
 
@@ -157,6 +157,14 @@ class LeaderCalls {
       if (!consensus.isLeader || this.#changes !== changes) throw unknownOutcome();
       throw error;
     }
+  }
+
+  /** Throws why a write failed: when the leader was lost meanwhile, that is told, for nobody knows what it did. */
+  #throwOf(leader: string, error: unknown): never {
+    const { consensus } = this.#world;
+    const isLost = consensus.leader !== leader || consensus.lastContactMs() > FRESH_MS;
+    if (!(error instanceof MeshError) || error.code !== 'E_TIMEOUT' || !isLost) throw error;
+    throw unknownOutcome(`the leader was lost while it was asked (${error.message})`);
   }
 
   /** A write that was handed to a server which is gone could never be repeated: nobody knows whether it was done. */

@@ -14,7 +14,7 @@ import type { RpcMethods } from '../structs/rpc.js';
 export type MethodClass = 'here' | 'read' | 'readHere' | 'write' | 'again' | 'leaderFirst';
 
 /** Every method has its class: one that is missing is a mistake that the compiler finds. */
-export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
+const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Status.Ping': 'here',
   'Status.Leader': 'here',
   'Status.Peers': 'here',
@@ -26,7 +26,7 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Job.Validate': 'here',
   'Job.Plan': 'again',
   'Job.Deregister': 'write',
-  'Job.Evaluate': 'write',
+  'Job.Evaluate': 'again',
   'Job.Revert': 'write',
   'Job.Stable': 'again',
   'Job.List': 'read',
@@ -55,8 +55,8 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Alloc.List': 'read',
   'Alloc.GetAlloc': 'read',
   'Alloc.Why': 'read',
-  'Alloc.Stop': 'write',
-  'Alloc.UpdateDesiredTransition': 'write',
+  'Alloc.Stop': 'again',
+  'Alloc.UpdateDesiredTransition': 'again',
 
   'Eval.List': 'read',
   'Eval.Count': 'read',
@@ -94,14 +94,14 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Deployment.Fail': 'write',
   'Deployment.Pause': 'write',
   'Deployment.Promote': 'write',
-  'Deployment.SetAllocHealth': 'write',
+  'Deployment.SetAllocHealth': 'again',
 
   'Node.List': 'read',
   'Node.GetNode': 'read',
   'Node.GetAllocs': 'read',
-  'Node.UpdateDrain': 'write',
+  'Node.UpdateDrain': 'again',
   'Node.UpdateEligibility': 'again',
-  'Node.Evaluate': 'write',
+  'Node.Evaluate': 'again',
   'Node.Purge': 'write',
   // What a client says of itself is said again until it is heard. Its work it takes from the server it is linked to.
   'Node.Register': 'again',
@@ -175,10 +175,12 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'CSIVolume.ListSnapshots': 'again',
   'CSIVolume.ListExternal': 'again',
   'CSIVolume.Stats': 'again',
+  'CSIVolume.AtStorage': 'again',
   'CSIVolume.Claim': 'again',
   'CSIVolume.Unpublish': 'again',
   'CSIPlugin.List': 'read',
   'CSIPlugin.Get': 'read',
+  'CSIPlugin.Capacity': 'again',
   'CSIPlugin.Delete': 'again',
   'HostVolume.List': 'read',
   'HostVolume.Get': 'read',
@@ -203,6 +205,8 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'ClientCSI.ControllerDelete': 'here',
   'ClientCSI.ControllerExpand': 'here',
   'ClientCSI.ControllerListVolumes': 'here',
+  'ClientCSI.ControllerGetCapacity': 'here',
+  'ClientCSI.ControllerGetVolume': 'here',
   'ClientCSI.ControllerCreateSnapshot': 'here',
   'ClientCSI.ControllerDeleteSnapshot': 'here',
   'ClientCSI.ControllerListSnapshots': 'here',
@@ -214,3 +218,9 @@ export const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'ClientHostVolume.Delete': 'here',
   'ClientVolumeData.Work': 'here',
 };
+
+/** The class of one request: a dispatch with a token makes one job however often it is asked for. */
+export function methodClass(method: keyof RpcMethods, args: object): MethodClass {
+  if (method === 'Job.Dispatch' && (args as { IdempotencyToken?: string }).IdempotencyToken) return 'again';
+  return METHOD_CLASS[method];
+}

@@ -1,5 +1,5 @@
 import { willClaim } from '../scheduler/feasible/csi-use.js';
-import type { Change, Commit } from '../state/store.js';
+import type { Change, Commit, StateSnapshot } from '../state/store.js';
 import { MeshError } from '../structs/errors.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Node } from '../structs/node.js';
@@ -10,6 +10,7 @@ import type { LeaderPart } from './leader.js';
 import { LongWork } from './long-work.js';
 import { newEval } from './new-eval.js';
 import { createPlanApplier } from './plan-apply.js';
+import { portions } from './propose.js';
 import { createAlarm } from './timers.js';
 import { type Schedule, work } from './worker.js';
 import type { ServerWorld } from './world.js';
@@ -59,6 +60,7 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
   let reign = 0;
   let leads = false;
   let paused = false;
+  let takingUp = false;
   let atWork = 0;
   let lookIsDue = false;
 
@@ -83,15 +85,40 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
     },
   };
 
-  const wake = (evaluations: readonly Evaluation[]): void => {
-    for (const evaluation of evaluations) {
-      broker.enqueue(evaluation, now(), broker.outstandingToken(evaluation.ID) ?? '');
-    }
+  /** Hands evaluations to the broker; in turns, for there may be 100,000. */
+  const wake = (evaluations: Iterable<Evaluation | null>): void => {
+    const mine = reign;
+    void world.turns
+      .through(evaluations, (evaluation) => {
+        if (mine !== reign) return false;
+        if (evaluation) broker.enqueue(evaluation, now(), broker.outstandingToken(evaluation.ID) ?? '');
+        return true;
+      })
+      .then(lookSoon);
   };
 
   const block = (evaluation: Evaluation): void => {
     const missed = blocked.block(evaluation);
     if (missed) wake([missed]);
+  };
+
+  /** Takes up what the state has waiting. Nothing is begun before all is there, or the less important might go first. */
+  const takeUp = async (state: StateSnapshot): Promise<void> => {
+    const mine = reign;
+    takingUp = true;
+    for (const status of ['pending', 'blocked'] as const) {
+      await world.turns.through(state.evalsByStatus(status), (evaluation) => {
+        if (mine !== reign) return false;
+        // Of one that has changed meanwhile saw() was told.
+        if (store.snapshot().evalById(evaluation.ID) !== evaluation) return true;
+        if (status === 'pending') broker.enqueue(evaluation, now());
+        else block(evaluation);
+        return true;
+      });
+    }
+    if (mine !== reign) return;
+    takingUp = false;
+    lookSoon();
   };
 
   const lookSoon = (): void => {
@@ -105,7 +132,7 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
 
   /** Hands out what is ready, as far as there are hands. */
   const look = (): void => {
-    if (!leads) return;
+    if (!leads || takingUp) return;
     broker.advance(now());
     recordNeedless();
     if (!paused) {
@@ -180,9 +207,11 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
         .map((evaluation) => needless(evaluation, `existing blocked evaluation exists for job "${evaluation.JobID}"`)),
     ];
     if (cancelled.length === 0) return;
-    writer.write(cancelled).catch((error: unknown) => {
-      log.debug('could not cancel evaluations', { count: cancelled.length, reason: String(error) });
-    });
+    for (const part of portions(cancelled)) {
+      writer.write(part).catch((error: unknown) => {
+        log.debug('could not cancel evaluations', { count: part.length, reason: String(error) });
+      });
+    }
   };
 
   const sawEval = (before: Evaluation | undefined, after: Evaluation | undefined): void => {
@@ -197,18 +226,22 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
     } else if (before?.Status === 'blocked') blocked.forget(before);
   };
 
-  const unblock = (node: Node, index: number): void => {
-    wake(blocked.unblockClass(node.ComputedClass, index, now()));
-    wake(blocked.unblockNode(node.ID, index, now()));
+  /** Wakes whoever could use these nodes: each class once, however many allocations have ended there. */
+  const unblock = (nodes: ReadonlySet<Node>, index: number): void => {
+    for (const computedClass of new Set([...nodes].map(({ ComputedClass }) => ComputedClass))) {
+      wake(blocked.unblockClass(computedClass, index, now()));
+    }
+    for (const { ID } of nodes) wake(blocked.unblockNode(ID, index, now()));
   };
 
-  const sawChange = (change: Change, index: number): void => {
+  /** `freed`: nodes on which there is room now. */
+  const sawChange = (change: Change, index: number, freed: Set<Node>): void => {
     switch (change.table) {
       case 'evals':
         sawEval(change.before, change.after);
         return;
       case 'nodes':
-        if (change.after && takesPlacements(change.after)) unblock(change.after, index);
+        if (change.after && takesPlacements(change.after)) freed.add(change.after);
         if (controllersChanged(change.before, change.after)) wake(blocked.unblockVolumes(index));
         return;
       case 'allocs': {
@@ -217,7 +250,7 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
         if (before && willClaim(before) && !(after && willClaim(after))) wake(blocked.unblockVolumes(index));
         if (!before || isOver(before.ClientStatus) || (after && !isOver(after.ClientStatus))) return;
         const node = store.snapshot().nodeById(before.NodeID);
-        if (node) unblock(node, index);
+        if (node) freed.add(node);
         return;
       }
       case 'jobs':
@@ -259,14 +292,11 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
       leads = true;
       reign++;
       paused = state.schedulerConfig().PauseEvalBroker;
-      for (const evaluation of state.evalsByStatus('pending')) broker.enqueue(evaluation, now());
-      for (const evaluation of state.evalsByStatus('blocked')) block(evaluation);
+      void takeUp(state);
       repeat(RETRY_FAILED_MS, () => {
         wake(blocked.unblockFailed());
-        lookSoon();
       });
       repeat(PRUNE_MS, () => blocked.prune(now()));
-      lookSoon();
     },
     end() {
       leads = false;
@@ -281,7 +311,9 @@ export function createScheduling(world: ServerWorld, schedule: Schedule, limits?
       blocked.clear();
     },
     saw({ index, changes }: Commit) {
-      for (const change of changes) sawChange(change, index);
+      const freed = new Set<Node>();
+      for (const change of changes) sawChange(change, index, freed);
+      unblock(freed, index);
       lookSoon();
     },
     counts: () => ({ broker: broker.counts(), blocked: blocked.counts(), plansInFlight: applier.inFlight }),

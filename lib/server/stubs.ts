@@ -5,6 +5,7 @@ import { isParameterized } from '../structs/job-kind.js';
 import type { Node } from '../structs/node.js';
 import type { AllocListStub, JobListStub, JobSummary, NodeListStub } from '../structs/rpc.js';
 import type { VariableMetadata } from '../structs/variable.js';
+import type { Turns } from '../util/turns.js';
 
 // The short forms that lists show. A stub of an unchanged object is the same object each time, so that whoever prints
 // lists may keep its text.
@@ -39,6 +40,20 @@ export function jobStub(job: Job, state: StateSnapshot): JobListStub {
   };
   jobStubs.set(job, { summary, stub });
   return stub;
+}
+
+/** The short forms of those allocations for which `isWanted` holds, gone through in turns. */
+export async function allocStubsOf(
+  turns: Turns,
+  allocs: Iterable<Allocation>,
+  isWanted: (alloc: Allocation) => boolean,
+): Promise<AllocListStub[]> {
+  const stubs: AllocListStub[] = [];
+  await turns.through(allocs, (alloc) => {
+    if (isWanted(alloc)) stubs.push(allocStub(alloc));
+    return true;
+  });
+  return stubs;
 }
 
 const allocStubs = new WeakMap<Allocation, AllocListStub>();

@@ -21,7 +21,7 @@ import type { VolumePolicy } from './volume-access.js';
 export interface ServerConfig {
   region: string;
   /** What a server in no mesh calls itself, and its version. */
-  about?: { name: string; version: string };
+  about?: { name: string; version: string; datacenter: string };
   heartbeat?: Partial<HeartbeatLimits>;
   /** What a job may be, and the priority of one that says none; Nomad's limits unless given. */
   jobs?: Partial<JobLimits> & { defaultPriority?: number };

@@ -92,10 +92,16 @@ export function recountJob(txn: Transaction, job: Job): void {
   for (const name of Object.keys(draft.Summary)) {
     draft.Summary[name] = { ...emptyGroup(), Queued: draft.Summary[name]?.Queued ?? 0 };
   }
-  for (const alloc of txn.tables.allocs.under('job', key)) {
-    if (alloc.Job?.CreateIndex !== job.CreateIndex) continue;
-    const group = draft.Summary[alloc.TaskGroup] ?? emptyGroup();
-    draft.Summary[alloc.TaskGroup] = group;
+  // There may be very many, mostly of one group and one status: what the last one was counted under is kept at hand.
+  let name = '';
+  let group: TaskGroupSummary | undefined;
+  for (const alloc of txn.tables.allocs.each('job', key)) {
+    if (alloc.Job !== job && alloc.Job?.CreateIndex !== job.CreateIndex) continue;
+    if (group === undefined || alloc.TaskGroup !== name) {
+      name = alloc.TaskGroup;
+      group = draft.Summary[name] ?? emptyGroup();
+      draft.Summary[name] = group;
+    }
     group[COUNTER[alloc.ClientStatus]]++;
   }
   if (draft.Children === null) return;

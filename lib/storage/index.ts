@@ -5,6 +5,8 @@
  * The feed (feed-*.ts, cores.ts) is the same history for others: what is applied goes into hypercores, from which servers
  * outside of the group keep the state, whoever they get the blocks from. Nothing that was acknowledged depends on it.
  */
+
+export { Ballast } from './ballast.js';
 export type { Core, Cores } from './cores.js';
 export { openCores } from './cores.js';
 export type { Disk, DiskFile } from './disk.js';

@@ -270,6 +270,39 @@ export interface CsiVolumeUse extends CsiVolumeStats {
   Error: string;
 }
 
+/** How much more a plugin says that it can hold: an extension. */
+export interface CsiCapacity {
+  /** Where that is; null = wherever the plugin is. */
+  Topology: CsiTopology | null;
+  /** Bytes for volumes that are yet to be made. */
+  Available: number;
+  /** Bytes of the largest one volume; 0 = it does not say. */
+  MaximumVolume: number;
+  /** Why nothing is known; '' = it is. */
+  Error: string;
+}
+
+/** What the storage itself says of a volume, whoever uses it: an extension. */
+export interface CsiVolumeAtStorage {
+  /** `lost`: it was there, and its plugin knows it no more. `unknown`: nothing is known, see Reason. */
+  State: 'known' | 'lost' | 'unknown';
+  Reason: string;
+  /** Bytes; 0 = it does not say. */
+  CapacityBytes: number;
+  /** Null where the plugin does not tell. */
+  Condition: { Abnormal: boolean; Message: string } | null;
+  /** The nodes that it is attached to, as the plugin calls them; null where it does not tell. */
+  Published: CsiPublication[] | null;
+}
+
+export interface CsiPublication {
+  ExternalNodeID: string;
+  /** '' = no node of this mesh. */
+  NodeID: string;
+  /** Whether some claim accounts for it. */
+  IsClaimed: boolean;
+}
+
 /** A plugin: all its instances together. */
 export interface CsiPlugin extends CsiPluginHealth {
   ID: string;

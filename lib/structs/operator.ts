@@ -38,6 +38,8 @@ export interface ServerStats {
   ID: NodeKey;
   Name: string;
   Version: string;
+  /** Absent of an older server. */
+  Datacenter?: string;
   /** Whom it believes to lead; '' = nobody. */
   Leader: NodeKey;
   Term: number;
@@ -147,6 +149,8 @@ export interface ServerMember {
   Status: 'alive' | 'suspect' | 'dead' | 'left' | 'unknown';
   Standing: ServerStanding;
   Version: string;
+  /** '' when it does not tell. */
+  Datacenter: string;
   Term: number;
   LastIndex: number;
   /** Entries that it has not applied yet. */

@@ -2,6 +2,7 @@ import type { Millis } from '../util/clock.js';
 import type {
   CsiAccessMode,
   CsiAttachmentMode,
+  CsiCapacity,
   CsiClaim,
   CsiExternalVolume,
   CsiMountOptions,
@@ -12,6 +13,7 @@ import type {
   CsiTopology,
   CsiTopologyRequest,
   CsiVolume,
+  CsiVolumeAtStorage,
   CsiVolumeListStub,
   CsiVolumeRequest,
   CsiVolumeSpec,
@@ -94,6 +96,8 @@ export interface VolumeRpcMethods extends ClientVolumeRpcMethods {
   >;
   /** How full it is and whether it is well, asked now of each node that uses it. */
   'CSIVolume.Stats': Query<{ ID: string }, { Uses: CsiVolumeUse[] }>;
+  /** What its plugin's controller knows of it at this moment; waits a few seconds at most. */
+  'CSIVolume.AtStorage': Query<{ ID: string }, { AtStorage: CsiVolumeAtStorage }>;
   'CSIVolume.ListExternal': Query<{ PluginID: string }, { Volumes: CsiExternalVolume[]; NextToken: string }>;
 
   // What a client says; carries the node's SecretID.
@@ -111,6 +115,8 @@ export interface VolumeRpcMethods extends ClientVolumeRpcMethods {
 
   'CSIPlugin.List': Query<object, { Plugins: CsiPluginListStub[] }>;
   'CSIPlugin.Get': Query<{ ID: string }, { Plugin: CsiPlugin | null }>;
+  /** How much room it has left, asked now, for each place that it tells apart. Empty: it does not say. Waits a few seconds at most. */
+  'CSIPlugin.Capacity': Query<{ ID: string }, { Places: CsiCapacity[] }>;
   /** Refused while instances of it run or volumes need it. */
   'CSIPlugin.Delete': Write<{ ID: string }, object>;
 
@@ -211,6 +217,23 @@ export interface ClientVolumeRpcMethods {
     args: ToController & { MaxEntries: number; StartingToken: string };
     reply: { Entries: CsiExternalVolume[]; NextToken: string };
   };
+  /** Somebody waits for the answer. */
+  'ClientCSI.ControllerGetCapacity': {
+    args: ToController & {
+      /** Of which kind the volume would be; empty = any. */
+      Capabilities: VolumeCapability[];
+      MountOptions: CsiMountOptions | null;
+      Parameters: Record<string, string> | null;
+      /** Where; null = wherever the plugin is. */
+      Topology: CsiTopology | null;
+    };
+    reply: Pick<CsiCapacity, 'Available' | 'MaximumVolume'>;
+  };
+  /** Somebody waits for the answer. Volume null: the plugin has none by that id. */
+  'ClientCSI.ControllerGetVolume': {
+    args: ToController & { ExternalID: string };
+    reply: { Volume: CsiExternalVolume | null };
+  };
   'ClientCSI.ControllerCreateSnapshot': {
     args: ToController & {
       ExternalSourceVolumeID: string;
@@ -284,6 +307,8 @@ export interface ClientVolumeRpcMethods {
       HostVolume,
       'ID' | 'Name' | 'Namespace' | 'PluginID' | 'NodeID' | 'NodePool' | 'HostPath' | 'Parameters'
     > & {
+      /** The node forgets it, and leaves what its plugin has made. */
+      Force?: boolean;
       Forwarded?: boolean;
     };
     reply: object;

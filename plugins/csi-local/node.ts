@@ -99,6 +99,9 @@ export function nodeHandlers(options: NodeOptions): CsiHandlers {
 
 async function stage(store: Store, volume: StoredVolume, target: string, wanted: Needed): Promise<void> {
   const source = store.dataPath('volumes', volume.id, volume);
+  // Its record is there and its data is not: somebody has removed it, or its disk is not mounted. It may come back.
+  if (!(await stat(source).catch(() => null)))
+    throw new CsiError('INTERNAL', `volume "${volume.name}" has no data on this machine any more: ${source} is gone`);
   if (volume.kind === 'directory') {
     if (wanted.access === 'block') throw new CsiError('FAILED_PRECONDITION', 'a directory cannot be a block device');
     await mkdir(target, { recursive: true });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from '../../lib/plugin/sdk/remove-tree.js';
 
 // What is under the plugin's root: `volumes/ID/{meta.json,data/ or disk.img}` and `snapshots/ID/…` alike. An id is made of
 // the name, so a repeated request finds what the first one made. Everything is built in `.new-ID` and appears by rename;
@@ -81,7 +82,7 @@ export class Store {
       for (const entry of await readdir(dir)) {
         if (!entry.startsWith('.')) continue;
         const age = Date.now() - ((await stat(join(dir, entry)).catch(() => null))?.mtimeMs ?? 0);
-        if (entry.startsWith('.old-') || age > STALE_MS) await rm(join(dir, entry), { recursive: true, force: true });
+        if (entry.startsWith('.old-') || age > STALE_MS) await removeTree(join(dir, entry));
       }
     }
   }
@@ -115,14 +116,14 @@ export class Store {
   /** Puts something new in place: `fill` makes its data in the directory it is given. All or nothing. */
   async create<K extends keyof Kinds>(kind: K, item: Kinds[K], fill: (dir: string) => Promise<void>): Promise<void> {
     const draft = join(this.root, kind, `.new-${item.id}`);
-    await rm(draft, { recursive: true, force: true });
+    await removeTree(draft);
     await mkdir(draft, { mode: 0o711 });
     try {
       await fill(draft);
       await writeSynced(join(draft, 'meta.json'), JSON.stringify(item));
       await rename(draft, this.dir(kind, item.id));
     } catch (error) {
-      await rm(draft, { recursive: true, force: true });
+      await removeTree(draft);
       throw error;
     }
   }
@@ -137,7 +138,7 @@ export class Store {
   async remove(kind: keyof Kinds, id: string): Promise<void> {
     const old = join(this.root, kind, `.old-${id}-${process.pid}-${Date.now()}`);
     await rename(this.dir(kind, id), old);
-    await rm(old, { recursive: true, force: true });
+    await removeTree(old);
   }
 }
 

@@ -11,8 +11,9 @@ import {
 } from '../../lib/plugin/sdk/csi-checks.js';
 import type { CsiHandlers } from '../../lib/plugin/sdk/csi-server.js';
 import { runCommand } from '../../lib/plugin/sdk/mounts.js';
+import { removeTree } from '../../lib/plugin/sdk/remove-tree.js';
 import { nearest } from '../../lib/util/nearest.js';
-import { type Exports, removeTree } from './exports.js';
+import type { Exports } from './exports.js';
 import { directoryFor, isServer, isShare, type Place, parseVolumeId, volumeIdOf } from './place.js';
 
 export interface ControllerOptions {
@@ -35,6 +36,7 @@ const CAPABILITIES = [
   'CREATE_DELETE_VOLUME',
   'LIST_VOLUMES',
   'GET_CAPACITY',
+  'GET_VOLUME',
   'CLONE_VOLUME',
   'SINGLE_NODE_MULTI_WRITER',
 ];
@@ -67,6 +69,18 @@ export function controllerHandlers(options: ControllerOptions): CsiHandlers {
       const all = home === null ? [] : await exports.with(home, (root) => listVolumes(root, home));
       const page = pageOf(all, { key: ({ volumeId }) => volumeId, maxEntries, startingToken });
       return { entries: page.items.map((volume) => ({ volume, status: null })), nextToken: page.nextToken };
+    },
+    'Controller.ControllerGetVolume': async ({ volumeId }) => {
+      const place = parseVolumeId(needField(volumeId, 'volume_id'));
+      const absent = new CsiError('NOT_FOUND', `there is no volume "${volumeId}"`);
+      if (place === null) throw absent;
+      return exports.with(place, async (root) => {
+        if (!(await exists(join(root, place.directory)))) throw absent;
+        // A directory that this plugin did not make has no record.
+        const record = await readRecord(root, place.directory);
+        const volume = tellVolume(volumeId, record ?? { name: '', capacityBytes: 0, sourceVolumeId: '' });
+        return { volume, status: null };
+      });
     },
     'Controller.GetCapacity': async ({ parameters }) => {
       const where = whereOf(parameters, home);
@@ -159,7 +173,10 @@ async function listVolumes(root: string, home: { server: string; share: string }
   return volumes.sort((a, b) => (a.volumeId < b.volumeId ? -1 : 1));
 }
 
-function tellVolume(volumeId: string, { name, capacityBytes, sourceVolumeId }: Record): CsiVolume {
+function tellVolume(
+  volumeId: string,
+  { name, capacityBytes, sourceVolumeId }: Pick<Record, 'name' | 'capacityBytes' | 'sourceVolumeId'>,
+): CsiVolume {
   return {
     volumeId,
     capacityBytes,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CsiError } from '../../lib/plugin/sdk/csi.js';
 import type { Turns } from '../../lib/plugin/sdk/csi-checks.js';
@@ -70,9 +70,4 @@ export class Exports {
   async open(): Promise<void> {
     await mkdir(this.#workDir, { recursive: true, mode: 0o700 });
   }
-}
-
-/** Removes a tree; a missing one is no error. */
-export async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true, maxRetries: 3 });
 }

@@ -115,6 +115,8 @@ export const PLUGIN_FIELDS = {
   endpoint: text(),
   allow_caps: { ...list(text()), absent: () => [...DEFAULT_CAPS] },
   allow_privileged: bool(),
+  /** Which namespaces of the node or of other containers jobs may have, where they may not have privileges: `host`, `container:*`. */
+  allowed_modes: block({ pid: list(text()), ipc: list(text()), userns: list(text()), uts: list(text()) }),
   allow_runtimes: { ...list(text()), absent: () => ['runc', 'nvidia'] },
   auth: block({ config: text(), helper: text() }),
   disable_log_collection: bool(),

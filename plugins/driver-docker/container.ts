@@ -1,6 +1,7 @@
 import type { ContainerCreateOptions, HostConfig, MountSettings, PortMap } from 'dockerode';
 import { DEFAULT_CAPS, forbiddenCaps, plainCap } from '../../lib/plugin/sdk/capabilities.js';
 import type { TaskConfig, TaskMount } from '../../lib/plugin/sdk/driver.js';
+import { matchesGlob } from '../../lib/util/glob.js';
 import type { DockerConfig, DockerOptions } from './config.js';
 import type { GivenDevices } from './devices.js';
 import type { ContainerFiles } from './files.js';
@@ -106,6 +107,8 @@ function resourceLimits(
   const { config, resources } = task;
   const softMb = resources.memoryMb;
   const hardMb = Math.max(config.memory_hard_limit, resources.memoryMaxMb);
+  if (hardMb > 0 && hardMb < softMb)
+    throw refused(`memory_hard_limit (${hardMb} MB) is below the task's memory of ${softMb} MB: give at least that`);
   const limitMb = resources.memoryMaxMb < 0 ? 0 : hardMb || softMb;
   const period = config.cpu_cfs_period || CFS_PERIOD_US;
   const cpus = config.cpuset_cpus || resources.cores.join(',');
@@ -142,10 +145,7 @@ function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions, machi
   if (config.privileged && !options.allow_privileged) {
     throw refused('privileged containers are not allowed on this node (allow_privileged of its plugin)');
   }
-  for (const key of ['pid_mode', 'ipc_mode', 'uts_mode', 'userns_mode'] as const) {
-    if (config[key] !== 'host' || options.allow_privileged) continue;
-    throw refused(`${key} = "host" needs a node that allows privileged containers (allow_privileged of its plugin)`);
-  }
+  for (const kind of ['pid', 'ipc', 'uts', 'userns'] as const) refuseMode(kind, config[`${kind}_mode`], options);
   if (config.volume_driver !== '' && !options.volumes?.enabled) throw volumesDisabled('volume_driver');
   const runtime = runtimeOf(task, options, machine);
   return {
@@ -172,6 +172,16 @@ function isolation(task: TaskConfig<DockerConfig>, options: DockerOptions, machi
       ...devices.Devices,
     ],
   };
+}
+
+/** Without `allowed_modes` only the node's own namespaces are refused; with it, all that it does not name. */
+function refuseMode(kind: 'pid' | 'ipc' | 'uts' | 'userns', mode: string, options: DockerOptions): void {
+  const { allow_privileged, allowed_modes } = options;
+  if (mode === '' || allow_privileged || (!allowed_modes && mode !== 'host')) return;
+  if (allowed_modes?.[kind].some((pattern) => matchesGlob(pattern, mode))) return;
+  throw refused(
+    `${kind}_mode = "${mode}" needs a node that allows it, or privileged containers: allowed_modes { ${kind} = ["${mode}"] } or allow_privileged in the config of its plugin`,
+  );
 }
 
 /** The job's runtime; with NVIDIA's cards theirs, unless the engine hands them over by their CDI names. */

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
+import { bootId } from '../../lib/plugin/sdk/boot-id.js';
 import {
   type Driver,
+  type DriverCapabilities,
   DriverError,
   type DriverFingerprint,
   type DriverOptions,
@@ -32,6 +34,7 @@ import {
   waitForEnd,
 } from './engine.js';
 import { execInContainer } from './exec.js';
+import { toExit, wasKilled } from './exit.js';
 import { askEngine, type EngineFacts } from './facts.js';
 import { containerFiles, hostsPath } from './files.js';
 import { refuseLinksOut } from './host-paths.js';
@@ -64,7 +67,6 @@ interface RunningTask {
 /** Runs containers on an engine that speaks Docker's API. */
 export class EngineDriver implements Driver<DockerConfig> {
   readonly name: string;
-  readonly capabilities = { sendSignals: true, exec: true, fsIsolation: 'image' as const };
   readonly #kind: EngineKind;
   readonly #options: DockerOptions;
   readonly #place: EnginePlace;
@@ -76,11 +78,13 @@ export class EngineDriver implements Driver<DockerConfig> {
   /** Looks for containers that nobody knows, once in a while. */
   #sweeper: NodeJS.Timeout | undefined;
   readonly #tasks = new Map<string, RunningTask>();
+  /** The containers that this driver has sent a signal. */
+  readonly #signalled = new Set<string>();
   /** Names of the containers that are being made. */
   readonly #starting = new Set<string>();
   readonly #closing = new AbortController();
   #engine: Promise<Docker> | undefined;
-  #facts: EngineFacts = { cores: 1, hasCdi: false, runtimes: [] };
+  #facts: EngineFacts = { cores: 1, hasCdi: false, runtimes: [], isForeign: false };
 
   constructor(kind: EngineKind, config: DockerOptions, options: DriverOptions) {
     this.name = kind.name;
@@ -93,6 +97,10 @@ export class EngineDriver implements Driver<DockerConfig> {
     this.#pins = new Pins(config, this.#place, options);
     const gc = config.gc;
     this.#imageGc = gc && !gc.image ? null : this.#makeImageGc(gc?.image_delay ?? IMAGE_DELAY_MS);
+  }
+
+  get capabilities(): DriverCapabilities {
+    return { sendSignals: true, exec: true, fsIsolation: 'image', foreignEngine: this.#facts.isForeign };
   }
 
   decodeConfig(config: Record<string, unknown>): ReturnType<Driver<DockerConfig>['decodeConfig']> {
@@ -160,15 +168,15 @@ export class EngineDriver implements Driver<DockerConfig> {
       throw engineError(error, `container ${containerName(task)} cannot start`, this.#place);
     }
     await mkdir(this.#stateDir, { recursive: true });
-    this.#follow(engine, task, container.id);
+    this.#follow(engine, task, { containerId: container.id, isFormerBoot: false });
     const address = await addressOf(container, task);
-    const state = { containerId: container.id };
+    const state = { containerId: container.id, bootId: bootId() };
     return { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state, ...(address ? { address } : {}) };
   }
 
   async recoverTask(handle: TaskHandle, task: TaskConfig<DockerConfig>): Promise<void> {
     if (this.#tasks.has(handle.taskId)) return;
-    const containerId = handle.state['containerId'];
+    const { containerId, bootId: boot } = handle.state;
     if (handle.driver !== this.name || handle.version !== HANDLE_VERSION || typeof containerId !== 'string') {
       const message = `task ${handle.taskId}: its handle (version ${handle.version}) is not one of ${this.name}'s`;
       throw new DriverError(message, { recoverable: false });
@@ -186,7 +194,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     }
     await mkdir(this.#stateDir, { recursive: true });
     await this.#imageGc?.use(task.id, imageReference(task.config.image), false);
-    this.#follow(engine, task, containerId);
+    this.#follow(engine, task, { containerId, isFormerBoot: typeof boot === 'string' && boot !== bootId() });
   }
 
   async waitTask(taskId: string): Promise<ExitResult> {
@@ -229,6 +237,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     await rm(hostsPath(this.#stateDir, found.task), { force: true });
     await this.#pins.release(found.task);
     this.#tasks.delete(taskId);
+    this.#signalled.delete(found.containerId);
     await this.#imageGc?.release(taskId);
   }
 
@@ -236,6 +245,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     const found = this.#find(taskId);
     const name = signalName(signalNumber(signal));
     if (found.hasEnded) throw new DriverError(`task ${taskId} has ended`, { recoverable: false });
+    this.#signalled.add(found.containerId);
     try {
       await (await this.#connect()).getContainer(found.containerId).kill({ signal: name });
     } catch (error) {
@@ -409,7 +419,12 @@ export class EngineDriver implements Driver<DockerConfig> {
     }
   }
 
-  #follow(engine: Docker, task: TaskConfig<DockerConfig>, containerId: string): void {
+  /** `isFormerBoot`: it was started before the machine was. */
+  #follow(
+    engine: Docker,
+    task: TaskConfig<DockerConfig>,
+    { containerId, isFormerBoot }: { containerId: string; isFormerBoot: boolean },
+  ): void {
     const container = engine.getContainer(containerId);
     const logs =
       task.logsDisabled || this.#options.disable_log_collection
@@ -427,7 +442,7 @@ export class EngineDriver implements Driver<DockerConfig> {
       logs,
       hasEnded: false,
       sample: undefined,
-      exit: this.#awaitExit(engine, container).then(async (exit) => {
+      exit: this.#awaitExit(engine, container, isFormerBoot).then(async (exit) => {
         const drained = new AbortController();
         await Promise.race([logs?.done, sleep(LOG_DRAIN_MS, undefined, { signal: drained.signal }).catch(() => {})]);
         drained.abort();
@@ -439,18 +454,24 @@ export class EngineDriver implements Driver<DockerConfig> {
   }
 
   /** Waits for the container's end, across restarts of the engine. Never settles once the driver is closed. */
-  async #awaitExit(engine: Docker, container: Docker.Container): Promise<ExitResult> {
+  async #awaitExit(engine: Docker, container: Docker.Container, isFormerBoot: boolean): Promise<ExitResult> {
     const { signal } = this.#closing;
+    let wasUnheard = isFormerBoot;
     while (!signal.aborted) {
       try {
         await waitForEnd(engine, container.id, signal);
         const { State } = await container.inspect();
-        if (!State.Running) return toExit(State);
+        if (!State.Running) {
+          const mayAsk = this.#kind.holdsTasks && !this.#signalled.has(container.id);
+          return toExit(State, { wasTaken: wasUnheard || (mayAsk && (await wasKilled(engine, container.id, State))) });
+        }
+        wasUnheard = false;
       } catch (error) {
         if (statusOf(error) === 404) {
           const message = 'the container was removed by somebody else';
           return { exitCode: 137, signal: 9, oomKilled: false, error: message };
         }
+        if (isUnreachable(error)) wasUnheard ||= this.#kind.holdsTasks;
         await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
       }
     }
@@ -458,6 +479,7 @@ export class EngineDriver implements Driver<DockerConfig> {
   }
 
   async #kill(container: Docker.Container, signal: string): Promise<void> {
+    this.#signalled.add(container.id);
     try {
       await container.kill({ signal });
     } catch (error) {
@@ -466,12 +488,6 @@ export class EngineDriver implements Driver<DockerConfig> {
       throw engineError(error, `signal ${signal}: ${reasonOf(error)}`, this.#place);
     }
   }
-}
-
-/** The engine tells the end by a signal as a shell does, in the exit code alone. */
-function toExit(state: { ExitCode: number; OOMKilled: boolean; Error: string }): ExitResult {
-  const failed = state.Error === '' ? {} : { error: state.Error };
-  return { exitCode: state.ExitCode, signal: 0, oomKilled: state.OOMKilled, ...failed };
 }
 
 async function stopSignalOf(container: Docker.Container): Promise<string> {

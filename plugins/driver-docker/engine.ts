@@ -14,6 +14,8 @@ export interface EngineKind {
   defaultEndpoint: string;
   /** The unit of systemd that starts it. */
   service: string;
+  /** Its containers end with it, unless it is told otherwise. */
+  holdsTasks: boolean;
   /** A container has a name of its own also in a network that it shares. */
   namesEach: boolean;
   decode: (config: Record<string, unknown>) => { config: DockerConfig } | { problems: ConfigProblem[] };
@@ -104,7 +106,9 @@ export function unreachableText(error: unknown, { kind, endpoint }: EnginePlace)
 export function engineError(error: unknown, what: string, place: EnginePlace): DriverError {
   if (error instanceof DriverError) return error;
   if (isUnreachable(error)) {
-    return new DriverError(`${what}: ${unreachableText(error, place)}`, { recoverable: true, cause: error });
+    // A socket that we may not use is there: that is for a person to mend.
+    const away = !['EACCES', 'EPERM'].includes(String((error as { code?: unknown }).code));
+    return new DriverError(`${what}: ${unreachableText(error, place)}`, { recoverable: true, away, cause: error });
   }
   // The engine answers 4xx to what is wrong with the request, which does not get better by itself.
   const status = statusOf(error) ?? 500;

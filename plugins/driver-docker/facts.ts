@@ -9,6 +9,8 @@ export interface EngineFacts {
   /** It knows the Container Device Interface. */
   hasCdi: boolean;
   runtimes: readonly string[];
+  /** It runs as another user than this agent, which is root's. */
+  isForeign: boolean;
 }
 
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -22,9 +24,11 @@ export async function askEngine(
   const [version, info] = await inTime(Promise.all([engine.version(), engine.info()]));
   const runtimes = Object.keys(info.Runtimes ?? {}).sort();
   const name = `driver.${kind.name}`;
+  const isRootless = (info.SecurityOptions ?? []).some((option: string) => option.includes('name=rootless'));
+  const isForeign = isRootless && process.getuid?.() === 0;
   return {
     // Directories are named by engines that look there: since 25, unless it is turned off.
-    facts: { cores: info.NCPU || 1, hasCdi: (info.CDISpecDirs ?? []).length > 0, runtimes },
+    facts: { cores: info.NCPU || 1, hasCdi: (info.CDISpecDirs ?? []).length > 0, runtimes, isForeign },
     attributes: {
       [name]: '1',
       [`${name}.version`]: version.Version,

@@ -12,6 +12,7 @@ export const DOCKER: EngineKind = {
   endpointVariable: 'DOCKER_HOST',
   defaultEndpoint: 'unix:///var/run/docker.sock',
   service: 'docker',
+  holdsTasks: true,
   namesEach: false,
   decode: decodeTask,
 };

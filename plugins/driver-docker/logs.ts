@@ -137,7 +137,20 @@ export class LogCollector {
     const asked = container.logs({ ...query, follow: true, abortSignal: this.#letGo.signal } as never);
     const answer = (await asked) as unknown as Readable;
     const reader = new LogRecordReader(tty);
-    for await (const chunk of answer) await this.#write(reader.read(chunk as Buffer).filter(resume.isNew));
+    let bytes = 0;
+    let silence: NodeJS.Timeout | undefined;
+    try {
+      for await (const chunk of answer) {
+        clearTimeout(silence);
+        bytes += (chunk as Buffer).length;
+        await this.#write(reader.read(chunk as Buffer).filter(resume.isNew));
+        // Engines before 23 lose their place for ever when they rotate the file that is being followed: a follower that fell silent
+        // after much output asks again, from where it was.
+        if (bytes >= MUCH_BYTES) silence = setTimeout(() => answer.destroy(), SILENCE_MS);
+      }
+    } finally {
+      clearTimeout(silence);
+    }
   }
 
   async #write(records: LogRecord[]): Promise<void> {
@@ -185,6 +198,10 @@ export class LogCollector {
     await rename(fresh, cursorPath);
   }
 }
+
+/** So much output may have made the engine rotate its own file. */
+const MUCH_BYTES = 1024 * 1024;
+const SILENCE_MS = 3_000;
 
 let saves = 0;
 

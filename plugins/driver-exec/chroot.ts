@@ -1,31 +1,24 @@
-import { lstat, readlink, realpath, symlink } from 'node:fs/promises';
+import { readlink, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { chrootEntries } from '../../lib/plugin/sdk/chroot.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import type { OciMount } from './bundle.js';
 
 /**
- * What a task sees of the machine's files: each path of the map is bound read-only, a link at the top ("/bin" → "usr/bin")
- * becomes the same link in the task's root. What the machine does not have is left out. Throws a DriverError when
- * something else stands in a link's place.
+ * What a task sees of the machine's files: each path of the map is bound read-only, links are made in the task's root. Throws a
+ * DriverError when something else stands in a link's place.
  */
 export async function chrootMounts(taskDir: string, chroot: Readonly<Record<string, string>>): Promise<OciMount[]> {
   const mounts: OciMount[] = [];
-  for (const [from, to] of Object.entries(chroot)) {
-    const found = await lstat(from).catch(() => undefined);
-    if (!found) continue;
-    if (found.isSymbolicLink() && isTop(to)) {
-      await ensureLink(await readlink(from), join(taskDir, to));
-      continue;
+  for (const entry of await chrootEntries(chroot)) {
+    if (entry.kind === 'link') await ensureLink(entry.text, join(taskDir, entry.to));
+    else {
+      // Not with what is mounted below: the runtime makes only the mount itself read-only.
+      const options = ['bind', 'ro', 'nosuid', 'rprivate'];
+      mounts.push({ destination: entry.to, type: 'bind', source: entry.source, options });
     }
-    const source = await realpath(from).catch(() => undefined);
-    // Not with what is mounted below: the runtime makes only the mount itself read-only.
-    if (source) mounts.push({ destination: to, type: 'bind', source, options: ['bind', 'ro', 'nosuid', 'rprivate'] });
   }
   return mounts;
-}
-
-function isTop(path: string): boolean {
-  return path.split('/').filter((part) => part !== '').length === 1;
 }
 
 async function ensureLink(target: string, path: string): Promise<void> {

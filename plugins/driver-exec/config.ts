@@ -1,4 +1,5 @@
 import { DEFAULT_CAPS } from '../../lib/plugin/sdk/capabilities.js';
+import { DEFAULT_CHROOT, isChrootPath } from '../../lib/plugin/sdk/chroot.js';
 import {
   bool,
   type Decoded,
@@ -27,16 +28,6 @@ const TASK_FIELDS = {
   denied_envvars: list(text()),
 };
 
-/**
- * What a task sees of the machine's files when the agent's `client { chroot_env {} }` says nothing: Nomad's own list, and
- * where NixOS has its programs.
- */
-export const DEFAULT_CHROOT: Readonly<Record<string, string>> = Object.fromEntries(
-  '/bin /etc /lib /lib32 /lib64 /nix/store /run/current-system /run/resolvconf /run/systemd/resolve /sbin /usr'
-    .split(' ')
-    .map((path) => [path, path]),
-);
-
 export const PLUGIN_FIELDS = {
   enabled: bool(true),
   /** A container runtime by name or path; "" = runc. */
@@ -64,7 +55,7 @@ export function pluginProblems(config: Record<string, unknown>): ConfigProblem[]
   if ('problems' in decoded) return decoded.problems;
   const problems = deniedUserProblems(decoded.config);
   for (const [from, to] of Object.entries(decoded.config.chroot_env)) {
-    if (isPlainPath(from) && isPlainPath(to)) continue;
+    if (isChrootPath(from) && isChrootPath(to)) continue;
     problems.push({ path: `chroot_env.${from}`, message: `must map an absolute path to one, not to "${to}"` });
   }
   if (!/^[\w./-]+$/.test(decoded.config.cgroup_parent) || decoded.config.cgroup_parent.includes('..')) {
@@ -81,8 +72,4 @@ export function decodeTask(config: Record<string, unknown>): { config: ExecConfi
   if (work_dir.startsWith('/')) return decoded;
   const message = `must be an absolute path as the task sees it, such as "/local", not "${work_dir}"`;
   return { problems: [{ path: 'work_dir', message }] };
-}
-
-function isPlainPath(path: string): boolean {
-  return /^\/[^/]/.test(path) && !path.split('/').includes('..');
 }

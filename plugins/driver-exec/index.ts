@@ -5,6 +5,7 @@ import { type Cgroups, findCgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import {
   type Driver,
+  type DriverCapabilities,
   DriverError,
   type DriverFingerprint,
   type DriverOptions,
@@ -47,13 +48,6 @@ interface Machine {
 
 class ExecDriver extends SupervisedDriver<ExecConfig> {
   readonly name = 'exec';
-  readonly capabilities = {
-    sendSignals: true,
-    exec: true,
-    fsIsolation: 'chroot' as const,
-    defaultUser: DEFAULT_USER,
-    joinsNetwork: true,
-  };
   readonly #options: ExecOptions;
   readonly #runDir: string;
   #machine: Machine | undefined;
@@ -64,6 +58,18 @@ class ExecDriver extends SupervisedDriver<ExecConfig> {
     if ('problems' in decoded) throw new DriverError(decoded.problems[0]?.message ?? '', { recoverable: false });
     this.#options = decoded.config;
     this.#runDir = join(RUN_DIR, `exec-${digest(options.stateDir)}`);
+  }
+
+  get capabilities(): DriverCapabilities {
+    return {
+      sendSignals: true,
+      exec: true,
+      fsIsolation: 'chroot',
+      buildsRoot: true,
+      defaultUser: DEFAULT_USER,
+      joinsNetwork: true,
+      cgroupParent: this.#options.cgroup_parent,
+    };
   }
 
   decodeConfig(config: Record<string, unknown>): ReturnType<Driver<ExecConfig>['decodeConfig']> {

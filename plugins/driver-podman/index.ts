@@ -12,6 +12,7 @@ const PODMAN: EngineKind = {
   endpointVariable: '',
   defaultEndpoint: 'unix:///run/podman/podman.sock',
   service: 'podman.socket',
+  holdsTasks: false,
   namesEach: true,
   decode: decodePodman,
 };

@@ -3,6 +3,7 @@ import { type Cgroups, findCgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import {
   type Driver,
+  type DriverCapabilities,
   DriverError,
   type DriverOptions,
   type DriverPlugin,
@@ -36,7 +37,6 @@ export default plugin;
 
 class RawExecDriver extends SupervisedDriver<RawExecConfig> {
   readonly name = 'raw_exec';
-  readonly capabilities = { sendSignals: true, exec: true, fsIsolation: 'none' as const, joinsNetwork: true };
   readonly #options: RawExecOptions;
   /** Null: tasks get no cgroup here. */
   readonly #cgroups: Cgroups | null;
@@ -49,6 +49,11 @@ class RawExecDriver extends SupervisedDriver<RawExecConfig> {
     this.#options = decoded.config;
     const mayMake = process.platform === 'linux' && process.getuid?.() === 0 && !this.#options.no_cgroups;
     this.#cgroups = (mayMake ? findCgroups() : null) ?? null;
+  }
+
+  get capabilities(): DriverCapabilities {
+    const { cgroup_parent: cgroupParent } = this.#options;
+    return { sendSignals: true, exec: true, fsIsolation: 'none', joinsNetwork: true, cgroupParent };
   }
 
   decodeConfig(config: Record<string, unknown>): ReturnType<Driver<RawExecConfig>['decodeConfig']> {

@@ -59,8 +59,3 @@ export function dirName(task: TaskConfig): string {
 export function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
-
-/** Tells this start of the machine from any other. */
-export async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
-}

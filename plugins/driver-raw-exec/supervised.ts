@@ -2,6 +2,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bootId } from '../../lib/plugin/sdk/boot-id.js';
 import {
   type Driver,
   type DriverCapabilities,
@@ -18,7 +19,7 @@ import { findSupervisor, type SupervisorBinary } from './binary.js';
 import { type ExecCommand, runExec } from './exec.js';
 import { StartFailure, SupervisorLink, type SupervisorSpec } from './link.js';
 import { killSession, readProcess, type UsageSample } from './processes.js';
-import { bootId, connectIfThere, dirName, dirPrefix, parseState, readExit, type SupervisedState } from './records.js';
+import { connectIfThere, dirName, dirPrefix, parseState, readExit, type SupervisedState } from './records.js';
 
 const HANDLE_VERSION = 1;
 /** What a task is asked to end with when its job says nothing. */
@@ -89,7 +90,7 @@ export abstract class SupervisedDriver<C> implements Driver<C> {
       const started = await SupervisorLink.start(binary.path, { dir, signal: options.signal, spec: launch.spec });
       const { link, supervisorPid } = started;
       const startTicks = readProcess(link.taskPid)?.startTicks ?? 0;
-      const state = { dir, supervisorPid, taskPid: link.taskPid, startTicks, bootId: await bootId() };
+      const state = { dir, supervisorPid, taskPid: link.taskPid, startTicks, bootId: bootId() };
       this.#follow(task, state, link);
       return { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state: { ...state } };
     } catch (error) {
@@ -246,7 +247,7 @@ export abstract class SupervisedDriver<C> implements Driver<C> {
   }
 
   async #killRest(state: SupervisedState): Promise<void> {
-    if (state.bootId === (await bootId())) killSession({ pid: state.taskPid, startTicks: state.startTicks });
+    if (state.bootId === bootId()) killSession({ pid: state.taskPid, startTicks: state.startTicks });
     await this.clear(state.dir).catch((error) => {
       this.log('error', 'the rest of a task cannot be removed', { dir: state.dir, error: String(error) });
     });

@@ -50,7 +50,7 @@ t.test('-dev is server and client with raw_exec, off the public network; files s
   t.ok(config.server.enabled && config.client.enabled);
   t.equal(config.log.level, 'debug');
   t.equal(config.dataDir, null);
-  t.same(config.plugins, { raw_exec: { args: [], config: { enabled: true }, package: null } });
+  t.same(config.plugins, { raw_exec: { args: [], config: { enabled: true }, package: null, places: {} } });
   t.same(config.mesh.bootstrap, []);
   const changed = load([
     'log_level = "WARN"\nplugin "raw_exec" {\n  config {\n    enabled = false\n  }\n}\nserver { enabled = false }',
@@ -113,19 +113,38 @@ t.test('a plugin’s config goes on as JSON, nested blocks and all', async (t) =
       allow_caps: ['chown', 'kill'],
       allow_privileged: true,
     },
+    places: {
+      '': 'f2:1,14-22',
+      endpoint: 'f1:4,5-13',
+      volumes: 'f1:5,5-12',
+      'volumes.enabled': 'f1:6,7-14',
+      gc: 'f1:8,5-7',
+      'gc.image_delay': 'f1:9,7-18',
+      allow_caps: 'f1:11,5-15',
+      'allow_caps[0]': 'f1:11,19-26',
+      'allow_caps[1]': 'f1:11,28-34',
+      allow_privileged: 'f2:1,38-56',
+    },
   });
+});
+
+t.test('users for tasks of their own come from a range, −1 for none', async (t) => {
+  const users = (text: string) => load([`client {\n  enabled = true\n  ${text}\n}`]);
+  t.same(users('').config.client.dynamicUsers, { min: 80_000, max: 89_999 });
+  t.same(users('users { dynamic_user_min = 70000 }').config.client.dynamicUsers, { min: 70_000, max: 89_999 });
+  t.same(users('users { dynamic_user_max = -1 }').config.client.dynamicUsers, { min: 80_000, max: -1 });
 });
 
 t.test('what Nomad has and this has not is accepted, and told once', async (t) => {
   const { notices } = load([
     'server {\n  bootstrap_expect = 3\n  raft_protocol = 3\n}\nconsul {\n  address = "x"\n}\nadvertise { serf = "a" }\nui { enabled = true }',
-    'server { bootstrap_expect = 5 }\nclient { no_host_uuid = true, users { dynamic_user_min = 1 }, server_join { retry_max = 3 } }',
+    'server { bootstrap_expect = 5 }\nclient { no_host_uuid = true, server_join { retry_max = 3 } }',
   ]);
   t.same(
     notices.map((notice) => notice.split(':')[0]),
     [
       ...['server.bootstrap_expect', 'server.raft_protocol', 'consul', 'advertise.serf', 'ui'],
-      ...['client.no_host_uuid', 'client.users', 'client.server_join.retry_max'],
+      ...['client.no_host_uuid', 'client.server_join.retry_max'],
     ].map((key) => `"${key}" has no effect`),
   );
 });

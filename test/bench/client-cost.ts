@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { purge, running } from './client.js';
@@ -63,4 +63,37 @@ export async function outputCost(caller: Caller, agent: RunningAgent): Promise<R
   }
   rmSync(source);
   return rows;
+}
+
+/** How fast the output of a container gets into its rotated files by way of the agent, and what of the processor that takes. */
+export async function containerOutputCost(caller: Caller, agent: RunningAgent, image: string): Promise<Row[]> {
+  const id = 'container-prints';
+  const line = 'a line of output as programs write them, '.repeat(3);
+  const script = `busybox yes '${line}' | busybox head -c ${CHUNK_MIB * 1024 * 1024}; echo; echo end of output; sleep 3600`;
+  // In one file: engines before 23 lose their place, and all that follows, when they rotate what is being followed.
+  const logging = { type: 'json-file', config: { 'max-size': '1g' } };
+  const config = { image, command: 'sh', args: ['-c', script], logging };
+  const before = cpuSecondsOf(agent.pid);
+  await caller.send(
+    'PUT',
+    '/v1/jobs',
+    benchJob(id, { count: 1, driver: 'docker', config, memoryMb: 256, diskMb: 700 }),
+  );
+  const alloc = await running(caller, id, 1);
+  const start = performance.now();
+  const logs = join(agent.dataDir, 'data/alloc', alloc, 'alloc/logs');
+  await until('the output', async () => {
+    const files = readdirSync(logs).filter((name) => name.startsWith('t.stdout.'));
+    return files.some((name) => readFileSync(join(logs, name), 'latin1').includes('end of output')) || undefined;
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const cpu = ((cpuSecondsOf(agent.pid) - before) / CHUNK_MIB) * 1000;
+  await purge(caller, id);
+  return [
+    {
+      what: 'output of a container into logs: throughput, the agent',
+      value: `${(CHUNK_MIB / seconds).toFixed(0)} MiB/s, ${cpu.toFixed(2)} ms CPU/MiB`,
+      target: '',
+    },
+  ];
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureHelloImage, HELLO_IMAGE } from '../../lib/cli/hello-image.js';
 import { getEngine, type TestEngine } from '../support/dockerd.js';
-import { outputCost, statsCost } from './client-cost.js';
+import { containerOutputCost, outputCost, statsCost } from './client-cost.js';
 import { benchJob, Caller, memoryOf, pidsOf, quantile, type RunningAgent, startAgent, until } from './measure.js';
 import type { Row } from './run.js';
 
@@ -24,6 +24,7 @@ export async function benchClient(): Promise<Row[]> {
     const rows = [await toRunning(caller, 'raw_exec', {}, '100 ms')];
     if (await hasDriver(caller, 'exec')) rows.push(await toRunning(caller, 'exec', {}, ''));
     rows.push(...(await dockerToRunning(caller, engine)));
+    if (await hasDriver(caller, 'docker')) rows.push(...(await containerOutputCost(caller, agent, HELLO_IMAGE)));
     for (const count of MANY) rows.push(...(await many(caller, agent, count)));
     rows.push(...(await outputCost(caller, agent)));
     return rows;

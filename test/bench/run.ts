@@ -11,6 +11,7 @@ import { benchMemory } from './memory.js';
 import { benchFailover, benchRaft } from './raft.js';
 import { benchRegister } from './register.js';
 import { benchScheduler } from './scheduler.js';
+import { benchTurns } from './turns.js';
 
 export interface Row {
   what: string;
@@ -30,6 +31,7 @@ const BENCHES: Record<string, () => Promise<Row[]>> = {
   feed: benchFeed,
   memory: benchMemory,
   scheduler: benchScheduler,
+  turns: benchTurns,
 };
 
 const wanted = process.argv.slice(2);

@@ -152,8 +152,10 @@ a1b2c3d4  f1b2c3d4  front       2        run      running  <ago>  <ago>
   );
   const short = await world.run('job', 'status', '-short', 'web');
   t.notMatch(short.out, /Summary/);
-  t.match((await world.run('job', 'status', '-json', 'web')).out, /^\{\n {4}"/);
-  t.equal((await world.run('job', 'status', '-t', '{{.ID}} {{len .Datacenters}}', 'web')).out, 'web 2\n');
+  const [parts] = JSON.parse((await world.run('job', 'status', '-json', 'web')).out) as object[];
+  t.strictSame(Object.keys(parts ?? {}).sort(), ['Allocations', 'Evaluations', 'LatestDeployment', 'Summary']);
+  const template = '{{range .}}{{len .Allocations}} {{.LatestDeployment.Status}}{{end}}';
+  t.equal((await world.run('job', 'status', '-t', template, 'web')).out, '1 successful\n');
   t.match(await world.run('job', 'status', '-t', '{{.ID', 'web'), { code: 1, error: /-t: / });
   t.match(await world.run('job', 'status', '-t', 'x', '-json', 'web'), { code: 1, error: /exclude each other/ });
 });
@@ -260,8 +262,42 @@ f1b2c3d4  default    dc1  pi    <none>  false  eligible     ready
   );
   const { out } = await world.run('node', 'status', 'f1');
   t.match(out, /^Driver Status += docker,raw_exec \(unhealthy\)$/m);
-  t.match(out, /Allocated Resources\nCPU +Memory +Disk\n500\/4000 MHz {2}256 MiB\/4.0 GiB {2}300 MiB\/10 GiB\n/);
+  t.match(
+    out,
+    /Allocated Resources\nCPU +Memory +Disk +Alloc Count\n500\/4000 MHz {2}256 MiB\/4.0 GiB {2}300 MiB\/10 GiB {2}1\n/,
+  );
   t.match(out, /Uptime += <unknown>/, 'a node that cannot be asked is shown all the same');
+  const drain = { Deadline: 3600e9, ForceDeadline: '2026-05-01T10:00:00Z', StartedAt: '', IgnoreSystemJobs: true };
+  for (const [DrainStrategy, said] of [
+    [drain, /^Drain += true; 2026-05-01T\S+ deadline; ignoring system jobs$/m],
+    [{ ...drain, Deadline: 0, ForceDeadline: '0001-01-01T00:00:00Z' }, /^Drain += true; no deadline; ignoring/m],
+    [{ ...drain, Deadline: -1, IgnoreSystemJobs: false }, /^Drain += true; force drain$/m],
+  ] as const) {
+    world.replies[`GET /v1/node/${NODE_ID}`] = { ...node, DrainStrategy };
+    t.match((await world.run('node', 'status', 'f1')).out, said);
+  }
+  world.replies[`GET /v1/node/${NODE_ID}`] = node;
+  t.equal((await world.run('node', 'status', '-quiet')).out, 'f1b2c3d4\n');
+  const part = { Size: 1024, Used: 512, Available: 512, UsedPercent: 50, InodesUsedPercent: 3 };
+  world.replies['GET /v1/client/stats'] = {
+    Memory: { Total: 4096, Available: 1024, Used: 3072, Free: 512 },
+    CPU: [{ CPU: 'cpu0', User: 12.5, System: 2, Idle: 85.5 }],
+    DiskStats: [{ Device: '/dev/sda', Mountpoint: '/', ...part }],
+    AllocDirStats: part,
+    DeviceStats: [],
+    Uptime: 60,
+    CPUTicksConsumed: 500,
+  };
+  world.replies['GET /v1/volumes'] = [{ ID: 'db', Name: 'db' }];
+  const usage = { ResourceUsage: { CpuStats: { TotalTicks: 250 }, MemoryStats: { RSS: 2048, Usage: 0 } }, Tasks: {} };
+  world.replies[`GET /v1/client/allocation/${alloc().ID}/stats`] = usage;
+  const detailed = (await world.run('node', 'status', '-stats', 'f1')).out;
+  t.match(detailed, /Allocation Resource Utilization\nCPU +Memory\n250\/4000 MHz {2}2.0 KiB\/4.0 GiB\n/);
+  t.match(detailed, /^CSI Volumes += db$/m);
+  t.match(
+    detailed,
+    /CPU Stats\nCPU += cpu0\nUser += 12.50%\n[\s\S]*Memory Stats\nTotal +=[\s\S]*Disk Stats\nDevice += \/dev\/sda\n/,
+  );
 });
 
 t.test('status finds out what an id is', async (t) => {
@@ -366,10 +402,10 @@ t.test('job plan ends with 0, 1 or 255', async (t) => {
   world.replies['PUT /v1/job/web/plan'] = preempting(2);
   t.match(
     (await world.run('job', 'plan', file)).out,
-    /- Preemptions:\nAlloc ID +Job ID +Task Group\n01234567 +low +g\n1123/,
+    /\n\nPreemptions:\n\nAlloc ID +Job ID +Task Group\n01234567-\S+ +low +g\n1123/,
   );
   world.replies['PUT /v1/job/web/plan'] = preempting(12);
-  t.match((await world.run('job', 'plan', file)).out, /- Preemptions:\nJob ID +Preempted Allocations\nlow +12\n/);
+  t.match((await world.run('job', 'plan', file)).out, /\n\nPreemptions:\n\nJob ID +Preempted Allocations\nlow +12\n/);
   world.replies['PUT /v1/job/web/plan'] = new Refusal(500, 'No cluster leader');
   t.equal((await world.run('job', 'plan', file)).code, 255);
   t.equal((await world.run('job', 'plan', join(dir, 'none'))).code, 255);
@@ -446,7 +482,7 @@ t.test('logs and files come out as they are', async (t) => {
   t.equal((await world.run('alloc', 'fs', 'a1', 'x')).out, 'abc');
   t.equal(
     (await world.run('alloc', 'fs', '-stat', '-H', 'a1', 'x')).out,
-    `${'Mode'.padEnd(10)}  Size  ${'Modified Time'.padEnd(WHEN.length)}  Name\n-rw-r--r--  3     ${WHEN}  x\n`,
+    `${'Mode'.padEnd(10)}  Size  ${'Modified Time'.padEnd(WHEN.length)}  Content Type  Name\n-rw-r--r--  3     ${WHEN}  <none>        x\n`,
   );
 });
 

@@ -194,7 +194,7 @@ t.test('who waits for a machine that is woken is told so, and then of its work',
     <time>: waking tower via pi4 …
     <time>: waking tower via pi4 … up 41 s
 ==> <time>: Monitoring evaluation "b1b2c3d4"
-    <time>: Evaluation triggered by queued-allocs
+    <time>: Evaluation triggered by job "web" (queued-allocs)
     <time>: Allocation "a1b2c3d4" created`,
   );
   t.notMatch(out, 'tower sleeps', 'what was before is no news');
@@ -240,7 +240,7 @@ t.test('stopping an allocation is followed too', async (t) => {
   };
   const { code, out } = await world.run('alloc', 'stop', '-no-shutdown-delay', 'a1b2');
   t.equal(code, 0);
-  t.match(out, /triggered by alloc-stop[\s\S]*Allocation "c1b2c3d4" created/);
+  t.match(out, /triggered by job "web" \(alloc-stop\)[\s\S]*Allocation "c1b2c3d4" created/);
   t.ok(world.asked.includes(`PUT /v1/allocation/${ALLOC_ID}/stop?no_shutdown_delay=true`));
   t.equal((await world.run('alloc', 'stop', '-detach', 'a1b2')).out, `${EVAL_ID}\n`);
 });

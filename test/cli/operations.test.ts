@@ -8,6 +8,7 @@ import {
   createCliWorld,
   DEPLOYMENT_ID,
   deployment,
+  EVAL_ID,
   evaluation,
   job,
   NODE_ID,
@@ -105,7 +106,51 @@ t.test('job restart leaves a roll-out in peace', async (t) => {
     'nothing is restarted',
   );
   world.replies['GET /v1/job/web/deployments'] = [{ ID: 'd1', Status: 'successful' }];
-  t.match(await world.run('job', 'restart', 'web'), { code: 0, out: /restarted successfully/ });
+  t.match(await world.run('job', 'restart', 'web'), {
+    code: 0,
+    out: /Job restart finished[\s\S]*restarted successfully/,
+  });
+});
+
+t.test('job restart tells its batches, and what has no replacement', async (t) => {
+  const running = { ClientStatus: 'running', DesiredStatus: 'run' } as const;
+  const other = 'b1b2c3d4-0000-4000-8000-000000000001';
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job()],
+    'GET /v1/job/web': job(),
+    'GET /v1/job/web/allocations': [0, 1, 2].map((i) => alloc({ ...running, Name: `web.front[${i}]` })),
+    'GET /v1/job/web/deployments': [],
+    [`PUT /v1/client/allocation/${ALLOC_ID}/restart`]: {},
+    [`PUT /v1/allocation/${ALLOC_ID}/stop`]: { EvalID: EVAL_ID },
+    [`GET /v1/evaluation/${EVAL_ID}`]: evaluation({ Status: 'complete' }),
+    [`GET /v1/allocation/${ALLOC_ID}`]: alloc({ NextAllocation: other }),
+    [`GET /v1/allocation/${other}`]: alloc({ ...running, ID: other }),
+  });
+  const { out } = await world.run('job', 'restart', '-batch-size=2', '-batch-wait=1ms', 'web');
+  t.match(out, /Restarting 1st batch of 2 allocations\n[\s\S]*Waiting 1ms before restarting the next batch\n/);
+  t.match(out, /Restarting 2nd batch of 1 allocation\n/);
+  t.match(await world.run('job', 'restart', '-batch-wait=soon', 'web'), {
+    code: 1,
+    error: /-batch-wait must be "ask" or/,
+  });
+  t.match(await world.run('job', 'restart', '-batch-wait=ask', 'web'), { code: 1, error: /asks on a terminal only/ });
+  const moved = await world.run('job', 'restart', '-reschedule', 'web');
+  t.match(moved.out, /"a1b2c3d4" replaced by "b1b2c3d4", waiting for "b1b2c3d4" to start running\n/);
+  const metric = { NodesEvaluated: 1, NodesExhausted: 1, DimensionExhausted: { memory: 1 }, CoalescedFailures: 0 };
+  world.replies[`GET /v1/evaluation/${EVAL_ID}`] = { ...evaluation(), FailedTGAllocs: { front: metric } };
+  const stuck = await world.run('job', 'restart', '-reschedule', '-on-error=fail', 'web');
+  t.match(stuck, {
+    code: 1,
+    error: /placement failures for group "front":\n[\s\S]*Dimension "memory" exhausted on 1 nodes/,
+  });
+  world.replies[`PUT /v1/client/allocation/${ALLOC_ID}/restart`] = new Refusal(504, 'the node is gone');
+  world.replies[`PUT /v1/client/allocation/${other}/restart`] = {};
+  world.replies['GET /v1/job/web/allocations'] = [alloc(running), alloc({ ...running, ID: other, Name: 'web.z[1]' })];
+  const half = await world.run('job', 'restart', '-yes', 'web');
+  t.match(half, { code: 1, error: /allocation "a1b2c3d4": .*the node is gone[\s\S]*1 of 2 allocations could not be/ });
+  t.notMatch(half.out, /successfully/);
+  world.replies['GET /v1/job/web'] = job({ Type: 'system' });
+  t.match(await world.run('job', 'restart', '-reschedule', 'web'), { code: 1, error: /"system" are not allowed/ });
 });
 
 t.test('flags of node drain that contradict each other are refused before anything is asked', async (t) => {

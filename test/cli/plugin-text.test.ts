@@ -34,7 +34,7 @@ function textOf(controllers: Record<string, CsiInfo>, nodes: Record<string, CsiI
     CreateTime: 0,
     ModifyTime: 0,
   };
-  return pluginText(plugin, { verbose: false, nowMs: 0 });
+  return pluginText(plugin, [], { verbose: false, nowMs: 0 });
 }
 
 t.test('a plugin of one driver has no warning, also while an instance has not said which it is', async (t) => {

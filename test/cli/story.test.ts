@@ -81,7 +81,7 @@ t.test('a job file goes all the way to a healthy deployment, and the job to its 
   t.match((await run('job', 'plan', file(JOB(3)))).out, /Task Group: "front" \(1 create, 2 (in-place update|ignore)\)/);
   t.equal((await run('job', 'plan', file(JOB(2)))).code, 0, 'what runs already needs no change');
   t.equal((await run('job', 'run', '-check-index', '1', file(JOB(3)))).code, 1, 'somebody else was first');
-  const [, first = ''] = (await run('eval', 'list', '-job=web')).out.trim().split('\n').reverse();
+  const first = (await run('eval', 'list', '-job=web')).out.trim().split('\n').at(-1) ?? '';
   const judged = await run('eval', 'status', first.slice(0, 8));
   t.match(
     judged.out,

@@ -6,9 +6,11 @@ import t, { type Test } from 'tap';
 import type { AgentFacts } from '../../lib/http/agent-facts.js';
 import { createHttpServer } from '../../lib/http/server.js';
 import { MeshError } from '../../lib/structs/errors.js';
+import type { VolumeRequest } from '../../lib/structs/volume.js';
 import type { RpcCaller } from '../../lib/transport/rpc.js';
 import { silentLog } from '../../lib/util/log.js';
-import { createVolumeWorld, type VolumeWorld } from '../server/volume-world.js';
+import { mockGroup, mockJob } from '../scheduler/mock.js';
+import { controllerInfo, createVolumeWorld, type VolumeWorld } from '../server/volume-world.js';
 import { type Ran, runCli } from './world.js';
 
 const SECRET = 'hunter2-secret';
@@ -187,18 +189,57 @@ t.test('a host volume is made on the node that fits, shown, and deleted', async 
     code: 1,
     error: /not in node pool "gone"/,
   });
+  const request = { Name: 'data', Type: 'host', Source: 'data', Sticky: true } as VolumeRequest;
+  const sticky = mockJob({
+    ID: 'st',
+    NodePool: 'db',
+    TaskGroups: [mockGroup({ Count: 1, Volumes: { data: request } })],
+  });
+  await world.call('Job.Register', { Job: sticky });
+  await world.time.advance(200);
+  t.match(await run('volume', 'claim', 'list'), { out: /st\.web\[0\] .* data/ });
+  const [held] = world.store.snapshot().allocsByJob('default', 'st');
+  t.match(await run('volume', 'claim', 'delete', held?.ID ?? ''), { code: 1, error: /say -yes/ });
+  t.match(await run('volume', 'claim', 'delete', '-y', 'x'), {
+    code: 1,
+    error: /no claim with prefix or id "x" found/,
+  });
+  t.match(await run('volume', 'claim', 'delete', '-y', held?.ID ?? ''), { code: 0 }, 'by the beginning of its id');
+  t.match(await run('volume', 'claim', 'list'), { out: /No task group volume claims/ });
+  await world.call('Job.Deregister', { JobID: 'st', Purge: true });
+  await world.end(b, held?.ID ?? '');
+
   await world.place(b, { volume: { Type: 'host', Source: 'data', AccessMode: '', AttachmentMode: '' } });
   t.match(await run('volume', 'delete', '-type', 'host', id), {
     code: 1,
     error: /in use by allocation .* of job "web"/,
   });
-  const [alloc] = world.allocs();
+  const [alloc] = world.store.snapshot().allocsByJob('default', 'web');
   await world.end(b, alloc?.ID ?? '');
   t.match(await run('volume', 'delete', 'data'), { code: 1, error: `to delete host volume ${id}, say -type host` });
   t.match(await run('volume', 'delete', 'nope'), { code: 1, error: /volume "nope" not found/ });
   t.match(await run('volume', 'delete', '-type', 'host', 'data'), { code: 0 });
   t.match(b.asked.at(-1), { method: 'ClientHostVolume.Delete', args: { ID: id, HostPath: `/srv/${id}` } });
   t.match(await run('volume', 'status', '-type', 'host'), { out: /No dynamic host volumes/ });
+  // The node shows it still, as one does that was away meanwhile.
+  const again = file(`type = "host"\nname = "data"\nnode_id = "${b.node.ID}"\n`);
+  t.match(await run('volume', 'create', again), {
+    code: 1,
+    error: /that the servers do not know, at \/srv\/.*register it/,
+  });
+  const own = { id, host_path: `/srv/${id}`, node_id: b.node.ID };
+  const found = `type = "host"\nname = "data"\n${Object.entries(own)
+    .map(([key, value]) => `${key} = "${value}"\n`)
+    .join('')}`;
+  t.match(await run('volume', 'register', file(found)), { code: 0 });
+  b.answers['ClientHostVolume.Delete'] = ({ Force }) => {
+    if (Force) return {};
+    throw new MeshError('E_INTERNAL', 'the array is gone');
+  };
+  t.match(await run('volume', 'delete', '-type', 'host', id), { code: 1, error: /the array is gone/ });
+  t.match(await run('volume', 'delete', '-type', 'host', '-force', id), { code: 1, error: /only with a reason/ });
+  t.match(await run('volume', 'delete', '-type', 'host', '-force', '-reason', 'it is', id), { code: 0 });
+  t.match(b.asked.at(-1), { args: { ID: id, Force: true } }, 'the node hears of it too');
 });
 
 t.test('a backup is told as it ended, though others have followed it', async (t) => {
@@ -234,4 +275,55 @@ t.test('a backup is told as it ended, though others have followed it', async (t)
   t.equal(code, 0);
   t.match(out, /Backup \w{8}: 1 files, /, 'it is the one that was asked for');
   t.match(await archive(), { Snapshots: [{ Files: 1 }, { Files: 2 }, { Files: 3 }] });
+});
+
+t.test('what a plugin says of its room, and of a volume that it has no more, is shown', async (t) => {
+  const { world, run, file, send } = await createStory(t);
+  const can = { SupportsGetCapacity: true, SupportsGet: true, SupportsCondition: true };
+  const a = await world.addFakeNode(1, {
+    controller: true,
+    changes: { CSIControllerPlugins: { nfs: controllerInfo(can) } },
+  });
+  const room = { Available: 3 * 2 ** 30, MaximumVolume: 2 ** 30 };
+  a.answers['ClientCSI.ControllerGetCapacity'] = () => room;
+  a.answers['ClientCSI.ControllerCreate'] = ({ CapacityMin }) => ({
+    ExternalID: 'vol-7',
+    CapacityBytes: CapacityMin,
+    VolumeContext: null,
+    SnapshotID: '',
+    CloneID: '',
+    Topologies: null,
+  });
+  t.match(await run('plugin', 'status', 'nfs'), {
+    out: /Capacity \(for volumes without parameters\)\nWhere +Available +Largest Volume\neverywhere +3\.0 GiB +1\.0 GiB\n/,
+  });
+  t.match((await send('/v1/plugin/csi/nfs/capacity')).text, JSON.stringify(room.Available));
+  t.match(await run('volume', 'create', file(`${SPEC}\ncapacity_min = "2GiB"\n`)), {
+    code: 0,
+    out: /Created external volume vol-7/,
+    error: /Warning: volume "db" is made, .* room for 1 GiB, and 2 GiB are asked for/,
+  });
+  const volume = {
+    ExternalID: 'vol-7',
+    CapacityBytes: 2 ** 30,
+    VolumeContext: null,
+    CloneID: '',
+    SnapshotID: '',
+    PublishedExternalNodeIDs: null,
+    IsAbnormal: true,
+    Status: `one of two disks is gone, ${SECRET}`,
+  };
+  a.answers['ClientCSI.ControllerGetVolume'] = () => ({ Volume: volume });
+  const sick = await run('volume', 'status', 'db');
+  t.match(
+    sick.out,
+    /At The Storage\nCondition += abnormal: one of two disks is gone, \[REDACTED\]\nCapacity += 1\.0 GiB\n/,
+  );
+  a.answers['ClientCSI.ControllerGetVolume'] = () => ({ Volume: null });
+  t.match(await run('volume', 'status', 'db'), { out: /Lost: plugin "nfs" has no volume "vol-7" any more/ });
+  t.match(JSON.parse((await send('/v1/volume/csi/db/storage')).text), { State: 'lost' });
+  a.answers['ClientCSI.ControllerGetVolume'] = () => {
+    throw new MeshError('E_TIMEOUT', 'no answer within 5 s');
+  };
+  t.match(await run('volume', 'status', 'db'), { code: 0, out: /At The Storage\nNot known: .*no answer within 5 s/ });
 });

@@ -309,7 +309,7 @@ t.test('git: a branch, a tag, a commit, a part, and no links out', async (t) => 
   });
   await t.rejects(web.fetch(source, { GetterOptions: { depth: '-1' } }), { message: /no number/, recoverable: false });
   await t.rejects(web.fetch(`git::${web.url}/none.git`), { message: /git exited with 128/, recoverable: true });
-  await t.rejects(web.fetch(`git::file://${repo}`), /git exited/, 'no repository of the host');
+  await t.rejects(web.fetch(`git::file://${repo}`), /files of the host are not fetched/, 'no repository of the host');
   await t.rejects(web.fetch(`git::ext::sh -c touch% ${web.dir}/evil`), /./);
   t.notOk(existsSync(join(web.dir, 'evil')));
   web.config = { ...DEFAULT_ARTIFACT_CONFIG, hostFiles: true };

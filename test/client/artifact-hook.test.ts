@@ -38,7 +38,7 @@ async function desk(t: Test) {
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
   const { ID } = fakeAlloc('');
   await ensureAllocDir(root, ID);
-  await ensureTaskDir(root, ID, 'web', { owner: null, isRoot: false, secretsMb: 0 });
+  await ensureTaskDir(root, ID, 'web', { owner: null, use: 'work', secretsMb: 0 });
   const told: string[] = [];
   let kept: unknown = null;
   const paths = { ...allocPaths(root, ID), ...taskPaths(root, ID, 'web') };
@@ -61,7 +61,7 @@ async function desk(t: Test) {
       signal: new AbortController().signal,
       control: { tell: (message: string, type?: string) => void told.push(`${type}: ${message}`) } as never,
       log: silentLog,
-      draft: { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
+      draft: { user: '', mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
       state: {
         get: () => kept,
         put: (state) => {

@@ -1,17 +1,28 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type AllocHook, type AllocHookContext, allocHook } from '../../lib/client/alloc-hooks/hook.js';
 import { ALLOC_HOOKS } from '../../lib/client/alloc-hooks/index.js';
+import { hostVolumePluginsFingerprint } from '../../lib/client/fingerprint/host-volume-plugins.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { Job, WorkloadIdentity } from '../../lib/structs/job.js';
 import type { Service, ServiceCheck } from '../../lib/structs/service.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import { localCaller } from '../../lib/transport/local.js';
-import { exitOf, FakeDriver, fakeAlloc, fakeGroup, fakeJob, fakeTask, until } from './fakes.js';
+import {
+  exitOf,
+  FAKE_FINGERPRINTS,
+  FakeDriver,
+  fakeAlloc,
+  fakeGroup,
+  fakeJob,
+  fakeTask,
+  POLICY,
+  until,
+} from './fakes.js';
 import { World } from './world.js';
 
 const ID = fakeAlloc('').ID;
@@ -35,6 +46,32 @@ t.test('a node is registered with what was found and what its drivers say', asyn
   await until(() => world.server.registered.at(-1)?.Meta?.['rack'] === 'r2', 'registered anew');
   t.not(world.server.registered.at(-1)?.ComputedClass, node?.ComputedClass, 'another class');
 });
+
+t.test(
+  'a host volume plugin that was added is found at a reload, and one that cannot be used is told of once',
+  async (t) => {
+    const world = new World(t);
+    world.fingerprints = [...FAKE_FINGERPRINTS, hostVolumePluginsFingerprint];
+    const hostVolumePluginDir = join(world.dir, 'plugins');
+    const client = await world.agent(t, { hostVolumePluginDir });
+    const plugin = (name: string, script: string): void => {
+      mkdirSync(hostVolumePluginDir, { recursive: true });
+      writeFileSync(join(hostVolumePluginDir, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    };
+    const version = (name: string) => client.node().Attributes[`plugins.host_volume.version.${name}`];
+    t.equal(version('mkdir'), '0.0.1');
+    plugin('good', `echo '{"version": "7"}'`);
+    plugin('mute', 'echo nonsense');
+    client.reload({});
+    await until(() => version('good') === '7', 'it is found');
+    await until(() => world.warnings.some((text) => text.includes('"mute"')), 'it is told');
+    plugin('good', `echo '{"version": "8"}'`);
+    client.reload({});
+    await until(() => version('good') === '8', 'its next version');
+    t.equal(world.warnings.filter((text) => text.includes('"mute"')).length, 1);
+    t.equal(version('mute'), undefined);
+  },
+);
 
 t.test('a slow driver does not hold up the node, and is told later', async (t) => {
   const world = new World(t);
@@ -386,6 +423,61 @@ t.test('after a reboot the work is started again without any server', async (t) 
   world.server.down = new MeshError('E_NO_LEADER', 'none');
   await world.agent(t);
   await until(() => world.engine.running('web').length === 1, 'started again');
+});
+
+t.test('a task that has run waits for its engine, and that is no failure; a new one fails at once', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  world.driver.startError = new DriverError('no engine', { recoverable: true, away: true });
+  world.engine.task('web').end(exitOf(137));
+  await until(() => world.delaysRestart, 'waits as its policy says');
+  world.timers.advance(19_000);
+  const eventsOf = (id: string) => world.server.reported(id)?.TaskStates?.['web']?.Events ?? [];
+  // The time that moves on must not outrun what is done meanwhile: five minutes are too many.
+  let polls = 0;
+  const slowly = (): void => {
+    if (++polls % 30 === 0) world.timers.advance(2_000);
+  };
+  const told = () => eventsOf(ID).filter(({ DisplayMessage }) => /no engine/.test(DisplayMessage)).length;
+  await until(() => {
+    slowly();
+    return told() === 1;
+  }, 'it is told');
+  const tries = world.engine.destroyed.length;
+  await until(() => {
+    slowly();
+    return world.engine.destroyed.length > tries + 5;
+  }, 'it is tried again');
+  world.driver.startError = null;
+  await until(() => {
+    slowly();
+    return eventsOf(ID).filter(({ Type }) => Type === 'Started').length === 2;
+  }, 'started when the engine is back');
+  t.equal(world.server.reported(ID)?.TaskStates?.['web']?.Restarts, 1, 'only its own end counts');
+  t.equal(told(), 1, 'told once');
+  world.driver.startError = new DriverError('no engine', { recoverable: true, away: true });
+  const group = fakeGroup([fakeTask({ RestartPolicy: { ...POLICY, Attempts: 0 } })]);
+  const other = '22222222-2222-4333-8444-555555555555';
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(group), { ID: other }));
+  await world.status(other, 'failed');
+});
+
+t.test('who waits for an engine for more than five minutes has failed', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const group = fakeGroup([fakeTask({ RestartPolicy: { ...POLICY, Attempts: 1 } })]);
+  world.server.put(fakeAlloc(client.nodeId, fakeJob(group)));
+  await world.status(ID, 'running');
+  world.driver.startError = new DriverError('no engine', { recoverable: true, away: true });
+  const began = world.timers.now();
+  world.engine.task('web').end(exitOf(1));
+  await until(() => {
+    world.timers.advance(1_000);
+    return world.server.reported(ID)?.ClientStatus === 'failed';
+  }, 'it gives up');
+  t.ok(world.timers.now() - began >= 300_000, 'not before five minutes');
 });
 
 t.test('while the engine does not answer no second task is started', async (t) => {
@@ -788,6 +880,38 @@ t.test('hooks of an allocation: before its tasks, again by the next agent, undon
   world.server.forget(ID);
   await until(() => said.length === 2, 'removed');
   t.same(said, ['second destroy', 'first destroy']);
+});
+
+t.test('what a new agent could not prepare is made before a task that was taken up begins anew', async (t) => {
+  const world = new World(t);
+  const said: string[] = [];
+  let isAway = false;
+  world.allocHooks = recordedHooks(said, async ({ shared }) => {
+    if (isAway) throw new DriverError('no engine', { recoverable: true, away: true });
+    shared.networkInode = 7;
+    said.push(`made, ${world.engine.running().length} run`);
+  });
+  const first = await world.agent(t);
+  world.server.put(fakeAlloc(first.nodeId));
+  await world.status(ID, 'running');
+  await first.shutdown();
+  isAway = true;
+  await world.agent(t);
+  const old = world.engine.task('web');
+  said.length = 0;
+  old.end(exitOf(1));
+  const told = () => JSON.stringify(world.server.reported(ID)?.TaskStates?.['web']?.Events ?? []);
+  await until(() => {
+    world.timers.advance(1_000);
+    return told().includes('no engine');
+  }, 'it says what is missing');
+  t.same(world.engine.running(), [], 'and does not start without it');
+  isAway = false;
+  await until(() => {
+    world.timers.advance(1_000);
+    return world.engine.running('web').length === 1;
+  }, 'it runs again');
+  t.equal(said.at(-1), 'made, 0 run');
 });
 
 t.test('a hook of an allocation that fails fails it, and one that waits is let go by a stop', async (t) => {

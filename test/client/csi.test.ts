@@ -5,6 +5,7 @@ import { CsiMounts } from '../../lib/client/csi/mounts.js';
 import { openCsiRpc } from '../../lib/client/csi/rpc.js';
 import { LeaseStop } from '../../lib/client/lease-stop.js';
 import { VolumeLease } from '../../lib/client/volume-lease.js';
+import { CsiError } from '../../lib/plugin/sdk/csi.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import { createLog } from '../../lib/util/log.js';
 import { ask, World } from './csi-world.js';
@@ -299,4 +300,47 @@ t.test('what writes to a volume is ended when no server was reached for the time
   await pass(4_000);
   t.ok(ended.length > 0 && ended.every((id) => id === 'writer'), 'readers and others go on');
   t.strictSame(notes.at(-1), ['/target', '/staging'], 'and somebody is told, in case this agent ends first');
+});
+
+t.test('a controller is asked for its room, and for one volume; one that it has not is no error', async (t) => {
+  const world = new World(t);
+  const { handlers } = world.plugin;
+  const asked: unknown[] = [];
+  handlers['Controller.GetCapacity'] = async (request) => {
+    asked.push(request);
+    return { availableCapacity: 7, maximumVolumeSize: request.accessibleTopology ? { value: 3 } : null };
+  };
+  handlers['Controller.ControllerGetVolume'] = async ({ volumeId }) => {
+    if (volumeId === 'gone') throw new CsiError('NOT_FOUND', 'there is none');
+    if (volumeId === 'sick') throw new CsiError('INTERNAL', 'not now');
+    const volume = { volumeId, capacityBytes: 5, volumeContext: {}, contentSource: null, accessibleTopology: [] };
+    return {
+      volume: volumeId === 'odd' ? null : volume,
+      status: { publishedNodeIds: ['n1'], volumeCondition: { abnormal: true, message: 'rust' } },
+    };
+  };
+  await world.serve(t);
+  const client = await world.client(t);
+  const to = { NodeID: client.nodeId, PluginID: 'p' };
+  const room = { ...to, Capabilities: [], MountOptions: null, Parameters: { pool: 'x' } };
+  await until(() => client.node().CSIControllerPlugins?.['p']?.Healthy === true, 'the plugin to be met');
+  t.same(await ask(client, 'ClientCSI.ControllerGetCapacity', { ...room, Topology: null }), {
+    Available: 7,
+    MaximumVolume: 0,
+  });
+  t.same(await ask(client, 'ClientCSI.ControllerGetCapacity', { ...room, Topology: { Segments: { z: 'a' } } }), {
+    Available: 7,
+    MaximumVolume: 3,
+  });
+  t.match(asked, [
+    { parameters: { pool: 'x' }, accessibleTopology: null },
+    { accessibleTopology: { segments: { z: 'a' } } },
+  ]);
+  const get = (ExternalID: string) => ask(client, 'ClientCSI.ControllerGetVolume', { ...to, ExternalID });
+  t.match(await get('v'), {
+    Volume: { ExternalID: 'v', CapacityBytes: 5, PublishedExternalNodeIDs: ['n1'], IsAbnormal: true, Status: 'rust' },
+  });
+  t.same(await get('gone'), { Volume: null });
+  await t.rejects(get('sick'), { code: 'E_CONFLICT', message: /ControllerGetVolume: not now/ });
+  await t.rejects(get('odd'), { code: 'E_INTERNAL', message: /tells of a volume and not which/ });
 });

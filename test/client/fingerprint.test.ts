@@ -3,12 +3,32 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { defaultClientConfig } from '../../lib/client/config.js';
+import type { Facts } from '../../lib/client/fingerprint/fact.js';
 import { parseOsRelease } from '../../lib/client/fingerprint/host.js';
 import { FINGERPRINTS } from '../../lib/client/fingerprint/index.js';
 import { chooseInterface, defaultRouteInterface } from '../../lib/client/fingerprint/network.js';
-import { mountOf, parseMounts } from '../../lib/client/fingerprint/storage.js';
+import { mountOf, parseMounts, storageFingerprint } from '../../lib/client/fingerprint/storage.js';
 import { selectToCollect } from '../../lib/client/gc.js';
 import { HostSampler } from '../../lib/client/host-stats.js';
+
+t.test('the disk that can be given out grows with what is free, and does not shrink with what was given', async (t) => {
+  const config = defaultClientConfig({ stateDir: null, allocDir: tmpdir(), nodeName: 'n' });
+  const run = (before?: Facts, diskTotalMb: number | null = null): Promise<Facts> =>
+    storageFingerprint.run({
+      config: { ...config, diskTotalMb },
+      httpAddr: '',
+      version: '',
+      ...(before ? { before } : {}),
+    });
+  const first = await run();
+  const free = first.diskMb ?? 0;
+  const full: Facts = { attributes: {}, diskMb: 0 };
+  const roomy: Facts = { attributes: {}, diskMb: free * 2 };
+  t.equal(await run(roomy), roomy);
+  const grown = await run(full);
+  t.ok((grown.diskMb ?? 0) > free / 2, 'what started on a full disk');
+  t.equal(await run(full, 0), full, 'unless the configuration says how much');
+});
 
 t.test('os-release', async (t) => {
   t.same(parseOsRelease('ID=debian\nVERSION_ID="13"\n# x\nNAME=\'Debian "x"\'\n'), {

@@ -87,13 +87,21 @@ class World {
     return volumes.handlers()['ClientHostVolume.Register']?.(args, CONTEXT) as Promise<object>;
   }
 
-  remove(volumes: HostVolumes, ID: string, PluginID = 'mkdir') {
-    return volumes
-      .handlers()
-      ['ClientHostVolume.Delete']?.(
-        { ID, Name: '', Namespace: 'default', PluginID, NodeID: 'n1', NodePool: '', HostPath: '', Parameters: null },
-        CONTEXT,
-      ) as Promise<object>;
+  remove(volumes: HostVolumes, ID: string, PluginID = 'mkdir', Force = false) {
+    return volumes.handlers()['ClientHostVolume.Delete']?.(
+      {
+        ID,
+        Name: '',
+        Namespace: 'default',
+        PluginID,
+        NodeID: 'n1',
+        NodePool: '',
+        HostPath: '',
+        Parameters: null,
+        Force,
+      },
+      CONTEXT,
+    ) as Promise<object>;
   }
 
   plugin(name: string, script: string): void {
@@ -284,6 +292,7 @@ esac`,
   );
   world.plugin('broken', `echo '{"error": "the array is full"}'; exit 1`);
   world.plugin('mute', 'echo nonsense');
+  world.plugin('torn', `echo '{"path": "/tmp'`);
   world.plugin('liar', `echo '{"path": "/nowhere/at/all"}'`);
   writeFileSync(join(world.config.hostVolumePluginDir, 'notes.txt'), 'no program');
   const facts = await hostVolumePluginsFingerprint.run({ config: world.config, httpAddr: '', version: '' });
@@ -291,6 +300,7 @@ esac`,
     'plugins.host_volume.version.mkdir': '0.0.1',
     'plugins.host_volume.version.shell': '1.2.3',
   });
+  t.equal(facts.warnings?.length, 4, 'who cannot be used is named');
   let volumes = await world.open();
   const made = await world.create(volumes, { ID: 'v-3', Name: 'own', PluginID: 'shell', Parameters: { a: 'b' } });
   t.same(made, { HostPath: join(world.dir, 'volumes', 'v-3-own'), CapacityBytes: 7 });
@@ -313,8 +323,15 @@ esac`,
   t.ok(existsSync(made.HostPath), 'after a start the plugin makes whole what it mounted');
   await world.remove(volumes, 'v-3', 'shell');
   t.notOk(existsSync(made.HostPath));
+  world.plugin('keeps', `case "$1" in create) echo "{\\"path\\": \\"$DHV_VOLUMES_DIR\\"}" ;; *) exit 1 ;; esac`);
+  await world.create(volumes, { ID: 'v-4', Name: 'kept', PluginID: 'keeps' });
+  await t.rejects(world.remove(volumes, 'v-4', 'keeps'), { message: /"keeps": delete/ });
+  t.ok(volumes.offered['kept'], 'it is offered until its plugin has removed it');
+  await world.remove(volumes, 'v-4', 'keeps', true);
+  t.same(volumes.offered, {}, 'or until somebody says that it shall be forgotten');
   const fails = (PluginID: string) => world.create(volumes, { ID: 'x', Name: 'x', PluginID });
   await t.rejects(fails('broken'), { message: /"broken": create: the array is full/ });
   await t.rejects(fails('mute'), { message: /it printed no JSON but "nonsense"/ });
+  await t.rejects(fails('torn'), { message: /it printed no JSON but "{"path": "\/tmp"/ });
   await t.rejects(fails('liar'), { message: /created \/nowhere\/at\/all, which is not there/ });
 });

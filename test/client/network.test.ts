@@ -59,6 +59,9 @@ t.test('a plugin reads its own part, the name and version of the list, and only 
     ipam: { ranges: [[{ subnet: bridge.subnet }], [{ subnet: 'fd00:1::/64' }]] },
   });
   t.notOk('runtimeConfig' in (firewall as object));
+  const ips = ['172.26.64.5/20', 'fd00:1::5/64'];
+  const again = pluginInput(list, list.plugins[1] as { type: string }, { portMappings: mapped, ips }, null);
+  t.same(again['runtimeConfig'], { ips }, 'the bridge is asked for the addresses that were lost');
   t.same(portmap?.['runtimeConfig'], {
     portMappings: [
       { hostPort: 20_000, containerPort: 80, protocol: 'tcp' },

@@ -72,6 +72,14 @@ t.test('an unrecoverable start fails at once, a recoverable one counts', async (
   t.equal(tried.counts.count, 1);
 });
 
+t.test('what ends with its engine or machine is started again at once and counts for nothing', async (t) => {
+  const counts = { count: 2, intervalStartMs: 0 };
+  t.same(decide({ kind: 'lost' }, { counts, policy: { ...POLICY, Attempts: 0 } }), {
+    decision: { kind: 'restart', delayMs: 0, reason: 'Its engine, or this machine, was restarted' },
+    counts,
+  });
+});
+
 t.test('a restart on request is at once and counts for nothing', async (t) => {
   const counts = { count: 2, intervalStartMs: 0 };
   t.same(decide({ kind: 'requested' }, { counts }), { decision: { kind: 'restart', delayMs: 0, reason: '' }, counts });

@@ -84,7 +84,7 @@ function hookContext(world: World): { context: HookContext; told: string[]; kept
     signal: world.signal ?? new AbortController().signal,
     control: { tell: (message: string) => void told.push(message) },
     log: silentLog,
-    draft: { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
+    draft: { user: '', mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
     state: {
       get: () => kept,
       put: (state: unknown) => {

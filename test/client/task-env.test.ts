@@ -21,8 +21,19 @@ function env(alloc: Allocation, hostEnv: Record<string, string> = {}) {
   const group = job.TaskGroups[0] as (typeof job.TaskGroups)[0];
   const task = group.Tasks[0] as (typeof group.Tasks)[0];
   const paths = { allocDir: '/alloc', taskDir: '/local', secretsDir: '/secrets' };
-  return buildTaskEnv({ alloc, job, group, task, node, region: 'global', paths, network: null, secrets: {}, hostEnv })
-    .env;
+  return buildTaskEnv({
+    alloc,
+    job,
+    group,
+    task,
+    node,
+    region: 'global',
+    paths,
+    network: null,
+    secrets: {},
+    cgroupParent: 'nomad.slice',
+    hostEnv,
+  }).env;
 }
 
 t.test('the variables of every task', async (t) => {
@@ -50,6 +61,7 @@ t.test('the variables of every task', async (t) => {
     NOMAD_REGION: 'global',
     NOMAD_NAMESPACE: 'default',
     NOMAD_CPU_LIMIT: '100',
+    NOMAD_PARENT_CGROUP: 'nomad.slice',
     NOMAD_CPU_CORES: '0-2,4',
     NOMAD_MEMORY_LIMIT: '64',
     NOMAD_META_a_b: 'task',

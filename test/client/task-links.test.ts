@@ -22,7 +22,7 @@ import { identityHook } from '../../lib/client/hooks/identity.js';
 import { volumesHook } from '../../lib/client/hooks/volumes.js';
 import { FakeTimers, fakeAlloc, fakeGroup, fakeJob, fakeTask } from './fakes.js';
 
-const PLAIN = { owner: null, isRoot: false, secretsMb: 0 };
+const PLAIN = { owner: null, use: 'work', secretsMb: 0 } as const;
 
 async function place(t: Test) {
   const root = mkdtempSync(join(tmpdir(), 'task-links-'));
@@ -146,6 +146,7 @@ t.test('data that its task has replaced by a link does not move on', async (t) =
     client,
     state,
     reattach: false,
+    mayWait: true,
     signal: new AbortController().signal,
   } as never);
   t.notOk(existsSync(join(root, 'b/web/local')));

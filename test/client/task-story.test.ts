@@ -10,7 +10,7 @@ t.test('progress takes the place of the progress before it, and the rest of the 
   tell(taskEvents.setup('Waiting for 3 volumes'));
   for (let i = 0; i < 100; i++) tell(taskEvents.setup(`Fetching: ${i} % of 1.5 GiB`));
   tell(taskEvents.setup('Fetching was interrupted at 99 % of 1.5 GiB: no route'));
-  for (let i = 1; i < 100; i++) tell(taskEvents.downloading(`Unpacking artifacts: ${i} MiB`));
+  for (let i = 1; i < 100; i++) tell(taskEvents.told(`Unpacking artifacts: ${i} MiB`, 'Downloading Artifacts'));
   t.same(
     story.state.Events.map(({ DisplayMessage }) => DisplayMessage),
     [

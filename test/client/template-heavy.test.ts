@@ -145,7 +145,13 @@ t.test(
     const text = '{{ $x := sprig_repeat 100000 (file (file "a")) }}{{ toUpper $x | len }} {{ file (file "a") }}';
     const parsed = compileTemplate({ ...TEXT, text });
     if (!parsed.ok) throw new Error(parsed.error);
-    const template = { index: 0, once: false, wait: { minMs: 0, maxMs: 0 }, context: CONTEXT };
+    const template = {
+      index: 0,
+      destination: 'local/out',
+      once: false,
+      wait: { minMs: 0, maxMs: 0 },
+      context: CONTEXT,
+    };
     const sources: Record<SourceKind & 'file', TemplateSource> = { file: source };
     let changed: () => void = () => {};
     for (const parsedHere of [parsed.value, null]) {

@@ -100,7 +100,7 @@ class Desk {
       signal: this.ending.signal,
       control: this.control,
       log: createLog(() => {}),
-      draft: { mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
+      draft: { user: '', mounts: [], deviceNodes: [], cdiDevices: [], values: { env: {}, node: {} }, secrets: {} },
       state: {
         get: () => this.kept,
         put: (state) => {
@@ -206,19 +206,28 @@ t.test('a template is quiet for its wait, and splays what it does', async (t) =>
   const desk = new Desk(t);
   desk.write('local/in', '1');
   const wait = { Min: 10e9, Max: 60e9 };
-  await templateHook.prestart(desk.context([{ EmbeddedTmpl: '{{ file "local/in" }}', Wait: wait, Splay: 30e9 }]));
+  const block = { EmbeddedTmpl: '{{ file "local/in" }}', Wait: wait, Splay: 30e9 };
+  const more = ['local/b', 'local/c'].map((DestPath) => ({ ...block, DestPath }));
+  await templateHook.prestart(desk.context([block, ...more]));
   desk.write('local/in', '22');
+  const held = (): number => desk.timers.delays.filter((ms) => ms === 10_000).length;
   await until(() => {
-    if (!desk.timers.delays.includes(10_000)) desk.timers.advance(2_000);
-    return desk.timers.delays.includes(10_000);
+    if (held() < 3) desk.timers.advance(2_000);
+    return held() === 3;
   }, 'held back');
   t.equal(desk.file(), '1');
   desk.timers.advance(10_000);
   await until(() => desk.file() === '22', 'written');
+  await until(() => desk.file('local/b') === '22' && desk.file('local/c') === '22', 'those that changed with it too');
   await until(() => desk.timers.delays.some((ms) => ms > 2_000), 'the splay runs');
   t.same(desk.acts, []);
   desk.timers.advance(30_000);
   await until(() => desk.acts.length === 1, 'restarted');
+  for (let i = 0; i < 20; i++) {
+    desk.timers.advance(5_000);
+    await new Promise(setImmediate);
+  }
+  t.same(desk.acts, ['restart'], 'once for all three');
 });
 
 t.test('a restarted agent leaves a task alone unless what it reads has changed', async (t) => {
@@ -265,7 +274,7 @@ t.test('nothing is read or written outside the directories of the task', async (
     [{ EmbeddedTmpl: '{{ file "/../host-file" }}' }, /leads out/],
     [{ EmbeddedTmpl: '{{ file "local/link" }}' }, /is a link/],
     [{ EmbeddedTmpl: '{{ file "local" }}' }, /not a regular file/],
-    [{ EmbeddedTmpl: '{{ nosuch }}' }, /not defined/],
+    [{ EmbeddedTmpl: '{{ nosuch }}' }, /^template: local\/out: template: \(dynamic\):1: .*not defined/],
     [{ EmbeddedTmpl: 'no line', Envvars: true }, /missing = in/],
   ];
   for (const [block, expected] of refused) {

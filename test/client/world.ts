@@ -20,6 +20,7 @@ export class World {
   readonly told: string[] = [];
   driver = new FakeDriver(this.engine);
   allocHooks: readonly AllocHook[] = [];
+  fingerprints = FAKE_FINGERPRINTS;
   private seed = 1;
 
   constructor(t: Test) {
@@ -49,7 +50,7 @@ export class World {
       now: () => this.timers.now(),
       random: seededRandom(this.seed++),
       timers: this.timers,
-      fingerprints: FAKE_FINGERPRINTS,
+      fingerprints: this.fingerprints,
       allocHooks: this.allocHooks,
     });
   }

@@ -191,6 +191,20 @@ function controllerFacts(fact: Fact, world: World): void {
     });
     t.ok(found.availableCapacity > 0);
   });
+  fact(
+    'ControllerGetVolume tells of a volume for as long as it is there',
+    async (t) => {
+      const get = 'Controller.ControllerGetVolume';
+      await refuses(t, get, { volumeId: '' }, 'INVALID_ARGUMENT');
+      for (const volumeId of ['no-such', '../../../etc', 'nas#/srv/data#../..'])
+        await refuses(t, get, { volumeId }, 'NOT_FOUND');
+      const { volumeId, capacityBytes } = await create('get');
+      t.match((await call(get, { volumeId })).volume, { volumeId, capacityBytes });
+      await remove(volumeId);
+      await refuses(t, get, { volumeId }, 'NOT_FOUND');
+    },
+    controller.has('GET_VOLUME'),
+  );
 }
 
 function copyFacts(fact: Fact, world: World): void {

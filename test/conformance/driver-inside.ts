@@ -6,6 +6,7 @@ import type { Test } from 'tap';
 import type { Driver, TaskConfig, TaskNetwork } from '../../lib/plugin/sdk/driver.js';
 import { numberingProblem, startAgent } from '../support/driver-kill.js';
 import { type DriverPlace, decoded, quietStart, readExec, until } from '../support/driver-task.js';
+import { mayMount } from '../support/own-mounts.js';
 import type { DriverUnderTest } from './driver.js';
 
 // Facts of drivers that run real processes: each is a shell script that tells what it sees.
@@ -226,6 +227,36 @@ export function insideConformance(fact: Fact, under: DriverUnderTest): void {
         [true, false],
       );
     });
+  }
+  if (offers?.mounts && mayMount) {
+    fact(
+      'what the host mounts later is seen in a volume that follows it, and in no other',
+      async (t, place, driver) => {
+        const modes = ['private', 'host-to-task'] as const;
+        const mounts = modes.map((propagation) => {
+          const hostPath = volume(place, propagation);
+          execFileSync('mount', ['--bind', '--', hostPath, hostPath]);
+          execFileSync('mount', ['--make-shared', '--', hostPath]);
+          mkdirSync(join(hostPath, 'later'));
+          return { hostPath, taskPath: `/mnt-${propagation}`, readOnly: false, propagation };
+        });
+        try {
+          // Bounded: it ends by itself should nothing be seen.
+          const script = `echo ready; i=0
+while [ ! -e /mnt-host-to-task/later/inside ] && [ $i -lt 600 ]; do i=$((i+1)); sleep 0.1; done
+for mode in ${modes.join(' ')}; do [ -e /mnt-$mode/later/inside ] && echo $mode; done; true`;
+          const task = await startReady(place, driver, script, { mounts });
+          for (const { hostPath } of mounts) {
+            execFileSync('mount', ['-t', 'tmpfs', 'meshnomad-test', join(hostPath, 'later')]);
+            writeFileSync(join(hostPath, 'later', 'inside'), '');
+          }
+          await driver.waitTask(task.id);
+          t.equal(place.output(task, 'stdout'), 'ready\nhost-to-task\n');
+        } finally {
+          for (const { hostPath } of mounts) execFileSync('umount', ['--recursive', '--lazy', '--', hostPath]);
+        }
+      },
+    );
   }
   if (offers?.devices) {
     fact('a device node that was given can be used, under its own name', async (t, place, driver) => {

@@ -59,7 +59,7 @@ secrets {
 }
 `;
 
-const databaseJob = (port: number): string => `
+const databaseJob = (driver: 'exec' | 'raw_exec', port: number): string => `
 job "db" {
   group "db" {
     volume "data" {
@@ -69,7 +69,7 @@ job "db" {
       attachment_mode = "file-system"
     }
     task "server" {
-      driver      = "raw_exec"
+      driver      = "${driver}"
       user        = "postgres"
       kill_signal = "SIGINT"
       volume_mount {
@@ -80,7 +80,7 @@ job "db" {
         command = "/bin/sh"
         args = ["-c", <<SH
 set -e
-cd "$NOMAD_TASK_DIR/../srv"
+cd ${driver === 'exec' ? '/srv' : '"$NOMAD_TASK_DIR/../srv"'}
 bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
 [ -d db ] || $bin/initdb --no-sync -D db -A trust >/dev/null
 exec $bin/postgres -D db -p ${port} -k "" -c listen_addresses=127.0.0.1
@@ -153,61 +153,63 @@ function facts(engine: TestEngine): void {
     await tutorial(t, engine, { dir: story.dir, server: story.server, cli: (...args) => story.cli(...args) });
     await eventually('nothing mounted after the plugins', () => (story.mounted().length === 0 ? true : undefined));
   });
-  t.test('a database keeps its rows over stop -purge, another node, and the death of an agent', async (t) => {
-    await story.cli('job', 'run', '-detach', story.file('plugin.nomad.hcl', pluginJob(join(story.dir, 'root'))));
-    await eventually('two healthy nodes', async () => {
-      const { NodesHealthy } = await story.server.get<PluginHealth>('/v1/plugin/csi/csi-local');
-      return NodesHealthy === 2 || undefined;
-    });
-    await story.cli('volume', 'create', story.file('volume.hcl', VOLUME));
-    t.match((await story.cli('volume', 'status')).out, /db\s+db\s+csi-local\s+true/);
-    const job = story.file('db.nomad.hcl', databaseJob(story.port));
-    await story.cli('job', 'run', '-detach', job);
-    await story.sql("create table items(name text); insert into items values ('glove'), ('hat')");
-    const first = await story.nodeOf('db');
-    t.match((await story.cli('volume', 'status', 'db')).out, /Access Mode\s+= single-node-writer/);
-    t.not((await story.server.cli(['volume', 'delete', 'db'])).code, 0, 'a claimed volume is not deleted');
+  t.test(
+    'a database keeps its rows over stop -purge, another node, another driver, and the death of an agent',
+    async (t) => {
+      await story.cli('job', 'run', '-detach', story.file('plugin.nomad.hcl', pluginJob(join(story.dir, 'root'))));
+      await eventually('two healthy nodes', async () => {
+        const { NodesHealthy } = await story.server.get<PluginHealth>('/v1/plugin/csi/csi-local');
+        return NodesHealthy === 2 || undefined;
+      });
+      await story.cli('volume', 'create', story.file('volume.hcl', VOLUME));
+      t.match((await story.cli('volume', 'status')).out, /db\s+db\s+csi-local\s+true/);
+      await story.cli('job', 'run', '-detach', story.file('db.nomad.hcl', databaseJob('exec', story.port)));
+      await story.sql("create table items(name text); insert into items values ('glove'), ('hat')");
+      const first = await story.nodeOf('db');
+      t.match((await story.cli('volume', 'status', 'db')).out, /Access Mode\s+= single-node-writer/);
+      t.not((await story.server.cli(['volume', 'delete', 'db'])).code, 0, 'a claimed volume is not deleted');
 
-    await story.cli('job', 'stop', '-purge', '-detach', 'db');
-    await eventually('nothing mounted', () => (story.mounted().length === 0 ? true : undefined));
-    await story.cli('node', 'eligibility', '-disable', first);
-    await story.cli('operator', 'root', 'keyring', 'rotate', '-full');
-    await story.cli('job', 'run', '-detach', job);
-    t.equal(await story.sql('select string_agg(name, $$,$$) from items'), 'glove,hat');
-    t.not(await story.nodeOf('db'), first, 'it runs elsewhere');
-    await story.sql("insert into items values ('keyboard')");
+      await story.cli('job', 'stop', '-purge', '-detach', 'db');
+      await eventually('nothing mounted', () => (story.mounted().length === 0 ? true : undefined));
+      await story.cli('node', 'eligibility', '-disable', first);
+      await story.cli('operator', 'root', 'keyring', 'rotate', '-full');
+      await story.cli('job', 'run', '-detach', story.file('db.nomad.hcl', databaseJob('raw_exec', story.port)));
+      t.equal(await story.sql('select string_agg(name, $$,$$) from items'), 'glove,hat');
+      t.not(await story.nodeOf('db'), first, 'it runs elsewhere');
+      await story.sql("insert into items values ('keyboard')");
 
-    for (const target of story.mounted().flatMap((line) => line.split(' ')[4] ?? []))
-      if (target.includes('/per-alloc/')) await run('umount', ['-l', target]);
-    await eventually(
-      'it is mounted again',
-      () => story.mounted().some((line) => line.includes('/per-alloc/')) || undefined,
-    );
-    t.equal(await story.sql('select count(*) from items'), '3', 'though somebody had unmounted it');
-
-    await Promise.all(story.clients.map((client) => client.kill()));
-    for (const client of story.clients) client.launch();
-    for (const client of story.clients) await client.ready();
-    t.equal(await story.sql('select count(*) from items'), '3', 'the database outlives its agent');
-    await story.cli('job', 'stop', '-purge', '-detach', 'db');
-    await eventually('nothing mounted after the kill', () => (story.mounted().length === 0 ? true : undefined));
-    await volumeFree(story.server, 'db');
-    await eventually('the volume to be deleted', async () =>
-      (await story.server.cli(['volume', 'delete', 'db'])).code === 0 ? true : undefined,
-    );
-    const logged = await loggedCommands(join(story.server.dir, 'data'));
-    t.match(logged, /csi-volume-upsert/);
-    t.notMatch(logged, SECRET, 'the log does not know it');
-    for (const { dir } of [story.server, ...story.clients]) {
-      t.match(
-        await run('grep', ['-rc', SECRET, dir]).catch((error: { code: number }) => error.code),
-        1,
-        'kept nowhere',
+      for (const target of story.mounted().flatMap((line) => line.split(' ')[4] ?? []))
+        if (target.includes('/per-alloc/')) await run('umount', ['-l', target]);
+      await eventually(
+        'it is mounted again',
+        () => story.mounted().some((line) => line.includes('/per-alloc/')) || undefined,
       );
-    }
-    const { stdout } = await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE']);
-    t.notMatch(stdout, story.dir, 'no loop device is left');
-  });
+      t.equal(await story.sql('select count(*) from items'), '3', 'though somebody had unmounted it');
+
+      await Promise.all(story.clients.map((client) => client.kill()));
+      for (const client of story.clients) client.launch();
+      for (const client of story.clients) await client.ready();
+      t.equal(await story.sql('select count(*) from items'), '3', 'the database outlives its agent');
+      await story.cli('job', 'stop', '-purge', '-detach', 'db');
+      await eventually('nothing mounted after the kill', () => (story.mounted().length === 0 ? true : undefined));
+      await volumeFree(story.server, 'db');
+      await eventually('the volume to be deleted', async () =>
+        (await story.server.cli(['volume', 'delete', 'db'])).code === 0 ? true : undefined,
+      );
+      const logged = await loggedCommands(join(story.server.dir, 'data'));
+      t.match(logged, /csi-volume-upsert/);
+      t.notMatch(logged, SECRET, 'the log does not know it');
+      for (const { dir } of [story.server, ...story.clients]) {
+        t.match(
+          await run('grep', ['-rc', SECRET, dir]).catch((error: { code: number }) => error.code),
+          1,
+          'kept nowhere',
+        );
+      }
+      const { stdout } = await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE']);
+      t.notMatch(stdout, story.dir, 'no loop device is left');
+    },
+  );
 }
 
 const engine = mayMount ? await getOwnEngine() : { missing: 'needs root' };

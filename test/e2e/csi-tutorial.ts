@@ -271,10 +271,10 @@ export async function tutorial(t: Test, engine: TestEngine, place: Place): Promi
   await cli('run', '-detach', job);
   t.equal(await its.sql('select string_agg(name, $$,$$) from items'), 'bike,glove');
   t.not((await its.running()).NodeID, first.NodeID, 'on the other node');
-  await cli('stop', '-purge', '-detach', 'mysql-server');
-  await its.detached();
-  await cli('node', 'eligibility', '-enable', first.NodeID);
-  await volumeFree(place.server, 'mysql');
+  // In one breath, as a person types it.
+  await cli('stop', '-purge', 'mysql-server');
   await cli('volume', 'deregister', 'mysql');
+  t.equal(its.attachedTo(), undefined);
+  await cli('node', 'eligibility', '-enable', first.NodeID);
   for (const half of ['controller', 'nodes']) await cli('stop', '-purge', '-detach', `plugin-aws-ebs-${half}`);
 }

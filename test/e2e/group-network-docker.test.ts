@@ -1,9 +1,10 @@
 // A container and a process of the node in one network, through kills of the agent and restarts of the engine.
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import t from 'tap';
 import { getEngine, importBusybox } from '../support/dockerd.js';
 import { insideLab, type LabPlace } from '../support/inside-lab.js';
+import { processesOf, processesWith } from '../support/leftovers.js';
 import { type AllocStub, allocsOf, eventually, TestAgent } from '../support/mesh-agent.js';
 
 const IMAGE = 'localhost/meshnomad-test:group-network';
@@ -32,6 +33,14 @@ function job(place: LabPlace): object {
   const restart = { Attempts: 20, Interval: 60e9, Delay: 200e6, Mode: 'delay' };
   const group = { Name: 'g', Networks: [network], Tasks: tasks, RestartPolicy: restart };
   return { Job: { ID: place.name, Type: 'service', TaskGroups: [group] } };
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended with another one.
+  }
 }
 
 function tests(place: LabPlace): void {
@@ -83,6 +92,32 @@ function tests(place: LabPlace): void {
       await engine.halt('orderly');
       await engine.resume();
       t.match(await answer(), /^talk\.home\n/, 'after a restart of the engine, which takes the namespace with it');
+    }
+    if (engine.isPrivate) {
+      // The power fails; afterwards the engine comes later than the agent.
+      await agent.kill();
+      await engine.halt('hard');
+      for (const pid of new Set([...processesWith(ID), ...processesOf(ID)])) kill(pid);
+      rmSync(`/run/meshnomad/networks/${ID}`, { recursive: true });
+      execFileSync('ip', ['link', 'delete', place.name]);
+      execFileSync('iptables', ['--flush']);
+      execFileSync('iptables', ['-t', 'nat', '--flush']);
+      agent.launch();
+      await agent.ready();
+      const told = await eventually('the task to tell what it waits for', async () => {
+        const { TaskStates } = await agent.get<AllocStub>(`/v1/allocation/${ID}`);
+        const events = Object.values(TaskStates ?? {}).flatMap(({ Events }) => Events);
+        return events.find(({ DisplayMessage }) => /^network of allocation .*no Docker/.test(DisplayMessage));
+      });
+      t.ok(told);
+      await engine.resume();
+      t.match(await answer(), /^talk\.home\n/, 'after a power cut, with an engine that comes late');
+      const allocs = await allocsOf(agent, place.name, 'running', 1);
+      t.same(
+        allocs.map(({ ID }) => ID),
+        [ID],
+        'the same allocation',
+      );
     }
     t.equal((await agent.cli(['job', 'stop', '-purge', place.name])).code, 0);
     await eventually('its network to go', () => (existsSync(`/run/meshnomad/networks/${ID}`) ? undefined : true));

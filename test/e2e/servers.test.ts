@@ -98,7 +98,7 @@ t.test('servers elect themselves, lose no acknowledged write, and are recovered'
   for (const machine of lost) {
     // It may hear of it before it has shown its first screen.
     await machine.start('up').catch(() => {});
-    await eventually(`${machine.name} to end`, () => (machine.ended ? true : undefined));
+    await eventually(`${machine.name} to end`, () => (machine.ended ? true : undefined), 120_000);
     t.equal(await machine.end('SIGKILL'), 1, 'with a code that has a supervisor start it again');
     t.match(machine.log, /recovered without this one/);
     await machine.start('up');

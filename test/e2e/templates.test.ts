@@ -94,6 +94,15 @@ t.test(
         '{{ range nomadService "db" }}{{ .Name }} {{ .Port }} {{ index .Tags 0 }}{{ end }}|{{ range nomadVarList }}{{ .Path }}{{ end }}',
         { DestPath: 'local/services' },
       ),
+      template('{{ range nomadService "db" }}{{ .Port }}{{ end }}', {
+        DestPath: 'local/port',
+        ChangeMode: 'script',
+        ChangeScript: {
+          Command: '/bin/sh',
+          Args: ['-c', 'echo "in $NOMAD_TASK_NAME: $(cat local/port)" >> $NOMAD_ALLOC_DIR/told'],
+          Timeout: 60e9,
+        },
+      }),
     ];
     await server.register(
       jobJson('tpl', {
@@ -129,6 +138,14 @@ t.test(
     ];
     await server.register(jobJson('db', { group: { Services } }));
     await file('db 5432 main|nomad/jobs/tpl');
+    await eventually('the script of the change to be told of', async () => {
+      const { TaskStates } = await server.get<AllocStub>(`/v1/allocation/${alloc.ID}`);
+      const last = TaskStates?.['t']?.Events.at(-1);
+      return last?.Type === 'Task hook message' && last.DisplayMessage === 'Template ran script /bin/sh'
+        ? true
+        : undefined;
+    });
+    t.equal(readFileSync(join(client.dir, 'data/alloc', alloc.ID, 'alloc/told'), 'utf8'), 'in t: 5432\n');
 
     t.equal((await server.cli(['var', 'put', '-force', 'nomad/jobs/tpl', 'secret=two'])).code, 0);
     await log('secret=two\n');

@@ -11,7 +11,7 @@ t.test('members are told in the shape of Serf, with what Serf has no word for as
   world.script['Status.Members'] = {
     Leader: 'k1',
     Members: [
-      { ...member, Name: 'a', Address: '10.0.0.1:4647', Standing: 'leader' },
+      { ...member, Name: 'a', Address: '10.0.0.1:4647', Standing: 'leader', Datacenter: 'attic' },
       { ...member, ID: 'k2', Name: 'b', Address: '[fd00::2]:4647', Status: 'dead' },
       { ...member, ID: 'k3', Name: 'c', Address: '' },
     ],
@@ -25,7 +25,7 @@ t.test('members are told in the shape of Serf, with what Serf has no word for as
         Addr: '10.0.0.1',
         Port: 4647,
         Status: 'alive',
-        Tags: { standing: 'leader', raft_lag: '2', id: 'k1' },
+        Tags: { standing: 'leader', raft_lag: '2', id: 'k1', dc: 'attic' },
       },
       { Name: 'b.here', Addr: '[fd00::2]', Port: 4647, Status: 'failed', Tags: { dc: 'dc1', build: '0.1.0' } },
       { Name: 'c.here', Addr: '', Port: 0 },

@@ -54,6 +54,9 @@ t.test('plain logs, cat and readat are the bytes themselves', async (t) => {
     `${LOGS}&plain=true`,
     '/v1/client/fs/cat/a1?path=x',
     '/v1/client/fs/readat/a1?path=x&offset=4&limit=9',
+    // Nomad's `alloc fs -tail` asks so for all that follows.
+    '/v1/client/fs/readat/a1?path=x&offset=4&limit=-1',
+    '/v1/client/fs/readat/a1?path=x&offset=4',
   ]) {
     const got = await world.send(path);
     t.strictSame(got.bytes, bytes, path);
@@ -63,8 +66,9 @@ t.test('plain logs, cat and readat are the bytes themselves', async (t) => {
     { method: 'FileSystem.Stream', args: { Path: 'x', Offset: 0, Follow: false } },
     { method: 'FileSystem.Stream', args: { Path: 'x', Offset: 4, Limit: 9, Follow: false } },
   ]);
+  for (const { args } of world.streams.slice(3, 5)) t.equal((args as { Limit?: number }).Limit, undefined);
   t.equal((await world.send('/v1/client/fs/stream/a1?path=x&follow=false')).status, 200);
-  t.match(world.streams[3], { args: { Follow: false, Origin: 'start' } });
+  t.match(world.streams[5], { args: { Follow: false, Origin: 'start' } });
 });
 
 t.test('a refusal before the first frame is a proper answer', async (t) => {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { csiConformance } from '../conformance/csi.js';
@@ -28,6 +28,49 @@ else
     const { end, rpc, dir } = await serveCsiPlugin('csi-local', (dir) => ['-root', join(dir, 'root')]);
     t.teardown(end);
     await csiConformance(`csi-local ${kind.name}`, { rpc, dir, ...kind });
+    t.test(
+      `csi-local ${kind.name}: a volume whose data was removed says so, and is deleted all the same`,
+      async (t) => {
+        const wait = { timeoutMs: 60_000 };
+        const capability = {
+          ...(kind.access === 'block'
+            ? { block: {} }
+            : { mount: { fsType: '', mountFlags: [], volumeMountGroup: '' } }),
+          accessMode: { mode: 'SINGLE_NODE_WRITER' as const },
+        };
+        const { volume } = await rpc.call(
+          'Controller.CreateVolume',
+          {
+            name: 'vanished',
+            capacityRange: { requiredBytes: kind.sizeBytes, limitBytes: 0 },
+            volumeCapabilities: [capability],
+            parameters: kind.parameters as Record<string, string>,
+            secrets: {},
+            volumeContentSource: null,
+            accessibilityRequirements: null,
+          },
+          wait,
+        );
+        const volumeId = volume?.volumeId ?? '';
+        const place = join(dir, 'root/volumes', volumeId);
+        for (const name of ['data', 'disk.img']) rmSync(join(place, name), { recursive: true, force: true });
+        const order = {
+          volumeId,
+          publishContext: {},
+          stagingTargetPath: join(dir, 'stage-vanished'),
+          volumeCapability: capability,
+          secrets: {},
+          volumeContext: {},
+        };
+        await t.rejects(rpc.call('Node.NodeStageVolume', order, wait), {
+          code: 'INTERNAL',
+          message: /volume "vanished" has no data on this machine any more: .* is gone/,
+        });
+        const { status } = await rpc.call('Controller.ControllerGetVolume', { volumeId }, wait);
+        t.match(status, { volumeCondition: { abnormal: true, message: /is gone/ } });
+        await rpc.call('Controller.DeleteVolume', { volumeId, secrets: {} }, wait);
+      },
+    );
     t.test(`csi-local ${kind.name}: no loop device is left`, async (t) => {
       const loops = execFileSync('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'], { encoding: 'utf8' });
       t.notMatch(loops, dir);

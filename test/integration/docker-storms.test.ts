@@ -80,6 +80,38 @@ async function facts(engine: TestEngine): Promise<void> {
     await engine.resume();
   });
 
+  fact('what an engine takes along when it ends is lost, what ends by itself is not', async (t, place, driver) => {
+    for (const how of ['orderly', 'hard'] as const) {
+      const task = place.task(decoded(driver, sh('trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done')));
+      await driver.startTask(task, quietStart());
+      await until('it is ready', () => place.output(task, 'stdout') === 'ready\n');
+      await engine.halt(how);
+      await engine.resume();
+      const exit = await driver.waitTask(task.id);
+      t.match(exit, { lost: true }, how);
+      t.not(exit.exitCode, 0);
+      await driver.destroyTask(task.id, { force: true });
+    }
+    const signalled = place.task(decoded(driver, sh('trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done')));
+    await driver.startTask(signalled, quietStart());
+    await until('it is ready', () => place.output(signalled, 'stdout') === 'ready\n');
+    await driver.signalTask?.(signalled.id, 'SIGTERM');
+    t.same(await driver.waitTask(signalled.id), { exitCode: 3, signal: 0, oomKilled: false }, 'as its job wants it');
+    await driver.destroyTask(signalled.id, { force: true });
+    const ended = place.task(decoded(driver, sh('exit 3')));
+    const handle = await driver.startTask(ended, quietStart());
+    t.same(await driver.waitTask(ended.id), { exitCode: 3, signal: 0, oomKilled: false });
+    await driver.close();
+    // The next agent, and one after a restart of the machine.
+    for (const boot of [handle.state['bootId'], 'another']) {
+      const next = open(place);
+      await next.recoverTask({ ...handle, state: { ...handle.state, bootId: boot } }, ended);
+      t.equal((await next.waitTask(ended.id)).lost, boot === 'another' ? true : undefined);
+      if (boot === 'another') await next.destroyTask(ended.id, { force: true });
+      await next.close();
+    }
+  });
+
   fact('a killed shim is the end of its container, which is told', async (t, place, driver) => {
     const task = place.task(decoded(driver, FOREVER));
     const { state } = await driver.startTask(task, quietStart());

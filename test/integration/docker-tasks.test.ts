@@ -1,4 +1,5 @@
 import { get } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Driver } from '../../lib/plugin/sdk/driver.js';
 import { seededRandom } from '../../lib/util/random.js';
@@ -220,6 +221,28 @@ function facts(engine: TestEngine, machine: { hasMemoryLimit: boolean }): void {
     t.equal(numberingProblem(place.output(task, 'stdout'), LINES), '');
     await driver.destroyTask(task.id, { force: false });
   });
+
+  fact(
+    'what is printed after much output arrives, though the engine has rotated its own file',
+    async (t, place, driver) => {
+      const line = 'a line of output as programs write them, '.repeat(3);
+      const script = `yes '${line}' | head -c ${16 * 1024 * 1024}; echo; echo the last line; sleep 3600`;
+      const task = place.task(decoded(driver, sh(script)), {});
+      await driver.startTask(task, quietStart());
+      // The engine's file has room for less: what it has rotated away twice is lost, what comes after is not.
+      const isLast = (): boolean => {
+        try {
+          return place.output(task, 'stdout').endsWith('the last line\n');
+        } catch {
+          // A file was rotated away between two looks.
+          return false;
+        }
+      };
+      await until('the last line', () => sleep(200).then(isLast), 180_000);
+      t.ok((await driver.taskStats(task.id)).Timestamp > 0, 'while it runs');
+      await driver.destroyTask(task.id, { force: true });
+    },
+  );
 
   fact('a start is quick', async (t, place, driver) => {
     await driver.fingerprint();

@@ -338,7 +338,7 @@ function tests(place: LabPlace): void {
     };
     writeFileSync(join(cniConfigDir, '10.conf'), JSON.stringify(conf));
     writeFileSync(join(cniConfigDir, '20.conflist'), '{');
-    const { networks } = newNetworks(place, stateDir, { cniConfigDir });
+    const { networks, said } = newNetworks(place, stateDir, { cniConfigDir });
     const ask = newAsk(place, { mode: `cni/${place.name}`, args: { IP: '10.99.0.77' } });
     const made = await networks.ensure(ask);
     t.match(made.status, { Address: '10.99.0.77', InterfaceName: 'eth0', DNS: { Servers: ['10.99.0.1'] } });
@@ -346,6 +346,20 @@ function tests(place: LabPlace): void {
     run('ip', '-n', `meshnomad-${ask.allocId}`, 'link', 'del', 'eth0');
     t.same(await networks.ensure(ask), made, 'mended');
     await networks.remove(ask.allocId);
+    // A restart of the machine takes the record and the namespace, and leaves the address that the plugin has on disk.
+    await networks.ensure(ask);
+    const leases = (): string[] => readdirSync(`/run/meshnomad/ipam/${place.name}`).filter((name) => /^\d/.test(name));
+    const forgetAll = (): void => {
+      run('ip', 'netns', 'delete', `meshnomad-${ask.allocId}`);
+      rmSync(`/run/meshnomad/networks/${ask.allocId}`, { recursive: true });
+    };
+    forgetAll();
+    t.same((await networks.ensure(ask)).status?.Address, '10.99.0.77', 'it is not refused what it had');
+    t.same(leases(), ['10.99.0.77']);
+    t.notMatch(said.join('\n'), /will be tried again/);
+    forgetAll();
+    await networks.remove(ask.allocId, ask.mode);
+    t.same(leases(), [], 'it is given back by an allocation that does not run again');
     const nowhere = newAsk(place, { mode: 'cni/nowhere' });
     await t.rejects(networks.ensure(nowhere), /no CNI network "nowhere" in .*20\.conflist is not JSON/);
     await networks.remove(nowhere.allocId);
@@ -408,7 +422,9 @@ function tests(place: LabPlace): void {
     const ask = newAsk(place);
     await t.rejects(networks.ensure(ask), /CNI plugin "loopback": is not installed in \/nowhere.*cni_path/);
     t.match(said.join('\n'), /will be tried again/);
-    await newNetworks(place, stateDir).networks.remove(ask.allocId);
+    // The plugin is still not there to undo what it never did.
+    await networks.remove(ask.allocId);
+    t.match(said.join('\n'), /of no use, and not undone/);
     t.same(leftovers(place), []);
   });
 
@@ -443,6 +459,8 @@ function tests(place: LabPlace): void {
     run('ip6tables', '-F');
     t.same(await networks.ensure(ask), made);
     t.match(said.join('\n'), /rules of a network were gone and are back/);
+    run('ip', '-n', `meshnomad-${ask.allocId}`, 'link', 'del', 'eth0');
+    t.same(await networks.ensure(ask), made, 'a new cable has both addresses of the lost one');
     await networks.remove(ask.allocId);
     t.same(leftovers(place), []);
   });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { ExternalPlugins } from '../../lib/plugin/external/open.js';
 import { scopeOf, TaskCgroups } from '../../lib/plugin/external/task-cgroups.js';
+import { processStart } from '../../lib/plugin/go-plugin/process-start.js';
 import { createDrivers, openOtherPlugins, pluginBlockProblems } from '../../lib/plugin/registry.js';
 import { findCgroups } from '../../lib/plugin/sdk/cgroup-tree.js';
 import type { Driver, TaskConfig, TaskHandle } from '../../lib/plugin/sdk/driver.js';
@@ -257,6 +258,9 @@ t.test('devices that a program offers are found, reserved and measured', async (
   await until('it is there again', async () => (await devices.fingerprint().catch(() => [])).length === 1);
 });
 
+/** Node.js does since 22.18. */
+const readsTypes = 'typescript' in process.features && process.features.typescript !== false;
+
 t.test('a plugin of a package is a driver like any other', async (t) => {
   const { place } = world(t);
   const folder = join(place.dir, 'node_modules', '@me', 'driver');
@@ -281,6 +285,7 @@ t.test('a plugin of a package is a driver like any other', async (t) => {
   );
   writeFileSync(join(place.dir, 'nothing.mjs'), 'export default {}');
   writeFileSync(join(place.dir, 'broken.mjs'), 'export default {');
+  writeFileSync(join(place.dir, 'typed.ts'), 'export default { kind: 1 as number };');
   const block = (specifier: string, config = {}) => ({ args: [], config, package: specifier });
   const blocks = { mine: block('@me/driver', { say: 'hello' }) };
   t.same(await pluginBlockProblems(blocks, place.dir), []);
@@ -300,6 +305,7 @@ t.test('a plugin of a package is a driver like any other', async (t) => {
     nothing: block('./nothing.mjs'),
     broken: block('./broken.mjs'),
     nowhere: block('./nowhere.mjs'),
+    typed: block('./typed.ts'),
   };
   t.match(await pluginBlockProblems(wrong, place.dir), [
     { path: 'wrong.wrong', message: 'is wrong' },
@@ -307,5 +313,39 @@ t.test('a plugin of a package is a driver like any other', async (t) => {
     { path: 'nothing', message: /has no plugin as its default export/ },
     { path: 'broken', message: /cannot be loaded: / },
     { path: 'nowhere', message: /nowhere\.mjs does not exist/ },
+    { path: 'typed', message: readsTypes ? /has no plugin/ : /reads no TypeScript: compile it with tsc/ },
   ]);
 });
+
+t.test('what an agent was starting when it was killed is ended by the next one', async (t) => {
+  const { place, open, logs } = world(t);
+  place.addScript('hangs', '#!/bin/sh\nsleep 1000 &\necho $! > "$0.child"\nwait\n');
+  const script = fileURLToPath(new URL('../support/plugin-agent.js', import.meta.url));
+  const agent = spawn(process.execPath, [script, place.dir, place.stateDir], { stdio: 'ignore' });
+  t.teardown(() => agent.kill('SIGKILL'));
+  const record = join(place.stateDir, 'plugins/hangs/starting.json');
+  const read = (): { pid: number } | undefined => {
+    try {
+      return JSON.parse(readFileSync(record, 'utf8'));
+    } catch {
+      return undefined;
+    }
+  };
+  const child = (): number => Number(readFileSync(join(place.dir, 'hangs.child'), 'utf8'));
+  const hasBegun = (): boolean => existsSync(join(place.dir, 'hangs.child')) && child() > 0;
+  await until('it is being started', () => read() !== undefined && hasBegun());
+  const begun = [read()?.pid as number, child()];
+  agent.kill('SIGKILL');
+  await until('the agent is gone', () => agent.signalCode !== null);
+  t.ok(begun.every(isThere));
+  place.addScript('hangs', '#!/bin/sh\nexit 3\n');
+  await open();
+  await until('both are gone', () => !begun.some(isThere));
+  t.match(logs.join('\n'), /a plugin that an earlier agent began to start is ended/);
+  t.notOk(existsSync(record));
+});
+
+/** Whether a process lives; one that has ended and that nobody has asked for does not. */
+function isThere(pid: number): boolean {
+  return processStart(pid) !== null;
+}

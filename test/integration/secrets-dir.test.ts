@@ -21,7 +21,7 @@ function folder(t: Test): string {
 t.test('secrets with a size lie in memory, for their owner alone, as long as the allocation', skip, async (t) => {
   const root = folder(t);
   const { secretsDir } = taskPaths(root, 'a', 'web');
-  const task = { owner: { uid: 1234, gid: 1235 }, isRoot: false, secretsMb: 2 };
+  const task = { owner: { uid: 1234, gid: 1235 }, use: 'work', secretsMb: 2 } as const;
   await ensureAllocDir(root, 'a');
   await ensureTaskDir(root, 'a', 'web', task);
   t.match(await mountAt(secretsDir), { fsType: 'tmpfs', source: 'meshnomad-secrets' });
@@ -47,10 +47,32 @@ t.test('secrets with a size lie in memory, for their owner alone, as long as the
   await removeAllocDir(root, 'a');
 });
 
+t.test(
+  'secrets of a user whom only an image knows are open to it, and to nobody who comes by the path',
+  skip,
+  async (t) => {
+    const root = folder(t);
+    const modes = (task: string): number[] => {
+      const { taskDir, secretsDir } = taskPaths(root, 'a', task);
+      return [taskDir, secretsDir].map((dir) => statSync(dir).mode & 0o777);
+    };
+    await ensureAllocDir(root, 'a');
+    for (const secretsMb of [0, 1]) {
+      const unknown = { owner: null, use: 'source', secretsMb } as const;
+      await ensureTaskDir(root, 'a', `unknown${secretsMb}`, unknown);
+      await ensureTaskDir(root, 'a', `unknown${secretsMb}`, unknown);
+      t.same(modes(`unknown${secretsMb}`), [0o700, 0o777]);
+      await ensureTaskDir(root, 'a', `known${secretsMb}`, { ...unknown, owner: { uid: 1234, gid: 1234 } });
+      t.same(modes(`known${secretsMb}`), [0o700, 0o700]);
+    }
+    await removeAllocDir(root, 'a');
+  },
+);
+
 t.test('without a size they lie on the disk, and nothing is mounted', async (t) => {
   const root = folder(t);
   await ensureAllocDir(root, 'a');
-  await ensureTaskDir(root, 'a', 'web', { owner: null, isRoot: false, secretsMb: 0 });
+  await ensureTaskDir(root, 'a', 'web', { owner: null, use: 'work', secretsMb: 0 });
   t.equal(await mountAt(taskPaths(root, 'a', 'web').secretsDir), undefined);
   await removeAllocDir(root, 'a');
 });

@@ -54,6 +54,36 @@ context { endpoint = "http://x" }
   });
 });
 
+t.test('names with dots and slashes are quoted in blocks, as Nomad reads them', async (t) => {
+  const source = `
+type = "csi"
+id = "v"
+name = "v"
+plugin_id = "p"
+topology_request {
+  required {
+    topology { segments { "topology.ebs.csi.aws.com/zone" = "a", "rack" = "R1" } }
+  }
+}
+parameters {
+  "csi.storage.k8s.io/fstype" = "xfs"
+}
+secrets {
+  "user.key" = "hunter2"
+}
+`;
+  t.match(parseVolume(source, 'v.hcl'), {
+    ok: true,
+    value: {
+      volume: {
+        RequestedTopologies: { Required: [{ Segments: { 'topology.ebs.csi.aws.com/zone': 'a', rack: 'R1' } }] },
+        Parameters: { 'csi.storage.k8s.io/fstype': 'xfs' },
+        Secrets: { 'user.key': 'hunter2' },
+      },
+    },
+  });
+});
+
 t.test('JSON with the keys of the file, or those of the API', async (t) => {
   const file = {
     type: 'csi',

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { placeOf } from '../../lib/plugin/plugin-block.js';
 import { createDrivers, DRIVER_NAMES, type PluginBlocks, pluginBlockProblems } from '../../lib/plugin/registry.js';
 import type { Driver } from '../../lib/plugin/sdk/driver.js';
 
@@ -44,6 +45,16 @@ t.test('problems of the plugin blocks are told with the name of the plugin', asy
     { path: 'raw_exec.enbled', message: /did you mean "enabled"/ },
     { path: 'dokcer', message: /did you mean "docker"\?/ },
   ]);
+});
+
+t.test('what is wrong in a block is told with its place, or with that of what it lies in', async (t) => {
+  const places = { '': 'a.hcl:1,8-16', gc: 'a.hcl:3,5-7', 'gc.imgae': 'a.hcl:4,7-12', allow_caps: 'a.hcl:6,5-15' };
+  const docker = { args: [], config: { gc: { imgae: true } }, package: null, places };
+  t.match(await pluginBlockProblems({ docker }, null), [{ path: 'docker.gc.imgae', place: 'a.hcl:4,7-12: ' }]);
+  for (const [path, place] of Object.entries({ 'gc.image.x': 'a.hcl:3,5-7: ', 'allow_caps[2]': 'a.hcl:6,5-15: ' }))
+    t.equal(placeOf(docker, path), place, path);
+  t.equal(placeOf(docker, 'tls.cert'), 'a.hcl:1,8-16: ');
+  t.equal(placeOf({}, 'gc'), '');
 });
 
 t.test('an agent without plugins of its own loads nothing of gRPC', async (t) => {

@@ -326,6 +326,19 @@ t.test("host namespaces need the agent's consent, as privileges do", async (t) =
   }
 });
 
+t.test('an agent can name the namespaces that jobs may have, and then they have no others', async (t) => {
+  const some = options({ allowed_modes: { pid: ['host'], ipc: ['container:db-*'] } });
+  const with_ = (config: Record<string, unknown>) => containerOptions(task(config), some, MACHINE).HostConfig;
+  t.match(with_({ pid_mode: 'host', ipc_mode: 'container:db-1' }), { PidMode: 'host', IpcMode: 'container:db-1' });
+  for (const refused of [{ ipc_mode: 'host' }, { pid_mode: 'container:x' }, { uts_mode: 'host' }]) {
+    t.throws(
+      () => with_(refused),
+      /needs a node that allows it.*allowed_modes \{ (ipc|pid|uts) = /,
+      JSON.stringify(refused),
+    );
+  }
+});
+
 t.test("a group's network is shared, and what belongs to it is refused in the task", async (t) => {
   const network = { mode: 'bridge', netnsPath: '/run/x', ip: '', hostname: 'h', hostsFile: null, resolvFile: null };
   const shared = { ...network, labels: { docker_sandbox_container_id: 'abc' } };

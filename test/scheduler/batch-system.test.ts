@@ -147,6 +147,23 @@ t.test('system allocations leave nodes that are down, draining by name, or out o
   );
 });
 
+t.test('what follows a stopped allocation of a system job follows it, and not a failure before it', async (t) => {
+  const harness = world(1);
+  const job = harness.register(system());
+  await harness.run(job);
+  const [failed] = harness.live(job);
+  assert(failed);
+  harness.patch(failed.ID, { ClientStatus: 'failed' });
+  await harness.run(job, { TriggeredBy: 'node-update', NodeID: failed.NodeID });
+  const [stopped] = harness.live(job);
+  assert(stopped);
+  harness.patch(stopped.ID, { DesiredTransition: { ...stopped.DesiredTransition, Migrate: true } });
+  await harness.run(job, { TriggeredBy: 'alloc-stop' });
+  t.match(harness.live(job), [{ PreviousAllocation: stopped.ID }]);
+  t.equal(harness.allocs.get(stopped.ID)?.NextAllocation, harness.live(job)[0]?.ID);
+  t.same(harness.created, [], 'nothing waits for the clock');
+});
+
 const rolling = (changes: object = {}) => ({
   Stagger: 30 * S,
   MaxParallel: 2,
@@ -272,6 +289,20 @@ for (const type of ['system', 'sysbatch'] as const) {
   });
 }
 
+t.test('a system job whose only node becomes ineligible still stands there, and has not failed', async (t) => {
+  const harness = world(1);
+  const arm = { 'driver.mock_driver': '1', arch: 'arm64' };
+  const node = mockNode(1, { ComputedClass: 'v1:b', Attributes: arm });
+  harness.addNode(node);
+  const Constraints = [{ LTarget: '${attr.arch}', RTarget: 'arm64', Operand: '=' }];
+  const job = harness.register({ ...system(), Constraints });
+  await harness.run(job);
+  harness.addNode({ ...node, SchedulingEligibility: 'ineligible' });
+  const done = await harness.run(job, { TriggeredBy: 'node-update' });
+  t.same(Object.keys(done.FailedTGAllocs ?? {}), []);
+  t.equal(harness.live(job).length, 1);
+});
+
 t.test('an unhealthy one stops the roll-out of a system job', async (t) => {
   const harness = world(4);
   let job = harness.register(system({ Update: rolling() }));
@@ -284,14 +315,17 @@ t.test('an unhealthy one stops the roll-out of a system job', async (t) => {
   t.equal(harness.live(job).filter((alloc) => alloc.Job === job).length, 2);
 });
 
-for (const [percent, nodes, canaries] of [
-  [25, 5, 2],
-  [100, 3, 3],
-  [1, 3, 1],
+for (const [percent, MaxParallel, nodes, canaries] of [
+  [25, 2, 5, 2],
+  [100, 3, 3, 3],
+  [100, 2, 3, 2],
+  [50, 1, 6, 1],
+  [1, 2, 3, 1],
 ] as const) {
-  t.test(`canary = ${percent} tries a system job on ${canaries} of ${nodes} nodes first`, async (t) => {
+  const how = `canary = ${percent} with max_parallel = ${MaxParallel}`;
+  t.test(`${how} tries a system job on ${canaries} of ${nodes} nodes first`, async (t) => {
     const harness = world(nodes);
-    let job = harness.register(system({ Update: rolling({ Canary: percent }) }));
+    let job = harness.register(system({ Update: rolling({ Canary: percent, MaxParallel }) }));
     await harness.run(job);
     harness.settle();
     await harness.run(job);
@@ -318,7 +352,7 @@ for (const [percent, nodes, canaries] of [
     if (canaries < nodes) t.equal(late?.Job?.Version, 0, 'a node that joins now gets what has proved itself');
     harness.settle();
     harness.promote(deployment.ID);
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 8; round++) {
       await harness.run(job);
       harness.settle();
     }

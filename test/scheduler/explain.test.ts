@@ -267,3 +267,59 @@ t.test('what failed for good is told with what tries it again', async (t) => {
     /0 of 1 running; 1 failed and is not tried again: the reschedule block allows no more\. .*job eval -force-reschedule web/,
   );
 });
+
+async function preempting(world: TestWorld): Promise<void> {
+  const { SchedulerConfig } = await world.call('Operator.SchedulerGetConfiguration', {});
+  const PreemptionConfig = { ...SchedulerConfig.PreemptionConfig, ServiceSchedulerEnabled: true };
+  await world.call('Operator.SchedulerSetConfiguration', { Config: { ...SchedulerConfig, PreemptionConfig } });
+}
+
+t.test('a job that had to make room is told for whom, and what would have to change', async (t) => {
+  const world = createTestWorld();
+  await preempting(world);
+  const node = await world.addNode(1);
+  const web = { ...memory(5000), Priority: 50 };
+  const [group] = web.TaskGroups;
+  await register(world, { ...web, TaskGroups: [{ ...group, Count: 1 }] as Job['TaskGroups'] });
+  await world.obey(node);
+  const db = { ...memory(6000), ID: 'db', Name: 'db', Priority: 70 };
+  await register(world, { ...db, TaskGroups: [{ ...db.TaskGroups[0], Count: 1 }] as Job['TaskGroups'] });
+  await world.obey(node);
+  const why = await whyOf(world);
+  t.equal(why.Summary, 'Job "web" is short of one allocation.');
+  t.equal(
+    why.Groups[0]?.Summary,
+    'Group "web": 0 of 1 running; 1 not placed, for the only node will not take one. One had to make room for job "db" (priority 70): stop "db" or give it less, or add a node; with a priority of 61 or more instead of 50 this job would not have had to.',
+  );
+  const state = world.store.snapshot();
+  const [gone] = world.allocs().filter(({ PreemptedByAllocation }) => PreemptedByAllocation !== '');
+  if (!gone) throw new Error('web was preempted');
+  const told = atOnce(explainAlloc(gone, { state, evals: [], deployments: [] })).Summary;
+  t.match(told, /^Allocation web\.web\[0\] ran on node n1 and was stopped: .* \(job "db", priority 70\)\.$/);
+  // The proof of the advice: with room elsewhere it runs, and nothing is told of it any more.
+  await world.obey(await world.addNode(2));
+  t.equal((await whyOf(world)).Groups[0]?.Summary, 'Group "web": 1 of 1 running.');
+});
+
+t.test('a node whose drain is under way is told as such, and how to end the drain', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  await register(world, webJob({ count: 1 }));
+  await world.obey(node);
+  const strategy = { Deadline: 3_600e9, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' };
+  await world.call('Node.UpdateDrain', { NodeID: node.ID, DrainStrategy: strategy });
+  await register(world, webJob({ count: 2 }));
+  t.ok(world.store.snapshot().nodeById(node.ID)?.DrainStrategy, 'it is not done: what is on it has nowhere to go');
+  t.strictSame((await whyOf(world)).Groups[0]?.Refusals, [
+    {
+      Rule: 'draining',
+      Nodes: 1,
+      NodeNames: ['n1'],
+      Sentence: '1 of 1 node is draining',
+      Change: 'end the drain: meshnomad node drain -disable <node>',
+    },
+  ]);
+  await world.call('Node.UpdateDrain', { NodeID: node.ID, DrainStrategy: null, MarkEligible: true });
+  await world.time.advance(20);
+  t.equal((await whyOf(world)).Groups[0]?.Placed, 2);
+});

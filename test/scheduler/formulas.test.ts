@@ -215,12 +215,16 @@ t.test('what must be replaced, and what can be changed in place', async (t) => {
   const group = job.TaskGroups[0] as Job['TaskGroups'][0];
   const withTask = (changes: object): Job => ({ ...job, TaskGroups: [{ ...group, Tasks: [mockTask(changes)] }] });
   const withGroup = (changes: object): Job => ({ ...job, TaskGroups: [{ ...group, ...changes }] });
-  for (const [name, changed, replaced] of [
+  const affinity = { LTarget: '${attr.x}', RTarget: 'y', Operand: '=', Weight: 50 };
+  const cases: [string, Job, boolean][] = [
     ['nothing', withGroup({}), false],
     ['priority', { ...job, Priority: 80 }, false],
     ['count', withGroup({ Count: 9 }), false],
     ['kill_timeout', withTask({ KillTimeout: 1 }), false],
     ['restart', withGroup({ RestartPolicy: { ...group.RestartPolicy, Attempts: 9 } }), false],
+    ['affinities', { ...job, Affinities: [affinity] }, false],
+    ['spreads', withGroup({ Spreads: [{ Attribute: '${attr.x}', Weight: 50, SpreadTarget: null }] }), false],
+    ['render_templates', withGroup({ RestartPolicy: { ...group.RestartPolicy, RenderTemplates: true } }), true],
     ['an empty env', withTask({ Env: {} }), false],
     ['job meta', { ...job, Meta: { a: 'b' } }, true],
     ['driver', withTask({ Driver: 'docker' }), true],
@@ -236,7 +240,8 @@ t.test('what must be replaced, and what can be changed in place', async (t) => {
     ],
     ['one more task', withGroup({ Tasks: [mockTask(), mockTask({ Name: 'two' })] }), true],
     ['a renamed task', withTask({ Name: 'other' }), true],
-  ] as const) {
+  ];
+  for (const [name, changed, replaced] of cases) {
     t.equal(mustReplace(job, changed, 'web'), replaced, name);
   }
   t.ok(isSame({ a: null, b: [1, { c: {}, d: 2 }] }, { b: [1, { d: 2 }] }));

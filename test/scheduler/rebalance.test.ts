@@ -66,6 +66,28 @@ t.test('nothing moves against a constraint, an affinity, or the kind of job', as
   }
 });
 
+t.test('what is being rolled out is left alone, and the summary says so', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1);
+  const job = webJob({ count: 6, cpu: 500 });
+  const times = { Stagger: 30e9, MinHealthyTime: 10e9, HealthyDeadline: 300e9, ProgressDeadline: 600e9 };
+  const Update = {
+    ...times,
+    MaxParallel: 1,
+    HealthCheck: 'checks' as const,
+    AutoRevert: false,
+    AutoPromote: false,
+    Canary: 0,
+  };
+  const TaskGroups = (job.TaskGroups ?? []).map((group) => ({ ...group, Update }));
+  await world.call('Job.Register', { Job: { ...job, TaskGroups } });
+  await world.time.advance(0);
+  await world.addNode(2);
+  const { Moves, Summary } = atOnce(proposeRebalance(world.store.snapshot()));
+  t.strictSame(Moves, []);
+  t.match(Summary, /of what is being rolled out \(web\): ask again when that is done/);
+});
+
 t.test('an even cluster is left alone, and one node is no cluster', async (t) => {
   const world = createTestWorld();
   t.match(atOnce(proposeRebalance(world.store.snapshot())).Summary, /nothing can be moved/);

@@ -187,3 +187,34 @@ t.test('one beyond the count is stopped, not tried again', async (t) => {
   t.equal(harness.live(smaller).length, 2);
   t.equal(harness.ofJob(smaller).length, 3, 'none was placed');
 });
+
+t.test('of those that run, the ones with the highest names go, whatever name a failed one bears', async (t) => {
+  const { harness, job } = await world({ Count: 4, ReschedulePolicy: policy({ Delay: 0 }) });
+  const last = harness.live(job).find(({ Name }) => Name.endsWith('[3]'));
+  assert(last);
+  harness.patch(last.ID, { ClientStatus: 'failed' });
+  harness.now += 1000;
+  await harness.run(harness.register({ ...job, TaskGroups: [mockGroup({ Count: 1 })] }));
+  t.same(harness.names(job), ['web.web[0]']);
+  t.equal(harness.ofJob(job).length, 4, 'none was placed');
+});
+
+for (const [what, changes] of [
+  ['waits to be tried again', {}],
+  ['has used up its attempts', { Unlimited: false, Attempts: 0 }],
+] as const) {
+  t.test(`a failed one that ${what} does not hold up a job registered anew after a purge`, async (t) => {
+    const { harness, job } = await world({ Count: 2, ReschedulePolicy: policy({ Delay: 3600 * S, ...changes }) });
+    const [failed] = fail(harness, job, 0);
+    assert(failed);
+    await harness.run(job, { TriggeredBy: 'alloc-failure' });
+    t.equal(harness.live(job).length, 1, 'the job as it is waits');
+    await harness.run(harness.register({ ...job, Stop: true }));
+    harness.jobs.delete(job.ID);
+    const anew = harness.register(job);
+    await harness.run(anew);
+    t.same(harness.names(anew), ['web.web[0]', 'web.web[1]']);
+    t.ok(harness.live(anew).every(({ PreviousAllocation }) => PreviousAllocation === ''));
+    t.equal(harness.allocs.get(failed.ID)?.NextAllocation, '', 'it has nothing to do with the new job');
+  });
+}

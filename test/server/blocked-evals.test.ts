@@ -21,7 +21,8 @@ const blockedEval = (JobID: string, more: Partial<Evaluation> = {}): Evaluation 
   };
 };
 
-const ids = (evaluations: Evaluation[]): string[] => evaluations.map(({ ID }) => ID);
+const ids = (evaluations: Iterable<Evaluation | null>): string[] =>
+  [...evaluations].flatMap((evaluation) => (evaluation ? [evaluation.ID] : []));
 
 t.test('a class that was found wanting wakes nobody; a fitting or unknown one does', async (t) => {
   for (const [computedClass, wakes] of [
@@ -79,7 +80,7 @@ t.test('a system evaluation waits for its node alone', async (t) => {
   const blocked = new BlockedEvals();
   const evaluation = blockedEval('a', { Type: 'system', NodeID: 'n1' });
   blocked.block(evaluation);
-  t.same(blocked.unblockClass('large', 100, 0), []);
+  t.same(ids(blocked.unblockClass('large', 100, 0)), []);
   t.same(blocked.unblockNode('n2', 100, 0), []);
   t.same(ids(blocked.unblockNode('n1', 101, 0)), [evaluation.ID]);
   const missed = blockedEval('a', { Type: 'system', NodeID: 'n1', SnapshotIndex: 100 });
@@ -108,3 +109,21 @@ t.test('marks of unblockings are forgotten after a while', async (t) => {
   blocked.prune(16 * 60_000);
   t.equal(blocked.block(blockedEval('a', { SnapshotIndex: 1 })), undefined);
 });
+
+t.test(
+  'who is woken one by one is passed over once it is replaced, and nobody misses that there is capacity',
+  async (t) => {
+    const blocked = new BlockedEvals();
+    const [first, replaced] = [blockedEval('a'), blockedEval('b')];
+    blocked.block(first);
+    blocked.block(replaced);
+    const woken = blocked.unblockClass('large', 100, 0);
+    t.equal(woken.next().value, first);
+    // Another of its job comes before its turn does: it has not seen the capacity either.
+    const late = blockedEval('b', { SnapshotIndex: 99 });
+    t.equal(blocked.block(late), late);
+    t.same(ids(woken), []);
+    t.same(ids(blocked.takeDuplicates()), [replaced.ID]);
+    t.same(blocked.counts(), { captured: 0, escaped: 0, system: 0 });
+  },
+);

@@ -84,6 +84,8 @@ t.test('a plan tells what would happen and leaves no trace', async (t) => {
   const fits = await world.call('Job.Plan', { Job: webJob() });
   t.equal(fits.FailedTGAllocs, null);
   t.equal(fits.Annotations?.DesiredTGUpdates['web']?.Place, 2);
+  const nowhere = world.call('Job.Plan', { Job: { ...webJob(), NodePool: 'attic' } });
+  await t.rejects(nowhere, { message: /nonexistent node pool "attic"/ });
   const tooLarge = await world.call('Job.Plan', { Job: webJob({ cpu: 9_000 }) });
   t.same(Object.keys(tooLarge.FailedTGAllocs ?? {}), ['web']);
   await world.time.advance(60_000);

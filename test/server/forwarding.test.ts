@@ -5,7 +5,7 @@ import { localCaller, messagePair } from '../../lib/transport/local.js';
 import type { RpcCaller } from '../../lib/transport/rpc.js';
 import { mockNode } from '../scheduler/mock.js';
 import { createFakeGroup, type FakeGroup, type GroupServer } from './fake-group.js';
-import { webJob } from './world.js';
+import { batchJob, webJob } from './world.js';
 
 const codeOf = (error: unknown): string => (error instanceof MeshError ? error.code : String(error));
 
@@ -120,6 +120,32 @@ t.test('what may be done twice is done again after a change of leader', async (t
   group.lead('s2');
   t.match(await within(group, 10_000, asked), { HeartbeatTTLMs: Number, NodeModifyIndex: Number });
   t.ok(s2.store.snapshot().nodeById(node.ID));
+});
+
+t.test('a dispatch with a token makes one job, though the leader dies after it has made it', async (t) => {
+  const { group, s0, s1, s2 } = three();
+  const parent = batchJob({ ID: 'par' });
+  const ParameterizedJob = { Payload: 'optional', MetaRequired: null, MetaOptional: null } as const;
+  t.match(await within(group, 1_000, s1.call('Job.Register', { Job: { ...parent, ParameterizedJob } })), {});
+  let kept = 0;
+  group.onKept = ({ type }) => {
+    if (type !== 'job-register') return;
+    kept++;
+    s0.down = true;
+  };
+  const asked = s1.call('Job.Dispatch', { Namespace: 'default', JobID: 'par', IdempotencyToken: 'once' });
+  await group.time.advance(300);
+  group.lead('s2');
+  const answer = await within(group, 10_000, asked);
+  t.match(answer, { DispatchedJobID: /^par\/dispatch-/ });
+  t.equal(kept, 1, 'the next leader knows it');
+  t.strictSame(
+    s2.store
+      .snapshot()
+      .jobChildren('default', 'par')
+      .map(({ ID }) => ID),
+    [(answer as { DispatchedJobID: string }).DispatchedJobID],
+  );
 });
 
 t.test('a leader that is gone is not entrusted with a write', async (t) => {

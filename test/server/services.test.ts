@@ -55,6 +55,14 @@ t.test('what clients say is up is listed, with the tags of all instances', async
   ]);
   const found = await instances(world);
   t.equal(found.length, 3);
+  const seen: string[] = [];
+  for (let NextToken = '', pages = 0; pages < 2; pages++) {
+    const reply = await world.call('ServiceRegistration.GetService', { ServiceName: 'web', PerPage: 2, NextToken });
+    seen.push(...reply.Services.map(({ ID }) => ID));
+    NextToken = reply.NextToken ?? '';
+    t.equal(NextToken === '', pages === 1, 'the second page is the last');
+  }
+  t.strictSame(seen, found.map(({ ID }) => ID).sort(), 'pages hold each once, in the order of their ids');
   const [first] = found;
   const alloc = world.allocs().find(({ ID }) => ID === first?.AllocID);
   t.match(first, { Namespace: 'default', JobID: 'web', NodeID: alloc?.NodeID, Datacenter: 'dc1', Port: 20_000 });

@@ -3,13 +3,15 @@ import { createServer, type Server } from '../../lib/server/server.js';
 import type { Timers } from '../../lib/server/timers.js';
 import { createStore, type StateSnapshot, type Store } from '../../lib/state/store.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
+import type { Evaluation } from '../../lib/structs/evaluation.js';
+import type { Job } from '../../lib/structs/job.js';
 import type { RpcMethods } from '../../lib/structs/rpc.js';
 import type { RpcMethod } from '../../lib/transport/rpc.js';
 import { silentLog } from '../../lib/util/log.js';
 import { seededRandom } from '../../lib/util/random.js';
 import { ITEMS_PER_TURN } from '../../lib/util/turns.js';
-import { mockNode } from '../scheduler/mock.js';
-import { createFakeConsensus, webJob } from './world.js';
+import { mockEval, mockNode } from '../scheduler/mock.js';
+import { createFakeConsensus, type FakeConsensus, webJob } from './world.js';
 
 // What the server goes through in one turn of the event loop, counted in rows: no clock is read, so it is the same everywhere.
 
@@ -20,6 +22,7 @@ const ROWS_MAX = 2 * ITEMS_PER_TURN;
 interface CountedWorld {
   readonly server: Server;
   readonly store: Store;
+  readonly consensus: FakeConsensus;
   call<M extends RpcMethod>(
     method: M,
     args: RpcMethods[M]['args'],
@@ -76,7 +79,7 @@ async function createCountedWorld(): Promise<CountedWorld> {
   for (let i = 0; i < 40; i++) await call('Node.Register', { Node: mockNode(i, { SecretID: 's', ComputedClass: '' }) });
   await call('Job.Register', { Job: webJob({ count: COUNT, cpu: 1 }) });
   const world: CountedWorld = {
-    ...{ server, store, call },
+    ...{ server, store, consensus, call },
     allocs: () => [...store.snapshot().allocs()],
     atRow(row, fn) {
       all = 0;
@@ -234,4 +237,74 @@ t.test('a change that comes while a long list is read is not missed by whoever w
   t.ok((answer.Index ?? 0) >= stopped, 'it was heard of');
   const shown = answer.Allocations?.find(({ ID }) => ID === alloc?.ID);
   t.equal(shown?.DesiredTransition.Migrate, true);
+});
+
+t.test('a leader takes up thousands of evaluations turn by turn, and wakes as many who wait for room', async (t) => {
+  const { store, consensus, server, call } = await createCountedWorld();
+  const job = webJob({ count: 1 }) as Job;
+  const evals = (Status: 'pending' | 'blocked'): Evaluation[] =>
+    Array.from({ length: COUNT }, (_, i) => {
+      const ids = { ID: `${Status}-${i}`, JobID: `${Status}-${i}`, Namespace: 'default', Type: 'service' as const };
+      return mockEval(job, { ...ids, Status, Priority: 1 + (i % 100), EscapedComputedClass: Status === 'blocked' });
+    });
+  consensus.lead(false);
+  let index = store.index;
+  store.apply(++index, { type: 'evals-upsert', evals: [...evals('pending'), ...evals('blocked')] });
+  const taken = (): number => {
+    const { broker, blocked } = server.counts();
+    return broker.ready + blocked.escaped;
+  };
+  consensus.lead(true);
+  let [turns, most, before] = [0, taken(), taken()];
+  for (; before < 2 * COUNT; turns++) {
+    t.equal(server.counts().broker.outstanding, 0, 'nothing is begun before all is there');
+    await new Promise((resolve) => setImmediate(resolve));
+    most = Math.max(most, taken() - before);
+    before = taken();
+  }
+  t.ok(turns >= 5, `${turns} turns`);
+  t.ok(most <= ROWS_MAX, `${most} in one turn`);
+
+  const [node] = store.snapshot().nodes();
+  if (!node) throw new Error('no node');
+  await call('Node.UpdateEligibility', { NodeID: node.ID, Eligibility: 'ineligible' });
+  t.equal(server.counts().blocked.escaped, COUNT);
+  await call('Node.UpdateEligibility', { NodeID: node.ID, Eligibility: 'eligible' });
+  t.ok(server.counts().blocked.escaped >= COUNT - ROWS_MAX, 'not all are woken at once');
+  await until(() => server.counts().blocked.escaped === 0);
+  const { ready, outstanding, pending } = server.counts().broker;
+  // Those of the job that the world began with are among them.
+  t.ok(ready + outstanding + pending >= 2 * COUNT, "each is the broker's now");
+});
+
+t.test('thousands of reports of one machine go into the log in slices, each with what follows from it', async (t) => {
+  const { store, consensus, call } = await createCountedWorld();
+  const nodes = [...store.snapshot().nodes()];
+  const counts = nodes.map(({ ID }) => store.snapshot().allocsByNode(ID).length);
+  const node = nodes[counts.indexOf(Math.max(...counts))];
+  if (!node) throw new Error('no node');
+  const Alloc = store
+    .snapshot()
+    .allocsByNode(node.ID)
+    .map(({ ID, AllocStates, NetworkStatus }) => ({
+      ...{ ID, AllocStates, NetworkStatus, ClientStatus: 'failed' as const, ClientDescription: 'broken' },
+      ...{ TaskStates: null, DeploymentStatus: null },
+    }));
+  const from = consensus.log.length;
+  const many = [...Alloc, ...Alloc, ...Alloc, ...Alloc];
+  await call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: 's', Alloc: many });
+  const written = consensus.log
+    .slice(from)
+    .flatMap((command) => (command.type === 'allocs-client-update' ? [command] : []));
+  t.equal(written.flatMap(({ allocs }) => allocs).length, many.length);
+  t.ok(written.every(({ allocs }) => allocs.length <= 128));
+  t.ok((written[0]?.evals.length ?? 0) > 0, 'the first slice brings the evaluation of what failed in it');
+  t.ok(
+    store
+      .snapshot()
+      .allocsByNode(node.ID)
+      .every(({ ID, ClientStatus }) => {
+        return ClientStatus === 'failed' || !Alloc.some((told) => told.ID === ID);
+      }),
+  );
 });

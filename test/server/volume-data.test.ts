@@ -2,7 +2,7 @@ import t from 'tap';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { HostVolumeSpec } from '../../lib/structs/host-volume.js';
 import type { VolumeOrder, VolumeWork } from '../../lib/structs/rpc-volume-data.js';
-import type { VolumeArchiveView } from '../../lib/structs/volume-data.js';
+import { noProgress, type VolumeArchiveView } from '../../lib/structs/volume-data.js';
 import { isCoreToken } from '../../lib/transport/core-token.js';
 import { createVolumeWorld, type FakeNode, type VolumeWorld } from './volume-world.js';
 
@@ -127,9 +127,23 @@ t.test('who is lost is replaced, and who refuses is passed over', async (t) => {
   t.equal(held.Health, '', 'the third node has it');
   archives.answer = null;
   await archives.lose(3);
-  t.match((await archives.settle(MINUTE_MS)).Health, /0 of 1 other nodes/);
+  t.match((await archives.settle(MINUTE_MS)).Health, /0 of 1 other nodes \(\S+: no room\)/, 'and why');
   const later = await archives.settle(20 * MINUTE_MS);
   t.equal(later.Health, '', 'a node that is away for long is replaced');
+});
+
+t.test('how far a copy is can be seen while it is made', async (t) => {
+  const archives = new Archives();
+  for (const number of [1, 2]) await archives.addNode(number);
+  await archives.create(1, { Backup: { Replicas: 1 } });
+  archives.answer = (_, { Kind }) =>
+    Kind === 'hold'
+      ? { State: 'running', Progress: { ...noProgress(), Phase: '4 of 9 blocks are copied' } }
+      : undefined;
+  await archives.world.call('VolumeData.Backup', { Volume: 'db' });
+  t.match((await archives.settle(10_000)).Health, /0 of 1 other nodes \(\S+: 4 of 9 blocks are copied\)/);
+  archives.answer = null;
+  t.equal((await archives.settle(30_000)).Health, '');
 });
 
 t.test('rules say what is kept; what nobody needs is pruned, and at last dropped everywhere', async (t) => {
@@ -307,6 +321,24 @@ t.test('the backups of a deleted volume outlive it until they are forgotten', as
   await archives.world.call('VolumeData.Forget', { Volume: 'db', SnapshotIDs: [], All: true });
   await archives.world.time.advance(30_000);
   t.strictSame([...archives.world.store.snapshot().volumeArchives()], []);
+});
+
+t.test('a volume is deleted as soon as the job that was told to stop has ended', async (t) => {
+  const archives = new Archives();
+  await archives.addNode(1);
+  const ID = await archives.create(1);
+  const node = archives.nodes[1] as FakeNode;
+  const { job, allocId } = await archives.world.place(node, { volume: { Type: 'host' } });
+  const remove = () => archives.world.call('HostVolume.Delete', { VolumeID: ID });
+  await t.rejects(remove(), { code: 'E_CONFLICT', message: /: stop the job first/ });
+  await archives.world.call('Job.Deregister', { JobID: job.ID, Purge: true });
+  const removed = remove();
+  await archives.world.time.advance(1_000);
+  t.ok(archives.world.store.snapshot().hostVolumeById(ID));
+  await archives.world.end(node, allocId);
+  await archives.world.time.advance(1_000);
+  await removed;
+  t.notOk(archives.world.store.snapshot().hostVolumeById(ID));
 });
 
 t.test('a move waits for a job that was told to stop, and not for one that runs', async (t) => {

@@ -330,6 +330,45 @@ t.test('a volume in use is neither deleted nor forgotten; a free one is', async 
   t.equal(await view(world), null);
 });
 
+t.test(
+  'what is forgotten or deleted right after its job was stopped waits for that, unless something is in the way',
+  async (t) => {
+    for (const method of ['CSIVolume.Deregister', 'CSIVolume.Delete'] as const) {
+      const { world, b } = await withVolume({ controller: true });
+      const { job, allocId } = await world.place(b);
+      await world.claim(b, allocId);
+      await world.call('Job.Deregister', { JobID: job.ID, Purge: true });
+      await world.time.advance(100);
+      const impatient = t.rejects(world.call(method, { VolumeIDs: ['db'] }), {
+        code: 'E_CONFLICT',
+        message: allocId.slice(0, 8),
+      });
+      await world.time.advance(31_000);
+      await impatient;
+      b.answers['ClientCSI.NodeDetach'] = () => {
+        throw new MeshError('E_INTERNAL', 'umount: target is busy');
+      };
+      await world.end(b, allocId);
+      await world.time.advance(10_000);
+      await t.rejects(world.call(method, { VolumeIDs: ['db'] }), { message: /target is busy/ }, 'said at once');
+      delete b.answers['ClientCSI.NodeDetach'];
+      await world.time.advance(70_000);
+      t.match(await view(world), { Claims: [] });
+
+      const next = await world.place(b, { jobId: 'next' });
+      await world.claim(b, next.allocId);
+      await world.call('Job.Deregister', { JobID: 'next', Purge: true });
+      const gone = world.call(method, { VolumeIDs: ['db'] });
+      await world.time.advance(1_000);
+      t.not(await view(world), null);
+      await world.end(b, next.allocId);
+      await world.time.advance(5_000);
+      await gone;
+      t.equal(await view(world), null);
+    }
+  },
+);
+
 t.test('a volume is made by its plugin, grown, and grown where it is in use', async (t) => {
   const { world, a, b } = await withVolume({ controller: true });
   a.answers['ClientCSI.ControllerCreate'] = ({ CapacityMin }) => ({

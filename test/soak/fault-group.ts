@@ -2,13 +2,13 @@ import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RaftConfiguration } from '../../lib/structs/operator.js';
+import { LoopDisk } from '../support/loop-disk.js';
 import { eventually } from '../support/mesh-agent.js';
 import { openDht } from '../support/mesh-lab.js';
 import { Machine } from '../support/mesh-machines.js';
 import { Netlab } from '../support/netlab.js';
 import type { Testnet } from '../support/testnet.js';
 import { WallClock } from './clock.js';
-import { LoopDisk } from './loop-disk.js';
 
 const SERVERS = ['a', 'b', 'c'];
 const CLIENT = 'd';

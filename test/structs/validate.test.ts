@@ -173,6 +173,22 @@ const REFUSED: Refused[] = [
     /is no version constraint/,
   ],
   [
+    'a constraint on what no node has',
+    { Constraints: [{ LTarget: '${node.datacentre}', Operand: '=', RTarget: 'dc1' }] },
+    {},
+    {},
+    'Constraints[0].LTarget',
+    /unsupported attribute "\$\{node.datacentre\}": did you mean "\$\{node.datacenter\}"\?/,
+  ],
+  [
+    'a constraint without its closing brace',
+    {},
+    {},
+    { Constraints: [{ LTarget: '${attr.arch', Operand: '=', RTarget: 'x86' }] },
+    'TaskGroups[0].Tasks[0].Constraints[0].LTarget',
+    /missing a closing brace/,
+  ],
+  [
     'an affinity of 0',
     { Affinities: [{ LTarget: 'a', Operand: '=', RTarget: 'b', Weight: 0 }] },
     {},

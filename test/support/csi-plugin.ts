@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,11 +30,14 @@ export async function serveCsiPlugin(
     stdio: 'ignore',
     env: { ...process.env, ...env },
   });
-  for (let i = 0; i < 600 && !existsSync(socket); i++) {
+  const rpc = await openCsiRpc(name, socket);
+  // The socket is there a moment before somebody listens at it.
+  for (let i = 0; i < 1_000; i++) {
     if (child.exitCode !== null) throw new Error(`${name} ended with code ${child.exitCode}`);
+    const answer = await rpc.call('Identity.Probe', {}, { timeoutMs: 60_000 }).catch(() => null);
+    if (answer) break;
     await sleep(25);
   }
-  const rpc = await openCsiRpc(name, socket);
   return {
     rpc,
     dir,

@@ -291,7 +291,7 @@ async function volumes(walk: Walk): Promise<void> {
   await run('volume restore', ['-as=desk2', `-node=${node}`, 'desk']);
   await run('volume move', ['-node=nas', 'desk2']);
   await run('volume claim list');
-  await run('volume claim delete', ['-yes', 'none']);
+  await run('volume claim delete', ['-yes', 'none'], { code: 1, said: /none/ });
   await run('volume detach', ['desk', id], { code: 1, said: /desk/ });
   await run('volume deregister', ['desk'], { code: 1, said: /desk/ });
   await run('volume expand', ['-capacity-min=1GiB', 'desk'], { code: 1, said: /desk/ });

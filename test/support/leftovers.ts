@@ -61,3 +61,17 @@ export function processesWith(text: string): number[] {
       }
     });
 }
+
+/** The processes that were started for an allocation, by their environment. */
+export function processesOf(allocId: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`NOMAD_ALLOC_ID=${allocId}`);
+      } catch {
+        return false;
+      }
+    });
+}

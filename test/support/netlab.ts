@@ -345,7 +345,12 @@ function removeNamespaces(names: readonly string[]): void {
     } catch {
       // A process that ended by itself meanwhile.
     }
-    execFileSync('ip', ['netns', 'del', name]);
+    try {
+      execFileSync('ip', ['netns', 'del', name], { stdio: 'pipe' });
+    } catch (error) {
+      // Another lab that opened in the same moment may have removed a dead one's first.
+      if (listNamespaces().includes(name)) throw error;
+    }
   }
 }
 

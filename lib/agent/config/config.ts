@@ -34,7 +34,7 @@ export interface AgentConfig {
   mesh: MeshSection;
   autoscaler: AutoscalerSection;
   /** By driver or plugin name. `config` goes to the plugin as it is. */
-  plugins: Record<string, { args: string[]; config: Record<string, unknown>; package: string | null }>;
+  plugins: Record<string, PluginSection>;
   acl: AclSection;
   tls: TlsSection;
   limits: { httpConnectionsMax: number; rpcConnectionsMax: number; httpsHandshakeMs: Millis; rpcHandshakeMs: Millis };
@@ -51,6 +51,14 @@ export interface AutoscalerSection {
   apm: ScalerSections;
   strategy: ScalerSections;
   target: ScalerSections;
+}
+
+/** `places`: where what stands in the files ("agent.hcl:12,5-9"), by path in `config`; '' = the block. */
+export interface PluginSection {
+  args: string[];
+  config: Record<string, unknown>;
+  package: string | null;
+  places: Record<string, string>;
 }
 
 /** By name; `driver` null: the plugin of that name. */
@@ -119,6 +127,8 @@ export interface ClientSection {
   meta: Record<string, string>;
   options: Record<string, string>;
   chrootEnv: Record<string, string>;
+  /** −1: no task gets a user of its own. */
+  dynamicUsers: { min: number; max: number };
   networkInterface: string | null;
   networkSpeedMbits: number | null;
   cpuTotalMhz: number | null;

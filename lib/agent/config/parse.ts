@@ -10,6 +10,7 @@ import type { Shape } from './fields.js';
 import { mergeBlock } from './merge.js';
 import { networkProblems } from './networks.js';
 import { notInForce } from './not-in-force.js';
+import { collectPluginPlaces, type PluginPlaces } from './plugin-places.js';
 import { parseRaw } from './raw.js';
 import { type Checked, type Findings, readFields } from './read.js';
 import { AGENT_FIELDS } from './schema.js';
@@ -46,13 +47,16 @@ const ROOT: Shape = { kind: 'block', fields: AGENT_FIELDS };
 export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagnostic[]> {
   const findings: Findings = { diagnostics: [], replaced: new Map() };
   let merged: Checked = input.dataDirDefault === undefined ? {} : { data_dir: input.dataDirDefault };
+  const places: PluginPlaces = {};
   for (const { name, source } of input.files) {
     const { root, diagnostics } = parseRaw(source, name);
+    collectPluginPlaces(root, places);
     findings.diagnostics.push(...diagnostics);
     merged = mergeBlock(merged, readFields(root, AGENT_FIELDS, '', findings), ROOT);
   }
   merged = mergeBlock(merged, flagsAsFile(input.flags), ROOT);
   const config = settle(merged, input.dev);
+  for (const [name, plugin] of Object.entries(config.plugins)) plugin.places = places[name] ?? {};
   if (!config.rolesSaid && config.dataDir !== null) {
     const role = input.roleIn?.(config.dataDir);
     config.server.enabled = role === 'server';
@@ -181,6 +185,13 @@ function problemsOf(config: AgentConfig): string[] {
     require(!exitOnFailure, `client.fingerprint "${name}": exit_on_failure is not supported; a job that needs the cloud's word constrains on it.`);
     require(retryAttempts >= 0, `client.fingerprint "${name}": retry_attempts must not be negative.`);
   }
+  const { min, max } = client.dynamicUsers;
+  require(min >= -1 &&
+    max >= -1 &&
+    (max >= min ||
+      min === -1 ||
+      max ===
+        -1), `client.users: dynamic_user_min = ${min} and dynamic_user_max = ${max} leave no user; −1 for one of them turns users of tasks' own off.`);
   for (const [key, list] of [
     ['reserved.cores', client.reserved.cores],
     ['reservable_cores', client.reservableCores ?? ''],

@@ -33,7 +33,7 @@ export const CLIENT_FIELDS: Fields = {
   no_host_uuid: replaced("a node's id is made of its agent's key, or drawn; the machine's own is never used"),
   cpu_disable_dmidecode: replaced('what the kernel says of processors is read; dmidecode is never run'),
   alloc_mounts_dir: replaced('no task has its directory mounted a second time'),
-  users: replaced('there are no users that are made for a task alone; a task names one of the machine'),
+  users: block(all('dynamic_user_min dynamic_user_max', integer)),
   preferred_address_family: choice('ipv4', 'ipv6'),
   reserved: block({ ...all('cpu memory disk', integer), ...all('reserved_ports cores', text) }),
   host_volume: labelled({ path: text, read_only: flag }),

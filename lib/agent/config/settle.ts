@@ -89,9 +89,10 @@ function pluginsOf(root: Picker, dev: boolean): AgentConfig['plugins'] {
     args: plugin.get<string[]>('args', []),
     config: plugin.whole('config'),
     package: plugin.text('package'),
+    places: {},
   }));
   if (!dev) return plugins;
-  const rawExec = plugins['raw_exec'] ?? { args: [], config: {}, package: null };
+  const rawExec = plugins['raw_exec'] ?? { args: [], config: {}, package: null, places: {} };
   return { ...plugins, raw_exec: { ...rawExec, config: { enabled: true, ...rawExec.config } } };
 }
 
@@ -155,6 +156,7 @@ function serverOf(server: Picker, dev: boolean): ServerSection {
 function clientOf(client: Picker, dev: boolean): ClientSection {
   const reserved = client.section('reserved');
   const joins = client.section('server_join');
+  const users = client.section('users');
   const none: string[] = [];
   return {
     enabled: client.get('enabled', dev),
@@ -166,6 +168,7 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
     meta: client.get('meta', {}),
     options: client.get('options', {}),
     chrootEnv: client.get('chroot_env', {}),
+    dynamicUsers: { min: users.get('dynamic_user_min', 80_000), max: users.get('dynamic_user_max', 89_999) },
     networkInterface: client.text('network_interface'),
     networkSpeedMbits: client.number('network_speed'),
     cpuTotalMhz: client.number('cpu_total_compute'),

@@ -1,10 +1,9 @@
 import { Duplex } from 'node:stream';
 import { unknownOutcome } from '../../server/consensus-errors.js';
-import { METHOD_CLASS } from '../../server/method-class.js';
+import { type MethodClass, methodClass } from '../../server/method-class.js';
 import { MeshError } from '../../structs/errors.js';
 import type { NodeKey } from '../../structs/mesh.js';
 import type { Peer, Peers } from '../../transport/peers.js';
-import type { RpcMethod } from '../../transport/rpc.js';
 import type { RemoteServer } from '../remote-server.js';
 
 /** How long a call waits for a link to any server before it fails. */
@@ -115,8 +114,9 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
           if (error.code === 'E_PERMISSION_DENIED' && isClient()) throw clientsLot(error);
           const isLost = error.code === 'E_TIMEOUT' && losses.get(key) !== before;
           if (!isLost || callOptions?.signal?.aborted) throw error;
-          if (METHOD_CLASS[method] === 'write') throw unknownOutcome(error.message);
-          if (!changesNothing(method) || lost >= LOSSES_MAX) throw error;
+          const kind = methodClass(method, args);
+          if (kind === 'write') throw unknownOutcome(error.message);
+          if (!MAY_REPEAT.has(kind) || lost >= LOSSES_MAX) throw error;
         }
       }
     },
@@ -135,9 +135,7 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
 }
 
 /** What may be asked of another server when the one asked is gone: doing it twice is as good as once. */
-function changesNothing(method: RpcMethod): boolean {
-  return ['read', 'readHere', 'again'].includes(METHOD_CLASS[method]);
-}
+const MAY_REPEAT: ReadonlySet<MethodClass> = new Set(['read', 'readHere', 'again']);
 
 /** Who types on a client is told where to type. */
 function clientsLot({ message }: MeshError): MeshError {

@@ -30,7 +30,7 @@ export const command: Command = {
     const path = args[1] ?? '/';
     const { value: info } = await api.get<FileInfo>(`/v1/client/fs/stat/${alloc.ID}`, { path });
     if (flags.bool('stat')) {
-      output.out(fileTable([info], flags.bool('H')));
+      output.out(statTable(info, flags.bool('H')));
       return 0;
     }
     if (info.IsDir) {
@@ -56,12 +56,17 @@ export const command: Command = {
   },
 };
 
+function statTable(file: FileInfo, exact: boolean): string {
+  const [name = '', ...facts] = fileRow(file, exact).reverse();
+  const row = [...facts.reverse(), file.ContentType || '<none>', name];
+  return formatTable([['Mode', 'Size', 'Modified Time', 'Content Type', 'Name'], row]);
+}
+
 function fileTable(files: readonly FileInfo[], exact: boolean): string {
-  const rows = files.map((file) => [
-    file.FileMode,
-    exact ? String(file.Size) : formatBytes(file.Size),
-    formatTimeText(file.ModTime),
-    file.IsDir ? `${file.Name}/` : file.Name,
-  ]);
-  return formatTable([['Mode', 'Size', 'Modified Time', 'Name'], ...rows]);
+  return formatTable([['Mode', 'Size', 'Modified Time', 'Name'], ...files.map((file) => fileRow(file, exact))]);
+}
+
+function fileRow(file: FileInfo, exact: boolean): string[] {
+  const size = exact ? String(file.Size) : formatBytes(file.Size);
+  return [file.FileMode, size, formatTimeText(file.ModTime), file.IsDir ? `${file.Name}/` : file.Name];
 }

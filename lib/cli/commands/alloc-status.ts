@@ -2,6 +2,7 @@ import type { Allocation, TaskEvent, TaskState } from '../../structs/allocation.
 import type { Task } from '../../structs/job.js';
 import type { AllocResourceUsage } from '../../structs/rpc.js';
 import { volumeSource } from '../../structs/volume.js';
+import { formatDuration } from '../../util/duration.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { taskDevices } from '../devices.js';
@@ -35,7 +36,8 @@ export const command: Command = {
     const api = await context.api();
     const alloc = await findAllocation(api, args[0] as string);
     if (await printData(context, alloc)) return 0;
-    output.out(formatPairs(facts(alloc, flags.bool('verbose'), Date.now())));
+    const shown = flags.bool('short') ? shortFacts : facts;
+    output.out(formatPairs(shown(alloc, flags.bool('verbose'), Date.now())));
     const ports = portTable(alloc);
     if (ports !== '') output.out(`\n${title(context, addressesTitle(alloc))}\n${ports}`);
     if (flags.bool('short')) {
@@ -54,8 +56,22 @@ function title({ output }: Context, text: string): string {
   return paint(output.color, 'bold', text);
 }
 
-function facts(alloc: Allocation, verbose: boolean, nowMs: number): [string, string | number | boolean][] {
-  const time = (ns: number): string => (verbose ? formatTime(ns) : formatAgo(ns, nowMs));
+type Facts = [string, string | number | boolean][];
+
+function timeText(ns: number, verbose: boolean, nowMs: number): string {
+  return verbose ? formatTime(ns) : formatAgo(ns, nowMs);
+}
+
+function shortFacts({ ID, Name, CreateTime, ModifyTime }: Allocation, verbose: boolean, nowMs: number): Facts {
+  return [
+    ['ID', ID],
+    ['Name', Name],
+    ['Created', timeText(CreateTime, verbose, nowMs)],
+    ['Modified', timeText(ModifyTime, verbose, nowMs)],
+  ];
+}
+
+function facts(alloc: Allocation, verbose: boolean, nowMs: number): Facts {
   const health = alloc.DeploymentStatus?.Healthy;
   return [
     ['ID', alloc.ID],
@@ -69,8 +85,8 @@ function facts(alloc: Allocation, verbose: boolean, nowMs: number): [string, str
     ['Client Description', alloc.ClientDescription],
     ['Desired Status', alloc.DesiredStatus],
     ['Desired Description', alloc.DesiredDescription],
-    ['Created', time(alloc.CreateTime)],
-    ['Modified', time(alloc.ModifyTime)],
+    ['Created', timeText(alloc.CreateTime, verbose, nowMs)],
+    ['Modified', timeText(alloc.ModifyTime, verbose, nowMs)],
     ...(alloc.DeploymentID === ''
       ? []
       : ([
@@ -84,6 +100,18 @@ function facts(alloc: Allocation, verbose: boolean, nowMs: number): [string, str
     ...(alloc.PreviousAllocation === ''
       ? []
       : ([['Previous Alloc ID', shortId(alloc.PreviousAllocation, verbose)]] as [string, string][])),
+    ...(verbose && alloc.Metrics ? searchFacts(alloc.Metrics) : []),
+  ];
+}
+
+/** How the search for its node went. */
+function searchFacts(metrics: NonNullable<Allocation['Metrics']>): Facts {
+  return [
+    ['Evaluated Nodes', metrics.NodesEvaluated],
+    ['Filtered Nodes', metrics.NodesFiltered],
+    ['Exhausted Nodes', metrics.NodesExhausted],
+    ['Allocation Time', formatDuration(metrics.AllocationTime)],
+    ['Failures', metrics.CoalescedFailures],
   ];
 }
 
@@ -112,12 +140,13 @@ function tasksOf(alloc: Allocation): Task[] {
 }
 
 function shortTable(alloc: Allocation): string {
-  const rows = tasksOf(alloc).map(({ Name }) => {
+  const rows = tasksOf(alloc).map(({ Name, Lifecycle }) => {
     const state = alloc.TaskStates?.[Name];
     const last = state?.Events.at(-1);
-    return [Name, state?.State ?? 'pending', last?.Type ?? '', last ? formatTime(last.Time) : ''];
+    const time = last ? formatTime(last.Time) : '';
+    return [Name, state?.State ?? 'pending', last?.Type ?? '', time, lifecycleText(Lifecycle)];
   });
-  return formatTable([['Name', 'State', 'Last Event', 'Time'], ...rows]);
+  return formatTable([['Name', 'State', 'Last Event', 'Time', 'Lifecycle'], ...rows]);
 }
 
 /** Undefined when the client cannot be asked: the rest is worth showing all the same. */
@@ -130,9 +159,13 @@ async function readUsage(api: ApiClient, alloc: Allocation): Promise<AllocResour
   }
 }
 
+function lifecycleText(lifecycle: Task['Lifecycle']): string {
+  return lifecycle ? `${lifecycle.Hook}${lifecycle.Sidecar ? ' sidecar' : ''}` : 'main';
+}
+
 function taskText(context: Context, alloc: Allocation, task: Task, usage: AllocResourceUsage | undefined): string {
   const state = alloc.TaskStates?.[task.Name];
-  const lifecycle = task.Lifecycle ? ` (${task.Lifecycle.Hook}${task.Lifecycle.Sidecar ? ' sidecar' : ''})` : '';
+  const lifecycle = task.Lifecycle ? ` (${lifecycleText(task.Lifecycle)})` : '';
   const parts = [
     title(
       context,

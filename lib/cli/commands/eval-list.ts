@@ -6,7 +6,7 @@ import { placementFailures } from '../tables.js';
 
 export const command: Command = {
   usage: 'meshnomad eval list [options]',
-  about: 'Lists the evaluations that are known.',
+  about: 'Lists the evaluations that are known, the newest of a page first.',
   flags: {
     ...DATA_FLAGS,
     ...pageFlags('Type == "batch"'),
@@ -27,7 +27,7 @@ export const command: Command = {
       status: flags.string('status'),
       ...pageQuery(context),
     });
-    const evals = value ?? [];
+    const evals = [...(value ?? [])].sort((a, b) => b.CreateIndex - a.CreateIndex);
     if (await printData(context, evals)) return 0;
     output.out(evals.length === 0 ? 'No evals found' : table(evals, flags.bool('verbose')));
     tellNextPage(context, nextToken, 'eval list');

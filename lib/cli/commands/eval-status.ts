@@ -49,13 +49,9 @@ export const command: Command = {
           : ([['Deployment ID', shortId(evaluation.DeploymentID, verbose)]] as [string, string][])),
         ['Priority', evaluation.Priority],
         ['Placement Failures', placementFailures(evaluation)],
-        ...(verbose
-          ? ([
-              ['Previous Eval', evaluation.PreviousEval],
-              ['Next Eval', evaluation.NextEval],
-              ['Blocked Eval', evaluation.BlockedEval],
-            ] as [string, string][])
-          : []),
+        ['Previous Eval', shortId(evaluation.PreviousEval, verbose)],
+        ['Next Eval', shortId(evaluation.NextEval, verbose)],
+        ['Blocked Eval', shortId(evaluation.BlockedEval, verbose)],
         ...(evaluation.WaitUntil ? ([['Wait Until', evaluation.WaitUntil]] as [string, string][]) : []),
       ]),
     );

@@ -3,7 +3,7 @@ import type { Job } from '../../structs/job.js';
 import type { JobPlanResponse } from '../../structs/rpc.js';
 import { ApiError } from '../api.js';
 import type { Command, Context } from '../command.js';
-import { formatAgo, formatTable, formatTimeText, paint, shortId } from '../format.js';
+import { formatAgo, formatTable, formatTimeText, paint } from '../format.js';
 import { jobDiffText } from '../job-diff.js';
 import { describeIssues, type JobSource, loadJob, SOURCE_FLAGS } from '../job-source.js';
 import { printData, takeArgs } from '../print.js';
@@ -108,13 +108,13 @@ const PREEMPTED_SHOWN = 10;
 /** What would have to go: allocations of less important jobs. */
 function preemptionText(preempted: readonly { ID: string; JobID: string; TaskGroup: string }[]): string {
   if (preempted.length <= PREEMPTED_SHOWN) {
-    const rows = preempted.map(({ ID, JobID, TaskGroup }) => [shortId(ID, false), JobID, TaskGroup]);
-    return `- Preemptions:\n${formatTable([['Alloc ID', 'Job ID', 'Task Group'], ...rows])}`;
+    const rows = preempted.map(({ ID, JobID, TaskGroup }) => [ID, JobID, TaskGroup]);
+    return `\nPreemptions:\n\n${formatTable([['Alloc ID', 'Job ID', 'Task Group'], ...rows])}`;
   }
   const counts = new Map<string, number>();
   for (const { JobID } of preempted) counts.set(JobID, (counts.get(JobID) ?? 0) + 1);
   const rows = [...counts].map(([id, count]) => [id, String(count)]);
-  return `- Preemptions:\n${formatTable([['Job ID', 'Preempted Allocations'], ...rows])}`;
+  return `\nPreemptions:\n\n${formatTable([['Job ID', 'Preempted Allocations'], ...rows])}`;
 }
 
 /** The flags that `job run` needs to read the file as it was read here. */

@@ -1,13 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Allocation } from '../../structs/allocation.js';
 import type { Deployment } from '../../structs/deployment.js';
+import type { Evaluation } from '../../structs/evaluation.js';
+import type { Job } from '../../structs/job.js';
 import type { AllocListStub } from '../../structs/rpc.js';
+import { formatDuration, parseDuration } from '../../util/duration.js';
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, UsageError } from '../command.js';
 import { confirm } from '../confirm.js';
 import { localTime, paint, shortId } from '../format.js';
 import { takeArgs } from '../print.js';
 import { findJobId } from '../resolve.js';
+import { metricText } from '../tables.js';
 
 const WAIT = '30s';
 
@@ -18,7 +22,7 @@ replacements.`,
   flags: {
     'all-tasks': { type: 'bool', help: 'Also tasks that have ended.' },
     'batch-size': { type: 'string', value: 'n|n%', help: 'So many at once; default 1.' },
-    'batch-wait': { type: 'duration', value: 'duration', help: 'Wait so long between batches.' },
+    'batch-wait': { type: 'string', value: 'duration|ask', help: 'Wait so long between batches, or for an answer.' },
     group: { type: 'list', value: 'group', help: 'Only this group; may be given several times.' },
     'no-shutdown-delay': { type: 'bool', help: 'With -reschedule: stop at once, whatever shutdown_delay says.' },
     'on-error': {
@@ -42,17 +46,27 @@ replacements.`,
     }
     const onError = flags.string('on-error') ?? 'ask';
     if (onError !== 'ask' && onError !== 'fail') throw new UsageError('-on-error must be ask or fail');
+    const wait = readBatchWait(flags.string('batch-wait') ?? '0s');
     const api = await context.api();
     const id = await findJobId(api, args[0] as string);
+    if (flags.bool('reschedule')) await checkReplaceable(api, id);
     const allocs = await running(api, id, flags.list('group'));
     if (allocs.length === 0) {
       output.out('No allocations to restart');
       return 0;
     }
     const size = readBatchSize(flags.string('batch-size') ?? '1', allocs.length);
+    let errors = 0;
     headline(context, `Restarting ${allocs.length} allocation${allocs.length === 1 ? '' : 's'}`);
     for (let at = 0; at < allocs.length; at += size) {
-      if (at > 0) await sleep((flags.duration('batch-wait') ?? 0) / 1e6);
+      if (at > 0 && !(await pause(context, wait))) {
+        headline(context, 'Job restart canceled');
+        return 0;
+      }
+      if (size > 1) {
+        const count = Math.min(size, allocs.length - at);
+        headline(context, `Restarting ${ordinal(at / size + 1)} batch of ${count} allocation${count === 1 ? '' : 's'}`);
+      }
       const deployment = await activeDeployment(api, id);
       if (deployment) {
         const name = JSON.stringify(shortId(deployment.ID, flags.bool('verbose')));
@@ -63,6 +77,7 @@ replacements.`,
         allocs.slice(at, at + size).map((alloc) => restart(context, api, alloc)),
       );
       const failed = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error] : []));
+      errors += failed.length;
       if (failed.length === 0) continue;
       for (const error of failed) output.error(`    ${error.message}`);
       const last = at + size >= allocs.length;
@@ -71,7 +86,12 @@ replacements.`,
         return 1;
       }
     }
-    headline(context, 'Finished job restart');
+    if (errors > 0) {
+      headline(context, 'Job restart finished with errors');
+      output.error(`${errors} of ${allocs.length} allocations could not be restarted: see the errors above`);
+      return 1;
+    }
+    headline(context, 'Job restart finished');
     output.out('\nJob restarted successfully!');
     return 0;
   },
@@ -79,6 +99,36 @@ replacements.`,
 
 const goOn = ({ flags }: Context): Promise<boolean> =>
   confirm(flags, 'Proceed with the next batch?', 'not going on after an error: add -yes to do so');
+
+/** Nanoseconds between batches, or the question whether to go on. */
+function readBatchWait(text: string): number | 'ask' {
+  if (text === 'ask') return text;
+  const parsed = parseDuration(text);
+  if (!parsed.ok) throw new UsageError(`-batch-wait must be "ask" or a time: ${parsed.error}`);
+  return parsed.value;
+}
+
+/** Whether the next batch shall be restarted: now, or when the time is over. */
+async function pause(context: Context, wait: number | 'ask'): Promise<boolean> {
+  const next = 'Proceed with the next batch?';
+  if (wait === 'ask')
+    return confirm(context.flags, next, '-batch-wait=ask asks on a terminal only: give a time instead');
+  if (wait > 0) headline(context, `Waiting ${formatDuration(wait)} before restarting the next batch`);
+  await sleep(wait / 1e6);
+  return true;
+}
+
+function ordinal(n: number): string {
+  const suffix = ['th', 'st', 'nd', 'rd'][n % 100 >= 11 && n % 100 <= 13 ? 0 : n % 10] ?? 'th';
+  return `${n}${suffix}`;
+}
+
+/** What stands on every node cannot be moved elsewhere. */
+async function checkReplaceable(api: ApiClient, id: string): Promise<void> {
+  const { Type } = (await api.get<Job>(`/v1/job/${encodeURIComponent(id)}`)).value;
+  if (Type !== 'system' && Type !== 'sysbatch') return;
+  throw new ApiError(0, `Jobs of type "${Type}" are not allowed to be rescheduled: leave -reschedule out.`);
+}
 
 /** A number, or a share of all, rounded up. */
 function readBatchSize(text: string, total: number): number {
@@ -104,6 +154,15 @@ async function running(api: ApiClient, id: string, groups: readonly string[]): P
 }
 
 async function restart(context: Context, api: ApiClient, alloc: AllocListStub): Promise<void> {
+  try {
+    await restartOrReplace(context, api, alloc);
+  } catch (error) {
+    const name = shortId(alloc.ID, context.flags.bool('verbose'));
+    throw new ApiError(0, `Error restarting allocation "${name}": ${(error as Error).message}`);
+  }
+}
+
+async function restartOrReplace(context: Context, api: ApiClient, alloc: AllocListStub): Promise<void> {
   const { flags } = context;
   const name = JSON.stringify(shortId(alloc.ID, flags.bool('verbose')));
   const where = `allocation ${name} for group ${JSON.stringify(alloc.TaskGroup)}`;
@@ -126,16 +185,37 @@ async function restart(context: Context, api: ApiClient, alloc: AllocListStub): 
 
 /** Stops an allocation and waits until its replacement runs. */
 async function reschedule(context: Context, api: ApiClient, alloc: AllocListStub): Promise<void> {
-  await api.put(
+  const { value } = await api.put<{ EvalID: string }>(
     `/v1/allocation/${alloc.ID}/stop`,
     {},
     { no_shutdown_delay: context.flags.bool('no-shutdown-delay') || undefined },
   );
+  const quoted = (id: string): string => JSON.stringify(shortId(id, context.flags.bool('verbose')));
+  await untilJudged(api, value.EvalID, alloc);
   const followed = await until(api, alloc.ID, ({ NextAllocation }) => NextAllocation !== '');
+  const name = quoted(followed.NextAllocation);
+  line(context, `Allocation ${quoted(alloc.ID)} replaced by ${name}, waiting for ${name} to start running`);
   const next = await until(api, followed.NextAllocation, ({ ClientStatus }) => ClientStatus !== 'pending');
-  const name = shortId(next.ID, context.flags.bool('verbose'));
   if (next.ClientStatus !== 'running') throw new ApiError(0, `the replacement ${name} is ${next.ClientStatus}`);
-  line(context, `Allocation ${JSON.stringify(name)} is running as the replacement`);
+  line(context, `Allocation ${name} is "running"`);
+}
+
+/** Waits for the evaluation that looks for a replacement; throws what it found when there is no place for one. */
+async function untilJudged(api: ApiClient, id: string, { TaskGroup }: AllocListStub): Promise<void> {
+  let index = 0;
+  for (;;) {
+    const reply = await api.get<Evaluation>(`/v1/evaluation/${id}`, { index, wait: WAIT });
+    const { Status, FailedTGAllocs } = reply.value;
+    index = reply.index;
+    if (Status === 'pending') continue;
+    const failed = FailedTGAllocs?.[TaskGroup];
+    if (!failed) return;
+    const why = metricText(failed, '      ');
+    throw new ApiError(
+      0,
+      `Evaluation "${shortId(id, false)}" has placement failures for group "${TaskGroup}":\n${why}`,
+    );
+  }
 }
 
 async function until(api: ApiClient, id: string, holds: (alloc: Allocation) => boolean): Promise<Allocation> {

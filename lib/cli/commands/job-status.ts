@@ -7,7 +7,7 @@ import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { formatPairs, formatTable, formatTime, formatTimeText, paint, shortId } from '../format.js';
 import { childrenText, nextLaunchText } from '../job-children.js';
-import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { DATA_FLAGS, printData, takeArgs, wantsData } from '../print.js';
 import { findJobId, jobTable } from '../resolve.js';
 import { allocTable, deploymentText, failedGroupsText, placementFailures } from '../tables.js';
 
@@ -32,7 +32,12 @@ export const command: Command = {
 
 async function list(context: Context, api: ApiClient): Promise<number> {
   const jobs = (await api.get<JobListStub[] | null>('/v1/jobs')).value ?? [];
-  if (await printData(context, jobs)) return 0;
+  if (wantsData(context)) {
+    const all = [];
+    for (const { ID, Namespace } of jobs) all.push(await readParts(api, ID, { namespace: Namespace }));
+    await printData(context, all);
+    return 0;
+  }
   context.output.out(jobs.length === 0 ? 'No running jobs' : jobTable(jobs));
   return 0;
 }
@@ -41,8 +46,11 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   const { flags, output } = context;
   const path = `/v1/job/${encodeURIComponent(id)}`;
   const verbose = flags.bool('verbose');
+  if (wantsData(context)) {
+    await printData(context, [await readParts(api, id, { all: flags.bool('all-allocs') || undefined })]);
+    return 0;
+  }
   const job = (await api.get<Job>(path)).value;
-  if (await printData(context, job)) return 0;
   output.out(formatPairs(facts(job)));
   if (flags.bool('short')) return 0;
   if (isParent(job)) {
@@ -50,15 +58,10 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
     return 0;
   }
 
-  const [summary, evaluations, deployment, allocs] = await Promise.all([
-    api.get<JobSummary>(`${path}/summary`),
-    api.get<Evaluation[] | null>(`${path}/evaluations`),
-    api.get<Deployment | null>(`${path}/deployment`),
-    api.get<AllocListStub[] | null>(`${path}/allocations`, { all: flags.bool('all-allocs') || undefined }),
-  ]);
+  const parts = await readParts(api, id, { all: flags.bool('all-allocs') || undefined });
   const title = (text: string): string => paint(output.color, 'bold', text);
-  output.out(`\n${title('Summary')}\n${summaryTable(summary.value)}`);
-  const evals = [...(evaluations.value ?? [])].sort((a, b) => b.CreateIndex - a.CreateIndex);
+  output.out(`\n${title('Summary')}\n${summaryTable(parts.Summary)}`);
+  const evals = [...parts.Evaluations].sort((a, b) => b.CreateIndex - a.CreateIndex);
   if (flags.bool('evals') || verbose) output.out(`\n${title('Evaluations')}\n${evalTable(evals, verbose)}`);
   const blocked = evals.find(
     ({ Status, FailedTGAllocs }) => Status === 'blocked' || (FailedTGAllocs && Object.keys(FailedTGAllocs).length > 0),
@@ -66,16 +69,47 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   const open = evals.some(({ Status }) => Status === 'blocked');
   if (open && blocked?.FailedTGAllocs)
     output.out(`\n${title('Placement Failure')}\n${failedGroupsText(blocked.FailedTGAllocs, '')}`);
-  const waiting = waitingRows(allocs.value ?? [], evals, verbose);
+  const waiting = waitingRows(parts.Allocations, evals, verbose);
   if (waiting.length > 0) {
     const table = formatTable([['Task Group', 'Eval ID', 'Eval Time'], ...waiting]);
     output.out(`\n${title('Future Rescheduling Attempts')}\n${table}`);
   }
-  if (deployment.value) {
-    output.out(`\n${title('Latest Deployment')}\n${deploymentText(deployment.value, { verbose, withJob: false })}`);
+  if (parts.LatestDeployment) {
+    output.out(
+      `\n${title('Latest Deployment')}\n${deploymentText(parts.LatestDeployment, { verbose, withJob: false })}`,
+    );
   }
-  output.out(`\n${title('Allocations')}\n${allocTable(allocs.value ?? [], { verbose, nowMs: Date.now() })}`);
+  output.out(`\n${title('Allocations')}\n${allocTable(parts.Allocations, { verbose, nowMs: Date.now() })}`);
   return 0;
+}
+
+/** What is known of a job besides itself; as -json and -t give it. */
+interface JobParts {
+  Summary: JobSummary;
+  Allocations: AllocListStub[];
+  LatestDeployment: Deployment | null;
+  Evaluations: Evaluation[];
+}
+
+async function readParts(
+  api: ApiClient,
+  id: string,
+  { namespace, all }: { namespace?: string; all?: boolean | undefined },
+): Promise<JobParts> {
+  const path = `/v1/job/${encodeURIComponent(id)}`;
+  const query = namespace === undefined ? {} : { namespace };
+  const [summary, allocs, deployment, evals] = await Promise.all([
+    api.get<JobSummary>(`${path}/summary`, query),
+    api.get<AllocListStub[] | null>(`${path}/allocations`, { ...query, all }),
+    api.get<Deployment | null>(`${path}/deployment`, query),
+    api.get<Evaluation[] | null>(`${path}/evaluations`, query),
+  ]);
+  return {
+    Summary: summary.value,
+    Allocations: allocs.value ?? [],
+    LatestDeployment: deployment.value,
+    Evaluations: evals.value ?? [],
+  };
 }
 
 function facts(job: Job): [string, string | number | boolean][] {

@@ -8,16 +8,8 @@ import { formatDuration } from '../../util/duration.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { deviceAttributes, deviceDetails, deviceSummary } from '../devices.js';
-import {
-  formatBytes,
-  formatMegabytes,
-  formatPairs,
-  formatTable,
-  formatTime,
-  formatTimeText,
-  paint,
-  shortId,
-} from '../format.js';
+import { formatPairs, formatTable, formatTime, formatTimeText, paint, shortId } from '../format.js';
+import { allocatedTable, detailTexts, hostTable, utilizationTable } from '../host-stats.js';
 import { ownNode } from '../pick-node.js';
 import { DATA_FLAGS, pageFlags, pageQuery, printData, takeArgs, tellNextPage } from '../print.js';
 import { findNode } from '../resolve.js';
@@ -33,9 +25,10 @@ export const command: Command = {
     ...DATA_FLAGS,
     ...pageFlags('Status == "ready"'),
     allocs: { type: 'bool', help: 'In the list: how many allocations run on each.' },
+    quiet: { type: 'bool', help: 'In the list: only the ids.' },
     self: { type: 'bool', help: 'The node of the agent that is asked.' },
     short: { type: 'bool', help: 'Only the node itself and its allocations.' },
-    stats: { type: 'bool', help: 'What each processor and device does.' },
+    stats: { type: 'bool', help: 'What each processor, disk and device does.' },
     verbose: { type: 'bool', help: 'Whole ids, drivers in detail, all attributes.' },
   },
   async run(context) {
@@ -58,6 +51,10 @@ async function list(context: Context, api: ApiClient): Promise<number> {
     return 0;
   }
   const verbose = flags.bool('verbose');
+  if (flags.bool('quiet')) {
+    output.out(nodes.map(({ ID }) => shortId(ID, verbose)).join('\n'));
+    return 0;
+  }
   const running = flags.bool('allocs') ? await countRunning(api, nodes) : undefined;
   const head = [
     'ID',
@@ -102,21 +99,25 @@ async function show(context: Context, api: ApiClient, node: Node): Promise<numbe
   const verbose = flags.bool('verbose');
   const stats = await readStats(api, node);
   const title = (text: string): string => paint(output.color, 'bold', text);
-  output.out(formatPairs(facts(node, stats)));
+  const volumes = await csiVolumes(api, node).catch(() => []);
+  output.out(formatPairs(facts(node, stats, verbose ? [] : [['CSI Volumes', volumes.map(({ ID }) => ID).join(',')]])));
   const allocs = (await api.get<Allocation[] | null>(`/v1/node/${node.ID}/allocations`)).value ?? [];
   if (!flags.bool('short')) {
     if (verbose) output.out(`\n${title('Host Volumes')}\n${hostVolumes(node)}`);
-    if (verbose) output.out(`\n${title('CSI Volumes')}\n${await csiVolumes(api, node)}`);
+    if (verbose) output.out(`\n${title('CSI Volumes')}\n${csiTable(volumes)}`);
     if (verbose) output.out(`\n${title('Drivers')}\n${driverTable(node)}`);
-    output.out(`\n${title('Node Events')}\n${eventTable(node)}`);
+    output.out(`\n${title('Node Events')}\n${eventTable(node, verbose)}`);
     output.out(`\n${title('Allocated Resources')}\n${allocatedTable(node, allocs)}`);
+    if (stats)
+      output.out(`\n${title('Allocation Resource Utilization')}\n${await utilizationTable(api, node, allocs)}`);
     if (stats) output.out(`\n${title('Host Resource Utilization')}\n${hostTable(node, stats)}`);
     const apart = stats?.Separation;
     if (apart && (verbose || Date.now() - toMillis(apart.Until) < SEPARATION_SHOWN_MS))
       output.out(`\n${title('Apart From The Servers')}\n${separationTable(apart, verbose)}`);
     const devices = stats?.DeviceStats ?? [];
     if (devices.length > 0) output.out(`\n${title('Device Resource Utilization')}\n${deviceSummary(devices)}`);
-    if (stats && flags.bool('stats')) output.out(`\n${title('CPU Stats')}\n${cpuTable(stats)}`);
+    if (stats && flags.bool('stats'))
+      for (const [about, text] of detailTexts(stats)) output.out(`\n${title(about)}\n${text}`);
     if (devices.length > 0 && flags.bool('stats')) output.out(`\n${title('Device Stats')}\n${deviceDetails(devices)}`);
     const kinds = node.NodeResources.Devices ?? [];
     if (verbose && kinds.length > 0) output.out(`\n${title('Device Group Attributes')}\n${deviceAttributes(kinds)}`);
@@ -146,7 +147,7 @@ async function readStats(api: ApiClient, node: Node): Promise<HostStats | undefi
   }
 }
 
-function facts(node: Node, stats: HostStats | undefined): [string, string | boolean][] {
+function facts(node: Node, stats: HostStats | undefined, more: [string, string][]): [string, string | boolean][] {
   const uptime = stats ? formatUptime(stats.Uptime) : '<unknown>';
   return [
     ['ID', node.ID],
@@ -154,7 +155,7 @@ function facts(node: Node, stats: HostStats | undefined): [string, string | bool
     ['Node Pool', node.NodePool],
     ['Class', node.NodeClass],
     ['DC', node.Datacenter],
-    ['Drain', node.DrainStrategy ? 'true; drain in progress' : 'false'],
+    ['Drain', drainText(node.DrainStrategy)],
     ['Eligibility', node.SchedulingEligibility],
     [
       'Status',
@@ -175,8 +176,17 @@ function facts(node: Node, stats: HostStats | undefined): [string, string | bool
         .sort()
         .join(','),
     ],
+    ...more,
     ['Driver Status', driverSummary(node)],
   ];
+}
+
+/** Whether it is being drained, until when, and what stays. */
+function drainText(drain: Node['DrainStrategy']): string {
+  if (!drain) return 'false';
+  const end = formatTimeText(drain.ForceDeadline);
+  const deadline = drain.Deadline < 0 ? 'force drain' : end === 'N/A' ? 'no deadline' : `${end} deadline`;
+  return `true; ${deadline}${drain.IgnoreSystemJobs ? '; ignoring system jobs' : ''}`;
 }
 
 function formatUptime(seconds: number): string {
@@ -213,56 +223,25 @@ function hostVolumes(node: Node): string {
 }
 
 /** Those that allocations hold here. */
-async function csiVolumes(api: ApiClient, node: Node): Promise<string> {
+async function csiVolumes(api: ApiClient, node: Node): Promise<CsiVolumeListStub[]> {
   const query = { type: 'csi', node_id: node.ID, namespace: '*' };
-  const { value } = await api.get<CsiVolumeListStub[] | null>('/v1/volumes', query);
-  const rows = (value ?? []).map(({ ID, Name, Namespace, PluginID, Schedulable, Provider, AccessMode }) => {
+  return (await api.get<CsiVolumeListStub[] | null>('/v1/volumes', query)).value ?? [];
+}
+
+function csiTable(volumes: readonly CsiVolumeListStub[]): string {
+  const rows = volumes.map(({ ID, Name, Namespace, PluginID, Schedulable, Provider, AccessMode }) => {
     return [ID, Name, Namespace, PluginID, String(Schedulable), Provider, AccessMode];
   });
   const head = ['ID', 'Name', 'Namespace', 'Plugin ID', 'Schedulable', 'Provider', 'Access Mode'];
   return rows.length === 0 ? 'No CSI volumes' : formatTable([head, ...rows]);
 }
 
-function eventTable(node: Node): string {
-  const rows = [...(node.Events ?? [])]
-    .reverse()
-    .map((event) => [formatTimeText(event.Timestamp), event.Subsystem, event.Message]);
-  return formatTable([['Time', 'Subsystem', 'Message'], ...rows]);
-}
-
-function allocatedTable(node: Node, allocs: readonly Allocation[]): string {
-  let cpu = 0;
-  let memory = 0;
-  let disk = 0;
-  for (const alloc of allocs) {
-    if (alloc.ClientStatus !== 'running' && alloc.ClientStatus !== 'pending') continue;
-    for (const task of Object.values(alloc.AllocatedResources.Tasks)) {
-      cpu += task.Cpu.CpuShares;
-      memory += task.Memory.MemoryMB;
-    }
-    disk += alloc.AllocatedResources.Shared.DiskMB;
-  }
-  const { NodeResources: total, ReservedResources: reserved } = node;
-  return formatTable([
-    ['CPU', 'Memory', 'Disk'],
-    [
-      `${cpu}/${total.Cpu.CpuShares - reserved.Cpu.CpuShares} MHz`,
-      `${formatMegabytes(memory)}/${formatMegabytes(total.Memory.MemoryMB - reserved.Memory.MemoryMB)}`,
-      `${formatMegabytes(disk)}/${formatMegabytes(total.Disk.DiskMB - reserved.Disk.DiskMB)}`,
-    ],
-  ]);
-}
-
-function hostTable(node: Node, stats: HostStats): string {
-  const { Memory: memory, AllocDirStats: disk } = stats;
-  return formatTable([
-    ['CPU', 'Memory', 'Disk'],
-    [
-      `${Math.round(stats.CPUTicksConsumed)}/${node.NodeResources.Cpu.CpuShares} MHz`,
-      `${formatBytes(memory.Used)}/${formatBytes(memory.Total)}`,
-      disk ? `${formatBytes(disk.Used)}/${formatBytes(disk.Size)}` : 'N/A',
-    ],
-  ]);
+function eventTable(node: Node, verbose: boolean): string {
+  const rows = [...(node.Events ?? [])].reverse().map(({ Timestamp, Subsystem, Message, Details }) => {
+    const details = Object.entries(Details ?? {}).map(([key, value]) => `${key} : ${value}`);
+    return [formatTimeText(Timestamp), Subsystem, Message, ...(verbose ? [details.join(', ')] : [])];
+  });
+  return formatTable([['Time', 'Subsystem', 'Message', ...(verbose ? ['Details'] : [])], ...rows]);
 }
 
 /** What became of the work of a node while it had no server. */
@@ -281,12 +260,4 @@ function separationTable({ Since, Until, Allocs }: Separation, verbose: boolean)
     Why,
   ]);
   return `${facts}\n\n${formatTable([['ID', 'Job', 'Task Group', 'Outcome', 'Why'], ...rows])}`;
-}
-
-function cpuTable(stats: HostStats): string {
-  const rows = stats.CPU.map((cpu) => [
-    cpu.CPU,
-    ...[cpu.User, cpu.System, cpu.Idle].map((percent) => `${percent.toFixed(2)}%`),
-  ]);
-  return formatTable([['CPU', 'User', 'System', 'Idle'], ...rows]);
 }

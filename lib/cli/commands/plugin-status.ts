@@ -1,5 +1,5 @@
-import type { CsiPlugin, CsiPluginListStub } from '../../structs/csi.js';
-import { ApiError } from '../api.js';
+import type { CsiCapacity, CsiPlugin, CsiPluginListStub } from '../../structs/csi.js';
+import { type ApiClient, ApiError } from '../api.js';
 import { type Command, UsageError } from '../command.js';
 import { formatTable } from '../format.js';
 import { DATA_FLAGS, printData, takeArgs } from '../print.js';
@@ -35,10 +35,20 @@ export const command: Command = {
     if (!found) throw new ApiError(404, `No plugins with prefix or ID ${JSON.stringify(id)} found`);
     const { value } = await api.get<CsiPlugin>(`/v1/plugin/csi/${encodeURIComponent(found.ID)}`);
     if (await printData(context, value)) return 0;
-    output.out(pluginText(value, { verbose: flags.bool('verbose'), nowMs: Date.now() }));
+    const shown = { verbose: flags.bool('verbose'), nowMs: Date.now() };
+    output.out(pluginText(value, await capacityOf(api, value), shown));
     return 0;
   },
 };
+
+/** What room it has left. Who cannot be asked for that is no reason to show nothing. */
+async function capacityOf(api: ApiClient, { ID, Controllers }: CsiPlugin): Promise<CsiCapacity[]> {
+  if (!Object.values(Controllers).some(({ ControllerInfo }) => ControllerInfo?.SupportsGetCapacity)) return [];
+  return api.get<CsiCapacity[]>(`/v1/plugin/csi/${encodeURIComponent(ID)}/capacity`).then(
+    ({ value }) => value,
+    () => [],
+  );
+}
 
 function table(plugins: readonly CsiPluginListStub[]): string {
   const rows = plugins.map((plugin) => [

@@ -2,14 +2,14 @@ import type { ServiceRegistration } from '../../structs/service.js';
 import { ApiError } from '../api.js';
 import type { Command } from '../command.js';
 import { formatPairs, formatTable, shortId } from '../format.js';
-import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { DATA_FLAGS, pageFlags, pageQuery, printData, takeArgs, tellNextPage } from '../print.js';
 
 export const command: Command = {
   usage: 'meshnomad service info [options] <service>',
   about: 'Shows the instances of a service: where they are, and whether they pass their checks.',
   flags: {
     ...DATA_FLAGS,
-    filter: { type: 'string', value: 'expression', help: "Only those for which it holds, such as 'Port == 80'." },
+    ...pageFlags('Port == 80'),
     verbose: { type: 'bool', help: 'Show whole ids, and all that is known of each instance.' },
   },
   async run(context) {
@@ -17,11 +17,12 @@ export const command: Command = {
     takeArgs(args, 1, 1, '<service>');
     const name = args[0] as string;
     const api = await context.api();
-    const query = { all: 'true', filter: flags.string('filter') };
-    const { value } = await api.get<ServiceRegistration[]>(`/v1/service/${encodeURIComponent(name)}`, query);
+    const query = { all: 'true', ...pageQuery(context) };
+    const { value, nextToken } = await api.get<ServiceRegistration[]>(`/v1/service/${encodeURIComponent(name)}`, query);
     if (value.length === 0) throw new ApiError(404, `Service registrations ${JSON.stringify(name)} not found`);
     if (await printData(context, value)) return 0;
     output.out(flags.bool('verbose') ? value.map(details).join('\n\n') : table(value));
+    tellNextPage(context, nextToken, 'service info');
     return 0;
   },
 };

@@ -2,6 +2,7 @@ import type { CsiVolume } from '../../structs/csi.js';
 import type { HostVolumeView } from '../../structs/host-volume.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Output } from '../command.js';
+import { whilePluginWorks } from '../plugin-wait.js';
 import { takeArgs } from '../print.js';
 import { readVolumeFile } from '../volume-source.js';
 
@@ -20,7 +21,12 @@ export const command: Command = {
     if (file.type === 'host') return createHost(api, file.volume, { output, detach: flags.bool('detach') });
     const id = file.volume.ID ?? '';
     const path = `/v1/volume/csi/${encodeURIComponent(id)}/create`;
-    const { value } = await api.put<{ Volumes: CsiVolume[] }>(path, { Volumes: [file.volume] });
+    const { value } = await whilePluginWorks(
+      { api, output },
+      { what: `make volume ${JSON.stringify(id)}`, pluginId: file.volume.PluginID },
+      api.put<{ Volumes: CsiVolume[]; Warnings?: string }>(path, { Volumes: [file.volume] }),
+    );
+    if (value.Warnings) output.error(`Warning: ${value.Warnings}`);
     for (const volume of value.Volumes) {
       output.out(`Created external volume ${volume.ExternalID} with ID ${volume.ID}`);
     }

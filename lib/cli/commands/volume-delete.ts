@@ -1,6 +1,7 @@
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, UsageError } from '../command.js';
 import { findVolume } from '../find-volume.js';
+import { whilePluginWorks } from '../plugin-wait.js';
 import { takeArgs } from '../print.js';
 import { pairsOf, secretsHeader } from '../volume-source.js';
 
@@ -24,7 +25,9 @@ export const command: Command = {
       await api.delete(`/v1/volume/host/${encodeURIComponent(whole)}`, query);
     } else if (type === 'csi') {
       const headers = secretsHeader(pairsOf(flags.list('secret'), 'secret'));
-      await api.delete(`/v1/volume/csi/${encodeURIComponent(id)}/delete`, {}, headers).catch(async (error: unknown) => {
+      const answer = api.delete(`/v1/volume/csi/${encodeURIComponent(id)}/delete`, {}, headers);
+      const work = { what: `delete volume ${JSON.stringify(id)}`, volumeId: id };
+      await whilePluginWorks({ api, output }, work, answer).catch(async (error: unknown) => {
         throw (await whyNotThere(api, id, error)) ?? error;
       });
     } else throw new UsageError(`-type must be csi or host, not ${JSON.stringify(type)}`);

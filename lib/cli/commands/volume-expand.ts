@@ -1,6 +1,7 @@
 import { parseBytes } from '../../jobspec/volume-file.js';
 import { type Command, type Flags, UsageError } from '../command.js';
 import { formatBytes } from '../format.js';
+import { whilePluginWorks } from '../plugin-wait.js';
 import { takeArgs } from '../print.js';
 
 export const command: Command = {
@@ -16,7 +17,11 @@ export const command: Command = {
     const body = { CapacityMin: size(flags, 'capacity-min'), CapacityMax: size(flags, 'capacity-max') };
     const api = await connect();
     const path = `/v1/volume/csi/${encodeURIComponent(id)}/expand`;
-    const { value } = await api.put<{ CapacityBytes: number }>(path, body);
+    const { value } = await whilePluginWorks(
+      { api, output },
+      { what: `grow volume ${JSON.stringify(id)}`, volumeId: id },
+      api.put<{ CapacityBytes: number }>(path, body),
+    );
     output.out(`Volume ${JSON.stringify(id)} has ${formatBytes(value.CapacityBytes)} now`);
     return 0;
   },

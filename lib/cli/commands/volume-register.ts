@@ -1,5 +1,6 @@
 import type { HostVolumeView } from '../../structs/host-volume.js';
 import type { Command } from '../command.js';
+import { whilePluginWorks } from '../plugin-wait.js';
 import { takeArgs } from '../print.js';
 import { readVolumeFile } from '../volume-source.js';
 
@@ -18,7 +19,11 @@ export const command: Command = {
       return 0;
     }
     const id = file.volume.ID ?? '';
-    await api.put(`/v1/volume/csi/${encodeURIComponent(id)}`, { Volumes: [file.volume] });
+    await whilePluginWorks(
+      { api, output },
+      { what: `confirm volume ${JSON.stringify(id)}`, pluginId: file.volume.PluginID },
+      api.put(`/v1/volume/csi/${encodeURIComponent(id)}`, { Volumes: [file.volume] }),
+    );
     output.out(`Volume ${JSON.stringify(id)} registered`);
     return 0;
   },

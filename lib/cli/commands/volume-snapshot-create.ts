@@ -1,5 +1,6 @@
 import type { CsiSnapshot } from '../../structs/csi.js';
 import type { Command } from '../command.js';
+import { whilePluginWorks } from '../plugin-wait.js';
 import { takeArgs } from '../print.js';
 import { snapshotTable } from '../volume-snapshots.js';
 import { pairsOf } from '../volume-source.js';
@@ -28,7 +29,11 @@ export const command: Command = {
       Secrets: pairsOf(flags.list('secret'), 'secret'),
     };
     const api = await connect();
-    const { value } = await api.put<{ Snapshots: CsiSnapshot[] }>('/v1/volumes/snapshot', { Snapshots: [snapshot] });
+    const { value } = await whilePluginWorks(
+      { api, output },
+      { what: `make a snapshot of volume ${JSON.stringify(volume)}`, volumeId: volume },
+      api.put<{ Snapshots: CsiSnapshot[] }>('/v1/volumes/snapshot', { Snapshots: [snapshot] }),
+    );
     output.out(snapshotTable(value.Snapshots, { verbose: flags.bool('verbose'), nowMs: Date.now() }));
     return 0;
   },

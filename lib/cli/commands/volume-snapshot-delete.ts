@@ -1,4 +1,5 @@
 import type { Command } from '../command.js';
+import { whilePluginWorks } from '../plugin-wait.js';
 import { takeArgs } from '../print.js';
 import { pairsOf, secretsHeader } from '../volume-source.js';
 
@@ -11,7 +12,12 @@ export const command: Command = {
     const [plugin_id, snapshot_id] = args as [string, string];
     const api = await connect();
     const headers = secretsHeader(pairsOf(flags.list('secret'), 'secret'));
-    await api.delete('/v1/volumes/snapshot', { plugin_id, snapshot_id }, headers);
+    const work = { what: `delete snapshot ${JSON.stringify(snapshot_id)}`, pluginId: plugin_id };
+    await whilePluginWorks(
+      { api, output },
+      work,
+      api.delete('/v1/volumes/snapshot', { plugin_id, snapshot_id }, headers),
+    );
     output.out(`Snapshot ${JSON.stringify(snapshot_id)} deleted`);
     return 0;
   },

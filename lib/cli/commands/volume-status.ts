@@ -1,4 +1,4 @@
-import type { CsiVolume, CsiVolumeListStub, CsiVolumeUse } from '../../structs/csi.js';
+import type { CsiVolume, CsiVolumeAtStorage, CsiVolumeListStub, CsiVolumeUse } from '../../structs/csi.js';
 import type { HostVolumeListStub, HostVolumeView } from '../../structs/host-volume.js';
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, UsageError } from '../command.js';
@@ -90,7 +90,8 @@ async function show(context: Context, api: ApiClient, wanted: { type: string; id
   if (found.type === 'csi') {
     const { value } = await api.get<CsiVolume>(`/v1/volume/csi/${encodeURIComponent(found.id)}`);
     if (await printData(context, value)) return 0;
-    context.output.out(csiVolumeText(value, await usesOf(api, value), shown));
+    const [uses, atStorage] = await Promise.all([usesOf(api, value), atStorageOf(api, value)]);
+    context.output.out(csiVolumeText(value, { uses, atStorage }, shown));
     await showBackups(context, api, value.ID, 'csi');
     return 0;
   }
@@ -108,6 +109,14 @@ async function showBackups({ output }: Context, api: ApiClient, id: string, type
     throw error;
   });
   if (archive) output.out(`\nBackups\n${backupSummary(archive, Date.now())}`);
+}
+
+/** What the storage says of it, likewise. */
+async function atStorageOf(api: ApiClient, { ID }: CsiVolume): Promise<CsiVolumeAtStorage | null> {
+  return api.get<CsiVolumeAtStorage>(`/v1/volume/csi/${encodeURIComponent(ID)}/storage`).then(
+    ({ value }) => value,
+    () => null,
+  );
 }
 
 /** How it fares where it is in use. Who cannot be asked for that is no reason to show nothing. */

@@ -1,13 +1,13 @@
 import { chmod, lstat, mkdir, rename, rmdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { removeTree } from '../../plugin/sdk/remove-tree.js';
 import type { SnapshotFrame } from '../../structs/rpc-migrate.js';
 import { backoffMs } from '../../util/backoff.js';
+import { formatBytes } from '../../util/byte-size.js';
 import { ensureAllocDir } from '../alloc-dir.js';
-import { formatBytes } from '../artifact/bytes.js';
 import { dataDirs, dataPaths } from '../migrate/layout.js';
 import { partOf, SnapshotReceiver, SnapshotRefused } from '../migrate/receive.js';
 import type { SnapshotMark } from '../migrate/send.js';
-import { removeTree } from '../remove-tree.js';
 import { sleep } from '../timers.js';
 import { type AllocHookContext, allocHook } from './hook.js';
 

@@ -16,6 +16,8 @@ export interface AllocHookContext {
   state: HookState;
   /** True while tasks of it run already: what they use must be left as it is, and may only be made whole. */
   reattach: boolean;
+  /** Whether `prerun` may wait for as long as it takes; not while running tasks are yet to be taken up, which come first. */
+  mayWait: boolean;
   /** Aborted when the allocation is to end: whatever is waited for then is not worth it. */
   signal: AbortSignal;
   /** Adds a message to the events of all its tasks ("waiting for volume …"). */

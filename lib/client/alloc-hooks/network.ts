@@ -3,9 +3,10 @@ import type { AllocNetworkStatus } from '../../structs/allocation.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { isDnsName } from '../../structs/validate/network.js';
 import { type ClientContext, type HookState, hookState } from '../context.js';
+import { whenBack } from '../driver-away.js';
 import { interpolateText } from '../interpolate.js';
 import { hostResolver, hostsText, type Resolver, resolvText, writeNetworkFiles } from '../network/files.js';
-import { type GroupNetwork, GroupNetworks } from '../network/group-networks.js';
+import { type GroupNetwork, GroupNetworks, type NetworkAsk } from '../network/group-networks.js';
 import { takenPorts } from '../network/taken-ports.js';
 import { groupInterpolation } from '../task-env.js';
 import { type AllocHook, type AllocHookContext, allocHook } from './hook.js';
@@ -19,6 +20,7 @@ export const networkHook: AllocHook = {
       if (!context.reattach) await warnOfTaken(context, network);
       if (!hasNamespace(network)) return;
       const maker = makerOf(context);
+      const isFormer = context.state.get() !== null;
       // Kept where a restart of the machine does not reach, as what the engine made.
       if (maker && context.state.get() === null) context.state.put({ driver: maker.name });
       const given = interpolate(context, network.Hostname);
@@ -32,7 +34,7 @@ export const networkHook: AllocHook = {
         context.shared.networkInode = made.inode;
         context.shared.networkStatus = made.status;
       };
-      const made = await networksOf(context.client).ensure({
+      const ask: NetworkAsk = {
         allocId: context.alloc.ID,
         mode: network.Mode,
         ports: context.alloc.AllocatedResources.Shared.Ports ?? [],
@@ -44,8 +46,12 @@ export const networkHook: AllocHook = {
         signal: context.signal,
         onChange: share,
         onLook: (inode) => leaveLost(context, inode),
-      });
-      await share(made);
+      };
+      const ensure = (): Promise<GroupNetwork> => networksOf(context.client).ensure(ask);
+      // After a reboot the engine may come later than the agent: what ran in it waits.
+      await share(
+        isFormer && context.mayWait ? await whenBack(ensure, { ...context, ...context.client }) : await ensure(),
+      );
     },
     async postrun(context) {
       await remove(context);
@@ -83,8 +89,8 @@ function leaveLost({ alloc, group, client, restart }: AllocHookContext, inode: n
   }
 }
 
-async function remove({ alloc, client, state }: AllocHookContext): Promise<void> {
-  await networksOf(client).remove(alloc.ID);
+async function remove({ alloc, group, client, state }: AllocHookContext): Promise<void> {
+  await networksOf(client).remove(alloc.ID, group.Networks?.[0]?.Mode ?? '');
   const kept = state.get() as { driver: string } | null;
   if (kept === null) return;
   await client.drivers[kept.driver]?.destroyNetwork?.(alloc.ID, {});

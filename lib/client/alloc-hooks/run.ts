@@ -19,16 +19,27 @@ export class AllocHooks {
   private readonly options: AllocHooksOptions;
   private readonly ending = new AbortController();
   private prepared = false;
+  private preparing: Promise<void> = Promise.resolve();
 
   constructor(options: AllocHooksOptions) {
     this.options = options;
   }
 
-  /** Prepares the allocation, once; throws what the first failing hook throws. */
-  async prerun(reattach: boolean): Promise<void> {
+  /**
+   * Prepares the allocation, once, for whoever asks first; throws what the first failing hook throws, and tries again when somebody asks
+   * again. `mayWait`: nothing else has to come first.
+   */
+  async prerun(how: Pick<AllocHookContext, 'reattach' | 'mayWait'>): Promise<void> {
+    if (this.prepared) return;
+    const attempt = this.preparing.catch(() => {}).then(() => this.prepare(how));
+    this.preparing = attempt;
+    await attempt;
+  }
+
+  private async prepare(how: Pick<AllocHookContext, 'reattach' | 'mayWait'>): Promise<void> {
     if (this.prepared) return;
     for (const hook of this.hooks) {
-      const context = this.context(hook, reattach);
+      const context = this.context(hook, how);
       if (context) await hook.prerun(context);
     }
     this.prepared = true;
@@ -57,7 +68,7 @@ export class AllocHooks {
 
   private async undo(step: 'postrun' | 'destroy'): Promise<void> {
     for (const hook of [...this.hooks].reverse()) {
-      const context = this.context(hook, false);
+      const context = this.context(hook, { reattach: false, mayWait: false });
       if (!context) return;
       await hook[step](context).catch((error: unknown) => {
         const why = error instanceof Error ? error.message : String(error);
@@ -67,7 +78,7 @@ export class AllocHooks {
   }
 
   /** Null when the allocation came without its job: nothing of it can have been prepared. */
-  private context(hook: AllocHook, reattach: boolean): AllocHookContext | null {
+  private context(hook: AllocHook, how: Pick<AllocHookContext, 'reattach' | 'mayWait'>): AllocHookContext | null {
     const { client, tell, restart, log } = this.options;
     const alloc = this.options.alloc();
     const found = findGroup(alloc);
@@ -78,7 +89,7 @@ export class AllocHooks {
       client,
       paths: allocPaths(client.config().allocDir, alloc.ID),
       state: hookState(client, alloc.ID, hook.name),
-      reattach,
+      ...how,
       signal: this.ending.signal,
       tell,
       restart,

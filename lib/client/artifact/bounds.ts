@@ -1,6 +1,7 @@
+import { setMaxListeners } from 'node:events';
 import { statfs } from 'node:fs/promises';
+import { formatBytes } from '../../util/byte-size.js';
 import type { Millis } from '../../util/clock.js';
-import { formatBytes } from './bytes.js';
 
 /** Left for everybody else on the disk. */
 const FREE_BYTES_MIN = 64 * 1024 * 1024;
@@ -17,6 +18,8 @@ export class Bounds {
 
   constructor(dir: string, { timeoutMs, signal }: { timeoutMs: Millis; signal: AbortSignal }) {
     this.signal = AbortSignal.any([signal, this.own.signal]);
+    // Each attempt at a connection listens to it.
+    setMaxListeners(0, this.signal);
     this.timers = [
       setTimeout(() => this.abort(`it took longer than ${timeoutMs / 1000} s`), timeoutMs),
       setInterval(() => void this.look(dir), LOOK_MS),

@@ -22,3 +22,7 @@ export function retry(message: string, cause?: unknown): ArtifactError {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Why nothing is fetched from the node's own directories. */
+export const NO_HOST_FILES =
+  'files of the host are not fetched: use http, or write disable_filesystem_isolation = true in the artifact block (in client, in the configuration of the agent)';

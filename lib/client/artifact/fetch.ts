@@ -1,13 +1,13 @@
 import { chmod, copyFile, lstat, mkdir, mkdtemp, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { removeTree } from '../../plugin/sdk/remove-tree.js';
 import type { TaskArtifact } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
 import type { ArtifactConfig } from '../content-config.js';
-import { removeTree } from '../remove-tree.js';
 import { holdDir, type InsidePath } from '../sandbox.js';
 import { Bounds } from './bounds.js';
 import { readChecksum, verify } from './checksum.js';
-import { ArtifactError, refuse, retry } from './failure.js';
+import { ArtifactError, NO_HOST_FILES, refuse, retry } from './failure.js';
 import { clone } from './git.js';
 import { type Download, download, downloadText } from './http.js';
 import { objectPath, parseListing, parseS3, type S3Place, signedGet } from './s3.js';
@@ -79,10 +79,7 @@ async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: 
       await fetchGit(source, tree, options);
       break;
     case 'file': {
-      if (!config.hostFiles)
-        throw refuse(
-          'files of the host are not fetched: use http, or write disable_filesystem_isolation = true in its artifact block (in client, in the config of the agent)',
-        );
+      if (!config.hostFiles) throw refuse(NO_HOST_FILES);
       const info = await stat(source.url).catch(() => null);
       if (!info) throw refuse(`${source.url} does not exist`);
       if (!info.isDirectory()) return await opened(artifact, source, options, limits, source.url);

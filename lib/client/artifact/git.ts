@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { reasonOf, refuse, retry } from './failure.js';
+import { NO_HOST_FILES, reasonOf, refuse, retry } from './failure.js';
 import type { ArtifactSource } from './source.js';
 
 /** What a clone may take. */
@@ -27,6 +27,7 @@ export async function clone({ url, options }: ArtifactSource, clone: CloneOption
   const { ref = '', depth = '', sshkey = '' } = options;
   if (ref !== '' && !REF.test(ref)) throw refuse(`the ref ${JSON.stringify(ref)} is none`);
   if (depth !== '' && !/^\d{1,9}$/.test(depth)) throw refuse(`the depth ${JSON.stringify(depth)} is no number`);
+  if (!clone.local && /^(file:|\/)/.test(url)) throw refuse(NO_HOST_FILES);
   const { address, env: login } = webLogin(url);
   const env = { ...gitEnv(clone), ...(await sshEnv(sshkey, clone)), ...login };
   const run = (args: string[]): Promise<void> => git([...SAFE, ...args], env, clone);

@@ -2,8 +2,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { type IncomingMessage, request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { setTimeout } from 'node:timers/promises';
+import { formatBytes } from '../../util/byte-size.js';
 import type { Millis } from '../../util/clock.js';
-import { formatBytes } from './bytes.js';
 import { ArtifactError, reasonOf, refuse, retry } from './failure.js';
 import { writeWhole } from './tree.js';
 

@@ -15,8 +15,8 @@ import {
 } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type { Readable } from 'node:stream';
+import { formatBytes } from '../../util/byte-size.js';
 import { type HeldDir, holdDir, SandboxError } from '../sandbox.js';
-import { formatBytes } from './bytes.js';
 import { reasonOf, refuse, retry } from './failure.js';
 
 // A new tree of files, made from what a stranger sends: every name is checked, no link is followed, and what a link

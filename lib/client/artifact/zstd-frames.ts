@@ -1,4 +1,4 @@
-import { formatBytes } from './bytes.js';
+import { formatBytes } from '../../util/byte-size.js';
 import { refuse } from './failure.js';
 
 /** What a decoder must hold in memory at most; `zstd` itself refuses more unless it is told otherwise. */

@@ -8,6 +8,8 @@ import { toMeshError } from './errors.js';
 import type { CsiPlugins, ReadyPlugin } from './plugins.js';
 
 const CALL_TIMEOUT_MS = 120_000;
+/** Somebody looks at a status. */
+const LOOK_TIMEOUT_MS = 5_000;
 /** Copies of large volumes take their time. */
 const COPY_TIMEOUT_MS = 3_600_000;
 
@@ -108,13 +110,47 @@ export function controllerHandlers(plugins: CsiPlugins): Pick<RpcHandlers, Contr
         const { entries, nextToken } = await rpc.call('Controller.ListVolumes', request, short);
         return { Entries: entries.flatMap(tellVolume), NextToken: nextToken };
       }),
+    ...lookHandlers(call),
     ...snapshotHandlers(call),
   };
 }
 
-function snapshotHandlers(
-  call: <T>(pluginId: string, work: (plugin: ReadyPlugin) => Promise<T>) => Promise<T>,
-): Pick<RpcHandlers, Extract<ControllerMethod, `${string}Snapshot${string}`>> {
+type Call = <T>(pluginId: string, work: (plugin: ReadyPlugin) => Promise<T>) => Promise<T>;
+
+function lookHandlers(
+  call: Call,
+): Pick<RpcHandlers, 'ClientCSI.ControllerGetCapacity' | 'ClientCSI.ControllerGetVolume'> {
+  const options = { timeoutMs: LOOK_TIMEOUT_MS };
+  return {
+    'ClientCSI.ControllerGetCapacity': (args) =>
+      call(args.PluginID, async ({ rpc }) => {
+        const request = {
+          volumeCapabilities: args.Capabilities.map((one) => toCsiCapability(one, args.MountOptions)),
+          parameters: args.Parameters ?? {},
+          accessibleTopology: args.Topology && { segments: args.Topology.Segments },
+        };
+        const answer = await rpc.call('Controller.GetCapacity', request, options);
+        return {
+          Available: Math.max(0, answer.availableCapacity),
+          MaximumVolume: Math.max(0, answer.maximumVolumeSize?.value ?? 0),
+        };
+      }),
+    'ClientCSI.ControllerGetVolume': (args) =>
+      call(args.PluginID, async ({ rpc }) => {
+        const request = { volumeId: args.ExternalID };
+        const answer = await rpc.call('Controller.ControllerGetVolume', request, options).catch((error: unknown) => {
+          if (error instanceof CsiError && error.code === 'NOT_FOUND') return null;
+          throw error;
+        });
+        if (!answer) return { Volume: null };
+        const [Volume] = tellVolume(answer);
+        if (!Volume) throw new MeshError('E_INTERNAL', `CSI plugin "${args.PluginID}" tells of a volume and not which`);
+        return { Volume };
+      }),
+  };
+}
+
+function snapshotHandlers(call: Call): Pick<RpcHandlers, Extract<ControllerMethod, `${string}Snapshot${string}`>> {
   return {
     'ClientCSI.ControllerCreateSnapshot': (args) =>
       call(args.PluginID, async ({ rpc }) => {

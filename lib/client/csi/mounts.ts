@@ -6,6 +6,7 @@ import { mountAt, unmountAll } from '../../plugin/sdk/mounts.js';
 import type { CsiVolumeStats } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import { toVolumeStats } from './answers.js';
+import { clearDead } from './dead-mounts.js';
 import { type CsiUsage, nodeBase, publishPath, stagingPath } from './paths.js';
 import type { CsiPlugins, ReadyPlugin } from './plugins.js';
 import { takeAway } from './take-away.js';
@@ -71,9 +72,11 @@ export class CsiMounts {
       };
       if (facts.node?.RequiresNodeStageVolume) {
         request.stagingTargetPath = join(baseInside, staging.below);
+        await clearDead(staging.here);
         await mkdir(staging.here, { recursive: true, mode: 0o711 });
         await rpc.call('Node.NodeStageVolume', request, options);
       }
+      await clearDead(target.here);
       // The target itself is the plugin's to make.
       await mkdir(dirname(target.here), { recursive: true, mode: 0o711 });
       const targetPath = join(baseInside, target.below);

@@ -18,15 +18,20 @@ export const cniFingerprint: Fingerprint = {
     const { cniPath, cniConfigDir, bridge } = config.network;
     const attributes: Record<string, string> = {};
     for (const [name, version] of await pluginVersions(cniPath)) attributes[`plugins.cni.version.${name}`] = version;
-    const { networks } = await readNetworks(cniConfigDir);
+    const { networks, problems } = await readNetworks(cniConfigDir);
     // A namespace and its rules are root's to make.
-    if (process.getuid?.() !== 0) return { attributes };
+    if (process.getuid?.() !== 0) return { attributes, warnings: problems };
     const names = [...networks.keys()].map((name) => network(`cni/${name}`, ''));
     if ((await hasBridgeModule()) && (await isOnPath('iptables')) && (await isOnPath('ip'))) {
       attributes['nomad.bridge.hairpin_mode'] = String(bridge.hairpin);
       names.push(network('bridge', bridge.name));
     }
-    return { attributes, networks: names.map(([one]) => one), nodeNetworks: names.map(([, one]) => one) };
+    return {
+      attributes,
+      warnings: problems,
+      networks: names.map(([one]) => one),
+      nodeNetworks: names.map(([, one]) => one),
+    };
   },
 };
 

@@ -10,10 +10,12 @@ const FALLBACK_MHZ = 1000;
 /** Cores of both kinds, their frequency and NUMA nodes, and what is left of them for tasks. */
 export const cpuFingerprint: Fingerprint = {
   name: 'cpu',
-  periodMs: null,
+  // Virtual machines are given cores, and lose some, while they run.
+  periodMs: 60_000,
   async run({ config }): Promise<Facts> {
     const found = cpus();
-    const guess = Math.max(0, ...found.map(({ speed }) => speed)) || FALLBACK_MHZ;
+    // Kept: where nothing tells what a core can do, how fast it is this second must not change what the node is worth.
+    guess ??= Math.max(0, ...found.map(({ speed }) => speed)) || FALLBACK_MHZ;
     const rules = { reserved: config.reserved.cores, reservable: config.reservableCores };
     const topology =
       (await readTopology(new HostFiles(), guess, rules)) ??
@@ -25,6 +27,8 @@ export const cpuFingerprint: Fingerprint = {
     });
   },
 };
+
+let guess: number | undefined;
 
 /** What the processors come to. Pure. */
 export function cpuFacts(

@@ -21,12 +21,16 @@ export interface Facts {
   nodeNetworks?: NodeNetworkResource[];
   /** Names of this machine elsewhere, such as a cloud's id of it. */
   links?: Record<string, string>;
+  /** What a person should hear of in the log, each once while it stays so. */
+  warnings?: string[];
 }
 
 export interface FingerprintInput {
   config: ClientConfig;
   httpAddr: string;
   version: string;
+  /** What it found the last time. */
+  before?: Facts;
 }
 
 /** One kind of fact. `periodMs` null: it does not change while the agent runs. */
@@ -35,5 +39,7 @@ export interface Fingerprint {
   readonly periodMs: number | null;
   /** Nobody waits for its first answer: the node is told without it, and again when it is there. */
   readonly slow?: boolean;
+  /** A person who reloads the agent may have changed what it looks at. */
+  readonly onReload?: boolean;
   run(input: FingerprintInput): Promise<Facts>;
 }

@@ -2,16 +2,25 @@ import { mkdir, statfs } from 'node:fs/promises';
 import type { Facts, Fingerprint } from './fact.js';
 import { readText } from './read.js';
 
-/** The file system that holds the allocation directories. What is free now is what can be given out. */
+const MIB = 1 << 20;
+/** Less is not worth telling the servers of. */
+const GROWTH_MIN = 0.05;
+
+/**
+ * The file system that holds the allocation directories. What is free when the agent starts can be given out, and more when more is free
+ * later: an agent that started on a full disk is of use as soon as there is room. Less free later is what was given out.
+ */
 export const storageFingerprint: Fingerprint = {
   name: 'storage',
-  periodMs: null,
-  async run({ config }): Promise<Facts> {
+  periodMs: 10_000,
+  async run({ config, before }): Promise<Facts> {
     await mkdir(config.allocDir, { recursive: true, mode: 0o711 });
     const { bsize, blocks, bavail } = await statfs(config.allocDir);
+    const grown = bavail * bsize - (before?.diskMb ?? 0) * MIB;
+    if (before && (config.diskTotalMb !== null || grown < blocks * bsize * GROWTH_MIN)) return before;
     const mounts = parseMounts((await readText('/proc/self/mounts')) ?? '');
     return {
-      diskMb: config.diskTotalMb ?? Math.floor((bavail * bsize) / 1024 / 1024),
+      diskMb: config.diskTotalMb ?? Math.floor((bavail * bsize) / MIB),
       attributes: {
         'unique.storage.volume': mountOf(mounts, config.allocDir)?.device ?? '',
         'unique.storage.bytestotal': String(blocks * bsize),

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from '../../plugin/sdk/remove-tree.js';
 import type { TaskArtifact } from '../../structs/job.js';
-import { formatBytes } from '../artifact/bytes.js';
+import { formatBytes } from '../../util/byte-size.js';
 import { ArtifactError } from '../artifact/failure.js';
 import type { FetchOptions } from '../artifact/fetch.js';
 import { type Interpolation, interpolateValue } from '../interpolate.js';
-import { removeTree } from '../remove-tree.js';
 import type { InsidePath } from '../sandbox.js';
 import { taskPlace } from '../task-place.js';
 import { findOwner } from './dir.js';
@@ -59,8 +59,8 @@ async function fetchOne(artifact: TaskArtifact, context: HookContext, values: In
 }
 
 /** The user that the task runs as, where the host knows it. */
-async function ownerOf({ task, driver }: HookContext, values: Interpolation): Promise<ReturnType<typeof findOwner>> {
-  const user = interpolateValue(task.User, values) || (driver.capabilities.defaultUser ?? '');
+async function ownerOf({ draft, driver }: HookContext, values: Interpolation): Promise<ReturnType<typeof findOwner>> {
+  const user = interpolateValue(draft.user, values) || (driver.capabilities.defaultUser ?? '');
   return findOwner(user, await readFile('/etc/passwd', 'utf8').catch(() => ''));
 }
 

@@ -24,6 +24,7 @@ export function taskValues(context: TaskContext): Interpolation & { env: Record<
       : { allocDir: paths.sharedDir, taskDir: paths.localDir, secretsDir: paths.secretsDir },
     network: shared.networkStatus,
     secrets: draft.secrets,
+    cgroupParent: driver.capabilities.cgroupParent ?? config.cgroupParent,
     hostEnv: driver.capabilities.fsIsolation === 'image' ? {} : inheritedEnv(config.envDenylist),
   });
   // What was reserved for the task is not the job's to change (NVIDIA_VISIBLE_DEVICES=all).

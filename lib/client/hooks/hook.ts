@@ -8,6 +8,7 @@ import type { AllocShared } from '../alloc-hooks/hook.js';
 import type { ClientConfig } from '../config.js';
 import type { ClientContext, HookState } from '../context.js';
 import type { Interpolation } from '../interpolate.js';
+import type { HookEventType } from '../task-events.js';
 
 /** What all hooks may know of the task they prepare. */
 export interface TaskContext {
@@ -50,10 +51,12 @@ export interface TaskControl {
   /** Runs a command inside it; gives its exit code and the end of its output. */
   exec(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }>;
   /** Adds a message to its events, of Nomad's type "Driver" unless another is named. */
-  tell(message: string, type?: 'Downloading Artifacts'): void;
+  tell(message: string, type?: HookEventType): void;
 }
 
 export interface StartDraft {
+  /** Whom the task is to run as, as the job says it or a hook has chosen; '' = the driver's default. */
+  user: string;
   mounts: TaskMount[];
   deviceNodes: TaskDevice[];
   cdiDevices: string[];

@@ -111,14 +111,14 @@ async function tell({ control }: HookContext, { Name, ChangeMode, ChangeSignal }
 const envName = ({ Name }: WorkloadIdentity): string =>
   Name === DEFAULT_NAME ? 'NOMAD_TOKEN' : `NOMAD_TOKEN_${Name.replace(/[^A-Za-z0-9_]/g, '_')}`;
 
-/** Replaced in one step, so that no reader sees half a token; for the task's user alone. A link of the task's leads nowhere. */
+/** Replaced in one step, so that no reader sees half a token; for the task's user alone, where that is known. A link of the task's leads nowhere. */
 async function writeToken({ paths }: HookContext, identity: WorkloadIdentity, token: string): Promise<void> {
   const usual = identity.Name === DEFAULT_NAME ? 'nomad_token' : `nomad_${identity.Name}.jwt`;
   const path = identity.Filepath === '' ? join('secrets', usual) : identity.Filepath;
   try {
     const { parts } = insidePath(paths.taskDir, path);
-    const { uid, gid } = await ownerOfSecrets(paths);
-    await writeInside(belowTask(paths, parts), token, { mode: 0o600, uid, gid });
+    const { uid, gid, isOpen } = await ownerOfSecrets(paths);
+    await writeInside(belowTask(paths, parts), token, { mode: isOpen ? 0o644 : 0o600, uid, gid });
   } catch (cause) {
     if (!(cause instanceof SandboxError)) throw cause;
     throw new HookError(`identity file "${path}" escapes the task's directory: ${cause.message}`, {
@@ -128,13 +128,15 @@ async function writeToken({ paths }: HookContext, identity: WorkloadIdentity, to
   }
 }
 
-/** Whose the secrets are: only root can give files away. */
-async function ownerOfSecrets(paths: HookContext['paths']): Promise<{ uid: number | null; gid: number | null }> {
-  if (process.getuid?.() !== 0) return { uid: null, gid: null };
+/** Whose the secrets are (only root can give files away), and whether they are open to whoever gets so far: its directory is shut. */
+async function ownerOfSecrets(
+  paths: HookContext['paths'],
+): Promise<{ uid: number | null; gid: number | null; isOpen: boolean }> {
   const secrets = await holdDir(belowTask(paths, ['secrets']), null);
   try {
-    const { uid, gid } = await secrets.handle.stat();
-    return { uid, gid };
+    const { uid, gid, mode } = await secrets.handle.stat();
+    const isOpen = (mode & 0o007) === 0o007;
+    return process.getuid?.() === 0 ? { uid, gid, isOpen } : { uid: null, gid: null, isOpen };
   } finally {
     await secrets.handle.close();
   }

@@ -9,10 +9,12 @@ import { identityHook } from './identity.js';
 import { networkTaskHook } from './network.js';
 import { secretsHook } from './secrets.js';
 import { templateHook } from './template.js';
+import { userHook } from './user.js';
 import { volumesHook } from './volumes.js';
 
 /** The hooks of every task, in the order in which they prepare it. */
 export const TASK_HOOKS: readonly TaskHook[] = [
+  userHook,
   dirHook,
   networkTaskHook,
   identityHook,

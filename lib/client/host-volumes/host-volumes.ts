@@ -180,7 +180,7 @@ export class HostVolumes {
           if (!known) return {};
           if (this.isUsed(known.HostPath))
             throw new MeshError('E_CONFLICT', `an allocation on this node still uses host volume "${known.Name}"`);
-          await this.forget(args.ID, { remove: true });
+          await this.forget(args.ID, { remove: args.Force !== true });
           return {};
         }),
     };

@@ -1,11 +1,11 @@
 import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from '../../plugin/sdk/remove-tree.js';
 import { MeshError } from '../../structs/errors.js';
 import type { HostVolume } from '../../structs/host-volume.js';
 import type { Millis } from '../../util/clock.js';
 import { nearest } from '../../util/nearest.js';
 import { listExecutables, runPluginProgram } from '../plugin-program.js';
-import { removeTree } from '../remove-tree.js';
 
 // Who makes dynamic host volumes: `mkdir`, which is built in, and executables in host_volume_plugin_dir that speak Nomad's
 // protocol: the operation is the first argument and in DHV_OPERATION, everything else in DHV_*; the answer is JSON on stdout.

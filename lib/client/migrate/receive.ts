@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lchown, open, rm, symlink } from 'node:fs/promises';
 import type { SnapshotEntry, SnapshotFrame } from '../../structs/rpc-migrate.js';
-import { formatBytes } from '../artifact/bytes.js';
+import { formatBytes } from '../../util/byte-size.js';
 import { type HeldDir, holdDir, insidePath } from '../sandbox.js';
 import type { SnapshotMark } from './send.js';
 

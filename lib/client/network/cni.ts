@@ -17,6 +17,8 @@ export interface Attachment {
   /** For CNI_ARGS. */
   args: Record<string, string>;
   portMappings: PortMapping[];
+  /** The addresses that it should have, with their prefixes, for plugins that can be asked for several ("ips"). */
+  ips?: readonly string[];
 }
 
 /** A plugin that failed, or could not be called. */
@@ -125,12 +127,16 @@ export class CniRuntime {
 export function pluginInput(
   list: NetworkList,
   plugin: PluginConfig,
-  at: Pick<Attachment, 'portMappings'>,
+  at: Pick<Attachment, 'portMappings' | 'ips'>,
   prevResult: CniResult | null,
 ): Record<string, unknown> {
   const { capabilities, ...rest } = plugin;
   const able = isObject(capabilities) ? capabilities : {};
-  const runtime = able['portMappings'] === true ? { runtimeConfig: { portMappings: at.portMappings } } : {};
+  const runtimeConfig = {
+    ...(able['portMappings'] === true ? { portMappings: at.portMappings } : {}),
+    ...(able['ips'] === true && at.ips ? { ips: at.ips } : {}),
+  };
+  const runtime = Object.keys(runtimeConfig).length > 0 ? { runtimeConfig } : {};
   const before = prevResult ? { prevResult: { ...prevResult, cniVersion: list.cniVersion } } : {};
   return { ...rest, cniVersion: list.cniVersion, name: list.name, ...runtime, ...before };
 }

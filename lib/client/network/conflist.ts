@@ -55,6 +55,7 @@ export function bridgeList(bridge: BridgeSettings): NetworkList {
       { type: 'loopback' },
       {
         type: 'bridge',
+        capabilities: { ips: true },
         bridge: bridge.name,
         ipMasq: false,
         isGateway: true,

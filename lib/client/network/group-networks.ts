@@ -7,8 +7,8 @@ import type { Log } from '../../util/log.js';
 import type { NetworkConfig } from '../config.js';
 import { sleep, type Timers } from '../timers.js';
 import { type Attachment, CniRuntime } from './cni.js';
-import { findNetwork } from './configured.js';
-import { type BridgeSettings, bridgeList, type NetworkList } from './conflist.js';
+import { findNetwork, readNetworks } from './configured.js';
+import { type BridgeSettings, bridgeList, isObject, type NetworkList } from './conflist.js';
 import { ensureBridgeRules, type FirewallView, findDamage, type Look, viewFirewall } from './firewall.js';
 import { ensureNetns, netnsInode, netnsPath, raiseLoopback, removeNetns } from './netns.js';
 import { allRulesOf, findLoss, hasRules } from './own-rules.js';
@@ -22,7 +22,7 @@ import {
   removeRecord,
   writeRecord,
 } from './record.js';
-import { type CniResult, hostInterfaces, networkStatus, portMappings } from './result.js';
+import { type CniResult, givenAddresses, hostInterfaces, networkStatus, portMappings } from './result.js';
 import { Turns } from './turns.js';
 
 /** How often it is looked whether others have flushed the firewall. */
@@ -101,13 +101,14 @@ export class GroupNetworks {
     if (ask && (await isNamespaceGone(await readRecord(allocId)))) await this.#again(ask);
   }
 
-  /** Removes all of it. Idempotent. */
-  remove(allocId: string): Promise<void> {
+  /** Removes all of it. Idempotent. `mode`: what to look for where nothing is written down any more. */
+  remove(allocId: string, mode = ''): Promise<void> {
     this.#asks.delete(allocId);
     this.#hopeless.delete(allocId);
     return this.#turns.run(allocId, async () => {
       const record = await readRecord(allocId);
       if (record) await this.#remove(record);
+      else await this.#freeAddresses({ allocId, mode, args: {} });
     });
   }
 
@@ -152,12 +153,29 @@ export class GroupNetworks {
       if (namespace.kind === 'own') await raiseLoopback(namespace.name);
       return { netnsPath: namespace.path, inode: namespace.inode, labels, status: null };
     }
+    if (!former) await this.#freeAddresses(ask);
     // Of another namespace, or of a call that the agent did not live to finish: of no use, and it takes an address.
     if (former?.list && record !== former) await this.#forget(former, isSame ? namespace.path : '');
     const made = record.result ? await this.#keep(record, since) : await this.#attach(record, ask.signal);
     const status = networkStatus(made.result ?? {});
     if (!status.ok) throw new Error(status.error);
     return { netnsPath: namespace.path, inode: namespace.inode, labels, status: status.value };
+  }
+
+  /**
+   * Gives back what plugins of networks that are not ours have on disk of an allocation: its record went with a restart of the machine,
+   * its address did not, and it would be kept for ever, and refused to the allocation itself. All else of it has gone.
+   */
+  async #freeAddresses({ allocId, mode, args }: Pick<NetworkAsk, 'allocId' | 'mode' | 'args'>): Promise<void> {
+    const name = cniName(mode);
+    const { networks } = name === null ? { networks: null } : await readNetworks(this.#options.config().cniConfigDir);
+    const list = networks?.get(name ?? '');
+    const plugins = list?.plugins.filter((plugin) => isObject(plugin['ipam'])) ?? [];
+    if (!list || plugins.length === 0) return;
+    const at = { containerId: allocId, netnsPath: '', ifName: IF_NAME, args, portMappings: [] };
+    await this.#runtime
+      .remove({ ...list, plugins }, at, null)
+      .catch((error: unknown) => this.#warn('an address from before', error, allocId));
   }
 
   async #forget(former: NetworkRecord, path: string): Promise<void> {
@@ -198,8 +216,8 @@ export class GroupNetworks {
   async #newRecord(ask: NetworkAsk, namespace: RecordedNamespace): Promise<NetworkRecord> {
     const { cniConfigDir, bridge, anyAddress } = this.#options.config();
     const isBridge = ask.mode === 'bridge';
-    const cniName = /^cni\/(.*)$/.exec(ask.mode)?.[1];
-    const named = cniName === undefined ? null : await findNetwork(cniConfigDir, cniName);
+    const name = cniName(ask.mode);
+    const named = name === null ? null : await findNetwork(cniConfigDir, name);
     return {
       owner: this.#owner,
       allocId: ask.allocId,
@@ -216,13 +234,13 @@ export class GroupNetworks {
   }
 
   /** Calls the plugins, again when they fail: other programs change the same firewall at the same time. */
-  async #attach(record: NetworkRecord, signal: AbortSignal | null, address?: string): Promise<NetworkRecord> {
+  async #attach(record: NetworkRecord, signal: AbortSignal | null, former: CniResult = {}): Promise<NetworkRecord> {
     await writeRecord(record);
     if (record.bridge) await this.#ensureRules(record.bridge);
     const list = record.list as NetworkList;
     for (let attempt = 1; ; attempt++) {
       try {
-        const at = attachment(record, attempt === 1 && address !== undefined ? { IP: address } : {});
+        const at = attempt === 1 ? formerAttachment(record, former) : attachment(record);
         const result = await this.#runtime.add(list, at);
         this.#view = null;
         const attached = { ...record, result, rules: await this.#rulesOf(record, result) };
@@ -295,10 +313,8 @@ export class GroupNetworks {
     }
     if (this.#hopeless.get(allocId) === why) return record;
     log.warn('a network is made anew', { alloc: allocId, why });
-    const status = networkStatus(record.result ?? {});
     await this.#detach(record, record.namespace.path).catch((error: unknown) => this.#warn('broken network', error));
-    const address = status.ok ? status.value.Address : undefined;
-    const made = await this.#attach({ ...record, result: null }, null, address);
+    const made = await this.#attach({ ...record, result: null }, null, record.result ?? {});
     this.#view = null;
     const still = await this.#complaint(made, this.#asked);
     if (still === null) return made;
@@ -358,12 +374,22 @@ export class GroupNetworks {
             () => true,
             () => false,
           );
-    const detached = await this.#detach(record, isThere ? namespace.path : '').catch((error: Error) => error);
+    const detached = await this.#takeBack(record, isThere ? namespace.path : '').catch((error: Error) => error);
     if (namespace.kind === 'own') await removeNetns(namespace.name);
     else await this.#options.drivers[namespace.driver]?.destroyNetwork?.(record.allocId, namespace.labels);
     // With its record it is found again by the next agent's look at leftovers.
     if (detached) throw detached;
     await removeRecord(record.allocId);
+  }
+
+  async #takeBack(record: NetworkRecord, path: string): Promise<void> {
+    if (record.result !== null) return this.#detach(record, path);
+    // Nothing ever came of it, maybe since its plugins are missing or its configuration is no good: then they will not undo it
+    // either, now or later, and it must not be kept for ever.
+    const first = await this.#detach(record, path).catch((error: Error) => error);
+    if (!first) return;
+    await sleep(this.#options.timers, RETRY_MS);
+    await this.#detach(record, path).catch((error) => this.#warn('of no use, and not undone', error, record.allocId));
   }
 
   async #detach(record: NetworkRecord, path: string): Promise<void> {
@@ -374,6 +400,10 @@ export class GroupNetworks {
     const why = error instanceof Error ? error.message : String(error);
     this.#options.log.warn(message, { ...(allocId ? { alloc: allocId } : {}), why });
   }
+}
+
+function cniName(mode: string): string | null {
+  return /^cni\/(.*)$/.exec(mode)?.[1] ?? null;
 }
 
 /** What of the firewall tells whether a network is whole. */
@@ -387,6 +417,13 @@ function lookFor({ bridge, list, result }: NetworkRecord): Look {
 function attachment(record: NetworkRecord, more: Record<string, string> = {}): Attachment {
   const { allocId, namespace, ifName, portMappings, args } = record;
   return { containerId: allocId, netnsPath: namespace.path, ifName, args: { ...args, ...more }, portMappings };
+}
+
+/** Asks for the addresses that it had. */
+function formerAttachment(record: NetworkRecord, former: CniResult): Attachment {
+  const status = networkStatus(former);
+  if (!status.ok) return attachment(record);
+  return { ...attachment(record, { IP: status.value.Address }), ips: givenAddresses(former) };
 }
 
 /** Whether there is another namespace, or none, where this one was. */

@@ -52,6 +52,13 @@ export function networkStatus(result: CniResult): Result<AllocNetworkStatus, str
   });
 }
 
+/** The addresses of a result, with their prefixes. */
+export function givenAddresses(result: CniResult): string[] {
+  return list(result['ips']).flatMap((value) =>
+    isObject(value) && typeof value['address'] === 'string' ? value['address'] : [],
+  );
+}
+
 /** The names of the interfaces that a result has on the host's side. */
 export function hostInterfaces(result: CniResult): string[] {
   return list(result['interfaces'])

@@ -286,7 +286,7 @@ export class AllocServices {
     const limit = restart?.Limit ?? 0;
     if (limit === 0 || running.state.failures < limit) return;
     running.state = { ...running.state, failures: 0 };
-    this.options.restart(task, `check "${running.check.Name}" unhealthy`);
+    this.options.restart(task, `healthcheck: check ${JSON.stringify(running.check.Name)} unhealthy`);
   }
 }
 

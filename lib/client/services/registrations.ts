@@ -65,6 +65,7 @@ export function serviceValues(owned: OwnedService, place: ServicePlace): Interpo
     region,
     paths,
     network: null,
+    cgroupParent: '',
     secrets: {},
     hostEnv: {},
   });

@@ -14,9 +14,20 @@ export interface TaskTemplate {
   /** Null: it is too long to be parsed where others wait for it. */
   parsed: ParsedTemplate | null;
   context: Omit<RenderContext, 'nowMs'>;
+  /** The block's `destination`: which of them it is, in messages. */
+  destination: string;
   once: boolean;
   /** A change is held back until nothing has changed for `minMs`, and `maxMs` at most. */
   wait: { minMs: Millis; maxMs: Millis };
+}
+
+/** A change that is held back until nothing has changed for a while. */
+interface Held {
+  digest: string;
+  /** When the first of the changes that are held came. */
+  sinceMs: Millis;
+  dueMs: Millis;
+  cancel: () => void;
 }
 
 /** What the runner tells. */
@@ -54,6 +65,8 @@ const RENDER_MAX_MS: Millis = 30_000;
 const WATCHED_MAX = 2_000;
 /** What is waited for is told after this time: most things are there at once. */
 const PATIENCE_MS: Millis = 3_000;
+/** Templates that changed together are written together, so that their task is told once. */
+const TOGETHER_MS: Millis = 100;
 
 /**
  * Keeps the templates of a task rendered. It reads what they ask for, waits for what is missing, and renders again when
@@ -66,7 +79,7 @@ export class TemplateRunner {
   private readonly digests: Map<number, string>;
   private readonly done = new Set<number>();
   /** Since when a change is held back, by index. */
-  private readonly held = new Map<number, { sinceMs: Millis; cancel: () => void }>();
+  private readonly held = new Map<number, Held>();
   private readonly due = new Set<number>();
   private cancelPatience: () => void = () => {};
   private running: Promise<void> | null = null;
@@ -136,7 +149,7 @@ export class TemplateRunner {
       const result = await this.render(template, nowMs, used);
       if (this.closed) return;
       if (result.kind === 'failed') {
-        this.fail(result.reason);
+        this.fail(`${template.destination}: ${result.reason}`);
         return;
       }
       if (result.kind === 'waiting') {
@@ -218,16 +231,26 @@ export class TemplateRunner {
       return false;
     }
     if (before === undefined || wait.minMs <= 0 || this.due.delete(index)) return true;
+    // Looked at again because of another template: its own time runs on.
+    if (held?.digest === digest) return false;
     held?.cancel();
     const sinceMs = held?.sinceMs ?? nowMs;
     const delayMs = Math.min(wait.minMs, Math.max(0, sinceMs + wait.maxMs - nowMs));
-    const cancel = this.options.timers.after(delayMs, () => {
+    const dueMs = nowMs + delayMs;
+    const cancel = this.options.timers.after(delayMs, () => this.release(dueMs));
+    this.held.set(index, { digest, sinceMs, dueMs, cancel });
+    return false;
+  }
+
+  /** What was held back until now may be written. */
+  private release(nowMs: Millis): void {
+    for (const [index, { dueMs, cancel }] of this.held) {
+      if (dueMs > nowMs + TOGETHER_MS) continue;
+      cancel();
       this.held.delete(index);
       this.due.add(index);
-      this.pass();
-    });
-    this.held.set(index, { sinceMs, cancel });
-    return false;
+    }
+    this.pass();
   }
 
   private ask(kind: SourceKind, key: string, used: Set<string>): Answer {

@@ -59,7 +59,7 @@ export class TemplateSession {
         write: (template, text) => this.write(template, text),
         changed: (templates) => void this.act(templates.map(({ index }) => index)),
         failed: (reason) => void context.control.fail(`Template failed: ${reason}`),
-        waiting: (missing) => context.control.tell(`Template is waiting for: ${missing.join(', ')}`),
+        waiting: (missing) => context.control.tell(`Template is waiting for: ${missing.join(', ')}`, 'Template'),
       },
     });
     context.signal.addEventListener('abort', () => this.close(), { once: true });
@@ -92,7 +92,7 @@ export class TemplateSession {
     const name = block.SourcePath === '' ? '(dynamic)' : block.SourcePath;
     const text = { text: source, name, left: block.LeftDelim, right: block.RightDelim };
     const parsed = source.length > LIGHT_CHARS_MAX ? ok(null) : compileTemplate(text);
-    if (!parsed.ok) throw new Error(parsed.error);
+    if (!parsed.ok) throw new Error(`${block.DestPath}: ${parsed.error}`);
     const asked = block.Wait ? waitOf(block.Wait) : template.wait;
     const context = {
       // As in Nomad: also `env "node.unique.name"`, and so `env "secret.NAME.KEY"`.
@@ -101,7 +101,8 @@ export class TemplateSession {
       errMissingKey: block.ErrMissingKey,
       addresses: () => interfaceAddresses(networkInterfaces()),
     };
-    return { index, text, parsed: parsed.value, context, once: block.Once, wait: within(asked, template.waitBounds) };
+    const wait = within(asked, template.waitBounds);
+    return { index, text, parsed: parsed.value, context, destination: block.DestPath, once: block.Once, wait };
   }
 
   private async write({ index }: TaskTemplate, text: string): Promise<void> {
@@ -153,9 +154,9 @@ export class TemplateSession {
       ({ exitCode, output }) => (exitCode === 0 ? null : `exit code ${exitCode}: ${output.trim().slice(-200)}`),
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
-    if (outcome === null) control.tell(`Template ran script ${Command}`);
+    if (outcome === null) control.tell(`Template ran script ${Command}`, 'Task hook message');
     else if (FailOnError) await control.fail(`Template failed to run script ${Command}: ${outcome}`);
-    else control.tell(`Template failed to run script ${Command}: ${outcome}`);
+    else control.tell(`Template failed to run script ${Command}: ${outcome}`, 'Task hook failed');
   }
 }
 

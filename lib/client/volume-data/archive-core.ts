@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Range } from '../../archive/index.js';
+import { bootId } from '../../plugin/sdk/boot-id.js';
 import { nodeDisk } from '../../storage/disk.js';
 import type { Core, Cores } from '../../storage/index.js';
 import { readSmallFile, replaceSmallFile } from '../../storage/small-file.js';
 import { MeshError } from '../../structs/errors.js';
-import { formatBytes } from '../artifact/bytes.js';
+import { formatBytes } from '../../util/byte-size.js';
 import type { ArchiveCipher } from './archive-cipher.js';
 import { BlockSource } from './block-source.js';
 
@@ -231,12 +231,4 @@ async function writeRecord(place: ArchivePlace, archiveId: string, record: CoreR
   await mkdir(place.folder, { recursive: true, mode: 0o700 });
   const text = JSON.stringify({ ...record });
   await replaceSmallFile(nodeDisk, place.folder, recordName(archiveId), text);
-}
-
-let boot: string | undefined;
-
-/** What appending processes of one boot have in common: the page cache. */
-function bootId(): string {
-  boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  return boot;
 }

@@ -9,6 +9,8 @@ const deflate = promisify(deflateRaw);
 const LEVEL = 1;
 /** Read at once: enough for a few chunks to be compressed side by side. */
 export const WINDOW_BYTES = 4 * CHUNK_MAX;
+/** What a hole of a file reads as: large ones are passed over at the speed of a comparison, and give the chunks that they always gave. */
+const HOLE = Buffer.alloc(CHUNK_MAX);
 /** After so many chunks that did not become smaller, the next ones are not tried. */
 const STUBBORN_MAX = 4;
 const STUBBORN_PAUSE = 32;
@@ -24,6 +26,7 @@ export class ChunkWriter {
   readonly #window = Buffer.allocUnsafe(WINDOW_BYTES);
   #pack = new PackWriter();
   #stubborn = 0;
+  #holeChunk: { size: number; address: Uint8Array } | undefined;
   /** Bytes of content that was new. */
   newBytes = 0;
 
@@ -47,7 +50,7 @@ export class ChunkWriter {
       seen(got);
       const cuts: number[] = [];
       for (let from = 0; from < filled && (isLast || filled - from >= CHUNK_MAX); ) {
-        from = this.#cipher.chunker.cut(window, from, filled);
+        from = this.#cut(from, filled);
         cuts.push(from);
       }
       const refs = await this.#write(cuts);
@@ -81,7 +84,7 @@ export class ChunkWriter {
     for (const to of cuts) {
       const content = this.#window.subarray(from, to);
       from = to;
-      const address = this.#cipher.address(content);
+      const address = this.#address(content);
       const key = Buffer.from(address).toString('base64');
       chunks.push({ address, key });
       if (this.#known.get(address) || fresh.has(key)) continue;
@@ -95,6 +98,25 @@ export class ChunkWriter {
       refs.push(this.#known.get(address) ?? (await this.#add((await fresh.get(key)) as PackedChunk)));
     }
     return refs;
+  }
+
+  #cut(from: number, filled: number): number {
+    const isHole = filled - from >= CHUNK_MAX && this.#window.compare(HOLE, 0, CHUNK_MAX, from, from + CHUNK_MAX) === 0;
+    return isHole ? from + this.#hole().size : this.#cipher.chunker.cut(this.#window, from, filled);
+  }
+
+  #address(content: Buffer): Uint8Array {
+    const { size, address } = this.#hole();
+    const isHole = content.length === size && content.compare(HOLE, 0, size) === 0;
+    return isHole ? address : this.#cipher.address(content);
+  }
+
+  /** The chunk with which a hole that goes on begins. */
+  #hole(): { size: number; address: Uint8Array } {
+    if (this.#holeChunk) return this.#holeChunk;
+    const size = this.#cipher.chunker.cut(HOLE, 0, CHUNK_MAX);
+    this.#holeChunk = { size, address: this.#cipher.address(HOLE.subarray(0, size)) };
+    return this.#holeChunk;
   }
 
   async #compressed(address: Uint8Array, content: Buffer): Promise<PackedChunk> {

@@ -33,7 +33,10 @@ export async function copyBlocks(
     total += end - start;
     for (let block = start; block < end; block++) if (!(await core.has(block))) missing.push(block);
   }
-  progress.Phase = `copying ${missing.length} of ${total} blocks`;
+  const tell = (): void => {
+    progress.Phase = `${total - missing.length} of ${total} blocks are copied`;
+  };
+  tell();
   let unchecked = SYNC_EVERY_BYTES;
   const blocks = patient(core, signal);
   const take = async (): Promise<void> => {
@@ -45,6 +48,7 @@ export async function copyBlocks(
       const { length } = await blocks.get(block);
       unchecked += length;
       progress.Bytes += length;
+      tell();
     }
   };
   try {
@@ -61,21 +65,34 @@ export type Blocks = Pick<Core, 'key' | 'get'>;
 
 /** A core whose blocks are not waited for without end. Rejects with E_TIMEOUT. */
 export function patient(core: Core, signal: AbortSignal): Blocks {
+  // One listener for all that is asked for at once: the signal is the agent's, and many others listen to it.
+  const waiting = new Set<() => void>();
+  const endAll = (): void => {
+    for (const end of waiting) end();
+  };
+  const join = (end: () => void): void => {
+    if (waiting.size === 0) signal.addEventListener('abort', endAll);
+    waiting.add(end);
+    if (signal.aborted) end();
+  };
+  const leave = (end: () => void): void => {
+    waiting.delete(end);
+    if (waiting.size === 0) signal.removeEventListener('abort', endAll);
+  };
   return {
     key: core.key,
     get: (index) =>
       new Promise((resolve, reject) => {
-        const end = (why: string) => (): void => reject(new MeshError('E_TIMEOUT', why));
-        const timer = setTimeout(end('no node that has a copy sends it'), SILENCE_MS);
-        const stop = end('it was given up: the agent ends');
-        signal.addEventListener('abort', stop, { once: true });
-        if (signal.aborted) stop();
+        const giveUp = (why: string) => (): void => reject(new MeshError('E_TIMEOUT', why));
+        const timer = setTimeout(giveUp('no node that has a copy sends it'), SILENCE_MS);
+        const end = giveUp('it was given up: the agent ends');
+        join(end);
         core
           .get(index)
           .then(resolve, reject)
           .finally(() => {
             clearTimeout(timer);
-            signal.removeEventListener('abort', stop);
+            leave(end);
           });
       }),
   };

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { lstat, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { removeTree } from '../../plugin/sdk/remove-tree.js';
 import { MeshError } from '../../structs/errors.js';
-import { removeTree } from '../remove-tree.js';
 
 // A restored tree is written beside the directory of its volume and takes its place by renames:
 //

@@ -48,7 +48,7 @@ function memberOf(member: ServerMember, about: { ServerRegion?: string; ServerDC
     Tags: {
       role: 'nomad',
       region,
-      dc: about.ServerDC ?? '',
+      dc: member.Datacenter || (about.ServerDC ?? ''),
       build: member.Version,
       port: String(port),
       id: member.ID,

@@ -18,12 +18,14 @@ export const volumeRoutes: Routes = {
   '/v1/volume/csi/:id/detach': { DELETE: detach },
   '/v1/volume/csi/:id/expand': { PUT: expand },
   '/v1/volume/csi/:id/stats': { GET: stats },
+  '/v1/volume/csi/:id/storage': { GET: atStorage },
   '/v1/volume/host/create': { PUT: createHost },
   '/v1/volume/host/register': { PUT: registerHost },
   '/v1/volume/host/:id': { GET: getHost, DELETE: removeHost },
   '/v1/volume/host/:id/delete': { DELETE: removeHost },
   '/v1/plugins': { GET: plugins },
   '/v1/plugin/csi/:id': { GET: plugin, DELETE: removePlugin },
+  '/v1/plugin/csi/:id/capacity': { GET: capacity },
 };
 
 const idOf = (exchange: Exchange): string => exchange.params['id'] ?? '';
@@ -114,6 +116,17 @@ async function expand(exchange: Exchange) {
 async function stats(exchange: Exchange) {
   const reply = await exchange.rpc.call('CSIVolume.Stats', { ...exchange.reading(), ID: idOf(exchange) }, exchange);
   return read(reply.Uses, reply);
+}
+
+async function atStorage(exchange: Exchange) {
+  const args = { ...exchange.reading(), ID: idOf(exchange) };
+  const reply = await exchange.rpc.call('CSIVolume.AtStorage', args, exchange);
+  return read(reply.AtStorage, reply);
+}
+
+async function capacity(exchange: Exchange) {
+  const reply = await exchange.rpc.call('CSIPlugin.Capacity', { ...exchange.reading(), ID: idOf(exchange) }, exchange);
+  return read(reply.Places, reply);
 }
 
 async function external(exchange: Exchange) {

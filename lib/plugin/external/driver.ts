@@ -85,7 +85,7 @@ export class ExternalDriver implements Driver<unknown> {
   }
 
   get capabilities(): DriverCapabilities {
-    return this.#facts.capabilities;
+    return { ...this.#facts.capabilities, cgroupParent: this.#options.cgroups.parent };
   }
 
   decodeConfig(config: Record<string, unknown>): ReturnType<Driver['decodeConfig']> {
@@ -143,6 +143,7 @@ export class ExternalDriver implements Driver<unknown> {
     this.#onEvent.set(task.id, options.onEvent);
     try {
       const { paths, reader } = await this.#options.collector.start(task, options.signal);
+      if (this.#facts.wantsPipesInLogs) await this.#options.collector.showPipes(task);
       this.#options.cgroups.make(task);
       const answer = await this.#options.supervisor.use(
         ({ connection }) =>

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Driver, DriverError, type TaskConfig, type TaskHandle } from '../sdk/driver.js';
 import type { OutputPaths } from './task-message.js';
@@ -46,6 +46,18 @@ export class LogCollector {
     return { paths, reader };
   }
 
+  /** Gives the pipes of a task a second name beside its logs. The reader goes by the first one, which no task can swap for a link. */
+  async showPipes(task: TaskConfig): Promise<void> {
+    if (task.logsDisabled) return;
+    for (const path of Object.values(this.#pathsOf(task))) {
+      await link(path, join(task.logDir, basename(path))).catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code !== 'EXDEV') throw cause;
+        const message = `its plugin needs the agent's state (${this.#pipesDir}) and ${task.logDir} on one file system`;
+        throw new DriverError(message, { recoverable: false, cause });
+      });
+    }
+  }
+
   /** Takes the reader up again; one that is gone (it was killed) is replaced. */
   async recover(task: TaskConfig, reader: TaskHandle | null): Promise<OutputPaths> {
     if (!reader) return { stdout: '/dev/null', stderr: '/dev/null' };
@@ -80,14 +92,16 @@ export class LogCollector {
   /** Each start has pipes of its own. */
   #pathsOf(task: TaskConfig): OutputPaths {
     const start = createHash('sha256').update(task.id).digest('hex').slice(0, 16);
-    const path = (stream: string): string => join(this.#pipesDir, `${start}.${stream}.fifo`);
+    const path = (stream: string): string => join(this.#pipesDir, `.${start}.${stream}.fifo`);
     return { stdout: path('stdout'), stderr: path('stderr') };
   }
 
   async #removePipes(task: TaskConfig): Promise<void> {
     const { stdout, stderr } = this.#pathsOf(task);
-    await rm(stdout, { force: true });
-    await rm(stderr, { force: true });
+    for (const path of [stdout, stderr]) {
+      await rm(path, { force: true });
+      await rm(join(task.logDir, basename(path)), { force: true });
+    }
   }
 
   /** The reader as a task: same names, so that its log files are those of the task it reads from. */

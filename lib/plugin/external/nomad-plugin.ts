@@ -1,5 +1,6 @@
 import { availableParallelism, cpus } from 'node:os';
 import type { Connection, Method, PluginCallError } from '../go-plugin/connection.js';
+import { type PluginBlock, placeOf } from '../plugin-block.js';
 import { decodeBySchema, type ProtoSpec, toSchema } from '../schema/decode.js';
 import { encodeMsgpack } from '../schema/msgpack.js';
 import type { DriverCapabilities } from '../sdk/driver.js';
@@ -15,6 +16,8 @@ export interface PluginFacts {
   capabilities: DriverCapabilities;
   /** It makes the network namespaces of its tasks itself. */
   createsNetworks: boolean;
+  /** It looks for the pipes of a task's output in the directory of the task's logs (as exec2 does), wherever it is told that they are. */
+  wantsPipesInLogs: boolean;
 }
 
 /** The version of the plugin API that drivers and devices are spoken to in. */
@@ -38,12 +41,13 @@ interface ProtoCapabilities {
   fs_isolation: string;
   network_isolation_modes: string[];
   must_create_network: boolean;
+  dynamic_workload_users: boolean;
 }
 
 /** Asks a plugin who it is and hands it its configuration. Throws what is wrong with either, for the user. */
 export async function setUpNomadPlugin(
   connection: Connection,
-  config: Record<string, unknown> | null,
+  block: Pick<PluginBlock, 'config' | 'places'> | null,
 ): Promise<PluginFacts> {
   const info = await ask<Info>(connection, base('PluginInfo'));
   const kind = KINDS[info.type];
@@ -56,7 +60,7 @@ export async function setUpNomadPlugin(
   await connection.call(
     base('SetConfig'),
     {
-      msgpack_config: encodeConfig(spec, config),
+      msgpack_config: encodeConfig(spec, block),
       plugin_api_version: API_VERSION,
       nomad_config: { driver: { ClientMinPort: 14_000, ClientMaxPort: 14_512, Topology: topology() } },
     },
@@ -72,6 +76,7 @@ const DEVICE_FACTS = {
   taskSchema: null,
   capabilities: { sendSignals: false, exec: false, fsIsolation: 'none' as const },
   createsNetworks: false,
+  wantsPipesInLogs: false,
 };
 
 async function driverFacts(connection: Connection): Promise<Omit<PluginFacts, 'kind' | 'name' | 'version'>> {
@@ -80,15 +85,20 @@ async function driverFacts(connection: Connection): Promise<Omit<PluginFacts, 'k
   if (!schema.ok) throw new Error(`its schema of tasks ${schema.error}`);
   const answer = await ask<{ capabilities: ProtoCapabilities | null }>(connection, driverMethod('Capabilities'));
   const found = answer.capabilities;
+  const fsIsolation = FS_ISOLATION[found?.fs_isolation ?? ''] ?? 'none';
   return {
     taskSchema: spec,
     capabilities: {
       sendSignals: found?.send_signals ?? false,
       exec: found?.exec ?? false,
-      fsIsolation: FS_ISOLATION[found?.fs_isolation ?? ''] ?? 'none',
+      fsIsolation,
+      // Whom Nomad's own run tasks as (exec, java); what is theirs a plugin that runs them as root can use as well.
+      ...(fsIsolation === 'chroot' ? { defaultUser: 'nobody' } : {}),
+      ownUsers: found?.dynamic_workload_users ?? false,
       joinsNetwork: found?.network_isolation_modes.includes('GROUP') ?? false,
     },
     createsNetworks: found?.must_create_network ?? false,
+    wantsPipesInLogs: found?.fs_isolation === 'UNVEIL',
   };
 }
 
@@ -101,7 +111,8 @@ const FS_ISOLATION: Record<string, DriverCapabilities['fsIsolation']> = {
 };
 
 /** A plugin without a schema takes no configuration. */
-function encodeConfig(spec: ProtoSpec | null, config: Record<string, unknown> | null): Buffer {
+function encodeConfig(spec: ProtoSpec | null, block: Pick<PluginBlock, 'config' | 'places'> | null): Buffer {
+  const config = block?.config ?? null;
   if (!spec?.block) {
     if (config && Object.keys(config).length > 0) throw new Error('it takes no configuration, and config { } has some');
     return Buffer.alloc(0);
@@ -111,7 +122,7 @@ function encodeConfig(spec: ProtoSpec | null, config: Record<string, unknown> | 
   const decoded = decodeBySchema(schema.value, config ?? {});
   if ('value' in decoded) return encodeMsgpack(decoded.value);
   throw new Error(
-    `its config is wrong: ${decoded.problems.map(({ path, message }) => `${path} ${message}`).join('; ')}`,
+    `its config is wrong: ${decoded.problems.map(({ path, message }) => `${placeOf(block ?? {}, path)}${path} ${message}`).join('; ')}`,
   );
 }
 

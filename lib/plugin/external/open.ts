@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NOMAD_PLUGIN } from '../go-plugin/handshake.js';
 import { FOREIGN_PLUGIN } from '../go-plugin/launch.js';
 import { messageOf, type PluginInstance, PluginSupervisor } from '../go-plugin/supervise.js';
+import type { PluginBlock } from '../plugin-block.js';
 import { findCgroups } from '../sdk/cgroup-tree.js';
 import type { DeviceProvider } from '../sdk/device.js';
 import type { Driver, DriverOptions } from '../sdk/driver.js';
@@ -13,14 +14,6 @@ import { fingerprintOf, type PluginFile, scanPluginDir } from './files.js';
 import { LogCollector } from './log-collector.js';
 import { type PluginFacts, setUpNomadPlugin } from './nomad-plugin.js';
 import { TaskCgroups } from './task-cgroups.js';
-
-/** How a plugin is started and set up: `plugin "NAME" { args = […] config { … } }`. */
-export interface PluginBlock {
-  args: string[];
-  config: Record<string, unknown>;
-  /** An npm package, or a path, of a plugin written for this program; null: a file of the plugin directory, or a bundled one. */
-  package: string | null;
-}
 
 export interface ExternalPluginOptions {
   /** Null: there are no programs to look for. */
@@ -40,8 +33,10 @@ export interface ExternalPlugins {
 }
 
 const START_MS = 10_000;
-/** A plugin that is seen for the first time has this long to say who it is; the agent starts no later for it than that. */
+/** A plugin that has not said yet who it is has this long; the agent starts no later for it than that. */
 const IDENTIFY_MS = 5_000;
+/** One that was never seen before: small machines take long to read a large program for the first time. */
+const FIRST_IDENTIFY_MS = 20_000;
 
 /**
  * Starts every program of the plugin directory, all at the same time. Never fails: what cannot be used is told in the log and
@@ -88,6 +83,7 @@ async function openPlugin(
   const block = options.blocks[name];
   const stateDir = join(options.stateDir, name);
   const log = options.log(name);
+  const patienceMs = existsSync(stateDir) ? IDENTIFY_MS : FIRST_IDENTIFY_MS;
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   // First of all: between the moment the plugin is up and that in which somebody hears of it nothing may be waited for.
   const collector = await openCollector(stateDir, options, log);
@@ -107,13 +103,13 @@ async function openPlugin(
       takesUp: kept?.kind !== 'device',
       log,
     },
-    setUp: (connection) => setUpNomadPlugin(connection, block ? block.config : null),
+    setUp: (connection) => setUpNomadPlugin(connection, block ?? null),
     onUp: async (instance) => {
       keepFacts(stateDir, fingerprint, instance.facts);
       await onUp?.(instance);
     },
   });
-  const instance = kept ? undefined : await supervisor.instance(IDENTIFY_MS).catch(() => undefined);
+  const instance = kept ? undefined : await supervisor.instance(patienceMs).catch(() => undefined);
   const facts = kept ?? instance?.facts;
   if (!facts && supervisor.problem?.endsWith(FOREIGN_PLUGIN)) {
     log('info', `${name} ${FOREIGN_PLUGIN}, and not used here`);
@@ -164,13 +160,13 @@ function brokenText(name: string, supervisor: PluginSupervisor<PluginFacts>): st
 // Who a plugin is, is kept: the agent then knows its drivers at once, however long the plugin takes to start.
 
 function keepFacts(stateDir: string, fingerprint: string, facts: PluginFacts): void {
-  writeFileSync(join(stateDir, 'facts.json'), JSON.stringify({ version: 1, fingerprint, facts }), { mode: 0o600 });
+  writeFileSync(join(stateDir, 'facts.json'), JSON.stringify({ version: 2, fingerprint, facts }), { mode: 0o600 });
 }
 
 function readFacts(stateDir: string, fingerprint: string): PluginFacts | undefined {
   try {
     const kept = JSON.parse(readFileSync(join(stateDir, 'facts.json'), 'utf8'));
-    return kept.version === 1 && kept.fingerprint === fingerprint ? kept.facts : undefined;
+    return kept.version === 2 && kept.fingerprint === fingerprint ? kept.facts : undefined;
   } catch {
     return undefined;
   }

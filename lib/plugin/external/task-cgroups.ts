@@ -33,6 +33,12 @@ export class TaskCgroups {
     this.#log = log;
   }
 
+  /** Below which all of them lie; '' where there are none. */
+  get parent(): string {
+    if (!this.#cgroups) return '';
+    return this.#cgroups.version === 2 ? 'nomad.slice' : '/nomad';
+  }
+
   /** Where a plugin finds the group that says on which cores a task runs; '' where there are no groups. */
   pathOf({ id, resources }: Named): string {
     const cgroups = this.#cgroups;

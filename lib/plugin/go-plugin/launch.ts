@@ -18,7 +18,15 @@ import { type Connection, connectPlugin } from './connection.js';
 import { HANDSHAKE_LINE_MAX, type Handshake, handshakeEnv, type PluginAddress, parseHandshake } from './handshake.js';
 import { LineSplitter, parseLogLine } from './log-lines.js';
 import { processStart } from './process-start.js';
-import { type Attachment, forgetAttachment, readAttachment, writeAttachment } from './reattach.js';
+import {
+  type Attachment,
+  forgetAttachment,
+  forgetBeginner,
+  readAttachment,
+  readBeginner,
+  writeAttachment,
+  writeBeginner,
+} from './reattach.js';
 import { PluginServices } from './services.js';
 import { FileTail } from './tail.js';
 
@@ -75,8 +83,19 @@ export async function launchPlugin(program: PluginProgram, signal: AbortSignal):
     if (found) return found;
     forgetAttachment(program.stateDir);
   }
+  endBeginner(program);
   signal.throwIfAborted();
   return start(program, signal);
+}
+
+/** Ends what an earlier agent began to start, and did not live to hear of: nobody could take it up. */
+function endBeginner({ stateDir, log }: PluginProgram): void {
+  const found = readBeginner(stateDir);
+  if (found && processStart(found.pid) === found.startedAt) {
+    log('info', 'a plugin that an earlier agent began to start is ended', { pid: found.pid });
+    killAll(found.pid);
+  }
+  forgetBeginner(stateDir);
 }
 
 /** Undefined when it is gone; one that is another by now, or does not answer, is ended. */
@@ -109,6 +128,9 @@ async function start(program: PluginProgram, signal: AbortSignal): Promise<Runni
   const keys = makeKeyPair(Date.now());
   const socketDir = makeSocketDir(program.stateDir);
   const child = spawnPlugin(program, keys, socketDir);
+  const beganAt = processStart(child.pid ?? 0);
+  if (child.pid !== undefined && beganAt !== null)
+    writeBeginner(program.stateDir, { pid: child.pid, startedAt: beganAt });
   try {
     const address = await readAddress(program, child, signal);
     const startedAt = processStart(child.pid ?? 0);
@@ -125,9 +147,11 @@ async function start(program: PluginProgram, signal: AbortSignal): Promise<Runni
     };
     const connection = await connectPlugin(address, keys);
     writeAttachment(program.stateDir, attachment);
+    forgetBeginner(program.stateDir);
     return await attach(program, { attachment, connection, child });
   } catch (error) {
-    child.kill('SIGKILL');
+    if (child.pid !== undefined) killAll(child.pid);
+    forgetBeginner(program.stateDir);
     rmSync(socketDir, { recursive: true, force: true });
     throw error;
   }
@@ -308,6 +332,11 @@ function removeIfEmpty(dir: string): void {
 function hostEnv(): Record<string, string | undefined> {
   const { NOTIFY_SOCKET: _notify, NODE_OPTIONS: _options, ...env } = process.env;
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('MESHNOMAD_')));
+}
+
+/** With what it has started: it leads a session of its own, and has no tasks yet. */
+function killAll(pid: number): void {
+  kill(-pid, 'SIGKILL');
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {

@@ -44,6 +44,32 @@ export function forgetAttachment(stateDir: string): void {
   rmSync(pathOf(stateDir), { force: true });
 }
 
+/** A process that has been started as a plugin and has not said yet how to reach it. */
+export type Beginner = Pick<Attachment, 'pid' | 'startedAt'>;
+
+/** Null: there is none, or it has become a plugin. */
+export function readBeginner(stateDir: string): Beginner | null {
+  try {
+    const { pid, startedAt } = JSON.parse(readFileSync(beginnerPath(stateDir), 'utf8'));
+    return Number.isSafeInteger(pid) && pid > 1 && typeof startedAt === 'string' ? { pid, startedAt } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** To be called before anything is waited for: an agent that ends while its plugin starts leaves it to the next one. */
+export function writeBeginner(stateDir: string, { pid, startedAt }: Beginner): void {
+  writeFileSync(beginnerPath(stateDir), JSON.stringify({ pid, startedAt }), { mode: 0o600 });
+}
+
+export function forgetBeginner(stateDir: string): void {
+  rmSync(beginnerPath(stateDir), { force: true });
+}
+
+function beginnerPath(stateDir: string): string {
+  return join(stateDir, 'starting.json');
+}
+
 function pathOf(stateDir: string): string {
   return join(stateDir, 'plugin.json');
 }

@@ -10,8 +10,16 @@ export interface DriverCapabilities {
   exec: boolean;
   /** 'none': the task sees the host's files; 'image': its own root; 'chroot': a tree built in the task directory. */
   fsIsolation: 'none' | 'chroot' | 'image';
+  /** With 'image': its engine is another user's than the agent, and goes only where that user may. */
+  foreignEngine?: boolean;
+  /** With 'chroot': it shows the machine's files to its tasks itself; else it finds them in the task's directory (`chroot_env`). */
+  buildsRoot?: boolean;
   /** Whom a task runs as when its job names nobody; absent: the agent's user, or the image's. */
   defaultUser?: string;
+  /** Below which control group those of its tasks lie, which know it as NOMAD_PARENT_CGROUP. */
+  cgroupParent?: string;
+  /** Wants a user of its own for each task whose job names nobody: a number in `nomad-NUMBER`, without an entry in passwd(5). */
+  ownUsers?: boolean;
   /** Its tasks run in the namespace of `TaskConfig.network`; a driver with `createNetwork` need not say so. */
   joinsNetwork?: boolean;
 }
@@ -121,6 +129,8 @@ export interface ExitResult {
   oomKilled: boolean;
   /** Set when the driver cannot say how the task ended (the engine lost it, the machine rebooted). */
   error?: string;
+  /** It did not end by itself: its engine, or the machine, was ended or restarted under it. It is started again, and that counts for no failure. */
+  lost?: boolean;
 }
 
 /** A message for the task's event list (pull progress and the like). */
@@ -133,16 +143,19 @@ export interface DriverEvent {
 /** Raised by a driver: `recoverable` failures (a registry that timed out) count as a restart attempt, others fail the task. */
 export class DriverError extends Error {
   readonly recoverable: boolean;
+  /** Nobody answered where the driver's engine should be: that says nothing of the task, and counts for no failure of its own. */
+  readonly away: boolean;
 
   /** By its name and shape: the plugin of a package has a copy of this class of its own. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return value instanceof Error && value.name === 'DriverError' && 'recoverable' in value;
   }
 
-  constructor(message: string, options: { recoverable: boolean; cause?: unknown }) {
+  constructor(message: string, options: { recoverable: boolean; away?: boolean; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.name = 'DriverError';
     this.recoverable = options.recoverable;
+    this.away = options.away === true;
   }
 }
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 
 // What CSI plugins and the client do with mounts, through the system's own programs: `mount` knows helpers such as
 // mount.nfs, and its options are what people write into job files.
@@ -136,6 +137,31 @@ export async function ensureOwnSharedMount(dir: string): Promise<void> {
 
 export async function remountReadOnly(target: string): Promise<void> {
   await runCommand('mount', ['-o', 'remount,bind,ro', '--', target]);
+}
+
+/**
+ * Takes away whatever is mounted at a directory and below it, whoever mounted it; what is in use is out of sight at once, and ends
+ * with its last user; but not what `keep` names. A missing directory is fine. Throws CommandError when something stays mounted.
+ */
+export async function detachBelow(dir: string, keep: (mount: MountEntry) => boolean = () => false): Promise<void> {
+  // The kernel tells where things really are. The directory itself is not asked: what is mounted there may not answer any more.
+  const parent = await realpath(dirname(dir)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (parent === null) return;
+  const real = join(parent, basename(dir));
+  const isMeant = (mount: MountEntry): boolean =>
+    (mount.target === real || mount.target.startsWith(`${real}/`)) && !keep(mount);
+  for (;;) {
+    const [outermost] = (await listMounts()).filter(isMeant).sort((a, b) => a.target.length - b.target.length);
+    if (!outermost) return;
+    // A copy of a shared tree, `mount --rbind /`, hands on what is done to it: the machine itself would lose its mounts.
+    await runCommand('mount', ['--make-rprivate', '--', outermost.target]);
+    await runCommand('umount', ['-R', '--', outermost.target]).catch(() =>
+      runCommand('umount', ['-R', '-l', '--', outermost.target]),
+    );
+  }
 }
 
 /** Undoes every mount at `target`, newest first. Idempotent; throws CommandError when one is in use. */

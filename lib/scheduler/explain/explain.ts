@@ -7,12 +7,13 @@ import type { Why, WhyGroup } from '../../structs/why.js';
 import type { StateReader } from '../ports.js';
 import { algorithmOf } from '../rank/algorithm.js';
 import { nextReschedule } from '../reconcile/reschedule.js';
-import { inTurns, type Rest } from '../turns.js';
+import { filterInTurns, inTurns, type Rest } from '../turns.js';
 import { isClientTerminal, isTerminal } from '../usage.js';
+import { preemptedSentence } from './preempted.js';
 import { askOf, createJudge, type Refusal } from './refusal.js';
 import { rollOutSentence } from './roll-out.js';
 import { refusalSentences } from './sentences.js';
-import { allocStory, inOrder, jobStory } from './story.js';
+import { allocStory, inOrder, jobStory, preemptorText } from './story.js';
 
 /** Nodes of one rule that are named; of more only the number is told. */
 const NODES_NAMED_MAX = 10;
@@ -32,7 +33,10 @@ export function* explainJob(job: Job, input: ExplainInput): Generator<Rest, Why,
   const { state } = input;
   const allocs = state.allocsByJob(job.Namespace, job.ID);
   const groups: WhyGroup[] = [];
-  for (const group of job.TaskGroups) groups.push(yield* explainGroup(job, group, allocs, input));
+  const byGroup = yield* partsOf(allocs);
+  for (const group of job.TaskGroups) {
+    groups.push(yield* explainGroup(job, group, byGroup.get(group.Name) ?? [], input));
+  }
   const short = groups.filter(({ Wanted, Placed }) => Placed < Wanted);
   return {
     Kind: 'job',
@@ -51,27 +55,71 @@ export function* explainAlloc(alloc: Allocation, input: ExplainInput): Generator
   const { state } = input;
   const job = state.jobById(alloc.Namespace, alloc.JobID) ?? alloc.Job;
   const group = job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
-  const allocs = state.allocsByJob(alloc.Namespace, alloc.JobID);
+  const groups: WhyGroup[] = [];
+  if (job && group && isTerminal(alloc)) {
+    const siblings = state.allocsByJob(alloc.Namespace, alloc.JobID);
+    const own = yield* filterInTurns(siblings, ({ TaskGroup }) => TaskGroup === group.Name);
+    groups.push(yield* explainGroup(job, group, own, input));
+  }
   return {
     Kind: 'allocation',
     ID: alloc.ID,
     Namespace: alloc.Namespace,
     JobID: alloc.JobID,
     Summary: allocSummary(alloc, input),
-    Groups: job && group && isTerminal(alloc) ? [yield* explainGroup(job, group, allocs, input)] : [],
+    Groups: groups,
     Choice: choiceOf(alloc, state),
     Story: inOrder(allocStory(alloc, state)),
   };
 }
 
+/** A job's allocations by their groups. */
+function* partsOf(allocs: readonly Allocation[]): Generator<Rest, ReadonlyMap<string, Allocation[]>, void> {
+  const parts = new Map<string, Allocation[]>();
+  yield* inTurns(allocs, (alloc) => {
+    const part = parts.get(alloc.TaskGroup);
+    if (part) part.push(alloc);
+    else parts.set(alloc.TaskGroup, [alloc]);
+  });
+  return parts;
+}
+
+/** What the allocations of a group come to. */
+interface OwnCounts {
+  readonly live: Allocation[];
+  running: number;
+  complete: number;
+  isStarting: boolean;
+  /** Failed, and not tried again. */
+  given: number;
+  /** Evaluations that those wait for who have no successor. */
+  readonly waited: Set<string>;
+}
+
+function* countOwn(own: readonly Allocation[]): Generator<Rest, OwnCounts, void> {
+  const counts: OwnCounts = { live: [], running: 0, complete: 0, isStarting: false, given: 0, waited: new Set() };
+  yield* inTurns(own, (alloc) => {
+    if (!isTerminal(alloc)) {
+      counts.live.push(alloc);
+      if (alloc.ClientStatus === 'running') counts.running++;
+      if (alloc.ClientStatus === 'pending') counts.isStarting = true;
+    }
+    if (alloc.ClientStatus === 'complete') counts.complete++;
+    if (isGivenUp(alloc)) counts.given++;
+    if (alloc.NextAllocation === '' && alloc.FollowupEvalID !== '') counts.waited.add(alloc.FollowupEvalID);
+  });
+  return counts;
+}
+
+/** `own`: the allocations of the group. */
 function* explainGroup(
   job: Job,
   group: TaskGroup,
-  allocs: readonly Allocation[],
+  own: readonly Allocation[],
   input: ExplainInput,
 ): Generator<Rest, WhyGroup, void> {
   const { state } = input;
-  const judge = createJudge(state, job, group);
+  const judge = yield* createJudge(state, job, group);
   const byRule = new Map<string, Refusal[]>();
   const names = new Map<string, string[]>();
   let nodes = 0;
@@ -95,27 +143,27 @@ function* explainGroup(
   const refusals = [...byRule.values()]
     .sort((a, b) => b.length - a.length)
     .map((same) => ({ ...refusalSentences(same, nodes, ask), NodeNames: names.get(same[0]?.rule ?? '') ?? [] }));
-  const own = allocs.filter((alloc) => alloc.TaskGroup === group.Name);
-  const live = own.filter((alloc) => !isTerminal(alloc));
+  const { live, running, complete, isStarting, given, waited } = yield* countOwn(own);
   const isPerNode = job.Type === 'system' || job.Type === 'sysbatch';
-  const done = job.Type === 'batch' ? own.filter(({ ClientStatus }) => ClientStatus === 'complete').length : 0;
+  const done = job.Type === 'batch' ? complete : 0;
   const wanted = job.Stop ? 0 : isPerNode ? eligible : Math.max(0, group.Count - done);
   const counts = {
     Group: group.Name,
     Wanted: wanted,
     Placed: live.length,
-    Running: live.filter(({ ClientStatus }) => ClientStatus === 'running').length,
+    Running: running,
     Unplaced: job.Stop ? 0 : unplacedOf(group, input),
     Nodes: nodes,
     NodesWithRoom: withRoom,
     Refusals: refusals,
   };
   const summary = groupSummary(job, counts, {
-    next: nextTry(own, input),
-    isStarting: live.some(({ ClientStatus }) => ClientStatus === 'pending'),
-    given: own.filter(isGivenUp).length,
+    next: nextTry(waited, input),
+    isStarting,
+    given,
   });
-  return { ...counts, Summary: summary + awaySentence(group, live, input) };
+  const preempted = counts.Placed < wanted ? preemptedSentence(job, own, state) : '';
+  return { ...counts, Summary: summary + preempted + awaySentence(group, live, input) };
 }
 
 /** What the blocked evaluation waits to place. */
@@ -180,10 +228,7 @@ function groupSummary(
 }
 
 /** When the delay of a failed allocation ends after which it is placed again; '' = nothing waits. */
-function nextTry(own: readonly Allocation[], { evals }: ExplainInput): string {
-  const waited = new Set(
-    own.filter(({ NextAllocation }) => NextAllocation === '').map((alloc) => alloc.FollowupEvalID),
-  );
+function nextTry(waited: ReadonlySet<string>, { evals }: ExplainInput): string {
   const times = evals.flatMap(({ ID, Status, WaitUntil }) =>
     waited.has(ID) && Status === 'pending' && WaitUntil ? [WaitUntil] : [],
   );
@@ -209,7 +254,8 @@ function allocSummary(alloc: Allocation, input: ExplainInput): string {
   const name = `Allocation ${alloc.Name}`;
   const on = `on node ${alloc.NodeName}`;
   if (alloc.DesiredStatus !== 'run') {
-    const why = alloc.DesiredDescription === '' ? '' : `: ${alloc.DesiredDescription}`;
+    const why =
+      alloc.DesiredDescription === '' ? '' : `: ${alloc.DesiredDescription}${preemptorText(alloc, input.state)}`;
     return isClientTerminal(alloc)
       ? `${name} ran ${on} and was stopped${why}.`
       : `${name} is to be stopped ${on}${why}; its node has not said yet that it is.`;

@@ -13,6 +13,7 @@ import { offerPorts, PortUse } from '../feasible/port-use.js';
 import { TOO_MANY } from '../fit.js';
 import { isInReach } from '../fleet.js';
 import type { StateReader } from '../ports.js';
+import type { Rest } from '../turns.js';
 import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal } from '../usage.js';
 import { createDistinctJudge } from './distinct.js';
 
@@ -68,7 +69,11 @@ export function askOf(group: TaskGroup): GroupAsk {
 }
 
 /** Judges nodes one by one, slowly and plainly: for a person who asks, not for the scheduler. */
-export function createJudge(state: StateReader, job: Job, group: TaskGroup): (node: Node) => Refusal | null {
+export function* createJudge(
+  state: StateReader,
+  job: Job,
+  group: TaskGroup,
+): Generator<Rest, (node: Node) => Refusal | null, void> {
   const onJob = jobChecks(job);
   const hasDevices = group.Tasks.some(({ Resources }) => (Resources.Devices ?? []).length > 0);
   const devices = hasDevices ? new DeviceProgram(group.Tasks) : null;
@@ -80,7 +85,7 @@ export function createJudge(state: StateReader, job: Job, group: TaskGroup): (no
     others: (name) => liveOf(state, job, name).length,
     othersOn: (name, nodeId) => liveOf(state, job, name).filter(({ NodeID }) => NodeID === nodeId).length,
   });
-  const distinct = createDistinctJudge(state, job, group);
+  const distinct = yield* createDistinctJudge(state, job, group);
   const ask = askOf(group);
   const name = `${job.ID}.${group.Name}[0]`;
   return (node) => {

@@ -6,6 +6,7 @@ import type { WhyEvent } from '../../structs/why.js';
 import { toNanos } from '../../util/clock.js';
 import type { StateReader } from '../ports.js';
 import { inTurns, type Rest } from '../turns.js';
+import { preemptorOf } from './preempted.js';
 
 /** The story of a job with many allocations is told up to so many events, the newest. */
 const EVENTS_MAX = 100;
@@ -69,15 +70,15 @@ export function allocStory(alloc: Allocation, state: StateReader): WhyEvent[] {
     events.push({ Time: RescheduleTime, Text });
   }
   if (alloc.DesiredStatus !== 'run') {
-    const Text = `told to ${alloc.DesiredStatus}: ${alloc.DesiredDescription}${preemptorOf(alloc, state)}`;
+    const Text = `told to ${alloc.DesiredStatus}: ${alloc.DesiredDescription}${preemptorText(alloc, state)}`;
     events.push({ Time: alloc.ModifyTime, Text });
   }
   return events;
 }
 
 /** Whose more important work took the place. */
-function preemptorOf({ PreemptedByAllocation }: Allocation, state: StateReader): string {
-  const by = PreemptedByAllocation === '' ? undefined : state.allocById(PreemptedByAllocation);
+export function preemptorText(alloc: Allocation, state: StateReader): string {
+  const by = preemptorOf(alloc, state);
   return by ? ` (job "${by.JobID}", priority ${by.Job?.Priority ?? 'unknown'})` : '';
 }
 

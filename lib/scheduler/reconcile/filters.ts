@@ -89,6 +89,11 @@ export const FATE_RULES: readonly Rule[] = [
     applies: (alloc) => alloc.ClientStatus === 'failed' && alloc.NextAllocation !== '',
     fate: always(IGNORE),
   },
+  {
+    name: 'a failed one of a job that was purged, and registered anew under its name, is history',
+    applies: (alloc, { job }) => alloc.ClientStatus === 'failed' && isOfPurgedJob(alloc, job),
+    fate: always(IGNORE),
+  },
   { name: 'a failed one is rescheduled', applies: (alloc) => alloc.ClientStatus === 'failed', fate: rescheduleFate },
   {
     name: 'what has ended leaves its place free',
@@ -180,6 +185,11 @@ export function isActive({ Status }: Deployment): boolean {
 export function isOlder(alloc: Allocation, job: Job): boolean {
   const own = alloc.Job;
   return own !== null && (own.CreateIndex < job.CreateIndex || own.Version < job.Version);
+}
+
+/** Whether it belongs to a job of that name that was purged before this one was registered. */
+function isOfPurgedJob({ Job: own }: Allocation, job: Job): boolean {
+  return own !== null && own.CreateIndex < job.CreateIndex;
 }
 
 /** Whether every task ended well by itself. One that was killed has not: a drained batch allocation must run again. */

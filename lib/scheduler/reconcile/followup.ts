@@ -2,6 +2,7 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
 import { type Millis, toNanos } from '../../util/clock.js';
+import { inTurns, type Rest, sortInTurns } from '../turns.js';
 
 /** Waits that end this close to each other share an evaluation. */
 const BATCH_WINDOW_MS = 5000;
@@ -62,19 +63,20 @@ const REASONS: Readonly<Record<WaitReason, { TriggeredBy: string; StatusDescript
 };
 
 /** Evaluations that come back when waits are over, and for each waiting allocation the id of its own. */
-export function followupEvals(options: {
+export function* followupEvals(options: {
   job: Job;
   evaluation: Evaluation;
   reason: WaitReason;
   waits: readonly Wait[];
   now: Millis;
   newId: () => string;
-}): { followups: Evaluation[]; evalOf: Map<Allocation, string> } {
+}): Generator<Rest, { followups: Evaluation[]; evalOf: Map<Allocation, string> }, void> {
   const { job, evaluation, now, newId, reason } = options;
   const followups: Evaluation[] = [];
   const evalOf = new Map<Allocation, string>();
   let windowEnd = Number.NEGATIVE_INFINITY;
-  for (const { alloc, at } of [...options.waits].sort((a, b) => a.at - b.at)) {
+  const waits = yield* sortInTurns(options.waits, ({ at }) => at);
+  yield* inTurns(waits, ({ alloc, at }) => {
     if (at >= windowEnd) {
       windowEnd = at + BATCH_WINDOW_MS;
       followups.push(
@@ -94,6 +96,6 @@ export function followupEvals(options: {
       );
     }
     evalOf.set(alloc, followups.at(-1)?.ID ?? '');
-  }
+  });
   return { followups, evalOf };
 }

@@ -3,7 +3,7 @@ import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
 import { assertNever } from '../../util/assert.js';
-import { inTurns, inTurnsTo, type Rest, sortInTurns } from '../turns.js';
+import { appendInTurns, filterInTurns, inTurns, inTurnsTo, type Rest, sortInTurns } from '../turns.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
 import { type Away, dropAway, noneAway, sortAway, takeBack, timeoutsOf, waitsForClients } from './away.js';
 import { type FateContext, fateOf } from './filters.js';
@@ -87,22 +87,24 @@ export function* reconcileGroup(
   const names = new NameIndex(job.ID, group.Name, group.Count);
   yield* inTurns([...all, ...migrate, ...now, ...lost, ...away.displaced], (alloc) => names.hold(alloc));
   const stops = yield* computeStops({ group, names, kept: all, migrate, lost, canaries, canarying });
-  append(stop, stops.stop);
+  yield* appendInTurns(stop, stops.stop);
 
   // What cannot be reached cannot be updated: its turn comes when it is back.
   const reachable =
-    away.holding.size === 0 ? stops.kept : yield* chosen(stops.kept, (alloc) => !away.holding.has(alloc));
+    away.holding.size === 0 ? stops.kept : yield* filterInTurns(stops.kept, (alloc) => !away.holding.has(alloc));
   const { none, inPlace, destructive } = yield* sortByUpdate(context, reachable);
   // Canaries stand beside the count while they are on trial.
   const onTrialNow = new Set(canaries);
-  const counted = canarying ? yield* chosen(stops.kept, (alloc) => !onTrialNow.has(alloc)) : stops.kept;
+  const counted = canarying ? yield* filterInTurns(stops.kept, (alloc) => !onTrialNow.has(alloc)) : stops.kept;
   const place: Placement[] = [];
   const needsCanaries =
     strategy !== null && destructive.length > 0 && canaries.length < strategy.Canary && !state.Promoted;
   if (needsCanaries) {
     state.DesiredCanaries = strategy.Canary;
-    if (!isHeld(deployment))
-      append(place, yield* tryOut({ group, names, canaries, destructive, wanted: strategy.Canary }));
+    if (!isHeld(deployment)) {
+      const canaryPlaces = yield* tryOut({ group, names, canaries, destructive, wanted: strategy.Canary });
+      yield* appendInTurns(place, canaryPlaces);
+    }
   }
   desired.Canary = place.length;
   const onTrial = state.DesiredCanaries !== 0 && !state.Promoted;
@@ -115,28 +117,28 @@ export function* reconcileGroup(
   });
   const clientStops = waitsForClients(context, away, lost);
   // While a client may still run what is lost here, the whole group waits.
-  const admitted = clientStops.length > 0 ? [] : admitPlacements({ wanted, ready, deployment });
+  const admitted = clientStops.length > 0 ? [] : yield* admitPlacements({ wanted, ready, deployment });
   const updated = ready ? yield* firstByName(destructive, limit - admitted.length) : [];
-  const gone = new Set([...updated, ...stops.migrate]);
+  const gone = new Set<Allocation>();
+  yield* inTurns([...updated, ...stops.migrate], (alloc) => gone.add(alloc));
   yield* inTurns(stop, ({ alloc }) => gone.add(alloc));
-  const later = sorted.later.filter(({ alloc }) => !gone.has(alloc));
-  const unknown = away.leaving.filter((alloc) => !gone.has(alloc));
-  const back = away.returned.filter((alloc) => !gone.has(alloc));
+  const later = yield* filterInTurns(sorted.later, ({ alloc }) => !gone.has(alloc));
+  const unknown = yield* filterInTurns(away.leaving, (alloc) => !gone.has(alloc));
+  const back = yield* filterInTurns(away.returned, (alloc) => !gone.has(alloc));
   if (!known) state.DesiredTotal += destructive.length + inPlace.length + wanted.length;
-  append(place, admitted);
+  yield* appendInTurns(place, admitted);
   yield* inTurns(updated, (alloc) => place.push(replacementOf(group, alloc)));
-  for (const alloc of stops.migrate) place.push(again(group, alloc, onTrial));
-  for (const list of [dropped.map(stopUnneeded), stopReplaced(admitted), stops.migrate.map(stopMigrating)]) {
-    append(stop, list);
-  }
+  yield* inTurns(stops.migrate, (alloc) => place.push(again(group, alloc, onTrial)));
+  yield* inTurns(dropped, (alloc) => stop.push(stopUnneeded(alloc)));
+  desired.RescheduleNow = yield* stopReplaced(admitted, stop);
+  yield* inTurns(stops.migrate, (alloc) => stop.push(stopMigrating(alloc)));
   desired.Ignore += none.length + destructive.length - updated.length;
   desired.InPlaceUpdate = inPlace.length;
   desired.Place = admitted.length;
   desired.DestructiveUpdate = updated.length;
   desired.Migrate = stops.migrate.length;
   desired.Stop = stop.length - stops.migrate.length;
-  desired.RescheduleNow = admitted.filter(({ reschedule }) => reschedule).length;
-  const replacements = away.replacements.filter(({ alloc }) => !gone.has(alloc));
+  const replacements = yield* filterInTurns(away.replacements, ({ alloc }) => !gone.has(alloc));
   desired.RescheduleLater = later.length + replacements.length;
   desired.Disconnect = unknown.length;
   desired.Reconnect = back.length;
@@ -188,12 +190,16 @@ function replacementOf(group: TaskGroup, alloc: Allocation): Placement {
   return placementOf(group, alloc.Name, { previous: alloc, replaces });
 }
 
-function stopReplaced(placements: readonly Placement[]): Stop[] {
-  return placements.flatMap(({ previous, reschedule, lost }) =>
-    reschedule && !lost && previous
-      ? [{ alloc: previous, description: STOP_REASON.rescheduled, clientStatus: null }]
-      : [],
-  );
+/** Stops those that are tried again; returns how many are. */
+function* stopReplaced(placements: readonly Placement[], stop: Stop[]): Generator<Rest, number, void> {
+  let tried = 0;
+  yield* inTurns(placements, ({ previous, reschedule, lost }) => {
+    if (!reschedule) return;
+    tried++;
+    if (lost || !previous) return;
+    stop.push({ alloc: previous, description: STOP_REASON.rescheduled, clientStatus: null });
+  });
+  return tried;
 }
 
 function stopUnneeded(alloc: Allocation): Stop {
@@ -242,7 +248,7 @@ function stopTainted(sorted: Sorted, trial: readonly Allocation[], stop: Stop[])
   for (const alloc of [...sorted.lost, ...dropped]) {
     if (canaries.has(alloc)) stop.push({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' });
   }
-  append(stop, sorted.migrate.filter((moving) => canaries.has(moving)).map(stopMigrating));
+  for (const moving of sorted.migrate) if (canaries.has(moving)) stop.push(stopMigrating(moving));
   sorted.lost = sorted.lost.filter((alloc) => !canaries.has(alloc));
   if (dropped.size > 0) sorted.kept = sorted.kept.filter((alloc) => !dropped.has(alloc));
   sorted.migrate = sorted.migrate.filter((alloc) => !canaries.has(alloc));
@@ -304,18 +310,6 @@ function* sortByFate(
   return sorted;
 }
 
-/** Those that satisfy, in their order. */
-function* chosen(
-  allocs: readonly Allocation[],
-  satisfies: (alloc: Allocation) => boolean,
-): Generator<Rest, Allocation[], void> {
-  const found: Allocation[] = [];
-  yield* inTurns(allocs, (alloc) => {
-    if (satisfies(alloc)) found.push(alloc);
-  });
-  return found;
-}
-
 /** Those of the first list that are in one of the others: mostly few, or none. */
 function* among(
   allocs: readonly Allocation[],
@@ -353,11 +347,6 @@ function* sortByUpdate(
   return result;
 }
 
-/** Adds all at the end; push(...more) would put as many arguments on the stack as there are. */
-function append<T>(list: T[], more: readonly T[]): void {
-  for (const item of more) list.push(item);
-}
-
 /** How many allocations may be replaced or added at once by a roll-out. */
 function* updateLimit(options: {
   context: GroupContext;
@@ -392,52 +381,50 @@ function* computePlacements(options: {
   onTrial: boolean;
 }): Generator<Rest, { wanted: Placement[]; dropped: Allocation[] }, void> {
   const { group, names, counted, migrate, now, displaced, onTrial } = options;
-  const lost = [
-    ...options.lost.map((alloc) => ({ alloc, reschedule: false })),
-    ...displaced.map((alloc) => ({ alloc, reschedule: true })),
-  ];
+  const lostCount = options.lost.length + displaced.length;
   const place: Placement[] = [];
   const dropped: Allocation[] = [];
   let existing = counted.length + migrate.length;
   // A promoted canary that has failed may share its name with one that still runs: the name is not given twice.
   const held = new Set<string>();
-  yield* inTurns(now.length + lost.length === 0 ? [] : counted, (alloc) => {
+  yield* inTurns(now.length + lostCount === 0 ? [] : counted, (alloc) => {
     if (!isTerminal(alloc)) held.add(alloc.Name);
   });
-  for (const alloc of now) {
+  yield* inTurns(now, (alloc) => {
     const beside = onTrial && isCanary(alloc);
     if (!beside && (existing >= group.Count || held.has(alloc.Name))) {
       dropped.push(alloc);
-      continue;
+      return;
     }
     if (!beside) {
       existing++;
       held.add(alloc.Name);
     }
     place.push(again(group, alloc, onTrial, { reschedule: true }));
-  }
-  for (const { alloc, reschedule } of lost) {
-    if (existing >= group.Count) break;
-    if (held.has(alloc.Name)) continue;
+  });
+  const placeLost = (alloc: Allocation, reschedule: boolean): void => {
+    if (existing >= group.Count || held.has(alloc.Name)) return;
     held.add(alloc.Name);
     existing++;
     place.push(again(group, alloc, onTrial, { lost: true, reschedule }));
-  }
+  };
+  yield* inTurns(options.lost, (alloc) => placeLost(alloc, false));
+  yield* inTurns(displaced, (alloc) => placeLost(alloc, true));
   const as = { downgrade: onTrial };
   yield* inTurnsTo(group.Count - existing, () => place.push(placementOf(group, names.next(), as)));
   return { wanted: place, dropped };
 }
 
 /** While a roll-out is held, only what was lost or has failed outside it is placed again. */
-function admitPlacements(options: {
+function* admitPlacements(options: {
   wanted: readonly Placement[];
   ready: boolean;
   deployment: Deployment | null;
-}): Placement[] {
+}): Generator<Rest, readonly Placement[], void> {
   const { wanted, ready, deployment } = options;
-  if (ready) return [...wanted];
+  if (ready) return wanted;
   const failed = deployment?.Status === 'failed';
-  return wanted.filter(({ lost, reschedule, previous }) => {
+  return yield* filterInTurns(wanted, ({ lost, reschedule, previous }) => {
     if (lost) return true;
     return reschedule && !(failed && previous?.DeploymentID === deployment?.ID);
   });

@@ -3,14 +3,17 @@ import type { Deployment, DeploymentStatusUpdate } from '../../structs/deploymen
 import type { DesiredUpdates, Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
-import { inTurns, type Rest } from '../turns.js';
+import { appendInTurns, inTurns, type Rest } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import { markBack, markUnknown } from './disconnect.js';
 import { FOLLOWUP_NEAR_MS, isActive, type NodeFate } from './filters.js';
 import { followupEvals, type Wait, type WaitReason } from './followup.js';
 import { type GroupResult, reconcileGroup, type UpdateKind } from './group.js';
-import { noUpdates, type Reconciliation, STOP_REASON, type Stop } from './result.js';
+import { noUpdates, type Placement, type Reconciliation, STOP_REASON, type Stop } from './result.js';
 import { DEPLOYMENT_TEXT, rollOut, settleDeployment } from './roll-out.js';
+
+/** Groups between two rests, however few allocations they have. */
+const GROUPS_PER_TURN = 50;
 
 /** Everything a reconciliation looks at. */
 export interface ReconcileInput {
@@ -43,6 +46,7 @@ export function* reconcileJob(input: ReconcileInput): Generator<Rest, Reconcilia
   });
   const results = new Map<string, GroupResult>();
   for (const [name, group] of groups) {
+    if (results.size % GROUPS_PER_TURN === GROUPS_PER_TURN - 1) yield undefined;
     const context = { ...input, job, group, evalId: evaluation.ID, deployment: current, oldDeployment: old };
     const result = yield* reconcileGroup(context, byGroup.get(name) ?? []);
     results.set(name, result);
@@ -58,16 +62,22 @@ export function* reconcileJob(input: ReconcileInput): Generator<Rest, Reconcilia
       StatusDescription: DEPLOYMENT_TEXT.successful,
     });
   }
-  const waits = planWaits({ ...input, job }, all);
+  const waits = yield* planWaits({ ...input, job }, all);
   const stamped: Stop[] = [];
   for (const stops of [stop, ...all.map((result) => result.stop)]) {
     yield* inTurns(stops, (one) => stamped.push(waits.stamp(one)));
   }
+  const place: Placement[] = [];
+  const inPlace: Allocation[] = [];
+  for (const result of all) {
+    yield* appendInTurns(place, result.place);
+    yield* appendInTurns(inPlace, result.inPlace);
+  }
   const active = deployment ?? (current && isActive(current) ? current : null);
   return {
-    place: all.flatMap(({ place }) => place),
+    place,
     stop: stamped,
-    inPlace: all.flatMap(({ inPlace }) => inPlace),
+    inPlace,
     attributeUpdates: waits.updates,
     deployment,
     deploymentId: active?.ID ?? '',
@@ -81,32 +91,38 @@ export function* reconcileJob(input: ReconcileInput): Generator<Rest, Reconcilia
 type Waiting = Pick<GroupResult, 'later' | 'replacements' | 'timeouts' | 'clientStops' | 'unknown' | 'back' | 'stop'>;
 
 /** Follow-ups for all that waits, and the bookkeeping of those that wait, leave or come back. */
-export function planWaits(
+export function* planWaits(
   { job, evaluation, now, newId }: Pick<ReconcileInput, 'evaluation' | 'now' | 'newId'> & { job: Job },
   results: readonly Waiting[],
-): { followups: Evaluation[]; updates: Allocation[]; stamp: (stop: Stop) => Stop } {
+): Generator<Rest, { followups: Evaluation[]; updates: Allocation[]; stamp: (stop: Stop) => Stop }, void> {
   const plan = (reason: WaitReason, waits: readonly Wait[]) =>
     followupEvals({ job, evaluation, now, newId, reason, waits });
-  const later = plan(
+  const later = yield* plan(
     'reschedule',
     results.flatMap((result) => [...result.later, ...result.replacements]),
   );
-  const timeouts = plan(
+  const timeouts = yield* plan(
     'timeout',
     results.flatMap((result) => result.timeouts),
   );
-  const clients = plan('client-stops', waitsToFollow(results, now));
+  const clients = yield* plan('client-stops', waitsToFollow(results, now));
   const updates: Allocation[] = [];
-  const failed = new Set(results.flatMap((result) => result.later.map(({ alloc }) => alloc)));
-  for (const [alloc, FollowupEvalID] of later.evalOf) if (failed.has(alloc)) updates.push({ ...alloc, FollowupEvalID });
+  const failed = new Set<Allocation>();
+  for (const result of results) yield* inTurns(result.later, ({ alloc }) => failed.add(alloc));
+  yield* inTurns(later.evalOf, ([alloc, FollowupEvalID]) => {
+    if (failed.has(alloc)) updates.push({ ...alloc, FollowupEvalID });
+  });
+  const leaving = new Set<Allocation>();
   for (const { unknown } of results) {
-    for (const alloc of unknown) updates.push(markUnknown(alloc, now, timeouts.evalOf.get(alloc) ?? ''));
+    yield* inTurns(unknown, (alloc) => {
+      leaving.add(alloc);
+      updates.push(markUnknown(alloc, now, timeouts.evalOf.get(alloc) ?? ''));
+    });
   }
-  const leaving = new Set(results.flatMap(({ unknown }) => unknown));
-  for (const [alloc, FollowupEvalID] of timeouts.evalOf) {
+  yield* inTurns(timeouts.evalOf, ([alloc, FollowupEvalID]) => {
     if (!leaving.has(alloc)) updates.push({ ...alloc, FollowupEvalID });
-  }
-  for (const { back } of results) for (const alloc of back) updates.push(markBack(alloc, now));
+  });
+  for (const { back } of results) yield* inTurns(back, (alloc) => updates.push(markBack(alloc, now)));
   return {
     followups: [...later.followups, ...timeouts.followups, ...clients.followups],
     updates,

@@ -1,5 +1,5 @@
 import type { Allocation } from '../../structs/allocation.js';
-import { inTurns, type Rest, sortInTurns } from '../turns.js';
+import { type Rest, sortInTurns } from '../turns.js';
 
 const [OPENING, CLOSING, ZERO] = [0x5b, 0x5d, 0x30];
 
@@ -52,14 +52,6 @@ export class NameIndex {
   /** Takes the name of an allocation that there is. */
   hold({ Name }: Allocation): void {
     this.#take(allocIndex(Name));
-  }
-
-  /** The n highest names that are taken. */
-  *highest(n: number): Generator<Rest, Set<string>, void> {
-    const indexes = yield* sortInTurns(this.#taken.keys(), (index) => -index, n);
-    const names = new Set<string>();
-    yield* inTurns(indexes, (index) => names.add(this.#name(index)));
-    return names;
   }
 
   /** Frees a name. */

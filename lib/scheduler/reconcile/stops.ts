@@ -1,8 +1,8 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { TaskGroup } from '../../structs/job.js';
-import { inTurns, type Rest } from '../turns.js';
+import { filterInTurns, inTurns, type Rest, sortInTurns } from '../turns.js';
 import { isTerminal } from '../usage.js';
-import type { NameIndex } from './names.js';
+import { allocIndex, type NameIndex } from './names.js';
 import { STOP_REASON, type Stop } from './result.js';
 
 /** What is to stop, and what stays of the kept and of the migrating ones. */
@@ -14,7 +14,7 @@ export interface Stops {
 
 /**
  * Picks what is too many. In this order: lost ones all; after a promotion those whose name a canary has taken over, even if
- * the count is short; those whose work under their name is done; failed ones that wait to be tried again; those whose node is being drained; the highest names; any.
+ * the count is short; those whose work under their name is done; failed ones that wait to be tried again; those whose node is being drained; the highest names.
  */
 export function* computeStops(options: {
   group: TaskGroup;
@@ -26,9 +26,10 @@ export function* computeStops(options: {
   canarying: boolean;
 }): Generator<Rest, Stops, void> {
   const { group, names, canaries, canarying, lost } = options;
-  const stop: Stop[] = lost.map((alloc) => ({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' }));
+  const stop: Stop[] = [];
+  yield* inTurns(lost, (alloc) => stop.push({ alloc, description: STOP_REASON.lost, clientStatus: 'lost' }));
   const onTrial = new Set(canarying ? canaries : []);
-  const bound = onTrial.size === 0 ? options.kept : options.kept.filter((alloc) => !onTrial.has(alloc));
+  const bound = onTrial.size === 0 ? options.kept : yield* filterInTurns(options.kept, (alloc) => !onTrial.has(alloc));
   let excess = bound.length + options.migrate.length - group.Count;
   const twins = yield* olderTwins(bound);
   // Mostly so, and then nothing is copied: there may be very many.
@@ -36,6 +37,9 @@ export function* computeStops(options: {
   const kept = new Set<Allocation>();
   yield* inTurns(options.kept, (alloc) => kept.add(alloc));
   const migrate = new Set(options.migrate);
+
+  // Work that is done holds its place, and there is nothing to stop.
+  const mayStop = (alloc: Allocation): boolean => alloc.ClientStatus !== 'complete' && !onTrial.has(alloc);
 
   function* take(
     from: Set<Allocation>,
@@ -45,8 +49,7 @@ export function* computeStops(options: {
     if (excess <= 0) return;
     yield* inTurns(from, (alloc) => {
       if (excess <= 0) return;
-      // Work that is done holds its place, and there is nothing to stop.
-      if (alloc.ClientStatus === 'complete' || onTrial.has(alloc) || !which(alloc)) return;
+      if (!mayStop(alloc) || !which(alloc)) return;
       from.delete(alloc);
       names.release(alloc.Name);
       stop.push({ alloc, description, clientStatus: null });
@@ -54,12 +57,20 @@ export function* computeStops(options: {
     });
   }
 
-  for (const alloc of twins) {
+  /** Which of those that may stop bear the highest names. A name that only a failed or lost one bears is none of them. */
+  function* highestOf(from: ReadonlySet<Allocation>): Generator<Rest, (alloc: Allocation) => boolean, void> {
+    if (excess <= 0) return () => false;
+    const running = yield* filterInTurns(options.kept, (alloc) => from.has(alloc) && mayStop(alloc));
+    const highest = new Set(yield* sortInTurns(running, ({ Name }) => -allocIndex(Name), excess));
+    return (alloc) => highest.has(alloc);
+  }
+
+  yield* inTurns(twins, (alloc) => {
     kept.delete(alloc);
     names.release(alloc.Name);
     stop.push({ alloc, description: STOP_REASON.notNeeded, clientStatus: null });
     excess--;
-  }
+  });
   if (excess > 0) {
     const done = new Set<string>();
     yield* inTurns(kept, ({ ClientStatus, Name }) => {
@@ -68,9 +79,7 @@ export function* computeStops(options: {
     yield* take(kept, STOP_REASON.notNeeded, ({ Name }) => done.has(Name));
     yield* take(kept, STOP_REASON.notNeeded, ({ ClientStatus }) => ClientStatus === 'failed');
     yield* take(migrate, STOP_REASON.nodeTainted, () => true);
-    const highest = excess > 0 ? yield* names.highest(excess) : new Set<string>();
-    yield* take(kept, STOP_REASON.notNeeded, ({ Name }) => highest.has(Name));
-    yield* take(kept, STOP_REASON.notNeeded, () => true);
+    yield* take(kept, STOP_REASON.notNeeded, yield* highestOf(kept));
   }
   return { stop, kept: [...kept], migrate: [...migrate] };
 }

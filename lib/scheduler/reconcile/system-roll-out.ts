@@ -7,7 +7,7 @@ import type { SystemGroupState, SystemInput } from './system.js';
 import { needsFollowup, retryWait } from './system-retry.js';
 
 // How a system job's new version reaches its nodes. A canary stands in the place of the old one on its node, since two of a
-// system job do not run on one node; `canary` is a percentage of the job's nodes (rounded up).
+// system job do not run on one node; `canary` is a percentage of the job's nodes (rounded up), max_parallel of them at most.
 
 /** A node that gets an allocation. */
 export interface SystemPlacement {
@@ -32,7 +32,7 @@ export interface SystemGroupPlan {
   readonly room: number;
   /** The new version is on trial: those are canaries. */
   readonly onTrial: boolean;
-  /** No wanted node is one it is meant for. */
+  /** No wanted node is one it is meant for, and it stands on no other. */
   readonly nowhere: boolean;
   readonly state: DeploymentState;
   readonly startsDeployment: boolean;
@@ -65,7 +65,9 @@ export function rollOutSystemGroup(context: {
   const canaries = [...current, ...ended].filter((alloc) => isCanaryOf(alloc, deployment, group));
   if (strategy && strategy.Canary > 0 && !state.Promoted && destructive.length > 0) {
     const share = Math.ceil((Math.min(100, strategy.Canary) / 100) * context.state.meant);
-    state.DesiredCanaries = Math.min(Math.max(1, share), canaries.length + destructive.length);
+    // A canary takes the old one's place: more at once than max_parallel would stop more than may be stopped.
+    const most = Math.min(strategy.MaxParallel, canaries.length + destructive.length);
+    state.DesiredCanaries = Math.min(Math.max(1, share), most);
   }
   const onTrial = state.DesiredCanaries > 0 && !state.Promoted;
   const held = isHeld(deployment);
@@ -85,7 +87,7 @@ export function rollOutSystemGroup(context: {
     updates: [...destructive].sort((a, b) => (a.NodeID < b.NodeID ? -1 : a.NodeID > b.NodeID ? 1 : 0)),
     room,
     onTrial,
-    nowhere: input.nodes.length > 0 && context.state.meant === 0,
+    nowhere: input.nodes.length > 0 && context.state.meant + context.state.standing === 0,
     state,
     startsDeployment: strategy !== null && !known && state.DesiredTotal > 0 && isNews(context),
     settled: context.state.inPlace.length + waits.length === 0 && !onTrial,

@@ -144,6 +144,8 @@ export interface SystemGroupState {
   readonly missing: { nodeId: string; previous: Allocation | null }[];
   /** How many of the wanted nodes it is meant for. The others have no part in it: they must not hold a roll-out up. */
   meant: number;
+  /** How many live ones it has, on whatever node. */
+  standing: number;
 }
 
 /** Compares a system or sysbatch job with its allocations, node by node, with rests. Pure. */
@@ -179,7 +181,7 @@ export function* reconcileSystem(input: SystemInput): Generator<Rest, SystemReco
 interface ByNode {
   /** The live allocation of a node and group. */
   readonly live: Map<string, Allocation>;
-  /** The last that ended there. */
+  /** The last that ended there, or is to stop now. */
   readonly ended: Map<string, Allocation>;
   /** Where the work is done, or shall not be tried again. */
   readonly done: Set<string>;
@@ -195,7 +197,7 @@ function* sortByNode(input: SystemInput, result: SystemReconciliation): Generato
     const place = keyOf(alloc.NodeID, alloc.TaskGroup);
     if (isTerminal(alloc)) {
       if (isDone(alloc, input.job)) nodes.done.add(place);
-      if ((nodes.ended.get(place)?.CreateIndex ?? -1) < alloc.CreateIndex) nodes.ended.set(place, alloc);
+      keepLast(nodes.ended, place, alloc);
       return;
     }
     const verdict = nodes.live.has(place) ? NOT_NEEDED : verdictOn(alloc, input);
@@ -206,6 +208,8 @@ function* sortByNode(input: SystemInput, result: SystemReconciliation): Generato
       case 'stop':
         result.stop.push({ alloc, description: verdict.why, clientStatus: verdict.lost ? 'lost' : null });
         countsOf(result, alloc.TaskGroup).Stop++;
+        // What comes after it on its node follows it, not the one before.
+        keepLast(nodes.ended, place, alloc);
         break;
       case 'disconnecting':
       case 'away':
@@ -221,6 +225,10 @@ function* sortByNode(input: SystemInput, result: SystemReconciliation): Generato
     }
   });
   return nodes;
+}
+
+function keepLast(ended: Map<string, Allocation>, place: string, alloc: Allocation): void {
+  if ((ended.get(place)?.CreateIndex ?? -1) < alloc.CreateIndex) ended.set(place, alloc);
 }
 
 function verdictOn(alloc: Allocation, input: SystemInput): Verdict {
@@ -256,10 +264,11 @@ function* stateOf(
   group: TaskGroup,
   { live, ended, done, away }: ByNode,
 ): Generator<Rest, SystemGroupState, void> {
-  const state: SystemGroupState = { current: [], inPlace: [], destructive: [], missing: [], meant: 0 };
+  const state: SystemGroupState = { current: [], inPlace: [], destructive: [], missing: [], meant: 0, standing: 0 };
   const counts = countsOf(result, group.Name);
   yield* inTurns(live.values(), (alloc) => {
     if (alloc.TaskGroup !== group.Name) return;
+    state.standing++;
     const kind = away.has(alloc) ? 'none' : input.updateKind(alloc, group);
     if (kind === 'destructive' && input.roleOf(alloc.NodeID) === 'wanted') {
       state.destructive.push(alloc);

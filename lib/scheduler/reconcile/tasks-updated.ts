@@ -2,15 +2,14 @@ import type { Job, Task, TaskGroup } from '../../structs/job.js';
 
 type Field<T> = (of: T, group: TaskGroup, job: Job) => unknown;
 
-/** A change in any of these cannot reach a running allocation: it must be replaced. */
+/** A change in any of these cannot reach a running allocation: it must be replaced. What only says where to run is not among them. */
 const GROUP_FIELDS: readonly Field<TaskGroup>[] = [
   (group) => group.Networks,
   (group) => group.EphemeralDisk,
   (group) => group.Volumes,
   (group) => group.Consul,
   (group) => (group.Services ?? []).map(({ Name, Connect }) => (Connect ? { Name, Connect } : null)).filter(Boolean),
-  (group, _, job) => [job.Affinities, group.Affinities, group.Tasks.map((task) => task.Affinities ?? [])],
-  (group, _, job) => [job.Spreads, group.Spreads],
+  (group) => group.RestartPolicy?.RenderTemplates ?? false,
 ];
 
 const TASK_FIELDS: readonly Field<Task>[] = [
@@ -30,6 +29,7 @@ const TASK_FIELDS: readonly Field<Task>[] = [
   (task) => task.Kind,
   (task) => task.Schedule,
   (task) => task.LogConfig.Disabled,
+  (task) => task.RestartPolicy?.RenderTemplates ?? false,
   (task) => task.Resources,
   (task, group, job) => ({ ...job.Meta, ...group.Meta, ...task.Meta }),
 ];

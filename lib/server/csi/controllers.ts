@@ -3,6 +3,7 @@ import type { CsiInfo, CsiTopology } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { RpcMethods } from '../../structs/rpc.js';
 import type { ClientVolumeRpcMethods } from '../../structs/rpc-volume.js';
+import type { Millis } from '../../util/clock.js';
 import type { NodePaths } from '../node-path.js';
 import type { ServerWorld } from '../world.js';
 import { type PluginView, pluginsOf } from './plugins.js';
@@ -35,12 +36,20 @@ export interface Controllers {
     can?: (info: CsiInfo) => boolean,
     /** Where the volume is, or is to be: a controller there is asked before others, which may not see it. */
     where?: readonly CsiTopology[] | null,
+    how?: AskHow,
   ): Promise<RpcMethods[M]['reply']>;
+}
+
+export interface AskHow {
+  /** For the whole of it, whoever has to be asked. Default: as long as what is asked may take, for each who is. */
+  readonly withinMs?: Millis;
+  /** Of several nodes the one with the most is asked first. */
+  readonly rank?: (nodeId: string) => number;
 }
 
 export function createControllers(world: ServerWorld, paths: NodePaths): Controllers {
   return {
-    async ask(method, pluginId, args, can = () => true, where = null) {
+    async ask(method, pluginId, args, can = () => true, where = null, how = {}) {
       const state = world.store.snapshot();
       const plugin = pluginsOf(state).get(pluginId);
       if (!plugin) throw new MeshError('E_NOT_FOUND', `plugin "${pluginId}" is on no node: run its job first`);
@@ -61,13 +70,17 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
       if (near.length === 0 && where && where.length > 0 && liesApart(plugin)) {
         throw new MeshError('E_CONFLICT', `plugin "${pluginId}" is not healthy on the one node that reaches it`);
       }
+      const rank = how.rank ?? (() => 0);
+      const untilMs = how.withinMs === undefined ? undefined : world.now() + how.withinMs;
       for (const [NodeID] of (near.length > 0 ? near : able).sort(
-        (a, b) => Number(paths.isLinked(b[0])) - Number(paths.isLinked(a[0])),
+        (a, b) => rank(b[0]) - rank(a[0]) || Number(paths.isLinked(b[0])) - Number(paths.isLinked(a[0])),
       )) {
+        const patienceMs = AT_THE_STORAGE.has(method) ? STORAGE_MS : CONTROLLER_MS;
+        const timeoutMs = untilMs === undefined ? patienceMs : untilMs - world.now();
+        if (timeoutMs <= 0) break;
         try {
           const path = await paths.find(NodeID, { forwarded: false });
           const whole = { ...args, NodeID, PluginID: pluginId } as RpcMethods[typeof method]['args'];
-          const timeoutMs = AT_THE_STORAGE.has(method) ? STORAGE_MS : CONTROLLER_MS;
           return await whileHealthy(world.store, { nodeId: NodeID, pluginId }, (signal) =>
             path.call(method, whole, { timeoutMs, signal }),
           );
@@ -126,7 +139,8 @@ export function liesApart({ nodes, controllers }: PluginView): boolean {
   return places.length > 1 && !places.includes('') && new Set(places).size === places.length;
 }
 
-const placeOf = (topology: CsiTopology | null | undefined): string =>
+/** A place in a form in which alike ones are alike; '' = everywhere. */
+export const placeOf = (topology: CsiTopology | null | undefined): string =>
   Object.entries(topology?.Segments ?? {})
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key}=${value}`)

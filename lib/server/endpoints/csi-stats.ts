@@ -1,7 +1,10 @@
 import type { CsiClaim, CsiVolumeUse, StoredCsiVolume } from '../../structs/csi.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { meta } from '../blocking.js';
+import { volumeAtStorage } from '../csi/at-storage.js';
+import { capacityOf } from '../csi/capacity.js';
 import { claimOnNode } from '../csi/claim-on-node.js';
+import { pluginsOf } from '../csi/plugins.js';
 import { withoutSecrets } from '../csi/view.js';
 import { openVolume } from '../keyring/volumes.js';
 import { requireVolumeAccess } from '../volume-access.js';
@@ -12,7 +15,7 @@ const NODE_STATS_MS = 7_000;
 /** So many that use a volume are asked; what is true of them is true of the others. */
 const ASKED_MAX = 20;
 
-/** How volumes fare where they are in use: asked of the nodes, and kept nowhere. */
+/** How volumes fare where they are in use and at their storage, and what room there is: asked of the nodes, and kept nowhere. */
 export function csiStatsEndpoints(context: EndpointContext): RpcHandlers {
   const ask = async (volume: StoredCsiVolume, claim: CsiClaim): Promise<CsiVolumeUse> => {
     const who = { AllocationID: claim.AllocationID, NodeID: claim.NodeID };
@@ -43,6 +46,28 @@ export function csiStatsEndpoints(context: EndpointContext): RpcHandlers {
         Condition: use.Condition && { ...use.Condition, Message: withoutSecrets(use.Condition.Message, Secrets) },
       }));
       return { ...meta(context, context.store.index), Uses };
+    },
+
+    async 'CSIVolume.AtStorage'(args) {
+      const [namespace, name] = [namespaceOf(args), requireText(args.ID, 'volume ID')];
+      requireVolumeAccess(context, args, { kind: 'csi', namespace, name, operation: 'read' });
+      const volume = requireFound(context.store.snapshot().csiVolumeById(namespace, name), `volume "${name}"`);
+      const found = await volumeAtStorage(context, volume);
+      const isTold = found.Reason !== '' || (found.Condition?.Message ?? '') !== '';
+      const { Secrets } = isTold ? await openVolume(context, volume) : { Secrets: null };
+      const AtStorage = {
+        ...found,
+        Reason: withoutSecrets(found.Reason, Secrets),
+        Condition: found.Condition && { ...found.Condition, Message: withoutSecrets(found.Condition.Message, Secrets) },
+      };
+      return { ...meta(context, context.store.index), AtStorage };
+    },
+
+    async 'CSIPlugin.Capacity'(args) {
+      const name = requireText(args.ID, 'plugin ID');
+      requireVolumeAccess(context, args, { kind: 'plugin', namespace: '', name, operation: 'read' });
+      requireFound(pluginsOf(context.store.snapshot()).get(name), `plugin "${name}"`);
+      return { ...meta(context, context.store.index), Places: await capacityOf(context, name) };
     },
   };
 }

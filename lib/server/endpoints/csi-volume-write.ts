@@ -5,6 +5,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { BackupPlan } from '../../structs/volume-data.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { askPlugin } from '../csi/ask-plugin.js';
+import { capacityOf, roomOnNode, tooLittleRoom } from '../csi/capacity.js';
 import { liesApart } from '../csi/controllers.js';
 import { pluginsOf } from '../csi/plugins.js';
 import { type CsiVolumeDraft, checkVolumeSpec } from '../csi/spec.js';
@@ -16,6 +17,7 @@ import { requireVolumeAccess } from '../volume-access.js';
 import { requireCsiBackup } from '../volume-data/csi-goals.js';
 import { archivedCsiVolume } from '../volume-data/csi-volume.js';
 import { planOfBlock } from '../volume-data/plan.js';
+import { claimsToEnd } from '../volume-data/target.js';
 import { turnKey } from '../volume-watcher.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
 import { expandVolume } from './csi-expand.js';
@@ -62,6 +64,7 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
     async 'CSIVolume.Create'(args) {
       const wanted = askedFor(args, args.Volumes);
       const made: CsiVolume[] = [];
+      const warnings: string[] = [];
       let index = store.index;
       for (const asked of wanted) {
         const { seed } = asked;
@@ -75,14 +78,16 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
         } else {
           // What could not be kept must not be made.
           await sealVolume(context, seed);
-          index = await keep([await createdBy(context, seed)]);
+          const { draft, warning } = await createdBy(context, seed);
+          if (warning !== '') warnings.push(warning);
+          index = await keep([draft]);
         }
         await backUp(asked);
         const state = store.snapshot();
         const stored = state.csiVolumeById(seed.Namespace, seed.ID);
         if (stored) made.push(volumeView(stored, state));
       }
-      return { Index: index, Volumes: made, Warnings: '' };
+      return { Index: index, Volumes: made, Warnings: warnings.join('\n') };
     },
 
     async 'CSIVolume.Deregister'(args) {
@@ -91,7 +96,10 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
       if (force) requireReason(args.Reason);
       const namespace = namespaceOf(args);
       await consensus.readIndex();
-      if (force) for (const id of ids) requireNoWriter(context, namespace, id);
+      for (const id of ids) {
+        if (force) requireNoWriter(context, namespace, id);
+        else await claimsToEnd(context, namespace, id);
+      }
       const { index } = await propose(consensus, { type: 'csi-volume-deregister', namespace, ids, force });
       if (force)
         context.log.warn('volumes were forgotten by force', {
@@ -105,10 +113,11 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
     async 'CSIVolume.Delete'(args) {
       let index = store.index;
       for (const id of args.VolumeIDs ?? []) {
+        const { ID, Namespace } = requireVolume(args, id, 'delete');
+        await claimsToEnd(context, Namespace, ID);
         const volume = requireVolume(args, id, 'delete');
         // Before its turn comes: a release that waits may have it, and whoever asks hears for what.
         requireUnclaimed(volume);
-        const { Namespace } = volume;
         const key = turnKey({ Namespace, ID: id });
         // In its turn: nobody claims it in between.
         index = await context.volumeWatcher.turns.take(key, () =>
@@ -276,8 +285,19 @@ async function validate(context: EndpointContext, seed: CsiVolumeDraft, where: C
   throw new MeshError('E_BAD_REQUEST', `volume "${seed.ID}": its plugin "${PluginID}" refuses it: ${why}`);
 }
 
-/** The volume as its plugin has made it. */
-async function createdBy(context: EndpointContext, seed: CsiVolumeDraft): Promise<CsiVolumeDraft> {
+/**
+ * The volume as its plugin has made it, and a warning where there was too little room for it by the plugin's own word: that is no reason
+ * not to try, for it may have made the volume before, or promise more than there is.
+ */
+async function createdBy(
+  context: EndpointContext,
+  seed: CsiVolumeDraft,
+): Promise<{ draft: CsiVolumeDraft; warning: string }> {
+  const places = seed.RequestedTopologies?.Preferred ?? seed.RequestedTopologies?.Required ?? null;
+  const wanted = seed.RequestedCapacityMin;
+  const room = wanted > 0 ? await capacityOf(context, seed.PluginID, { kind: seed, places }) : [];
+  const tooLittle = tooLittleRoom(seed.PluginID, room, wanted);
+  const roomOn = roomOnNode(context, seed.PluginID, room);
   const made = await askPlugin(seed, () =>
     context.controllers.ask(
       'ClientCSI.ControllerCreate',
@@ -295,16 +315,21 @@ async function createdBy(context: EndpointContext, seed: CsiVolumeDraft): Promis
         RequestedTopologies: seed.RequestedTopologies,
       },
       ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDelete === true,
-      seed.RequestedTopologies?.Preferred ?? seed.RequestedTopologies?.Required,
+      places,
+      { rank: roomOn },
     ),
-  );
-  return {
+  ).catch((error: unknown) => {
+    if (tooLittle === '' || !(error instanceof MeshError)) throw error;
+    throw new MeshError(error.code, `${error.message}; ${tooLittle}`, { cause: error });
+  });
+  const draft = {
     ...seed,
     ExternalID: made.ExternalID,
     Capacity: made.CapacityBytes,
     Context: made.VolumeContext ?? seed.Context,
     Topologies: made.Topologies ?? seed.Topologies,
   };
+  return { draft, warning: tooLittle && `volume "${seed.ID}" is made, but may run out of space: ${tooLittle}` };
 }
 
 async function deleteVolume(

@@ -1,7 +1,6 @@
 import { watchKeys } from '../../state/watch.js';
 import type { Deployment } from '../../structs/deployment.js';
 import { MeshError } from '../../structs/errors.js';
-import type { AllocListStub } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
@@ -9,7 +8,7 @@ import { DEPLOYMENT_REASONS, healthyCanaries } from '../deployment-rules.js';
 import { deploymentEval, failCommand } from '../deployment-watcher.js';
 import { inOrderOfCreation, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
-import { allocStub } from '../stubs.js';
+import { allocStubsOf } from '../stubs.js';
 import { type EndpointContext, listed, requireFound, requireText, rfc3339 } from './context.js';
 
 /** Deployments: what is asked about them, and what a person decides of them. */
@@ -69,13 +68,9 @@ export function deploymentEndpoints(context: EndpointContext): RpcHandlers {
     async 'Deployment.Allocations'(args, call) {
       const id = requireText(args.DeploymentID, 'deployment ID');
       return answerQuery(context, args, call, [watchKeys.allocsByDeployment(id)], async (state) => {
-        const Allocations: AllocListStub[] = [];
         const deployment = state.deploymentById(id);
         const all = deployment ? state.eachAllocOfJob(deployment.Namespace, deployment.JobID) : [];
-        await turns.through(all, (alloc) => {
-          if (alloc.DeploymentID === id) Allocations.push(allocStub(alloc));
-          return true;
-        });
+        const Allocations = await allocStubsOf(turns, all, (alloc) => alloc.DeploymentID === id);
         return { index: state.tableIndex('allocs'), reply: { Allocations } };
       });
     },

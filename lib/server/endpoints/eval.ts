@@ -3,13 +3,13 @@ import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Evaluation } from '../../structs/evaluation.js';
-import type { AllocListStub, QueryOptions } from '../../structs/rpc.js';
+import type { QueryOptions } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Turns } from '../../util/turns.js';
 import { answerQuery } from '../blocking.js';
 import { inOrderOfCreation, page, pageOptions } from '../page.js';
 import { portions, propose } from '../propose.js';
-import { allocStub } from '../stubs.js';
+import { allocStubsOf } from '../stubs.js';
 import { type EndpointContext, listed, requireFound, requireText } from './context.js';
 
 /** What is asked about evaluations. */
@@ -85,13 +85,9 @@ export function evalEndpoints(context: EndpointContext): RpcHandlers {
     async 'Eval.Allocations'(args, call) {
       const id = requireText(args.EvalID, 'evaluation ID');
       return answerQuery(context, args, call, [watchKeys.allocsByEval(id)], async (state) => {
-        const Allocations: AllocListStub[] = [];
         const evaluation = state.evalById(id);
         const all = evaluation ? state.eachAllocOfJob(evaluation.Namespace, evaluation.JobID) : [];
-        await turns.through(all, (alloc) => {
-          if (alloc.EvalID === id) Allocations.push(allocStub(alloc));
-          return true;
-        });
+        const Allocations = await allocStubsOf(turns, all, (alloc) => alloc.EvalID === id);
         return { index: state.tableIndex('allocs'), reply: { Allocations } };
       });
     },

@@ -29,6 +29,8 @@ const FORWARDED = [
   'ClientCSI.ControllerDelete',
   'ClientCSI.ControllerExpand',
   'ClientCSI.ControllerListVolumes',
+  'ClientCSI.ControllerGetCapacity',
+  'ClientCSI.ControllerGetVolume',
   'ClientCSI.ControllerCreateSnapshot',
   'ClientCSI.ControllerDeleteSnapshot',
   'ClientCSI.ControllerListSnapshots',

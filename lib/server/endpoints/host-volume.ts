@@ -19,10 +19,11 @@ import { allocStub } from '../stubs.js';
 import { mayListVolume, requireVolumeAccess, type VolumeOperation } from '../volume-access.js';
 import { archivedVolume } from '../volume-data/operations.js';
 import { planOfBlock } from '../volume-data/plan.js';
+import { hostUsers, refuseUsers, usersToEnd } from '../volume-data/target.js';
 import { type EndpointContext, listOptions, namespaceOf, requireFound, requireText } from './context.js';
 
-/** A plugin of a node may take as long as Nomad's. */
-const PLUGIN_MS = 60_000;
+/** A plugin of a node may take as long as Nomad's, a minute; the node ends it then, and says so. */
+const PLUGIN_MS = 75_000;
 const BUILT_IN_PLUGIN = 'mkdir';
 
 type Wanted = HostVolumeUpsertCommand['volume'];
@@ -137,16 +138,10 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
     async 'HostVolume.Delete'(args) {
       const id = requireText(args.VolumeID, 'volume ID');
       await consensus.readIndex();
-      const state = store.snapshot();
-      const volume = requireFound(state.hostVolumeById(id), `host volume "${id}"`);
+      const volume = requireFound(store.snapshot().hostVolumeById(id), `host volume "${id}"`);
       access(args, volume, 'delete');
-      const user = usersOf(volume, state)[0];
-      if (user) {
-        throw new MeshError(
-          'E_CONFLICT',
-          `volume "${volume.Name}" is in use by allocation ${user.ID.slice(0, 8)} of job "${user.JobID}": stop it first`,
-        );
-      }
+      await usersToEnd(context, hostUsers(volume));
+      refuseUsers(store.snapshot(), volume);
       const force = args.Force === true;
       if (force && (args.Reason ?? '').trim() === '') {
         throw new MeshError(
@@ -154,14 +149,23 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
           'by force only with a reason: what was made on the node is then left there',
         );
       }
+      const { ID, Name, Namespace, PluginID, NodeID, NodePool, HostPath, Parameters } = volume;
+      const ask = { ID, Name, Namespace, PluginID, NodeID, NodePool, HostPath, Parameters, Force: force };
+      const told = context.nodePaths
+        .find(volume.NodeID, { forwarded: false })
+        .then((path) => path.call('ClientHostVolume.Delete', ask, { timeoutMs: PLUGIN_MS }));
       if (force) {
-        context.log.warn('a host volume was forgotten by force', { volume: id, reason: String(args.Reason) });
-      } else {
-        const path = await context.nodePaths.find(volume.NodeID, { forwarded: false });
-        const { ID, Name, Namespace, PluginID, NodeID, NodePool, HostPath, Parameters } = volume;
-        const ask = { ID, Name, Namespace, PluginID, NodeID, NodePool, HostPath, Parameters };
-        await path.call('ClientHostVolume.Delete', ask, { timeoutMs: PLUGIN_MS });
-      }
+        const why = await told.then(
+          () => '',
+          (error: unknown) => (error instanceof Error ? error.message : String(error)),
+        );
+        const isShown = why === '' ? {} : { node: `it still has it: ${why}` };
+        context.log.warn('a host volume was forgotten by force', {
+          volume: id,
+          reason: String(args.Reason),
+          ...isShown,
+        });
+      } else await told;
       const { index } = await propose(consensus, { type: 'host-volume-delete', id, force });
       return { Index: index };
     },
@@ -251,6 +255,12 @@ function refuseTwin(state: StateSnapshot, { ID, Name, NodeID }: { ID: string; Na
   const twin = state.hostVolumesByNode(NodeID).find((other) => other.Name === Name && other.ID !== ID);
   const shown = state.nodeById(NodeID)?.HostVolumes?.[Name];
   if (!twin && (!shown || shown.ID === ID)) return;
+  if (!twin && shown && shown.ID !== '') {
+    throw new MeshError(
+      'E_CONFLICT',
+      `node ${NodeID.slice(0, 8)} has a host volume "${Name}" that the servers do not know, at ${shown.Path}: register it with its id, ${shown.ID}; then it can be used, or deleted`,
+    );
+  }
   const which = twin ? twin.ID.slice(0, 8) : 'it is in its configuration';
   throw new MeshError(
     'E_CONFLICT',

@@ -16,7 +16,7 @@ import { checkPlan } from '../plan-check.js';
 import { joinResults, slicesOf } from '../plan-slices.js';
 import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
 import { type EndpointContext, namespaceOf, rfc3339 } from './context.js';
-import { checkIndex } from './job-write.js';
+import { checkIndex, checkPool } from './job-write.js';
 
 const ZERO_TIME = '0001-01-01T00:00:00Z';
 
@@ -32,6 +32,7 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
       const state = context.store.snapshot();
       const existing = state.jobById(namespaceOf({ Namespace: admitted.Namespace }), admitted.ID);
       checkIndex(args, existing);
+      checkPool(admitted, state);
       const kept = keepCounts(admitted, existing, args.PreserveCounts);
       const job = asRegistered(withPolicyIds(kept.job), existing, state.index + 1);
       const evaluation = newEval(

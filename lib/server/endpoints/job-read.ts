@@ -1,15 +1,16 @@
 import { diffJobs } from '../../jobspec/diff.js';
 import type { StateSnapshot, TableName } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
+import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Job } from '../../structs/job.js';
 import type { JobDiff } from '../../structs/job-diff.js';
-import type { AllocListStub, JobListStub, QueryOptions } from '../../structs/rpc.js';
+import type { JobListStub, QueryOptions } from '../../structs/rpc.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Turns } from '../../util/turns.js';
 import { answerQuery, type Reading } from '../blocking.js';
 import { byNamespacedId, inOrder, type PageOptions, page, pageOptions } from '../page.js';
-import { allocStub, jobStub } from '../stubs.js';
+import { allocStubsOf, jobStub } from '../stubs.js';
 import { type EndpointContext, listOptions, namespaceOf, requireText } from './context.js';
 
 type OfJob = QueryOptions & { JobID: string };
@@ -56,12 +57,8 @@ export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
       const [namespace, id] = target(args);
       return answerQuery(context, args, call, [watchKeys.allocsByJob(namespace, id)], async (state) => {
         const job = state.jobById(namespace, id);
-        const Allocations: AllocListStub[] = [];
-        await turns.through(state.eachAllocOfJob(namespace, id), (alloc) => {
-          const isOwn = args.All || !job || alloc.Job?.CreateIndex === job.CreateIndex;
-          if (isOwn) Allocations.push(allocStub(alloc));
-          return true;
-        });
+        const isOwn = (alloc: Allocation): boolean => args.All || !job || alloc.Job?.CreateIndex === job.CreateIndex;
+        const Allocations = await allocStubsOf(turns, state.eachAllocOfJob(namespace, id), isOwn);
         return { index: state.tableIndex('allocs'), reply: { Allocations } };
       });
     },

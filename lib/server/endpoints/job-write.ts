@@ -1,5 +1,7 @@
 import type { StateSnapshot } from '../../state/store.js';
+import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
 import { isParameterized, isParent } from '../../structs/job-kind.js';
 import type { JobRegisterRequest, JobRegisterResponse } from '../../structs/rpc.js';
@@ -8,7 +10,7 @@ import { toNanos } from '../../util/clock.js';
 import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
 import { keepCounts } from '../kept-counts.js';
 import { newEval } from '../new-eval.js';
-import { propose } from '../propose.js';
+import { portions, propose } from '../propose.js';
 import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
 import { requireMountAccess } from '../volume-access.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
@@ -113,15 +115,22 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
       if (job.Periodic !== null) throw new MeshError('E_BAD_REQUEST', "can't evaluate periodic job");
       if (isParameterized(job)) throw new MeshError('E_BAD_REQUEST', "can't evaluate parameterized job");
       const evaluation = jobEval(job, 'job-register');
+      const { Namespace, ID: jobId } = job;
       const failed = args.ForceReschedule
-        ? store.snapshot().allocsByJob(job.Namespace, job.ID).filter(mayBeForced)
+        ? await context.turns.list(store.snapshot().eachAllocOfJob(Namespace, jobId), mayBeForced)
         : [];
-      const { index } = await propose(consensus, {
-        type: 'allocs-desired-transition',
-        transitions: Object.fromEntries(failed.map(({ ID }) => [ID, { ForceReschedule: true }])),
-        evals: [evaluation],
-        time: time(),
-      });
+      const force = (allocs: readonly Allocation[], evals: readonly Evaluation[]) =>
+        propose(consensus, {
+          type: 'allocs-desired-transition',
+          transitions: Object.fromEntries(allocs.map(({ ID }) => [ID, { ForceReschedule: true }])),
+          evals: [...evals],
+          time: time(),
+        });
+      // The evaluation comes with the last of them: it is to see all.
+      const parts = [...portions(failed)];
+      const last = parts.pop() ?? [];
+      for (const part of parts) await force(part, []);
+      const { index } = await force(last, [evaluation]);
       return { EvalID: evaluation.ID, EvalCreateIndex: index, JobModifyIndex: job.JobModifyIndex, Index: index };
     },
 
@@ -257,7 +266,8 @@ function checkUpdate(job: Job, existing: Job | undefined): void {
   );
 }
 
-function checkPool(job: Job, state: StateSnapshot): void {
+/** Refuses a job whose node pool there is not. */
+export function checkPool(job: Job, state: StateSnapshot): void {
   if (state.nodePoolByName(job.NodePool)) return;
   const known = state.nodePools().map(({ Name }) => Name);
   throw new MeshError(

@@ -12,7 +12,7 @@ import { answerQuery } from '../blocking.js';
 import { withDeclaredServices } from '../declared-services.js';
 import { newEval } from '../new-eval.js';
 import { isClientTerminal, nodeEvals } from '../node-evals.js';
-import { propose } from '../propose.js';
+import { portions, propose } from '../propose.js';
 import { type EndpointContext, requireText, rfc3339 } from './context.js';
 
 const STATUSES: readonly NodeStatus[] = ['initializing', 'ready', 'down', 'disconnected'];
@@ -123,19 +123,20 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Node.UpdateAlloc'(args) {
       const node = requireSelf(args);
-      const state = store.snapshot();
       requireReadable(args.Alloc);
-      const updates = args.Alloc.flatMap((update) => {
-        const alloc = state.allocById(update.ID);
-        return alloc?.NodeID === node.ID ? [withDeclaredServices(update, alloc)] : [];
-      });
-      if (updates.length === 0) return { Index: store.index };
-      const { index } = await propose(consensus, {
-        type: 'allocs-client-update',
-        allocs: updates,
-        evals: updateEvals(updates, state, context),
-        time: toNanos(now()),
-      });
+      let { index } = store;
+      // A machine that comes back may report thousands. What follows from a part goes with it: no failure is stored without its evaluation.
+      for (const part of portions(args.Alloc)) {
+        const state = store.snapshot();
+        const updates = part.flatMap((update) => {
+          const alloc = state.allocById(update.ID);
+          return alloc?.NodeID === node.ID ? [withDeclaredServices(update, alloc)] : [];
+        });
+        if (updates.length === 0) continue;
+        const evals = updateEvals(updates, state, context);
+        const time = toNanos(now());
+        ({ index } = await propose(consensus, { type: 'allocs-client-update', allocs: updates, evals, time }));
+      }
       return { Index: index };
     },
 

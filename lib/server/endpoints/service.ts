@@ -5,9 +5,16 @@ import { MeshError } from '../../structs/errors.js';
 import type { ServiceListStub, ServiceRegistration } from '../../structs/service.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { answerQuery } from '../blocking.js';
-import { pageOptions } from '../page.js';
+import { page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
+
+/** Instances of one service have no order but their ids. */
+const byId = {
+  token: ({ ID }: ServiceRegistration): string => ID,
+  compare: (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0),
+  order: (a: ServiceRegistration, b: ServiceRegistration): number => byId.compare(a.ID, b.ID),
+};
 
 /** The catalogue of services. What clients register comes with the states of their allocations (Node.UpdateAlloc). */
 export function serviceEndpoints(context: EndpointContext): RpcHandlers {
@@ -29,13 +36,23 @@ export function serviceEndpoints(context: EndpointContext): RpcHandlers {
     async 'ServiceRegistration.GetService'(args, call) {
       const name = requireText(args.ServiceName, 'service name');
       const namespace = namespaceOf(args);
-      const { filter } = pageOptions(args);
+      const options = pageOptions(args);
       const choice = args.Choose === undefined || args.Choose === '' ? null : parseChoice(args.Choose);
-      return answerQuery(context, args, call, keysOf(watchKeys.service(namespace, name)), (state) => {
+      return answerQuery(context, args, call, keysOf(watchKeys.service(namespace, name)), async (state) => {
         const rows = state.servicesByName(namespace, name).filter((row) => args.All || isUsable(row, state));
-        const found = filter ? rows.filter((row) => filter(row)) : rows;
-        const Services = choice ? choose(found, choice) : [...found];
-        return { index: state.tableIndex('services', 'nodes'), reply: { Services } };
+        const index = state.tableIndex('services', 'nodes');
+        if (choice) {
+          const { filter } = options;
+          const found = filter ? rows.filter((row) => filter(row)) : rows;
+          return { index, reply: { Services: choose(found, choice) } };
+        }
+        const paged = options.perPage > 0 || options.nextToken !== '';
+        const { items, nextToken } = await page(context.turns, paged ? [...rows].sort(byId.order) : rows, {
+          ...options,
+          ...byId,
+          show: (row) => row,
+        });
+        return { index, reply: { Services: items, ...(nextToken === '' ? {} : { NextToken: nextToken }) } };
       });
     },
 

@@ -9,7 +9,8 @@ const ASK_MS = 1_500;
 /** Who leads, and who else serves. */
 export function statusEndpoints(context: EndpointContext): RpcHandlers {
   const { consensus, config, nodePaths } = context;
-  const address = (serverId: string): string => config.addressOf?.(serverId) ?? serverId;
+  // As the list of members has it: who knows neither finds the leader among them by its address.
+  const address = (serverId: string): string => addressOf(context, serverId) || serverId;
   const leader = (): string => (consensus.leader === '' ? '' : address(consensus.leader));
   return {
     async 'Status.Ping'() {
@@ -43,6 +44,7 @@ export function ownStats({ group, peers, consensus, store, config }: EndpointCon
     ID: group?.id ?? consensus.leader,
     Name: self?.Name ?? config.about?.name ?? '',
     Version: self?.Version ?? config.about?.version ?? '',
+    Datacenter: config.about?.datacenter ?? '',
     Leader: consensus.leader,
     Term: group?.term() ?? 0,
     LastIndex: group?.lastIndex() ?? store.index,
@@ -87,6 +89,7 @@ async function members(context: EndpointContext): Promise<ServerMember[]> {
         Status: stats ? 'alive' : (peers?.health(id) ?? 'unknown'),
         Standing: id === own.Leader ? 'leader' : isVoter ? 'voter' : learners.includes(id) ? 'standby' : 'plain',
         Version: stats?.Version ?? '',
+        Datacenter: stats?.Datacenter ?? '',
         Term: stats?.Term ?? 0,
         LastIndex: stats?.LastIndex ?? 0,
         Lag: stats ? Math.max(0, newest - stats.AppliedIndex) : 0,

@@ -11,7 +11,7 @@ import type { Archives } from './archives.js';
 import { type CopyFacts, isReady, nextCopyAction } from './copies.js';
 import { doCopyAction, retire } from './copy-work.js';
 import { type CsiParts, clearScratch, scratchId } from './csi-scratch.js';
-import { Deposed } from './node-work.js';
+import { Deposed, type Hear } from './node-work.js';
 import { type OperationParts, runOperation } from './operations.js';
 import { beginScheduled, dueMs } from './schedule.js';
 import { isThere } from './subject.js';
@@ -32,6 +32,8 @@ type Lane = (typeof LANES)[number];
 export interface Archivist extends LeaderPart {
   /** How far the operation of an archive is, as its node said last. */
   progress(archiveId: string): { progress: VolumeProgress | null; waits: string };
+  /** Of nodes that are to hold a copy of a core, by node: how far they are, or why they refused lately. */
+  copying(core: string): ReadonlyMap<string, string>;
 }
 
 export function createArchivist(
@@ -41,7 +43,10 @@ export function createArchivist(
   const { store, now, timers } = world;
   const log = world.log.child('volume_data');
   const heard = new Map<string, { progress: VolumeProgress | null; waits: string }>();
-  const refusals = new Map<string, Millis>();
+  /** How far a copy is, by core and node. */
+  const copies = new Map<string, Map<string, string>>();
+  /** By core and node. */
+  const refusals = new Map<string, Map<string, { untilMs: Millis; why: string }>>();
   /** What is under way or has to wait, by lane and archive. */
   const lanes = new Map<string, { failures: number; dueMs: Millis }>();
   const alarm = createAlarm({ timers, now, ring: () => lookSoon() });
@@ -117,7 +122,10 @@ export function createArchivist(
     if (!action) return undefined;
     const core = typeof action.core === 'string' ? action.core : action.core.Key;
     const nodeId = 'nodeId' in action ? action.nodeId : action.kind === 'prune' ? action.core.NodeID : '';
-    return (parts) => noted(doCopyAction(parts, archive, action), core, nodeId);
+    const hear: Hear = (said) => {
+      copies.set(core, new Map([[nodeId, 'progress' in said ? said.progress.Phase : said.waits]]));
+    };
+    return (parts) => noted(doCopyAction(parts, archive, action, hear), core, nodeId);
   };
 
   /** There is nothing of the volume, and nothing of its backups. */
@@ -133,7 +141,7 @@ export function createArchivist(
       node: (id) => state.nodeById(id),
       nodes: () => state.nodes(),
       now: now(),
-      refused: (core, nodeId) => (refusals.get(`${core} ${nodeId}`) ?? 0) > now(),
+      refused: (core, nodeId) => (refusals.get(core)?.get(nodeId)?.untilMs ?? 0) > now(),
     };
   };
 
@@ -142,8 +150,13 @@ export function createArchivist(
     try {
       await work;
     } catch (error) {
-      if (error instanceof MeshError && nodeId !== '') refusals.set(`${core} ${nodeId}`, now() + REFUSED_MS);
+      if (error instanceof MeshError && nodeId !== '') {
+        const known = refusals.get(core) ?? new Map();
+        refusals.set(core, known.set(nodeId, { untilMs: now() + REFUSED_MS, why: error.message }));
+      }
       throw error;
+    } finally {
+      copies.delete(core);
     }
   };
 
@@ -181,6 +194,10 @@ export function createArchivist(
   return {
     name: 'archivist',
     progress: (archiveId) => heard.get(archiveId) ?? { progress: null, waits: '' },
+    copying(core) {
+      const current = [...(refusals.get(core) ?? [])].filter(([, { untilMs }]) => untilMs > now());
+      return new Map([...current.map(([nodeId, { why }]) => [nodeId, why] as const), ...(copies.get(core) ?? [])]);
+    },
     begin() {
       leads = true;
       reign++;
@@ -192,6 +209,7 @@ export function createArchivist(
       lanes.clear();
       heard.clear();
       refusals.clear();
+      copies.clear();
       alarm.set(undefined);
     },
     saw({ changes }: Commit) {

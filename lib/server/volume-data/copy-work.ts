@@ -4,11 +4,16 @@ import { assertNever } from '../../util/assert.js';
 import { toNanos } from '../../util/clock.js';
 import { randomUuid } from '../../util/random.js';
 import { type CopyAction, sourcesOf } from './copies.js';
-import { carryOut, holdersFor } from './node-work.js';
+import { carryOut, type Hear, holdersFor } from './node-work.js';
 import { type OperationParts, placeOf } from './operations.js';
 
-/** Does one thing about the copies of an archive, and records it. Rejects with what a node refuses. */
-export async function doCopyAction(parts: OperationParts, archive: VolumeArchive, action: CopyAction): Promise<void> {
+/** Does one thing about the copies of an archive, and records it; `hear` is told how far it is. Rejects with what a node refuses. */
+export async function doCopyAction(
+  parts: OperationParts,
+  archive: VolumeArchive,
+  action: CopyAction,
+  hear: Hear,
+): Promise<void> {
   const { archives } = parts;
   switch (action.kind) {
     case 'choose':
@@ -21,7 +26,7 @@ export async function doCopyAction(parts: OperationParts, archive: VolumeArchive
       await prune(parts, archive, action.core);
       return;
     case 'hold':
-      await hold(parts, archive, action);
+      await hold(parts, archive, action, hear);
       return;
     case 'drop': {
       await carryOut(parts, action.nodeId, {
@@ -68,6 +73,7 @@ async function hold(
   parts: OperationParts,
   archive: VolumeArchive,
   { core, nodeId }: { core: ArchiveCore; nodeId: string },
+  hear: Hear,
 ): Promise<void> {
   const { world } = parts;
   const sources = sourcesOf(core, nodeId, { node: (id) => world.store.snapshot().nodeById(id) });
@@ -79,7 +85,7 @@ async function hold(
     start < core.Length ? [[start, Math.min(end, core.Length)]] : [],
   );
   const Holders = holdersFor(world, core, nodeId);
-  await carryOut(parts, nodeId, { ...orderOf(parts, archive), Kind: 'hold', Core: core.Key, Ranges, Holders });
+  await carryOut(parts, nodeId, { ...orderOf(parts, archive), Kind: 'hold', Core: core.Key, Ranges, Holders }, hear);
   await changeCore(parts, archive, core.Key, (now) => ({
     Holders: now.Holders.map((holder) =>
       holder.NodeID === nodeId ? { ...holder, Length: core.Length, ModifyTime: toNanos(world.now()) } : holder,

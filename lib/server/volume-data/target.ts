@@ -1,5 +1,6 @@
 import type { StateSnapshot } from '../../state/store.js';
 import type { Allocation } from '../../structs/allocation.js';
+import type { CsiClaim } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Node } from '../../structs/node.js';
 import type { VolumeArchive, VolumeSnapshot } from '../../structs/volume-data.js';
@@ -8,7 +9,7 @@ import type { ServerWorld } from '../world.js';
 import { pause } from './node-work.js';
 import { BUILT_IN_PLUGIN, usersSince } from './operations.js';
 
-/** People stop a job and move its volume in one breath: what was told to stop has so long to end. */
+/** People stop a job and move or delete its volume in one breath: what was told to stop has so long to end. */
 const ENDING_MAX_MS: Millis = 30_000;
 const LOOK_MS: Millis = 250;
 
@@ -37,19 +38,38 @@ export async function usersToEnd(
   world: ServerWorld,
   usersOf: (state: StateSnapshot) => readonly Allocation[],
 ): Promise<void> {
-  const untilMs = world.now() + ENDING_MAX_MS;
-  for (;;) {
-    const state = world.store.snapshot();
+  await whileEnding(world, (state) => {
     const users = usersOf(state);
-    const mayEnd = users.length > 0 && users.every((alloc) => isEnding(state, alloc));
-    if (!mayEnd || world.now() >= untilMs) return;
-    await pause(world, LOOK_MS);
-  }
+    return users.length > 0 && users.every((alloc) => isEnding(state, alloc));
+  });
+}
+
+/** Waits a while for the claims on a CSI volume when all of them are about to be released, and nothing is known to be in the way. */
+export async function claimsToEnd(world: ServerWorld, namespace: string, id: string): Promise<void> {
+  await whileEnding(world, (state) => {
+    const claims = Object.values(state.csiVolumeById(namespace, id)?.Claims ?? {});
+    const isGoing = ({ State, WaitsFor, AllocationID, NodeID }: CsiClaim): boolean => {
+      if (WaitsFor !== '' || state.nodeById(NodeID)?.Status !== 'ready') return false;
+      const alloc = state.allocById(AllocationID);
+      return State !== 'taken' || alloc === undefined || isToEnd(state, alloc);
+    };
+    return claims.length > 0 && claims.every(isGoing);
+  });
+}
+
+async function whileEnding(world: ServerWorld, mayEnd: (state: StateSnapshot) => boolean): Promise<void> {
+  const untilMs = world.now() + ENDING_MAX_MS;
+  while (mayEnd(world.store.snapshot()) && world.now() < untilMs) await pause(world, LOOK_MS);
 }
 
 /** Told to stop, on a node that can hear it. */
 function isEnding(state: StateSnapshot, alloc: Allocation): boolean {
-  return alloc.DesiredStatus !== 'run' && state.nodeById(alloc.NodeID)?.Status === 'ready';
+  return isToEnd(state, alloc) && state.nodeById(alloc.NodeID)?.Status === 'ready';
+}
+
+/** Told to stop, or about to be told: its job was stopped a moment ago. */
+function isToEnd(state: StateSnapshot, { DesiredStatus, Namespace, JobID }: Allocation): boolean {
+  return DesiredStatus !== 'run' || (state.jobById(Namespace, JobID)?.Stop ?? true);
 }
 
 /** The allocations that use a volume where it is. */

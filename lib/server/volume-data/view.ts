@@ -17,7 +17,7 @@ export function archiveView(archive: VolumeArchive, state: StateSnapshot, archiv
     Operation,
     Progress: archive.Operation ? progress : null,
     Copies,
-    Health: healthOf(archive, Copies),
+    Health: healthOf(archive, Copies, (core) => copyingOf(core, state, archivist)),
     NextTime: due === undefined ? 0 : toNanos(due),
   };
 }
@@ -50,13 +50,24 @@ function copiesOf({ Snapshots, Cores }: VolumeArchive, state: StateSnapshot): Re
   return Object.fromEntries(found);
 }
 
-function healthOf({ Snapshots, Plan, Cores }: VolumeArchive, copies: Record<string, string[]>): string {
+/** What nodes said that hold no copy of a core yet: ` (n2: 4 of 9 blocks are copied)`. */
+function copyingOf(core: string, state: StateSnapshot, archivist: Archivist): string {
+  const said = [...archivist.copying(core)].map(([id, why]) => `${state.nodeById(id)?.Name ?? id}: ${why}`);
+  return said.length === 0 ? '' : ` (${said.join('; ')})`;
+}
+
+function healthOf(
+  { Snapshots, Plan, Cores }: VolumeArchive,
+  copies: Record<string, string[]>,
+  copying: (core: string) => string,
+): string {
   const newest = Snapshots.at(-1);
   if (!newest) return 'there is no backup yet';
   const lost = Snapshots.filter(({ ID }) => (copies[ID] ?? []).length === 0).length;
   if (lost > 0) return `${lost} of ${Snapshots.length} backups are on no node that is there`;
   const writer = Cores.find(({ Key }) => Key === newest.Core)?.NodeID;
   const others = (copies[newest.ID] ?? []).filter((id) => id !== writer).length;
-  if (others < Plan.Replicas) return `the newest backup is on ${others} of ${Plan.Replicas} other nodes`;
+  if (others < Plan.Replicas)
+    return `the newest backup is on ${others} of ${Plan.Replicas} other nodes${copying(newest.Core)}`;
   return '';
 }

@@ -52,6 +52,22 @@ function validateOperand({ LTarget, RTarget, Operand }: Constraint, report: Repo
   return false;
 }
 
+const ATTRIBUTES = ['node.unique.id', 'node.unique.name', 'node.datacenter', 'node.class', 'node.pool'];
+const ATTRIBUTE_GROUPS = ['attr.', 'meta.', 'device.'];
+
+/** What is wrong with the left side of a constraint: nothing that a node has could ever match it. Text without `$` is itself. */
+function badAttribute(target: string): string | undefined {
+  if (!target.startsWith('$')) return undefined;
+  const quoted = JSON.stringify(target);
+  if (!target.startsWith('${')) return `attribute ${quoted} is missing an opening brace`;
+  if (!target.endsWith('}')) return `attribute ${quoted} is missing a closing brace`;
+  const path = target.slice(2, -1);
+  if (ATTRIBUTES.includes(path) || ATTRIBUTE_GROUPS.some((group) => path.startsWith(group))) return undefined;
+  const near = nearest(path, ATTRIBUTES);
+  const hint = near ? `did you mean "\${${near}}"?` : 'known are ${attr.…}, ${meta.…} and ${node.…}';
+  return `unsupported attribute ${quoted}: ${hint}`;
+}
+
 type Level = 'job' | 'group' | 'task' | 'device';
 
 function validateConstraint(constraint: Constraint, report: Report, level: Level): void {
@@ -74,8 +90,9 @@ function validateConstraint(constraint: Constraint, report: Report, level: Level
   if ((level === 'task' || level === 'device') && (Operand === 'distinct_hosts' || Operand === 'distinct_property')) {
     report.error('Operand', `Operator ${JSON.stringify(Operand)} is allowed in jobs and groups only`);
   }
-  if (needsAttribute && LTarget === '')
-    report.error('LTarget', `Operator ${JSON.stringify(Operand)} requires an attribute`);
+  if (!needsAttribute) return;
+  const bad = LTarget === '' ? `Operator ${JSON.stringify(Operand)} requires an attribute` : badAttribute(LTarget);
+  if (bad !== undefined) report.error('LTarget', bad);
 }
 
 function validateAffinity(affinity: Affinity, report: Report): void {

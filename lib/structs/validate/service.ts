@@ -138,7 +138,8 @@ function validateCheck(check: ServiceCheck, service: Service, owner: Owner, repo
   ] as const) {
     if (value < CHECK_TIME_MIN_NS) report.error(key, `${name} must be at least 1s, not ${formatDuration(value)}`);
   }
-  if (PortLabel === '' && service.PortLabel === '') report.error('PortLabel', 'neither it nor its service has a port');
+  if (Type !== 'script' && PortLabel === '' && service.PortLabel === '')
+    report.error('PortLabel', 'neither it nor its service has a port');
   validatePort(PortLabel, service, owner, report);
   if (!owner.task && check.TaskName !== '' && !owner.group.Tasks.some((one) => one.Name === check.TaskName)) {
     report.error('TaskName', `names a task that the group does not have: ${JSON.stringify(check.TaskName)}`);

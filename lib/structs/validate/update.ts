@@ -17,6 +17,9 @@ export function validateUpdate(update: UpdateStrategy, report: Report): void {
   if (Canary === 0 && AutoPromote) {
     report.error('AutoPromote', 'update: auto_promote has nothing to promote, for there is no canary');
   }
+  if (MaxParallel === 0 && Canary > 0) {
+    report.warning('Canary', 'update: canary has no effect with max_parallel = 0, for then all are replaced at once');
+  }
   const [healthy, deadline, progress] = [MinHealthyTime, HealthyDeadline, ProgressDeadline].map(formatDuration);
   if (MinHealthyTime < 0) report.error('MinHealthyTime', `update: min_healthy_time must not be negative (${healthy})`);
   if (HealthyDeadline <= 0)

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Change, Store } from '../../../lib/state/store.js';
 import type { Allocation, TaskEvent, TaskState } from '../../../lib/structs/allocation.js';
 import type { Node } from '../../../lib/structs/node.js';
@@ -8,7 +9,7 @@ import type { Random } from '../../../lib/util/random.js';
 /** A call as a client makes it. */
 export type Call = <M extends RpcMethod>(method: M, args: RpcMethods[M]['args']) => Promise<RpcMethods[M]['reply']>;
 
-/** In so many parts the reports of all clients come in. */
+/** In so many turns the reports of all clients come in, unless said otherwise. */
 const TURNS = 8;
 
 /** All clients of the cluster: they start what they are told to, stop what they are told to, and report both. */
@@ -19,6 +20,8 @@ export interface Clients {
   readonly dead: Set<string>;
   /** Of a thousand tasks that start, so many fail. */
   failuresPerThousand: number;
+  /** In so many turns the reports of all clients come in: as many as there are clients, and each comes in one of its own. */
+  turns: number;
 }
 
 export function createClients(options: {
@@ -37,6 +40,7 @@ export function createClients(options: {
   const clients: Clients = {
     dead,
     failuresPerThousand: 0,
+    turns: TURNS,
     async obey() {
       let reports = 0;
       let heard = 0;
@@ -54,9 +58,11 @@ export function createClients(options: {
         }
         if (updates.length === 0) continue;
         reports += updates.length;
+        // Where each comes in a turn of its own, what the client does is not the server's either.
+        if (clients.turns >= nodes.size) await nextTurn();
         await call('Node.UpdateAlloc', { NodeID: id, SecretID: node.SecretID, Alloc: updates });
         // Now and then others have their turn: a server hears of its clients one after the other, of many in a second.
-        if (++heard % Math.ceil(nodes.size / TURNS) === 0) await new Promise((resolve) => setImmediate(resolve));
+        if (++heard % Math.ceil(nodes.size / clients.turns) === 0) await nextTurn();
       }
       return reports;
     },

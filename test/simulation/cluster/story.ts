@@ -37,12 +37,15 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
   const world = createClusterWorld(options.seed);
   await addNodes(world, options);
   const broken: string[] = [];
+  const times = new PhaseTimes();
   const check = (when: string, settled: boolean): void => {
     const found = brokenInvariants(world.store.snapshot(), { settled });
     tell(`  invariants ${when}: ${found.length === 0 ? 'hold' : `${found.length} BROKEN, first: ${found[0]}`}`);
     broken.push(...found.map((line) => `${when}: ${line}`));
+    times.end(`invariants ${when}`);
   };
   const heapAtStart = heapBytes();
+  times.end('machines');
 
   const turns = watchTurns();
   const began = performance.now();
@@ -52,6 +55,8 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
   const fillMs = performance.now() - began;
   const cpu = process.cpuUsage(cpuBefore);
   const cpuMs = (cpu.user + cpu.system) / 1000;
+  // Before the heap is weighed: to collect all garbage at once holds everything for as long as it takes.
+  const held = await turns.end();
   const placed = world.store.snapshot().count('allocs');
   const placementsPerSecond = Math.round((placed * 1000) / fillMs);
   const bytesPlaced = Math.round((heapBytes() - heapAtStart) / placed);
@@ -61,21 +66,23 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
   tell(
     `  ${n((placed * 1000) / cpuMs)} placements for each second of processor time, the garbage collector's included`,
   );
-  const held = await turns.end();
   tell(
     `  ${n(held.turns)} turns of the event loop: ${n(held.ours)} over 10 ms by our own code (${held.longestMs.toFixed(1)} ms the longest), ` +
       `${n(held.collectors)} by the garbage collector (${held.longestWithGcMs.toFixed(1)} ms)`,
   );
+  times.end('fill');
   const viewed = await schedulerView(world, jobs);
   tell(
     `  ${n(viewed.keptBytes)} B each kept in the scheduler's view, ${n(viewed.plannedBytes)} B each while they are planned`,
   );
+  times.end("scheduler's view");
   // A job whose plans were refused too often is tried again when time passes: not everything need be placed yet.
   check('after placing', false);
 
   world.clients.failuresPerThousand = 2;
   await phase('clients started everything, 2 of 1,000 tasks failed', world, tell, async () => {});
   world.clients.failuresPerThousand = 0;
+  times.end('start');
   const bytesReported = Math.round((heapBytes() - heapAtStart) / world.store.snapshot().count('allocs'));
   tell(`  ${n(bytesReported)} B each in the state, with reports, evaluations and deployments`);
   check('after starting', true);
@@ -88,6 +95,7 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
       await world.call('Node.UpdateStatus', { NodeID: ID, SecretID, Status: 'down' });
     }
   });
+  times.end('failures');
   check('after failures', true);
   await phase(`${some} machines were drained`, world, tell, async () => {
     for (const { ID } of nodes.slice(some, 2 * some)) {
@@ -95,15 +103,39 @@ export async function tellStory(options: StoryOptions): Promise<StoryFacts> {
       await world.call('Node.UpdateDrain', { NodeID: ID, DrainStrategy: strategy });
     }
   });
+  times.end('drains');
   check('after drains', true);
   const updated = pickUpdates(jobs, options.allocs / 50, world);
   await phase(`${updated.length} services were updated, a fifth at a time`, world, tell, async () => {
     for (const job of updated) await world.call('Job.Register', { Job: updatedJob(job) });
   });
+  times.end('updates');
   check('after updates', true);
   const snapshotMs = await saveSnapshot(world, tell);
+  times.end('snapshot');
+  for (const line of times.lines()) tell(line);
   world.stop();
   return { placementsPerSecond, bytesPlaced, bytesReported, snapshotMs, broken };
+}
+
+/** What each phase took, of the clock and of the processor. */
+class PhaseTimes {
+  readonly #lines: string[] = [];
+  #from = performance.now();
+  #cpu = process.cpuUsage();
+
+  /** What was done since the last end, or the start, was this phase. */
+  end(phase: string): void {
+    const { user, system } = process.cpuUsage(this.#cpu);
+    const took = performance.now() - this.#from;
+    this.#lines.push(`  ${phase.padEnd(28)} ${s(took).padStart(9)} ${s((user + system) / 1000).padStart(9)} of CPU`);
+    this.#from = performance.now();
+    this.#cpu = process.cpuUsage();
+  }
+
+  lines(): string[] {
+    return ['what each phase took:', ...this.#lines];
+  }
 }
 
 async function addNodes(world: ClusterWorld, { nodes: count, allocs }: StoryOptions): Promise<void> {

@@ -11,6 +11,8 @@ export interface TurnFacts {
   /** The longest without the collector, and with it, in milliseconds. */
   readonly longestMs: number;
   readonly longestWithGcMs: number;
+  /** When those of our own code were, in milliseconds of `performance.now()`. */
+  readonly longTurns: readonly { readonly from: number; readonly to: number }[];
 }
 
 const LONG_MS = 10;
@@ -70,6 +72,7 @@ function waitedMs(): number {
 function factsOf(turns: readonly Turn[], pauses: { from: number; to: number }[]): TurnFacts {
   pauses.sort((a, b) => a.from - b.from);
   const facts = { turns: turns.length, ours: 0, collectors: 0, longestMs: 0, longestWithGcMs: 0 };
+  const longTurns: { from: number; to: number }[] = [];
   let at = 0;
   for (const { from, to, waited } of turns) {
     while (at < pauses.length && (pauses[at]?.to ?? 0) <= from) at++;
@@ -82,8 +85,10 @@ function factsOf(turns: readonly Turn[], pauses: { from: number; to: number }[])
     const whole = to - from - waited;
     facts.longestMs = Math.max(facts.longestMs, whole - paused);
     facts.longestWithGcMs = Math.max(facts.longestWithGcMs, whole);
-    if (whole - paused > LONG_MS) facts.ours++;
-    else if (whole > LONG_MS) facts.collectors++;
+    if (whole - paused > LONG_MS) {
+      facts.ours++;
+      longTurns.push({ from, to });
+    } else if (whole > LONG_MS) facts.collectors++;
   }
-  return facts;
+  return { ...facts, longTurns };
 }

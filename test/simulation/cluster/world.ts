@@ -6,19 +6,20 @@ import { JOB_LIMITS } from '../../../lib/structs/validate/limits.js';
 import { Heap } from '../../../lib/util/heap.js';
 import { silentLog } from '../../../lib/util/log.js';
 import { type Random, seededRandom } from '../../../lib/util/random.js';
-import { createFakeConsensus } from '../../server/world.js';
+import { createFakeConsensus, type FakeConsensus } from '../../server/world.js';
 import { type Call, type Clients, createClients } from './clients.js';
 
 /** The server and the state of production, with agreement in memory and a clock that moves when told to. */
 export interface ClusterWorld {
   readonly store: Store;
   readonly server: Server;
+  readonly consensus: FakeConsensus;
   readonly call: Call;
   readonly clients: Clients;
   readonly nodes: Map<string, Node>;
   readonly random: Random;
   now(): number;
-  /** Resolves once no evaluation is ready or at work and no plan under way. */
+  /** Resolves once no evaluation is ready or at work, no plan under way, and nobody in the middle of going through much. */
   idle(): Promise<void>;
   /** Lets time pass, with what falls due in it. */
   advance(ms: number): Promise<void>;
@@ -55,11 +56,13 @@ export function createClusterWorld(seed: number, countMax: number = JOB_LIMITS.c
   const nodes = new Map<string, Node>();
   const clients = createClients({ store, nodes, call, now: clock.now, random });
   const idle = async (): Promise<void> => {
-    let [quiet, still, seen] = [0, 0, ''];
+    let [quiet, still, seen, rests] = [0, 0, '', -1];
     while (quiet < 3) {
       await new Promise((resolve) => setImmediate(resolve));
       const { broker, plansInFlight } = server.counts();
-      quiet = broker.ready + broker.outstanding + broker.pending + plansInFlight === 0 ? quiet + 1 : 0;
+      const atWork = broker.ready + broker.outstanding + broker.pending + plansInFlight;
+      quiet = atWork === 0 && clock.rests() === rests ? quiet + 1 : 0;
+      rests = clock.rests();
       const now = JSON.stringify([broker, plansInFlight, store.index]);
       still = now === seen ? still + 1 : 0;
       seen = now;
@@ -68,7 +71,7 @@ export function createClusterWorld(seed: number, countMax: number = JOB_LIMITS.c
     }
   };
   return {
-    ...{ store, server, call, clients, nodes, random, idle },
+    ...{ store, server, consensus, call, clients, nodes, random, idle },
     now: clock.now,
     async advance(ms) {
       const end = clock.now() + ms;
@@ -86,11 +89,14 @@ interface Clock {
   /** Fires what is due next, unless that is after `endMs`; says whether there was anything. */
   fireNext(endMs: number): boolean;
   moveTo(ms: number): void;
+  /** How often something has been left to the next turn: whoever goes through very much does, again and again. */
+  rests(): number;
 }
 
 function createClock(): Clock {
   let nowMs = Date.UTC(2026, 0, 1);
   let order = 0;
+  let rests = 0;
   const due = new Heap<{ ms: number; order: number; fn: (() => void) | null }>(
     (a, b) => a.ms < b.ms || (a.ms === b.ms && a.order < b.order),
   );
@@ -104,8 +110,12 @@ function createClock(): Clock {
           timer.fn = null;
         };
       },
-      soon: (fn) => void setImmediate(fn),
+      soon(fn) {
+        rests++;
+        setImmediate(fn);
+      },
     },
+    rests: () => rests,
     fireNext(endMs) {
       for (let next = due.peek(); next && next.ms <= endMs; next = due.peek()) {
         due.pop();

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-const SIZE_MB = 512;
 const CHUNK = Buffer.alloc(1 << 20, 1);
 
 const run = (file: string, ...args: string[]): string => execFileSync(file, args, { stdio: 'pipe' }).toString().trim();
@@ -17,12 +16,12 @@ export class LoopDisk {
   readonly #filler: string;
   #state: 'mounted' | 'off' | 'unmounted' = 'unmounted';
 
-  constructor(folder: string, mountPoint: string) {
+  constructor(folder: string, mountPoint: string, sizeMb = 512) {
     this.#image = join(folder, 'disk.img');
     this.#mountPoint = mountPoint;
     this.#filler = join(mountPoint, 'filler');
     const image = openSync(this.#image, 'w');
-    ftruncateSync(image, SIZE_MB << 20);
+    ftruncateSync(image, sizeMb << 20);
     closeSync(image);
     run('mkfs.ext4', '-q', '-m', '0', this.#image);
     mkdirSync(mountPoint, { recursive: true });

@@ -68,6 +68,8 @@ export class RecordLog {
 
   /** Appends one record. Throws MeshError E_STORAGE when it could not be written whole; the file is then as before. */
   append(payload: string): void {
+    // The number of a closed file may be that of another one by now, which this would write into.
+    if (this.closed) throw storageError(this.path, new Error('it is closed'));
     const record = encodeRecord(payload);
     try {
       let written = 0;

@@ -59,6 +59,7 @@ export interface ClientDb {
   putLastIndex(index: number): void;
   /** Settles when all that was put before the call is on the disk. */
   sync(): Promise<void>;
+  /** What is put after this is not stored: to the next agent it is as if this one had been killed here. */
   close(): Promise<void>;
 }
 
@@ -170,6 +171,7 @@ class FileClientDb implements ClientDb {
   private bytesAfterCompaction: number;
   /** True after the disk refused a record: the file is then behind the memory until it is rewritten whole. */
   private behind = false;
+  private closed = false;
 
   constructor(path: string, log: RecordLog, memory: Memory) {
     this.path = path;
@@ -225,11 +227,12 @@ class FileClientDb implements ClientDb {
   }
 
   async sync(): Promise<void> {
-    if (this.behind) this.rewrite();
+    if (this.behind && !this.closed) this.rewrite();
     await this.log.sync();
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     await this.log.close();
   }
 
@@ -239,6 +242,7 @@ class FileClientDb implements ClientDb {
   }
 
   private append(entry: Entry): void {
+    if (this.closed) return;
     if (this.behind) {
       this.rewrite();
       return;

@@ -82,13 +82,19 @@ export const nodeDisk: Disk = {
   },
 };
 
-function openFile(fd: number): DiskFile {
+function openFile(number: number): DiskFile {
+  let open: number | null = number;
+  // The number of a closed file may be that of another one by now, which a late write would damage.
+  const fd = (): number => {
+    if (open === null) throw new Error('the file is closed');
+    return open;
+  };
   return {
-    size: () => fstatSync(fd).size,
+    size: () => fstatSync(fd()).size,
     read(into, position) {
       let done = 0;
       while (done < into.length) {
-        const read = readSync(fd, into, done, into.length - done, position + done);
+        const read = readSync(fd(), into, done, into.length - done, position + done);
         if (read === 0) break;
         done += read;
       }
@@ -97,11 +103,14 @@ function openFile(fd: number): DiskFile {
     write(bytes, position) {
       // A nearly full disk takes less than it was given before it says so.
       for (let done = 0; done < bytes.length; ) {
-        done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+        done += writeSync(fd(), bytes, done, bytes.length - done, position + done);
       }
     },
-    sync: () => settle((done) => fdatasync(fd, done)),
-    close: () => closeSync(fd),
+    sync: () => settle((done) => fdatasync(fd(), done)),
+    close() {
+      closeSync(fd());
+      open = null;
+    },
   };
 }
 

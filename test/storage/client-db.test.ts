@@ -1,8 +1,19 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ClientDb, openClientDb, type TaskRecord } from '../../lib/storage/client-db.js';
+import { nodeDisk } from '../../lib/storage/disk.js';
 import type { Allocation, TaskState } from '../../lib/structs/allocation.js';
 import type { Job } from '../../lib/structs/job.js';
 import { fakeAlloc, fakeGroup, fakeJob, fakeState, fakeTask } from '../client/fakes.js';
@@ -44,6 +55,38 @@ t.test('what was put is there after opening again, without a close', async (t) =
   t.equal(statSync(join(dir, 'client.log')).mode & 0o777, 0o600);
   await db.close();
   await again.close();
+});
+
+t.test('what is put after the end is not stored, and damages no file that was opened since', async (t) => {
+  const dir = folder(t);
+  const db = openClientDb(dir);
+  db.putAlloc(fakeAlloc('n', fakeJob(), { ID: 'a' }));
+  await db.close();
+  const others = Array.from({ length: 20 }, (_, i) => openSync(join(dir, `other-${i}`), 'w+'));
+  db.removeAlloc('a');
+  db.putLastIndex(7);
+  await db.sync();
+  for (const other of others) {
+    t.equal(fstatSync(other).size, 0);
+    closeSync(other);
+  }
+  const again = openClientDb(dir);
+  t.same([...again.allocs.keys()], ['a']);
+  t.equal(again.lastIndex, 0);
+  await again.close();
+});
+
+t.test('a file that is closed is neither read nor written nor closed again', async (t) => {
+  const path = join(folder(t), 'file');
+  const file = nodeDisk.open(path, 'create');
+  file.close();
+  const other = openSync(`${path}-other`, 'w+');
+  t.throws(() => file.write(Buffer.from('x'), 0), /closed/);
+  t.throws(() => file.read(Buffer.alloc(1), 0), /closed/);
+  t.throws(() => file.close(), /closed/);
+  await t.rejects(file.sync(), /closed/);
+  t.equal(fstatSync(other).size, 0);
+  closeSync(other);
 });
 
 t.test('no allocation loses its job, however often the file is rewritten meanwhile', async (t) => {

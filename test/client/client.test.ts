@@ -651,14 +651,24 @@ t.test('a host volume: a link for a task without a root of its own, an error whe
   const client = await world.agent(t, { hostVolumes });
   const request = (Source: string) =>
     ({ Name: 'v', Type: 'host', Source, ReadOnly: false, PerAlloc: false }) as unknown as VolumeRequest;
-  const VolumeMounts = [
-    { Volume: 'v', Destination: '/srv/data', ReadOnly: false, PropagationMode: 'private', SELinuxLabel: '' },
-  ];
-  const job = (source: string): Job =>
-    fakeJob(fakeGroup([fakeTask({ VolumeMounts })], { Volumes: { v: request(source) } }));
-  world.server.put(fakeAlloc(client.nodeId, job('data')));
+  const mountAt = (Destination: string) => ({
+    Volume: 'v',
+    Destination,
+    ReadOnly: false,
+    PropagationMode: 'private',
+    SELinuxLabel: '',
+  });
+  const job = (source: string, destinations = ['/srv/data']): Job =>
+    fakeJob(fakeGroup([fakeTask({ VolumeMounts: destinations.map(mountAt) })], { Volumes: { v: request(source) } }));
+  world.server.put(fakeAlloc(client.nodeId, job('data', ['/srv/data', '${NOMAD_TASK_DIR}/of-${NOMAD_TASK_NAME}'])));
   await world.status(ID, 'running');
   t.equal(readlinkSync(join(world.dir, 'alloc', ID, 'web', 'srv', 'data')), data);
+  t.equal(readlinkSync(join(world.dir, 'alloc', ID, 'web', 'local', 'of-web')), data);
+  const outside = '33333333-2222-4333-8444-555555555555';
+  world.server.put(fakeAlloc(client.nodeId, job('data', ['${NOMAD_ALLOC_DIR}/data']), { ID: outside }));
+  await world.status(outside, 'failed');
+  const refused = world.server.reported(outside)?.TaskStates?.['web']?.Events ?? [];
+  t.match(refused.find(({ Type }) => Type === 'Setup Failure')?.DisplayMessage, /is not in the task directory/);
   const other = '22222222-2222-4333-8444-555555555555';
   world.server.put(fakeAlloc(client.nodeId, job('nothing'), { ID: other }));
   await world.status(other, 'failed');

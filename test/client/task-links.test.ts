@@ -19,7 +19,7 @@ import { allocPaths, ensureAllocDir, ensureTaskDir, removeAllocDir, taskPaths } 
 import { ephemeralDiskHook } from '../../lib/client/alloc-hooks/ephemeral-disk.js';
 import { dispatchHook } from '../../lib/client/hooks/dispatch.js';
 import { identityHook } from '../../lib/client/hooks/identity.js';
-import { volumesHook } from '../../lib/client/hooks/volumes.js';
+import { giveVolume } from '../../lib/client/hooks/volumes.js';
 import { FakeTimers, fakeAlloc, fakeGroup, fakeJob, fakeTask } from './fakes.js';
 
 const PLAIN = { owner: null, use: 'work', secretsMb: 0 } as const;
@@ -118,7 +118,6 @@ t.test('a volume is not linked through a link', async (t) => {
   symlinkSync(host, join(paths.localDir, 'out'));
   const mount = { Volume: 'v', Destination: 'local/out/deep/v', ReadOnly: false, PropagationMode: 'private' };
   const context = {
-    task: fakeTask({ VolumeMounts: [mount] } as never),
     group: { Name: 'g', Volumes: { v: {} } },
     shared: { volumes: { v: { hostPath: host, kind: 'directory', readOnly: false } } },
     driver: { capabilities: { fsIsolation: 'none' } },
@@ -126,7 +125,7 @@ t.test('a volume is not linked through a link', async (t) => {
     reattach: false,
     paths,
   };
-  await t.rejects(volumesHook.prestart(context as never), /is a link/);
+  await t.rejects(giveVolume(context as never, mount as never), /is a link/);
   t.same(readdirSync(host), []);
 });
 

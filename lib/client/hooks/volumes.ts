@@ -1,11 +1,13 @@
 import { lstat, readlink, stat, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, normalize } from 'node:path';
 import type { TaskMount } from '../../plugin/sdk/driver.js';
 import type { VolumeMount } from '../../structs/volume.js';
 import type { ReadyVolume } from '../alloc-hooks/hook.js';
 import { waiting } from '../alloc-hooks/host-volumes.js';
+import { interpolateValue } from '../interpolate.js';
 import { holdDir, SandboxError } from '../sandbox.js';
 import { belowTask } from '../task-place.js';
+import { taskValues } from './env.js';
 import { type HookContext, HookError, taskHook } from './hook.js';
 
 /**
@@ -14,11 +16,14 @@ import { type HookContext, HookError, taskHook } from './hook.js';
  */
 export const volumesHook = taskHook('volumes', {
   async prestart(context) {
-    for (const mount of context.task.VolumeMounts ?? []) await give(context, mount);
+    const { VolumeMounts: mounts } = context.task;
+    if (!mounts || mounts.length === 0) return;
+    for (const mount of interpolateValue(mounts, taskValues(context))) await giveVolume(context, mount);
   },
 });
 
-async function give(context: HookContext, mount: VolumeMount): Promise<void> {
+/** Gives a task one of its volumes, at a destination without references. */
+export async function giveVolume(context: HookContext, mount: VolumeMount): Promise<void> {
   const { draft, driver, reattach } = context;
   const volume = find(context, mount);
   if (!reattach) {
@@ -70,10 +75,16 @@ const PROPAGATION: Record<string, TaskMount['propagation']> = {
   bidirectional: 'bidirectional',
 };
 
+/** A destination is below the task's directory, unless it says where on the machine, as `${NOMAD_TASK_DIR}/data` does here. */
+function placeOf({ allocDir, taskDir }: HookContext['paths'], destination: string): string {
+  const path = normalize(destination);
+  return path.startsWith(`${allocDir}/`) ? path : join(taskDir, path);
+}
+
 async function link({ paths }: HookContext, hostPath: string, taskPath: string): Promise<void> {
-  const path = join(paths.taskDir, taskPath);
+  const path = placeOf(paths, taskPath);
   if (!path.startsWith(`${paths.taskDir}/`))
-    throw refuse(`volume_mount destination "${taskPath}" escapes the task directory`);
+    throw refuse(`volume_mount destination "${taskPath}" is not in the task directory ${paths.taskDir}`);
   const parts = path.slice(paths.taskDir.length + 1).split('/');
   const name = parts.pop() as string;
   // The task may have put links in the way since its last start.

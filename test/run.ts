@@ -1,8 +1,9 @@
 // Runs the tests: node dist/test/run.js [--jobs N] [--timeout SECONDS] [NAME…]
 // NAME is part of a path ("raft", "e2e/demo"). Pure tests share a process (importing tap costs 0.3 s), the folders of
 // ALONE get one process a file. The last line is `N passed, N failed`; no test passed, a crash or a hang is a failure.
-// What failed in those folders is run once more, with nothing beside it: real processes, kernels and NATs fail now and then for
-// want of a busy machine's time. What fails twice has failed; what passes then is named as UNSTEADY, with how it failed.
+// What failed is run once more, with nothing beside it: real processes, kernels and NATs fail now and then for want of a busy
+// machine's time. What fails twice has failed; what passes then is named as UNSTEADY, with how it failed: look at each, for what
+// is no want of time may be a race in the product.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -19,6 +20,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 interface Outcome {
   name: string;
+  files: string[];
   passed: number;
   failed: number;
   skipped: string[];
@@ -56,7 +58,7 @@ function groups(files: string[]): string[][] {
 function runGroup(files: string[], timeoutMs: number): Promise<Outcome> {
   const compiled = files.map((file) => new URL(`../../dist/${file.replace(/\.ts$/, '.js')}`, import.meta.url).href);
   const name = files.length === 1 ? (files[0] as string) : `${files[0]} … ${files.at(-1)}`;
-  const outcome: Outcome = { name, passed: 0, failed: 0, skipped: [], report: [] };
+  const outcome: Outcome = { name, files, passed: 0, failed: 0, skipped: [], report: [] };
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, 'dist/test/group.js'), ...compiled], {
       cwd: ROOT,
@@ -141,8 +143,8 @@ async function again(): Promise<Outcome[]> {
   const unsteady: Outcome[] = [];
   if (outcomes.filter(({ failed }) => failed > 0).length > AGAIN_MAX) return unsteady;
   for (const [i, first] of outcomes.entries()) {
-    if (first.failed === 0 || !ALONE.includes(first.name.split('/')[1] ?? '')) continue;
-    const second = await runGroup([first.name], Number(flags.timeout) * 1000);
+    if (first.failed === 0) continue;
+    const second = await runGroup(first.files, Number(flags.timeout) * 1000);
     outcomes[i] = second;
     if (second.failed === 0) unsteady.push(first);
     console.log(`${second.failed > 0 ? 'FAIL' : 'ok  '} ${second.name} once more (${second.passed} passed)`);

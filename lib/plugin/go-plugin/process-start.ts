@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-
-let bootId: string | undefined;
+import { bootId } from '../sdk/boot-id.js';
 
 /** When a process started, in a form that tells it from any other of the same number, also after a restart of the machine; null when there is none. */
 export function processStart(pid: number): string | null {
@@ -10,8 +9,7 @@ export function processStart(pid: number): string | null {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const [state] = fields;
     if (state === 'Z' || state === 'X') return null;
-    bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    return `${bootId}/${fields[19]}`;
+    return `${bootId()}/${fields[19]}`;
   } catch {
     return null;
   }

@@ -48,10 +48,9 @@ class DrmProvider implements DeviceProvider {
   }
 
   async fingerprint(): Promise<NodeDeviceResource[]> {
-    this.#cards = [];
     const { findCards, hasCards } = await import('./cards.js');
-    if (!(await hasCards(this.#host))) return [];
-    const found = await findCards(this.#host);
+    const found = (await hasCards(this.#host)) ? await findCards(this.#host) : [];
+    // Only when all are known: a task that starts meanwhile needs its card.
     this.#cards = found.filter(({ id }) => !this.#config.ignored_ids.includes(id));
     const described = this.#cards.map(async ({ id, vendor, type, model, pciBusId, nodes, attributes }) => {
       const isThere = nodes[0] !== undefined && (await this.#host.exists(nodes[0]));

@@ -25,11 +25,17 @@ export interface UsbDevice {
   readonly isTaken: boolean;
 }
 
-/** What changes when something is plugged in or out: cheap to ask for. */
+/**
+ * What changes when something is plugged in or out: cheap to ask for. What interfaces hold is part of it: their drivers, and the lines and
+ * network cards these make, come up to seconds after the device.
+ */
 export async function busState(host: HostFiles): Promise<string> {
-  const ports = (await host.names(BUS)).filter(isDevice);
-  const numbers = await Promise.all(ports.map((port) => host.text(`${BUS}/${port}/devnum`)));
-  return [...ports.map((port, i) => `${port}=${numbers[i]}`), ...(await host.names(BY_ID))].join();
+  const names = await host.names(BUS);
+  const states = names.map(async (name): Promise<string> => {
+    if (isDevice(name)) return `${name}=${await host.text(`${BUS}/${name}/devnum`)}`;
+    return name.includes(':') ? `${name}=${await host.names(`${BUS}/${name}`)}` : '';
+  });
+  return [...(await Promise.all(states)), ...(await host.names(BY_ID))].join();
 }
 
 /** All devices but hubs, in the order of their ports. */

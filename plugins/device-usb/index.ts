@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bool, type Decoded, decodeFields, durationMs, list, text } from '../../lib/plugin/sdk/config-schema.js';
 import type {
   DeviceInstanceStats,
@@ -23,6 +24,11 @@ const FIELDS = {
   root: text('/'),
 };
 
+/** What is plugged in is looked at when nothing has changed for so long: its name in /dev/serial/by-id is the last that comes. */
+const QUIET_MS: Millis = 300;
+/** A device that comes and goes all the time is looked at all the same. */
+const QUIET_LOOKS_MAX = 10;
+
 /** USB devices: serial lines (Zigbee and Z-Wave sticks, meters), Coral's TPU, and others that nobody at the machine uses. */
 const plugin: DevicePlugin = {
   name: 'usb',
@@ -46,7 +52,8 @@ class UsbProvider implements DeviceProvider {
   readonly periodMs: Millis;
   readonly #config: Decoded<typeof FIELDS>;
   readonly #host: HostFiles;
-  #state = '';
+  /** Null before the first look. */
+  #state: string | null = null;
   #groups: NodeDeviceResource[] = [];
   #devices: ReadonlyMap<string, UsbDevice> = new Map();
 
@@ -59,7 +66,7 @@ class UsbProvider implements DeviceProvider {
   }
 
   async fingerprint(): Promise<NodeDeviceResource[]> {
-    const state = await busState(this.#host);
+    const state = await this.#quietState();
     if (state !== this.#state) {
       const { offered } = await import('./offer.js');
       const found = offered(await usbDevices(this.#host), this.#config);
@@ -68,6 +75,19 @@ class UsbProvider implements DeviceProvider {
       this.#state = state;
     }
     return this.#groups;
+  }
+
+  /** The bus as it is; after a change, as it is once all that belongs to it has come. At the start nothing is waited for. */
+  async #quietState(): Promise<string> {
+    let state = await busState(this.#host);
+    if (this.#state === null) return state;
+    for (let i = 0; i < QUIET_LOOKS_MAX && state !== this.#state; i++) {
+      await sleep(QUIET_MS);
+      const before = state;
+      state = await busState(this.#host);
+      if (state === before) break;
+    }
+    return state;
   }
 
   async reserve(deviceIds: readonly string[]): Promise<DeviceReservation> {

@@ -50,6 +50,13 @@ export function deviceConformance(name: string, under: DeviceUnderTest): void {
     t.same(await provider.fingerprint(), await provider.fingerprint());
   });
 
+  fact('a task that starts while it looks again gets its device', async (t, provider) => {
+    const id = (await provider.fingerprint())[0]?.Instances[0]?.ID ?? '';
+    const look = provider.fingerprint();
+    await t.resolves(provider.reserve([id]));
+    await look;
+  });
+
   fact('attributes have one value each', async (t, provider) => {
     for (const { Attributes } of await provider.fingerprint()) {
       for (const [key, { Bool, Int, Float, String: text }] of Object.entries(Attributes ?? {})) {

@@ -163,6 +163,28 @@ t.test('what is plugged in or out is seen at the next look, what moves keeps its
   await t.rejects(usb.reserve([ZIGBEE_ID]), /is not plugged in/);
 });
 
+t.test('a stick is known by its lasting name also when that comes last', async (t) => {
+  const root = layHostTree(t, HUB);
+  const usb = provider(root);
+  await usb.fingerprint();
+  const { [`dev/serial/by-id/${ZIGBEE_ID}`]: name = '', ...early } = ZIGBEE;
+  addToTree(root, early);
+  const found = listed(usb);
+  // It has looked by now, and looks again.
+  setTimeout(() => addToTree(root, { [`dev/serial/by-id/${ZIGBEE_ID}`]: name }), 50);
+  t.same(await found, [['itead', 'serial', 'SONOFF Zigbee 3.0 USB Dongle Plus V2', ZIGBEE_ID]]);
+});
+
+t.test('a driver that comes long after its device is seen', async (t) => {
+  const card = { port: '1-7', id: ['0bda', '8153'] as [string, string], number: 7 };
+  const root = layHostTree(t, usbTree({ ...card, interfaces: [['ff', '', '']] }));
+  const usb = provider(root);
+  t.equal((await usb.fingerprint()).length, 1);
+  rmSync(join(root, 'sys/bus/usb/devices/1-7:1.0'), { recursive: true });
+  addToTree(root, usbTree({ ...card, interfaces: [['ff', 'r8152', 'net']] }));
+  t.same(await usb.fingerprint(), [], 'a network card is the machine’s');
+});
+
 t.test('two kinds that call themselves alike are two models', async (t) => {
   const other = usbTree({
     port: '1-9',

@@ -119,7 +119,17 @@ t.test('what is there instead of what is asked for is told', async (t) => {
   const node = mockNode(1);
   const sick = { ...(node.Drivers['mock_driver'] as object), Healthy: false, HealthDescription: 'no daemon' } as never;
   const data = { Name: 'data', Path: '/d', ReadOnly: true, ID: '' };
-  harness.addNode({ ...node, Drivers: { ...node.Drivers, docker: sick }, HostVolumes: { data } });
+  const Attributes = {
+    ...node.Attributes,
+    'unique.cni.config_dir': '/opt/cni/config',
+    'unique.cni.config_problems': '/opt/cni/config/10-wan.conflist is not JSON',
+    'unique.cni.bridge_problem': 'there is no program "iptables" on the PATH of its agent',
+  };
+  harness.addNode({ ...node, Attributes, Drivers: { ...node.Drivers, docker: sick }, HostVolumes: { data } });
+  const network = {
+    ...{ Device: '', CIDR: '', IP: '', Hostname: '', MBits: null, DNS: null, CNI: null },
+    ...{ ReservedPorts: null, DynamicPorts: null },
+  };
   const task = (changes: object) => ({ Tasks: [mockTask(changes)] });
   const volume = (Source: string) => ({
     v: { Name: 'v', Type: 'host', Source, ReadOnly: false, Sticky: false, AccessMode: '', AttachmentMode: '' },
@@ -129,6 +139,14 @@ t.test('what is there instead of what is asked for is told', async (t) => {
     [task({ Driver: 'podman' }), 'does not meet: missing drivers (there: no "podman")'],
     [task({ Driver: 'docker' }), 'does not meet: missing drivers (there: "docker" is not healthy (no daemon))'],
     [task({ Resources: mockResources({ Devices: [gpu] }) }), 'does not meet: missing devices (there: no "nvidia/gpu")'],
+    [
+      { Networks: [{ ...network, Mode: 'cni/lan' }] },
+      'does not meet: missing network (there: no "cni/lan": no file in its cni_config_dir /opt/cni/config has a network of that name; /opt/cni/config/10-wan.conflist is not JSON)',
+    ],
+    [
+      { Networks: [{ ...network, Mode: 'macvlan' }] },
+      'does not meet: missing network (there: no "macvlan": there is no program "iptables" on the PATH of its agent)',
+    ],
     [{ Volumes: volume('logs') }, 'cannot give what is asked for: missing compatible host volumes (there: no "logs")'],
     [
       { Volumes: volume('data') },

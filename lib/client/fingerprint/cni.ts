@@ -2,6 +2,7 @@ import { access, readdir, stat } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import type { NodeNetworkResource } from '../../structs/node.js';
+import { BRIDGE_PROBLEM, CNI_CONFIG_DIR, CNI_CONFIG_PROBLEMS } from '../../structs/node-attributes.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { readNetworks } from '../network/configured.js';
 import { runProgram } from '../network/program.js';
@@ -9,6 +10,8 @@ import type { Facts, Fingerprint } from './fact.js';
 import { readText } from './read.js';
 
 const VERSION_TIMEOUT_MS = 3000;
+/** Of what is wrong with files the servers are told so much. */
+const PROBLEMS_MAX = 500;
 
 /** CNI plugins and their versions, the networks configured for them, and whether this node can have a bridge. */
 export const cniFingerprint: Fingerprint = {
@@ -19,10 +22,15 @@ export const cniFingerprint: Fingerprint = {
     const attributes: Record<string, string> = {};
     for (const [name, version] of await pluginVersions(cniPath)) attributes[`plugins.cni.version.${name}`] = version;
     const { networks, problems } = await readNetworks(cniConfigDir);
+    // For whoever asks why a group with a network of its own is not placed here.
+    attributes[CNI_CONFIG_DIR] = cniConfigDir;
+    if (problems.length > 0) attributes[CNI_CONFIG_PROBLEMS] = problems.join('; ').slice(0, PROBLEMS_MAX);
+    const lack = await bridgeLack();
+    if (lack !== '') attributes[BRIDGE_PROBLEM] = lack;
     // A namespace and its rules are root's to make.
-    if (process.getuid?.() !== 0) return { attributes, warnings: problems };
+    if (!isRoot()) return { attributes, warnings: problems };
     const names = [...networks.keys()].map((name) => network(`cni/${name}`, ''));
-    if ((await hasBridgeModule()) && (await isOnPath('iptables')) && (await isOnPath('ip'))) {
+    if (lack === '') {
       attributes['nomad.bridge.hairpin_mode'] = String(bridge.hairpin);
       names.push(network('bridge', bridge.name));
     }
@@ -34,6 +42,20 @@ export const cniFingerprint: Fingerprint = {
     };
   },
 };
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** What this machine lacks for a bridge of its own; '' = nothing. */
+async function bridgeLack(): Promise<string> {
+  if (!isRoot()) return 'its agent does not run as root';
+  if (!(await hasBridgeModule())) return 'its kernel has no module "bridge"';
+  for (const program of ['iptables', 'ip']) {
+    if (!(await isOnPath(program))) return `there is no program "${program}" on the PATH of its agent`;
+  }
+  return '';
+}
 
 function network(Mode: string, Device: string): [NetworkResource, NodeNetworkResource] {
   const nothing = {

@@ -1,5 +1,6 @@
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
+import { BRIDGE_PROBLEM, CNI_CONFIG_DIR, CNI_CONFIG_PROBLEMS } from '../../structs/node-attributes.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { type Check, compileCheck, isDistinct } from './constraint.js';
 import { DeviceUse } from './device-use.js';
@@ -125,6 +126,7 @@ function networkChecks(network: NetworkResource): Check[] {
       escapes: false,
       holds: ({ NodeResources: { Networks, NodeNetworks } }) =>
         (Networks ?? []).some((has) => has.Mode === mode) || (NodeNetworks ?? []).some((has) => has.Mode === mode),
+      told: ({ Attributes }) => lackOfNetwork(mode, Attributes),
     });
   }
   for (const port of [...(network.ReservedPorts ?? []), ...(network.DynamicPorts ?? [])]) {
@@ -137,4 +139,13 @@ function networkChecks(network: NetworkResource): Check[] {
     });
   }
   return checks;
+}
+
+/** Why a node has no network of a mode, as far as its client says. */
+function lackOfNetwork(mode: string, attributes: Node['Attributes']): string {
+  if (!mode.startsWith('cni/')) return [`no "${mode}"`, attributes[BRIDGE_PROBLEM]].filter(Boolean).join(': ');
+  const dir = attributes[CNI_CONFIG_DIR];
+  const where = dir === undefined ? '' : `: no file in its cni_config_dir ${dir} has a network of that name`;
+  const problems = attributes[CNI_CONFIG_PROBLEMS];
+  return `no "${mode}"${where}${problems === undefined ? '' : `; ${problems}`}`;
 }

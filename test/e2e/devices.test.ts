@@ -1,5 +1,5 @@
 // A machine whose nvidia-smi is a script: what a person sees of its cards, and what a task gets.
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -17,14 +17,15 @@ function fakeSmi(t: Test): { dir: string; becomes: (lines: string) => void } {
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const path = join(dir, 'nvidia-smi');
   const becomes = (lines: string): void => {
-    writeFileSync(path, `#!/bin/sh\necho "$@" >> ${dir}/calls\n${lines}\n`);
-    chmodSync(path, 0o755);
+    // Put there whole: one that is being written cannot be run, and the agent may be about to.
+    writeFileSync(`${path}.new`, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+    renameSync(`${path}.new`, path);
   };
   return { dir, becomes };
 }
 
 /** An agent for which `dir` is all of the machine's hardware. */
-async function agentWith(t: Test, dir: string, more = ''): Promise<TestAgent> {
+async function agentWith(t: Test, dir: string, given: { nvidia?: object; more?: string } = {}): Promise<TestAgent> {
   const plugin = (name: string, config: object): string => `plugin "${name}" {\nconfig {${lines(config)}}\n}`;
   const lines = (config: object): string =>
     Object.entries(config)
@@ -34,10 +35,10 @@ async function agentWith(t: Test, dir: string, more = ''): Promise<TestAgent> {
   const agent = await TestAgent.start({
     env: { PATH: `${dir}:${process.env['PATH']}` },
     config: [
-      plugin('nvidia', { ...often, query_timeout: '300ms' }),
+      plugin('nvidia', { ...often, ...given.nvidia }),
       plugin('drm', often),
       plugin('usb', often),
-      more,
+      given.more ?? '',
     ].join('\n'),
   });
   t.teardown(() => agent.dispose());
@@ -192,7 +193,11 @@ t.test(
 
 t.test('an nvidia-smi that is missing or hangs costs nothing and is told', { timeout: 90_000 }, async (t) => {
   const smi = fakeSmi(t);
-  const agent = await agentWith(t, smi.dir, 'client {\n  reserved {\n    cores = "0"\n  }\n}\n');
+  const agent = await agentWith(t, smi.dir, {
+    // A healthy one is asked in vain now and then, on a busy machine, and again.
+    nvidia: { query_timeout: '300ms' },
+    more: 'client {\n  reserved {\n    cores = "0"\n  }\n}\n',
+  });
   // The machine keeps its first core; a task that asks for one whole gets another, and is told which.
   t.equal((await nodeOf(agent)).NodeResources.Cpu.ReservableCpuCores?.includes(0), false);
   const whole = { Cores: 1, MemoryMB: 10, NUMA: { Affinity: 'require' } };
@@ -235,12 +240,13 @@ t.test('an nvidia-smi that is missing or hangs costs nothing and is told', { tim
   t.pass('installed later, found without a restart');
 
   smi.becomes(`echo $$ > ${smi.dir}/pid; exec sleep 1000`);
+  await eventually('one that hangs', () => existsSync(join(smi.dir, 'pid')) || undefined);
   const hung = await eventually('the card to be unhealthy', async () => {
     const card = gpu(await nodeOf(agent));
     return card?.Instances[0]?.Healthy === false ? card : undefined;
   });
   t.match(hung.Instances[0]?.HealthDescription, /nvidia-smi -q -x does not answer for 0\.3 s/);
-  t.match(agent.log, /devices cannot be looked at/);
+  await eventually('the log to tell', () => /devices cannot be looked at/.test(agent.log) || undefined);
   await agent.register(jobJson('while', { config: { command: '/bin/sleep', args: ['3599'] } }));
   await allocsOf(agent, 'while', 'running', 1);
   t.pass('tasks start meanwhile');

@@ -115,10 +115,9 @@ export function processOf(
   parts: Pick<BundleParts, 'options' | 'user' | 'env' | 'devices'>,
 ): Omit<OciProcess, 'terminal' | 'args'> {
   const { uid, gid, groups } = parts.user;
-  // Device nodes keep the machine's owner: who is to use one joins its group.
-  const additionalGids = [...new Set([...groups, ...parts.devices.map((device) => device.gid)])].filter(
-    (id) => id !== gid,
-  );
+  // Device nodes keep the machine's owner: who is to use one joins its group. Root's own opens more than a device.
+  const ofDevices = parts.devices.map((device) => device.gid).filter((id) => id !== 0);
+  const additionalGids = [...new Set([...groups, ...ofDevices])].filter((id) => id !== gid);
   return {
     user: { uid, gid, additionalGids },
     env: Object.entries(parts.env).map(([name, value]) => `${name}=${value}`),

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -124,12 +124,32 @@ fact('with the pids of the machine in sight, their memory and secrets are not', 
   t.equal(await told(place, driver, sh(script, { pid_mode: 'host' }), { user: 'root' }), 'seen\n');
 });
 
+/** FUSE's: any user may open it, so that nothing but the rules of the task's control group refuses. */
+const NUMBERS = ['c', '10', '229'];
+
 fact('device nodes that were not given cannot be opened, also when one makes them', async (t, place, driver) => {
-  const script =
-    'mknod /tmp/kmsg c 1 11 && echo made; cat /tmp/kmsg >/dev/null 2>&1 || echo refused; ls /dev/kmsg /dev/mem';
+  const script = `mknod /tmp/own ${NUMBERS.join(' ')} && echo made; (: < /tmp/own) && echo opened; ls /dev/kmsg /dev/mem`;
   const output = await told(place, driver, sh(script), { user: 'root' });
-  t.match(output, 'made\nrefused\n');
+  t.match(output, /^made\n/);
+  t.notMatch(output, /opened/);
+  t.match(output, /own: Operation not permitted/);
   t.match(output, /kmsg.*No such file/);
+});
+
+fact('who is given a device node is in the group that owns it, unless that is root’s', async (t, place, driver) => {
+  const node = (name: string, gid: number): NonNullable<TaskConfig['deviceNodes']>[number] => {
+    const hostPath = join(place.stateDir, name);
+    execFileSync('mknod', ['-m', '0660', hostPath, ...NUMBERS]);
+    chownSync(hostPath, 0, gid);
+    return { hostPath, taskPath: `/dev/${name}`, permissions: 'rw' };
+  };
+  const deviceNodes = [node('theirs', 4321), node('roots', 0)];
+  const script = 'id -G; (: < /dev/theirs) && echo opened; (: < /dev/roots)';
+  const output = await told(place, driver, sh(script), { user: 'nobody', deviceNodes });
+  t.match(output, /\b4321\b/);
+  t.notMatch(output, /^(.* )?0( .*)?$/m, 'root’s group opens more than devices');
+  t.match(output, /^opened$/m);
+  t.match(output, /roots: Permission denied/);
 });
 
 /** Asks the kernel by number (x86-64, arm64), as any program could: name, both numbers, arguments. */

@@ -3,6 +3,7 @@ import { explainJob } from '../../lib/scheduler/explain/explain.js';
 import { refusalSentences } from '../../lib/scheduler/explain/sentences.js';
 import type { Constraint } from '../../lib/structs/constraint.js';
 import type { TaskGroup } from '../../lib/structs/job.js';
+import type { NodeDeviceResource } from '../../lib/structs/node.js';
 import { atOnce } from './at-once.js';
 import { Harness } from './harness.js';
 import { mockAlloc, mockAllocated, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
@@ -125,7 +126,20 @@ t.test('what is there instead of what is asked for is told', async (t) => {
     'unique.cni.config_problems': '/opt/cni/config/10-wan.conflist is not JSON',
     'unique.cni.bridge_problem': 'there is no program "iptables" on the PATH of its agent',
   };
-  harness.addNode({ ...node, Attributes, Drivers: { ...node.Drivers, docker: sick }, HostVolumes: { data } });
+  const kind = (Vendor: string, Type: string, Name: string, found: object): NodeDeviceResource => ({
+    ...{ Vendor, Type, Name, Attributes: found as NodeDeviceResource['Attributes'] },
+    Instances: [{ ID: Name, Healthy: true, HealthDescription: '', Locality: null }],
+  });
+  const Devices = [kind('amd', 'gpu', 'navi', { memory: { Int: 8192, Unit: 'MiB' } }), kind('intel', 'npu', 'vpu', {})];
+  const large: Constraint = { LTarget: '${device.attr.memory}', Operand: '>=', RTarget: '40 GiB' };
+  const NodeResources = { ...node.NodeResources, Devices };
+  harness.addNode({
+    ...node,
+    Attributes,
+    NodeResources,
+    Drivers: { ...node.Drivers, docker: sick },
+    HostVolumes: { data },
+  });
   const network = {
     ...{ Device: '', CIDR: '', IP: '', Hostname: '', MBits: null, DNS: null, CNI: null },
     ...{ ReservedPorts: null, DynamicPorts: null },
@@ -139,6 +153,18 @@ t.test('what is there instead of what is asked for is told', async (t) => {
     [task({ Driver: 'podman' }), 'does not meet: missing drivers (there: no "podman")'],
     [task({ Driver: 'docker' }), 'does not meet: missing drivers (there: "docker" is not healthy (no daemon))'],
     [task({ Resources: mockResources({ Devices: [gpu] }) }), 'does not meet: missing devices (there: no "nvidia/gpu")'],
+    [
+      task({ Resources: mockResources({ Devices: [{ ...gpu, Name: 'amd/gpu', MemoryMB: 9000 }] }) }),
+      'does not meet: missing devices (there: "amd/gpu/navi" has 8192 MiB of memory, 9000 are asked for)',
+    ],
+    [
+      task({ Resources: mockResources({ Devices: [{ ...gpu, Name: 'npu', Share: 50 }] }) }),
+      'does not meet: missing devices (there: the memory of "intel/npu/vpu" is not known: it is given out whole only)',
+    ],
+    [
+      task({ Resources: mockResources({ Devices: [{ ...gpu, Name: 'amd/gpu', Constraints: [large] }] }) }),
+      'does not meet: missing devices (there: "amd/gpu/navi" does not meet ${device.attr.memory} >= 40 GiB (it has 8192MiB))',
+    ],
     [
       { Networks: [{ ...network, Mode: 'cni/lan' }] },
       'does not meet: missing network (there: no "cni/lan": no file in its cni_config_dir /opt/cni/config has a network of that name; /opt/cni/config/10-wan.conflist is not JSON)',

@@ -1,7 +1,7 @@
 import type { Constraint } from '../../structs/constraint.js';
 import type { Node, NodeDeviceResource } from '../../structs/node.js';
 import type { AllocatedDevice, RequestedDevice } from '../../structs/resources.js';
-import { testOperands } from './constraint.js';
+import { constraintText, testOperands } from './constraint.js';
 import {
   attributeText,
   compareAttributes,
@@ -28,6 +28,8 @@ export interface DeviceAsk {
   readonly name: string;
   readonly count: number;
   matches(device: NodeDeviceResource): boolean;
+  /** Why a device of that name will not do; null for one of another name. */
+  lack(device: NodeDeviceResource): string | null;
   /** MiB of each instance; null: the whole of it. */
   part(device: NodeDeviceResource): number | null;
   /** What is to be recorded beside the instances. */
@@ -61,10 +63,15 @@ export class DeviceProgram {
     return this.unknownTo(node).length === 0;
   }
 
-  /** The names of asks for which the node has no kind of device. */
+  /** What the node lacks for asks for which it has no kind of device, in words. */
   unknownTo(node: Node): string[] {
     const devices = node.NodeResources.Devices ?? [];
-    return this.asks.filter((ask) => !devices.some((device) => ask.matches(device))).map((ask) => `no "${ask.name}"`);
+    return this.asks
+      .filter((ask) => !devices.some((device) => ask.matches(device)))
+      .map((ask) => {
+        const lacks = new Set(devices.flatMap((device) => ask.lack(device) ?? []));
+        return lacks.size === 0 ? `no "${ask.name}"` : [...lacks].join(', ');
+      });
   }
 
   /** Gives every ask its instances; null when some ask gets none. The first of the groups that score best is taken. */
@@ -114,7 +121,13 @@ function compileAsk(task: string, request: RequestedDevice): DeviceAsk {
   const isPart = request.Share !== undefined || request.MemoryMB !== undefined;
   const part = (device: NodeDeviceResource): number | null => partOf(request, memoryOf(device) ?? 0);
   const wanted = parseDeviceName(Name);
-  const constraints = (Constraints ?? []).map(compileDeviceTest);
+  const isNamed = ({ Type, Vendor, Name: model }: NodeDeviceResource): boolean =>
+    (wanted.type === '' || wanted.type === Type) &&
+    (wanted.vendor === '' || wanted.vendor === Vendor) &&
+    (wanted.model === '' || wanted.model === model);
+  const isLargeEnough = (device: NodeDeviceResource): boolean =>
+    !isPart || (part(device) as number) <= (memoryOf(device) ?? 0);
+  const constraints = (Constraints ?? []).map((constraint) => ({ constraint, test: compileDeviceTest(constraint) }));
   const affinities = (Affinities ?? []).map((affinity) => ({
     test: compileDeviceTest(affinity),
     weight: affinity.Weight,
@@ -123,12 +136,16 @@ function compileAsk(task: string, request: RequestedDevice): DeviceAsk {
     task,
     name: Name,
     count: Count,
-    matches: (device) =>
-      (wanted.type === '' || wanted.type === device.Type) &&
-      (wanted.vendor === '' || wanted.vendor === device.Vendor) &&
-      (wanted.model === '' || wanted.model === device.Name) &&
-      (!isPart || (part(device) as number) <= (memoryOf(device) ?? 0)) &&
-      constraints.every((test) => test(device)),
+    matches: (device) => isNamed(device) && isLargeEnough(device) && constraints.every(({ test }) => test(device)),
+    lack: (device) => {
+      if (!isNamed(device)) return null;
+      const name = `"${device.Vendor}/${device.Type}/${device.Name}"`;
+      const memory = memoryOf(device);
+      if (isPart && memory === null) return `the memory of ${name} is not known: it is given out whole only`;
+      if (!isLargeEnough(device)) return `${name} has ${memory} MiB of memory, ${part(device)} are asked for`;
+      const failed = constraints.find(({ test }) => !test(device))?.constraint;
+      return failed ? `${name} does not meet ${constraintText(failed)}${hasInstead(failed, device)}` : null;
+    },
     part,
     noted: (device) => {
       const MemoryMB = part(device);
@@ -137,6 +154,12 @@ function compileAsk(task: string, request: RequestedDevice): DeviceAsk {
     },
     weigh: (device) => affinities.reduce((sum, { test, weight }) => (test(device) ? sum + weight : sum), 0),
   };
+}
+
+/** What a device has where something else is asked for. */
+function hasInstead({ LTarget }: Constraint, device: NodeDeviceResource): string {
+  const found = compileDeviceTarget(LTarget)(device);
+  return found ? ` (it has ${attributeText(found)})` : ' (it does not say)';
 }
 
 /** `type`, `vendor/type` or `vendor/type/model`; a model may contain slashes. */

@@ -113,6 +113,13 @@ t.test('who has a static port is named, and a node without a dynamic port says s
     '1 of 1 node has no dynamic port left (20000 to 20001)',
   ]);
   t.same(whyOf(harness, { Networks: [{ ...network, DynamicPorts: dynamic(1) }] }), []);
+
+  const cut = new Harness();
+  const Attributes = { ...few.Attributes, 'unique.network.reason': 'no interface has an address but loopback' };
+  cut.addNode({ ...few, Attributes, NodeResources: { ...NodeResources, Networks: null, NodeNetworks: null } });
+  t.same(whyOf(cut, { Networks: [{ ...network, ReservedPorts: [port('http', 80)] }] }), [
+    '1 of 1 node has no address on the network "default" to give ports out on (there: no interface has an address but loopback)',
+  ]);
 });
 
 t.test('what is there instead of what is asked for is told', async (t) => {

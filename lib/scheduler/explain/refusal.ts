@@ -9,7 +9,7 @@ import { type CoreAsk, coreAsks } from '../feasible/cores.js';
 import { DeviceUse } from '../feasible/device-use.js';
 import { DeviceProgram } from '../feasible/devices.js';
 import { assign } from '../feasible/numa.js';
-import { offerPorts, PortUse } from '../feasible/port-use.js';
+import { networkOf, offerPorts, PortUse } from '../feasible/port-use.js';
 import { TOO_MANY } from '../fit.js';
 import { isInReach } from '../fleet.js';
 import type { StateReader } from '../ports.js';
@@ -31,6 +31,7 @@ export interface Refusal {
     | 'memory'
     | 'disk'
     | 'port'
+    | 'address'
     | 'dynamic-ports'
     | 'cores'
     | 'devices'
@@ -165,6 +166,14 @@ const FIRST: Random = { next: () => 0 };
 /** Whether a static port is taken, or no dynamic one is left. */
 function portShortage(node: Node, held: readonly Allocation[], { network }: GroupAsk): Refusal | null {
   if (!network) return null;
+  const { addresses } = addressesOf(node);
+  const homeless = [...(network.ReservedPorts ?? []), ...(network.DynamicPorts ?? [])].find(
+    (port) => !addresses.some((address) => address.network === networkOf(port)),
+  );
+  if (homeless) {
+    const by = node.Attributes['unique.network.reason'];
+    return { kind: 'address', rule: networkOf(homeless), short: 0, ...(addresses.length === 0 && by ? { by } : {}) };
+  }
   const use = new PortUse(addressesOf(node));
   const alive = held.filter((alloc) => !isClientTerminal(alloc));
   for (const { AllocatedResources } of alive) use.add(AllocatedResources.Shared.Ports);

@@ -74,6 +74,11 @@ export function refusalSentences(
         `${verb('has', 'have')} the static ${first.rule} in use by ${holders(same).join(' and ')}`,
         'ask for another port or a dynamic one, stop what holds it, or add a node',
       );
+    case 'address':
+      return said(
+        `${verb('has', 'have')} no address on the network "${first.rule}" to give ports out on${instead(same, 'there:')}`,
+        'connect one of them, set client.network_interface there, or add a node',
+      );
     case 'dynamic-ports':
       return said(
         `${verb('has', 'have')} no dynamic port left (${holders(same).join(', ')})`,
@@ -149,6 +154,8 @@ function ruleChange(rule: string): string {
   if (rule === 'missing secrets provider') {
     return 'put the plugin into common_plugin_dir/secrets on one of them, or write provider = "nomad"';
   }
+  const plugin = /plugins\.cni\.version\.([\w-]+)\}/.exec(rule)?.[1];
+  if (plugin) return `put the CNI plugin "${plugin}" into client.cni_path on one of them, or use another network mode`;
   if (rule.startsWith('missing')) return 'provide what is missing on one of them, or take it out of the job';
   return 'change the constraint, or add a node that meets it';
 }

@@ -170,7 +170,8 @@ function findAddress(addresses: NodeAddresses, port: Port): HostAddress | undefi
   return undefined;
 }
 
-function networkOf(port: Port): string {
+/** The host network that a port is to be on. */
+export function networkOf(port: Port): string {
   return port.HostNetwork === '' ? DEFAULT_NETWORK : port.HostNetwork;
 }
 

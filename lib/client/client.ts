@@ -394,6 +394,7 @@ class RunningClient implements Client {
   reload(change: Partial<Pick<ClientConfig, 'hostVolumes' | 'meta' | 'reserved' | 'gc'>>): void {
     this.config = { ...this.config, ...change };
     void this.fingerprinter.reload();
+    void this.devices.look();
     void this.hostVolumes.look();
   }
 

@@ -69,18 +69,23 @@ export class Devices {
   /** The first look: settles soon, whatever the providers do. */
   async first(signal: AbortSignal): Promise<void> {
     const patience = new AbortController();
-    const looks = Promise.all(this.provided.map((provided) => this.look(provided)));
+    const looks = this.look();
     await Promise.race([
       looks.then(() => patience.abort()),
       sleep(this.options.timers, PATIENCE_MS, signal, patience.signal),
     ]);
   }
 
+  /** Looks at once, also at what failed the last time. Never rejects. */
+  async look(): Promise<void> {
+    await Promise.all(this.provided.map((provided) => this.lookAt(provided)));
+  }
+
   /** Looks again and again until `signal` is aborted. */
   async watch(signal: AbortSignal): Promise<void> {
     await Promise.all(
       this.provided.map(async (provided) => {
-        while (await sleep(this.options.timers, periodOf(provided), signal)) await this.look(provided, signal);
+        while (await sleep(this.options.timers, periodOf(provided), signal)) await this.lookAt(provided, signal);
       }),
     );
   }
@@ -153,7 +158,7 @@ export class Devices {
     this.waiting.delete(check);
   }
 
-  private async look(provided: Provided, signal?: AbortSignal): Promise<void> {
+  private async lookAt(provided: Provided, signal?: AbortSignal): Promise<void> {
     const { provider } = provided;
     try {
       const groups = await this.ask(provided, signal);

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type AllocHook, type AllocHookContext, allocHook } from '../../lib/client/alloc-hooks/hook.js';
 import { ALLOC_HOOKS } from '../../lib/client/alloc-hooks/index.js';
+import { DEFAULT_NETWORK_CONFIG } from '../../lib/client/config.js';
+import { cniFingerprint } from '../../lib/client/fingerprint/cni.js';
 import { hostVolumePluginsFingerprint } from '../../lib/client/fingerprint/host-volume-plugins.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { MeshError } from '../../lib/structs/errors.js';
@@ -72,6 +74,24 @@ t.test(
     t.equal(version('mute'), undefined);
   },
 );
+
+t.test('a CNI plugin and a network that were added are found at a reload', async (t) => {
+  const world = new World(t);
+  world.fingerprints = [...FAKE_FINGERPRINTS, cniFingerprint];
+  const [bin, conf] = [join(world.dir, 'bin'), join(world.dir, 'conf')];
+  for (const dir of [bin, conf]) mkdirSync(dir);
+  const client = await world.agent(t, { network: { ...DEFAULT_NETWORK_CONFIG, cniPath: [bin], cniConfigDir: conf } });
+  const attribute = (name: string) => client.node().Attributes[name];
+  t.equal(attribute('unique.cni.config_dir'), conf);
+  writeFileSync(join(bin, 'lan'), '#!/bin/sh\necho CNI lan plugin v1.4.0\n', { mode: 0o755 });
+  writeFileSync(join(conf, '10-bad.conflist'), '{');
+  client.reload({});
+  await until(() => attribute('plugins.cni.version.lan') === 'v1.4.0', 'the plugin');
+  t.match(attribute('unique.cni.config_problems'), /10-bad\.conflist is not JSON/);
+  rmSync(join(bin, 'lan'));
+  client.reload({});
+  await until(() => attribute('plugins.cni.version.lan') === undefined, 'it is gone');
+});
 
 t.test('a slow driver does not hold up the node, and is told later', async (t) => {
   const world = new World(t);

@@ -125,6 +125,11 @@ t.test('a provider that fails keeps its devices, unhealthy with the reason, and 
   await until(() => world.timers.delays.includes(4000), 'four times');
   t.equal(world.warnings.length, 1, 'told once');
   one.error = null;
+  await world.devices.look();
+  t.equal(world.devices.resources?.[0]?.Instances[0]?.Healthy, true, 'a person who asks waits for no period');
+  one.error = 'nvidia-smi hangs';
+  await world.devices.look();
+  one.error = null;
   world.timers.advance(4000);
   await until(() => world.devices.resources?.[0]?.Instances[0]?.Healthy === true, 'well again');
   world.ending.abort();

@@ -17,6 +17,7 @@ const PROBLEMS_MAX = 500;
 export const cniFingerprint: Fingerprint = {
   name: 'cni',
   periodMs: 60_000,
+  onReload: true,
   async run({ config }): Promise<Facts> {
     const { cniPath, cniConfigDir, bridge } = config.network;
     const attributes: Record<string, string> = {};

@@ -14,6 +14,7 @@ const POOLED = /^(zfs|bcachefs|virtiofs)$/;
 export const mountsFingerprint: Fingerprint = {
   name: 'mounts',
   periodMs: 60_000,
+  onReload: true,
   async run({ config }): Promise<Facts> {
     const mounts = diskMounts((await readText('/proc/self/mounts')) ?? '', config.allocDir);
     const facts = await Promise.all(mounts.map(mountAttributes));

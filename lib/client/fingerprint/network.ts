@@ -14,6 +14,7 @@ export const networkFingerprint: Fingerprint = {
   name: 'network',
   // Three files and a system call: a laptop that changes its network is noticed soon.
   periodMs: 5_000,
+  onReload: true,
   async run({ config }): Promise<Facts> {
     const interfaces = networkInterfaces();
     const routed = defaultRouteInterface(

@@ -1,7 +1,8 @@
-import type { Job, TaskGroup } from '../../structs/job.js';
+import type { Job, Task, TaskGroup } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
 import { BRIDGE_PROBLEM, CNI_CONFIG_DIR, CNI_CONFIG_PROBLEMS } from '../../structs/node-attributes.js';
 import type { NetworkResource } from '../../structs/resources.js';
+import { signalCalled } from '../../structs/signal.js';
 import { type Check, compileCheck, isDistinct } from './constraint.js';
 import { DeviceUse } from './device-use.js';
 import type { DeviceProgram } from './devices.js';
@@ -38,6 +39,7 @@ export function groupChecks(group: TaskGroup, devices: DeviceProgram | null, vol
       ...constraints.filter((constraint) => !isDistinct(constraint)).map(compileCheck),
       ...(devices ? [deviceCheck(devices)] : []),
       ...(group.Networks ?? []).flatMap(networkChecks),
+      ...signalChecks(group),
       ...secretChecks(group),
       ...serviceChecks(group),
     ],
@@ -63,6 +65,19 @@ function driverCheck(group: TaskGroup): Check {
     holds: (node) => drivers.every((name) => lack(node, name) === ''),
     told: (node) => drivers.flatMap((name) => lack(node, name) || []).join(', '),
   };
+}
+
+/** A node's system must know the signals that tasks are sent; Nomad adds this constraint to the job itself. */
+function signalChecks({ Tasks }: TaskGroup): Check[] {
+  const names = new Set(Tasks.flatMap(signalsOf).flatMap((text) => signalCalled(text) ?? []));
+  if (names.size === 0) return [];
+  const RTarget = [...names].sort().join(',');
+  return [compileCheck({ LTarget: '${attr.os.signals}', Operand: 'set_contains', RTarget })];
+}
+
+function signalsOf({ KillSignal, Templates, Identity, Identities }: Task): string[] {
+  const changing = [...(Templates ?? []), ...(Identities ?? []), ...(Identity ? [Identity] : [])];
+  return [KillSignal, ...changing.flatMap((one) => (one.ChangeMode === 'signal' ? one.ChangeSignal : []))];
 }
 
 /** Who keeps a task's secrets must be on the node. */

@@ -1,14 +1,18 @@
 import { formatDuration } from '../../util/duration.js';
+import { nearest } from '../../util/nearest.js';
 import type { DisconnectStrategy, Job, ScalingPolicy, TaskGroup } from '../job.js';
 import type { Report } from './issue.js';
 
 const RECONCILE = ['best_score', 'keep_original', 'keep_replacement', 'longest_running'];
+const SCALING_TYPES = ['horizontal', 'vertical_cpu', 'vertical_mem'];
 
 /** What a group says of being cut off, of growing and shrinking, and of how long it may run. */
 export function validateGroupPolicies(group: TaskGroup, job: Job, report: Report): void {
   if (group.Disconnect) validateDisconnect(group.Disconnect, job, report.at('Disconnect'));
   if (group.Scaling) {
     validateScaling(group.Scaling, group.Count, report.at('Scaling'));
+    if (group.Scaling.Type.startsWith('vertical_'))
+      report.error('Scaling.Type', 'scaling: a group can be scaled by type "horizontal" only');
     if (job.Type === 'system')
       report.warning(
         'Scaling',
@@ -45,6 +49,10 @@ function validateDisconnect(disconnect: DisconnectStrategy, job: Job, report: Re
 }
 
 export function validateScaling({ Type, Min, Max }: ScalingPolicy, count: number, report: Report): void {
+  if (!SCALING_TYPES.includes(Type)) {
+    const hint = `did you mean "${nearest(Type, SCALING_TYPES) ?? 'horizontal'}"?`;
+    report.error('Type', `scaling: unknown type ${JSON.stringify(Type)}; ${hint}`);
+  }
   const min = Min ?? 0;
   if (min < 0) report.error('Min', `scaling: min must not be negative (${min})`);
   if (Max === null) {

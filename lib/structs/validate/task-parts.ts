@@ -1,4 +1,5 @@
 import type { Job, Secret, Task, TaskGroup, WorkloadIdentity } from '../job.js';
+import { signalProblem } from '../signal.js';
 import { escapes } from './file-path.js';
 import { validateScaling } from './group-policies.js';
 import { findRepeated, type Report } from './issue.js';
@@ -81,6 +82,8 @@ function validateIdentity(identity: WorkloadIdentity, report: Report): void {
   if (ChangeMode === 'signal' && ChangeSignal === '') {
     report.error('ChangeSignal', 'change_mode "signal" needs a change_signal');
   }
+  const problem = signalProblem(ChangeSignal);
+  if (problem !== '') report.error('ChangeSignal', `change_signal: ${problem}`);
   if (ChangeMode !== 'signal' && ChangeSignal !== '') {
     report.error('ChangeSignal', 'change_signal goes with change_mode "signal" only');
   }

@@ -1,5 +1,6 @@
 import { formatDuration } from '../../util/duration.js';
 import type { Job, JobType, LogConfig, RestartPolicy, Task, TaskGroup } from '../job.js';
+import { signalProblem } from '../signal.js';
 import { validatePlacement } from './constraint.js';
 import type { Report } from './issue.js';
 import { validateResources } from './resources.js';
@@ -16,6 +17,7 @@ export function validateTask(task: Task, group: TaskGroup, job: Job, report: Rep
   validateName(task.Name, report);
   if (task.Driver === '') report.error('Driver', 'Missing task driver');
   validateTimes(task, group, type, report);
+  validateKillSignal(task, report);
   validateResources(task.Resources, report.at('Resources'));
   if (task.RestartPolicy && differs(task.RestartPolicy, group.RestartPolicy)) {
     warnOfRestart(task.RestartPolicy, task.Name, report.at('RestartPolicy'));
@@ -51,6 +53,12 @@ function validateName(name: string, report: Report): void {
     report.error('Name', `${JSON.stringify(name)} is no name for a directory, which every task has`);
   else if (/[/\\]/.test(name)) report.error('Name', 'The name contains a slash');
   else if (name.includes('\0')) report.error('Name', 'The name contains a NUL');
+}
+
+/** Found out at the task's end only, it would leave a task that cannot be ended in good order. */
+function validateKillSignal({ KillSignal }: Task, report: Report): void {
+  const problem = signalProblem(KillSignal);
+  if (problem !== '') report.error('KillSignal', `kill_signal: ${problem}`);
 }
 
 function validateTimes({ KillTimeout, ShutdownDelay }: Task, group: TaskGroup, type: JobType, report: Report): void {

@@ -1,4 +1,5 @@
 import type { Task, TaskArtifact, Template } from '../job.js';
+import { signalProblem } from '../signal.js';
 import { escapes } from './file-path.js';
 import { findRepeated, type Report } from './issue.js';
 
@@ -45,6 +46,8 @@ function validateChange({ ChangeMode, ChangeSignal, ChangeScript, Envvars }: Tem
   }
   if (ChangeMode === 'signal') {
     if (ChangeSignal === '') report.error('ChangeSignal', 'change_mode "signal" needs a change_signal');
+    const problem = signalProblem(ChangeSignal);
+    if (problem !== '') report.error('ChangeSignal', `change_signal: ${problem}`);
     // A process keeps the environment it was started with.
     if (Envvars)
       report.error('ChangeMode', 'variables of the environment do not change by a signal: use restart or noop');

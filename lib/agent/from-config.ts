@@ -33,6 +33,12 @@ export async function settingsFromConfig(
   { version, member }: { version: string; member?: { name: string; role: MeshRole } | undefined },
 ): Promise<Result<AgentSettings, string>> {
   const problems = [...refused(config)];
+  // Who is about to join will be what its invite says. Told with what else is wrong, such as the name of a plugin.
+  if (!config.server.enabled && !config.client.enabled && config.mesh.joinKeyFile === null) {
+    problems.push(
+      'The agent has nothing to do: set server { enabled = true } or client { enabled = true }, use -dev, or join a mesh (meshnomad init, meshnomad join).',
+    );
+  }
   const servers = addresses([...config.client.servers, ...config.server.join], problems);
   if (config.server.enabled && member && member.role !== 'server') {
     problems.push(

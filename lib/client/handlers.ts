@@ -130,6 +130,8 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
         if (keepsNoLogs(task.task)) {
           throw new MeshError('E_NOT_FOUND', `task "${args.Task}" keeps no logs: its logs block says disabled = true`);
         }
+        if (task.whyNoOutput !== '')
+          throw new MeshError('E_NOT_FOUND', `task "${args.Task}" keeps no logs: ${task.whyNoOutput}`);
         if (task.state.State === 'pending' && task.state.StartedAt === ZERO_TIME) {
           throw new MeshError('E_NOT_FOUND', `task "${args.Task}" not started yet. No logs available`);
         }

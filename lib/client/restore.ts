@@ -1,4 +1,4 @@
-import { type Driver, DriverError, type TaskConfig, type TaskHandle } from '../plugin/sdk/driver.js';
+import { type Driver, DriverError, type DriverEvent, type TaskConfig, type TaskHandle } from '../plugin/sdk/driver.js';
 import type { Log } from '../util/log.js';
 
 // After a restart of the agent: is the task still there?
@@ -12,10 +12,15 @@ export type Recovery =
   | 'unknown';
 
 /** Asks the driver to take a task up again. Never throws. */
-export async function recoverTask(driver: Driver, handle: TaskHandle, config: TaskConfig, log: Log): Promise<Recovery> {
+export async function recoverTask(
+  driver: Driver,
+  handle: TaskHandle,
+  config: TaskConfig,
+  { log, onEvent }: { log: Log; onEvent: (event: DriverEvent) => void },
+): Promise<Recovery> {
   const fields = { task: config.name, alloc: config.allocId };
   try {
-    await driver.recoverTask(handle, config);
+    await driver.recoverTask(handle, config, { onEvent });
     log.info('task is attached again', fields);
     return 'attached';
   } catch (error) {

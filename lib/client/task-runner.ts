@@ -1,4 +1,4 @@
-import type { Driver, ExitResult, TaskAddress } from '../plugin/sdk/driver.js';
+import type { Driver, DriverEvent, ExitResult, TaskAddress } from '../plugin/sdk/driver.js';
 import { signalNumber } from '../plugin/sdk/signals.js';
 import type { TaskRecord } from '../storage/client-db.js';
 import type { TaskState } from '../structs/allocation.js';
@@ -17,7 +17,7 @@ import { type TimelessEvent, taskEvents } from './task-events.js';
 import { nextPhase, type TaskInput, type TaskPhase } from './task-machine.js';
 import { findTask, messageOf, type StartFailure, TaskStart, type TaskStartOptions } from './task-start.js';
 import { TaskStory } from './task-story.js';
-import { sleep } from './timers.js';
+import { orAborted, sleep } from './timers.js';
 
 /** What a task runner needs of the world. */
 export interface TaskRunnerOptions extends TaskStartOptions {
@@ -98,6 +98,11 @@ export class TaskRunner {
   /** Where it is reached on a network of its driver's. */
   get address(): TaskAddress | null {
     return this.story.record.handle?.address ?? null;
+  }
+
+  /** Why what it prints cannot be read; '' = it can. */
+  get whyNoOutput(): string {
+    return this.options.driver?.whyNoOutput?.(this.task.Config ?? {}) ?? '';
   }
 
   /** Whether it is dead for good. */
@@ -223,6 +228,11 @@ export class TaskRunner {
     this.ending.abort();
   }
 
+  /** What its driver tells of it, at its start or while it runs. */
+  private readonly hearDriver = ({ message, annotations }: DriverEvent): void => {
+    if (!this.released) this.story.change({}, taskEvents.driver(message, annotations));
+  };
+
   private get taskId(): string {
     return this.story.record.taskId;
   }
@@ -271,7 +281,7 @@ export class TaskRunner {
     this.story.change({ taskId, handle: null });
     const handle = await this.starter.start(driver, config, {
       signal: this.ending.signal,
-      onEvent: ({ message, annotations }) => this.story.change({}, taskEvents.driver(message, annotations)),
+      onEvent: this.hearDriver,
     });
     if (this.released) return { kind: 'requested' };
     if ('recoverable' in handle) return this.fail(this.ending.signal.aborted ? null : handle);
@@ -442,7 +452,7 @@ export class TaskRunner {
       this.options.log.error('running task cannot be described to its driver', { task: this.name });
       return;
     }
-    switch (await recoverTask(driver, handle, config, this.options.log)) {
+    switch (await recoverTask(driver, handle, config, { log: this.options.log, onEvent: this.hearDriver })) {
       case 'attached':
         this.to('reattached');
         return;
@@ -479,18 +489,6 @@ export class TaskRunner {
   private warn(message: string, error: unknown): void {
     this.options.log.warn(message, { task: this.name, error: messageOf(error) });
   }
-}
-
-/** Settles when one of them does. */
-async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  let wake = (): void => {};
-  const aborted = new Promise<void>((resolve) => {
-    wake = resolve;
-    signal.addEventListener('abort', wake);
-  });
-  await Promise.race([promise, aborted]);
-  signal.removeEventListener('abort', wake);
 }
 
 /** Eight hexadecimal digits that tell one start of a task from the next. */

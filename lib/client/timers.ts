@@ -37,6 +37,18 @@ export function sleep(timers: Timers, ms: Millis, ...signals: AbortSignal[]): Pr
   });
 }
 
+/** Settles when one of them does. */
+export async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  let wake = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    wake = resolve;
+    signal.addEventListener('abort', wake);
+  });
+  await Promise.race([promise, aborted]);
+  signal.removeEventListener('abort', wake);
+}
+
 /** The zero time of Go, which Nomad's JSON uses for "has not happened". */
 export const ZERO_TIME = '0001-01-01T00:00:00Z';
 

@@ -68,7 +68,11 @@ function askHelper(name: string, registry: string): Promise<AuthConfig> {
       err += chunk;
     });
     child.stdin.on('error', () => {});
-    child.once('error', reject);
+    child.once('error', (error) => {
+      const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      const absent = `there is no program docker-credential-${name} in the PATH of the agent: install it, or name another helper`;
+      reject(isAbsent ? new Error(absent) : error);
+    });
     child.once('close', (code) => {
       if (code !== 0) return reject(new Error(`docker-credential-${name}: ${(err || out).trim()}`));
       try {

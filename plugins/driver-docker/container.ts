@@ -8,6 +8,7 @@ import type { ContainerFiles } from './files.js';
 import { hostPath, isVolumeName, volumesDisabled } from './host-paths.js';
 import { imageReference } from './images.js';
 import { ALLOC_LABEL, containerName, extraLabels, nameOf, OWNER_LABEL } from './labels.js';
+import { logConfig } from './log-config.js';
 import { sharedNetwork } from './networks.js';
 import { refused } from './refused.js';
 import { parseUlimit, parseVolume } from './task-problems.js';
@@ -274,16 +275,6 @@ function mountSettings(
       DriverConfig: { Name: driver?.name ?? '', Options: driver?.options ?? {} },
     },
   };
-}
-
-/** Output is read from the engine, so that it survives the agent: the engine keeps enough of it for a long restart. */
-function logConfig(config: DockerConfig, options: DockerOptions): { Type: string; Config: Record<string, string> } {
-  const given = config.logging ?? options.logging;
-  const type = given?.driver || given?.type || '';
-  if (type !== '' || Object.keys(given?.config ?? {}).length > 0) {
-    return { Type: type || 'json-file', Config: given?.config ?? {} };
-  }
-  return { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } };
 }
 
 interface ContainerNetwork {

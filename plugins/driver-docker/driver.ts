@@ -30,30 +30,32 @@ import {
   placeOf,
   reasonOf,
   statusOf,
+  stopSignalOf,
+  takesCalls,
   unreachableText,
-  waitForEnd,
 } from './engine.js';
 import { execInContainer } from './exec.js';
-import { toExit, wasKilled } from './exit.js';
+import { awaitExit } from './exit.js';
 import { askEngine, type EngineFacts } from './facts.js';
 import { containerFiles, hostsPath } from './files.js';
 import { refuseLinksOut } from './host-paths.js';
 import { ImageGc } from './image-gc.js';
 import { Images, imageReference } from './images.js';
-import { ALLOC_LABEL, containerName, NETWORK_LABEL, OWNER_LABEL } from './labels.js';
+import { ALLOC_LABEL, containerName } from './labels.js';
+import { unknownDrivers, whyNoOutput } from './log-config.js';
 import { LogCollector } from './logs.js';
 import { ensureNetwork, type NetworkHost, removeNetwork } from './networks.js';
+import { PAUSED, PauseWatch } from './pauses.js';
 import { Pins } from './pins.js';
 import { toUsage } from './stats.js';
+import { removeUnknown } from './unknown.js';
 
 const HANDLE_VERSION = 1;
 const IMAGE_DELAY_MS = 180_000;
 const DANGLING_PERIOD_MS = 300_000;
 const DANGLING_GRACE_MS = 300_000;
-const RETRY_MS = 1_000;
 /** After a container's end its last lines are still under way. */
 const LOG_DRAIN_MS = 10_000;
-const STOP_SIGNAL = 'SIGTERM';
 
 interface RunningTask {
   task: TaskConfig<DockerConfig>;
@@ -62,7 +64,11 @@ interface RunningTask {
   exit: Promise<ExitResult>;
   hasEnded: boolean;
   sample: Docker.ContainerStats | undefined;
+  /** Tells a person, in its events. */
+  tell: (message: string) => void;
 }
+
+type OnEvent = Parameters<Driver['startTask']>[1]['onEvent'];
 
 /** Runs containers on an engine that speaks Docker's API. */
 export class EngineDriver implements Driver<DockerConfig> {
@@ -75,6 +81,7 @@ export class EngineDriver implements Driver<DockerConfig> {
   readonly #images: Images;
   readonly #imageGc: ImageGc | null;
   readonly #pins: Pins;
+  readonly #pauses: PauseWatch;
   /** Looks for containers that nobody knows, once in a while. */
   #sweeper: NodeJS.Timeout | undefined;
   readonly #tasks = new Map<string, RunningTask>();
@@ -84,7 +91,7 @@ export class EngineDriver implements Driver<DockerConfig> {
   readonly #starting = new Set<string>();
   readonly #closing = new AbortController();
   #engine: Promise<Docker> | undefined;
-  #facts: EngineFacts = { cores: 1, hasCdi: false, runtimes: [], isForeign: false };
+  #facts: EngineFacts = { cores: 1, hasCdi: false, runtimes: [], logDrivers: [], volumeDrivers: [], isForeign: false };
 
   constructor(kind: EngineKind, config: DockerOptions, options: DriverOptions) {
     this.name = kind.name;
@@ -95,6 +102,11 @@ export class EngineDriver implements Driver<DockerConfig> {
     this.#log = options.log;
     this.#images = new Images(config, this.#place);
     this.#pins = new Pins(config, this.#place, options);
+    this.#pauses = new PauseWatch({
+      connect: () => this.#connect(),
+      stateDir: this.#stateDir,
+      tell: (id, message) => [...this.#tasks.values()].find(({ containerId }) => containerId === id)?.tell(message),
+    });
     const gc = config.gc;
     this.#imageGc = gc && !gc.image ? null : this.#makeImageGc(gc?.image_delay ?? IMAGE_DELAY_MS);
   }
@@ -105,6 +117,11 @@ export class EngineDriver implements Driver<DockerConfig> {
 
   decodeConfig(config: Record<string, unknown>): ReturnType<Driver<DockerConfig>['decodeConfig']> {
     return this.#kind.decode(config);
+  }
+
+  whyNoOutput(config: Record<string, unknown>): string {
+    const decoded = this.#kind.decode(config);
+    return 'config' in decoded ? whyNoOutput(decoded.config, this.#options, this.name) : '';
   }
 
   async fingerprint(): Promise<DriverFingerprint> {
@@ -130,6 +147,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     const files = await containerFiles(task, this.#stateDir);
     const { namesEach } = this.#kind;
     const machine = { ...this.#facts, namesEach, stateDir: this.#stateDir, devices, files };
+    const tell = teller(task, options.onEvent);
     // What the agent does not allow is refused before anything is brought or made.
     containerOptions(task, this.#options, { ...machine, pins: new Map() });
     const image = imageReference(task.config.image);
@@ -137,14 +155,13 @@ export class EngineDriver implements Driver<DockerConfig> {
     try {
       // Before it is looked for: from now on it is not removed.
       await this.#imageGc?.use(task.id, image, false);
-      const wasBrought = await this.#images.ensure(engine, task, (message) =>
-        options.onEvent({ taskId: task.id, message, annotations: { image: task.config.image } }),
-      );
+      const wasBrought = await this.#images.ensure(engine, task, tell);
       if (wasBrought) await this.#imageGc?.use(task.id, image, true);
       throwIfAborted(options.signal);
       const pins = await this.#pins.take(task);
       const wanted = containerOptions(task, this.#options, { ...machine, pins });
-      return await this.#createAndStart(engine, task, { wanted, signal: options.signal });
+      for (const message of unknownDrivers(task.config, this.#options, this.#facts)) tell(message);
+      return await this.#createAndStart(engine, task, { wanted, signal: options.signal, tell });
     } catch (error) {
       await this.#imageGc?.release(task.id);
       await this.#pins.release(task);
@@ -157,7 +174,7 @@ export class EngineDriver implements Driver<DockerConfig> {
   async #createAndStart(
     engine: Docker,
     task: TaskConfig<DockerConfig>,
-    options: { wanted: Docker.ContainerCreateOptions; signal: AbortSignal },
+    options: { wanted: Docker.ContainerCreateOptions; signal: AbortSignal; tell: RunningTask['tell'] },
   ): Promise<TaskHandle> {
     const container = await this.#create(engine, task, options.wanted);
     try {
@@ -168,13 +185,17 @@ export class EngineDriver implements Driver<DockerConfig> {
       throw engineError(error, `container ${containerName(task)} cannot start`, this.#place);
     }
     await mkdir(this.#stateDir, { recursive: true });
-    this.#follow(engine, task, { containerId: container.id, isFormerBoot: false });
+    this.#follow(engine, task, { containerId: container.id, isFormerBoot: false, tell: options.tell });
     const address = await addressOf(container, task);
     const state = { containerId: container.id, bootId: bootId() };
     return { driver: this.name, version: HANDLE_VERSION, taskId: task.id, state, ...(address ? { address } : {}) };
   }
 
-  async recoverTask(handle: TaskHandle, task: TaskConfig<DockerConfig>): Promise<void> {
+  async recoverTask(
+    handle: TaskHandle,
+    task: TaskConfig<DockerConfig>,
+    { onEvent }: { onEvent: OnEvent } = { onEvent: () => {} },
+  ): Promise<void> {
     if (this.#tasks.has(handle.taskId)) return;
     const { containerId, bootId: boot } = handle.state;
     if (handle.driver !== this.name || handle.version !== HANDLE_VERSION || typeof containerId !== 'string') {
@@ -182,8 +203,10 @@ export class EngineDriver implements Driver<DockerConfig> {
       throw new DriverError(message, { recoverable: false });
     }
     const engine = await this.#connect();
+    const tell = teller(task, onEvent);
     try {
-      await engine.getContainer(containerId).inspect();
+      const { State } = await engine.getContainer(containerId).inspect();
+      if (State.Paused) tell(PAUSED);
     } catch (error) {
       if (statusOf(error) === 404) {
         const message = `task ${handle.taskId}: its container ${containerId.slice(0, 12)} is gone`;
@@ -194,7 +217,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     }
     await mkdir(this.#stateDir, { recursive: true });
     await this.#imageGc?.use(task.id, imageReference(task.config.image), false);
-    this.#follow(engine, task, { containerId, isFormerBoot: typeof boot === 'string' && boot !== bootId() });
+    this.#follow(engine, task, { containerId, tell, isFormerBoot: typeof boot === 'string' && boot !== bootId() });
   }
 
   async waitTask(taskId: string): Promise<ExitResult> {
@@ -295,6 +318,7 @@ export class EngineDriver implements Driver<DockerConfig> {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#pauses.close();
     clearInterval(this.#sweeper);
     await this.#imageGc?.close();
     await Promise.all([...this.#tasks.values()].map(({ logs }) => logs?.stop()));
@@ -303,31 +327,22 @@ export class EngineDriver implements Driver<DockerConfig> {
 
   /** Removes the containers of this agent that it does not know, as far as they are older than `graceMs`. */
   async #removeUnknown({ graceMs, isDryRun }: { graceMs: number; isDryRun: boolean }): Promise<string[]> {
-    const ended: string[] = [];
     try {
       if (!this.#engine) await ensureSocket(this.#place);
       const engine = await this.#connect();
-      for (const { Id, Names, Created, Labels, State } of await this.#ownContainers(engine)) {
-        const name = (Names[0] ?? Id).replace(/^\//, '');
-        const isKnown = [...this.#tasks.values()].some(({ containerId }) => containerId === Id);
-        // Who holds a network goes with it.
-        if (isKnown || this.#starting.has(name) || Labels[NETWORK_LABEL] !== undefined) continue;
-        if (State !== 'running' && this.#options.gc?.container === false) continue;
-        if (Date.now() - Created * 1000 < graceMs) continue;
-        this.#log('warn', 'a container that no task of this agent has', { container: name, removed: !isDryRun });
-        if (isDryRun) continue;
-        await engine.getContainer(Id).remove({ force: true, v: true });
-        await rm(this.#cursorPath(Id), { force: true });
-        ended.push(`container ${name}`);
-      }
-      return ended;
+      return await removeUnknown(engine, {
+        stateDir: this.#stateDir,
+        isKnown: (id, name) =>
+          this.#starting.has(name) || [...this.#tasks.values()].some(({ containerId }) => containerId === id),
+        keepsEnded: this.#options.gc?.container === false,
+        graceMs,
+        isDryRun,
+        log: this.#log,
+        forget: (id) => rm(this.#cursorPath(id), { force: true }),
+      });
     } catch (error) {
       throw engineError(error, 'unknown containers', this.#place);
     }
-  }
-
-  async #ownContainers(engine: Docker): Promise<Docker.ContainerInfo[]> {
-    return engine.listContainers({ all: true, filters: { label: [`${OWNER_LABEL}=${this.#stateDir}`] } });
   }
 
   #sweep(): void {
@@ -423,7 +438,7 @@ export class EngineDriver implements Driver<DockerConfig> {
   #follow(
     engine: Docker,
     task: TaskConfig<DockerConfig>,
-    { containerId, isFormerBoot }: { containerId: string; isFormerBoot: boolean },
+    { containerId, isFormerBoot, tell }: { containerId: string; isFormerBoot: boolean; tell: RunningTask['tell'] },
   ): void {
     const container = engine.getContainer(containerId);
     const logs =
@@ -435,6 +450,7 @@ export class EngineDriver implements Driver<DockerConfig> {
             tty: task.config.tty,
             cursorPath: this.#cursorPath(containerId),
             log: this.#log,
+            tell,
           });
     const found: RunningTask = {
       task,
@@ -442,7 +458,16 @@ export class EngineDriver implements Driver<DockerConfig> {
       logs,
       hasEnded: false,
       sample: undefined,
-      exit: this.#awaitExit(engine, container, isFormerBoot).then(async (exit) => {
+      tell,
+      exit: awaitExit({
+        engine,
+        container,
+        isFormerBoot,
+        isHeld: this.#kind.holdsTasks,
+        isSignalled: () => this.#signalled.has(containerId),
+        isServing: () => takesCalls(this.#options, this.#place),
+        signal: this.#closing.signal,
+      }).then(async (exit) => {
         const drained = new AbortController();
         await Promise.race([logs?.done, sleep(LOG_DRAIN_MS, undefined, { signal: drained.signal }).catch(() => {})]);
         drained.abort();
@@ -451,31 +476,7 @@ export class EngineDriver implements Driver<DockerConfig> {
       }),
     };
     this.#tasks.set(task.id, found);
-  }
-
-  /** Waits for the container's end, across restarts of the engine. Never settles once the driver is closed. */
-  async #awaitExit(engine: Docker, container: Docker.Container, isFormerBoot: boolean): Promise<ExitResult> {
-    const { signal } = this.#closing;
-    let wasUnheard = isFormerBoot;
-    while (!signal.aborted) {
-      try {
-        await waitForEnd(engine, container.id, signal);
-        const { State } = await container.inspect();
-        if (!State.Running) {
-          const mayAsk = this.#kind.holdsTasks && !this.#signalled.has(container.id);
-          return toExit(State, { wasTaken: wasUnheard || (mayAsk && (await wasKilled(engine, container.id, State))) });
-        }
-        wasUnheard = false;
-      } catch (error) {
-        if (statusOf(error) === 404) {
-          const message = 'the container was removed by somebody else';
-          return { exitCode: 137, signal: 9, oomKilled: false, error: message };
-        }
-        if (isUnreachable(error)) wasUnheard ||= this.#kind.holdsTasks;
-        await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
-      }
-    }
-    return new Promise(() => {});
+    this.#pauses.open();
   }
 
   async #kill(container: Docker.Container, signal: string): Promise<void> {
@@ -490,9 +491,8 @@ export class EngineDriver implements Driver<DockerConfig> {
   }
 }
 
-async function stopSignalOf(container: Docker.Container): Promise<string> {
-  const { Config } = await container.inspect().catch(() => ({ Config: {} as { StopSignal?: string } }));
-  return (Config as { StopSignal?: string }).StopSignal || STOP_SIGNAL;
+function teller(task: TaskConfig<DockerConfig>, onEvent: OnEvent): RunningTask['tell'] {
+  return (message) => onEvent({ taskId: task.id, message, annotations: { image: task.config.image } });
 }
 
 function throwIfAborted(signal: AbortSignal): void {

@@ -1,4 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import type Docker from 'dockerode';
 import { type ConfigProblem, DriverError } from '../../lib/plugin/sdk/driver.js';
 import type { DockerConfig, DockerOptions } from './config.js';
@@ -20,6 +22,9 @@ export interface EngineKind {
   namesEach: boolean;
   decode: (config: Record<string, unknown>) => { config: DockerConfig } | { problems: ConfigProblem[] };
 }
+
+const SERVING_MS = 2_000;
+const STOP_SIGNAL = 'SIGTERM';
 
 /** An engine and where it listens. */
 export interface EnginePlace {
@@ -46,14 +51,33 @@ function socketOf(endpoint: string): string | null {
 }
 
 /** A client of the engine; the package is loaded here (some 20 MB), when there is an engine or a task needs one. */
-export async function connectEngine(options: DockerOptions, { endpoint }: EnginePlace): Promise<Docker> {
+export async function connectEngine(options: DockerOptions, place: EnginePlace): Promise<Docker> {
   const { default: Engine } = await import('dockerode');
+  return new Engine(await clientOptions(options, place));
+}
+
+/** Whether the engine takes new calls: one that ends does not, though it goes on with those that it has. */
+export async function takesCalls(options: DockerOptions, place: EnginePlace): Promise<boolean> {
+  const { default: Engine } = await import('dockerode');
+  const client = await clientOptions(options, place);
+  // One of its own keeps no connection, and so makes a new one.
+  const agent = client.protocol === 'https' ? new HttpsAgent() : new HttpAgent();
+  const fresh = { ...client, agent, timeout: SERVING_MS };
+  try {
+    await new Engine(fresh).ping();
+    return true;
+  } catch (error) {
+    return statusOf(error) !== undefined;
+  }
+}
+
+async function clientOptions(options: DockerOptions, { endpoint }: EnginePlace): Promise<Docker.DockerOptions> {
   const socketPath = socketOf(endpoint);
-  if (socketPath !== null) return new Engine({ socketPath });
+  if (socketPath !== null) return { socketPath };
   const url = new URL(endpoint.replace(/^tcp:/, options.tls ? 'https:' : 'http:'));
   const protocol = url.protocol === 'https:' ? 'https' : 'http';
   const port = url.port === '' ? (protocol === 'https' ? 2376 : 2375) : Number(url.port);
-  return new Engine({ host: url.hostname, port, protocol, ...(await tlsFiles(options)) });
+  return { host: url.hostname, port, protocol, ...(await tlsFiles(options)) };
 }
 
 async function tlsFiles(options: DockerOptions): Promise<{ ca?: Buffer; cert?: Buffer; key?: Buffer }> {
@@ -114,6 +138,12 @@ export function engineError(error: unknown, what: string, place: EnginePlace): D
   const status = statusOf(error) ?? 500;
   const isOurs = status >= 400 && status < 500 && status !== 409;
   return new DriverError(`${what}: ${reasonOf(error)}`, { recoverable: !isOurs, cause: error });
+}
+
+/** What its image says to end a container with. */
+export async function stopSignalOf(container: Docker.Container): Promise<string> {
+  const { Config } = await container.inspect().catch(() => ({ Config: {} as { StopSignal?: string } }));
+  return (Config as { StopSignal?: string }).StopSignal || STOP_SIGNAL;
 }
 
 /**

@@ -9,6 +9,9 @@ export interface EngineFacts {
   /** It knows the Container Device Interface. */
   hasCdi: boolean;
   runtimes: readonly string[];
+  /** The drivers that it has, without plugins that nobody has used yet; [] = it does not say. */
+  logDrivers: readonly string[];
+  volumeDrivers: readonly string[];
   /** It runs as another user than this agent, which is root's. */
   isForeign: boolean;
 }
@@ -28,7 +31,14 @@ export async function askEngine(
   const isForeign = isRootless && process.getuid?.() === 0;
   return {
     // Directories are named by engines that look there: since 25, unless it is turned off.
-    facts: { cores: info.NCPU || 1, hasCdi: (info.CDISpecDirs ?? []).length > 0, runtimes, isForeign },
+    facts: {
+      cores: info.NCPU || 1,
+      hasCdi: (info.CDISpecDirs ?? []).length > 0,
+      runtimes,
+      logDrivers: info.Plugins?.Log ?? [],
+      volumeDrivers: info.Plugins?.Volume ?? [],
+      isForeign,
+    },
     attributes: {
       [name]: '1',
       [`${name}.version`]: version.Version,

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { DriverError, type TaskConfig } from '../../lib/plugin/sdk/driver.js';
-import { findAuth } from './auth.js';
+import { findAuth, registryOf } from './auth.js';
 import { type DockerConfig, type DockerOptions, decodeTask } from './config.js';
 import { type EnginePlace, engineError, reasonOf, statusOf } from './engine.js';
 
@@ -106,7 +106,7 @@ export class Images {
       if (!config.force_pull && isMoving(reference) && (await this.#isPresent(engine, reference))) {
         return say(`Image ${reference} could not be refreshed (${reasonOf(error)}); the present one is used`);
       }
-      throw pullError(error, reference, this.#place);
+      throw pullError(error, config, this.#place);
     }
   }
 
@@ -115,8 +115,11 @@ export class Images {
     const limit = new AbortController();
     const idleMs = this.#options.pull_activity_timeout;
     const stop = (why: string): void => limit.abort(new Error(why));
-    const whole = setTimeout(() => stop(`not done in ${options.timeoutMs / 1000} s`), options.timeoutMs);
-    const idle = setTimeout(() => stop(`no progress for ${idleMs / 1000} s`), idleMs);
+    const whole = setTimeout(
+      () => stop(`not done in ${options.timeoutMs / 1000} s (image_pull_timeout)`),
+      options.timeoutMs,
+    );
+    const idle = setTimeout(() => stop(`no progress for ${idleMs / 1000} s (pull_activity_timeout)`), idleMs);
     const progress = new PullProgress();
     let lastSaidMs = performance.now();
     try {
@@ -126,7 +129,7 @@ export class Images {
         progress.hear(event);
         if (performance.now() - lastSaidMs < PROGRESS_INTERVAL_MS) continue;
         lastSaidMs = performance.now();
-        options.say(progress.text());
+        options.say(progress.text(this.#place.kind.title.split(' ')[0] ?? ''));
       }
     } catch (error) {
       // What an abort throws says nothing; its reason does.
@@ -184,22 +187,31 @@ class PullProgress {
     });
   }
 
-  text(): string {
+  /** `engine`: what people call it. */
+  text(engine: string): string {
     const layers = [...this.#layers.values()];
     const done = layers.filter(({ status }) => status === 'Pull complete' || status === 'Already exists').length;
     const mb = (bytes: number): string => (bytes / 1e6).toFixed(1);
     const current = layers.reduce((sum, layer) => sum + layer.current, 0);
     const total = layers.reduce((sum, layer) => sum + layer.total, 0);
-    return `Docker image pull progress: ${done}/${layers.length} layers, ${mb(current)} of ${mb(total)} MB`;
+    return `${engine} image pull progress: ${done}/${layers.length} layers, ${mb(current)} of ${mb(total)} MB`;
   }
 }
 
-function pullError(error: unknown, reference: string, place: EnginePlace): DriverError {
+function pullError(error: unknown, config: DockerConfig, place: EnginePlace): DriverError {
   if (error instanceof DriverError) return error;
+  const { image } = config;
   const reason = reasonOf(error);
-  const isAbsent =
-    statusOf(error) === 404 || /not found|manifest unknown|access denied|invalid reference|unauthorized/i.test(reason);
-  if (!isAbsent) return engineError(error, `image "${reference}" could not be pulled`, place);
-  const message = `image "${reference}" is not on this node and could not be pulled: ${reason}`;
+  const isRefused = /unauthorized|access denied|denied:|no basic auth credentials/i.test(reason);
+  const isAbsent = isRefused || statusOf(error) === 404 || /not found|manifest unknown|invalid reference/i.test(reason);
+  if (!isAbsent) return engineError(error, `image "${image}" could not be pulled`, place);
+  const hint = isRefused ? `; ${authHint(config, place)}` : '';
+  const message = `image "${image}" is not on this node and could not be pulled: ${reason}${hint}`;
   return new DriverError(message, { recoverable: false, cause: error });
+}
+
+function authHint({ image, auth }: DockerConfig, { kind }: EnginePlace): string {
+  const registry = registryOf(image);
+  if (auth && auth.username !== '') return `${registry} does not take user "${auth.username}" of its auth block for it`;
+  return `give credentials for ${registry} in an auth block of the task's config, or in auth of plugin "${kind.name}" of the agent`;
 }

@@ -33,6 +33,8 @@ export interface LogCollectorOptions {
   tty: boolean;
   cursorPath: string;
   log: DriverOptions['log'];
+  /** Tells a person, in the task's events. */
+  tell: (message: string) => void;
 }
 
 /** Copies a container's output to its task's files until the container has ended and all was copied. */
@@ -108,9 +110,7 @@ export class LogCollector {
       } catch (error) {
         if (signal.aborted || statusOf(error) === 404) return;
         if (statusOf(error) !== undefined && /does not support reading/.test(reasonOf(error))) {
-          this.#options.log('warn', 'the logging driver of the task does not let its output be read', {
-            task: this.#options.task.id,
-          });
+          this.#options.tell('Its logging driver does not let output be read: alloc logs shows none');
           return;
         }
         // An engine that is away may come back; whether the container did is asked then.
@@ -125,7 +125,11 @@ export class LogCollector {
 
   async #copy(follow: boolean): Promise<void> {
     const { container, tty } = this.#options;
-    const resume = resumeFilter(this.#cursor);
+    const resume = resumeFilter(this.#cursor, (stream, from, to) => {
+      const where = { task: this.#options.task.id, stream, from, to };
+      this.#options.log('warn', 'output is lost: the engine had rotated it away before it was read', where);
+      this.#options.tell(`What it printed to ${stream} between ${from} and ${to} is lost: ${ROTATED}`);
+    });
     const query = { stdout: true, stderr: true, timestamps: true, ...(resume.since ? { since: resume.since } : {}) };
     if (!follow) {
       const all = await container.logs({ ...query, since: resume.since ?? '0', follow: false } as never);
@@ -203,6 +207,9 @@ export class LogCollector {
 const MUCH_BYTES = 1024 * 1024;
 const SILENCE_MS = 3_000;
 
+const ROTATED =
+  'the engine had rotated it away before it was read (max-size and max-file in logging { config } keep more)';
+
 let saves = 0;
 
 function parseCursor(text: string): Cursor {
@@ -213,13 +220,19 @@ function parseCursor(text: string): Cursor {
   }
 }
 
-/** What to ask the engine for, and which of its records were copied already. */
-function resumeFilter(cursor: Cursor): { since: string | undefined; isNew: (record: LogRecord) => boolean } {
-  const marks = new Map<Stream, { ns: bigint; left: number; passed: boolean }>(
+/**
+ * What to ask the engine for, and which of its records were copied already. `onGap` hears of a stream whose last copied record
+ * the engine has no more: what followed it up to the first that is there may be gone too.
+ */
+function resumeFilter(
+  cursor: Cursor,
+  onGap: (stream: Stream, from: string, to: string) => void,
+): { since: string | undefined; isNew: (record: LogRecord) => boolean } {
+  const marks = new Map<Stream, { ns: bigint; left: number; seen: boolean; passed: boolean }>(
     STREAMS.flatMap((stream) => {
       const found = cursor[stream];
       return found && found.time !== ''
-        ? [[stream, { ns: timeNs(found.time), left: found.sameTime, passed: false }] as const]
+        ? [[stream, { ns: timeNs(found.time), left: found.sameTime, seen: false, passed: false }] as const]
         : [];
     }),
   );
@@ -236,9 +249,11 @@ function resumeFilter(cursor: Cursor): { since: string | undefined; isNew: (reco
       if (ns < mark.ns) return false;
       if (ns === mark.ns && mark.left > 0) {
         mark.left--;
+        mark.seen = true;
         return false;
       }
       mark.passed = true;
+      if (!mark.seen) onGap(record.stream, cursor[record.stream]?.time ?? '', record.time);
       return true;
     },
   };

@@ -1,5 +1,7 @@
 import { isIP } from 'node:net';
+import { KNOWN_CAPS, plainCap } from '../../lib/plugin/sdk/capabilities.js';
 import type { ConfigProblem } from '../../lib/plugin/sdk/driver.js';
+import { nearest } from '../../lib/util/nearest.js';
 import type { DockerConfig } from './config.js';
 
 // What is wrong with a task's config though each of its values is of the right type: engines refuse some of this with words of
@@ -14,11 +16,15 @@ const MODES = {
 } as const;
 const PROPAGATIONS = ['', 'private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'];
 
+const ULIMITS =
+  'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' ');
+
 /** Everything that is wrong with it. */
 export function taskProblems(config: DockerConfig): ConfigProblem[] {
   return [
     ...modeProblems(config),
     ...limitProblems(config),
+    ...capProblems(config),
     ...nameProblems(config),
     ...mountProblems(config),
     ...deviceProblems(config),
@@ -37,14 +43,36 @@ function modeProblems(config: DockerConfig): ConfigProblem[] {
 }
 
 function limitProblems({ ulimit, memory_hard_limit }: DockerConfig): ConfigProblem[] {
-  const problems = Object.entries(ulimit).flatMap(([name, value]) =>
-    parseUlimit(value)
-      ? []
-      : [{ path: `ulimit.${name}`, message: `must be "soft" or "soft:hard" such as "2048:4096", not "${value}"` }],
-  );
+  const problems = Object.entries(ulimit).flatMap(([name, value]) => {
+    const message = ulimitProblem(name, value);
+    return message === '' ? [] : [{ path: `ulimit.${name}`, message }];
+  });
   if (memory_hard_limit > 0 && memory_hard_limit < 6)
     problems.push({ path: 'memory_hard_limit', message: 'is in MB and must be at least 6' });
   return problems;
+}
+
+function ulimitProblem(name: string, value: string): string {
+  if (!ULIMITS.includes(name)) {
+    const near = nearest(name, ULIMITS);
+    return `is no limit; ${near ? `did you mean "${near}"?` : `known are ${ULIMITS.join(', ')}`}`;
+  }
+  const limit = parseUlimit(value);
+  if (!limit) return `must be "soft" or "soft:hard" such as "2048:4096", not "${value}"`;
+  // -1 is no limit.
+  const isBelow = limit.hard !== -1 && (limit.soft === -1 || limit.soft > limit.hard);
+  return isBelow ? `has a soft limit above the hard one: "${value}"` : '';
+}
+
+function capProblems({ cap_add, cap_drop }: DockerConfig): ConfigProblem[] {
+  return Object.entries({ cap_add, cap_drop }).flatMap(([key, names]) =>
+    names.flatMap((name, i) => {
+      if (plainCap(name) === 'all' || KNOWN_CAPS.includes(plainCap(name))) return [];
+      const near = nearest(plainCap(name), KNOWN_CAPS);
+      const message = `is no capability of Linux: "${name}"${near ? `; did you mean "${near}"?` : ''}`;
+      return [{ path: `${key}[${i}]`, message }];
+    }),
+  );
 }
 
 function nameProblems({ image, dns_servers, extra_hosts, work_dir }: DockerConfig): ConfigProblem[] {

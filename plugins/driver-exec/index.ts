@@ -12,6 +12,7 @@ import {
   type DriverPlugin,
   type ExitResult,
   type TaskConfig,
+  type TaskHandle,
 } from '../../lib/plugin/sdk/driver.js';
 import { cgroupUsage, limitsSwap, oomKills } from '../driver-raw-exec/cgroup.js';
 import { allowedEnv, ensureAllowedUser } from '../driver-raw-exec/config.js';
@@ -89,10 +90,10 @@ class ExecDriver extends SupervisedDriver<ExecConfig> {
     return { health: 'healthy', healthDescription: 'Healthy', attributes };
   }
 
-  override async recoverTask(...given: Parameters<Driver<ExecConfig>['recoverTask']>): Promise<void> {
+  override async recoverTask(handle: TaskHandle, task: TaskConfig<ExecConfig>): Promise<void> {
     // What the task uses is read without waiting later on.
     await this.#need();
-    await super.recoverTask(...given);
+    await super.recoverTask(handle, task);
   }
 
   protected async launch(task: TaskConfig<ExecConfig>, dir: string): Promise<Launch> {

@@ -2,8 +2,8 @@ import t from 'tap';
 import { loadAgentConfig } from '../../lib/agent/config/index.js';
 import { settingsFromConfig } from '../../lib/agent/from-config.js';
 
-async function settings(source: string) {
-  const loaded = loadAgentConfig({ files: [{ name: 'f', source }], flags: {}, dev: true });
+async function settings(source: string, dev = true) {
+  const loaded = loadAgentConfig({ files: [{ name: 'f', source }], flags: {}, dev });
   if (!loaded.ok) throw new Error('the configuration is not right');
   return settingsFromConfig(loaded.value.config, { version: '0' });
 }
@@ -53,4 +53,12 @@ t.test('limits that cannot be are refused with the key and what it may be', asyn
   ]) {
     t.match(made.ok ? '' : made.error, pattern);
   }
+});
+
+t.test('an agent without a role is told so, and what else is wrong', async (t) => {
+  const made = await settings('data_dir = "/d"\nplugin "dokcer" {}\nplugin "docker" { config { volums {} } }', false);
+  const error = made.ok ? '' : made.error;
+  t.match(error, /has nothing to do/);
+  t.match(error, /f:2,\d+-\d+: plugin dokcer: is no plugin that exists.*did you mean "docker"\?/);
+  t.match(error, /f:3,\d+-\d+: plugin docker\.volums: is not a known key; did you mean "volumes"\?/);
 });

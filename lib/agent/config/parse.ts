@@ -143,7 +143,7 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', null];
 
 /** What no single key is to blame for. */
 function problemsOf(config: AgentConfig): string[] {
-  const { client, server, ports } = config;
+  const { client, ports } = config;
   const problems: string[] = [];
   const require = (holds: boolean, message: string): void => {
     if (!holds) problems.push(message);
@@ -151,11 +151,6 @@ function problemsOf(config: AgentConfig): string[] {
   require(config.dev ||
     config.dataDir !==
       null, 'Where to keep state must be said: set data_dir, or use -data-dir (or -dev to keep nothing).');
-  // Who is about to join will be what its invite says.
-  require(server.enabled ||
-    client.enabled ||
-    config.mesh.joinKeyFile !==
-      null, 'The agent has nothing to do: set server { enabled = true } or client { enabled = true }, use -dev, or join a mesh (meshnomad init, meshnomad join).');
   for (const [key, port] of Object.entries({
     'ports.http': ports.http,
     'ports.rpc': ports.rpc,

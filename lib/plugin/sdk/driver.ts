@@ -178,7 +178,13 @@ export interface Driver<C = unknown> {
     options: { onEvent: (event: DriverEvent) => void; signal: AbortSignal },
   ): Promise<TaskHandle>;
   /** Takes a task up again after a restart of the agent. Throws DriverError when it is not to be found. Log collection goes on without a gap. */
-  recoverTask(handle: TaskHandle, task: TaskConfig<C>): Promise<void>;
+  recoverTask(
+    handle: TaskHandle,
+    task: TaskConfig<C>,
+    options?: { onEvent: (event: DriverEvent) => void },
+  ): Promise<void>;
+  /** Why what such a task prints cannot be read from its log files; '' = it can. `config` is as in the job. Pure. Absent: it always can. */
+  whyNoOutput?(config: Record<string, unknown>): string;
   /** Settles when the task has ended, also when it had ended before the call or while no agent ran. */
   waitTask(taskId: string): Promise<ExitResult>;
   /** Asks it to end (`signal`, default the driver's own), kills it after `timeoutMs`. Settles when it has ended. */

@@ -32,6 +32,7 @@ import {
   statusOf,
   stopSignalOf,
   takesCalls,
+  unlessEnding,
   unreachableText,
 } from './engine.js';
 import { execInContainer } from './exec.js';
@@ -47,6 +48,7 @@ import { LogCollector } from './logs.js';
 import { ensureNetwork, type NetworkHost, removeNetwork } from './networks.js';
 import { PAUSED, PauseWatch } from './pauses.js';
 import { Pins } from './pins.js';
+import { throwIfAborted } from './refused.js';
 import { toUsage } from './stats.js';
 import { removeUnknown } from './unknown.js';
 
@@ -165,7 +167,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     } catch (error) {
       await this.#imageGc?.release(task.id);
       await this.#pins.release(task);
-      throw error;
+      throw await unlessEnding(error, this.#options, this.#place);
     } finally {
       this.#starting.delete(containerName(task));
     }
@@ -493,8 +495,4 @@ export class EngineDriver implements Driver<DockerConfig> {
 
 function teller(task: TaskConfig<DockerConfig>, onEvent: OnEvent): RunningTask['tell'] {
   return (message) => onEvent({ taskId: task.id, message, annotations: { image: task.config.image } });
-}
-
-function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw new DriverError('the start was called off', { recoverable: true });
 }

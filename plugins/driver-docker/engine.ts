@@ -126,6 +126,14 @@ export function unreachableText(error: unknown, { kind, endpoint }: EnginePlace)
   return `the ${title} at ${endpoint} does not answer: ${reasonOf(error)}`;
 }
 
+/** What failed in an engine that ends says nothing of the task: engines take their containers along, and fail at new ones. */
+export async function unlessEnding(error: unknown, options: DockerOptions, place: EnginePlace): Promise<unknown> {
+  if (!(error instanceof DriverError) || !error.recoverable || error.away) return error;
+  if (await takesCalls(options, place)) return error;
+  const message = `the ${place.kind.title} at ${place.endpoint} ends: ${error.message}`;
+  return new DriverError(message, { recoverable: true, away: true, cause: error });
+}
+
 /** Turns what a call to the engine threw into an error of the task. */
 export function engineError(error: unknown, what: string, place: EnginePlace): DriverError {
   if (error instanceof DriverError) return error;

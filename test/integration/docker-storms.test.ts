@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import type { Driver } from '../../lib/plugin/sdk/driver.js';
 import type { DockerConfig } from '../../plugins/driver-docker/config.js';
 import plugin from '../../plugins/driver-docker/index.js';
-import { getEngine, importBusybox, type TestEngine } from '../support/dockerd.js';
+import { getOwnEngine, importBusybox, type TestEngine } from '../support/dockerd.js';
 import { numberingProblem, startAgent } from '../support/driver-kill.js';
 import { type DriverPlace, decoded, endTasks, makePlace, quietStart, until } from '../support/driver-task.js';
 import { processesWith, traces } from '../support/leftovers.js';
@@ -21,10 +21,9 @@ const sh = (script: string): Record<string, unknown> => ({
 const FOREVER = sh('trap "exit 0" TERM; echo ready; while :; do sleep 0.1; done');
 const COUNTS = sh('i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done');
 
-const found = await getEngine();
-if ('missing' in found || !found.isPrivate) {
-  const why = 'missing' in found ? found.missing : 'the engine is not ours to kill';
-  t.test('containers in storms', { skip: why }, async () => {});
+const found = await getOwnEngine();
+if ('missing' in found) {
+  t.test('containers in storms', { skip: found.missing }, async () => {});
 } else {
   t.teardown(() => found.stop());
   await importBusybox(found, IMAGE);
@@ -98,6 +97,14 @@ async function facts(engine: TestEngine): Promise<void> {
     await driver.signalTask?.(signalled.id, 'SIGTERM');
     t.same(await driver.waitTask(signalled.id), { exitCode: 3, signal: 0, oomKilled: false }, 'as its job wants it');
     await driver.destroyTask(signalled.id, { force: true });
+    const killed = place.task(decoded(driver, sh('trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done')));
+    const { state } = await driver.startTask(killed, quietStart());
+    await until('it is ready', () => place.output(killed, 'stdout') === 'ready\n');
+    await docker.getContainer(String(state['containerId'])).kill({ signal: 'SIGTERM' });
+    const exit = await driver.waitTask(killed.id);
+    t.match(exit, { exitCode: 3, error: /somebody had the engine stop or kill/ }, 'a person is not its engine');
+    t.equal(exit.lost, undefined);
+    await driver.destroyTask(killed.id, { force: true });
     const ended = place.task(decoded(driver, sh('exit 3')));
     const handle = await driver.startTask(ended, quietStart());
     t.same(await driver.waitTask(ended.id), { exitCode: 3, signal: 0, oomKilled: false });
@@ -110,6 +117,31 @@ async function facts(engine: TestEngine): Promise<void> {
       if (boot === 'another') await next.destroyTask(ended.id, { force: true });
       await next.close();
     }
+  });
+
+  fact('a container that somebody pauses is told of', async (t, place, driver) => {
+    const task = place.task(decoded(driver, FOREVER));
+    const told: string[] = [];
+    const onEvent = ({ message }: { message: string }): number => told.push(message);
+    const handle = await driver.startTask(task, { ...quietStart(), onEvent });
+    const container = docker.getContainer(String(handle.state['containerId']));
+    // Until the driver hears, nothing is heard.
+    await until('it is told', async () => {
+      await container.pause();
+      await container.unpause();
+      return told.some((message) => /has paused/.test(message));
+    });
+    await until('its end is told too', () => told.some((message) => /unpaused: it goes on/.test(message)));
+    await container.pause();
+    await driver.close();
+    const next = open(place);
+    t.teardown(() => next.close());
+    told.length = 0;
+    await next.recoverTask(handle, task, { onEvent });
+    t.match(told, [/has paused/], 'also by the next agent');
+    await next.stopTask(task.id, { timeoutMs: 0, signal: '' });
+    t.match(await next.waitTask(task.id), { exitCode: 137 });
+    await next.destroyTask(task.id, { force: true });
   });
 
   fact('a killed shim is the end of its container, which is told', async (t, place, driver) => {

@@ -109,6 +109,7 @@ t.test('each way a pull fails names the image and says whether to try again', as
       false,
     ],
     ['denied:1', (a) => a.end('{"error":"pull access denied for denied"}\n'), /pull access denied/, false],
+    ['secret:1', (a) => a.writeHead(500).end('{"message":"no basic auth credentials"}'), /an auth block of the/, false],
     ['slow:1', (a) => a.writeHead(500).end('{"message":"i/o timeout"}'), /could not be pulled: i\/o timeout/, true],
     ['stuck:1', (a) => a.write('{"status":"Downloading","id":"x"}\n'), /no progress for 0\.1 s/, true],
     ['cut:1', (a) => a.end('{"status":"Downloading","id":"x"}\n'), /cut off/, true],

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { DeviceProvider } from '../../lib/plugin/sdk/device.js';
@@ -129,6 +129,59 @@ t.test('without nvidia-smi the kernel’s driver tells enough to give a card out
   );
   await made.fingerprint();
   t.equal(told.length, 1, 'told once');
+});
+
+t.test('without nvidia-smi OpenCL tells the memory, and the size of a PCI window is none', async (t) => {
+  const { made, root } = provider(t, null, {
+    ...CARD,
+    'proc/driver/nvidia/version': 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22 2024',
+    'proc/driver/nvidia/gpus/0000:01:00.0/information':
+      'Model: \t\t NVIDIA GeForce RTX 4090\nGPU UUID: \t GPU-40900000-0000-4001-8001-000000000001\nDevice Minor: \t 0',
+    'proc/driver/nvidia/gpus/0000:02:00.0/information':
+      'Model: \t\t NVIDIA T400\nGPU UUID: \t GPU-40000000-0000-4001-8001-000000000002\nDevice Minor: \t 1',
+  });
+  const programs = join(root, 'programs');
+  mkdirSync(programs);
+  const calls = join(root, 'calls');
+  const program = (name: string, ...lines: string[]): void =>
+    writeFileSync(
+      join(programs, name),
+      `#!/bin/sh\necho ${name} >> ${calls}\ncat <<'END'\n${lines.join('\n')}\nEND\n`,
+      {
+        mode: 0o755,
+      },
+    );
+  program(
+    'lspci',
+    '01:00.0 VGA compatible controller: NVIDIA Corporation AD102 [GeForce RTX 4090] (rev a1) (prog-if 00 [VGA controller])',
+    '\tRegion 1: Memory at 6000000000 (64-bit, prefetchable) [size=256M]',
+    '',
+    '02:00.0 3D controller: NVIDIA Corporation TU117 [T400] (rev a1)',
+    '\tRegion 1: Memory at 7000000000 (64-bit, prefetchable) [size=256M]',
+    '',
+  );
+  program(
+    'clinfo',
+    '[NVIDIA/0] CL_DEVICE_TYPE                    CL_DEVICE_TYPE_GPU',
+    '[NVIDIA/0] CL_DEVICE_NAME                    NVIDIA GeForce RTX 4090',
+    '[NVIDIA/0] CL_DEVICE_GLOBAL_MEM_SIZE         25386352640',
+    '[NVIDIA/0] CL_DEVICE_PCI_BUS_ID_NV           1',
+    '[NVIDIA/0] CL_DEVICE_PCI_SLOT_ID_NV          0',
+  );
+  const { PATH } = process.env;
+  process.env['PATH'] = `${programs}:${PATH}`;
+  t.teardown(() => {
+    process.env['PATH'] = PATH;
+  });
+  const memories = (await made.fingerprint()).map(({ Name, Attributes }) => [Name, Attributes?.['memory']?.Int]);
+  t.same(memories, [
+    ['NVIDIA GeForce RTX 4090', 24210],
+    ['NVIDIA T400', undefined],
+  ]);
+  const asked = readFileSync(calls, 'utf8');
+  await made.fingerprint();
+  await made.stats();
+  t.equal(readFileSync(calls, 'utf8'), asked, 'the same cards are asked for once');
 });
 
 t.test('a card without a driver is told, and is none', async (t) => {

@@ -197,14 +197,30 @@ const ERRORS: [source: string, expected: string][] = [
     '{"name": }',
     'f:1,10-11: Invalid JSON value; A JSON value must start with a brace, a bracket, a number, a string, or a keyword.',
   ],
-  ['ports { http = 70000 }', 'f:1,1-1: Invalid configuration; ports.http is 70000; a port lies between 0 and 65535.'],
+  ['ports { http = 70000 }', 'f:1,9-13: Invalid configuration; ports.http is 70000; a port lies between 0 and 65535.'],
   [
     'client {\n  fingerprint "env_asw" {}\n}',
-    'f:1,1-1: Invalid configuration; client.fingerprint "env_asw" is none that can be set up; did you mean "env_aws"?',
+    'f:2,15-24: Invalid configuration; client.fingerprint "env_asw" is none that can be set up; did you mean "env_aws"?',
   ],
   [
     'client {\n  reserved {\n    cores = "3-1"\n  }\n}',
-    'f:1,1-1: Invalid configuration; client.reserved.cores: "3-1" is no list of cores: write it as "0-3,8".',
+    'f:3,5-10: Invalid configuration; client.reserved.cores: "3-1" is no list of cores: write it as "0-3,8".',
+  ],
+  [
+    'client {\n  reserved {\n    memory = -5\n  }\n}',
+    'f:3,5-11: Invalid configuration; client.reserved.memory is -5; it must be 0 or more.',
+  ],
+  [
+    'client {\n  network_speed = -1\n}',
+    'f:2,3-16: Invalid configuration; client.network_speed is -1; it must be 0 or more.',
+  ],
+  ...['80-70', 'http', '99999', '22,'].map((ports): [string, string] => [
+    `client {\n  reserved {\n    reserved_ports = "${ports}"\n  }\n}`,
+    `f:3,5-19: Invalid configuration; client.reserved.reserved_ports: "${ports}" is no list of ports: write it as "22,80,8500-8600".`,
+  ]),
+  [
+    'client {\n  host_network "lan" {\n    cidr = "10.0.0.0/99"\n  }\n}',
+    'f:2,16-21: Invalid configuration; host_network "lan": cidr "10.0.0.0/99" is no network: write it as "10.0.0.0/8".',
   ],
 ];
 

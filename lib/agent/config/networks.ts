@@ -18,9 +18,18 @@ export function* networkProblems({ bridge, hostNetworks }: ClientSection): Gener
     if (bad !== undefined) yield `host_network "${label}": cidr "${bad}" is no network: write it as "10.0.0.0/8".`;
     if (cidr === '' && device === '') yield `host_network "${label}" needs a cidr or an interface.`;
     if (label === 'default') yield 'host_network "default" is the node\'s own: give it another name.';
-    if (reservedPorts !== '' && !/^\s*\d+\s*(-\s*\d+\s*)?(,\s*\d+\s*(-\s*\d+\s*)?)*$/.test(reservedPorts))
+    if (!isPortList(reservedPorts))
       yield `host_network "${label}": reserved_ports "${reservedPorts}" is no list of ports: write it as "22,80,8500-8600".`;
   }
+}
+
+/** Whether a text is a list of ports and ranges of them, such as "22,80,8500-8600"; '' is an empty one. */
+export function isPortList(text: string): boolean {
+  if (text.trim() === '') return true;
+  return text.split(',').every((part) => {
+    const [, from = '', to = from] = /^\s*(\d{1,5})\s*(?:-\s*(\d{1,5})\s*)?$/.exec(part) ?? [];
+    return from !== '' && Number(from) <= Number(to) && Number(to) <= 65_535;
+  });
 }
 
 /** 4 or 6 for a block of addresses such as "10.0.0.0/8", null for what is none. */

@@ -8,7 +8,7 @@ import { err, ok, type Result } from '../../util/result.js';
 import type { AgentConfig, AgentFlags } from './config.js';
 import type { Shape } from './fields.js';
 import { mergeBlock } from './merge.js';
-import { networkProblems } from './networks.js';
+import { isPortList, networkProblems } from './networks.js';
 import { notInForce } from './not-in-force.js';
 import { collectPluginPlaces, type PluginPlaces } from './plugin-places.js';
 import { parseRaw } from './raw.js';
@@ -45,7 +45,7 @@ const ROOT: Shape = { kind: 'block', fields: AGENT_FIELDS };
 
 /** The whole configuration out of its sources: `-dev`'s defaults, over them the files in order, over these the flags. */
 export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagnostic[]> {
-  const findings: Findings = { diagnostics: [], replaced: new Map() };
+  const findings: Findings = { diagnostics: [], replaced: new Map(), places: new Map() };
   let merged: Checked = input.dataDirDefault === undefined ? {} : { data_dir: input.dataDirDefault };
   const places: PluginPlaces = {};
   for (const { name, source } of input.files) {
@@ -63,17 +63,28 @@ export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagno
     config.client.enabled = role === 'server' || role === 'client';
   }
   if (!hasErrors(findings.diagnostics)) {
-    const place = placeOf(input.files);
     for (const problem of [...resolveAddresses(config, input.interfaces ?? []), ...problemsOf(config)]) {
-      findings.diagnostics.push(errorAt(place, 'Invalid configuration', problem));
+      findings.diagnostics.push(errorAt(placeOf(problem, findings, input.files), 'Invalid configuration', problem));
     }
   }
   if (hasErrors(findings.diagnostics)) return err(findings.diagnostics);
   return ok({ config, notices: [...noticesOf(findings), ...notInForce(merged)] });
 }
 
-// What is wrong only as a whole has no line of its own: it is said of the last file, or of the command line.
-function placeOf(files: readonly ConfigFile[]): SourceRange {
+/**
+ * Where the key stands that a problem begins with. What is wrong only as a whole has no line of its own: it is said of the last file, or of
+ * the command line.
+ */
+function placeOf(problem: string, { places }: Findings, files: readonly ConfigFile[]): SourceRange {
+  let longest = '';
+  for (const path of places.keys()) {
+    const isAt = [problem, `client.${problem}`].some(
+      (text) => text.startsWith(path) && /^[ :]/.test(text.slice(path.length)),
+    );
+    if (isAt && path.length > longest.length) longest = path;
+  }
+  const place = places.get(longest);
+  if (place) return place;
   const start = { line: 1, column: 1, byte: 0, index: 0 };
   return { filename: files.at(-1)?.name ?? 'command line', start, end: start };
 }
@@ -193,6 +204,23 @@ function problemsOf(config: AgentConfig): string[] {
   ] as const) {
     if (!parseCoreList(list)) problems.push(`client.${key}: "${list}" is no list of cores: write it as "0-3,8".`);
   }
+  for (const [key, amount] of Object.entries({
+    'reserved.cpu': client.reserved.cpuMhz,
+    'reserved.memory': client.reserved.memoryMb,
+    'reserved.disk': client.reserved.diskMb,
+    cpu_total_compute: client.cpuTotalMhz,
+    memory_total_mb: client.memoryTotalMb,
+    disk_total_mb: client.diskTotalMb,
+    disk_free_mb: client.diskFreeMb,
+    network_speed: client.networkSpeedMbits,
+    node_max_allocs: client.nodeMaxAllocs,
+  })) {
+    require(amount === null || amount >= 0, `client.${key} is ${amount}; it must be 0 or more.`);
+  }
+  const { ports: kept } = client.reserved;
+  require(isPortList(
+    kept,
+  ), `client.reserved.reserved_ports: "${kept}" is no list of ports: write it as "22,80,8500-8600".`);
   require(!config.tls.http ||
     (config.tls.certFile !== null && config.tls.keyFile !== null), 'tls.http needs cert_file and key_file.');
   require(!/[/\0]/.test(config.region + config.datacenter), 'region and datacenter must not contain "/".');

@@ -17,6 +17,8 @@ export interface Findings {
   readonly diagnostics: Diagnostic[];
   /** Path of a key without a meaning here → what replaces it. */
   readonly replaced: Map<string, string>;
+  /** Path of a key → where it stands, the last time. */
+  readonly places: Map<string, SourceRange>;
 }
 
 /** Checks a file against the keys that there are; each problem has its place. */
@@ -25,6 +27,7 @@ export function readFields(object: RawObject, fields: Fields, path: string, find
   for (const entry of object.entries) {
     const field = Object.hasOwn(fields, entry.key) ? fields[entry.key] : undefined;
     const here = path === '' ? entry.key : `${path}.${entry.key}`;
+    findings.places.set(here, entry.keyRange);
     if (!field) {
       complainOfKey(entry, fields, path, findings);
     } else if (field.instead !== undefined) {
@@ -173,6 +176,7 @@ function readLabelled(
   const result: Checked = {};
   for (const { key, keyRange, node } of object.entries) {
     const here = `${path} "${key}"`;
+    findings.places.set(here, keyRange);
     const field: Field = { shape: { kind: 'block', fields: shape.fields } };
     if (node.kind === 'scalar') {
       const detail = `Write the name of the ${path} before its brace: ${path} "name" { ${key} = … }.`;

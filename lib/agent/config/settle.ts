@@ -170,11 +170,12 @@ function clientOf(client: Picker, dev: boolean): ClientSection {
     chrootEnv: client.get('chroot_env', {}),
     dynamicUsers: { min: users.get('dynamic_user_min', 80_000), max: users.get('dynamic_user_max', 89_999) },
     networkInterface: client.text('network_interface'),
-    networkSpeedMbits: client.number('network_speed'),
-    cpuTotalMhz: client.number('cpu_total_compute'),
-    memoryTotalMb: client.number('memory_total_mb'),
-    diskTotalMb: client.number('disk_total_mb'),
-    diskFreeMb: client.number('disk_free_mb'),
+    // As with Nomad, with 0 the machine is asked.
+    networkSpeedMbits: client.number('network_speed') || null,
+    cpuTotalMhz: client.number('cpu_total_compute') || null,
+    memoryTotalMb: client.number('memory_total_mb') || null,
+    diskTotalMb: client.number('disk_total_mb') || null,
+    diskFreeMb: client.number('disk_free_mb') || null,
     reservableCores: client.text('reservable_cores'),
     reserved: {
       cpuMhz: reserved.get('cpu', 0),

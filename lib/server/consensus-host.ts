@@ -6,7 +6,7 @@ import type { EntryChain, Instance } from '../storage/index.js';
 import { MeshError } from '../structs/errors.js';
 import { assert } from '../util/assert.js';
 import type { ConsensusOptions, ConsensusStats, RunningConsensus } from './consensus.js';
-import { Applier } from './consensus-apply.js';
+import { Applier, PacedApplier } from './consensus-apply.js';
 import { Belonging } from './consensus-belonging.js';
 import { needsTicks, Ticker, tickMsFor } from './consensus-clock.js';
 import { DurableSide } from './consensus-durable.js';
@@ -25,8 +25,6 @@ import { machineFrom, type Stores } from './consensus-stores.js';
 import { PACKED_VERSION, packCommand } from './packed-command.js';
 import type { Follower, Replica } from './ports.js';
 
-/** A replay gives other work a turn after so long. */
-const TURN_MS_MAX = 20;
 /** Reads wait for a leader as long as this many shortest elections. */
 const READ_ELECTIONS = 5;
 /** Raft itself gives a transfer up after one; the new leader needs a moment more to be heard. */
@@ -54,7 +52,7 @@ export class RaftHost implements RunningConsensus {
   #contactMs: number;
   readonly #listeners: LeadershipListeners;
   readonly #writes = new PendingWrites();
-  readonly #applier: Applier;
+  readonly #applier: PacedApplier;
   readonly #durable: DurableSide;
   readonly #reads = new PendingReads(() => this.#life.questionsFrom);
   #handOver: HandOver | null = null;
@@ -77,7 +75,8 @@ export class RaftHost implements RunningConsensus {
     this.#life = new OwnLife({ store: parts.stores.instance, life: parts.life, random: options.random, log });
     this.#contactMs = now();
     this.#durable = new DurableSide({ ...parts, fsm: options.fsm, now, log });
-    this.#applier = new Applier({ fsm: options.fsm, writes: this.#writes, log });
+    const applier = new Applier({ fsm: options.fsm, writes: this.#writes, log });
+    this.#applier = new PacedApplier(applier, timers.soon);
     this.#applied = parts.snapshotter.latest?.index ?? 0;
     this.#raft = this.#newRaft();
     this.#belonging = new Belonging({
@@ -289,7 +288,6 @@ export class RaftHost implements RunningConsensus {
   }
 
   async #work(): Promise<void> {
-    let turnBegan = this.#options.now();
     while ((this.#state.kind === 'running' || this.#state.kind === 'closed') && this.#raft.hasReady()) {
       let ready: Ready;
       try {
@@ -299,11 +297,6 @@ export class RaftHost implements RunningConsensus {
         this.#fail(error);
         return;
       }
-      if (!ready.mustSync && this.#options.now() - turnBegan > TURN_MS_MAX) {
-        await new Promise<void>((resolve) => this.#options.timers.soon(resolve));
-        turnBegan = this.#options.now();
-      }
-      if (ready.mustSync) turnBegan = this.#options.now();
       this.#reads.ask(this.#raft);
     }
   }
@@ -317,16 +310,11 @@ export class RaftHost implements RunningConsensus {
     }
     const written = ready.mustSync ? this.#durable.write(ready) : undefined;
     for (const { context, index } of ready.reads) this.#reads.named(context, index);
-    let defect: unknown;
-    try {
-      this.#apply(ready.committed);
-    } catch (error) {
-      defect = error;
-    }
     this.#reads.applied(this.#applied);
     // Whatever applying met, the write under way is waited for: nobody closes a file under it.
-    await written;
-    if (defect !== undefined) throw defect;
+    const [write, apply] = await Promise.allSettled([written, this.#apply(ready.committed)]);
+    if (write.status === 'rejected') throw write.reason;
+    if (apply.status === 'rejected') throw apply.reason;
     // Something else may have failed meanwhile: then nothing is promised any more.
     if (this.#state.kind !== 'running' && this.#state.kind !== 'closed') return;
     this.#group?.send(ready.messagesAfterPersist);
@@ -343,14 +331,13 @@ export class RaftHost implements RunningConsensus {
     this.#writes.rejectUpTo(meta.index, unknownOutcome());
   }
 
-  #apply(entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
-    let bytes = 0;
-    for (const entry of entries) {
-      bytes += this.#applier.apply(entry);
+  async #apply(entries: readonly Entry[]): Promise<void> {
+    const bytes = await this.#applier.apply(entries, (entry) => {
       this.#chain.applied(entry);
       this.#applied = entry.index;
-    }
+      this.#reads.applied(entry.index);
+    });
+    if (entries.length === 0) return;
     this.#snapshotter.applied(this.#raft, { index: this.#applied, bytes });
     // Its own first entry is applied, and so everything before its term.
     const { role, term, termStart } = this.#raft;
@@ -381,7 +368,9 @@ export class RaftHost implements RunningConsensus {
   /** Draws the conclusions from whatever raft was told: called after each tick, message and round. */
   #settle(): void {
     const { role, term, leader } = this.#raft;
-    if (this.isLeader && (role !== 'leader' || term !== this.#ledTerm || !this.#takesPart)) this.#lead(0);
+    // Who is being closed first finishes what was proposed.
+    const isOut = !this.#takesPart && this.#state.kind !== 'closed';
+    if (this.isLeader && (role !== 'leader' || term !== this.#ledTerm || isOut)) this.#lead(0);
     if (leader !== this.#knownLeader) {
       this.#knownLeader = leader;
       if (leader !== '' && leader !== this.id) this.#options.log.info('a server leads', { leader, term });

@@ -5,6 +5,7 @@ import type { Test } from 'tap';
 import t from 'tap';
 import type { ConsensusOptions, RunningConsensus } from '../../lib/server/consensus.js';
 import { openConsensus } from '../../lib/server/consensus.js';
+import { APPLIED_PER_TURN_BYTES } from '../../lib/server/consensus-apply.js';
 import type { Timers } from '../../lib/server/timers.js';
 import { systemTimers } from '../../lib/server/timers.js';
 import type { LogRecord } from '../../lib/util/log.js';
@@ -19,6 +20,10 @@ interface Setup {
   readonly disk: FaultyDisk;
   readonly records: LogRecord[];
   open(options?: Partial<ConsensusOptions>): Promise<{ consensus: RunningConsensus; ledger: Ledger }>;
+  /** What the one opened last has applied so far; it may be asked before that is open. */
+  rows(): Ledger['rows'];
+  /** Closes the one opened last. */
+  close(): Promise<void>;
 }
 
 /** A disk in memory (only the lock is a real file), and timers that do not wait. */
@@ -27,6 +32,7 @@ function setup(t: Test): Setup {
   const disk = new FaultyDisk();
   const records: LogRecord[] = [];
   const opened: RunningConsensus[] = [];
+  let rows: Ledger['rows'] = [];
   t.teardown(async () => {
     disk.failing = false;
     for (const consensus of opened) await consensus.close();
@@ -36,8 +42,11 @@ function setup(t: Test): Setup {
     dataDir,
     disk,
     records,
+    rows: () => rows,
+    close: async () => opened.at(-1)?.close(),
     async open(options = {}) {
       const ledger = createLedger();
+      rows = ledger.rows;
       const consensus = await openConsensus({
         dataDir,
         id: 'one',
@@ -124,6 +133,77 @@ t.test('after a restart leadership is told only when everything before is applie
   consensus.start();
   await elected;
   t.equal(seen, 3);
+});
+
+/** Timers that call `before` at the end of each turn that somebody asked for. */
+const watched = (before: () => void): Timers => ({
+  ...impatient,
+  soon: (fn) =>
+    impatient.soon(() => {
+      before();
+      fn();
+    }),
+});
+
+t.test('what is committed together is not applied in one turn, however much it is', async (t) => {
+  for (const [size, count] of [
+    [20_000, 100],
+    [10, 500],
+  ] as const) {
+    const world = setup(t);
+    const counted = { seen: 0, most: 0 };
+    const timers = watched(() => {
+      const now = world.rows().length;
+      counted.most = Math.max(counted.most, now - counted.seen);
+      counted.seen = now;
+    });
+    const { consensus, ledger } = await started(world, { timers });
+    await Promise.all(Array.from({ length: count }, (_, i) => consensus.propose(write(`${i}`.padEnd(size, 'x')))));
+    const inOrder = Array.from({ length: count }, (_, i) => String(i));
+    t.same(
+      ledger.rows.map(({ value }) => value.replace(/x+$/, '')),
+      inOrder,
+    );
+    const allowed = Math.min(APPLIED_PER_TURN_BYTES / size + 1, 32);
+    t.ok(counted.most > 1 && counted.most <= allowed, `${counted.most} of ${size} bytes in one turn`);
+  }
+});
+
+t.test('closed while it rests from applying, it applies the rest of what is committed', async (t) => {
+  const world = setup(t);
+  let closed: Promise<void> | null = null;
+  const timers = watched(() => {
+    if (world.rows().length > 0) closed ??= world.close();
+  });
+  const { consensus, ledger } = await started(world, { timers });
+  const proposed = Array.from({ length: 100 }, (_, i) => consensus.propose(write(`${i}`.padEnd(20_000, 'x'))));
+  const outcomes = await Promise.all(proposed);
+  t.not(closed, null);
+  await closed;
+  t.equal(ledger.rows.length, 100);
+  t.same(
+    outcomes.map(({ index }) => index),
+    ledger.rows.map(({ index }) => index),
+  );
+});
+
+t.test('a write that fails while it rests from applying fails nothing that was committed before', async (t) => {
+  const world = setup(t);
+  const timers = watched(() => {
+    if (world.rows().length > 0 && world.rows().length < 100) world.disk.failing = true;
+  });
+  const { consensus, ledger } = await started(world, { timers });
+  const proposed = Array.from({ length: 100 }, (_, i) => consensus.propose(write(`${i}`.padEnd(20_000, 'x'))));
+  while (ledger.rows.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await t.rejects(consensus.propose(write('on a bad disk')), { code: 'E_STORAGE' });
+  t.equal((await Promise.allSettled(proposed)).length, 100);
+  t.equal(ledger.rows.length, 100, 'what was committed is applied');
+  const healed = leads(consensus);
+  world.disk.failing = false;
+  await healed;
+  await consensus.propose(write('after'));
+  t.equal(ledger.rows.at(-1)?.value, 'after');
+  t.equal(new Set(ledger.rows.map(({ index }) => index)).size, ledger.rows.length);
 });
 
 t.test('a listener that fails does not stop consensus', async (t) => {

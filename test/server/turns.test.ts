@@ -30,6 +30,8 @@ interface CountedWorld {
   ): Promise<RpcMethods[M]['reply']>;
   /** The most rows that were read in one turn while `act` went on, and how many in all. */
   rowsIn(act: () => Promise<unknown>): Promise<{ most: number; all: number }>;
+  /** Counts rows that `rowsIn` does not see by itself. */
+  saw(rows: number): void;
   /** Calls `fn` in the middle of what is read next, at that row. */
   atRow(row: number, fn: () => void): void;
   allocs(): Allocation[];
@@ -79,7 +81,7 @@ async function createCountedWorld(): Promise<CountedWorld> {
   for (let i = 0; i < 40; i++) await call('Node.Register', { Node: mockNode(i, { SecretID: 's', ComputedClass: '' }) });
   await call('Job.Register', { Job: webJob({ count: COUNT, cpu: 1 }) });
   const world: CountedWorld = {
-    ...{ server, store, consensus, call },
+    ...{ server, store, consensus, call, saw },
     allocs: () => [...store.snapshot().allocs()],
     atRow(row, fn) {
       all = 0;
@@ -275,6 +277,24 @@ t.test('a leader takes up thousands of evaluations turn by turn, and wakes as ma
   const { ready, outstanding, pending } = server.counts().broker;
   // Those of the job that the world began with are among them.
   t.ok(ready + outstanding + pending >= 2 * COUNT, "each is the broker's now");
+});
+
+t.test('thousands of reports of one machine are not looked through in one turn', async (t) => {
+  const world = await createCountedWorld();
+  const [node] = world.store.snapshot().nodes();
+  const report = { ID: 'unknown', ClientStatus: 'running', ClientDescription: '', TaskStates: null };
+  // How long a report is, is asked of each once.
+  const toJSON = (): object => {
+    world.saw(1);
+    return report;
+  };
+  const counted = { ...report, toJSON };
+  const Alloc = Array.from({ length: COUNT }, () => counted) as never;
+  const { most, all } = await world.rowsIn(() =>
+    world.call('Node.UpdateAlloc', { NodeID: node?.ID ?? '', SecretID: 's', Alloc }),
+  );
+  t.equal(all, COUNT);
+  t.ok(most <= ROWS_MAX, `${most} reports in one turn`);
 });
 
 t.test('thousands of reports of one machine go into the log in slices, each with what follows from it', async (t) => {

@@ -8,6 +8,7 @@ import { reportProblem } from '../../structs/validate/client-report.js';
 import { devicesProblem, topologyProblem } from '../../structs/validate/hardware.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
+import type { Turns } from '../../util/turns.js';
 import { answerQuery } from '../blocking.js';
 import { withDeclaredServices } from '../declared-services.js';
 import { newEval } from '../new-eval.js';
@@ -15,11 +16,13 @@ import { isClientTerminal, nodeEvals } from '../node-evals.js';
 import { portions, propose } from '../propose.js';
 import { type EndpointContext, requireText, rfc3339 } from './context.js';
 
+/** A report is as much work as so many rows of a list that is looked through. */
+const REPORT_COSTS = 4;
 const STATUSES: readonly NodeStatus[] = ['initializing', 'ready', 'down', 'disconnected'];
 
 /** What a client says about itself and its allocations, and asks about its work. Each proves it is the node it names. */
 export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
-  const { consensus, store, now, random } = context;
+  const { consensus, store, now, random, turns } = context;
   const removals = watchRemovals(context);
 
   /** The node, if the caller is it. */
@@ -123,7 +126,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Node.UpdateAlloc'(args) {
       const node = requireSelf(args);
-      requireReadable(args.Alloc);
+      await requireReadable(args.Alloc, turns);
       let { index } = store;
       // A machine that comes back may report thousands. What follows from a part goes with it: no failure is stored without its evaluation.
       for (const part of portions(args.Alloc)) {
@@ -177,12 +180,16 @@ function hasLeases({ ID, CSINodePlugins }: Node, state: StateSnapshot): boolean 
   return state.claimedCsiVolumes().some(({ Claims }) => Object.values(Claims).some(({ NodeID }) => NodeID === ID));
 }
 
-/** What would be stored as it came, and break whoever reads it, is refused as a whole. */
-function requireReadable(reports: unknown): void {
+/** What would be stored as it came, and break whoever reads it, is refused as a whole; looked through in turns, for it may be much. */
+async function requireReadable(reports: unknown, turns: Turns): Promise<void> {
   if (!Array.isArray(reports)) throw new MeshError('E_BAD_REQUEST', 'the reports on allocations are no list');
-  for (const report of reports) {
-    const wrong = reportProblem(report);
-    if (wrong !== null) throw new MeshError('E_BAD_REQUEST', `the report on an allocation cannot be used: ${wrong}`);
+  for (const part of portions(reports)) {
+    const turn = turns.take(part.length * REPORT_COSTS);
+    if (turn) await turn;
+    for (const report of part) {
+      const wrong = reportProblem(report);
+      if (wrong !== null) throw new MeshError('E_BAD_REQUEST', `the report on an allocation cannot be used: ${wrong}`);
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parseVolume, type VolumeFile } from '../jobspec/volume-file.js';
-import { ApiError } from './api.js';
+import { type ApiClient, ApiError } from './api.js';
 import { UsageError } from './command.js';
+import { findVolume } from './find-volume.js';
 
 /** The volume of a file, or of standard input for "-". */
 export function readVolumeFile(path: string): VolumeFile {
@@ -14,6 +15,19 @@ export function readVolumeFile(path: string): VolumeFile {
   const parsed = parseVolume(source, path === '-' ? 'stdin' : path);
   if (!parsed.ok) throw new ApiError(0, `Error parsing volume specification:\n${parsed.error}`);
   return parsed.value;
+}
+
+/** `-id` of `volume create` and `volume register`: which host volume the file is about, when it does not say. */
+export const ID_FLAG = {
+  id: { type: 'string', value: 'id', help: 'Host volumes only: change the one with this id, or the beginning of it.' },
+} as const;
+
+/** The volume of a file as `-id` names it. Throws UsageError for a CSI volume, ApiError when there is not one of that id. */
+export async function withId(api: ApiClient, file: VolumeFile, id: string | undefined): Promise<VolumeFile> {
+  if (id === undefined) return file;
+  if (file.type !== 'host') throw new UsageError('-id is for host volumes: the file of a CSI volume names its id');
+  const found = await findVolume(api, { type: 'host', id });
+  return { type: 'host', volume: { ...file.volume, ID: found.id } };
 }
 
 /** `key=value` as flags give it, several times. */

@@ -241,3 +241,33 @@ capability {
 # Optional: back it up by itself, with copies on other nodes; see "volume backup".
 ${BACKUP_BLOCK}`,
 } as const;
+
+const INIT_CAPABILITY = [{ access_mode: 'single-node-writer', attachment_mode: 'file-system' }];
+
+/** What `volume init -json` writes: the same without remarks, which JSON has no place for. */
+export const INIT_VOLUMES_JSON = {
+  csi: asFile({
+    id: 'ebs_prod_db1',
+    namespace: 'default',
+    name: 'database',
+    type: 'csi',
+    plugin_id: 'plugin_id',
+    capacity_min: '10GiB',
+    capacity_max: '20GiB',
+    capability: INIT_CAPABILITY,
+    mount_options: { fs_type: 'ext4', mount_flags: ['noatime'] },
+    parameters: { skuname: 'Premium_LRS' },
+  }),
+  host: asFile({
+    namespace: 'default',
+    name: 'database',
+    type: 'host',
+    plugin_id: 'mkdir',
+    node_pool: 'default',
+    capability: INIT_CAPABILITY,
+  }),
+};
+
+function asFile(volume: object): string {
+  return `${JSON.stringify(volume, null, 2)}\n`;
+}

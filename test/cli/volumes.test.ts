@@ -162,6 +162,7 @@ t.test('snapshots are the plugin’s, and secrets for them travel in no address'
   t.match(await run('volume', 'snapshot', 'list', '-plugin', 'nfs', '-secret', 'k=v=w'), { out: /snap-1 +vol-7 +db/ });
   t.match(await run('volume', 'snapshot', 'list', '-plugin', 'nfs', '-verbose'), { out: /2001-09-09T01:46:40Z/ });
   t.match(await run('volume', 'snapshot', 'delete', '-secret', 'k=v', 'nfs', 'snap-1'), { code: 0 });
+  t.match(await run('volume', 'snapshot', 'delete', 'nope', 'snap-1'), { code: 1, error: /\(snapshot "snap-1": / });
   const asked = (method: string) => a.asked.find((one) => one.method === `ClientCSI.${method}`)?.args;
   t.match(asked('ControllerCreateSnapshot'), { Name: 'nightly', Secrets: { password: SECRET } });
   t.match(asked('ControllerListSnapshots'), { Secrets: { k: 'v=w' } });
@@ -185,6 +186,13 @@ t.test('a host volume is made on the node that fits, shown, and deleted', async 
   await world.call('Node.Register', { Node: { ...b.node, HostVolumes: shown } });
   t.match(await run('volume', 'status', 'data'), { out: /State += ready[\s\S]*single-node-writer +file-system/ });
   t.match(await run('volume', 'create', file(spec)), { code: 1, error: /no node fits.*has one of this name already/ });
+  const same = await run('volume', 'create', '-id', id.slice(0, 8), file(spec));
+  t.match(same, { code: 0, out: `Created host volume data with ID ${id}` }, 'the one that -id names');
+  t.match(await run('volume', 'create', '-id', 'zz', file(spec)), {
+    code: 1,
+    error: /No volumes with prefix or ID "zz"/,
+  });
+  t.match(await run('volume', 'register', '-id', id, file(SPEC)), { code: 1, error: /-id is for host volumes/ });
   t.match(await run('volume', 'create', file(spec.replace('db', 'gone'))), {
     code: 1,
     error: /not in node pool "gone"/,

@@ -39,11 +39,14 @@ const staging = (world: World): string => join(world.dir, 'csi/node/p/staging');
 t.test('what a plugin cannot do at the moment is tried again, and told', async (t) => {
   const { world, client } = await start(t, (world) => {
     failFirst(world, 'Node.NodeStageVolume', ['ABORTED', 'UNAVAILABLE'], 'an operation is pending');
-    failFirst(world, 'Node.NodePublishVolume', ['INTERNAL']);
+    failFirst(world, 'Node.NodePublishVolume', ['INTERNAL'], '');
   });
   const alloc = world.put(client);
   await until(() => world.status(alloc.ID) === 'running', 'running');
-  t.match(world.events(alloc.ID), /Waiting for mounting volume "data": .*an operation is pending \(ABORTED\)/);
+  const events = world.events(alloc.ID);
+  t.match(events, /Waiting for mounting volume "data": .*an operation is pending \(ABORTED\)/);
+  t.match(events, /NodeStageVolume: an operation is pending \(UNAVAILABLE\)/, 'who refuses has answered');
+  t.match(events, /NodePublishVolume: its reason did not come through, its log may tell \(INTERNAL\)/);
 });
 
 t.test('what a plugin says will never be is not asked for again, and the claim is given back', async (t) => {

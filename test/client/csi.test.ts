@@ -194,6 +194,7 @@ t.test('by force an allocation is ended and told why, and unmounted though its p
   t.match(world.events(alloc.ID), /Stopped: volume "data" was detached by force: it smells/);
   const unhealthy = (): boolean => world.server.reported(alloc.ID)?.DeploymentStatus?.Healthy === false;
   await until(unhealthy, 'its deployment to know, which has it replaced');
+  t.notOk(existsSync(join(world.dir, 'csi/node/p/staging')), 'no directory is left');
   answer();
   await until(() => world.server.released.length === 1, 'its own release to go on');
 });
@@ -316,7 +317,7 @@ t.test('a controller is asked for its room, and for one volume; one that it has 
     const volume = { volumeId, capacityBytes: 5, volumeContext: {}, contentSource: null, accessibleTopology: [] };
     return {
       volume: volumeId === 'odd' ? null : volume,
-      status: { publishedNodeIds: ['n1'], volumeCondition: { abnormal: true, message: 'rust' } },
+      status: { publishedNodeIds: ['n1', ''], volumeCondition: { abnormal: true, message: 'rust' } },
     };
   };
   await world.serve(t);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { INIT_VOLUMES, parseBytes, parseVolume } from '../../lib/jobspec/volume-file.js';
+import { INIT_VOLUMES, INIT_VOLUMES_JSON, parseBytes, parseVolume } from '../../lib/jobspec/volume-file.js';
 
 t.test('a CSI volume in HCL, with all there can be', async (t) => {
   const source = `
@@ -172,6 +172,8 @@ t.test('the examples that volume init writes are volumes', async (t) => {
     value: { type: 'csi', volume: { RequestedCapacityMin: 10 * 2 ** 30 } },
   });
   t.match(parseVolume(INIT_VOLUMES.host, 'x'), { ok: true, value: { type: 'host', volume: { PluginID: 'mkdir' } } });
+  for (const type of ['csi', 'host'] as const)
+    t.same(parseVolume(INIT_VOLUMES_JSON[type], 'x'), parseVolume(INIT_VOLUMES[type], 'x'), `${type} in JSON`);
 });
 
 t.test('sizes', async (t) => {

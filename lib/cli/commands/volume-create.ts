@@ -4,7 +4,7 @@ import type { ApiClient } from '../api.js';
 import type { Command, Output } from '../command.js';
 import { whilePluginWorks } from '../plugin-wait.js';
 import { takeArgs } from '../print.js';
-import { readVolumeFile } from '../volume-source.js';
+import { ID_FLAG, readVolumeFile, withId } from '../volume-source.js';
 
 /** A node shows a new volume with its next report. */
 const READY_TRIES_MAX = 60;
@@ -13,11 +13,12 @@ export const command: Command = {
   usage: 'meshnomad volume create [options] <file>',
   about:
     'Makes a volume, from a file or, with "-", from standard input: its plugin makes it, and it is known from then on. Of a known CSI volume that has become larger in the file, it grows. "volume init" writes an example.',
-  flags: { detach: { type: 'bool', help: 'Do not wait until the node shows a host volume.' } },
+  flags: { ...ID_FLAG, detach: { type: 'bool', help: 'Do not wait until the node shows a host volume.' } },
   async run({ args, flags, output, api: connect }) {
     takeArgs(args, 1, 1, '<file>');
-    const file = readVolumeFile(args[0] as string);
+    const given = readVolumeFile(args[0] as string);
     const api = await connect();
+    const file = await withId(api, given, flags.string('id'));
     if (file.type === 'host') return createHost(api, file.volume, { output, detach: flags.bool('detach') });
     const id = file.volume.ID ?? '';
     const path = `/v1/volume/csi/${encodeURIComponent(id)}/create`;

@@ -165,7 +165,21 @@ export class ClientCsi {
     if (why === '') return {};
     log.warn('a volume is taken away without its plugin', { volume: VolumeID, alloc: AllocID, why });
     await this.mounts.takeAway(place);
+    await this.bases.letGo(nodeBase(this.csiDir, place.pluginId), () => this.isOnNode(place.pluginId));
     return {};
+  }
+
+  /** Whether the plugin runs outside, or a task here is, or will be, it; `except` = but for this one. */
+  isOnNode(pluginId: string, except?: { allocId: string; task: string }): boolean {
+    if (this.options.outside[pluginId]) return true;
+    return [...this.options.db.allocs.values()].some(({ alloc, tasks }) => {
+      const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+      return (group?.Tasks ?? []).some(({ Name, CSIPluginConfig }) => {
+        if (CSIPluginConfig?.ID !== pluginId) return false;
+        if (alloc.ID === except?.allocId && Name === except.task) return false;
+        return tasks[Name]?.state.State !== 'dead';
+      });
+    });
   }
 
   private find(allocId: string, args: { Namespace: string; VolumeID: string }): CsiRecord | undefined {

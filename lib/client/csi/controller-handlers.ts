@@ -255,7 +255,8 @@ function tellVolume({
       VolumeContext: volume.volumeContext,
       CloneID: volume.contentSource?.volume?.volumeId ?? '',
       SnapshotID: volume.contentSource?.snapshot?.snapshotId ?? '',
-      PublishedExternalNodeIDs: status?.publishedNodeIds ?? null,
+      // Some name a node without a name where there is none.
+      PublishedExternalNodeIDs: status?.publishedNodeIds.filter((id) => id !== '') ?? null,
       IsAbnormal: status?.volumeCondition?.abnormal ?? false,
       Status: status?.volumeCondition?.message ?? '',
     },

@@ -100,7 +100,9 @@ export class CsiMounts {
   /** Off this machine without the plugin, and in nobody's turn: what it is in the middle of may never end. */
   async takeAway(place: CsiPlace): Promise<void> {
     const { staging, target } = this.paths(place);
-    await takeAway(this.options.isSharedWith(place) ? [target.here] : [target.here, staging.here]);
+    const paths = this.options.isSharedWith(place) ? [target.here] : [target.here, staging.here];
+    await takeAway(paths);
+    for (const path of paths) await removeEmpty(path, 4);
   }
 
   /** Lets what is mounted take up the room that the volume has won. Gives its size in bytes. */

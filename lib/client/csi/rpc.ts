@@ -65,6 +65,9 @@ export async function openCsiRpc(pluginId: string, socket: string): Promise<CsiR
   };
 }
 
+/** A header that begins or ends with a space is dropped by HTTP/2 of Node.js, and with it what a plugin said. */
+const NO_REASON = 'its reason did not come through, its log may tell';
+
 interface FailedCall {
   pluginId: string;
   method: CsiMethod;
@@ -75,19 +78,26 @@ interface FailedCall {
 
 function translate(grpc: typeof Grpc, error: Grpc.ServiceError, call: FailedCall): CsiError {
   const code = (grpc.status[error.code] ?? 'UNKNOWN') as CsiStatus;
-  const said = redact(error.details === '' ? error.message : error.details, call.request);
+  const said = error.details === '' ? NO_REASON : redact(error.details, call.request);
   const [, name] = call.method.split('.');
   const where = `CSI plugin "${call.pluginId}", ${name}: `;
   switch (code) {
     case 'DEADLINE_EXCEEDED':
       return new CsiError(code, `${where}no answer within ${call.timeoutMs / 1000} s`);
     case 'UNAVAILABLE':
+      if (hasAnswered(error)) break;
       return new CsiError(code, `${where}the plugin does not answer at ${call.socket} (${said})`);
     case 'UNIMPLEMENTED':
       return new CsiError(code, `${where}the plugin cannot do this (${said})`);
     default:
-      return new CsiError(code, `${where}${said} (${code})`);
+      break;
   }
+  return new CsiError(code, `${where}${said} (${code})`);
+}
+
+/** Whether the plugin itself said so: a call that reached nobody comes back without any header. */
+function hasAnswered({ metadata }: Grpc.ServiceError): boolean {
+  return metadata.get('content-type').length > 0;
 }
 
 /** A plugin may repeat in its error what it was given. */

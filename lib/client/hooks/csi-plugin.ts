@@ -41,30 +41,20 @@ export const csiPluginHook = taskHook('csi_plugin', {
     context.client.csi.plugins.close(keyOf(context));
   },
   async stop(context) {
-    if (!context.task.CSIPluginConfig) return;
+    const { alloc, task, client } = context;
+    if (!task.CSIPluginConfig) return;
     const { socket, base } = places(context);
-    const { csi } = context.client;
+    const { csi } = client;
+    const pluginId = task.CSIPluginConfig.ID;
     csi.plugins.close(keyOf(context));
     await rm(socket, { force: true });
     await rmdir(dirname(socket)).catch(() => {});
-    await csi.bases.letGo(base, () => isOnNodeElsewhere(context));
+    await csi.bases.letGo(base, () => csi.isOnNode(pluginId, { allocId: alloc.ID, task: task.Name }));
   },
 });
 
 function keyOf({ alloc, task }: HookContext): string {
   return `${alloc.ID}/${task.Name}`;
-}
-
-/** Whether another task here is, or will be, the same plugin. */
-function isOnNodeElsewhere({ alloc: own, task: ownTask, client }: HookContext): boolean {
-  return [...client.db.allocs.values()].some(({ alloc, tasks }) => {
-    const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
-    return (group?.Tasks ?? []).some(({ Name, CSIPluginConfig }) => {
-      if (CSIPluginConfig?.ID !== ownTask.CSIPluginConfig?.ID) return false;
-      if (alloc.ID === own.ID && Name === ownTask.Name) return false;
-      return tasks[Name]?.state.State !== 'dead';
-    });
-  });
 }
 
 function places({ alloc, task, client }: HookContext): { socket: string; base: string } {

@@ -22,7 +22,7 @@ export interface MountEntry {
 
 /** A program that failed: its message has the program and the end of what it said. */
 export class CommandError extends Error {
-  /** What it wrote to standard error, trimmed. */
+  /** The end of what it wrote, to standard output and then to standard error, trimmed. */
   readonly said: string;
   /** Null when it was ended by a signal or could not be started. */
   readonly exitCode: number | null;
@@ -59,7 +59,12 @@ export function runCommand(
           fail(new CommandError(`the program "${program}" is not installed on this machine`, '', null));
           return;
         }
-        const said = err.trim().slice(-SAID_LENGTH_MAX);
+        // What is wrong, and what comes of it, may go to different ones (e2fsck).
+        const said = [out, err]
+          .map((text) => text.trim())
+          .filter(Boolean)
+          .join('\n')
+          .slice(-SAID_LENGTH_MAX);
         const why = error.killed === true ? `did not end within ${timeoutMs / 1000} s` : said || error.message;
         fail(new CommandError(`${program}: ${why}`, said, typeof error.code === 'number' ? error.code : null));
       },

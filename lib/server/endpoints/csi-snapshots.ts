@@ -61,7 +61,7 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
         const id = requireText(ID, 'snapshot ID');
         const name = requireText(PluginID, 'plugin ID');
         requireVolumeAccess(context, args, { kind: 'plugin', namespace: '', name, operation: 'snapshot' });
-        await askPlugin({ ID: id, Secrets: Secrets ?? null }, () =>
+        await askPlugin({ ID: id, Secrets: Secrets ?? null, kind: 'snapshot' }, () =>
           controllers.ask(
             'ClientCSI.ControllerDeleteSnapshot',
             name,

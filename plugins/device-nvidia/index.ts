@@ -13,7 +13,6 @@ import type { Millis } from '../../lib/util/clock.js';
 import type { NvidiaInstance } from './instances.js';
 import { hasDriver, kernelReport, nvidiaCards } from './kernel.js';
 import type { Report } from './report.js';
-import type { CardMemory } from './second-source.js';
 import { NvidiaSmi } from './smi.js';
 
 const FIELDS = {
@@ -49,8 +48,8 @@ class NvidiaProvider implements DeviceProvider {
   readonly #smi: NvidiaSmi;
   #instances: readonly NvidiaInstance[] = [];
   #told = '';
-  /** What others know of cards: those at these addresses. */
-  #memory: { of: string; found: ReadonlyMap<string, CardMemory> } | null = null;
+  /** What others know of the memory of cards, asked when there were those at these addresses. */
+  #memory: { of: string; found: ReadonlyMap<string, number> } | null = null;
 
   constructor(options: DriverOptions) {
     const decoded = decodeFields(FIELDS, options.config);
@@ -127,8 +126,8 @@ class NvidiaProvider implements DeviceProvider {
     this.#tellOnce('no nvidia-smi is found: temperature, power and use of the NVIDIA cards stay unknown');
     // Asked once for the same cards: three programs are run for it.
     if (!this.#memory || this.#memory.of !== cards.join()) {
-      const { memoryOfCards } = await import('./second-source.js');
-      this.#memory = { of: cards.join(), found: await memoryOfCards() };
+      const { memoryByModel } = await import('./second-source.js');
+      this.#memory = { of: cards.join(), found: await memoryByModel() };
     }
     return await kernelReport(this.#host, this.#memory.found);
   }

@@ -1,6 +1,5 @@
 import type { HostFiles } from '../../lib/plugin/sdk/host-files.js';
 import type { Gpu, Report } from './report.js';
-import type { CardMemory } from './second-source.js';
 
 // What the kernel knows of NVIDIA cards: enough to give them out where there is no nvidia-smi (minimal images, containers).
 
@@ -24,11 +23,8 @@ export async function hasDriver(host: HostFiles): Promise<boolean> {
   return await host.exists(`${DRIVER}/version`);
 }
 
-/**
- * A report from /proc/driver/nvidia; null when the driver is not loaded. What others know of a card's memory counts when they call the card
- * as the driver does, as OpenCL's tools do; whoever calls it otherwise (lspci) knows the size of a window into its memory.
- */
-export async function kernelReport(host: HostFiles, others: ReadonlyMap<string, CardMemory>): Promise<Report | null> {
+/** A report from /proc/driver/nvidia; null when the driver is not loaded. `memoryMiB` is what others know of cards by their model. */
+export async function kernelReport(host: HostFiles, memoryMiB: ReadonlyMap<string, number>): Promise<Report | null> {
   const version = await host.text(`${DRIVER}/version`);
   if (version === null) return null;
   const gpus: Gpu[] = [];
@@ -38,7 +34,6 @@ export async function kernelReport(host: HostFiles, others: ReadonlyMap<string, 
     // A card that nobody has opened yet has no UUID but question marks.
     if (!/^GPU-[0-9a-f-]+$/.test(uuid)) continue;
     const model = facts.get('Model') ?? 'N/A';
-    const other = others.get(address);
     gpus.push({
       ...UNKNOWN,
       index: gpus.length,
@@ -46,7 +41,7 @@ export async function kernelReport(host: HostFiles, others: ReadonlyMap<string, 
       model,
       pciBusId: address,
       minor: numberOf(facts.get('Device Minor')),
-      memoryMiB: other?.model === model ? other.memoryMiB : null,
+      memoryMiB: memoryMiB.get(model) ?? null,
       linkGen: generationOf(await host.text(`${PCI}/${address}/max_link_speed`)),
       linkWidth: await host.number(`${PCI}/${address}/max_link_width`),
     });

@@ -1,21 +1,17 @@
-/** What a card is called, and MiB of its memory. */
-export interface CardMemory {
-  readonly model: string;
-  readonly memoryMiB: number;
-}
-
-/** The display controllers by PCI address ("0000:01:00.0"), as far as systeminformation finds out. */
-export async function memoryOfCards(): Promise<Map<string, CardMemory>> {
+/**
+ * MiB of memory by what a card is called, as far as systeminformation finds out: the least of cards that are called alike. By name, for it
+ * writes the PCI addresses that OpenCL's tools tell in decimal, and takes what lspci tells of windows into memory for memory: lspci calls
+ * cards by other names than the driver and OpenCL do.
+ */
+export async function memoryByModel(): Promise<Map<string, number>> {
   const { default: machine } = await import('systeminformation');
   const found = await machine.graphics().then(
     ({ controllers }) => controllers,
     () => [],
   );
-  return new Map(
-    found.flatMap(({ busAddress, model, vram }): [string, CardMemory][] => {
-      const address = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$/i.exec(busAddress ?? '');
-      if (!address || typeof vram !== 'number' || vram <= 0) return [];
-      return [[`${(address[1] ?? '0000').slice(-4)}:${address[2]}`.toLowerCase(), { model, memoryMiB: vram }]];
-    }),
-  );
+  const memories = new Map<string, number>();
+  for (const { model, vram } of found) {
+    if (typeof vram === 'number' && vram > 0) memories.set(model, Math.min(vram, memories.get(model) ?? vram));
+  }
+  return memories;
 }

@@ -135,7 +135,7 @@ t.test('without nvidia-smi OpenCL tells the memory, and the size of a PCI window
   const { made, root } = provider(t, null, {
     ...CARD,
     'proc/driver/nvidia/version': 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22 2024',
-    'proc/driver/nvidia/gpus/0000:01:00.0/information':
+    'proc/driver/nvidia/gpus/0000:0c:00.0/information':
       'Model: \t\t NVIDIA GeForce RTX 4090\nGPU UUID: \t GPU-40900000-0000-4001-8001-000000000001\nDevice Minor: \t 0',
     'proc/driver/nvidia/gpus/0000:02:00.0/information':
       'Model: \t\t NVIDIA T400\nGPU UUID: \t GPU-40000000-0000-4001-8001-000000000002\nDevice Minor: \t 1',
@@ -153,7 +153,7 @@ t.test('without nvidia-smi OpenCL tells the memory, and the size of a PCI window
     );
   program(
     'lspci',
-    '01:00.0 VGA compatible controller: NVIDIA Corporation AD102 [GeForce RTX 4090] (rev a1) (prog-if 00 [VGA controller])',
+    '0c:00.0 VGA compatible controller: NVIDIA Corporation AD102 [GeForce RTX 4090] (rev a1) (prog-if 00 [VGA controller])',
     '\tRegion 1: Memory at 6000000000 (64-bit, prefetchable) [size=256M]',
     '',
     '02:00.0 3D controller: NVIDIA Corporation TU117 [T400] (rev a1)',
@@ -165,7 +165,7 @@ t.test('without nvidia-smi OpenCL tells the memory, and the size of a PCI window
     '[NVIDIA/0] CL_DEVICE_TYPE                    CL_DEVICE_TYPE_GPU',
     '[NVIDIA/0] CL_DEVICE_NAME                    NVIDIA GeForce RTX 4090',
     '[NVIDIA/0] CL_DEVICE_GLOBAL_MEM_SIZE         25386352640',
-    '[NVIDIA/0] CL_DEVICE_PCI_BUS_ID_NV           1',
+    '[NVIDIA/0] CL_DEVICE_PCI_BUS_ID_NV           12',
     '[NVIDIA/0] CL_DEVICE_PCI_SLOT_ID_NV          0',
   );
   const { PATH } = process.env;

@@ -106,6 +106,15 @@ export class ApiClient {
     throw await refusal(response);
   }
 
+  /** Any request, with the answer as it comes, refusals too; `headers` go before those that are made of the connection. */
+  send(
+    method: string,
+    path: string,
+    options: { body?: string; headers?: Record<string, string> },
+  ): Promise<IncomingMessage> {
+    return this.#request(method, path, {}, options.body, { headers: options.headers });
+  }
+
   /** Sends a body as it comes from a file. */
   async upload<T>(path: string, body: AsyncIterable<Uint8Array>, query: Query = {}): Promise<ApiReply<T>> {
     const response = await this.#request('PUT', path, query, body);

@@ -104,6 +104,7 @@ export const COMMANDS: Record<string, Entry> = {
   'node status': entry('Shows the nodes, or one of them', () => import('./commands/node-status.js')),
   'plugin status': entry('Shows CSI plugins and their health', () => import('./commands/plugin-status.js')),
   'operator login': entry('Lets you use a mesh from this machine', () => import('./commands/operator-login.js')),
+  'operator api': entry('Asks the HTTP API', () => import('./commands/operator-api.js')),
   'operator autopilot get-config': entry(
     'Shows by what autopilot decides who votes',
     () => import('./commands/operator-autopilot-get-config.js'),

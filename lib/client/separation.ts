@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Allocation, TaskState } from '../structs/allocation.js';
 import type { ClientAllocUpdate } from '../structs/rpc.js';
-import type { Separation, SeparationRow } from '../structs/separation.js';
+import { CLIENT_DISCONNECTED, type Separation, type SeparationRow } from '../structs/separation.js';
 import { type Millis, toMillis, toNanos } from '../util/clock.js';
 import { formatDuration } from '../util/duration.js';
 import type { Log } from '../util/log.js';
@@ -166,7 +166,7 @@ function separationRow(
 ): SeparationRow {
   const row = { AllocID: alloc.ID, JobID: alloc.JobID, TaskGroup: alloc.TaskGroup };
   const states = Object.values(report.TaskStates ?? {});
-  const here = latest(states, fromMs, ['Client Disconnected']);
+  const here = latest(states, fromMs, [CLIENT_DISCONNECTED]);
   if (here !== null) return { ...row, Outcome: 'stopped', Why: here };
   if (!isThere) return { ...row, Outcome: 'stopped', Why: 'the servers have forgotten it' };
   if (alloc.DesiredStatus !== 'run') {

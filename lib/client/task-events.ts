@@ -1,4 +1,5 @@
 import type { TaskEvent } from '../structs/allocation.js';
+import { CLIENT_DISCONNECTED } from '../structs/separation.js';
 import { type Millis, type Nanos, toNanos } from '../util/clock.js';
 import { formatDuration } from '../util/duration.js';
 import { REASON_WITHIN_POLICY } from './restart-tracker.js';
@@ -173,11 +174,11 @@ export const taskEvents = {
   leaderDead: (): TimelessEvent => event('Leader Task Dead', 'Leader Task in Group dead', {}),
   /** The scheduler knows the type: what was stopped so has not done its work. */
   clientDisconnected: (afterNs: Nanos): TimelessEvent =>
-    event('Client Disconnected', `Stopped: no server was reached for ${formatDuration(afterNs)}`, {}),
+    event(CLIENT_DISCONNECTED, `Stopped: no server was reached for ${formatDuration(afterNs)}`, {}),
   /** As above: what is stopped so has to run elsewhere. */
   leaseLost: (volumes: readonly string[], silentMs: Millis): TimelessEvent =>
     event(
-      'Client Disconnected',
+      CLIENT_DISCONNECTED,
       `Stopped: no server was reached for ${formatDuration(toNanos(silentMs))}, so the claim on ${volumes.join(', ')} may be passed on`,
       {},
     ),

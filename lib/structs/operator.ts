@@ -179,3 +179,6 @@ export interface RecoveryView {
   /** The other members of the group, reached or not. */
   Others: { ID: NodeKey; Name: string; Stats: ServerStats | null; Why: string }[];
 }
+
+/** With fewer nodes than this, and while nobody has set the scheduler configuration, spreading is the default. */
+export const SMALL_CLUSTER_NODES = 5;

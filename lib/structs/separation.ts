@@ -1,3 +1,5 @@
+import type { TaskState } from './allocation.js';
+
 /** What has become of one allocation of a node that was apart from its servers. */
 export interface SeparationRow {
   AllocID: string;
@@ -15,4 +17,12 @@ export interface Separation {
   Since: number;
   Until: number;
   Allocs: SeparationRow[];
+}
+
+/** The event of a task that its client stopped since it reached no server. Nomad's word. */
+export const CLIENT_DISCONNECTED = 'Client Disconnected';
+
+/** Whether its client ended an allocation for want of a server: it is over, but its work was not done. */
+export function wasStoppedApart(states: Readonly<Record<string, TaskState>> | null): boolean {
+  return Object.values(states ?? {}).some(({ Events }) => Events?.some(({ Type }) => Type === CLIENT_DISCONNECTED));
 }

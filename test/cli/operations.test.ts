@@ -252,6 +252,43 @@ t.test('the scheduler configuration is written back with its index', async (t) =
   t.equal((await set('-scheduler-algorithm=magic')).code, 1);
 });
 
+t.test('what is not named stays in force when the scheduler configuration is written first', async (t) => {
+  const path = '/v1/operator/scheduler/configuration';
+  const SchedulerConfig = { SchedulerAlgorithm: 'binpack', PreemptionConfig: {}, ModifyIndex: 0 };
+  const world = await createCliWorld(t, {
+    [`GET ${path}`]: { SchedulerConfig },
+    [`PUT ${path}`]: { Updated: true },
+    'GET /v1/nodes': [{}, {}, {}],
+  });
+  const set = async (...args: string[]) => {
+    const { out } = await world.run('operator', 'scheduler', 'set-config', ...args);
+    return [JSON.parse(world.bodies.at(-1) ?? '').SchedulerAlgorithm, /stays "spread"/.test(out)];
+  };
+  t.same(await set('-preempt-batch-scheduler=true'), ['spread', true], 'three nodes spread');
+  t.same(await set('-scheduler-algorithm=binpack'), ['binpack', false]);
+  world.replies['GET /v1/nodes'] = [{}, {}, {}, {}, {}];
+  t.same(await set('-preempt-batch-scheduler=true'), ['binpack', false], 'five pack');
+  world.replies[`GET ${path}`] = { SchedulerConfig: { ...SchedulerConfig, ModifyIndex: 7 } };
+  world.replies['GET /v1/nodes'] = [{}];
+  t.same(await set('-preempt-batch-scheduler=true'), ['binpack', false], 'what was set stays');
+});
+
+t.test('operator api sends what it is told, and prints what comes', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [{ ID: 'web' }],
+    'DELETE /v1/job/web': new Refusal(403, 'Permission denied'),
+  });
+  const api = (...args: string[]) => world.run('operator', 'api', ...args);
+  t.match(await api('-X', 'GET', '-filter=Status == "dead"', '/v1/jobs?prefix=w'), { code: 0, out: '[{"ID":"web"}]' });
+  t.equal(world.asked.at(-1), 'GET /v1/jobs?prefix=w&filter=Status%20%3D%3D%20%22dead%22');
+  t.match(await api('-X=get', 'jobs'), { code: 0, out: '[{"ID":"web"}]' });
+  t.match(await api('-X', 'delete', '/v1/job/web'), { code: 1, out: 'Permission denied' });
+  t.match(await api('-X=get', '-verbose', '/v1/jobs'), { code: 0, error: /> GET \/v1\/jobs[\s\S]*< 200/ });
+  t.match(await api('http://other/v1/jobs'), { code: 1, error: /-address/ });
+  t.match(await api('-X=SING', '/v1/jobs'), { code: 1, error: /-X must be one of/ });
+  t.match(await api('-H', 'nothing', '/v1/jobs'), { code: 1, error: /name: value/ });
+});
+
 t.test('a node pool file is read with its mistakes', async (t) => {
   const world = await createCliWorld(t, { 'PUT /v1/node/pools': null });
   const dir = mkdtempSync(join(tmpdir(), 'meshnomad-cli-'));

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { explainJob } from '../../lib/scheduler/explain/explain.js';
+import type { Refusal } from '../../lib/scheduler/explain/refusal.js';
 import { refusalSentences } from '../../lib/scheduler/explain/sentences.js';
 import type { Constraint } from '../../lib/structs/constraint.js';
 import type { TaskGroup } from '../../lib/structs/job.js';
@@ -10,8 +11,48 @@ import { mockAlloc, mockAllocated, mockGroup, mockJob, mockNode, mockResources, 
 
 const ASK = { cpuMhz: 100, memoryMb: 100, diskMb: 100, network: null };
 
+/** All there are, by the word of the compiler. */
+const KINDS: Record<Refusal['kind'], true> = {
+  ...{ status: true, place: true, rule: true, volume: true, distinct: true, property: true, allocations: true },
+  ...{ cpu: true, memory: true, disk: true, port: true, 'dynamic-ports': true, cores: true, devices: true, numa: true },
+};
+
 t.test('each kind of refusal is a sentence, with what would have to change', async (t) => {
   const table = [
+    ['status', 'ineligible', [0], '1 of 3 nodes is ineligible', /node eligibility -enable/],
+    ['status', 'draining', [0, 0], '2 of 3 nodes are draining', /node drain -disable/],
+    ['status', 'down', [0], '1 of 3 nodes is down', /bring the agent on one of them back/],
+    ['place', 'node pool "gpu"', [0], '1 of 3 nodes is not in node pool "gpu"', /^change the node_pool of the job,/],
+    ['place', 'datacenters a', [0, 0], '2 of 3 nodes are not in datacenters a', /^change the datacenters of the job,/],
+    ['rule', '${attr.x} = 1', [0], '1 of 3 nodes does not meet: ${attr.x} = 1', /change the constraint/],
+    ['rule', 'missing drivers', [0, 0], '2 of 3 nodes do not meet: missing drivers', /enable or install the driver/],
+    [
+      'rule',
+      'missing secrets provider',
+      [0],
+      '1 of 3 nodes does not meet: missing secrets provider',
+      /common_plugin_dir\/secrets/,
+    ],
+    ['rule', 'missing network', [0], '1 of 3 nodes does not meet: missing network', /provide what is missing/],
+    [
+      'distinct',
+      'distinct_hosts',
+      [0, 0],
+      '2 of 3 nodes already run one, and distinct_hosts allows one on each node',
+      /lower the count, remove distinct_hosts, or add a node/,
+    ],
+    ['port', 'port 80', [0], '1 of 3 nodes has the static port 80 in use by ', /ask for another port/],
+    ['dynamic-ports', 'dynamic ports', [0], '1 of 3 nodes has no dynamic port left ()', /max_dynamic_port/],
+    [
+      'allocations',
+      '2',
+      [1, 1],
+      '2 of 3 nodes have as many allocations as they may have (2)',
+      /raise client.node_max_allocs/,
+    ],
+    ['cpu', 'cpu', [30, 40], '2 of 3 nodes lack 30 to 40 MHz of free CPU', /^free 30 MHz .*resources.cpu from 100 to 70 MHz/],
+    ['cpu', 'cpu', [100], '1 of 3 nodes lacks 100 MHz of free CPU', /^free 100 MHz on one of them, or add a node$/],
+    ['memory', 'memory', [1], '1 of 3 nodes lacks 1 MiB of free memory', /resources.memory from 100 to 99 MiB/],
     ['cores', 'cores', [1], '1 of 3 nodes lacks 1 free whole core', /fewer or for resources.cpu/],
     ['cores', 'cores', [1, 3], '2 of 3 nodes lack 1 to 3 free whole cores', /ask for 1 fewer/],
     ['devices', 'devices', [0], '1 of 3 nodes has the devices that are asked for, but others hold them', /stop what/],
@@ -52,6 +93,7 @@ t.test('each kind of refusal is a sentence, with what would have to change', asy
     ],
     ['disk', 'disk', [40], '1 of 3 nodes lacks 40 MiB of free disk', /lower ephemeral_disk.size from 100 to 60/],
   ] as const;
+  t.same([...new Set(table.map(([kind]) => kind))].sort(), Object.keys(KINDS).sort(), 'none is left out');
   for (const [kind, rule, shorts, sentence, change] of table) {
     const found = refusalSentences(
       shorts.map((short) => ({ kind, rule, short })),
@@ -69,6 +111,26 @@ const whyOf = (harness: Harness, group: Partial<TaskGroup>, Constraints: Constra
   const input = { state: harness.snapshot(), evals: [], deployments: [] };
   return atOnce(explainJob(job, input)).Groups[0]?.Refusals.map(({ Sentence }) => Sentence) ?? [];
 };
+
+t.test('of a system job only nodes without one are told of', async (t) => {
+  const harness = new Harness();
+  harness.addNode(mockNode(1), mockNode(2), mockNode(3));
+  const Tasks = [mockTask({ Resources: mockResources({ CPU: 2000 }) })];
+  const job = harness.register(
+    mockJob({ ID: 'own', Type: 'system', Constraints: null, TaskGroups: [mockGroup({ Count: 1, Tasks })] }),
+  );
+  const other = harness.register(mockJob({ ID: 'other', Priority: 100 }));
+  const [first = '', second = ''] = [...harness.nodes.keys()];
+  const AllocatedResources = mockAllocated({ cpu: 3000 });
+  harness.addAlloc(
+    mockAlloc(other, { NodeID: first, AllocatedResources }),
+    mockAlloc(job, { NodeID: second, TaskGroup: 'web', AllocatedResources }),
+  );
+  const input = { state: harness.snapshot(), evals: [], deployments: [] };
+  const group = atOnce(explainJob(job, input)).Groups[0];
+  t.match(group, { Wanted: 3, Placed: 1, NodesWithRoom: 1 });
+  t.match(group?.Refusals, [{ Nodes: 1, Sentence: /^1 of 3 nodes lacks \d+ MHz of free CPU$/ }]);
+});
 
 t.test('what the scheduler counts as short is told as short', async (t) => {
   const harness = new Harness();

@@ -216,6 +216,17 @@ t.test('what must be replaced, and what can be changed in place', async (t) => {
   const withTask = (changes: object): Job => ({ ...job, TaskGroups: [{ ...group, Tasks: [mockTask(changes)] }] });
   const withGroup = (changes: object): Job => ({ ...job, TaskGroups: [{ ...group, ...changes }] });
   const affinity = { LTarget: '${attr.x}', RTarget: 'y', Operand: '=', Weight: 50 };
+  const network = (changes: object) => ({
+    Mode: 'host',
+    Device: '',
+    CIDR: '',
+    IP: '',
+    Hostname: '',
+    MBits: null,
+    ...changes,
+  });
+  const port = { Label: 'http', Value: 0, To: 0, HostNetwork: 'default', IgnoreCollision: false };
+  const resources = (changes: object) => ({ ...mockResources(), Networks: [network(changes)] as never });
   const cases: [string, Job, boolean][] = [
     ['nothing', withGroup({}), false],
     ['priority', { ...job, Priority: 80 }, false],
@@ -238,11 +249,22 @@ t.test('what must be replaced, and what can be changed in place', async (t) => {
       withTask({ LogConfig: { MaxFiles: 10, MaxFileSizeMB: 10, Enabled: null, Disabled: true } }),
       true,
     ],
+    ['the network', withGroup({ Networks: [network({})] }), true],
+    ['a port', withTask({ Resources: resources({ DynamicPorts: [port] }) }), true],
+    [
+      'the address of a task network',
+      withTask({ Resources: resources({ CIDR: '10.0.0.0/8', IP: '10.0.0.1' }) }),
+      false,
+    ],
     ['one more task', withGroup({ Tasks: [mockTask(), mockTask({ Name: 'two' })] }), true],
     ['a renamed task', withTask({ Name: 'other' }), true],
   ];
   for (const [name, changed, replaced] of cases) {
-    t.equal(mustReplace(job, changed, 'web'), replaced, name);
+    t.equal(
+      mustReplace(name.endsWith('task network') ? withTask({ Resources: resources({}) }) : job, changed, 'web'),
+      replaced,
+      name,
+    );
   }
   t.ok(isSame({ a: null, b: [1, { c: {}, d: 2 }] }, { b: [1, { d: 2 }] }));
   t.notOk(isSame({ a: [1, 2] }, { a: [2, 1] }));

@@ -106,3 +106,28 @@ t.test('stop_on_client_after: the replacement waits until the client must have s
   await pass(80_000);
   t.equal(world.allocs().length, 2);
 });
+
+t.test('what its client stopped in a silence too short for the servers to notice runs elsewhere at once', async (t) => {
+  for (const type of ['service', 'batch'] as const) {
+    const job = patient({ LostAfter: null, StopOnClientAfter: 10 * S });
+    const TaskGroups =
+      job.TaskGroups?.map((group) => ({ ...group, Migrate: type === 'batch' ? null : group.Migrate })) ?? [];
+    const { world, first, second, alloc } = await silence({ ...job, Type: type, TaskGroups });
+    await world.time.advance(12_000);
+    const event = { Type: 'Client Disconnected', Time: 1, DisplayMessage: 'Stopped', Message: '', Details: {} };
+    const TaskStates = Object.fromEntries(
+      Object.entries(alloc.TaskStates ?? { t: {} }).map(([name, state]) => [
+        name,
+        { ...state, State: 'dead' as const, Failed: false, Events: [event] },
+      ]),
+    ) as never;
+    const { ID, ClientDescription, AllocStates, NetworkStatus, DeploymentStatus } = alloc;
+    const report = { ID, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus };
+    const Alloc = [{ ...report, ClientStatus: 'complete' as const }];
+    await world.call('Node.UpdateAlloc', { NodeID: first.ID, SecretID: first.SecretID, Alloc });
+    await world.time.advance(20);
+    for (const { ID } of [first, second]) t.equal(world.store.snapshot().nodeById(ID)?.Status, 'ready', type);
+    const live = world.allocs().filter(({ ID, DesiredStatus }) => ID !== alloc.ID && DesiredStatus === 'run');
+    t.equal(live.length, 1, `${type}: another has its place`);
+  }
+});

@@ -333,6 +333,7 @@ async function theMesh({ run, node }: Walk): Promise<void> {
 }
 
 async function operators({ run, laptop, server, file }: Walk): Promise<void> {
+  await run('operator api', ['/v1/status/leader']);
   await run('operator autopilot get-config', [], { said: /stabili/i });
   await run('operator autopilot health', [], { said: /nas/ });
   await run('operator autopilot set-config', ['-min-quorum=0']);

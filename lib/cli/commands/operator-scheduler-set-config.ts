@@ -1,4 +1,6 @@
+import { SMALL_CLUSTER_NODES } from '../../structs/operator.js';
 import type { SchedulerConfiguration } from '../../structs/rpc.js';
+import type { ApiClient } from '../api.js';
 import { type Command, type FlagSpec, UsageError } from '../command.js';
 import { takeArgs } from '../print.js';
 
@@ -52,7 +54,7 @@ export const command: Command = {
     const config = {
       ...present,
       PreemptionConfig: { ...present.PreemptionConfig },
-      SchedulerAlgorithm: algorithm ?? present.SchedulerAlgorithm,
+      SchedulerAlgorithm: algorithm ?? (await inForce(api, present)),
       NodeLimitForFeasibilityChecks:
         flags.int('node-limit-for-feasibility-checks') ?? present.NodeLimitForFeasibilityChecks,
     };
@@ -65,6 +67,7 @@ export const command: Command = {
     const { value } = await api.put<{ Updated: boolean }>(path, config, { cas });
     if (value.Updated) {
       output.out('Scheduler configuration updated!');
+      if (config.SchedulerAlgorithm !== (algorithm ?? present.SchedulerAlgorithm)) output.out(KEPT);
       return 0;
     }
     output.error(
@@ -73,3 +76,19 @@ export const command: Command = {
     return 1;
   },
 };
+
+const KEPT =
+  'The algorithm stays "spread", which small clusters have by default; -scheduler-algorithm=binpack would change that.';
+
+/**
+ * What is written holds on any number of nodes (docs/decisions/0010): while nobody has written anything, what is not named must
+ * stay as it is in force, not as the default for many nodes is.
+ */
+async function inForce(
+  api: ApiClient,
+  present: SchedulerConfiguration,
+): Promise<SchedulerConfiguration['SchedulerAlgorithm']> {
+  if (present.ModifyIndex !== 0) return present.SchedulerAlgorithm;
+  const { value: nodes } = await api.get<unknown[] | null>('/v1/nodes');
+  return (nodes ?? []).length < SMALL_CLUSTER_NODES ? 'spread' : present.SchedulerAlgorithm;
+}

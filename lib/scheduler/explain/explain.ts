@@ -125,10 +125,15 @@ function* explainGroup(
   let nodes = 0;
   let withRoom = 0;
   let eligible = 0;
+  const isPerNode = job.Type === 'system' || job.Type === 'sysbatch';
+  const { live, running, complete, isStarting, given, waited } = yield* countOwn(own);
+  const served = new Set(isPerNode ? live.map(({ NodeID }) => NodeID) : []);
   const look = (node: Node): void => {
     nodes++;
     const refusal = judge(node);
     if (!refusal || !['status', 'place', 'rule', 'volume'].includes(refusal.kind)) eligible++;
+    // Nobody wants a second one there: room on it would change nothing.
+    if (served.has(node.ID)) return;
     if (!refusal) {
       withRoom++;
       return;
@@ -143,8 +148,6 @@ function* explainGroup(
   const refusals = [...byRule.values()]
     .sort((a, b) => b.length - a.length)
     .map((same) => ({ ...refusalSentences(same, nodes, ask), NodeNames: names.get(same[0]?.rule ?? '') ?? [] }));
-  const { live, running, complete, isStarting, given, waited } = yield* countOwn(own);
-  const isPerNode = job.Type === 'system' || job.Type === 'sysbatch';
   const done = job.Type === 'batch' ? complete : 0;
   const wanted = job.Stop ? 0 : isPerNode ? eligible : Math.max(0, group.Count - done);
   const counts = {

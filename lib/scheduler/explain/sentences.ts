@@ -30,7 +30,7 @@ export function refusalSentences(
     case 'place':
       return said(
         `${verb('is', 'are')} not in ${first.rule}${instead(same, `${verb('it is', 'they are')} in`)}`,
-        'change the node_pool or the datacenters of the job, or add a node there',
+        `${first.rule.startsWith('node pool') ? 'change the node_pool' : 'change the datacenters'} of the job, or add a node there`,
       );
     case 'rule':
       return said(
@@ -86,7 +86,7 @@ export function refusalSentences(
       );
     case 'allocations':
       return said(
-        `${verb('has', 'have')} as many allocations as it may have (${first.rule})`,
+        `${verb('has as many allocations as it', 'have as many allocations as they')} may have (${first.rule})`,
         'raise client.node_max_allocs there, stop something, or add a node',
       );
     case 'cpu':

@@ -1,8 +1,6 @@
 import type { NodePoolSchedulerConfiguration } from '../../structs/node-pool.js';
+import { SMALL_CLUSTER_NODES } from '../../structs/operator.js';
 import type { SchedulerConfiguration } from '../../structs/rpc.js';
-
-/** With fewer nodes than this, spreading is the default. */
-export const SMALL_CLUSTER_NODES = 5;
 
 /** How nodes are compared: by the fullest first, or by the emptiest first. */
 export interface Algorithm {

@@ -2,6 +2,7 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Deployment } from '../../structs/deployment.js';
 import type { Job } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
+import { wasStoppedApart } from '../../structs/separation.js';
 import type { Millis } from '../../util/clock.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
 import { hasExpired, isBack, isReplaceable, lostAfterMs, waitsForClient } from './disconnect.js';
@@ -10,8 +11,6 @@ import { nextReschedule, RESCHEDULE_WINDOW_MS } from './reschedule.js';
 /** What has become of an allocation's node, as far as its allocations must know. */
 export type NodeFate = 'well' | 'disconnected' | 'down' | 'gone';
 
-/** What a client says of tasks that it stopped since it reached no server for `stop_on_client_after`. */
-const HEARTBEAT_STOP_EVENT = 'Client Disconnected';
 /** A follow-up this near may be shared with another allocation's, and be gone: one more is made. */
 export const FOLLOWUP_NEAR_MS = 5000;
 
@@ -195,7 +194,7 @@ function isOfPurgedJob({ Job: own }: Allocation, job: Job): boolean {
 /** Whether every task ended well by itself. One that was killed has not: a drained batch allocation must run again. */
 export function hasRunToSuccess(alloc: Allocation): boolean {
   if (alloc.ClientStatus !== 'complete') return false;
-  if (stoppedByItsClient(alloc)) return false;
+  if (wasStoppedApart(alloc.TaskStates)) return false;
   if (!isServerTerminal(alloc)) return true;
   // What had to make room has been replaced at once: were it counted as well, its work would be counted twice.
   if (alloc.DesiredStatus === 'evict' || alloc.DesiredTransition.Migrate === true) return false;
@@ -204,12 +203,5 @@ export function hasRunToSuccess(alloc: Allocation): boolean {
   return states.every(
     ({ State, Failed, Events }) =>
       State === 'dead' && !Failed && !Events.some(({ Type }) => Type === 'Killing' || Type === 'Killed'),
-  );
-}
-
-/** Whether its client ended it for want of a server: that is no success. */
-function stoppedByItsClient(alloc: Allocation): boolean {
-  return Object.values(alloc.TaskStates ?? {}).some(({ Events }) =>
-    (Events ?? []).some(({ Type }) => Type === HEARTBEAT_STOP_EVENT),
   );
 }

@@ -1,10 +1,11 @@
 import type { Job, Task, TaskGroup } from '../../structs/job.js';
+import type { NetworkResource } from '../../structs/resources.js';
 
 type Field<T> = (of: T, group: TaskGroup, job: Job) => unknown;
 
 /** A change in any of these cannot reach a running allocation: it must be replaced. What only says where to run is not among them. */
 const GROUP_FIELDS: readonly Field<TaskGroup>[] = [
-  (group) => group.Networks,
+  (group) => (group.Networks ?? []).map(askedOf),
   (group) => group.EphemeralDisk,
   (group) => group.Volumes,
   (group) => group.Consul,
@@ -30,9 +31,14 @@ const TASK_FIELDS: readonly Field<Task>[] = [
   (task) => task.Schedule,
   (task) => task.LogConfig.Disabled,
   (task) => task.RestartPolicy?.RenderTemplates ?? false,
-  (task) => task.Resources,
+  ({ Resources }) => ({ ...Resources, Networks: (Resources.Networks ?? []).map(askedOf) }),
   (task, group, job) => ({ ...job.Meta, ...group.Meta, ...task.Meta }),
 ];
+
+/** What of a network an allocation has from its beginning: its device and addresses are the node's, whatever is written. */
+function askedOf(network: NetworkResource): unknown {
+  return { ...network, Device: '', CIDR: '', IP: '' };
+}
 
 /** Whether a group's running allocations must be replaced to become what the new job says; else they are updated in place. */
 export function mustReplace(before: Job, after: Job, groupName: string): boolean {

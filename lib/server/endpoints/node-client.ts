@@ -4,6 +4,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Node, NodeEvent, NodeStatus } from '../../structs/node.js';
 import type { ClientAllocUpdate, NodeUpdateReply } from '../../structs/rpc.js';
+import { wasStoppedApart } from '../../structs/separation.js';
 import { reportProblem } from '../../structs/validate/client-report.js';
 import { devicesProblem, topologyProblem } from '../../structs/validate/hardware.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
@@ -231,7 +232,7 @@ const nodeEvent = (Message: string, nowMs: number): NodeEvent => ({
   CreateIndex: 0,
 });
 
-/** Jobs to look at because an allocation failed, or came back from the unknown. */
+/** Jobs to look at because an allocation failed, was stopped by its client for want of a server, or came back from the unknown. */
 function updateEvals(
   updates: readonly ClientAllocUpdate[],
   state: StateSnapshot,
@@ -244,7 +245,10 @@ function updateEvals(
     if (!alloc || !job || isClientTerminal(alloc.ClientStatus)) continue;
     const failed = update.ClientStatus === 'failed' && alloc.DesiredStatus === 'run' && alloc.FollowupEvalID === '';
     const back = alloc.ClientStatus === 'unknown' && update.ClientStatus !== 'unknown';
-    if (!failed && !back) continue;
+    // Its node may never have been down: then nothing else has its place filled.
+    const stopped =
+      update.ClientStatus === 'complete' && alloc.DesiredStatus === 'run' && wasStoppedApart(update.TaskStates);
+    if (!failed && !stopped && !back) continue;
     const { Namespace, ID: JobID, Priority, Type, JobModifyIndex } = job;
     const key = `${Namespace}\0${JobID}`;
     if (evals.has(key)) continue;

@@ -14,7 +14,17 @@ const ASK = { cpuMhz: 100, memoryMb: 100, diskMb: 100, network: null };
 /** All there are, by the word of the compiler. */
 const KINDS: Record<Refusal['kind'], true> = {
   ...{ status: true, place: true, rule: true, volume: true, distinct: true, property: true, allocations: true },
-  ...{ cpu: true, memory: true, disk: true, port: true, 'dynamic-ports': true, cores: true, devices: true, numa: true },
+  ...{
+    cpu: true,
+    memory: true,
+    disk: true,
+    port: true,
+    address: true,
+    'dynamic-ports': true,
+    cores: true,
+    devices: true,
+    numa: true,
+  },
 };
 
 t.test('each kind of refusal is a sentence, with what would have to change', async (t) => {
@@ -42,6 +52,13 @@ t.test('each kind of refusal is a sentence, with what would have to change', asy
       /lower the count, remove distinct_hosts, or add a node/,
     ],
     ['port', 'port 80', [0], '1 of 3 nodes has the static port 80 in use by ', /ask for another port/],
+    [
+      'address',
+      'wan',
+      [0],
+      '1 of 3 nodes has no address on the network "wan" to give ports out on',
+      /network_interface/,
+    ],
     ['dynamic-ports', 'dynamic ports', [0], '1 of 3 nodes has no dynamic port left ()', /max_dynamic_port/],
     [
       'allocations',
@@ -50,7 +67,13 @@ t.test('each kind of refusal is a sentence, with what would have to change', asy
       '2 of 3 nodes have as many allocations as they may have (2)',
       /raise client.node_max_allocs/,
     ],
-    ['cpu', 'cpu', [30, 40], '2 of 3 nodes lack 30 to 40 MHz of free CPU', /^free 30 MHz .*resources.cpu from 100 to 70 MHz/],
+    [
+      'cpu',
+      'cpu',
+      [30, 40],
+      '2 of 3 nodes lack 30 to 40 MHz of free CPU',
+      /^free 30 MHz .*resources.cpu from 100 to 70 MHz/,
+    ],
     ['cpu', 'cpu', [100], '1 of 3 nodes lacks 100 MHz of free CPU', /^free 100 MHz on one of them, or add a node$/],
     ['memory', 'memory', [1], '1 of 3 nodes lacks 1 MiB of free memory', /resources.memory from 100 to 99 MiB/],
     ['cores', 'cores', [1], '1 of 3 nodes lacks 1 free whole core', /fewer or for resources.cpu/],

@@ -16,6 +16,7 @@ export {
   encodeRefs,
   ManifestReader,
   type ManifestRecord,
+  PATH_BYTES_MAX,
   pathOrder,
   REFS_MAX,
 } from './manifest.js';

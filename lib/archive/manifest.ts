@@ -48,11 +48,12 @@ export const REFS_MAX = 512;
 
 const KINDS: readonly EntryKind[] = ['dir', 'file', 'symlink', 'hardlink'];
 const TYPE = { entry: 1, refs: 2, changed: 3, attribute: 4 } as const;
-/** Of one path: what Linux allows at most. */
-const PATH_BYTES_MAX = 4096;
+/** Of one path from the volume on. Linux bounds what a program may say at once (4096), not how deep a tree is. */
+export const PATH_BYTES_MAX = 32 * 1024;
 /** Of one attribute: what Linux allows at most. */
 const ATTRIBUTE_BYTES_MAX = 64 * 1024;
 const ATTRIBUTE_NAME_MAX = 255;
+/** An attribute at its largest, or an entry with the path of an earlier one. */
 const RECORD_BYTES_MAX = ATTRIBUTE_BYTES_MAX + 1024;
 
 export function encodeEntry(entry: Entry): Uint8Array {
@@ -202,7 +203,7 @@ function bytesText(out: ByteWriter, text: string): void {
 function readBytesText(reader: ByteReader): string {
   const length = reader.u16();
   if (length > PATH_BYTES_MAX) throw new MalformedBytes(`a path of ${length} bytes`);
-  return String.fromCharCode(...reader.raw(length));
+  return Buffer.from(reader.raw(length)).toString('latin1');
 }
 
 function u64(out: ByteWriter, value: bigint): void {

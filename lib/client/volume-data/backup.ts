@@ -1,4 +1,3 @@
-import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type ChunkRef,
@@ -18,7 +17,7 @@ import { ChunkWriter } from './chunk-writer.js';
 import { KnownChunks, PreviousTree } from './previous-tree.js';
 import { encodeRoot, readRoot, type SnapshotRoot } from './snapshot-root.js';
 import { Spool } from './spool.js';
-import { type Found, walk } from './walk.js';
+import { type Found, type OpenFile, walk } from './walk.js';
 
 /** A file that changes while it is read is read so often, if it is no larger than that; then it is taken as it comes. */
 const READS_MAX = 3;
@@ -27,6 +26,7 @@ const READ_AGAIN_BYTES_MAX = 64 * 1024 * 1024;
 const RACY_NS = 2_000_000_000n;
 /** Names of what was left out, for the one who asks. */
 const NOTES_MAX = 20;
+const NOTE_CHARS_MAX = 400;
 
 export interface BackupOptions {
   readonly place: ArchivePlace;
@@ -97,8 +97,10 @@ class Backup {
     this.#chunks = new ChunkWriter(core, cipher, this.#known);
     this.#previous = new PreviousTree(core, before);
     const attributes = await readAttributes(path, this.#options.signal);
-    if (attributes) this.#attributes = attributes;
-    else this.#note('extended attributes and ACLs are left out: this machine has no getfattr (package attr)');
+    if (attributes) {
+      this.#attributes = attributes.found;
+      if (attributes.problem !== '') this.#note(`some extended attributes are left out: ${short(attributes.problem)}`);
+    } else this.#note('extended attributes and ACLs are left out: this machine has no getfattr (package attr)');
     this.#progress.Phase = 'backing up';
     for await (const found of walk(path, (name, why) => this.#skip(name, why))) {
       this.#checkWanted();
@@ -175,13 +177,13 @@ class Backup {
     const start = spool.length;
     const bytesBefore = this.#progress.Bytes;
     for (let reads = 1; ; reads++) {
-      const file = await found.open().catch((error: NodeJS.ErrnoException) => {
+      const opened = await found.open().catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'EACCES' && error.code !== 'EPERM' && error.code !== 'EIO') throw error;
         this.#skip(path, `it cannot be read: ${error.code}`);
         return null;
       });
-      if (!file) return;
-      const outcome = await this.#readOnce(found.entry, file).finally(() => file.close());
+      if (!opened) return;
+      const outcome = await this.#readOnce(found.entry, opened).finally(() => opened.file.close());
       const isLastTry = reads === READS_MAX || size > READ_AGAIN_BYTES_MAX;
       if (outcome === 'changed' && !isLastTry) {
         await spool.cut(start);
@@ -198,9 +200,8 @@ class Backup {
     }
   }
 
-  async #readOnce(entry: Entry, file: FileHandle): Promise<'same' | 'changed'> {
+  async #readOnce(entry: Entry, { file, info: opened }: OpenFile): Promise<'same' | 'changed'> {
     const { spool } = this.#parts;
-    const opened = await file.stat({ bigint: true });
     const size = Number(opened.size);
     await this.#entry({ ...entry, size, mtimeNs: opened.mtimeNs, ctimeNs: opened.ctimeNs, ino: opened.ino });
     const read = async (into: Uint8Array, position: number): Promise<number> => {
@@ -250,4 +251,7 @@ class Backup {
 }
 
 /** A name as a person reads it. */
-const shown = (path: string): string => Buffer.from(path, 'latin1').toString('utf8');
+const shown = (path: string): string => short(Buffer.from(path, 'latin1').toString('utf8'));
+/** Names may be longer than anybody reads. */
+const short = (text: string): string =>
+  text.length <= NOTE_CHARS_MAX ? text : `${text.slice(0, NOTE_CHARS_MAX / 2)}…${text.slice(-NOTE_CHARS_MAX / 2)}`;

@@ -17,6 +17,8 @@ export class BlockSource {
   readonly #core: Blocks;
   readonly #cipher: ArchiveCipher;
   readonly #opened = new Map<number, Promise<PackedChunk[]>>();
+  /** What was asked for last: the chunks of a hole are all the same one. */
+  #last: { address: Uint8Array; content: Uint8Array } | undefined;
 
   constructor(core: Blocks, cipher: ArchiveCipher) {
     this.#core = core;
@@ -40,11 +42,13 @@ export class BlockSource {
 
   /** The content of a chunk, proven by its keyed hash. */
   async content(ref: ChunkRef): Promise<Uint8Array> {
+    if (this.#last && Buffer.compare(this.#last.address, ref.address) === 0) return this.#last.content;
     const { data, size, isDeflated, address } = await this.packed(ref);
     const content = isDeflated ? await inflate(data, { maxOutputLength: Math.max(1, size) }).catch(damaged) : data;
     if (content.length !== size || Buffer.compare(this.#cipher.address(content), address) !== 0) {
       throw new MeshError('E_STORAGE', `the content of chunk ${ref.slot} of block ${ref.block} is damaged`);
     }
+    this.#last = { address: ref.address, content };
     return content;
   }
 

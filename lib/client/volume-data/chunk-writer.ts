@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { deflateRaw } from 'node:zlib';
+import { deflateRaw, deflateRawSync } from 'node:zlib';
 import { CHUNK_MAX, type ChunkRef, type PackedChunk, PackWriter } from '../../archive/index.js';
 import type { ArchiveCipher } from './archive-cipher.js';
 import type { ArchiveCore } from './archive-core.js';
@@ -14,6 +14,10 @@ const HOLE = Buffer.alloc(CHUNK_MAX);
 /** After so many chunks that did not become smaller, the next ones are not tried. */
 const STUBBORN_MAX = 4;
 const STUBBORN_PAUSE = 32;
+/** A content that is compressed sooner than another thread would have taken it up. */
+const SMALL_BYTES = 16 * 1024;
+const WINDOW_BITS_MIN = 9;
+const MEM_LEVEL_SMALL = 6;
 
 /** Reads on; answers how many bytes it got, fewer than asked for only at the end. */
 export type ReadInto = (into: Uint8Array, position: number) => Promise<number>;
@@ -124,7 +128,7 @@ export class ChunkWriter {
     const tries = this.#stubborn < STUBBORN_MAX;
     if (!tries && ++this.#stubborn > STUBBORN_MAX + STUBBORN_PAUSE) this.#stubborn = 0;
     if (tries) {
-      const data = await deflate(content, { level: LEVEL });
+      const data = content.length <= SMALL_BYTES ? deflateSmall(content) : await deflate(content, { level: LEVEL });
       if (data.length < size * 0.95) {
         this.#stubborn = 0;
         return { address, size, isDeflated: true, data };
@@ -142,4 +146,11 @@ export class ChunkWriter {
     if (this.#pack.isFull) await this.flush();
     return ref;
   }
+}
+
+/** With as much memory as it needs: what a compressor takes otherwise costs more than a small content itself. */
+function deflateSmall(content: Buffer): Buffer {
+  const windowBits = Math.max(WINDOW_BITS_MIN, Math.ceil(Math.log2(content.length + 1)));
+  const chunkSize = content.length + 64;
+  return deflateRawSync(content, { level: LEVEL, windowBits, memLevel: MEM_LEVEL_SMALL, chunkSize });
 }

@@ -83,6 +83,7 @@ class TreeWriter {
 
   async entry(entry: Entry): Promise<void> {
     await this.#endFile();
+    await this.#attributes.written();
     this.#last = entry;
     if (entry.kind !== 'dir') this.#options.progress.Files++;
     if (entry.path === '') {
@@ -122,7 +123,7 @@ class TreeWriter {
 
   attribute(attribute: Attribute): void {
     if (!this.#last || this.#last.kind === 'hardlink') throw damaged('an attribute of nothing');
-    this.#attributes.add(this.#last.path, attribute);
+    this.#attributes.add(this.#last, attribute);
   }
 
   changed(): void {
@@ -156,8 +157,8 @@ class TreeWriter {
   async #symlink(path: Buffer, entry: Entry): Promise<void> {
     await symlink(Buffer.from(entry.target, 'latin1'), path);
     if (isRoot()) await lchown(path, entry.uid, entry.gid);
-    const seconds = secondsOf(entry);
-    await lutimes(path, seconds, seconds);
+    const time = timeOf(entry);
+    await lutimes(path, time, time);
   }
 
   async #hardlink(path: Buffer, entry: Entry): Promise<void> {
@@ -197,12 +198,14 @@ async function writeAround(file: FileHandle, bytes: Uint8Array, position: number
 async function style(handle: FileHandle, entry: Entry): Promise<void> {
   if (isRoot()) await handle.chown(entry.uid, entry.gid);
   await handle.chmod(entry.mode);
-  const seconds = secondsOf(entry);
-  await handle.utimes(seconds, seconds);
+  const time = timeOf(entry);
+  await handle.utimes(time, time);
 }
 
 const isRoot = (): boolean => process.getuid?.() === 0;
-const secondsOf = ({ mtimeNs }: Entry): number => Number(mtimeNs) / 1e9;
+/** Seconds, to the microsecond; Node takes negative ones for no time at all, but not dates before 1970. */
+const timeOf = ({ mtimeNs }: Entry): number | Date =>
+  mtimeNs < 0n ? new Date(Number(mtimeNs) / 1e6) : Number(mtimeNs) / 1e9;
 
 function damaged(why: string): MeshError {
   return new MeshError('E_STORAGE', `the snapshot cannot be restored: ${why}`);

@@ -1,7 +1,7 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import type { Entry } from '../../archive/index.js';
+import { type Entry, PATH_BYTES_MAX } from '../../archive/index.js';
 import { MeshError } from '../../structs/errors.js';
 
 // Names are kept with a character for each byte ("latin1"): they need not be UTF-8. Every step is opened from the directory
@@ -11,7 +11,13 @@ import { MeshError } from '../../structs/errors.js';
 export interface Found {
   readonly entry: Entry;
   /** Opens the file for reading, where it was found; null when it is gone, or is no file any more. */
-  open(): Promise<FileHandle | null>;
+  open(): Promise<OpenFile | null>;
+}
+
+/** A file that is being read, and what it was like when it was opened. */
+export interface OpenFile {
+  readonly file: FileHandle;
+  readonly info: BigIntStats;
 }
 
 /** What a walk leaves out, and why. */
@@ -65,6 +71,10 @@ async function* below(dir: { handle: FileHandle; path: string }, tree: Tree): As
   await setImmediate();
   for (const name of names) {
     const path = dir.path === '' ? name : `${dir.path}/${name}`;
+    if (path.length > PATH_BYTES_MAX) {
+      tree.skip(path, `its path is longer than ${PATH_BYTES_MAX} bytes, with all that lies below it`);
+      continue;
+    }
     const info = await lstat(at(name), { bigint: true }).catch(gone);
     if (info === null) continue;
     if (info.isSymbolicLink()) {
@@ -108,10 +118,11 @@ function firstPath({ linked }: Tree, path: string, info: BigIntStats): string {
   return first ?? path;
 }
 
-async function openFile(at: Buffer): Promise<FileHandle | null> {
+async function openFile(at: Buffer): Promise<OpenFile | null> {
   const file = await open(at, FILE).catch(gone);
   if (file === null) return null;
-  if ((await file.stat()).isFile()) return file;
+  const info = await file.stat({ bigint: true });
+  if (info.isFile()) return { file, info };
   await file.close();
   return null;
 }

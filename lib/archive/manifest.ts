@@ -203,7 +203,7 @@ function bytesText(out: ByteWriter, text: string): void {
 function readBytesText(reader: ByteReader): string {
   const length = reader.u16();
   if (length > PATH_BYTES_MAX) throw new MalformedBytes(`a path of ${length} bytes`);
-  return Buffer.from(reader.raw(length)).toString('latin1');
+  return String.fromCharCode(...reader.raw(length));
 }
 
 function u64(out: ByteWriter, value: bigint): void {

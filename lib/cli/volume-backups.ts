@@ -158,7 +158,7 @@ function standing({
 export function backupSummary(archive: VolumeArchiveView, nowMs: number): string {
   const newest = archive.Snapshots.at(-1);
   const made = newest ? `${archive.Snapshots.length}, the newest made ${formatAgo(newest.CreateTime, nowMs)}; ` : '';
-  const next = archive.NextTime > 0 ? `; the next at ${formatTime(archive.NextTime)}` : '';
+  const next = archive.NextTime > 0 ? `; the next ${nextText(archive, nowMs)}` : '';
   return `${made}${standing(archive)}${next}`;
 }
 
@@ -171,7 +171,7 @@ export function archiveText(archive: VolumeArchiveView, shown: Shown): string {
     ['Namespace', archive.Namespace],
     ['Node ID', shortId(archive.NodeID, shown.verbose)],
     ['Schedule', Plan.Cron === '' ? '<none>' : `${Plan.Cron} (${Plan.TimeZone})`],
-    ...(archive.NextTime > 0 ? ([['Next', formatTime(archive.NextTime)]] as [string, string][]) : []),
+    ...(archive.NextTime > 0 ? ([['Next', nextText(archive, shown.nowMs)]] as [string, string][]) : []),
     ['Kept', keepText(archive)],
     ['Replicas', Plan.Replicas],
     ['Standing', standing(archive)],
@@ -179,6 +179,11 @@ export function archiveText(archive: VolumeArchiveView, shown: Shown): string {
   const parts = [formatPairs(facts), `Backups\n${snapshotTable(archive, shown)}`];
   if (shown.verbose && archive.Cores.length > 0) parts.push(`Copies\n${copyTable(archive)}`);
   return parts.join('\n\n');
+}
+
+/** A schedule that is behind has a node that is away, or is just about to begin. */
+function nextText({ NextTime }: VolumeArchiveView, nowMs: number): string {
+  return NextTime > nowMs * 1e6 ? formatTime(NextTime) : 'as soon as its node is ready: it is overdue';
 }
 
 function keepText({ Plan }: VolumeArchiveView): string {

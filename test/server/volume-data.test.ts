@@ -127,7 +127,11 @@ t.test('who is lost is replaced, and who refuses is passed over', async (t) => {
   t.equal(held.Health, '', 'the third node has it');
   archives.answer = null;
   await archives.lose(3);
-  t.match((await archives.settle(MINUTE_MS)).Health, /0 of 1 other nodes \(\S+: no room\)/, 'and why');
+  t.match(
+    (await archives.settle(MINUTE_MS)).Health,
+    /0 of 1 other nodes \(\S+: no room; \S+ is down: from 2026-01-01T00:15:30Z on another node takes its place\)/,
+    'and why',
+  );
   const later = await archives.settle(20 * MINUTE_MS);
   t.equal(later.Health, '', 'a node that is away for long is replaced');
 });
@@ -190,6 +194,49 @@ t.test('a schedule is followed, also by the next leader, and made up for once', 
   });
   await archives.world.call('VolumeData.SetPlan', { Volume: 'db', Plan: { Cron: '' } });
   t.equal((await archives.settle(60 * MINUTE_MS)).Snapshots.length, 3);
+});
+
+t.test(
+  'a schedule whose node goes down in the middle is made up for when it is back; one that never comes is refused',
+  async (t) => {
+    const archives = new Archives();
+    await archives.addNode(1, { Name: 'tower' });
+    await archives.create(1, { Backup: { Cron: '0 * * * *', Replicas: 0 } });
+    archives.answer = () => {
+      throw new MeshError('E_NO_NODE_PATH', 'no path');
+    };
+    await archives.settle(61 * MINUTE_MS);
+    await archives.lose(1);
+    t.match(await archives.settle(), { LastOperation: { Step: 'failed', Message: /tower is down/ }, Snapshots: [] });
+    archives.answer = null;
+    await archives.world.call('Node.Register', { Node: (archives.nodes[1] as FakeNode).node });
+    t.match(
+      await archives.settle(MINUTE_MS),
+      { Snapshots: [{ Reason: 'schedule' }] },
+      'long before the next full hour',
+    );
+    await t.rejects(archives.world.call('VolumeData.SetPlan', { Volume: 'db', Plan: { Cron: '0 0 31 2 *' } }), {
+      code: 'E_BAD_REQUEST',
+      message: /never comes/,
+    });
+  },
+);
+
+t.test('the only backup that another node has stays, whatever is to be kept, until a newer one is there', async (t) => {
+  const archives = new Archives();
+  for (const number of [1, 2]) await archives.addNode(number);
+  await archives.create(1, { Backup: { Replicas: 1, KeepLast: 1 } });
+  const [first] = (await archives.backUp()).Snapshots;
+  archives.answer = (_, { Kind }) =>
+    Kind === 'hold' ? { State: 'failed', Code: 'E_TOO_LARGE', Message: 'the disk is full' } : undefined;
+  for (let more = 0; more < 3; more++) await archives.backUp();
+  const { Snapshots } = await archives.settle();
+  t.equal(Snapshots.length, 2);
+  t.equal(Snapshots[0]?.ID, first?.ID);
+  archives.answer = null;
+  const after = await archives.settle(20 * MINUTE_MS);
+  t.equal(after.Snapshots.length, 1, 'the newest is there, and enough');
+  t.equal(after.Health, '');
 });
 
 t.test('an operation is gone on with by the next leader, under the same order', async (t) => {

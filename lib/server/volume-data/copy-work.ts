@@ -4,6 +4,7 @@ import { assertNever } from '../../util/assert.js';
 import { toNanos } from '../../util/clock.js';
 import { randomUuid } from '../../util/random.js';
 import { type CopyAction, sourcesOf } from './copies.js';
+import { letGo } from './keep.js';
 import { carryOut, type Hear, holdersFor } from './node-work.js';
 import { type OperationParts, placeOf } from './operations.js';
 
@@ -91,6 +92,11 @@ async function hold(
       holder.NodeID === nodeId ? { ...holder, Length: core.Length, ModifyTime: toNanos(world.now()) } : holder,
     ),
   }));
+  // One that was kept only until this copy was made may go.
+  await parts.archives.update(archive.ID, (now) => {
+    const left = letGo(now);
+    return left.Snapshots.length < now.Snapshots.length ? left : null;
+  });
 }
 
 /** What lies where the volume was goes, now that its node is there again. */

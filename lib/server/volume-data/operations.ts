@@ -51,13 +51,19 @@ export async function runOperation(parts: OperationParts, archiveId: string, hea
       if (!(error instanceof MeshError)) throw error;
       if (error.code === 'E_NO_LEADER' || error.code === 'E_TIMEOUT') throw error;
       world.log.warn('an operation on the data of a volume has failed', { volume: archive.Name, why: error.message });
+      const again = isMissed(world.store.snapshot(), archive, operation) ? { ScheduledTime: 0 } : {};
       await archives.update(archiveId, (now) =>
         now.Operation?.ID === operation.ID
-          ? ended(now, now.Operation, { nowNs: toNanos(world.now()), message: error.message })
+          ? { ...ended(now, now.Operation, { nowNs: toNanos(world.now()), message: error.message }), ...again }
           : null,
       );
     }
   }
+}
+
+/** Whether a node went away in the middle of what its volume's schedule asked for: then that is due until it is back. */
+function isMissed(state: StateSnapshot, { Csi }: VolumeArchive, { Kind, Reason, NodeID }: VolumeOperation): boolean {
+  return Kind === 'backup' && Reason === 'schedule' && !Csi && state.nodeById(NodeID)?.Status !== 'ready';
 }
 
 interface At {

@@ -6,7 +6,7 @@ import {
   DEFAULT_BACKUP_PLAN,
   KEEP_EVERYTHING,
 } from '../../structs/volume-data.js';
-import { parseCron } from '../../util/cron.js';
+import { nextLaunch, parseCron } from '../../util/cron.js';
 import { zoneOffset } from '../../util/time-zone.js';
 
 const REPLICAS_MAX = 16;
@@ -21,6 +21,7 @@ export function checkPlan(given: Partial<BackupPlan>, before: BackupPlan): Backu
   if (typeof Cron !== 'string' || typeof TimeZone !== 'string') refuse('cron and time_zone are texts');
   const cron = Cron === '' ? null : parseCron(Cron);
   if (cron && !cron.ok) refuse(`cron "${Cron}": ${cron.error}`);
+  if (cron?.ok && nextLaunch(cron.value, 0, () => 0) === undefined) refuse(`cron "${Cron}" never comes`);
   if (zoneOffset(TimeZone || 'UTC') === undefined) refuse(`time_zone "${TimeZone}" is not known`);
   if (!Number.isInteger(Replicas) || Replicas < 0 || Replicas > REPLICAS_MAX) {
     refuse(`replicas is a number from 0 to ${REPLICAS_MAX}`);

@@ -1,8 +1,15 @@
 import type { StateSnapshot } from '../../state/store.js';
-import type { VolumeArchive, VolumeArchiveStub, VolumeArchiveView, VolumeSnapshot } from '../../structs/volume-data.js';
+import type {
+  ArchiveCore,
+  VolumeArchive,
+  VolumeArchiveStub,
+  VolumeArchiveView,
+  VolumeSnapshot,
+} from '../../structs/volume-data.js';
 import { type Millis, toMillis, toNanos } from '../../util/clock.js';
 import { formatDuration } from '../../util/duration.js';
 import type { Archivist } from './archivist.js';
+import { AWAY_MS } from './copies.js';
 import { dueMs } from './schedule.js';
 
 /** An archive as everybody may see it: its key stays with the servers. */
@@ -50,24 +57,34 @@ function copiesOf({ Snapshots, Cores }: VolumeArchive, state: StateSnapshot): Re
   return Object.fromEntries(found);
 }
 
-/** What nodes said that hold no copy of a core yet: ` (n2: 4 of 9 blocks are copied)`. */
-function copyingOf(core: string, state: StateSnapshot, archivist: Archivist): string {
-  const said = [...archivist.copying(core)].map(([id, why]) => `${state.nodeById(id)?.Name ?? id}: ${why}`);
-  return said.length === 0 ? '' : ` (${said.join('; ')})`;
+/** What is known of nodes that hold no whole copy of a core yet: ` (n2: 4 of 9 blocks are copied; n3 is down: from 12:00 on …)`. */
+function copyingOf({ Key, Holders }: ArchiveCore, state: StateSnapshot, archivist: Archivist): string {
+  const said = [...archivist.copying(Key)].map(([id, why]) => `${state.nodeById(id)?.Name ?? id}: ${why}`);
+  const away = Holders.flatMap(({ NodeID }) => {
+    const node = state.nodeById(NodeID);
+    if (!node || node.Status === 'ready') return [];
+    return [
+      `${node.Name} is ${node.Status}: from ${timeText(node.StatusUpdatedAt * 1_000 + AWAY_MS)} on another node takes its place`,
+    ];
+  });
+  const all = [...said, ...away];
+  return all.length === 0 ? '' : ` (${all.join('; ')})`;
 }
+
+const timeText = (ms: Millis): string => new Date(ms).toISOString().replace(/\.\d+/, '');
 
 function healthOf(
   { Snapshots, Plan, Cores }: VolumeArchive,
   copies: Record<string, string[]>,
-  copying: (core: string) => string,
+  copying: (core: ArchiveCore) => string,
 ): string {
   const newest = Snapshots.at(-1);
   if (!newest) return 'there is no backup yet';
   const lost = Snapshots.filter(({ ID }) => (copies[ID] ?? []).length === 0).length;
   if (lost > 0) return `${lost} of ${Snapshots.length} backups are on no node that is there`;
-  const writer = Cores.find(({ Key }) => Key === newest.Core)?.NodeID;
-  const others = (copies[newest.ID] ?? []).filter((id) => id !== writer).length;
+  const core = Cores.find(({ Key }) => Key === newest.Core);
+  const others = (copies[newest.ID] ?? []).filter((id) => id !== core?.NodeID).length;
   if (others < Plan.Replicas)
-    return `the newest backup is on ${others} of ${Plan.Replicas} other nodes${copying(newest.Core)}`;
+    return `the newest backup is on ${others} of ${Plan.Replicas} other nodes${core ? copying(core) : ''}`;
   return '';
 }

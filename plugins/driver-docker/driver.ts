@@ -162,7 +162,8 @@ export class EngineDriver implements Driver<DockerConfig> {
       throwIfAborted(options.signal);
       const pins = await this.#pins.take(task);
       const wanted = containerOptions(task, this.#options, { ...machine, pins });
-      for (const message of unknownDrivers(task.config, this.#options, this.#facts)) tell(message);
+      for (const message of unknownDrivers(task.config, this.#options, this.#facts))
+        if (this.#kind.seeksPlugins) tell(message);
       return await this.#createAndStart(engine, task, { wanted, signal: options.signal, tell });
     } catch (error) {
       await this.#imageGc?.release(task.id);

@@ -18,6 +18,8 @@ export interface EngineKind {
   service: string;
   /** Its containers end with it, unless it is told otherwise. */
   holdsTasks: boolean;
+  /** It looks a while for logging and volume drivers that it does not know. */
+  seeksPlugins: boolean;
   /** A container has a name of its own also in a network that it shares. */
   namesEach: boolean;
   decode: (config: Record<string, unknown>) => { config: DockerConfig } | { problems: ConfigProblem[] };

@@ -13,6 +13,7 @@ export const DOCKER: EngineKind = {
   defaultEndpoint: 'unix:///var/run/docker.sock',
   service: 'docker',
   holdsTasks: true,
+  seeksPlugins: true,
   namesEach: false,
   decode: decodeTask,
 };

@@ -95,7 +95,7 @@ async function create(host: NetworkHost, allocId: string, hostname: string): Pro
     });
   } catch (error) {
     // Somebody made it at this very moment.
-    if (statusOf(error) !== 409) throw error;
+    if (statusOf(error) !== 409) throw given === '' ? error : engineError(error, `infra_image "${given}"`, host.place);
     await sleep(100);
   }
 }

@@ -13,6 +13,7 @@ const PODMAN: EngineKind = {
   defaultEndpoint: 'unix:///run/podman/podman.sock',
   service: 'podman.socket',
   holdsTasks: false,
+  seeksPlugins: false,
   namesEach: true,
   decode: decodePodman,
 };

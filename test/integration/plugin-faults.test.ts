@@ -166,6 +166,7 @@ t.test('a plugin that dies or hangs in a start fails that start, and harms no ot
   await t.rejects(one.startTask(tasks.task(decoded(one, { command: 'retry' })), quietStart()), {
     message: /not just now/,
     recoverable: true,
+    away: false,
   });
   await t.rejects(one.startTask(tasks.task(decoded(one, { command: 'die' })), quietStart()), {
     name: 'DriverError',
@@ -179,6 +180,22 @@ t.test('a plugin that dies or hangs in a start fails that start, and harms no ot
     logs.some((line) => /plugin driver is not running: it ended with code 9; it is started again/.test(line)),
     logs.join('\n'),
   );
+});
+
+t.test('a start that fails while the plugin says that its engine is not well counts against no task', async (t) => {
+  const { place, tasks, driver } = world(t);
+  place.addServer('driver', 'driver', 'test', 'engineless');
+  const one = await driver();
+  await until('it has said how its engine is', async () =>
+    /engine.sock/.test((await one.fingerprint()).healthDescription),
+  );
+  for (const command of ['fail', 'retry']) {
+    await t.rejects(one.startTask(tasks.task(decoded(one, { command })), quietStart()), {
+      message: /\(driver test is unhealthy: no engine at \/run\/engine\.sock\)/,
+      recoverable: true,
+      away: true,
+    });
+  }
 });
 
 t.test('a plugin that stands still is killed, and the next one takes over', async (t) => {

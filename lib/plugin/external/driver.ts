@@ -170,8 +170,20 @@ export class ExternalDriver implements Driver<unknown> {
       await this.#options.collector.finish(task);
       // What cannot be removed now is removed with the task.
       await this.#removeCgroups(task.id).catch(() => {});
-      throw toDriverError(error);
+      throw this.#startError(error);
     }
+  }
+
+  /**
+   * A start that failed while the plugin calls its engine absent or unwell says nothing of the task. The protocol has no other word for
+   * that, and the plugin's judgement of a start with no engine is a guess; it says how its engine is each half minute or so.
+   */
+  #startError(error: unknown): DriverError {
+    const found = toDriverError(error);
+    const said = this.#fingerprint;
+    if (!said || said.health === 'healthy') return found;
+    const message = `${found.message} (driver ${this.name} is ${said.health}: ${said.healthDescription || 'it does not say why'})`;
+    return new DriverError(message, { recoverable: true, away: true, cause: error });
   }
 
   async recoverTask(handle: TaskHandle, task: TaskConfig): Promise<void> {

@@ -147,8 +147,8 @@ await servePlugin(NOMAD_PLUGIN, [
       Capabilities: unary(() => ({ capabilities: { send_signals: true, exec: true, fs_isolation: 'NONE' } })),
       Fingerprint(call: ServerWritableStream<object, object>) {
         call.write({
-          health: 'HEALTHY',
-          health_description: 'Healthy',
+          health: words.includes('engineless') ? 'UNHEALTHY' : 'HEALTHY',
+          health_description: words.includes('engineless') ? 'no engine at /run/engine.sock' : 'Healthy',
           attributes: {
             [`driver.${name}`]: { string_val: '1' },
             [`driver.${name}.size`]: { int_val: 5, unit: 'GiB' },

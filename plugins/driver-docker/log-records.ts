@@ -8,11 +8,15 @@ export interface LogRecord {
 
 const HEADER_BYTES = 8;
 const STDERR = 2;
+/** What the engine itself has to say, such as that its file cannot be read. */
+const ENGINE = 3;
 const SPACE = 0x20;
 const NEWLINE = 0x0a;
 
 /** Cuts the engine's answer (`timestamps=1`) into records: frames with a header, or bare lines when the container has a terminal. */
 export class LogRecordReader {
+  /** What the engine said of itself last, without a time or a place among the records; '' = nothing. */
+  problem = '';
   readonly #tty: boolean;
   #rest: Buffer = Buffer.alloc(0);
 
@@ -28,7 +32,9 @@ export class LogRecordReader {
     for (;;) {
       const found = this.#tty ? lineAt(data, at) : frameAt(data, at);
       if (!found) break;
-      const record = parseRecord(found.stream, data.subarray(found.from, found.to));
+      const content = data.subarray(found.from, found.to);
+      const record = found.stream === 'engine' ? undefined : parseRecord(found.stream, content);
+      if (found.stream === 'engine') this.problem = content.toString().trim();
       if (record) records.push(record);
       at = found.to;
     }
@@ -44,7 +50,7 @@ export class LogRecordReader {
 }
 
 interface Found {
-  stream: LogRecord['stream'];
+  stream: LogRecord['stream'] | 'engine';
   from: number;
   to: number;
 }
@@ -53,7 +59,8 @@ function frameAt(data: Buffer, at: number): Found | undefined {
   if (data.length < at + HEADER_BYTES) return undefined;
   const from = at + HEADER_BYTES;
   const to = from + data.readUInt32BE(at + 4);
-  return data.length < to ? undefined : { stream: data[at] === STDERR ? 'stderr' : 'stdout', from, to };
+  const stream = data[at] === ENGINE ? 'engine' : data[at] === STDERR ? 'stderr' : 'stdout';
+  return data.length < to ? undefined : { stream, from, to };
 }
 
 function lineAt(data: Buffer, at: number): Found | undefined {

@@ -46,6 +46,7 @@ export class LogCollector {
   #cursor: Cursor = { stdout: null, stderr: null };
   #cursorSaved = '';
   #saver: NodeJS.Timeout | undefined;
+  #heard = '';
   readonly #letGo = new AbortController();
 
   constructor(options: LogCollectorOptions) {
@@ -135,6 +136,7 @@ export class LogCollector {
       const all = await container.logs({ ...query, since: resume.since ?? '0', follow: false } as never);
       const reader = new LogRecordReader(tty);
       await this.#write([...reader.read(all as unknown as Buffer), ...reader.end()].filter(resume.isNew));
+      this.#hear(reader.problem);
       return;
     }
     // Podman does not answer at all before the first record: only the signal ends the wait for a task that prints nothing.
@@ -155,6 +157,18 @@ export class LogCollector {
     } finally {
       clearTimeout(silence);
     }
+    // It may say the same at once again.
+    if (this.#hear(reader.problem)) await sleep(RETRY_MS);
+  }
+
+  /** Tells once what the engine says of its copy of the output; whether it said something. */
+  #hear(problem: string): boolean {
+    if (problem !== '' && problem !== this.#heard) {
+      this.#options.log('warn', 'the engine cannot read output back', { task: this.#options.task.id, problem });
+      this.#options.tell(`The engine cannot read all of its output back: ${problem}`);
+      this.#heard = problem;
+    }
+    return problem !== '';
   }
 
   async #write(records: LogRecord[]): Promise<void> {

@@ -7,10 +7,13 @@ import type { TaskConfig } from '../../lib/plugin/sdk/driver.js';
 import { LogCollector } from '../../plugins/driver-docker/logs.js';
 
 /** One line of a container's standard output, as the engine frames it. */
-function frame(time: string, line: string): Buffer {
-  const data = Buffer.from(`${time} ${line}\n`);
+const frame = (time: string, line: string): Buffer => framed(1, `${time} ${line}\n`);
+
+/** `stream`: 1 is the container's standard output, 3 the engine itself. */
+function framed(stream: number, text: string): Buffer {
+  const data = Buffer.from(text);
   const header = Buffer.alloc(8);
-  header[0] = 1;
+  header[0] = stream;
   header.writeUInt32BE(data.length, 4);
   return Buffer.concat([header, data]);
 }
@@ -66,4 +69,13 @@ t.test('nothing is told while the last line that was read is still there', async
 t.test('an engine that keeps no output is told of', async (t) => {
   const refusal = Object.assign(new Error('configured logging driver does not support reading'), { statusCode: 501 });
   t.match(await collect(place(t), refusal), [/does not let output be read: alloc logs shows none/]);
+});
+
+t.test('what the engine says of itself is told once, and is no line of the task', async (t) => {
+  const dir = place(t);
+  const sorry = framed(3, 'Error grabbing logs: unexpected EOF\n');
+  const told = await collect(dir, Buffer.concat([frame(at(1), 'one'), sorry]));
+  t.same(told, ['The engine cannot read all of its output back: Error grabbing logs: unexpected EOF']);
+  t.same(await collect(dir, Buffer.concat([frame(at(1), 'one'), frame(at(2), 'two')])), [], 'it goes on from there');
+  t.equal(readFileSync(join(dir, 't.stdout.0'), 'utf8'), 'one\ntwo\n');
 });

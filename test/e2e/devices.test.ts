@@ -87,7 +87,7 @@ const printsEnv = {
 
 t.test(
   'a task gets the card it asks for, sees it, and another one waits and says why',
-  { timeout: 90_000 },
+  { timeout: 240_000 },
   async (t) => {
     const smi = fakeSmi(t);
     smi.becomes(`cat ${DATA}/v13-two.xml`);
@@ -191,7 +191,7 @@ t.test(
   },
 );
 
-t.test('an nvidia-smi that is missing or hangs costs nothing and is told', { timeout: 90_000 }, async (t) => {
+t.test('an nvidia-smi that is missing or hangs costs nothing and is told', { timeout: 240_000 }, async (t) => {
   const smi = fakeSmi(t);
   const agent = await agentWith(t, smi.dir, {
     // A healthy one is asked in vain now and then, on a busy machine, and again.

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { patience } from './patience.js';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export const MESHNOMAD = join(ROOT, 'dist/bin/meshnomad.js');
@@ -38,13 +39,13 @@ export function cli(
   return new Promise((resolve) => child.once('close', (code) => resolve({ code: code ?? -1, ...text })));
 }
 
-/** Waits for a condition: the probe's first value that is not undefined. A probe that throws is asked again. */
+/** Waits for a condition: the probe's first value that is not undefined. A probe that throws is asked again. On a busy machine it waits longer. */
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | undefined> | T | undefined,
   limitMs = 60_000,
 ): Promise<T> {
-  const end = performance.now() + limitMs;
+  const end = performance.now() + patience(limitMs);
   let last: unknown;
   for (;;) {
     try {

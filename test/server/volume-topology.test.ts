@@ -147,7 +147,7 @@ t.test('where the one node that reaches a volume has no healthy plugin, no other
   await world.call('Node.Register', { Node: { ...node, CSIControllerPlugins: { nfs: sick } } });
   await t.rejects(world.call('CSIVolume.Delete', { VolumeIDs: ['v'] }), {
     code: 'E_CONFLICT',
-    message: /not healthy on the one node that reaches it/,
+    message: /plugin "nfs" is healthy on no node that reaches z=b/,
   });
   t.notOk(nodes[0]?.asked.some(({ method }) => method === 'ClientCSI.ControllerDelete'));
 });

@@ -68,7 +68,10 @@ export function createControllers(world: ServerWorld, paths: NodePaths): Control
       let refused: MeshError | undefined;
       const near = able.filter(([nodeId]) => isIn(plugin.nodes.get(nodeId)?.NodeInfo?.AccessibleTopology, where ?? []));
       if (near.length === 0 && where && where.length > 0 && liesApart(plugin)) {
-        throw new MeshError('E_CONFLICT', `plugin "${pluginId}" is not healthy on the one node that reaches it`);
+        throw new MeshError(
+          'E_CONFLICT',
+          `plugin "${pluginId}" is healthy on no node that reaches ${where.map(placeText).join(' or ')}`,
+        );
       }
       const rank = how.rank ?? (() => 0);
       const untilMs = how.withinMs === undefined ? undefined : world.now() + how.withinMs;
@@ -153,4 +156,11 @@ export function isIn(node: CsiTopology | null | undefined, places: readonly CsiT
 
 function healthyControllers(plugin: PluginView, isReady: (nodeId: string) => boolean): [string, CsiInfo][] {
   return [...plugin.controllers].filter(([nodeId, { Healthy }]) => Healthy && isReady(nodeId));
+}
+
+/** As `volume status` writes it. */
+function placeText({ Segments }: CsiTopology): string {
+  return Object.entries(Segments ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ');
 }

@@ -30,6 +30,23 @@ export function taskPlace(path: string, { paths, ownRoot }: PlaceContext): Insid
   return below(allocDir, full, taskDir, sharedDir, path);
 }
 
+/** The directories that every task knows at its root, or by the same names below its directory. */
+const KNOWN = ['/alloc', '/local', '/secrets'];
+
+/**
+ * Where a file lies that a template reads. An absolute path is meant as it stands, so only the task's own directories are
+ * taken: `/etc/passwd` would otherwise be waited for below the task's directory, for ever. Throws SandboxError for others.
+ */
+export function readablePlace(path: string, context: PlaceContext): InsidePath {
+  const known = [context.paths.allocDir, ...KNOWN].some((dir) => path === dir || path.startsWith(`${dir}/`));
+  if (path.startsWith('/') && !known) {
+    throw new SandboxError(
+      `the path ${JSON.stringify(path)} leads out of the task's directory: read what lies in it, such as "local/NAME"`,
+    );
+  }
+  return taskPlace(path, context);
+}
+
 /** Names below the task's directory. Held from the allocation's on, which no task can write in: each step may be a link. */
 export function belowTask({ allocDir, taskDir }: AllocPaths & TaskPaths, parts: readonly string[]): InsidePath {
   return { root: allocDir, parts: [taskDir.slice(allocDir.length + 1), ...parts] };

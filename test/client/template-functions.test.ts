@@ -285,6 +285,21 @@ t.test('variables and services', async (t) => {
   t.match(render('{{ nomadService 1 "web" }}', servers), /a name, or a number, a key and a name/);
 });
 
+t.test('what can never be there is told, not waited for', (t) => {
+  for (const [text, expected] of [
+    ['{{ nomadVar "bad path!" }}', /invalid path "bad path!": 1 to 128 letters, digits/],
+    ['{{ nomadVar "nomad/mine" }}', /only paths at "nomad\/jobs" or below/],
+    ['{{ nomadVar "a//b" }}', /must not be empty/],
+    ['{{ nomadVarListSafe "bad prefix" }}', /no variable has a path with " " in it/],
+    ['{{ nomadService "bad name!" }}', /"bad name!" names no service/],
+    ['{{ nomadService 1 "key" "" }}', /"" names no service/],
+  ] as const) {
+    t.match(render(text, servers), expected, text);
+  }
+  t.equal(render('{{ range nomadService "a.web" }}{{ .ID }}{{ end }}', servers), 'waiting for nomadService(a.web)');
+  t.end();
+});
+
 t.test('a defined template is executed to a text, within the bounds of the whole', (t) => {
   t.equal(render('{{ define "y" }}<{{ . }}>{{ end }}{{ executeTemplate "y" "a" | toUpper }}'), '<A>');
   t.equal(render('{{ define "y" }}-{{ end }}a{{ executeTemplate "y" }}b'), 'a-b');

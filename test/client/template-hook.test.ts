@@ -272,6 +272,10 @@ t.test('nothing is read or written outside the directories of the task', async (
     [{ SourcePath: 'local/none' }, /does not exist/],
     [{ SourcePath: '../../host-file' }, /leads out/],
     [{ EmbeddedTmpl: '{{ file "/../host-file" }}' }, /leads out/],
+    [
+      { EmbeddedTmpl: '{{ file "/etc/passwd" }}' },
+      /"\/etc\/passwd" leads out of the task's directory: read what lies in it/,
+    ],
     [{ EmbeddedTmpl: '{{ file "local/link" }}' }, /is a link/],
     [{ EmbeddedTmpl: '{{ file "local" }}' }, /not a regular file/],
     [{ EmbeddedTmpl: '{{ nosuch }}' }, /^template: local\/out: template: \(dynamic\):1: .*not defined/],

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import t from 'tap';
-import { getEngine, importBusybox } from '../support/dockerd.js';
+import { getOwnEngine, importBusybox } from '../support/dockerd.js';
 import { insideLab, type LabPlace } from '../support/inside-lab.js';
 import { processesOf, processesWith } from '../support/leftovers.js';
 import { type AllocStub, allocsOf, eventually, TestAgent } from '../support/mesh-agent.js';
@@ -45,7 +45,8 @@ function kill(pid: number): void {
 
 function tests(place: LabPlace): void {
   t.test('docker and raw_exec share a network', { timeout: 200_000 }, async (t) => {
-    const engine = await getEngine();
+    // One of its own, which may be stopped, also where another runs.
+    const engine = await getOwnEngine();
     if ('missing' in engine) {
       t.comment(engine.missing);
       return;
@@ -88,37 +89,33 @@ function tests(place: LabPlace): void {
     await agent.ready();
     t.equal(await answer(), page);
 
-    if (engine.isPrivate) {
-      await engine.halt('orderly');
-      await engine.resume();
-      t.match(await answer(), /^talk\.home\n/, 'after a restart of the engine, which takes the namespace with it');
-    }
-    if (engine.isPrivate) {
-      // The power fails; afterwards the engine comes later than the agent.
-      await agent.kill();
-      await engine.halt('hard');
-      for (const pid of new Set([...processesWith(ID), ...processesOf(ID)])) kill(pid);
-      rmSync(`/run/meshnomad/networks/${ID}`, { recursive: true });
-      execFileSync('ip', ['link', 'delete', place.name]);
-      execFileSync('iptables', ['--flush']);
-      execFileSync('iptables', ['-t', 'nat', '--flush']);
-      agent.launch();
-      await agent.ready();
-      const told = await eventually('the task to tell what it waits for', async () => {
-        const { TaskStates } = await agent.get<AllocStub>(`/v1/allocation/${ID}`);
-        const events = Object.values(TaskStates ?? {}).flatMap(({ Events }) => Events);
-        return events.find(({ DisplayMessage }) => /^network of allocation .*no Docker/.test(DisplayMessage));
-      });
-      t.ok(told);
-      await engine.resume();
-      t.match(await answer(), /^talk\.home\n/, 'after a power cut, with an engine that comes late');
-      const allocs = await allocsOf(agent, place.name, 'running', 1);
-      t.same(
-        allocs.map(({ ID }) => ID),
-        [ID],
-        'the same allocation',
-      );
-    }
+    await engine.halt('orderly');
+    await engine.resume();
+    t.match(await answer(), /^talk\.home\n/, 'after a restart of the engine, which takes the namespace with it');
+    // The power fails; afterwards the engine comes later than the agent.
+    await agent.kill();
+    await engine.halt('hard');
+    for (const pid of new Set([...processesWith(ID), ...processesOf(ID)])) kill(pid);
+    rmSync(`/run/meshnomad/networks/${ID}`, { recursive: true });
+    execFileSync('ip', ['link', 'delete', place.name]);
+    execFileSync('iptables', ['--flush']);
+    execFileSync('iptables', ['-t', 'nat', '--flush']);
+    agent.launch();
+    await agent.ready();
+    const told = await eventually('the task to tell what it waits for', async () => {
+      const { TaskStates } = await agent.get<AllocStub>(`/v1/allocation/${ID}`);
+      const events = Object.values(TaskStates ?? {}).flatMap(({ Events }) => Events);
+      return events.find(({ DisplayMessage }) => /^network of allocation .*no Docker/.test(DisplayMessage));
+    });
+    t.ok(told);
+    await engine.resume();
+    t.match(await answer(), /^talk\.home\n/, 'after a power cut, with an engine that comes late');
+    const allocs = await allocsOf(agent, place.name, 'running', 1);
+    t.same(
+      allocs.map(({ ID }) => ID),
+      [ID],
+      'the same allocation',
+    );
     t.equal((await agent.cli(['job', 'stop', '-purge', place.name])).code, 0);
     await eventually('its network to go', () => (existsSync(`/run/meshnomad/networks/${ID}`) ? undefined : true));
     const containers = execFileSync('docker', [

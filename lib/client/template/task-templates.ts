@@ -4,7 +4,7 @@ import { hasOwnRoot, taskValues } from '../hooks/env.js';
 import type { HookContext, TaskControl } from '../hooks/hook.js';
 import { interpolateText } from '../interpolate.js';
 import { type InsidePath, readInside } from '../sandbox.js';
-import { taskPlace } from '../task-place.js';
+import { readablePlace, taskPlace } from '../task-place.js';
 import { parseEnvFile } from './env-file.js';
 import { fileSource } from './file-source.js';
 import { serverSources } from './server-sources.js';
@@ -56,14 +56,15 @@ async function begin(context: HookContext): Promise<TemplateSession> {
 }
 
 function sourcesOf(context: HookContext): TemplateSources {
-  const read = async (path: string): Promise<string | null> => await readText(placeOf(path, context), context);
+  const read = async (path: string): Promise<string | null> =>
+    await readText(placeOf(path, context, readablePlace), context);
   return { ...serverSources(context), file: fileSource(read, context.client.timers) };
 }
 
 /** Without the sandbox an absolute path is one of the host. */
-function placeOf(path: string, context: HookContext): InsidePath {
+function placeOf(path: string, context: HookContext, inside = taskPlace): InsidePath {
   const { config, paths } = context;
-  if (config.template.fileSandbox) return taskPlace(path, { paths, ownRoot: hasOwnRoot(context) });
+  if (config.template.fileSandbox) return inside(path, { paths, ownRoot: hasOwnRoot(context) });
   const full = isAbsolute(path) ? path : join(paths.taskDir, path);
   return { root: '/', parts: full.split('/').filter((part) => part !== '') };
 }

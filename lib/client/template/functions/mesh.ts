@@ -1,5 +1,5 @@
 import type { ServiceListStub, ServiceRegistration } from '../../../structs/service.js';
-import type { Variable, VariableMetadata } from '../../../structs/variable.js';
+import { type Variable, type VariableMetadata, variablePathProblem } from '../../../structs/variable.js';
 import {
   compareText,
   fn,
@@ -24,17 +24,26 @@ export function meshFunctions(
   return {
     nomadVar: fn(1, (path) => {
       const clean = pathOf(path);
-      return itemsOf(clean === '' ? null : (known(ask('nomadVar', clean), null) as Variable | null));
+      if (clean === '') return itemsOf(null);
+      refuse('nomadVar', variablePathProblem(clean));
+      return itemsOf(known(ask('nomadVar', clean), null) as Variable | null);
     }),
     nomadVarExists: fn(1, (path) => {
       const clean = pathOf(path);
       return clean !== '' && variables('nomadVarList', clean).some(({ Path }) => Path === clean);
     }),
     nomadVarList: fn([0, 1], (prefix) => variables('nomadVarList', prefix).map(metadataOf)),
-    nomadVarListSafe: fn([0, 1], (prefix) => variables('nomadVarListSafe', prefix).map(metadataOf)),
+    nomadVarListSafe: fn([0, 1], (prefix) => {
+      // Waits until there is one, and with such a prefix there never is.
+      refuse('nomadVarListSafe', prefixProblem(prefix === undefined ? '' : textOf(prefix)));
+      return variables('nomadVarListSafe', prefix).map(metadataOf);
+    }),
     nomadService: fn([1, 3], (...args) => {
       if (args.length === 2) throw new Error('nomadService takes a name, or a number, a key and a name');
       const key = args.length === 1 ? textOf(args[0]) : `${intOf(args[0])}|${textOf(args[1])}|${textOf(args[2])}`;
+      const name = textOf(args.at(-1));
+      if (!SERVICE.test(name))
+        throw new Error(`nomadService: ${quote(name)} names no service: [tag.]name, of letters, digits, - and _`);
       // A region behind the name: a mesh is one region.
       const rows = known(ask('nomadService', key.replace(/@[^@|]*$/, '')), []) as ServiceRegistration[];
       return rows.map(serviceOf);
@@ -46,6 +55,19 @@ export function meshFunctions(
       );
     }),
   };
+}
+
+/** `[tag.]name[@region]`, as Consul Template reads it. */
+const SERVICE = /^([\w=:.-]+\.)?[\w-]+(@[\w.-]+)?$/;
+
+/** What is asked for and can never be there is told, not waited for. */
+function refuse(name: string, problem: string | null): void {
+  if (problem !== null) throw new Error(`${name}: ${problem}`);
+}
+
+function prefixProblem(prefix: string): string | null {
+  const bad = /[^A-Za-z0-9\-_~/]/.exec(prefix)?.[0];
+  return bad === undefined ? null : `no variable has a path with ${quote(bad)} in it: letters, digits, -, _, ~ and /`;
 }
 
 /** A path without blanks and slashes around it; a namespace (and region) behind it may only be the task's own. */

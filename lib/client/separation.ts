@@ -107,7 +107,7 @@ export class Separations {
   private told({ fromMs, toMs, runners }: { fromMs: Millis; toMs: Millis; runners: AllocRunner[] }): Separation {
     const there = new Set(this.options.runners());
     const rows = runners.map((runner) =>
-      separationRow(runner.alloc, runner.report(), { fromMs, isThere: there.has(runner) }),
+      separationRow(runner.alloc, runner.report(), { fromMs, toMs, isThere: there.has(runner) }),
     );
     return { Since: toNanos(fromMs), Until: toNanos(toMs), Allocs: rows };
   }
@@ -158,26 +158,36 @@ function isEnded(status: string): boolean {
   return status === 'complete' || status === 'failed';
 }
 
-/** What has become of one allocation since `fromMs`. `isThere`: the servers still know of it. */
+/** What has become of one allocation between `fromMs` and `toMs`, and just after. `isThere`: the servers still know of it. */
 function separationRow(
   alloc: Allocation,
   report: ClientAllocUpdate,
-  { fromMs, isThere }: { fromMs: Millis; isThere: boolean },
+  { fromMs, toMs, isThere }: { fromMs: Millis; toMs: Millis; isThere: boolean },
 ): SeparationRow {
   const row = { AllocID: alloc.ID, JobID: alloc.JobID, TaskGroup: alloc.TaskGroup };
   const states = Object.values(report.TaskStates ?? {});
   const here = latest(states, fromMs, [CLIENT_DISCONNECTED]);
   if (here !== null) return { ...row, Outcome: 'stopped', Why: here };
+  const why = latest(states, fromMs, ENDS);
+  const ended = { ...row, Outcome: 'ended' as const, Why: why ?? 'its tasks are over' };
+  // What the servers then make of it (another in its place, say) has stopped nothing.
+  if (endedByItself(report, fromMs, toMs)) return ended;
   if (!isThere) return { ...row, Outcome: 'stopped', Why: 'the servers have forgotten it' };
   if (alloc.DesiredStatus !== 'run') {
-    const why = alloc.DesiredDescription || 'the servers do not want it here any more';
-    return { ...row, Outcome: 'stopped', Why: why };
+    const unwanted = alloc.DesiredDescription || 'the servers do not want it here any more';
+    return { ...row, Outcome: 'stopped', Why: unwanted };
   }
-  const why = latest(states, fromMs, ENDS);
-  if (isEnded(report.ClientStatus)) return { ...row, Outcome: 'ended', Why: why ?? 'its tasks are over' };
+  if (isEnded(report.ClientStatus)) return ended;
   if (latest(states.filter(wasStartedBefore), fromMs, ['Started']) !== null)
     return { ...row, Outcome: 'restarted', Why: why ?? 'it was gone, with the machine or its engine' };
   return { ...row, Outcome: 'kept', Why: '' };
+}
+
+/** Whether it was over, and nobody had ended it, before the servers were heard again. */
+function endedByItself({ ClientStatus, TaskStates }: ClientAllocUpdate, fromMs: Millis, toMs: Millis): boolean {
+  const states = Object.values(TaskStates ?? {});
+  if (!isEnded(ClientStatus) || latest(states, fromMs, ['Killing']) !== null) return false;
+  return states.every(({ FinishedAt }) => Date.parse(FinishedAt) <= toMs);
 }
 
 /** Whether its newest start is not its first: one that began just before the servers fell silent was not started again. */

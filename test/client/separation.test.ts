@@ -26,6 +26,7 @@ t.test(
       kept: fakeJob(),
       again: fakeJob(),
       over: fakeJob(once),
+      replaced: fakeJob(once),
       unwanted: fakeJob(),
       careful: fakeJob(fakeGroup([fakeTask()], { Disconnect })),
       early: fakeJob(once),
@@ -53,6 +54,7 @@ t.test(
     await pass(5);
     task('again').end(exitOf(3));
     task('over').end(exitOf(4));
+    task('replaced').end(exitOf(5));
     const runs = (id: string): boolean => world.engine.running().some(({ config }) => config.allocId === id);
     await until(() => !runs('again'), 'its end is known');
     await until(() => {
@@ -64,6 +66,11 @@ t.test(
     const DesiredDescription = 'alloc is lost since its node is down';
     const unwanted = { ID: 'unwanted', DesiredStatus: 'stop' as const, DesiredDescription };
     world.server.put(fakeAlloc(first.nodeId, jobs['unwanted'], unwanted));
+    const rescheduled = {
+      DesiredStatus: 'stop' as const,
+      DesiredDescription: 'alloc was rescheduled because it failed',
+    };
+    world.server.put(fakeAlloc(first.nodeId, jobs['replaced'], { ID: 'replaced', ...rescheduled }));
     let told: Record<string, [string, string]> = {};
     while (Object.keys(told).length === 0) {
       world.timers.advance(1000);
@@ -83,6 +90,8 @@ t.test(
       fresh: ['kept', ''],
       again: ['restarted', 'Exit Code: 3'],
       over: ['ended', /Exit Code: 4|restart policy|Policy/],
+      // It had ended before the servers could stop it.
+      replaced: ['ended', /Exit Code: 5|restart policy|Policy/],
       unwanted: ['stopped', DesiredDescription],
       careful: ['stopped', 'Stopped: no server was reached for 40s'],
     };

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { chown, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { chown, type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { posix, sep } from 'node:path';
 
 // Files written and read on a task's behalf, in directories where tasks may have put links. Each step of a path is
@@ -115,6 +115,22 @@ export async function writeInside(path: InsidePath, content: string | Uint8Array
     throw error;
   } finally {
     await dir.handle.close();
+  }
+}
+
+/** Whether anything is there, also a link. Throws SandboxError when a directory on the way is a link. */
+export async function isInside({ root, parts }: InsidePath): Promise<boolean> {
+  try {
+    const dir = await holdDir({ root, parts: parts.slice(0, -1) }, null);
+    try {
+      await lstat(dir.at(parts.at(-1) ?? '.'));
+      return true;
+    } finally {
+      await dir.handle.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }
 

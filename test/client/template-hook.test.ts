@@ -258,6 +258,23 @@ t.test('a restarted agent leaves a task alone unless what it reads has changed',
   t.equal(desk.file(), '22');
 });
 
+t.test('what went with the machine is rendered again for a task that turns out to be gone', async (t) => {
+  const desk = new Desk(t);
+  desk.write('local/in', '1');
+  const blocks = [{ EmbeddedTmpl: '{{ file "local/in" }}', DestPath: 'secrets/out' }, { EmbeddedTmpl: 'stays' }];
+  const first = desk.context(blocks);
+  await templateHook.prestart(first);
+  await templateHook.stop(first);
+  // The machine starts again: secrets in memory are gone, and so is the task, which is only known after a look for it.
+  rmSync(join(desk.paths.secretsDir, 'out'));
+  desk.control = desk.newControl();
+  await templateHook.prestart(desk.context(blocks, { reattach: true }));
+  await templateHook.prestart(desk.context(blocks));
+  t.equal(desk.file('secrets/out'), '1');
+  t.equal(desk.file(), 'stays');
+  t.same(desk.acts, [], 'it starts with them, and is not told of a change');
+});
+
 t.test('nothing is read or written outside the directories of the task', async (t) => {
   const desk = new Desk(t);
   const secret = join(desk.root, 'host-file');

@@ -6,7 +6,7 @@ import { randomInt } from '../../util/random.js';
 import { ok } from '../../util/result.js';
 import type { HookContext } from '../hooks/hook.js';
 import { type Interpolation, interpolateText } from '../interpolate.js';
-import { type InsidePath, writeInside } from '../sandbox.js';
+import { type InsidePath, isInside, writeInside } from '../sandbox.js';
 import { sleep } from '../timers.js';
 import { renderHeavy } from './heavy-render.js';
 import { compileTemplate } from './render.js';
@@ -77,6 +77,15 @@ export class TemplateSession {
 
   close(): void {
     this.runner.close();
+  }
+
+  /** Whether all that was written is still there: secrets in memory go with the machine, and tasks remove files. */
+  async isWhole(): Promise<boolean> {
+    for (const index of Object.keys(this.kept)) {
+      const placed = this.placed[Number(index)];
+      if (placed && !(await isInside(placed.destination))) return false;
+    }
+    return true;
   }
 
   /** Runs the scripts that are to run after the first time too. */

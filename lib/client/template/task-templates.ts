@@ -19,7 +19,7 @@ const sessions = new WeakMap<TaskControl, TemplateSession>();
 
 /** Renders the templates of a task, or with `reattach` reads what they were rendered to. Throws Error, or what the disk said. */
 export async function prepareTemplates(context: HookContext): Promise<void> {
-  const session = usable(context) ?? (await begin(context));
+  const session = (await usable(context)) ?? (await begin(context));
   if (context.reattach) {
     await readEnv(context, session);
   } else {
@@ -30,12 +30,13 @@ export async function prepareTemplates(context: HookContext): Promise<void> {
   }
 }
 
-/** The session of the task's last start, unless it is over or its texts are to be made anew. */
-function usable({ control, task, reattach }: HookContext): TemplateSession | null {
+/** The session of the task's last start, unless it is over, its texts are to be made anew, or its files have gone. */
+async function usable({ control, task, reattach }: HookContext): Promise<TemplateSession | null> {
   const session = sessions.get(control);
   if (!session || reattach) return null;
   const whole = session.placed.every(({ block }, index) => !block.Envvars || session.envTexts.has(index));
-  if (!session.isClosed && whole && !task.RestartPolicy?.RenderTemplates) return session;
+  const stays = !session.isClosed && whole && !task.RestartPolicy?.RenderTemplates;
+  if (stays && (await session.isWhole().catch(() => false))) return session;
   session.close();
   return null;
 }

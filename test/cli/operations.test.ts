@@ -191,6 +191,11 @@ t.test('node drain sends what was asked for; a prefix needs -yes', async (t) => 
   t.match((await world.run('node', 'drain', '-disable', 'f1b2')).error, /prefix of node/);
   t.equal((await world.run('node', 'drain', '-disable', '-yes', 'f1b2')).code, 0);
   t.match((await world.run('node', 'drain', '-monitor', NODE_ID)).out, /No drain strategy set/);
+  const strategies = [{ DrainSpec: {} }, null];
+  world.replies[`GET /v1/node/${NODE_ID}`] = () => ({ ID: NODE_ID, DrainStrategy: strategies.shift() ?? null });
+  world.replies[`GET /v1/node/${NODE_ID}/allocations`] = [];
+  const { out } = await world.run('node', 'drain', '-monitor', NODE_ID);
+  t.match(out, /^\S+: Monitoring node "f1b2c3d4-.*Ctrl-C to detach monitoring\n.*Drain complete/);
 });
 
 t.test('a node is purged by its whole id, or by a prefix with -yes', async (t) => {

@@ -41,7 +41,11 @@ migrate.max_parallel allows, batch work may finish until the deadline, system jo
       output.out(`No drain strategy set for node ${node.ID}`);
       return 0;
     }
-    if (mode === 'monitor') return watch(context, node.ID, 0, flags.bool('ignore-system'));
+    if (mode === 'monitor') {
+      // A drain may be silent for hours: what waits for its deadline says nothing.
+      output.out(`${localTime(new Date())}: Monitoring node ${JSON.stringify(node.ID)}: Ctrl-C to detach monitoring`);
+      return watch(context, node.ID, 0, flags.bool('ignore-system'));
+    }
     const body =
       mode === 'disable'
         ? { DrainSpec: null, MarkEligible: !flags.bool('keep-ineligible'), Meta: meta }

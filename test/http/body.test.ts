@@ -72,3 +72,25 @@ t.test('a long list is made in pieces, and is byte for byte what it would be at 
   t.equal(await text(odd), JSON.stringify(odd));
   t.equal(await text(odd, { shared: true, pretty: true }), `${JSON.stringify(odd, null, 4)}\n`);
 });
+
+t.test('no turn prints more than some hundred thousand bytes of a long list', async (t) => {
+  let [printed, most] = [0, 0];
+  const own = new Turns((fn) =>
+    setImmediate(() => {
+      printed = 0;
+      fn();
+    }),
+  );
+  const text = 'x'.repeat(2000);
+  const row = {
+    toJSON() {
+      printed += text.length;
+      most = Math.max(most, printed);
+      return text;
+    },
+  };
+  const list = Array.from({ length: 2000 }, () => row);
+  const { length } = await bodyOf(list, { shared: false, pretty: false, turns: own }).plain();
+  t.ok(length > 4_000_000);
+  t.ok(most < 400 * 1024, `${most} bytes in one turn`);
+});

@@ -208,6 +208,7 @@ async function ready(core: Hypercore): Promise<Core> {
   // A peer that breaks the protocol is dropped; without a listener it would end this process.
   core.on('error', () => {});
   await core.ready();
+  keepTree(core);
   return {
     key: core.key,
     get length() {
@@ -235,5 +236,19 @@ async function ready(core: Hypercore): Promise<Core> {
       return () => core.off('append', listener);
     },
     close: () => core.close(),
+  };
+}
+
+/**
+ * Has a core keep its hashes when blocks are cleared. The package removes some that prove neighbours which stay, and who has not
+ * copied those yet never could; 40 bytes a block are no price for that.
+ */
+function keepTree({ state }: Hypercore): void {
+  if (Object.hasOwn(state, 'createWriteBatch')) return;
+  const create = state.createWriteBatch.bind(state);
+  state.createWriteBatch = () => {
+    const batch = create();
+    batch.deleteTreeNode = () => {};
+    return batch;
   };
 }

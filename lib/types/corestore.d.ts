@@ -25,6 +25,8 @@ declare module 'corestore' {
     get(index: number, options?: { wait?: boolean; timeout?: number }): Promise<Uint8Array | null>;
     has(index: number): Promise<boolean>;
     clear(start: number, end: number): Promise<unknown>;
+    /** What all sessions of the core share. */
+    readonly state: { createWriteBatch(): { deleteTreeNode(index: number): void } };
     download(range: { start: number; end: number; linear?: boolean }): Range;
     update(options?: { wait?: boolean }): Promise<boolean>;
     close(): Promise<void>;

@@ -25,6 +25,8 @@ interface CoreRecord {
   length: number;
   /** The boot of the machine in which something is being appended; null when all is synced. */
   busyBoot: string | null;
+  /** Blocks were cleared only since the hashes of their neighbours are kept; before, nobody could copy these any more. */
+  keepsTree?: boolean;
 }
 
 /** Where the archives of this node are kept track of. */
@@ -64,13 +66,14 @@ export class ArchiveCore {
     if (isSound && (!known || known.Key === before.key)) {
       const core = await place.cores.own(coreName(archiveId, before.generation), null);
       const isWhole = core.length >= Math.max(before.length, known?.Length ?? 0);
-      if (isWhole && hex(core.key) === before.key)
-        return new ArchiveCore(place, cipher, { archiveId, core, record: before });
+      const isProvable = before.keepsTree === true || !(await hasGaps(core));
+      if (isWhole && isProvable && hex(core.key) === before.key)
+        return new ArchiveCore(place, cipher, { archiveId, core, record: { ...before, keepsTree: true } });
       await core.close();
     }
     const generation = randomBytes(8).toString('hex');
     const core = await place.cores.own(coreName(archiveId, generation), null);
-    const record = { generation, key: hex(core.key), length: 0, busyBoot: null };
+    const record = { generation, key: hex(core.key), length: 0, busyBoot: null, keepsTree: true };
     return new ArchiveCore(place, cipher, { archiveId, core, record });
   }
 
@@ -154,6 +157,11 @@ export class ArchiveCore {
   #checkDisk(): Promise<void> {
     return requireRoom(this.#place.coresFolder, SYNC_EVERY_BYTES, 'make room, what was backed up so far is kept');
   }
+}
+
+async function hasGaps(core: Core): Promise<boolean> {
+  for (let block = 0; block < core.length; block++) if (!(await core.has(block))) return true;
+  return false;
 }
 
 /** Throws E_TOO_LARGE when a disk has not so many bytes left, and some for whoever else writes there. */

@@ -117,18 +117,18 @@ class LeadersAutoscaler implements AgentAutoscaler {
       this.isFree = holder === null;
       this.settle();
     };
-    void import('../autoscaler/index.js').then(({ followLease }) => followLease(options, onHolder));
+    // Its files may be gone: who upgrades a package does so under the agent that runs.
+    import('../autoscaler/index.js').then(({ followLease }) => followLease(options, onHolder)).catch(this.notStarted);
   }
 
   private settle(): void {
-    this.turn = this.turn
-      .then(() => (this.isFree ? this.begin() : this.end()))
-      .catch((error: unknown) => {
-        this.options.log.error('autoscaler could not be started', {
-          why: error instanceof Error ? error.message : String(error),
-        });
-      });
+    this.turn = this.turn.then(() => (this.isFree ? this.begin() : this.end())).catch(this.notStarted);
   }
+
+  private readonly notStarted = (error: unknown): void => {
+    const why = error instanceof Error ? error.message : String(error);
+    this.options.log.error('autoscaler could not be started', { why });
+  };
 
   private async begin(): Promise<void> {
     if (this.running) return;

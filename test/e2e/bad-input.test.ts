@@ -152,10 +152,11 @@ t.test('with an agent', { timeout: 240_000 }, async (t) => {
 t.test('a configuration with a mistake is refused with its place', async (t) => {
   for (const [text, expected] of [
     ['data_dir = "/tmp/x"\nsevrer {\n  enabled = true\n}\n', /bad-agent\.hcl:2,1[\s\S]*server/],
-    ['data_dir = 7\n', /bad-agent\.hcl:1/],
+    ['data_dir = [7, 8]\n', /bad-agent\.hcl:1/],
     ['ports {\n  htpp = 1\n}\n', /bad-agent\.hcl:2,3[\s\S]*http/],
     ['server {\n', /bad-agent\.hcl:/],
-    ['{"data_dir": 7}', /bad-agent\.hcl:1/],
+    ['{"data_dir": {"a": 7}}', /bad-agent\.hcl:1/],
+    ['data_dir = "/tmp/x"\n', /nothing to do: set server \{ enabled = true \}/],
   ] as const) {
     const path = file('bad-agent.hcl', text);
     for (const command of [

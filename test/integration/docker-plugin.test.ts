@@ -145,7 +145,9 @@ async function facts(engine: TestEngine): Promise<void> {
     await pull({ auth: { config: file, helper: 'meshnomadtest' } }, { image: `${registry.host}/both:1` });
     registry.access = null;
     const broken = { auth: { helper: 'meshnomad-no-such' } };
-    await t.rejects(pull(broken, { image: `${registry.host}/open:1` }), { message: /credentials for 127.*ENOENT/ });
+    await t.rejects(pull(broken, { image: `${registry.host}/open:1` }), {
+      message: /credentials for 127.*no program docker-credential-meshnomad-no-such/,
+    });
     await pull(broken, { image: `${registry.host}/open:1`, auth_soft_fail: true });
   });
 

@@ -1,7 +1,6 @@
 import type { Node } from '../../structs/node.js';
+import { type PortRange, parsePortRanges } from '../../structs/port-ranges.js';
 
-/** Highest port number. */
-export const PORT_MAX = 65_535;
 /** Dynamic ports come from this range when a node does not say otherwise (reference: Nomad's client defaults). */
 export const DYNAMIC_PORT_MIN = 20_000;
 export const DYNAMIC_PORT_MAX = 32_000;
@@ -20,10 +19,8 @@ export interface HostAddress {
 }
 
 /** A range of ports that the node's owner keeps for the machine itself; slot −1 means every address. */
-interface ReservedRange {
+interface ReservedRange extends PortRange {
   readonly slot: number;
-  readonly from: number;
-  readonly to: number;
 }
 
 /** What port placement needs to know of a node: made once for each node object. */
@@ -56,17 +53,9 @@ export function isReservedPort(addresses: NodeAddresses, slot: number, port: num
   return false;
 }
 
-/** Reads "22,80,8000-8100"; what is no port is left out, for a node's report is not worth failing a placement. */
-export function parsePortRanges(text: string): { from: number; to: number }[] {
-  const ranges: { from: number; to: number }[] = [];
-  for (const part of text.split(',')) {
-    const match = /^\s*(\d+)\s*(?:-\s*(\d+)\s*)?$/.exec(part);
-    if (!match) continue;
-    const from = Number(match[1]);
-    const to = match[2] === undefined ? from : Number(match[2]);
-    if (from <= to && to <= PORT_MAX) ranges.push({ from, to });
-  }
-  return ranges;
+// What is no port is left out: a node's report is not worth failing a placement.
+function reservedRanges(slot: number, text: string): ReservedRange[] {
+  return parsePortRanges(text).flatMap((range) => (range ? { slot, ...range } : []));
 }
 
 function readAddresses(node: Node): NodeAddresses {
@@ -78,7 +67,7 @@ function readAddresses(node: Node): NodeAddresses {
     let slot = ips.indexOf(ip);
     if (slot < 0) slot = ips.push(ip) - 1;
     addresses.push({ network, ip, device, slot });
-    for (const range of parsePortRanges(reservedPorts)) reserved.push({ slot, ...range });
+    reserved.push(...reservedRanges(slot, reservedPorts));
   };
   for (const network of resources.NodeNetworks ?? []) {
     for (const { Alias, Address, ReservedPorts } of network.Addresses) {
@@ -90,9 +79,7 @@ function readAddresses(node: Node): NodeAddresses {
       if (network.IP !== '') add(DEFAULT_NETWORK, network.IP, network.Device, '');
     }
   }
-  for (const range of parsePortRanges(node.ReservedResources.Networks.ReservedHostPorts)) {
-    reserved.push({ slot: -1, ...range });
-  }
+  reserved.push(...reservedRanges(-1, node.ReservedResources.Networks.ReservedHostPorts));
   return {
     addresses,
     ips,

@@ -1,9 +1,10 @@
+import { PORT_MAX } from '../../structs/port-ranges.js';
 import type { AllocatedPort, NetworkResource, Port } from '../../structs/resources.js';
 import { type Random, randomInt } from '../../util/random.js';
 import type { Result } from '../../util/result.js';
 import { err, ok } from '../../util/result.js';
 import { placeOf } from '../../util/sorted.js';
-import { DEFAULT_NETWORK, type HostAddress, isReservedPort, type NodeAddresses, PORT_MAX } from './addresses.js';
+import { DEFAULT_NETWORK, type HostAddress, isReservedPort, type NodeAddresses } from './addresses.js';
 
 /** Random picks of a dynamic port before the range is searched from its beginning. */
 const DYNAMIC_PORT_TRIES = 20;

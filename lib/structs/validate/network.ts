@@ -1,8 +1,7 @@
 import type { TaskGroup } from '../job.js';
+import { PORT_MAX } from '../port-ranges.js';
 import type { NetworkResource, Port } from '../resources.js';
 import type { Report } from './issue.js';
-
-const PORT_MAX = 65_535;
 
 interface Seen {
   labels: Map<string, string>;

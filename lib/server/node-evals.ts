@@ -4,7 +4,9 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import { isParent } from '../structs/job-kind.js';
 import type { Node } from '../structs/node.js';
+import { computedClass } from '../structs/node-class.js';
 import type { Millis } from '../util/clock.js';
+import { isEqual } from '../util/equal.js';
 import type { Random } from '../util/random.js';
 import { newEval } from './new-eval.js';
 
@@ -25,18 +27,56 @@ export function nodeEvals(
   triggeredBy: 'node-update' | 'node-drain',
   world: { random: Random; now: Millis },
 ): Evaluation[] {
-  const jobs = new Map<string, Job>();
-  const add = (job: Job | undefined): void => {
-    if (job) jobs.set(`${job.Namespace}\0${job.ID}`, job);
-  };
+  const jobs = new Set<Job>(jobsForEveryNode(state, node));
   for (const alloc of state.allocsByNode(node.ID)) {
     if (isClientTerminal(alloc.ClientStatus)) continue;
-    add(state.jobById(alloc.Namespace, alloc.JobID));
+    const job = state.jobById(alloc.Namespace, alloc.JobID);
+    if (job) jobs.add(job);
   }
-  for (const job of state.jobs()) {
-    if (isForEveryNode(job) && !job.Stop && !isParent(job) && mayRunOn(job, node)) add(job);
-  }
-  return [...jobs.values()].map((job) =>
+  return evalsOf(jobs, node, triggeredBy, world);
+}
+
+/**
+ * The same where a node that takes work is seen with another driver, attribute, volume or plugin. No evaluation waits for that where
+ * a node was never one that a system job is meant for.
+ */
+export function changedNodeEvals(
+  state: StateSnapshot,
+  before: Node,
+  after: Node,
+  world: { random: Random; now: Millis },
+): Evaluation[] {
+  return isEqual(seenByChecks(before), seenByChecks(after))
+    ? []
+    : evalsOf(jobsForEveryNode(state, after), after, 'node-update', world);
+}
+
+/** What checks look at; how well a driver or plugin does is a yes or no, whose words and time change without need. */
+function seenByChecks(node: Node): unknown {
+  const plugins = Object.entries(node.CSINodePlugins ?? {}).map(([id, { Healthy }]) => [id, Healthy]);
+  return [
+    computedClass(node),
+    node.Name,
+    node.Attributes,
+    node.Meta ?? {},
+    node.NodeResources,
+    node.ReservedResources,
+    node.HostVolumes ?? {},
+    Object.fromEntries(plugins),
+  ];
+}
+
+function jobsForEveryNode(state: StateSnapshot, node: Node): Job[] {
+  return [...state.jobs()].filter((job) => isForEveryNode(job) && !job.Stop && !isParent(job) && mayRunOn(job, node));
+}
+
+function evalsOf(
+  jobs: Iterable<Job>,
+  node: Node,
+  triggeredBy: Evaluation['TriggeredBy'],
+  world: { random: Random; now: Millis },
+): Evaluation[] {
+  return [...jobs].map((job) =>
     newEval(
       {
         Namespace: job.Namespace,

@@ -1,6 +1,10 @@
 import t from 'tap';
 import type { ServerPeers } from '../../lib/server/ports.js';
+import type { Constraint } from '../../lib/structs/constraint.js';
+import type { TaskGroup } from '../../lib/structs/job.js';
 import type { MeshInfo, MeshInvite, MeshMember } from '../../lib/structs/mesh.js';
+import type { VolumeRequest } from '../../lib/structs/volume.js';
+import { mockNode } from '../scheduler/mock.js';
 import { batchJob, createTestWorld, webJob } from './world.js';
 
 const HEARTBEAT = { hastenedMs: 5_000, ttlMinMs: 10_000, graceMs: 10_000, leaderChangeMs: 300_000 };
@@ -315,6 +319,36 @@ t.test('sysbatch work that is done is not done again for a node that comes later
   await world.addNode(2);
   t.equal(world.allocs('done').length, 1);
   t.equal(world.allocs('going').length, 2);
+});
+
+t.test('a system job comes to a node that was not meant for it once it has what the job asks for', async (t) => {
+  const world = createTestWorld();
+  const { Drivers } = mockNode(1);
+  const none = Object.entries(Drivers).map(([name, info]) => [name, { ...info, Detected: false, Healthy: false }]);
+  await world.addNode(1, { Drivers: Object.fromEntries(none) });
+  const Volumes = { v: { Name: 'v', Type: 'host', Source: 'late' } as VolumeRequest };
+  const [group] = batchJob({ count: 1 }).TaskGroups as [TaskGroup];
+  const system = (ID: string, changes: Partial<TaskGroup>, Constraints: Constraint[] | null = null) => {
+    const TaskGroups = [{ ...group, ...changes }];
+    return { ...batchJob({ ID, Name: ID }), Type: 'system' as const, TaskGroups, Constraints };
+  };
+  const wanted = { LTarget: '${meta.rack}', RTarget: 'r1', Operand: '=' };
+  await world.call('Job.Register', { Job: system('driver', {}) });
+  await world.call('Job.Register', { Job: system('volume', { Volumes }) });
+  await world.call('Job.Register', { Job: system('meta', {}, [wanted]) });
+  await world.time.advance(20);
+  const counts = () => ['driver', 'volume', 'meta'].map((id) => world.allocs(id).length);
+  t.same(counts(), [0, 0, 0]);
+  await world.addNode(1, { Drivers });
+  t.same(counts(), [1, 0, 0]);
+  const late = { Name: 'late', Path: '/srv/late', ReadOnly: false, ID: '' };
+  await world.addNode(1, { Drivers, HostVolumes: { late } });
+  t.same(counts(), [1, 1, 0]);
+  await world.addNode(1, { Drivers, HostVolumes: { late }, Meta: { rack: 'r1' } });
+  t.same(counts(), [1, 1, 1]);
+  const told = [...world.store.snapshot().evals()].length;
+  await world.addNode(1, { Drivers, HostVolumes: { late }, Meta: { rack: 'r1' } });
+  t.equal([...world.store.snapshot().evals()].length, told, 'what did not change is no reason to look at jobs');
 });
 
 t.test('an evaluation says which deployment its job had, and which evaluation follows', async (t) => {

@@ -49,6 +49,16 @@ t.test('a claim is granted, attached, released step by step, and granted to the 
   t.ok(next.Fence > reply.Fence);
 });
 
+t.test('a snapshot is asked of the plugin that has the volume, and of no other', async (t) => {
+  const { world, a } = await withVolume({ controller: true });
+  const Snapshots = [{ SourceVolumeID: 'db', Name: 's', PluginID: 'nsf' }];
+  await t.rejects(world.call('CSIVolume.CreateSnapshot', { Snapshots }), {
+    code: 'E_BAD_REQUEST',
+    message: 'volume "db" is one of plugin "nfs", not of "nsf"',
+  });
+  t.same(asked(a, 'ClientCSI.ControllerCreateSnapshot'), []);
+});
+
 t.test('orders to a controller rise, whichever claim of a node they are for', async (t) => {
   const { world, a, b } = await withVolume({ controller: true });
   const shared = { AccessMode: 'multi-node-multi-writer', AttachmentMode: 'file-system' } as const;

@@ -24,6 +24,11 @@ export function csiSnapshotEndpoints(context: EndpointContext): RpcHandlers {
         const name = requireText(wanted.SourceVolumeID, 'source volume ID');
         requireVolumeAccess(context, args, { kind: 'csi', namespace, name, operation: 'snapshot' });
         const volume = requireFound(store.snapshot().csiVolumeById(namespace, name), `volume "${name}"`);
+        if (wanted.PluginID && wanted.PluginID !== volume.PluginID) {
+          const its = JSON.stringify(volume.PluginID);
+          const other = JSON.stringify(wanted.PluginID);
+          throw new MeshError('E_BAD_REQUEST', `volume "${name}" is one of plugin ${its}, not of ${other}`);
+        }
         const Secrets = wanted.Secrets ?? (await openVolume(context, volume)).Secrets;
         const Parameters = wanted.Parameters ?? null;
         const ask = {

@@ -13,7 +13,7 @@ import type { Turns } from '../../util/turns.js';
 import { answerQuery } from '../blocking.js';
 import { withDeclaredServices } from '../declared-services.js';
 import { newEval } from '../new-eval.js';
-import { isClientTerminal, nodeEvals } from '../node-evals.js';
+import { changedNodeEvals, isClientTerminal, nodeEvals } from '../node-evals.js';
 import { portions, propose } from '../propose.js';
 import { type EndpointContext, requireText, rfc3339 } from './context.js';
 
@@ -65,9 +65,10 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
       const state = store.snapshot();
       const existing = state.nodeById(node.ID);
       if (existing) checkSecret(existing, node.SecretID);
-      const evals = changesWork(existing?.Status, node.Status)
-        ? nodeEvals(state, node, 'node-update', { random, now: now() })
-        : [];
+      const world = { random, now: now() };
+      let evals: Evaluation[] = [];
+      if (changesWork(existing?.Status, node.Status)) evals = nodeEvals(state, node, 'node-update', world);
+      else if (existing && node.Status === 'ready') evals = changedNodeEvals(state, existing, node, world);
       const { index, value } = await propose(consensus, {
         type: 'node-register',
         node: { ...node, StatusUpdatedAt: Math.floor(now() / 1_000) },

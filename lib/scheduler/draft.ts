@@ -58,7 +58,7 @@ export function* atDesk<T>(
   });
 }
 
-/** Work between two rests, in nodes looked at: about two milliseconds. */
+/** Work between two rests, in nodes looked at and allocations read: about two milliseconds. */
 const WORK_PER_TURN = 4000;
 /** Least number of options that affinities and spreads choose from, where the scheduler configuration does not say. */
 const SCORED_MIN = 100;
@@ -168,7 +168,7 @@ export class Desk {
 
   /** Whether so much was done since the last rest that others should have their turn; to be asked after each placement. */
   needsRest(): boolean {
-    const work = ++this.#placements * WORK_PER_PLACEMENT + (this.#stack?.looks ?? 0);
+    const work = ++this.#placements * WORK_PER_PLACEMENT + (this.#stack?.looks ?? 0) + this.ledger.reads;
     if (work - this.#rested < WORK_PER_TURN) return false;
     this.#rested = work;
     return true;

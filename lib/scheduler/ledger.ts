@@ -28,6 +28,8 @@ export class Ledger {
   readonly #placed: (AllocatedResources[] | undefined)[];
   readonly #listeners: ((row: number) => void)[] = [];
   readonly #scratch: Usage = emptyUsage();
+  /** How many allocations were read to add up ports, cores and devices. */
+  reads = 0;
 
   constructor(fleet: Fleet, state: StateReader, columns: Columns) {
     this.#fleet = fleet;
@@ -107,7 +109,9 @@ export class Ledger {
       use = new PortUse(addressesOf(node), numbers ? { numbers, read } : null);
       this.#ports[row] = use;
       if (!numbers) read(use);
-      for (const { Shared } of this.#placed[row] ?? []) use.add(Shared.Ports);
+      const placed = this.#placed[row] ?? [];
+      for (const { Shared } of placed) use.add(Shared.Ports);
+      this.reads += placed.length;
     }
     return use;
   }
@@ -158,12 +162,14 @@ export class Ledger {
     const owners = this.#state.usageByNode?.((this.#fleet.nodes[row] as Node).ID)[3];
     if (owners !== 0) this.#eachStanding(row, use);
     const placed = this.#placed[row];
+    this.reads += placed?.length ?? 0;
     if (placed) for (let i = 0; i < placed.length; i++) use(placed[i] as AllocatedResources);
   }
 
   /** Hands over what the allocations of the snapshot hold of a node, but for those that the plan stops. */
   #eachStanding(row: number, use: (resources: AllocatedResources) => void): void {
     const existing = this.#state.allocsByNode((this.#fleet.nodes[row] as Node).ID);
+    this.reads += existing.length;
     for (let i = 0; i < existing.length; i++) {
       const alloc = existing[i] as Allocation;
       if (!isClientTerminal(alloc) && !this.#removed.has(alloc.ID)) use(alloc.AllocatedResources);

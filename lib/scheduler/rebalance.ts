@@ -16,8 +16,8 @@ const GAIN_MIN = 0.05;
 /** Moves in one proposal. */
 const MOVES_MAX = 50;
 
-/** Nodes counted between two rests. */
-const NODES_PER_TURN = 100;
+/** Nodes counted between two rests, each with perhaps a hundred allocations. */
+const NODES_PER_TURN = 10;
 
 /** Allocations between two rests, each held against the emptiest nodes. */
 const ALLOCS_PER_TURN = 100;

@@ -1,8 +1,7 @@
+import { ITEMS_PER_TURN } from '../util/turns.js';
+
 /** What a draft says when others should have the thread: whether it is in the middle of placing very many. */
 export type Rest = 'placing' | undefined;
-
-/** Items gone through between two rests: each costs up to a few microseconds, so that is a few milliseconds. */
-const ITEMS_PER_TURN = 500;
 
 /** Items copied from list to list between two rests. */
 const COPIED_PER_TURN = 10 * ITEMS_PER_TURN;

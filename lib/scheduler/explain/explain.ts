@@ -18,8 +18,8 @@ import { allocStory, inOrder, jobStory, preemptorText } from './story.js';
 /** Nodes of one rule that are named; of more only the number is told. */
 const NODES_NAMED_MAX = 10;
 
-/** Nodes judged between two rests: what each has is counted anew. */
-const NODES_PER_TURN = 50;
+/** Nodes judged between two rests: what each has is counted anew, perhaps a hundred allocations. */
+const NODES_PER_TURN = 10;
 
 /** What an explanation is made from: the world as a scheduler sees it, and what is remembered of the job. */
 export interface ExplainInput {
@@ -166,7 +166,7 @@ function* explainGroup(
     given,
   });
   const preempted = counts.Placed < wanted ? preemptedSentence(job, own, state) : '';
-  return { ...counts, Summary: summary + preempted + awaySentence(group, live, input) };
+  return { ...counts, Summary: summary + preempted + (yield* awaySentence(group, live, input)) };
 }
 
 /** What the blocked evaluation waits to place. */
@@ -187,8 +187,12 @@ function isGivenUp(alloc: Allocation): boolean {
 }
 
 /** What is out of reach with its node: where, what becomes of it, and when it is given up. */
-function awaySentence(group: TaskGroup, live: readonly Allocation[], { evals }: ExplainInput): string {
-  const away = live.filter(({ ClientStatus }) => ClientStatus === 'unknown');
+function* awaySentence(
+  group: TaskGroup,
+  live: readonly Allocation[],
+  { evals }: ExplainInput,
+): Generator<Rest, string, void> {
+  const away = yield* filterInTurns(live, ({ ClientStatus }) => ClientStatus === 'unknown');
   if (away.length === 0) return '';
   const nodes = [...new Set(away.map(({ NodeName }) => NodeName))].sort();
   const held = group.Disconnect?.Replace === false ? '; "replace = false" lets nothing take their place' : '';

@@ -6,6 +6,7 @@ import { silentLog } from '../../../lib/util/log.js';
 import { type TurnFacts, watchTurns } from '../../simulation/cluster/turn-watch.js';
 import { simNode } from '../../simulation/cluster/workload.js';
 import { type ClusterWorld, createClusterWorld } from '../../simulation/cluster/world.js';
+import { createPacedConsensus } from './paced-consensus.js';
 import type { Answer, Ask, FromPulse, ToPulse } from './pulse.js';
 import { watchWhere } from './where.js';
 
@@ -38,7 +39,7 @@ const SPARE = 1.6;
 /** Registers so many machines for so many allocations; the first is so large that a hundredth of all fit there alone. */
 export async function createStage(options: { nodes: number; allocs: number; where: boolean }): Promise<Stage> {
   const { nodes, allocs } = options;
-  const world = createClusterWorld(1, Number.MAX_SAFE_INTEGER);
+  const world = createClusterWorld(1, Number.MAX_SAFE_INTEGER, createPacedConsensus);
   const rpc = localCaller(world.server.handlers, world.server.streamHandlers);
   const agent = { version: 'bench', metrics: () => [], health: () => ({}) } as never;
   const server = createHttpServer({ rpc, agent, log: silentLog, connectionsPerAddressMax: 0 });

@@ -11,16 +11,16 @@ export interface TurnFacts {
   /** The longest without the collector, and with it, in milliseconds. */
   readonly longestMs: number;
   readonly longestWithGcMs: number;
-  /** When those of our own code were, in milliseconds of `performance.now()`. */
-  readonly longTurns: readonly { readonly from: number; readonly to: number }[];
+  /** When those of our own code were, in milliseconds of `performance.now()`, and how long each ran. */
+  readonly longTurns: readonly { readonly from: number; readonly to: number; readonly ranMs: number }[];
 }
 
 const LONG_MS = 10;
 
 /**
  * Times each turn of the event loop from now on, until `end` is called. What the garbage collector takes is told apart: it may
- * strike whoever happens to run. So is the time for which the thread was ready and the processor busy with others, where the
- * system tells it (Linux).
+ * strike whoever happens to run. Where the system tells it (Linux), only the time on the processor counts: on a busy machine a
+ * thread also waits for it, and the collector's threads for each other.
  */
 export function watchTurns(): { end(): Promise<TurnFacts> } {
   const pauses: { from: number; to: number }[] = [];
@@ -33,11 +33,11 @@ export function watchTurns(): { end(): Promise<TurnFacts> } {
   observer.observe({ entryTypes: ['gc'] });
   let watching = true;
   let last = performance.now();
-  let lastWaited = waitedMs();
+  let lastRan = ranMs();
   const look = (): void => {
-    const waited = waitedMs();
-    turns.push({ from: last, to: performance.now(), waited: waited - lastWaited });
-    lastWaited = waited;
+    const ran = ranMs();
+    turns.push({ from: last, to: performance.now(), ran: ran - lastRan });
+    lastRan = ran;
     last = performance.now();
     if (watching) setImmediate(look);
   };
@@ -56,25 +56,25 @@ export function watchTurns(): { end(): Promise<TurnFacts> } {
 interface Turn {
   readonly from: number;
   readonly to: number;
-  /** Milliseconds without a processor. */
-  readonly waited: number;
+  /** Milliseconds on a processor. */
+  readonly ran: number;
 }
 
-/** How long this thread has waited for a processor, in milliseconds; 0 where nobody knows. */
-function waitedMs(): number {
+/** How long this thread has been on a processor, in milliseconds; as the clock says where nobody knows. */
+function ranMs(): number {
   try {
-    return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
+    return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
   } catch {
-    return 0;
+    return performance.now();
   }
 }
 
 function factsOf(turns: readonly Turn[], pauses: { from: number; to: number }[]): TurnFacts {
   pauses.sort((a, b) => a.from - b.from);
   const facts = { turns: turns.length, ours: 0, collectors: 0, longestMs: 0, longestWithGcMs: 0 };
-  const longTurns: { from: number; to: number }[] = [];
+  const longTurns: { from: number; to: number; ranMs: number }[] = [];
   let at = 0;
-  for (const { from, to, waited } of turns) {
+  for (const { from, to, ran } of turns) {
     while (at < pauses.length && (pauses[at]?.to ?? 0) <= from) at++;
     let paused = 0;
     for (let i = at; i < pauses.length; i++) {
@@ -82,12 +82,12 @@ function factsOf(turns: readonly Turn[], pauses: { from: number; to: number }[])
       if (pause.from >= to) break;
       paused += Math.min(to, pause.to) - Math.max(from, pause.from);
     }
-    const whole = to - from - waited;
+    const whole = Math.min(to - from, ran);
     facts.longestMs = Math.max(facts.longestMs, whole - paused);
     facts.longestWithGcMs = Math.max(facts.longestWithGcMs, whole);
     if (whole - paused > LONG_MS) {
       facts.ours++;
-      longTurns.push({ from, to });
+      longTurns.push({ from, to, ranMs: whole - paused });
     } else if (whole > LONG_MS) facts.collectors++;
   }
   return { ...facts, longTurns };

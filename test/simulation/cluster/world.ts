@@ -31,10 +31,16 @@ const STILL_TURNS = 50;
 /** The longest that an evaluation's end waits for something to be written with. */
 const COMPANY_MS = 20;
 
-export function createClusterWorld(seed: number, countMax: number = JOB_LIMITS.countMax): ClusterWorld {
+/** `agree` stands in for what applies each command at once. */
+export function createClusterWorld(
+  seed: number,
+  countMax: number = JOB_LIMITS.countMax,
+  agree: (store: Store, soon: (fn: () => void) => void) => FakeConsensus = (store) =>
+    createFakeConsensus(store, { keepLog: false }),
+): ClusterWorld {
   const store = createStore();
-  const consensus = createFakeConsensus(store, { keepLog: false });
   const clock = createClock();
+  const consensus = agree(store, clock.timers.soon);
   const server = createServer({
     consensus,
     store,

@@ -491,6 +491,10 @@ t.test('deployments and evaluations, the newest first', async (t) => {
     'GET /v1/deployments': [deployment(), deployment({ ID: 'd2b2c3d4', CreateIndex: 9, Status: 'failed' })],
     'GET /v1/evaluations': [evaluation()],
   });
+  t.match(await world.run('deployment', 'status', '-monitor', '-json', 'd1b2'), {
+    code: 1,
+    error: /-monitor goes with neither -json nor -t/,
+  });
   t.match((await world.run('deployment', 'status')).out, /^ID +Job ID[^\n]*\nd2b2c3d4 [^\n]*failed[^\n]*\nd1b2c3d4 /);
   t.equal(
     (await world.run('eval', 'status')).out,

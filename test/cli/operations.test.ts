@@ -133,7 +133,10 @@ t.test('job restart tells its batches, and what has no replacement', async (t) =
     code: 1,
     error: /-batch-wait must be "ask" or/,
   });
+  const restarts = () => world.asked.filter((asked) => asked.startsWith('PUT')).length;
+  const before = restarts();
   t.match(await world.run('job', 'restart', '-batch-wait=ask', 'web'), { code: 1, error: /asks on a terminal only/ });
+  t.equal(restarts(), before, 'not only when the first batch is through');
   const moved = await world.run('job', 'restart', '-reschedule', 'web');
   t.match(moved.out, /"a1b2c3d4" replaced by "b1b2c3d4", waiting for "b1b2c3d4" to start running\n/);
   const metric = { NodesEvaluated: 1, NodesExhausted: 1, DimensionExhausted: { memory: 1 }, CoalescedFailures: 0 };

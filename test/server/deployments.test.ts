@@ -260,6 +260,18 @@ t.test('a person promotes, pauses and fails', async (t) => {
   await t.rejects(world.call('Deployment.Fail', { DeploymentID: 'd1' }), { code: 'E_BAD_REQUEST' });
 });
 
+t.test('a deployment that was paused for long has its whole time again once it goes on', async (t) => {
+  const { world } = await deploying({});
+  const now = () => world.store.snapshot().deploymentById('d1');
+  await world.call('Deployment.Pause', { DeploymentID: 'd1', Pause: true });
+  await world.time.advance(3_600_000);
+  await world.call('Deployment.Pause', { DeploymentID: 'd1', Pause: false });
+  await world.time.advance(590_000);
+  t.equal(now()?.Status, 'running');
+  await world.time.advance(20_000);
+  t.match(now(), { Status: 'failed', StatusDescription: 'Failed due to progress deadline' });
+});
+
 t.test('a new leader takes up running deployments', async (t) => {
   const { world, evals } = await deploying({});
   world.consensus.lead(false);

@@ -1,9 +1,9 @@
 import type { Deployment } from '../../structs/deployment.js';
 import type { AllocListStub } from '../../structs/rpc.js';
-import type { Command } from '../command.js';
+import { type Command, UsageError } from '../command.js';
 import { paint } from '../format.js';
 import { Monitor } from '../monitor.js';
-import { DATA_FLAGS, printData, takeArgs } from '../print.js';
+import { DATA_FLAGS, printData, takeArgs, wantsData } from '../print.js';
 import { findDeployment } from '../resolve.js';
 import { allocTable, deploymentTable, deploymentText } from '../tables.js';
 
@@ -18,6 +18,7 @@ export const command: Command = {
   async run(context) {
     const { args, flags, output } = context;
     takeArgs(args, 0, 1, '[deployment]');
+    if (flags.bool('monitor') && wantsData(context)) throw new UsageError('-monitor goes with neither -json nor -t');
     const api = await context.api();
     const verbose = flags.bool('verbose');
     if (args[0] === undefined) {

@@ -7,13 +7,14 @@ import type { AllocListStub } from '../../structs/rpc.js';
 import { formatDuration, parseDuration } from '../../util/duration.js';
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, UsageError } from '../command.js';
-import { confirm } from '../confirm.js';
+import { canAsk, confirm } from '../confirm.js';
 import { localTime, paint, shortId } from '../format.js';
 import { takeArgs } from '../print.js';
 import { findJobId } from '../resolve.js';
 import { metricText } from '../tables.js';
 
 const WAIT = '30s';
+const ASKS_ON_TERMINAL = '-batch-wait=ask asks on a terminal only: give a time instead';
 
 export const command: Command = {
   usage: 'meshnomad job restart [options] <job>',
@@ -47,6 +48,7 @@ replacements.`,
     const onError = flags.string('on-error') ?? 'ask';
     if (onError !== 'ask' && onError !== 'fail') throw new UsageError('-on-error must be ask or fail');
     const wait = readBatchWait(flags.string('batch-wait') ?? '0s');
+    if (wait === 'ask' && !flags.bool('yes') && !canAsk()) throw new UsageError(ASKS_ON_TERMINAL);
     const api = await context.api();
     const id = await findJobId(api, args[0] as string);
     if (flags.bool('reschedule')) await checkReplaceable(api, id);
@@ -111,8 +113,7 @@ function readBatchWait(text: string): number | 'ask' {
 /** Whether the next batch shall be restarted: now, or when the time is over. */
 async function pause(context: Context, wait: number | 'ask'): Promise<boolean> {
   const next = 'Proceed with the next batch?';
-  if (wait === 'ask')
-    return confirm(context.flags, next, '-batch-wait=ask asks on a terminal only: give a time instead');
+  if (wait === 'ask') return confirm(context.flags, next, ASKS_ON_TERMINAL);
   if (wait > 0) headline(context, `Waiting ${formatDuration(wait)} before restarting the next batch`);
   await sleep(wait / 1e6);
   return true;

@@ -1,5 +1,5 @@
 import type { Allocation } from '../../structs/allocation.js';
-import type { Deployment, DeploymentStatusUpdate } from '../../structs/deployment.js';
+import type { Deployment, DeploymentState, DeploymentStatusUpdate } from '../../structs/deployment.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
@@ -34,6 +34,10 @@ export function applyDeploymentStatus(
 export function setDeploymentStatus(txn: Transaction, update: DeploymentStatusUpdate, time: Nanos): void {
   const deployment = txn.deployments.edit(update.DeploymentID);
   if (deployment === undefined) return;
+  if (deployment.Status === 'paused' && update.Status === 'running') {
+    // Nothing could make progress meanwhile.
+    for (const group of Object.values(deployment.TaskGroups)) startDeadline(group, time);
+  }
   deployment.Status = update.Status;
   deployment.StatusDescription = update.StatusDescription;
   deployment.ModifyTime = time;
@@ -66,7 +70,7 @@ export function applyDeploymentPromote(
     if (group === undefined) continue;
     group.Promoted = true;
     // The rest of the roll-out begins now, so does the time it may take.
-    if (group.ProgressDeadline !== 0) group.RequireProgressBy = rfc3339(command.time + group.ProgressDeadline);
+    startDeadline(group, command.time);
   }
   const promoted = wanted.map(([name]) => name);
   for (const canary of canaries.filter(({ TaskGroup }) => promoted.includes(TaskGroup))) {
@@ -74,6 +78,10 @@ export function applyDeploymentPromote(
   }
   if (command.eval !== null) storeEvals(txn, [command.eval]);
   return ok(null);
+}
+
+function startDeadline(group: DeploymentState, time: Nanos): void {
+  if (group.ProgressDeadline !== 0) group.RequireProgressBy = rfc3339(time + group.ProgressDeadline);
 }
 
 function promotionRefusal(

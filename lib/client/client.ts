@@ -258,6 +258,7 @@ class RunningClient implements Client {
       rpc,
       node,
       log: log.child('registration'),
+      beatMs: () => this.disconnectStop.beatMs,
       onContact: (nowMs) => this.separations.contact(nowMs),
       onRegistered: () => this.onRegistered(),
       onServers: options.onServers ?? (() => {}),
@@ -293,6 +294,7 @@ class RunningClient implements Client {
       act: (change) => {
         this.allocs.act(change);
         this.disconnectStop.refresh();
+        this.registration.hasten();
       },
       log: log.child('allocs'),
     });

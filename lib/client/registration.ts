@@ -21,6 +21,8 @@ export interface RegistrationOptions {
   timers: Timers;
   random: Random;
   log: Log;
+  /** How long the servers may be left without a heartbeat, whatever time they give. */
+  beatMs: () => Millis;
   /** Hears each time that a server has acknowledged this node. */
   onContact: (nowMs: Millis) => void;
   /** Hears each successful registration. */
@@ -42,6 +44,8 @@ export class Registration {
   private changed = false;
   private okMs: Millis | null = null;
   private ttlMs: Millis = HEARTBEAT_TTL_MS;
+  /** When the next heartbeat is due; 0 = one is under way. */
+  private nextMs: Millis = 0;
 
   constructor(options: RegistrationOptions) {
     this.options = options;
@@ -62,6 +66,11 @@ export class Registration {
     this.wake.abort();
   }
 
+  /** There may be a reason now to be heard of sooner. */
+  hasten(): void {
+    if (this.nextMs - this.options.timers.now() > this.options.beatMs()) this.wake.abort();
+  }
+
   /** Runs until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     let known = false;
@@ -71,7 +80,7 @@ export class Registration {
         else await this.register(known, signal);
         known = true;
         attempt = 0;
-        await this.pause(this.ttlMs, signal);
+        await this.pause(Math.min(this.ttlMs, this.options.beatMs()), signal);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof MeshError && error.code === 'E_NOT_FOUND') known = false;
@@ -124,7 +133,9 @@ export class Registration {
       this.wake = new AbortController();
       return;
     }
+    this.nextMs = this.options.timers.now() + ms;
     await sleep(this.options.timers, ms, signal, this.wake.signal);
+    this.nextMs = 0;
     if (this.wake.signal.aborted) this.wake = new AbortController();
   }
 }

@@ -842,6 +842,25 @@ t.test('stop_on_client_after: without a server for that long, the client stops t
   t.not(world.server.reported('other-id')?.ClientStatus, 'complete', 'the other runs on');
 });
 
+t.test(
+  'stop_on_client_after: shorter than the time between two heartbeats, it stops nothing while servers answer',
+  async (t) => {
+    const world = new World(t);
+    const client = await world.agent(t);
+    const Disconnect = { LostAfter: null, StopOnClientAfter: 6e9, Replace: true, Reconcile: 'best_score' as const };
+    // It comes in the middle of the time that the servers gave.
+    for (let passed = 0; passed < 60; passed++) {
+      if (passed === 5) {
+        world.server.put(fakeAlloc(client.nodeId, fakeJob(fakeGroup([fakeTask()], { Disconnect }))));
+        await world.status(ID, 'running');
+      }
+      world.timers.advance(1000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    t.equal(client.stats().allocs['running'], 1);
+  },
+);
+
 t.test('max_run_duration ends a batch allocation, complete, without its poststop task', async (t) => {
   const world = new World(t);
   const client = await world.agent(t);

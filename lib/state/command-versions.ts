@@ -16,6 +16,8 @@ export function versionFor(command: Command): number {
       return command.steps.some(({ step }) => step.kind === 'release' && step.reason) ? 13 : COMMANDS_VERSION_FIRST;
     case 'volume-archive-put':
       return command.csi === undefined ? COMMANDS_VERSION_FIRST : 11;
+    case 'summaries-correct':
+      return 14;
     default:
       return COMMANDS_VERSION_FIRST;
   }

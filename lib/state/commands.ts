@@ -11,6 +11,7 @@ import type { ScalingEvent } from '../structs/scaling.js';
 import type { RootKey, VariableMetadata } from '../structs/variable.js';
 import type { Millis, Nanos } from '../util/clock.js';
 import type { Result } from '../util/result.js';
+import type { SummaryCorrection } from './job-summary.js';
 import type { MeshCommand, MeshCommandValues } from './mesh-commands.js';
 import type { VolumeCommand, VolumeCommandValues } from './volume-commands.js';
 
@@ -22,7 +23,7 @@ import type { VolumeCommand, VolumeCommandValues } from './volume-commands.js';
  * Raised whenever a command is added or changes its meaning (see command-versions.ts for which need it); a log entry of a higher
  * version is never skipped.
  */
-export const COMMANDS_VERSION = 13;
+export const COMMANDS_VERSION = 14;
 
 /** Does nothing: a new leader's first entry. */
 export interface NoopCommand {
@@ -75,9 +76,15 @@ export interface NodePoolDeleteCommand {
   readonly name: string;
 }
 
-/** Counts all job summaries anew. */
+/** Counts all job summaries anew, all at once: in logs that older versions wrote. */
 export interface SummariesReconcileCommand {
   readonly type: 'summaries-reconcile';
+}
+
+/** Adds to job summaries what a count found missing; those of jobs that are gone are passed over. */
+export interface SummariesCorrectCommand {
+  readonly type: 'summaries-correct';
+  readonly corrections: readonly SummaryCorrection[];
 }
 
 /** Stops a job (a new version with Stop set), or, with `purge`, forgets it, its versions, summary and submissions. */
@@ -420,6 +427,7 @@ export type Command =
   | NodePoolUpsertCommand
   | NodePoolDeleteCommand
   | SummariesReconcileCommand
+  | SummariesCorrectCommand
   | VolumeCommand
   | MeshCommand;
 
@@ -469,6 +477,7 @@ export interface CommandValues extends MeshCommandValues, VolumeCommandValues {
   'node-pool-upsert': null;
   'node-pool-delete': null;
   'summaries-reconcile': null;
+  'summaries-correct': null;
 }
 
 /** Outcome of a command: what it refers to may be missing or have moved on, which is an answer, never a throw. */

@@ -39,7 +39,7 @@ import { applyRestoreAbort, applyRestoreStage } from './apply/restore.js';
 import { applyScalingEvent } from './apply/scaling.js';
 import { applySchedulerConfig } from './apply/scheduler-config.js';
 import { applyServiceDelete } from './apply/services.js';
-import { applySummariesReconcile } from './apply/summaries.js';
+import { applySummariesCorrect, applySummariesReconcile } from './apply/summaries.js';
 import { applyRootKeyDelete, applyRootKeyPut, applyVariableDelete, applyVariablePut } from './apply/variables.js';
 import { applyVolumeArchiveDelete, applyVolumeArchivePut, applyVolumeArchiveRekey } from './apply/volume-archives.js';
 import type { Command, CommandResult } from './commands.js';
@@ -132,6 +132,8 @@ function applyOne(txn: Transaction, command: Exclude<Command, { type: 'batch' }>
       return applyNodePoolDelete(txn, command);
     case 'summaries-reconcile':
       return applySummariesReconcile(txn);
+    case 'summaries-correct':
+      return applySummariesCorrect(txn, command);
     case 'csi-volume-upsert':
       return applyCsiVolumeUpsert(txn, command);
     case 'csi-volume-rekey':

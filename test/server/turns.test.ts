@@ -241,6 +241,30 @@ t.test('a change that comes while a long list is read is not missed by whoever w
   t.equal(shown?.DesiredTransition.Migrate, true);
 });
 
+t.test('wrong summaries are put right turn by turn, while their job changes and by two who ask at once', async (t) => {
+  const world = await createCountedWorld();
+  const [gone, reported] = [world.allocs().slice(0, 100), world.allocs().slice(-50)];
+  // What was collected as garbage stays in a summary until that is counted anew.
+  await world.consensus.propose({ type: 'evals-delete', evals: [], allocs: gone.map(({ ID }) => ID) });
+  const summary = () => world.store.snapshot().jobSummary('default', 'web');
+  t.equal(summary()?.Summary['web']?.Starting, COUNT);
+  world.atRow(COUNT / 3, () => {
+    for (const { ID, NodeID } of reported) {
+      const Alloc = [{ ID, ClientStatus: 'running', ClientDescription: '', TaskStates: null }] as never;
+      void world.call('Node.UpdateAlloc', { NodeID, SecretID: 's', Alloc });
+    }
+  });
+  const { most, all } = await world.rowsIn(() =>
+    Promise.all([world.call('System.ReconcileJobSummaries', {}), world.call('System.ReconcileJobSummaries', {})]),
+  );
+  t.ok(all >= COUNT, `${all} rows in all`);
+  t.ok(most <= ROWS_MAX, `${most} rows in one turn`);
+  t.match(summary()?.Summary['web'], { Starting: COUNT - gone.length - reported.length, Running: reported.length });
+  const index = summary()?.ModifyIndex;
+  await world.call('System.ReconcileJobSummaries', {});
+  t.equal(summary()?.ModifyIndex, index, 'what is right is not written again');
+});
+
 t.test('a leader takes up thousands of evaluations turn by turn, and wakes as many who wait for room', async (t) => {
   const { store, consensus, server, call } = await createCountedWorld();
   const job = webJob({ count: 1 }) as Job;

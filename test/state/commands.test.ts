@@ -74,6 +74,7 @@ t.test('a command is written under the oldest version that can apply it', async 
   const release = (step: object) => ({ type: 'csi-claim-steps', steps: [{ step }], time: 0 }) as unknown as Command;
   t.equal(versionFor(release({ kind: 'release' })), COMMANDS_VERSION_FIRST);
   t.equal(versionFor(release({ kind: 'release', reason: 'it smells' })), 13);
+  t.equal(versionFor({ type: 'summaries-correct', corrections: [] }), 14);
   t.equal(versionOfEncoded(new Uint8Array()), 0);
   t.equal(versionOfEncoded(new TextEncoder().encode('{"c":{},"v":14}')), 0);
 });

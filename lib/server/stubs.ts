@@ -49,30 +49,74 @@ export async function allocStubsOf(
   isWanted: (alloc: Allocation) => boolean,
 ): Promise<AllocListStub[]> {
   const stubs: AllocListStub[] = [];
+  const show = allocStubs();
   await turns.through(allocs, (alloc) => {
-    if (isWanted(alloc)) stubs.push(allocStub(alloc));
+    if (isWanted(alloc)) stubs.push(show(alloc));
     return true;
   });
   return stubs;
 }
 
-const allocStubs = new WeakMap<Allocation, AllocListStub>();
+/** Of longer lists the rest is made anew each time: a collector that looks after more holds the thread for longer than making them. */
+const STUBS_KEPT_MAX = 20_000;
+const keptAllocStubs = new WeakMap<Allocation, AllocListStub>();
 
-export function allocStub(
-  alloc: Allocation,
+/** What makes the short forms of one list. */
+export function allocStubs(
   options: { resources?: boolean; taskStates?: boolean } = {},
-): AllocListStub {
-  let stub = allocStubs.get(alloc);
-  if (!stub) {
-    const { Job: job, Metrics, AllocatedResources, AllocStates, NetworkStatus, ...rest } = alloc;
-    stub = { ...rest, JobType: job?.Type ?? '', JobVersion: job?.Version ?? 0 };
-    allocStubs.set(alloc, stub);
-  }
-  if (!options.resources && options.taskStates !== false) return stub;
+): (alloc: Allocation) => AllocListStub {
+  let left = STUBS_KEPT_MAX;
+  return (alloc) => {
+    const stub = allocStub(alloc, left-- > 0);
+    if (!options.resources && options.taskStates !== false) return stub;
+    return {
+      ...stub,
+      ...(options.resources ? { AllocatedResources: alloc.AllocatedResources } : {}),
+      ...(options.taskStates === false ? { TaskStates: null } : {}),
+    };
+  };
+}
+
+export function allocStub(alloc: Allocation, isKept = true): AllocListStub {
+  const known = keptAllocStubs.get(alloc);
+  if (known) return known;
+  const stub = newAllocStub(alloc);
+  if (isKept) keptAllocStubs.set(alloc, stub);
+  return stub;
+}
+
+/** Written out: a copy without some of its keys takes ten times as long, and there are many. */
+function newAllocStub(alloc: Allocation): AllocListStub {
   return {
-    ...stub,
-    ...(options.resources ? { AllocatedResources: alloc.AllocatedResources } : {}),
-    ...(options.taskStates === false ? { TaskStates: null } : {}),
+    ID: alloc.ID,
+    Namespace: alloc.Namespace,
+    EvalID: alloc.EvalID,
+    Name: alloc.Name,
+    NodeID: alloc.NodeID,
+    NodeName: alloc.NodeName,
+    JobID: alloc.JobID,
+    TaskGroup: alloc.TaskGroup,
+    DesiredStatus: alloc.DesiredStatus,
+    DesiredDescription: alloc.DesiredDescription,
+    DesiredTransition: alloc.DesiredTransition,
+    ClientStatus: alloc.ClientStatus,
+    ClientDescription: alloc.ClientDescription,
+    TaskStates: alloc.TaskStates,
+    DeploymentID: alloc.DeploymentID,
+    DeploymentStatus: alloc.DeploymentStatus,
+    PreviousAllocation: alloc.PreviousAllocation,
+    NextAllocation: alloc.NextAllocation,
+    RescheduleTracker: alloc.RescheduleTracker,
+    FollowupEvalID: alloc.FollowupEvalID,
+    PreemptedAllocations: alloc.PreemptedAllocations,
+    PreemptedByAllocation: alloc.PreemptedByAllocation,
+    CreateIndex: alloc.CreateIndex,
+    ModifyIndex: alloc.ModifyIndex,
+    AllocModifyIndex: alloc.AllocModifyIndex,
+    CreateTime: alloc.CreateTime,
+    ModifyTime: alloc.ModifyTime,
+    JobType: alloc.Job?.Type ?? '',
+    JobVersion: alloc.Job?.Version ?? 0,
   };
 }
 

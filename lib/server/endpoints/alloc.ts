@@ -7,7 +7,7 @@ import { answerQuery } from '../blocking.js';
 import { newEval } from '../new-eval.js';
 import { inOrderOfCreation, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
-import { allocStub } from '../stubs.js';
+import { allocStubs } from '../stubs.js';
 import { type EndpointContext, listed, requireFound, requireText } from './context.js';
 
 /** Allocations: what is asked about them, and what is wished of them. */
@@ -39,7 +39,7 @@ export function allocEndpoints(context: EndpointContext): RpcHandlers {
         const { items, nextToken } = await page(turns, order.items, {
           ...options,
           ...order,
-          show: (alloc) => allocStub(alloc, fields),
+          show: allocStubs(fields),
           whole: (alloc) => alloc,
         });
         return {

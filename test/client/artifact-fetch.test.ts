@@ -175,6 +175,12 @@ t.test('nothing is unpacked for a task that is to end', async (t) => {
   t.notOk(existsSync(join(web.task, 'local/a')));
 });
 
+t.test('what is no archive, as an error page under its name, is told as that', async (t) => {
+  const web = await Web.open(t);
+  web.file('a.tar.gz', '<html>');
+  await t.rejects(web.fetch(`${web.url}/a.tar.gz`), { message: /incorrect header check/, recoverable: false });
+});
+
 t.test('headers, a password and redirects are sent to whom they are meant for', async (t) => {
   const [web, other] = [await Web.open(t), await Web.open(t)];
   other.file('b', 'b');
@@ -240,7 +246,7 @@ t.test('limits and the end of the task hold, and what may be better next time is
   web.config = { ...DEFAULT_ARTIFACT_CONFIG, httpMaxBytes: 1024, httpReadTimeoutMs: 300 };
   await t.rejects(web.fetch(`${web.url}/big`), { message: /at most 1 KiB/, recoverable: false });
   await t.rejects(web.fetch(`${web.url}/endless`), { message: /longer than 0.3 s/, recoverable: true });
-  await t.rejects(web.fetch(`${web.url}/cut`), { message: /./, recoverable: true });
+  await t.rejects(web.fetch(`${web.url}/cut`), { message: /broke after 1 of 100 bytes/, recoverable: true });
   await t.rejects(web.fetch(`${web.url}/busy`), { message: /bad response code: 503/, recoverable: true });
   await t.rejects(web.fetch(`${web.url}/none`), { message: /404/, recoverable: true });
   await t.rejects(web.fetch(`${web.url}/no`), { message: /403/, recoverable: false });
@@ -373,8 +379,23 @@ t.test('s3: an object, and all below a prefix, signed as Amazon wants it', async
   });
   await web.fetch(`s3::${web.url}/bucket/dir`, { GetterMode: 'dir', RelativeDest: 'local/all' });
   t.same([web.got('local/all/a'), web.got('local/all/sub/b')], ['A', 'B']);
+  t.equal(lstatSync(join(web.task, 'local/all/sub/b')).mode & 0o777, 0o644, 'tasks of any user read it');
+  await web.fetch(`s3::${web.url}/bucket/dir`, { RelativeDest: 'local/any' });
+  await web.fetch(`s3::${web.url}/bucket/dir/`, { RelativeDest: 'local/slash' });
+  t.same([web.got('local/any/a'), web.got('local/slash/sub/b')], ['A', 'B'], 'a prefix needs no mode');
   web.answers.set('/bucket', (_, response) => void response.end(listing('dir/../../x', '')));
   await t.rejects(web.fetch(`s3::${web.url}/bucket/dir`, { GetterMode: 'dir' }), /leads out of the prefix/);
+  web.answers.set('/bucket', (_, response) => void response.end('<ListBucketResult></ListBucketResult>'));
+  await t.rejects(web.fetch(`s3::${web.url}/bucket/none`), { message: /code: 404/, recoverable: true });
+  web.answers.set('/bucket/a', (_, response) => {
+    response.writeHead(403, { 'content-type': 'application/xml' });
+    response.end('<Error><Code>SignatureDoesNotMatch</Code><Message>Look at your key.</Message></Error>');
+  });
+  await t.rejects(web.fetch(`s3::${web.url}/bucket/a`), /403 Forbidden \(SignatureDoesNotMatch: Look at your key\.\)$/);
+  await t.rejects(
+    web.fetch(`s3::${web.url}/bucket/a`, { GetterOptions: { aws_access_key_id: 'id' } }),
+    /aws_access_key_id needs an aws_access_key_secret beside it/,
+  );
 });
 
 const SOURCES: [string, object | RegExp][] = [

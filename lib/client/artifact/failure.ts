@@ -1,11 +1,14 @@
 /** Why an artifact is not there; `recoverable`: it may well be there at the next attempt. */
 export class ArtifactError extends Error {
   readonly recoverable: boolean;
+  /** What a web server answered; null: it is about something else. */
+  readonly status: number | null;
 
-  constructor(message: string, options: { recoverable: boolean; cause?: unknown }) {
+  constructor(message: string, options: { recoverable: boolean; status?: number; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.name = 'ArtifactError';
     this.recoverable = options.recoverable;
+    this.status = options.status ?? null;
   }
 }
 

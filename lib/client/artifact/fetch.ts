@@ -87,10 +87,8 @@ async function fetchTo(artifact: TaskArtifact, source: ArtifactSource, options: 
       break;
     }
     case 's3': {
-      const place = await placeOf(source, options);
-      const isTree = artifact.GetterMode === 'dir' && !archiveOf(basename(place.key), source.options['archive'] ?? '');
-      if (!isTree) return await opened(artifact, source, options, limits, null);
-      await fetchObjects(artifact, source, tree, options);
+      const file = await fetchS3(artifact, source, tree, { ...options, limits });
+      if (file) return file;
       break;
     }
     case 'http':
@@ -105,6 +103,31 @@ function environment({ environment: names }: ArtifactConfig): Record<string, str
   return Object.fromEntries(
     names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name] as string]])),
   );
+}
+
+/** One object, or with null all below a prefix, in `tree`: a name that is no object's is a prefix, unless a file is wanted. */
+async function fetchS3(
+  artifact: TaskArtifact,
+  source: ArtifactSource,
+  tree: string,
+  options: FetchOptions & { limits: TreeLimits },
+): Promise<Fetched | null> {
+  const { key } = await placeOf(source, options);
+  const mayBeTree = artifact.GetterMode !== 'file' && !archiveOf(basename(key), source.options['archive'] ?? '');
+  if (mayBeTree && (artifact.GetterMode === 'dir' || key === '' || key.endsWith('/'))) {
+    await fetchObjects(artifact, source, tree, options);
+    return null;
+  }
+  try {
+    return await opened(artifact, source, options, options.limits, null);
+  } catch (missing) {
+    if (!mayBeTree || !(missing instanceof ArtifactError) || missing.status !== 404) throw missing;
+    await fetchObjects(artifact, source, tree, options).catch((error: unknown) => {
+      // Who may not list, or finds nothing, is told what is not there.
+      throw error instanceof ArtifactError && !error.recoverable ? missing : error;
+    });
+    return null;
+  }
 }
 
 async function placeOf({ url, options }: ArtifactSource, { config }: FetchOptions): Promise<S3Place> {
@@ -222,6 +245,7 @@ async function fetchObjects(
         throw refuse(`the object ${JSON.stringify(key)} leads out of the prefix`);
       await mkdir(dirname(join(tree, name)), { recursive: true });
       await fetchObject({ ...source, url: `${place.origin}${objectPath(place, key)}` }, join(tree, name), options);
+      await readable(join(tree, name));
     }
     ({ next } = listing);
     if (next === null) break;

@@ -121,12 +121,19 @@ async function append(response: IncomingMessage, target: FileHandle, part: Part,
       part.done += piece.length;
       progress(part.done, part.total);
     }
-    if (part.total !== null && part.done !== part.total)
-      throw retry(`it ended after ${part.done} of ${part.total} bytes`);
+    if (part.total !== null && part.done !== part.total) throw retry(`it ended ${howFar(part)}`);
+  } catch (error) {
+    // Node.js only says that it was aborted.
+    const isCut = (error as NodeJS.ErrnoException).code === 'ECONNRESET' && !response.complete;
+    throw isCut ? retry(`the connection broke ${howFar(part)}`, error) : error;
   } finally {
     signal.removeEventListener('abort', end);
     response.destroy();
   }
+}
+
+function howFar({ done, total }: Part): string {
+  return total === null ? `after ${formatBytes(done)}` : `after ${done} of ${total} bytes`;
 }
 
 /** Fetches a small text. */
@@ -154,9 +161,9 @@ async function follow(first: URL, options: Ask): Promise<IncomingMessage> {
     const response = await ask(url, { ...options, headers });
     const { statusCode: status = 0, headers: answer } = response;
     if (status >= 200 && status < 300) return response;
-    response.destroy();
     const isRedirect = [301, 302, 303, 307, 308].includes(status) && answer.location !== undefined;
-    if (!isRedirect) throw failure(status, response.statusMessage ?? '');
+    if (!isRedirect) throw await failure(response);
+    response.destroy();
     const next = new URL(answer.location as string, url);
     if (next.protocol !== 'http:' && next.protocol !== 'https:') throw refuse(`it redirects to ${next.protocol}`);
     if (next.host !== url.host)
@@ -166,10 +173,33 @@ async function follow(first: URL, options: Ask): Promise<IncomingMessage> {
   throw refuse(`it redirects more than ${REDIRECTS_MAX} times`);
 }
 
-function failure(status: number, message: string): Error {
-  const told = `bad response code: ${status}${message === '' ? '' : ` ${message}`}`;
+async function failure(response: IncomingMessage): Promise<Error> {
+  const { statusCode: status = 0, statusMessage: message } = response;
+  const why = await complaint(response);
+  const told = ['bad response code:', status, message, why && `(${why})`].filter(Boolean).join(' ');
   // As in Nomad, what is not there may still come; what is forbidden or malformed stays so.
-  return status >= 500 || status === 404 || PASSING.has(status) ? retry(told) : refuse(told);
+  const recoverable = status >= 500 || status === 404 || PASSING.has(status);
+  return new ArtifactError(told, { recoverable, status });
+}
+
+const COMPLAINT_BYTES_MAX = 4_096;
+
+/** What a store of objects says in its XML: of a 403 the number alone does not tell whether it is the key, the clock or the policy. */
+async function complaint(response: IncomingMessage): Promise<string> {
+  let text = '';
+  try {
+    if (!/xml/.test(response.headers['content-type'] ?? '')) return '';
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      text += piece.toString('utf8');
+      if (text.length > COMPLAINT_BYTES_MAX) break;
+    }
+  } catch {
+    // The number says enough.
+  } finally {
+    response.destroy();
+  }
+  const of = (name: string): string => new RegExp(`<${name}>([^<]{1,200})</${name}>`).exec(text)?.[1]?.trim() ?? '';
+  return [of('Code'), of('Message')].filter(Boolean).join(': ');
 }
 
 function authorised(url: URL, headers: Readonly<Record<string, string>>): Record<string, string> {

@@ -16,6 +16,10 @@ export async function s3Login(
 ): Promise<S3Place['credentials']> {
   const { aws_access_key_id: id, aws_access_key_secret: secret, aws_access_token: token, aws_profile: asked } = options;
   if (id && secret) return { id, secret, token: token || null };
+  if (id || secret)
+    throw refuse(
+      `aws_access_key_${id ? 'id needs an aws_access_key_secret' : 'secret needs an aws_access_key_id'} beside it`,
+    );
   const profile = asked || env['AWS_PROFILE'] || 'default';
   if (!asked && env['AWS_ACCESS_KEY_ID'] && env['AWS_SECRET_ACCESS_KEY']) {
     const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = env;

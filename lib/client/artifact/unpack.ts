@@ -76,6 +76,8 @@ function isOfDisk(error: unknown): boolean {
 async function untar(content: Readable, builder: TreeBuilder): Promise<void> {
   const { extract } = await import('tar-stream');
   const reader = extract();
+  // What is not compressed as its name says has failed by now, and fails once only.
+  if (content.errored) throw content.errored;
   content.on('error', (error) => reader.destroy(error));
   reader.on('close', () => content.destroy());
   content.pipe(reader);

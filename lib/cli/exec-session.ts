@@ -88,7 +88,9 @@ export async function execSession(api: ApiClient, options: ExecOptions): Promise
           reject(
             new ApiError(
               0,
-              `the session ended before the command did${reason.length > 0 ? `: ${reason.toString()}` : ''}`,
+              reason.length > 0
+                ? `failed to exec into task: ${reason.toString()}`
+                : 'the session ended before the command did',
             ),
           );
       });

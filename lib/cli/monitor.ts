@@ -1,3 +1,4 @@
+import type { TaskEvent } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { AllocListStub } from '../structs/rpc.js';
@@ -8,10 +9,20 @@ import { deploymentText, failedGroupsText } from './tables.js';
 import { awaitWaking } from './wake-monitor.js';
 
 /** Types of task events that say why a task did not work. */
-const TELLING = new Set(['Driver Failure', 'Setup Failure', 'Failed Validation', 'Terminated', 'Killed']);
+const TELLING = new Set([
+  'Driver Failure',
+  'Setup Failure',
+  'Failed Artifact Download',
+  'Failed Validation',
+  'Task hook failed',
+  'Terminated',
+  'Killed',
+]);
 
 /** How long one blocking query waits before it is asked again. */
 const WAIT = '30s';
+/** A deployment does not change when its tasks fail, and somebody waits for it: so they are looked at that often. */
+const DEPLOYMENT_WAIT = '5s';
 
 /** Follows an evaluation, and the deployment it belongs to, until the outcome is known; gives the exit code of `job run`. */
 export class Monitor {
@@ -19,6 +30,8 @@ export class Monitor {
   readonly #output: Output;
   readonly #verbose: boolean;
   readonly #seen = new Map<string, string>();
+  /** What was told of tasks: each trouble once, however often it comes. */
+  readonly #troubles = new Set<string>();
   /** Index of the evaluation that is watched: what is older was there before. */
   #since = 0;
 
@@ -82,14 +95,20 @@ export class Monitor {
     for (const alloc of allocs) {
       const before = this.#seen.get(alloc.ID);
       this.#seen.set(alloc.ID, alloc.ClientStatus);
+      // What was there before the evaluation was changed in place by it, and its troubles are old ones.
+      const isOld = before === undefined && alloc.CreateIndex < this.#since;
       const who = `Allocation ${quote(this.#id(alloc.ID))}`;
       if (before === undefined) {
-        // What was there before the evaluation was changed in place by it.
-        const verb = alloc.CreateIndex < this.#since ? 'modified' : 'created';
-        this.#line(`${who} ${verb}: node ${quote(this.#id(alloc.NodeID))}, group ${quote(alloc.TaskGroup)}`);
+        this.#line(
+          `${who} ${isOld ? 'modified' : 'created'}: node ${quote(this.#id(alloc.NodeID))}, group ${quote(alloc.TaskGroup)}`,
+        );
       } else if (before !== alloc.ClientStatus) {
         const why = alloc.ClientDescription === '' ? '' : ` (${alloc.ClientDescription})`;
         this.#line(`${who} status changed: ${quote(before)} -> ${quote(alloc.ClientStatus)}${why}`);
+      }
+      for (const { id, text } of troublesOf(alloc)) {
+        if (!isOld && !this.#troubles.has(id)) this.#line(`${who}, ${text}`);
+        this.#troubles.add(id);
       }
     }
   }
@@ -100,16 +119,14 @@ export class Monitor {
     let index = 0;
     let told = '';
     for (;;) {
-      const reply = await this.#api.get<Deployment>(`/v1/deployment/${id}`, { index, wait: WAIT });
+      const reply = await this.#api.get<Deployment>(`/v1/deployment/${id}`, { index, wait: DEPLOYMENT_WAIT });
       index = reply.index;
       const deployment = reply.value;
       const running =
         deployment.Status === 'running' || deployment.Status === 'pending' || deployment.Status === 'paused';
       const progress = progressLine(deployment);
-      if (running && progress !== told) {
-        this.#line(progress);
-        await this.#newAllocations(id);
-      }
+      if (running && progress !== told) this.#line(progress);
+      if (running) await this.#newAllocations(id);
       told = progress;
       if (!running) return this.#ended(deployment);
     }
@@ -158,6 +175,22 @@ export class Monitor {
   #line(text: string): void {
     this.#output.out(`    ${localTime(new Date())}: ${text}`);
   }
+}
+
+/** What went wrong in the tasks of an allocation, and what they wait for. */
+function troublesOf({ ID, TaskStates }: AllocListStub): { id: string; text: string }[] {
+  return Object.entries(TaskStates ?? {}).flatMap(([task, { Events }]) =>
+    (Events ?? []).filter(isTrouble).map(({ Type, DisplayMessage }) => {
+      const text = `task ${quote(task)}: ${Type}: ${DisplayMessage}`;
+      return { id: `${ID} ${text}`, text };
+    }),
+  );
+}
+
+function isTrouble({ Type, ExitCode, Signal }: TaskEvent): boolean {
+  if (Type === 'Template') return true;
+  if (Type === 'Terminated') return ExitCode > 0 || Signal > 0;
+  return Type !== 'Killed' && TELLING.has(Type);
 }
 
 function trigger(evaluation: Evaluation): string {

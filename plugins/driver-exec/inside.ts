@@ -1,18 +1,19 @@
 import { execFile } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecCommand } from '../driver-raw-exec/exec.js';
 import type { OciProcess } from './bundle.js';
-import type { Container, Runtime } from './runtime.js';
+import { type Container, lastError, type Runtime } from './runtime.js';
 
 let serial = 0;
 
 /** Prepares a command inside a running container. What it is told lies in a file, since arguments show in `ps`. */
 export async function beginExec(runtime: Runtime, container: Container, wanted: OciProcess): Promise<ExecCommand> {
   const name = `exec-${process.pid}-${serial++}`;
-  const files = { process: join(container.dir, `${name}.json`), pid: join(container.dir, `${name}.pid`) };
+  const at = (ending: string): string => join(container.dir, `${name}.${ending}`);
+  const files = { process: at('json'), pid: at('pid'), log: at('log') };
   // One after the other: the last size is to win.
   let resized = Promise.resolve();
   await writeFile(files.process, JSON.stringify(wanted), { mode: 0o600 });
@@ -36,10 +37,18 @@ export async function beginExec(runtime: Runtime, container: Container, wanted: 
           },
         }
       : {}),
+    exitCodeOf: (code) => exitCodeOf(code, files.log),
     onEnd: () => {
       for (const path of Object.values(files)) rmSync(path, { force: true });
     },
   };
+}
+
+/** As a shell has it, 127: there is no such program, 126: it cannot be run. The runtime says the same number for both. */
+function exitCodeOf(code: number, log: string): number {
+  const complaint = existsSync(log) ? lastError(readFileSync(log, 'utf8')) : '';
+  if (/permission denied|is a directory|exec format/i.test(complaint)) return 126;
+  return /executable file .*not found|no such file or directory/i.test(complaint) ? 127 : code;
 }
 
 const KILL_WAIT_MS = 2_000;

@@ -102,8 +102,9 @@ export class Container {
   }
 
   /** Without the program's own name. */
-  execArgs(files: { process: string; pid: string }): string[] {
-    return ['--root', this.#root, 'exec', '--process', files.process, '--pid-file', files.pid, this.id];
+  execArgs(files: { process: string; pid: string; log: string }): string[] {
+    const log = ['--log', files.log, '--log-format', 'json'];
+    return ['--root', this.#root, ...log, 'exec', '--process', files.process, '--pid-file', files.pid, this.id];
   }
 
   /** Kills what still runs of it and removes it with its cgroup. Idempotent. Throws a DriverError when it cannot be done. */
@@ -122,15 +123,19 @@ export class Container {
 
   /** The last error of the runtime's own log. */
   async complaint(): Promise<string> {
-    const text = await readFile(this.#log, 'utf8').catch(() => '');
-    const told = text.split('\n').flatMap((line) => {
-      try {
-        const { level, msg } = JSON.parse(line) as { level?: string; msg?: string };
-        return level === 'error' && msg ? [msg] : [];
-      } catch {
-        return [];
-      }
-    });
-    return told.at(-1) ?? '';
+    return lastError(await readFile(this.#log, 'utf8').catch(() => ''));
   }
+}
+
+/** The last error in a log of the runtime; '' = none. */
+export function lastError(log: string): string {
+  const told = log.split('\n').flatMap((line) => {
+    try {
+      const { level, msg } = JSON.parse(line) as { level?: string; msg?: string };
+      return level === 'error' && msg ? [msg] : [];
+    } catch {
+      return [];
+    }
+  });
+  return told.at(-1) ?? '';
 }

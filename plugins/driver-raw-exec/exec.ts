@@ -16,6 +16,8 @@ export interface ExecCommand {
   onKill?: () => Promise<void>;
   /** Tells it a new size of its terminal, where that does not come through by itself. Never rejects. */
   onResize?: (size: { width: number; height: number }) => Promise<void>;
+  /** What its exit means where another program runs it: that one's failure to do so, or the command's own. Asked before `onEnd`. */
+  exitCodeOf?: (code: number) => number;
   onEnd?: () => void;
 }
 
@@ -61,9 +63,10 @@ function withPipes(command: ExecCommand, session: () => ExecSession, hooks: Hook
     session().fail(new DriverError(`${command.program} cannot start: ${cause.message}`, { recoverable: false, cause }));
   });
   child.once('close', (code, signal) => {
-    hooks.onEnd();
     const number = signal ? constants.signals[signal] : 0;
-    session().exited(code ?? 128 + number, number);
+    const told = code === null ? 128 + number : (command.exitCodeOf?.(code) ?? code);
+    hooks.onEnd();
+    session().exited(told, number);
   });
   return {
     onInput(input) {
@@ -99,8 +102,9 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
     session().say({ Type: 'stdout', Data: typeof data === 'string' ? Buffer.from(data) : data });
   });
   terminal.onExit(({ exitCode, signal }) => {
+    const told = signal ? 128 + signal : (command.exitCodeOf?.(exitCode) ?? exitCode);
     hooks.onEnd();
-    session().exited(signal ? 128 + signal : exitCode, signal);
+    session().exited(told, signal);
   });
   return {
     onInput(input) {

@@ -61,6 +61,44 @@ t.test('an evaluation is followed to its allocations and its deployment', async 
   );
 });
 
+t.test('what goes wrong in its tasks is told while a deployment is waited for, once each', async (t) => {
+  const world = await createCliWorld(t);
+  const within = evaluation({ DeploymentID: DEPLOYMENT_ID, CreateIndex: 5 });
+  const event = (Type: string, DisplayMessage: string, ExitCode = 0) => ({ Type, DisplayMessage, ExitCode, Signal: 0 });
+  const first = [
+    event('Terminated', 'Exit Code: 0'),
+    event('Terminated', 'Exit Code: 3', 3),
+    event('Restarting', 'Task restarting in 3s'),
+  ];
+  const later = [...first, event('Terminated', 'Exit Code: 3', 3), event('Template', 'Template is waiting for: x')];
+  const failing = (Events: object[], fields: object) => ({
+    ...alloc({ CreateIndex: 6, ...fields }),
+    TaskStates: { init: { State: 'pending', Events } },
+  });
+  const old = failing([event('Driver Failure', 'long ago')], { ID: 'c1b2c3d4-0000', CreateIndex: 2 });
+  world.replies = {
+    'GET /v1/evaluations': [within],
+    [`GET /v1/evaluation/${EVAL_ID}`]: within,
+    [`GET /v1/evaluation/${EVAL_ID}/allocations`]: [alloc({ CreateIndex: 6 }), old],
+    [`GET /v1/deployment/${DEPLOYMENT_ID}`]: inTurn(
+      ...[1, 2, 3].map(() => deployment()),
+      deployment({ Status: 'successful' }),
+    ),
+    [`GET /v1/deployment/allocations/${DEPLOYMENT_ID}`]: inTurn([failing(first, {}), old], [failing(later, {}), old]),
+  };
+  const { out } = await world.run(...MONITOR);
+  t.same(
+    story(out)
+      .split('\n')
+      .filter((line) => /task|Deployment running/.test(line)),
+    [
+      '    <time>: Deployment running: front 1/2 healthy',
+      '    <time>: Allocation "a1b2c3d4", task "init": Terminated: Exit Code: 3',
+      '    <time>: Allocation "a1b2c3d4", task "init": Template: Template is waiting for: x',
+    ],
+  );
+});
+
 t.test('a failed deployment ends with 1', async (t) => {
   const world = await createCliWorld(t);
   const within = evaluation({ DeploymentID: DEPLOYMENT_ID });

@@ -245,6 +245,30 @@ fact('a command inside has a terminal of the size of the screen, also of a new o
   t.pass();
 });
 
+fact(
+  'a command that is not there, or no program, ends as in a shell, and its own numbers stay',
+  async (t, place, driver) => {
+    const task = place.task(decoded(driver, sh('trap "exit 0" INT; while :; do sleep 0.1; done')));
+    await driver.startTask(task, quietStart());
+    const run = async (...command: string[]): Promise<[number, string]> => {
+      const session = driver.execTask(task.id, { command, tty: false });
+      let [code, said] = [-1, ''];
+      session.on('data', (output) => {
+        if (output.Type === 'stderr') said += Buffer.from(output.Data).toString();
+        if (output.Type === 'exited') code = output.ExitCode;
+      });
+      await until('its end', () => code >= 0);
+      return [code, said];
+    };
+    const [code, said] = await run('nosuch');
+    t.equal(code, 127, said);
+    t.match(said, /executable file .*not found/);
+    t.notMatch(said, /level=|time=/, "the runtime's own log is not shown");
+    t.equal((await run('/etc'))[0], 126);
+    t.equal((await run('/bin/sh', '-c', 'exit 255'))[0], 255);
+  },
+);
+
 fact('nobody becomes root by a set-uid program', async (t, place, driver) => {
   const task = place.task(decoded(driver, sh('/local/id -u; grep NoNewPrivs /proc/self/status')));
   copyFileSync('/usr/bin/id', join(task.localDir, 'id'));

@@ -160,7 +160,8 @@ export class TemplateSession {
     };
     const command = [Command, ...(Args ?? [])].map((part) => interpolateText(part, this.values));
     const outcome = await control.exec(command, toMillis(Timeout ?? 5e9)).then(
-      ({ exitCode, output }) => (exitCode === 0 ? null : `exit code ${exitCode}: ${output.trim().slice(-200)}`),
+      ({ exitCode, output }) =>
+        exitCode === 0 ? null : [`exit code ${exitCode}`, output.trim().slice(-200)].filter(Boolean).join(': '),
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
     if (outcome === null) control.tell(`Template ran script ${Command}`, 'Task hook message');

@@ -11,6 +11,7 @@ import { WIDEST_LIMITS } from '../structs/validate/limits.js';
 import { ApiError } from './api.js';
 import type { Context, FlagSpec } from './command.js';
 import { cliFunctions } from './hcl-host.js';
+import { findTemplateIssues } from './template-issues.js';
 
 /** Flags of the commands that read a job file. */
 export const SOURCE_FLAGS: Record<string, FlagSpec> = {
@@ -84,8 +85,9 @@ export function describeAll(diagnostics: readonly Diagnostic[], sources: Readonl
 
 /** What the checks that need no agent say against the job, each at its place in the file; '' when nothing. */
 export function describeIssues(source: JobSource): string {
-  const { errors } = findIssues(canonicalizeJob(source.job), WIDEST_LIMITS);
-  return errors
+  const job = canonicalizeJob(source.job);
+  const { errors } = findIssues(job, WIDEST_LIMITS);
+  return [...errors, ...findTemplateIssues(job)]
     .map(({ path, message }) => ({ message, range: findRange(source.ranges, path) }))
     .sort((a, b) => (a.range?.start.index ?? 0) - (b.range?.start.index ?? 0))
     .map(({ message, range }) => {

@@ -155,7 +155,7 @@ export class Monitor {
     const failed = (value ?? []).filter(({ DeploymentStatus }) => DeploymentStatus?.Healthy === false);
     for (const { ID, TaskStates } of failed) {
       for (const [task, { Events }] of Object.entries(TaskStates ?? {})) {
-        const event = Events.findLast(({ Type }) => TELLING.has(Type));
+        const event = troublesIn(Events).at(-1) ?? Events.findLast(({ Type }) => TELLING.has(Type));
         if (!event) continue;
         this.#output.out(
           `\n    Allocation ${quote(this.#id(ID))}, task ${quote(task)}: ${event.Type}: ${event.DisplayMessage}`,
@@ -180,17 +180,23 @@ export class Monitor {
 /** What went wrong in the tasks of an allocation, and what they wait for. */
 function troublesOf({ ID, TaskStates }: AllocListStub): { id: string; text: string }[] {
   return Object.entries(TaskStates ?? {}).flatMap(([task, { Events }]) =>
-    (Events ?? []).filter(isTrouble).map(({ Type, DisplayMessage }) => {
+    troublesIn(Events ?? []).map(({ Type, DisplayMessage }) => {
       const text = `task ${quote(task)}: ${Type}: ${DisplayMessage}`;
       return { id: `${ID} ${text}`, text };
     }),
   );
 }
 
-function isTrouble({ Type, ExitCode, Signal }: TaskEvent): boolean {
-  if (Type === 'Template') return true;
-  if (Type === 'Terminated') return ExitCode > 0 || Signal > 0;
-  return Type !== 'Killed' && TELLING.has(Type);
+/** What a task that is ended from outside says of its end tells nothing of why. */
+const ENDING = new Set(['Restart Signaled', 'Killing']);
+
+function troublesIn(events: readonly TaskEvent[]): TaskEvent[] {
+  return events.filter(({ Type, DisplayMessage, ExitCode, Signal }, index) => {
+    if (Type === 'Template') return true;
+    if (Type === 'Restart Signaled') return DisplayMessage.startsWith('healthcheck: ');
+    if (Type === 'Terminated') return (ExitCode > 0 || Signal > 0) && !ENDING.has(events[index - 1]?.Type ?? '');
+    return Type !== 'Killed' && TELLING.has(Type);
+  });
 }
 
 function trigger(evaluation: Evaluation): string {

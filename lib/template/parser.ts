@@ -11,8 +11,8 @@ export interface ParseOptions {
   /** Stands in errors, and is what the template is known by. */
   name?: string;
   delimiters?: Delimiters;
-  /** Names of functions beside Go's own. */
-  functions?: readonly string[];
+  /** Names of functions beside Go's own; `any`: they are not known here, so every name may be one. */
+  functions?: readonly string[] | 'any';
 }
 
 /** Deeper than any template a person writes; keeps the recursion bounded. */
@@ -22,7 +22,8 @@ const DEPTH_MAX = 200;
 export function parseTemplate(source: string, options: ParseOptions = {}): ParsedTemplate {
   const { name = '', delimiters = { left: '{{', right: '}}' }, functions = [] } = options;
   const reader = new TokenReader(name, lex(source, delimiters));
-  const parser = new Parser(reader, new Set([...Object.keys(BUILTINS), 'and', 'or', ...functions]));
+  const known = functions === 'any' ? null : new Set([...Object.keys(BUILTINS), 'and', 'or', ...functions]);
+  const parser = new Parser(reader, known);
   parser.template(name);
   return { name, source, defined: parser.defined };
 }
@@ -38,7 +39,7 @@ class Parser {
   private loops = 0;
   private depth = 0;
 
-  constructor(reader: TokenReader, functions: ReadonlySet<string>) {
+  constructor(reader: TokenReader, functions: ReadonlySet<string> | null) {
     this.reader = reader;
     this.pipelines = new PipelineParser(reader, functions);
   }

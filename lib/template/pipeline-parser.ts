@@ -30,11 +30,12 @@ const NO_FIELDS = new Set<Operand['kind']>(['bool', 'string', 'number', 'nil', '
 /** Parses what stands between the delimiters, and knows which variables there are. */
 export class PipelineParser {
   private readonly reader: TokenReader;
-  private readonly functions: ReadonlySet<string>;
+  /** Null: any name may be one. */
+  private readonly functions: ReadonlySet<string> | null;
   private variables = ['$'];
   private depth = 0;
 
-  constructor(reader: TokenReader, functions: ReadonlySet<string>) {
+  constructor(reader: TokenReader, functions: ReadonlySet<string> | null) {
     this.reader = reader;
     this.functions = functions;
   }
@@ -146,7 +147,7 @@ export class PipelineParser {
     const { value, at } = token;
     switch (token.kind) {
       case 'identifier':
-        if (!this.functions.has(value)) this.unknownFunction(value);
+        if (this.functions && !this.functions.has(value)) this.unknownFunction(value, this.functions);
         return { kind: 'function', name: value, at };
       case 'dot':
       case 'nil':
@@ -174,8 +175,8 @@ export class PipelineParser {
     }
   }
 
-  private unknownFunction(name: string): never {
-    const near = nearest(name, this.functions);
+  private unknownFunction(name: string, known: ReadonlySet<string>): never {
+    const near = nearest(name, known);
     return this.reader.fail(`function ${quote(name)} not defined${near ? `; did you mean ${quote(near)}?` : ''}`);
   }
 

@@ -47,7 +47,7 @@ export async function beginExec(runtime: Runtime, container: Container, wanted: 
 /** As a shell has it, 127: there is no such program, 126: it cannot be run. The runtime says the same number for both. */
 function exitCodeOf(code: number, log: string): number {
   const complaint = existsSync(log) ? lastError(readFileSync(log, 'utf8')) : '';
-  if (/permission denied|is a directory|exec format/i.test(complaint)) return 126;
+  if (/permission denied|not permitted|is a directory|exec format/i.test(complaint)) return 126;
   return /executable file .*not found|no such file or directory/i.test(complaint) ? 127 : code;
 }
 

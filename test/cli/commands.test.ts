@@ -350,6 +350,20 @@ t.test('job run registers a file, detached or refused', async (t) => {
   const wrong = await world.run('job', 'run', file);
   t.equal(wrong.code, 1);
   t.match(wrong.error, /web\.nomad:3[\s\S]*cuont/);
+  const template = (data: string): string =>
+    `job "web" {\n group "front" {\n task "server" {\n driver = "raw_exec"\n template {\n destination = "local/a"\n data = ${JSON.stringify(data)}\n }\n }\n }\n}\n`;
+  writeFileSync(file, template('a\n{{ range .x }}'));
+  t.match(await world.run('job', 'run', file), {
+    code: 1,
+    error: /web\.nomad:7[\s\S]*template 1 cannot be parsed[\s\S]*local\/a:2: unexpected EOF/,
+  });
+  writeFileSync(file, template('{{ with $x := newFunction "a" | other }}{{ $x }}{{ end }}'));
+  world.replies['PUT /v1/jobs'] = { EvalID: EVAL_ID, Warnings: '' };
+  t.equal(
+    (await world.run('job', 'run', '-detach', file)).code,
+    0,
+    'which functions there are is for the node to know',
+  );
 });
 
 t.test('job plan ends with 0, 1 or 255', async (t) => {

@@ -70,7 +70,16 @@ t.test('what goes wrong in its tasks is told while a deployment is waited for, o
     event('Terminated', 'Exit Code: 3', 3),
     event('Restarting', 'Task restarting in 3s'),
   ];
-  const later = [...first, event('Terminated', 'Exit Code: 3', 3), event('Template', 'Template is waiting for: x')];
+  const check = 'healthcheck: check "up" unhealthy';
+  const ended = [event('Restart Signaled', check), event('Terminated', 'Exit Code: 130', 130)];
+  const asked = [event('Restart Signaled', 'User requested'), event('Terminated', 'Exit Code: 137', 137)];
+  const later = [
+    ...first,
+    ...ended,
+    ...asked,
+    event('Terminated', 'Exit Code: 3', 3),
+    event('Template', 'Template is waiting for: x'),
+  ];
   const failing = (Events: object[], fields: object) => ({
     ...alloc({ CreateIndex: 6, ...fields }),
     TaskStates: { init: { State: 'pending', Events } },
@@ -94,6 +103,7 @@ t.test('what goes wrong in its tasks is told while a deployment is waited for, o
     [
       '    <time>: Deployment running: front 1/2 healthy',
       '    <time>: Allocation "a1b2c3d4", task "init": Terminated: Exit Code: 3',
+      '    <time>: Allocation "a1b2c3d4", task "init": Restart Signaled: healthcheck: check "up" unhealthy',
       '    <time>: Allocation "a1b2c3d4", task "init": Template: Template is waiting for: x',
     ],
   );

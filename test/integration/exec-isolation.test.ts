@@ -264,7 +264,8 @@ fact(
     t.equal(code, 127, said);
     t.match(said, /executable file .*not found/);
     t.notMatch(said, /level=|time=/, "the runtime's own log is not shown");
-    t.equal((await run('/etc'))[0], 126);
+    const [refused, why] = await run('/etc');
+    t.equal(refused, 126, why);
     t.equal((await run('/bin/sh', '-c', 'exit 255'))[0], 255);
   },
 );

@@ -302,7 +302,11 @@ export class EngineDriver implements Driver<DockerConfig> {
     allocId: string,
     options: { hostname: string },
   ): Promise<{ netnsPath: string; labels: Record<string, string> }> {
-    return ensureNetwork(await this.#networkHost(), allocId, options.hostname);
+    try {
+      return await ensureNetwork(await this.#networkHost(), allocId, options.hostname);
+    } catch (error) {
+      throw await unlessEnding(error, this.#options, this.#place);
+    }
   }
 
   async destroyNetwork(allocId: string): Promise<void> {

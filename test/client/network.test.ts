@@ -6,9 +6,9 @@ import { chooseInterface, defaultRouteInterface, hostAddresses } from '../../lib
 import { isBefore, pluginInput } from '../../lib/client/network/cni.js';
 import { bridgeList, parseNetworkList } from '../../lib/client/network/conflist.js';
 import { hostsText, parseResolv, resolvText } from '../../lib/client/network/files.js';
-import { findDamage, parseDevices, readRules } from '../../lib/client/network/firewall.js';
+import { findCut, findDamage, readLinks, readRules } from '../../lib/client/network/firewall.js';
 import { findLoss, hasRules, rulesOf } from '../../lib/client/network/own-rules.js';
-import { hostInterfaces, networkStatus, portMappings } from '../../lib/client/network/result.js';
+import { hostSide, networkStatus, portMappings } from '../../lib/client/network/result.js';
 import { isAt, type Listener, parseListeners, takenPorts } from '../../lib/client/network/taken-ports.js';
 import { Turns } from '../../lib/client/network/turns.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
@@ -98,7 +98,19 @@ t.test('the address of an allocation is that of the first interface inside', asy
       DNS: { Servers: ['10.0.0.1'], Searches: ['home'], Options: [] },
     },
   });
-  t.same(hostInterfaces(result), ['nomad', 'veth1']);
+  const names = ['nomad', 'veth1'];
+  const bridged = (plugin: object) => ({
+    ...{ cniVersion: '1.0.0', name: 'n', disableCheck: false },
+    plugins: [{ type: 'bridge', ...plugin }],
+  });
+  t.same(hostSide(bridged({ type: 'ptp' }), result), { interfaces: names, bridge: '', gateways: [] });
+  t.same(hostSide(bridged({}), result), { interfaces: names, bridge: 'cni0', gateways: [] });
+  const withGateway = { ...result, ips: [{ interface: 2, address: '172.26.64.2/20', gateway: '172.26.64.1' }] };
+  t.same(hostSide(bridged({ bridge: 'nomad', isGateway: true }), withGateway), {
+    interfaces: names,
+    bridge: 'nomad',
+    gateways: ['172.26.64.1'],
+  });
   t.match(networkStatus({ ips: [{ address: 'fd00::5/64' }] }), {
     ok: true,
     value: { Address: 'fd00::5', AddressIPv6: 'fd00::5', InterfaceName: '', DNS: null },
@@ -130,29 +142,46 @@ const RULES = `*filter
 -A POSTROUTING -s 172.26.64.0/20 ! -o nomad -j MASQUERADE
 -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"nomad\\" id: \\"a1\\"" -m multiport --dports 80 -j CNI-DN-1`;
 
+/** As `ip -j addr` prints them. */
+const LINKS = JSON.stringify([
+  { ifname: 'lo', flags: ['LOOPBACK', 'UP', 'LOWER_UP'], addr_info: [{ family: 'inet', local: '127.0.0.1' }] },
+  { ifname: 'veth1', flags: ['BROADCAST', 'UP', 'LOWER_UP'], master: 'nomad', addr_info: [] },
+  {
+    ifname: 'nomad',
+    flags: ['BROADCAST', 'UP', 'LOWER_UP'],
+    addr_info: [
+      { family: 'inet', local: '172.26.64.1', prefixlen: 20 },
+      { family: 'inet6', local: 'fd00::1', prefixlen: 64 },
+    ],
+  },
+]);
+const NO_RULES = { rules: null, rulesIpv6: null };
+
 t.test('every rule and cable that an allocation needs is missed', async (t) => {
-  const view = { rules: readRules(RULES), rulesIpv6: null, interfaces: new Set(['nomad', 'veth1']) };
+  const view = { rules: readRules(RULES), rulesIpv6: null, links: readLinks(LINKS) };
   const needed = {
     allocId: 'a1',
     address: '172.26.64.2',
     addressIpv6: '',
     hasPorts: true,
     interfaces: ['nomad', 'veth1'],
+    bridge: 'nomad',
+    gateways: ['172.26.64.1'],
   };
-  t.equal(findDamage(view, 'nomad', needed), null);
+  t.equal(findDamage(view, needed), null);
   for (const line of RULES.split('\n').filter((one) => one.startsWith('-A') && !one.includes('RELATED'))) {
     const rules = RULES.split('\n')
       .filter((one) => one !== line)
       .join('\n');
-    t.type(findDamage({ ...view, rules: readRules(rules) }, 'nomad', needed), 'string', line);
+    t.type(findDamage({ ...view, rules: readRules(rules) }, needed), 'string', line);
   }
   const six = { ...needed, addressIpv6: 'fd00::2' };
-  t.type(findDamage({ ...view, rulesIpv6: readRules('') }, 'nomad', six), 'string', 'IPv6 has rules of its own');
+  t.type(findDamage({ ...view, rulesIpv6: readRules('') }, six), 'string', 'IPv6 has rules of its own');
   const rulesIpv6 = readRules(RULES.replaceAll('172.26.64.2/32', 'fd00::2/128'));
-  t.equal(findDamage({ ...view, rulesIpv6 }, 'nomad', six), null);
-  t.match(findDamage({ ...view, interfaces: new Set(['nomad']) }, 'nomad', needed), /veth1 is gone/);
-  t.type(findDamage(view, 'nomad', { ...needed, address: '172.26.64.20' }), 'string', 'no other address will do');
-  t.equal(findDamage(view, 'nomad', { ...needed, allocId: 'a2', hasPorts: false }), null);
+  t.equal(findDamage({ ...view, rulesIpv6 }, six), null);
+  t.match(findDamage({ ...view, links: readLinks('[]') }, needed), /nomad is gone/);
+  t.type(findDamage(view, { ...needed, address: '172.26.64.20' }), 'string', 'no other address will do');
+  t.equal(findDamage(view, { ...needed, allocId: 'a2', hasPorts: false }), null);
 });
 
 t.test(
@@ -173,12 +202,13 @@ t.test(
         .sort(),
     );
     t.same(rulesOf(rules, ['a3']), []);
-    const view = { rules, rulesIpv6: null, interfaces: new Set(['veth1']) };
-    t.equal(findLoss(view, { interfaces: ['veth1'], rules: own }), null);
-    t.match(findLoss(view, { interfaces: ['veth2'], rules: own }), /veth2 is gone/);
+    const view = { rules, rulesIpv6: null, links: readLinks(LINKS) };
+    const side = { interfaces: ['veth1'], bridge: '', gateways: [] };
+    t.equal(findLoss(view, { ...side, rules: own }), null);
+    t.match(findLoss(view, { ...side, interfaces: ['veth2'], rules: own }), /veth2 is gone/);
     for (const line of own) {
       const rules = readRules(text.replace(line, ''));
-      t.match(findLoss({ ...view, rules }, { interfaces: [], rules: own }), `a rule of it is gone: ${line}`);
+      t.match(findLoss({ ...view, rules }, { ...side, rules: own }), `a rule of it is gone: ${line}`);
     }
     const looped = readRules('-A a -j b\n-A b -m comment --comment x -j a\n-A c -g c');
     t.equal(rulesOf(looped, ['x']).length, 2, 'chains that lead to each other come to an end');
@@ -201,9 +231,16 @@ t.test(
   },
 );
 
-t.test('interfaces are read from /proc/net/dev', async (t) => {
-  const text = 'Inter-|   Receive\n face |bytes\n    lo: 1 2\n  eth0:1 2\nveth1@if3: 0\n';
-  t.same(parseDevices(text), ['lo', 'eth0', 'veth1@if3']);
+t.test('a way from an allocation to its node that is cut is told with where', async (t) => {
+  const side = { interfaces: ['nomad', 'veth1'], bridge: 'nomad', gateways: ['172.26.64.1', 'fd00::1'] };
+  const told = (from: string, to: string) => findCut({ ...NO_RULES, links: readLinks(LINKS.replace(from, to)) }, side);
+  t.equal(told('', ''), null);
+  t.equal(told('"veth1"', '"veth2"'), 'interface veth1 is gone');
+  t.equal(told('"BROADCAST","UP"', '"BROADCAST"'), 'interface veth1 is down');
+  t.equal(told('"master":"nomad",', ''), 'its interface has left nomad');
+  t.equal(told('"master":"nomad"', '"master":"docker0"'), 'its interface has left nomad');
+  t.equal(told('fd00::1', 'fd00::7'), 'nomad has lost its address fd00::1');
+  t.equal(findCut({ ...NO_RULES, links: readLinks(LINKS) }, { ...side, interfaces: ['nomad', 'veth1', 'lo'] }), null);
 });
 
 t.test('hosts and resolv.conf', async (t) => {

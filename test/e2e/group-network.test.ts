@@ -1,6 +1,7 @@
 // A group with a network of its own, as its user sees it: through kills of the agent, flushed rules and a reboot.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { insideLab, type LabPlace } from '../support/inside-lab.js';
 import { type AllocStub, allocsOf, eventually, TestAgent } from '../support/mesh-agent.js';
@@ -45,10 +46,25 @@ interface SeenAlloc {
   AllocatedResources: { Shared: { Ports: { Label: string; Value: number; To: number; HostIP: string }[] } };
 }
 
+/** A directory of this machine's CNI plugins that can be there and not be there. */
+function newPlugins(): { dir: string; there: () => void; gone: () => void } {
+  const dir = mkdtempSync('/tmp/meshnomad-cni-');
+  const installed = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'].find((one) => existsSync(join(one, 'bridge')));
+  const there = (): void => {
+    mkdirSync(dir, { recursive: true });
+    for (const name of readdirSync(installed ?? '')) symlinkSync(join(installed ?? '', name), join(dir, name));
+  };
+  const gone = (): void => rmSync(dir, { recursive: true, force: true });
+  there();
+  return { dir, there, gone };
+}
+
 function tests(place: LabPlace): void {
   t.test('a group of two drivers on the bridge', { timeout: 180_000 }, async (t) => {
+    const plugins = newPlugins();
+    t.teardown(plugins.gone);
     const agent = await TestAgent.start({
-      config: `client {\n  bridge_network_name = "${place.name}"\n}\nplugin "exec" {\n}`,
+      config: `client {\n  cni_path = "${plugins.dir}"\n  bridge_network_name = "${place.name}"\n}\nplugin "exec" {\n}`,
     });
     t.teardown(() => agent.dispose());
     await agent.register(job(place));
@@ -109,8 +125,15 @@ function tests(place: LabPlace): void {
 
     await agent.kill();
     reboot(place, ID);
+    // Such as a file system that is mounted later.
+    plugins.gone();
     agent.launch();
     await agent.ready();
+    await eventually('its tasks to wait for the plugins', async () => {
+      const { out } = await agent.cli(['alloc', 'status', ID]);
+      return /Task Setup +CNI plugin "loopback": is not installed/.test(out) || undefined;
+    });
+    plugins.there();
     t.ok(await eventually('the group after a reboot', () => isReached()));
     t.not(file('server.pid'), pids[0]);
     await allocsOf(agent, place.name, 'running', 1);

@@ -1,6 +1,6 @@
 // Networks of groups, made by the real CNI plugins.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -278,10 +278,21 @@ function tests(place: LabPlace): void {
       await turn();
       t.same(heard.splice(0), [made]);
       t.match(said.splice(0).join(), /are back/);
+      const second = newAsk(place, { onChange });
+      const neighbour = await networks.ensure(second);
       run('ip', 'link', 'del', place.name);
       await turn();
-      t.same(heard.splice(0), [made]);
+      t.same(heard.splice(0), [made, neighbour], 'who is on a bridge that another one has brought back');
       t.match(said.splice(0).join(), /made anew/);
+      for (const args of [
+        ['addr', 'flush', 'dev', place.name],
+        ['link', 'set', place.name, 'down'],
+      ]) {
+        run('ip', ...args);
+        await turn();
+        t.same(heard.splice(0), [made], args.join(' '));
+        t.match(said.splice(0).join(), /made anew/);
+      }
       run('ip', 'netns', 'del', `meshnomad-${none.allocId}`);
       run('ip', 'netns', 'del', `meshnomad-${ask.allocId}`);
       await turn();
@@ -291,7 +302,7 @@ function tests(place: LabPlace): void {
       t.equal(await answers(place, 21_005), 'hello');
       ending.abort();
       await serving;
-      for (const { allocId } of [ask, none]) await networks.remove(allocId);
+      for (const { allocId } of [ask, second, none]) await networks.remove(allocId);
       server.end();
       t.same(leftovers(place), []);
     },
@@ -414,6 +425,55 @@ function tests(place: LabPlace): void {
     await serving;
     await networks.remove(ask.allocId);
     server.end();
+    t.same(leftovers(place), []);
+  });
+
+  t.test('what cannot be mended now is tried again, with the same address', async (t) => {
+    const cniPath = join(stateDir, 'cni-bin');
+    const installed = DEFAULT_NETWORK_CONFIG.cniPath.find((dir) => existsSync(join(dir, 'bridge'))) ?? '';
+    symlinkSync(installed, cniPath);
+    const timers = new FakeTimers();
+    const { networks, said } = newNetworks(place, stateDir, { timers, cniPath: [cniPath] });
+    const heard: unknown[] = [];
+    const onChange = async (network: unknown): Promise<void> => void heard.push(network);
+    await networks.ensure(newAsk(place, { allocId: `${place.name}-neighbour` }));
+    const ask = newAsk(place, { onChange });
+    const made = await networks.ensure(ask);
+    await networks.remove(`${place.name}-neighbour`);
+    rmSync(cniPath);
+    run('ip', '-n', `meshnomad-${ask.allocId}`, 'link', 'del', 'eth0');
+    const ending = new AbortController();
+    const serving = networks.serve(() => true, ending.signal);
+    const failed = (): true | undefined =>
+      said.some((line) => /a network could not be made .*cni_path/.test(line)) || undefined;
+    await eventually('the mending to fail', () => {
+      timers.advance(60_000);
+      return failed();
+    });
+    t.same(heard, []);
+    symlinkSync(installed, cniPath);
+    await eventually('the mending', () => {
+      timers.advance(60_000);
+      return heard.length > 0 ? true : undefined;
+    });
+    t.same(heard, [made]);
+    ending.abort();
+    await serving;
+    await networks.remove(ask.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('rules of a network that could not be made go with it', async (t) => {
+    const dir = join(stateDir, 'cni-no-portmap');
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'portmap'), '#!/bin/sh\n[ $CNI_COMMAND = DEL ] && exit 0\necho no >&2\nexit 1\n', {
+      mode: 0o755,
+    });
+    const { networks } = newNetworks(place, stateDir, { cniPath: [dir, ...DEFAULT_NETWORK_CONFIG.cniPath] });
+    const ask = newAsk(place);
+    await t.rejects(networks.ensure(ask), /CNI plugin "portmap": no/);
+    await networks.remove(ask.allocId);
+    t.notMatch(run('iptables', '-S', 'CNI-FORWARD'), / -s /);
     t.same(leftovers(place), []);
   });
 

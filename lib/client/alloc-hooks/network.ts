@@ -3,7 +3,7 @@ import type { AllocNetworkStatus } from '../../structs/allocation.js';
 import type { NetworkResource } from '../../structs/resources.js';
 import { isDnsName } from '../../structs/validate/network.js';
 import { type ClientContext, type HookState, hookState } from '../context.js';
-import { whenBack } from '../driver-away.js';
+import { patience, whenBack } from '../driver-away.js';
 import { interpolateText } from '../interpolate.js';
 import { hostResolver, hostsText, type Resolver, resolvText, writeNetworkFiles } from '../network/files.js';
 import { type GroupNetwork, GroupNetworks, type NetworkAsk } from '../network/group-networks.js';
@@ -48,10 +48,10 @@ export const networkHook: AllocHook = {
         onLook: (inode) => leaveLost(context, inode),
       };
       const ensure = (): Promise<GroupNetwork> => networksOf(context.client).ensure(ask);
-      // After a reboot the engine may come later than the agent: what ran in it waits.
-      await share(
-        isFormer && context.mayWait ? await whenBack(ensure, { ...context, ...context.client }) : await ensure(),
-      );
+      // After a reboot the engine, or what plugins need, may come later than the agent: what ran here waits.
+      const waiting = { ...context, ...context.client, mayPass: patience(context.client) };
+      await share(isFormer && context.mayWait ? await whenBack(ensure, waiting) : await ensure());
+      if (!isFormer) context.state.put({ driver: maker?.name ?? null });
     },
     async postrun(context) {
       await remove(context);
@@ -91,9 +91,9 @@ function leaveLost({ alloc, group, client, restart }: AllocHookContext, inode: n
 
 async function remove({ alloc, group, client, state }: AllocHookContext): Promise<void> {
   await networksOf(client).remove(alloc.ID, group.Networks?.[0]?.Mode ?? '');
-  const kept = state.get() as { driver: string } | null;
+  const kept = state.get() as { driver: string | null } | null;
   if (kept === null) return;
-  await client.drivers[kept.driver]?.destroyNetwork?.(alloc.ID, {});
+  if (kept.driver !== null) await client.drivers[kept.driver]?.destroyNetwork?.(alloc.ID, {});
   state.put(null);
 }
 

@@ -49,7 +49,8 @@ export class CniRuntime {
     try {
       for (const plugin of list.plugins) result = (await this.#call('ADD', list, plugin, at, result)) ?? result;
     } catch (error) {
-      await this.remove(list, at, null).catch(() => {});
+      // By what there is of a result: rules for its addresses are found by them alone.
+      await this.remove(list, at, result).catch(() => {});
       throw error;
     }
     return result ?? {};

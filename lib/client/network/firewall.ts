@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { ADMIN_CHAIN, type BridgeSettings } from './conflist.js';
 import { mustRun, runProgram } from './program.js';
+import type { HostSide } from './result.js';
 
 // The few rules which are the bridge's and no allocation's, and a cheap look at whether all rules are still there: other
 // programs (a restarted Docker, firewalld, an owner's script) flush tables that are not theirs.
@@ -9,8 +9,16 @@ import { mustRun, runProgram } from './program.js';
 export interface FirewallView {
   rules: Rules | null;
   rulesIpv6: Rules | null;
-  /** The names of all interfaces. */
-  interfaces: ReadonlySet<string>;
+  /** All interfaces by name. */
+  links: ReadonlyMap<string, Link>;
+}
+
+/** An interface of this machine. */
+export interface Link {
+  isUp: boolean;
+  /** The bridge that it is in; '' = none. */
+  master: string;
+  addresses: readonly string[];
 }
 
 /** Rules as `iptables-save` prints them, read once for hundreds of allocations. */
@@ -72,15 +80,15 @@ export async function viewFirewall(look: Look): Promise<FirewallView> {
     const tables = await Promise.all(['filter', 'nat'].map((table) => mustRun(program, ['-t', table])));
     return tables.join('\n');
   };
-  const [rules, rulesIpv6, devices] = await Promise.all([
+  const [rules, rulesIpv6, links] = await Promise.all([
     look.rules ? save('iptables-save') : null,
     look.rulesIpv6 ? save('ip6tables-save') : null,
-    readFile('/proc/net/dev', 'utf8'),
+    mustRun('ip', ['-j', 'addr']),
   ]);
   return {
     rules: rules === null ? null : readRules(rules),
     rulesIpv6: rulesIpv6 === null ? null : readRules(rulesIpv6),
-    interfaces: new Set(parseDevices(devices)),
+    links: readLinks(links),
   };
 }
 
@@ -103,46 +111,62 @@ export function readRules(text: string): Rules {
   };
 }
 
-/** The names in the text of /proc/net/dev. */
-export function parseDevices(text: string): string[] {
-  return text.split('\n').flatMap((line) => /^\s*([^\s:]+):/.exec(line)?.[1] ?? []);
+/** Reads what `ip -j addr` printed. */
+export function readLinks(text: string): Map<string, Link> {
+  const found = JSON.parse(text) as {
+    ifname: string;
+    flags: string[];
+    master?: string;
+    addr_info?: { local?: string }[];
+  }[];
+  return new Map(
+    found.map(({ ifname, flags, master = '', addr_info = [] }) => [
+      ifname,
+      { isUp: flags.includes('UP'), master, addresses: addr_info.flatMap(({ local }) => local ?? []) },
+    ]),
+  );
 }
 
 /** What an allocation on the bridge needs to be reached. */
-export interface Needed {
+export interface Needed extends HostSide {
   allocId: string;
   address: string;
   /** '' = none. */
   addressIpv6: string;
   hasPorts: boolean;
-  /** The host's ends of its cables, and the bridge. */
-  interfaces: readonly string[];
 }
 
 /**
  * Whether something of it is missing; the words are for the log. Pure. Asked instead of CHECK of the plugins `firewall`
  * and `portmap`: they run iptables a dozen times each, and portmap 1.1 complains of IPv6 rules that it never made.
  */
-export function findDamage(view: FirewallView, bridge: string, needed: Needed): string | null {
-  const gone = lostInterface(view, needed.interfaces);
-  if (gone !== null) return gone;
-  const damage = damageOf(view.rules ?? readRules(''), bridge, `${needed.address}/32`, needed);
+export function findDamage(view: FirewallView, needed: Needed): string | null {
+  const cut = findCut(view, needed);
+  if (cut !== null) return cut;
+  const damage = damageOf(view.rules ?? readRules(''), `${needed.address}/32`, needed);
   if (damage !== null || needed.addressIpv6 === '' || !view.rulesIpv6) return damage;
-  return damageOf(view.rulesIpv6, bridge, `${needed.addressIpv6}/128`, needed);
+  return damageOf(view.rulesIpv6, `${needed.addressIpv6}/128`, needed);
 }
 
-/** Tells of the first interface that is no more. */
-export function lostInterface({ interfaces }: FirewallView, needed: readonly string[]): string | null {
-  const gone = needed.find((name) => !interfaces.has(name));
-  return gone === undefined ? null : `interface ${gone} is gone`;
+/**
+ * Where the way of an allocation to its node is cut: an interface is gone or down, none is in the bridge (which somebody removed, and
+ * another allocation has brought back), or nobody has the address to which its tasks send.
+ */
+export function findCut({ links }: FirewallView, { interfaces, bridge, gateways }: HostSide): string | null {
+  for (const name of interfaces) {
+    const link = links.get(name);
+    if (!link) return `interface ${name} is gone`;
+    if (!link.isUp) return `interface ${name} is down`;
+  }
+  if (bridge !== '' && !interfaces.some((name) => links.get(name)?.master === bridge))
+    return `its interface has left ${bridge}`;
+  const present = new Set([...links.values()].flatMap(({ addresses }) => addresses));
+  const lost = gateways.find((address) => !present.has(address));
+  return lost === undefined ? null : `${bridge} has lost its address ${lost}`;
 }
 
-function damageOf(
-  { byChain, forwarded, mapped }: Rules,
-  bridge: string,
-  source: string,
-  needed: Needed,
-): string | null {
+function damageOf({ byChain, forwarded, mapped }: Rules, source: string, needed: Needed): string | null {
+  const { bridge } = needed;
   const has = (chain: string, ...parts: string[]): boolean =>
     (byChain.get(chain) ?? []).some((line) => parts.every((part) => line.includes(part)));
   if (!has('FORWARD', '-j CNI-FORWARD')) return 'the firewall does not forward for CNI networks';

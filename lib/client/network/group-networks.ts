@@ -22,7 +22,7 @@ import {
   removeRecord,
   writeRecord,
 } from './record.js';
-import { type CniResult, givenAddresses, hostInterfaces, networkStatus, portMappings } from './result.js';
+import { type CniResult, givenAddresses, hostSide, networkStatus, portMappings } from './result.js';
 import { Turns } from './turns.js';
 
 /** How often it is looked whether others have flushed the firewall. */
@@ -80,6 +80,8 @@ export class GroupNetworks {
   readonly #asks = new Map<string, NetworkAsk>();
   /** Those whose network was made anew for a reason that is still there: it is not made anew for it again. */
   readonly #hopeless = new Map<string, string>();
+  /** Why those that could not be made or mended are not: it is tried again at each look. */
+  readonly #failed = new Map<string, string>();
   /** How often something was asked so far: what was seen after a question can answer it. */
   #asked = 0;
   #view: { view: FirewallView; asked: number } | null = null;
@@ -92,13 +94,14 @@ export class GroupNetworks {
   ensure(ask: NetworkAsk): Promise<GroupNetwork> {
     this.#asks.set(ask.allocId, ask);
     const since = ++this.#asked;
-    return this.#turns.run(ask.allocId, () => this.#ensure(ask, since));
+    return this.#turns.run(ask.allocId, () => this.#tryEnsure(ask, since));
   }
 
-  /** Makes the namespace of a network anew if it has gone with the engine that held it; `onChange` of the ask hears of it. */
+  /** Makes a network anew if it has gone with the engine that held it, or could not be mended; `onChange` of the ask hears of it. */
   async refresh(allocId: string): Promise<void> {
     const ask = this.#asks.get(allocId);
-    if (ask && (await isNamespaceGone(await readRecord(allocId)))) await this.#again(ask);
+    if (!ask) return;
+    if (this.#failed.has(allocId) || (await isNamespaceGone(await readRecord(allocId)))) await this.#again(ask);
   }
 
   /** Removes all of it. Idempotent. `mode`: what to look for where nothing is written down any more. */
@@ -106,6 +109,7 @@ export class GroupNetworks {
     this.#asks.delete(allocId);
     this.#hopeless.delete(allocId);
     return this.#turns.run(allocId, async () => {
+      this.#failed.delete(allocId);
       const record = await readRecord(allocId);
       if (record) await this.#remove(record);
       else await this.#freeAddresses({ allocId, mode, args: {} });
@@ -136,10 +140,23 @@ export class GroupNetworks {
   async #again(ask: NetworkAsk): Promise<void> {
     const since = ++this.#asked;
     const isAsked = (): boolean => this.#asks.get(ask.allocId) === ask;
-    const network = await this.#turns.run(ask.allocId, async () => (isAsked() ? this.#ensure(ask, since) : null));
+    const network = await this.#turns.run(ask.allocId, async () => (isAsked() ? this.#tryEnsure(ask, since) : null));
     if (!network) return;
     await ask.onChange(network);
     if (network.inode !== null) ask.onLook(network.inode);
+  }
+
+  async #tryEnsure(ask: NetworkAsk, since: number): Promise<GroupNetwork> {
+    try {
+      const network = await this.#ensure(ask, since);
+      this.#failed.delete(ask.allocId);
+      return network;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (this.#failed.get(ask.allocId) !== why) this.#warn('a network could not be made', error, ask.allocId);
+      this.#failed.set(ask.allocId, why);
+      throw error;
+    }
   }
 
   async #ensure(ask: NetworkAsk, since: number): Promise<GroupNetwork> {
@@ -179,7 +196,10 @@ export class GroupNetworks {
   }
 
   async #forget(former: NetworkRecord, path: string): Promise<void> {
-    await this.#detach(former, path).catch((error: unknown) => this.#warn('former network', error, former.allocId));
+    const failure = await this.#detach(former, path).catch((error: unknown) => error);
+    // Of one that fails again and again the first time is enough.
+    if (failure !== undefined && !this.#failed.has(former.allocId))
+      this.#warn('former network', failure, former.allocId);
   }
 
   async #keep(record: NetworkRecord, since: number): Promise<NetworkRecord> {
@@ -248,7 +268,8 @@ export class GroupNetworks {
         return attached;
       } catch (error) {
         if (attempt === ADD_TRIES || signal?.aborted) throw error;
-        this.#warn('network could not be made, will be tried again', error, record.allocId);
+        if (!this.#failed.has(record.allocId))
+          this.#warn('network could not be made, will be tried again', error, record.allocId);
         await sleep(this.#options.timers, RETRY_MS * attempt, signal ?? new AbortController().signal);
       }
     }
@@ -282,14 +303,14 @@ export class GroupNetworks {
   #damage(record: NetworkRecord, view: FirewallView): string | null {
     const status = networkStatus(record.result ?? {});
     if (!status.ok || record.list === null) return null;
-    const interfaces = hostInterfaces(record.result ?? {});
-    if (!record.bridge) return findLoss(view, { interfaces, rules: record.rules });
-    return findDamage(view, record.list.name, {
+    const side = hostSide(record.list, record.result ?? {});
+    if (!record.bridge) return findLoss(view, { ...side, rules: record.rules });
+    return findDamage(view, {
+      ...side,
       allocId: record.allocId,
       address: status.value.Address,
       addressIpv6: status.value.AddressIPv6,
       hasPorts: record.portMappings.length > 0,
-      interfaces,
     });
   }
 
@@ -314,7 +335,13 @@ export class GroupNetworks {
     if (this.#hopeless.get(allocId) === why) return record;
     log.warn('a network is made anew', { alloc: allocId, why });
     await this.#detach(record, record.namespace.path).catch((error: unknown) => this.#warn('broken network', error));
-    const made = await this.#attach({ ...record, result: null }, null, record.result ?? {});
+    const made = await this.#attach({ ...record, result: null }, null, record.result ?? {}).catch(
+      async (error: unknown) => {
+        // With what it was: it is asked for the same address again.
+        await writeRecord(record);
+        throw error;
+      },
+    );
     this.#view = null;
     const still = await this.#complaint(made, this.#asked);
     if (still === null) return made;
@@ -345,13 +372,17 @@ export class GroupNetworks {
     const since = ++this.#asked;
     for (const ask of [...this.#asks.values()]) {
       const record = await readRecord(ask.allocId);
-      if (!record || (record.list && !record.result)) continue;
-      const damage = record.list ? this.#damage(record, await this.#look(record, since)) : null;
-      if (damage === null && !(await isNamespaceGone(record))) {
-        if (record.namespace.inode !== null) ask.onLook(record.namespace.inode);
-        continue;
+      if (!this.#failed.has(ask.allocId)) {
+        // It is being made.
+        if (!record || (record.list && !record.result)) continue;
+        const damage = record.list ? this.#damage(record, await this.#look(record, since)) : null;
+        if (damage === null && !(await isNamespaceGone(record))) {
+          if (record.namespace.inode !== null) ask.onLook(record.namespace.inode);
+          continue;
+        }
       }
-      await this.#again(ask).catch((error: unknown) => this.#warn('a network could not be mended', error, ask.allocId));
+      // Its failure is told where it is noted down.
+      await this.#again(ask).catch(() => {});
     }
   }
 

@@ -1,5 +1,6 @@
 import type { NetworkList } from './conflist.js';
-import { type FirewallView, lostInterface, type Rules } from './firewall.js';
+import { type FirewallView, findCut, type Rules } from './firewall.js';
+import type { HostSide } from './result.js';
 
 // Which rules of the firewall belong to an allocation in a network that somebody else has described (mode = "cni/NAME"). What
 // its plugins do is not known here, but what they did can be seen: it names the allocation or its addresses. Pure.
@@ -37,13 +38,10 @@ export function allRulesOf(view: FirewallView, marks: readonly string[]): string
   return [view.rules, view.rulesIpv6].flatMap((rules) => (rules ? rulesOf(rules, marks) : []));
 }
 
-/** What of an allocation is gone: an interface on the host's side, or a rule that was there once it was attached. */
-export function findLoss(
-  view: FirewallView,
-  needed: { interfaces: readonly string[]; rules: readonly string[] },
-): string | null {
-  const gone = lostInterface(view, needed.interfaces);
-  if (gone !== null) return gone;
+/** What of an allocation is gone: its way to the node, or a rule that was there once it was attached. */
+export function findLoss(view: FirewallView, needed: HostSide & { rules: readonly string[] }): string | null {
+  const cut = findCut(view, needed);
+  if (cut !== null) return cut;
   const lines = new Set([view.rules, view.rulesIpv6].flatMap((rules) => [...(rules?.byChain.values() ?? [])].flat()));
   const lost = needed.rules.find((rule) => !lines.has(rule));
   return lost === undefined ? null : `a rule of it is gone: ${lost}`;

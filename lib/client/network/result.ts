@@ -2,12 +2,15 @@ import { isIP } from 'node:net';
 import type { AllocNetworkStatus } from '../../structs/allocation.js';
 import type { AllocatedPort } from '../../structs/resources.js';
 import { err, ok, type Result } from '../../util/result.js';
-import { isObject } from './conflist.js';
+import { isObject, type NetworkList } from './conflist.js';
 
 // What CNI plugins are told and say, in the terms of an allocation. Pure.
 
 /** A result of ADD as the plugins hand it on; only what is read here is known. */
 export type CniResult = Record<string, unknown>;
+
+/** The bridge of the plugin `bridge` when its configuration names none. */
+const DEFAULT_BRIDGE = 'cni0';
 
 /** A port as the `portMappings` capability has it. */
 export interface PortMapping {
@@ -59,11 +62,29 @@ export function givenAddresses(result: CniResult): string[] {
   );
 }
 
-/** The names of the interfaces that a result has on the host's side. */
-export function hostInterfaces(result: CniResult): string[] {
-  return list(result['interfaces'])
+/** What an allocation has on the host's side. */
+export interface HostSide {
+  /** The host's ends of its cables, and the bridge. */
+  interfaces: readonly string[];
+  /** '' = none. */
+  bridge: string;
+  /** The bridge's own addresses, to which tasks send what is for others. */
+  gateways: readonly string[];
+}
+
+/** What the plugins of a network made on the host's side. */
+export function hostSide({ plugins }: NetworkList, result: CniResult): HostSide {
+  const interfaces = list(result['interfaces'])
     .map(readInterface)
     .flatMap(({ name, sandbox }) => (sandbox === '' && name !== '' ? name : []));
+  const plugin = plugins.find(({ type }) => type === 'bridge');
+  if (!plugin) return { interfaces, bridge: '', gateways: [] };
+  const { bridge = DEFAULT_BRIDGE, isGateway, isDefaultGateway } = plugin;
+  const hasAddress = isGateway === true || isDefaultGateway === true;
+  const gateways = list(result['ips']).flatMap((value) =>
+    isObject(value) && typeof value['gateway'] === 'string' ? value['gateway'] : [],
+  );
+  return { interfaces, bridge: String(bridge), gateways: hasAddress ? gateways : [] };
 }
 
 function readInterface(value: unknown): Interface {

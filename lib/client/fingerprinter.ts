@@ -86,11 +86,11 @@ export class Fingerprinter {
   /** Says which address others reach this node's tasks at, and why it is that one. */
   private tellNetwork(before: Node | null): void {
     const [address, was] = [this.current, before].map((node) => node?.Attributes['unique.network.ip-address']);
-    if (address === was) return;
+    if (address === was && before !== null) return;
     const { log } = this.options;
     const fields = was === undefined ? {} : { before: was };
-    if (address === undefined) log.warn('this node has no address for ports of tasks', fields);
     const { 'unique.network.interface': device, 'unique.network.reason': why } = this.current.Attributes;
+    if (address === undefined) log.warn('this node has no address for ports of tasks', { why, ...fields });
     if (address !== undefined) log.info('ports of tasks are at', { address, interface: device, why, ...fields });
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
@@ -41,13 +41,20 @@ export async function ensureNetwork(
     if (!(await isRunning(container))) await container.start();
     const { Id, NetworkSettings, State } = await container.inspect();
     const kept = (NetworkSettings as { SandboxKey?: string }).SandboxKey ?? '';
-    // Podman keeps no file for a namespace without interfaces.
-    const netnsPath = kept !== '' || !(State.Pid > 1) ? kept : `/proc/${State.Pid}/ns/net`;
+    // Podman keeps no file for a namespace without interfaces, and what the engine has mounted others may unmount.
+    const isKept = kept !== '' && (await isNamespace(kept));
+    const netnsPath = isKept || !(State.Pid > 1) ? kept : `/proc/${State.Pid}/ns/net`;
     if (netnsPath === '') throw new DriverError('the engine does not say where the network is', { recoverable: true });
     return { netnsPath, labels: { [HOLDER_LABEL]: Id } };
   } catch (error) {
     throw engineError(error, `network of allocation ${allocId}`, host.place);
   }
+}
+
+/** Whether a namespace is mounted there, and not only the file for it. */
+async function isNamespace(path: string): Promise<boolean> {
+  const [there, own] = await Promise.all([stat(path).catch(() => null), stat('/proc/self/ns/net')]);
+  return there?.dev === own.dev;
 }
 
 /** Removes an allocation's network. Idempotent. */

@@ -1,5 +1,9 @@
+import { getEventListeners, once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import { foldAnswer, initialCheck, passingSinceMs, serviceHealth } from '../../lib/client/services/check-state.js';
+import { probe } from '../../lib/client/services/probe.js';
 import {
   isUp,
   ownServices,
@@ -9,7 +13,7 @@ import {
   serviceTags,
 } from '../../lib/client/services/registrations.js';
 import type { TaskState } from '../../lib/structs/allocation.js';
-import type { Service } from '../../lib/structs/service.js';
+import type { Service, ServiceCheck } from '../../lib/structs/service.js';
 import { fakeAlloc, fakeGroup, fakeJob, fakeTask } from './fakes.js';
 
 const service = (fields: Partial<Service> = {}): Service =>
@@ -110,4 +114,18 @@ t.test('answers add up: health, failures in a row, grace', async (t) => {
   t.equal(serviceHealth([state]), 'passing');
   t.equal(serviceHealth([]), 'passing');
   t.equal(passingSinceMs([]), 0);
+});
+
+t.test('a check that is asked for weeks leaves nothing on the signal that will end it', async (t) => {
+  const server = createServer((_, answer) => answer.end('well'));
+  t.teardown(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const at = { address: '127.0.0.1', port: (server.address() as AddressInfo).port };
+  const { signal } = new AbortController();
+  for (const Type of ['tcp', 'http']) {
+    const check = { Type, Timeout: 5e9, Path: '/', Method: '', Protocol: '', Header: null, Body: '' };
+    for (let i = 0; i < 3; i++) t.match(await probe(check as unknown as ServiceCheck, at, signal), { ok: true });
+    t.same(getEventListeners(signal, 'abort'), [], Type);
+    t.match(await probe(check as unknown as ServiceCheck, at, AbortSignal.abort()), { ok: false });
+  }
 });

@@ -1,5 +1,15 @@
 // What the agent's config of plugin "docker" does on a real engine, with a registry that asks for credentials, is slow or hangs.
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
@@ -388,7 +398,11 @@ async function facts(engine: TestEngine): Promise<void> {
     await driver.destroyNetwork?.(allocId, {});
     t.ok(await isGone(docker.getContainer(holder.Id)));
     const own = open({});
-    t.match(await network(own), { netnsPath: /^\// });
+    const made = (await network(own)) as { netnsPath: string };
+    t.match(made, { netnsPath: /^\// });
+    const { ino } = statSync(made.netnsPath);
+    execFileSync('umount', [made.netnsPath]);
+    t.equal(statSync(((await network(own)) as { netnsPath: string }).netnsPath).ino, ino, 'found without its file');
     await own.destroyNetwork?.(allocId, {});
     registry.bytesPerSecond = 0;
     const hurried = open({ infra_image: `${registry.host}/infra-late:1`, infra_image_pull_timeout: '1s' });

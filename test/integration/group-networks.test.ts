@@ -9,6 +9,7 @@ import { DEFAULT_NETWORK_CONFIG, type NetworkConfig } from '../../lib/client/con
 import { GroupNetworks, type NetworkAsk } from '../../lib/client/network/group-networks.js';
 import { readRecord, recordDir, writeRecord } from '../../lib/client/network/record.js';
 import { systemTimers, type Timers } from '../../lib/client/timers.js';
+import type { Driver } from '../../lib/plugin/sdk/driver.js';
 import { createLog } from '../../lib/util/log.js';
 import { FakeTimers } from '../client/fakes.js';
 import { insideLab, type LabPlace } from '../support/inside-lab.js';
@@ -459,6 +460,28 @@ function tests(place: LabPlace): void {
     t.same(heard, [made]);
     ending.abort();
     await serving;
+    await networks.remove(ask.allocId);
+    t.same(leftovers(place), []);
+  });
+
+  t.test('a namespace of an engine that must be entered by another way is the same one', async (t) => {
+    const { networks, said } = newNetworks(place, stateDir);
+    const name = `held-${process.pid}`;
+    run('ip', 'netns', 'add', name);
+    t.teardown(() => run('ip', 'netns', 'del', name));
+    const server = serve(`/run/netns/${name}`, 80);
+    t.teardown(() => server.end());
+    let netnsPath = `/run/netns/${name}`;
+    const maker = { name: 'engine', createNetwork: async () => ({ netnsPath, labels: {} }) } as unknown as Driver;
+    const ask = newAsk(place, { maker, ports: [port(21_011, 80)] });
+    const made = await networks.ensure(ask);
+    t.equal(await answers(place, 21_011), 'hello');
+    netnsPath = `/proc/${server.pid}/ns/net`;
+    t.same(await networks.ensure(ask), { ...made, netnsPath });
+    t.equal(await answers(place, 21_011), 'hello');
+    said.length = 0;
+    t.same(await networks.ensure(ask), { ...made, netnsPath });
+    t.same(said, [], 'and is left alone from then on');
     await networks.remove(ask.allocId);
     t.same(leftovers(place), []);
   });

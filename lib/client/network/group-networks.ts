@@ -164,15 +164,18 @@ export class GroupNetworks {
     const namespace = await this.#ensureNamespace(ask, former);
     const labels = namespace.kind === 'driver' ? namespace.labels : {};
     const isSame = former !== null && namespace.inode !== null && former.namespace.inode === namespace.inode;
-    const record = isSame && former.result ? former : await this.#newRecord(ask, namespace);
+    // The same namespace may have to be entered by another way.
+    const record = isSame && former.result ? { ...former, namespace } : await this.#newRecord(ask, namespace);
+    const isOther = former?.namespace.path !== namespace.path;
     if (record.list === null) {
-      if (!isSame) await writeRecord(record);
+      if (!isSame || isOther) await writeRecord(record);
       if (namespace.kind === 'own') await raiseLoopback(namespace.name);
       return { netnsPath: namespace.path, inode: namespace.inode, labels, status: null };
     }
     if (!former) await this.#freeAddresses(ask);
     // Of another namespace, or of a call that the agent did not live to finish: of no use, and it takes an address.
-    if (former?.list && record !== former) await this.#forget(former, isSame ? namespace.path : '');
+    if (former?.list && !(isSame && former.result)) await this.#forget(former, isSame ? namespace.path : '');
+    if (record.result && isOther) await writeRecord(record);
     const made = record.result ? await this.#keep(record, since) : await this.#attach(record, ask.signal);
     const status = networkStatus(made.result ?? {});
     if (!status.ok) throw new Error(status.error);

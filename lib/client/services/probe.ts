@@ -15,13 +15,20 @@ export async function probe(
 ): Promise<CheckAnswer> {
   const timeoutMs = toMillis(check.Timeout);
   const isHttp = check.Type.toLowerCase() === 'http';
+  // One of its own, taken off by hand: sockets never leave a signal that they were given, and the check's lives for weeks.
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
   try {
     return isHttp
-      ? await askHttp(check, { address, port, timeoutMs, signal })
-      : await tryTcp(address, port, timeoutMs, signal);
+      ? await askHttp(check, { address, port, timeoutMs, signal: over.signal })
+      : await tryTcp(address, port, timeoutMs, over.signal);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return { ok: false, code: 0, output: `nomad: ${why}` };
+  } finally {
+    signal.removeEventListener('abort', end);
   }
 }
 

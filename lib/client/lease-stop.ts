@@ -47,7 +47,8 @@ export class LeaseStop {
     const nowMs = timers.now();
     this.keepGuard(nowMs);
     if (nowMs < Math.max(lease.stopsMs(), this.begunMs + START_GRACE_MS)) return;
-    const silentMs = nowMs - (lease.renewedMs ?? this.begunMs);
+    // How long it was before this agent began, nobody knows.
+    const silentMs = lease.renewedMs === null ? null : nowMs - lease.renewedMs;
     for (const runner of runners()) {
       const volumes = this.writtenBy(runner.id).map(({ volumeId }) => volumeId);
       if (runner.isEnding || volumes.length === 0) continue;

@@ -175,11 +175,11 @@ export const taskEvents = {
   /** The scheduler knows the type: what was stopped so has not done its work. */
   clientDisconnected: (afterNs: Nanos): TimelessEvent =>
     event(CLIENT_DISCONNECTED, `Stopped: no server was reached for ${formatDuration(afterNs)}`, {}),
-  /** As above: what is stopped so has to run elsewhere. */
-  leaseLost: (volumes: readonly string[], silentMs: Millis): TimelessEvent =>
+  /** As above: what is stopped so has to run elsewhere. `silentMs`: null when this agent has never reached a server. */
+  leaseLost: (volumes: readonly string[], silentMs: Millis | null): TimelessEvent =>
     event(
       CLIENT_DISCONNECTED,
-      `Stopped: no server was reached for ${formatDuration(toNanos(silentMs))}, so the claim on ${volumes.join(', ')} may be passed on`,
+      `Stopped: no server was reached ${silentMs === null ? 'since the agent was started' : `for ${formatDuration(toNanos(silentMs))}`}, so the claim on ${volumes.join(', ')} may be passed on`,
       {},
     ),
   /** A person had it taken away: the allocation cannot go on without. */

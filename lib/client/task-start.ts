@@ -2,6 +2,7 @@ import { type Driver, DriverError, type DriverEvent, type TaskConfig, type TaskH
 import type { Allocation } from '../structs/allocation.js';
 import type { Job, Task, TaskGroup } from '../structs/job.js';
 import type { Log } from '../util/log.js';
+import { replacedText } from '../util/replaced.js';
 import { allocPaths, taskPaths } from './alloc-dir.js';
 import type { AllocShared } from './alloc-hooks/hook.js';
 import { type ClientContext, hookState } from './context.js';
@@ -35,7 +36,7 @@ interface TaskHold {
 export interface StartFailure {
   event: TimelessEvent;
   recoverable: boolean;
-  /** Nobody answered where the driver's engine should be. */
+  /** Nobody answered where the driver's engine should be, or the agent has to be restarted first. */
   away: boolean;
 }
 
@@ -62,10 +63,11 @@ export class TaskStart {
       if (error instanceof TaskConfigError) {
         return { event: taskEvents.failedValidation(this.hide(error.message)), recoverable: false, away: false };
       }
-      const recoverable = error instanceof HookError && error.recoverable;
+      const replaced = replacedText(error) !== null;
+      const recoverable = (error instanceof HookError && error.recoverable) || replaced;
       const download = error instanceof HookError && error.download;
       const told = download ? taskEvents.downloadFailed : taskEvents.setupFailure;
-      return { event: told(this.hide(messageOf(error)), !recoverable), recoverable, away: isAway(error) };
+      return { event: told(this.hide(messageOf(error)), !recoverable), recoverable, away: isAway(error) || replaced };
     }
   }
 
@@ -93,11 +95,12 @@ export class TaskStart {
     } catch (error) {
       await this.remove(driver, config.id, true);
       const expected = error instanceof DriverError;
+      const replaced = replacedText(error) !== null;
       if (!expected) this.warn('driver failed unexpectedly', error);
       return {
         event: taskEvents.driverFailure(this.hide(messageOf(error))),
-        recoverable: expected && error.recoverable,
-        away: isAway(error),
+        recoverable: (expected && error.recoverable) || replaced,
+        away: isAway(error) || replaced,
       };
     }
   }
@@ -154,5 +157,5 @@ export function findTask(alloc: Allocation, name: string): { job: Job; group: Ta
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return replacedText(error) ?? (error instanceof Error ? error.message : String(error));
 }

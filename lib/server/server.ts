@@ -5,6 +5,7 @@ import type { RpcCaller, RpcContext, RpcHandlers, RpcMethod, RpcStreamHandlers }
 import type { Millis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { Random } from '../util/random.js';
+import { replacedText } from '../util/replaced.js';
 import { Turns } from '../util/turns.js';
 import { createAutopilotPart } from './autopilot/part.js';
 import { type Company, createCompany } from './company.js';
@@ -258,7 +259,8 @@ function answeringWell(world: ServerWorld, handlers: RpcHandlers): RpcHandlers {
       } catch (error) {
         if (error instanceof MeshError) throw error;
         log.error('request failed', { method, reason: error instanceof Error ? (error.stack ?? '') : String(error) });
-        throw new MeshError('E_INTERNAL', `${method} failed; the log of the server has the details`, { cause: error });
+        const told = replacedText(error) ?? `${method} failed; the log of the server has the details`;
+        throw new MeshError('E_INTERNAL', told, { cause: error });
       }
     };
   };

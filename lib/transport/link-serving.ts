@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorCode, MeshError } from '../structs/errors.js';
+import { replacedText } from '../util/replaced.js';
 
 /** Calls of the other side that are served at a time; blocking queries are among them. */
 const CALLS_MAX = 1_024;
@@ -50,7 +51,8 @@ export class Serving {
 /** A failure as it travels. */
 export function errorBody(error: unknown): Record<string, unknown> {
   if (error instanceof MeshError) return { code: error.code, message: error.message };
-  return { code: 'E_INTERNAL', message: error instanceof Error ? error.message : String(error) };
+  const message = replacedText(error) ?? (error instanceof Error ? error.message : String(error));
+  return { code: 'E_INTERNAL', message };
 }
 
 /** A failure as it arrives. */

@@ -146,9 +146,14 @@ export function engineError(error: unknown, what: string, place: EnginePlace): D
   }
   // The engine answers 4xx to what is wrong with the request, which does not get better by itself.
   const status = statusOf(error) ?? 500;
-  const isOurs = status >= 400 && status < 500 && status !== 409;
-  return new DriverError(`${what}: ${reasonOf(error)}`, { recoverable: !isOurs, cause: error });
+  const reason = reasonOf(error);
+  const isOurs = (status >= 400 && status < 500 && status !== 409) || NOT_THERE.test(reason);
+  return new DriverError(`${what}: ${reason}`, { recoverable: !isOurs, cause: error });
 }
+
+/** What a job names and the image or the machine has not: engines answer 500 to it, as to what is wrong with themselves. */
+const NOT_THERE =
+  /gathering device information|stat \/dev\/\S+: no such file|unable to find (user|group)|no matching entries in (passwd|group) file|command that was not found/i;
 
 /** What its image says to end a container with. */
 export async function stopSignalOf(container: Docker.Container): Promise<string> {

@@ -2,18 +2,21 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { type AllocHook, type AllocHookContext, allocHook } from '../../lib/client/alloc-hooks/hook.js';
 import { ALLOC_HOOKS } from '../../lib/client/alloc-hooks/index.js';
 import { DEFAULT_NETWORK_CONFIG } from '../../lib/client/config.js';
 import { cniFingerprint } from '../../lib/client/fingerprint/cni.js';
 import { hostVolumePluginsFingerprint } from '../../lib/client/fingerprint/host-volume-plugins.js';
+import { errorAnswer } from '../../lib/http/errors.js';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { Job, WorkloadIdentity } from '../../lib/structs/job.js';
 import type { Service, ServiceCheck } from '../../lib/structs/service.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import { localCaller } from '../../lib/transport/local.js';
+import { replacedText } from '../../lib/util/replaced.js';
 import {
   exitOf,
   FAKE_FINGERPRINTS,
@@ -200,6 +203,29 @@ t.test('failures to start: a refused config fails, a recoverable error is tried 
   world.timers.advance(19_000);
   await world.status(other, 'running');
   t.equal(world.server.reported(other)?.TaskStates?.['web']?.Restarts, 1);
+});
+
+t.test('files of the agent that an upgrade took away are told as such, and are no fault of the task', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const own = fileURLToPath(new URL('../../../dist/lib/gone.js', import.meta.url));
+  const cause = Object.assign(new Error(`Cannot find module '${own}' imported from ${own}`), {
+    code: 'ERR_MODULE_NOT_FOUND',
+  });
+  world.driver.startError = new DriverError('cannot', { recoverable: false, cause });
+  world.server.put(fakeAlloc(client.nodeId));
+  await until(() => world.delaysRestart, 'waits');
+  world.driver.startError = null;
+  world.timers.advance(19_000);
+  await world.status(ID, 'running');
+  const events = world.server.reported(ID)?.TaskStates?.['web']?.Events ?? [];
+  t.match(
+    events.find(({ Type }) => Type === 'Driver Failure')?.DisplayMessage,
+    /meshnomad was replaced on disk while it ran.*: restart the agent/,
+  );
+  const theirs = new Error("ENOENT: no such file or directory, open '/srv/x/dist/y'");
+  t.equal(replacedText(theirs), null);
+  t.match(errorAnswer(cause), { status: 500, text: /^meshnomad was replaced on disk/ });
 });
 
 t.test('a driver that is not there fails the task with its name', async (t) => {

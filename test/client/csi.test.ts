@@ -4,6 +4,7 @@ import t from 'tap';
 import { CsiMounts } from '../../lib/client/csi/mounts.js';
 import { openCsiRpc } from '../../lib/client/csi/rpc.js';
 import { LeaseStop } from '../../lib/client/lease-stop.js';
+import type { TimelessEvent } from '../../lib/client/task-events.js';
 import { VolumeLease } from '../../lib/client/volume-lease.js';
 import { CsiError } from '../../lib/plugin/sdk/csi.js';
 import { MeshError } from '../../lib/structs/errors.js';
@@ -301,6 +302,31 @@ t.test('what writes to a volume is ended when no server was reached for the time
   await pass(4_000);
   t.ok(ended.length > 0 && ended.every((id) => id === 'writer'), 'readers and others go on');
   t.strictSame(notes.at(-1), ['/target', '/staging'], 'and somebody is told, in case this agent ends first');
+});
+
+t.test('how long no server was reached before the agent began, nobody claims to know', async (t) => {
+  const timers = new FakeTimers();
+  const told: string[] = [];
+  const end = async (event: TimelessEvent): Promise<void> => void told.push(event(0).DisplayMessage ?? '');
+  const lease = new LeaseStop({
+    lease: new VolumeLease(),
+    guard: null,
+    mounts: { targetOf: () => '/target', stagingOf: () => '/staging' },
+    runners: () => [{ id: 'writer', isEnding: false, end }] as never,
+    db: {
+      allocs: new Map([['writer', { hooks: { csi: { v: { mode: 'write', volumeId: 'data', step: 'mounted' } } } }]]),
+    } as never,
+    timers,
+    log: createLog(() => {}),
+  });
+  const ending = new AbortController();
+  t.teardown(() => ending.abort());
+  void lease.run(ending.signal);
+  for (let left = 15_000; left > 0; left -= 500) {
+    timers.advance(500);
+    await new Promise((done) => setImmediate(done));
+  }
+  t.equal(told[0], 'Stopped: no server was reached since the agent was started, so the claim on data may be passed on');
 });
 
 t.test('a controller is asked for its room, and for one volume; one that it has not is no error', async (t) => {

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { statsOfTask } from '../../lib/client/device-stats.js';
 import { Devices } from '../../lib/client/devices.js';
+import { devicesHook } from '../../lib/client/hooks/devices.js';
 import type { DeviceInstanceStats, DeviceProvider, DeviceReservation } from '../../lib/plugin/sdk/device.js';
 import type { NodeDeviceResource } from '../../lib/structs/node.js';
 import type { AllocatedDevice } from '../../lib/structs/resources.js';
@@ -195,6 +196,15 @@ t.test('a task gets what all its devices need, and waits for a first answer', as
   });
   await first;
   await t.rejects(world.devices.reserve([given('q', 'a')], world.signal), /no device acme\/gpu\/q/);
+  const context = {
+    alloc: { AllocatedResources: { Tasks: { t: { Devices: [given('q', 'a')] } } } },
+    task: { Name: 't' },
+    client: { devices: world.devices },
+    signal: world.signal,
+  };
+  // Another machine may have it; this one has lost it.
+  const lost = { message: /failed to reserve devices: .*acme\/gpu\/q/, recoverable: false };
+  await t.rejects(devicesHook.prestart(context as never), lost);
 });
 
 t.test('figures are in Nomad’s shape, read once for many, and cut to what a task has', async (t) => {

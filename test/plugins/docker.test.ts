@@ -7,6 +7,7 @@ import { registryOf } from '../../plugins/driver-docker/auth.js';
 import { type DockerConfig, decodeTask, PLUGIN_FIELDS } from '../../plugins/driver-docker/config.js';
 import { containerOptions } from '../../plugins/driver-docker/container.js';
 import { givenDevices } from '../../plugins/driver-docker/devices.js';
+import { engineError } from '../../plugins/driver-docker/engine.js';
 import { containerFiles } from '../../plugins/driver-docker/files.js';
 import { refuseLinksOut } from '../../plugins/driver-docker/host-paths.js';
 import { isMoving } from '../../plugins/driver-docker/images.js';
@@ -485,3 +486,24 @@ t.test('times keep their nanoseconds', async (t) => {
   t.equal(timeNs('2026-05-01T12:00:00.123456789+02:00'), ns);
   t.equal(timeNs('2026-05-01T10:00:00.5Z') - timeNs('2026-05-01T10:00:00Z'), 500_000_000n);
 });
+
+t.test(
+  'what a job names and nobody has does not get better by trying again, though engines take it for a fault of theirs',
+  (t) => {
+    const place = { kind: { title: 'Docker Engine', name: 'docker' } as never, endpoint: 'unix:///x' };
+    const said = (message: string, statusCode = 500) => Object.assign(new Error(message), { statusCode });
+    for (const message of [
+      'error gathering device information while adding custom device "/dev/nosuch": no such file or directory',
+      'container create: stat /dev/nosuch: no such file or directory',
+      'unable to find user nobody-here: no matching entries in passwd file',
+      'Unable to find group nobody-here: no matching entries in group file',
+      'runc: exec: "/no/cmd": no such file or directory: OCI runtime attempted to invoke a command that was not found',
+    ]) {
+      t.match(engineError(said(message), 'x', place), { message: `x: ${message}`, recoverable: false }, message);
+    }
+    t.match(engineError(said('ttrpc: closed'), 'x', place), { recoverable: true });
+    t.match(engineError(said('name is in use', 409), 'x', place), { recoverable: true });
+    t.match(engineError(said('bad parameter', 400), 'x', place), { recoverable: false });
+    t.end();
+  },
+);

@@ -26,6 +26,7 @@ async function reserve(
     return await client.devices.reserve(devices, signal);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new HookError(`failed to reserve devices: ${why}`, { recoverable: true, cause });
+    // Not counted as a restart: another node may have what is gone here.
+    throw new HookError(`failed to reserve devices: ${why}`, { recoverable: false, cause });
   }
 }

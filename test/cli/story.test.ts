@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createHttpServer } from '../../lib/http/server.js';
+import type { Node } from '../../lib/structs/node.js';
 import { localCaller } from '../../lib/transport/local.js';
 import { createLog, type LogRecord } from '../../lib/util/log.js';
 import { createTestWorld } from '../server/world.js';
@@ -29,9 +30,9 @@ const JOB = (count: number): string => `job "web" {
 `;
 
 /** A real server in simulated time behind a real HTTP API; its one node's client does what it is told. */
-async function createStory(t: Test) {
+async function createStory(t: Test, changes: Partial<Node> = {}) {
   const world = createTestWorld({ config: { knownDrivers: () => ['mock_driver'] } });
-  const node = await world.addNode(1, { ID: 'f1b2c3d4-0000-4000-8000-000000000003' });
+  const node = await world.addNode(1, { ID: 'f1b2c3d4-0000-4000-8000-000000000003', ...changes });
   const logs: LogRecord[] = [];
   const http = createHttpServer({
     rpc: localCaller(world.server.handlers, {}),
@@ -108,3 +109,21 @@ t.test('a job too large for the mesh ends with 2, and is placed once there is ro
   t.equal(world.allocs().length, 2);
   t.strictSame(logs, [], 'no request met a defect');
 });
+
+t.test(
+  'a job whose driver is unhealthy everywhere is told of that, also one that waits in no evaluation',
+  async (t) => {
+    const why = 'no engine listens';
+    const sick = { Detected: true, Healthy: false, HealthDescription: why, Attributes: null, UpdateTime: '' };
+    const { run, file } = await createStory(t, { Name: 'attic', Drivers: { mock_driver: sick } });
+    for (const [type, name] of [
+      ['service', 'web'],
+      ['system', 'everywhere'],
+    ] as const) {
+      await run('job', 'run', '-detach', file(JOB(1).replace('job "web" {', `job "${name}" {\n  type = "${type}"`)));
+      const { out } = await run('job', 'status', name);
+      t.match(out, /Placement Failure\n[\s\S]*"missing drivers": 1 nodes[\s\S]*No allocations placed/, type);
+      t.match(out, `Driver "mock_driver" is unhealthy on 1 node: attic (${why})`);
+    }
+  },
+);

@@ -5,6 +5,7 @@ import { isParameterized, isParent, isPeriodicActive } from '../../structs/job-k
 import type { AllocListStub, JobListStub, JobSummary } from '../../structs/rpc.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
+import { driverHealthText } from '../driver-health.js';
 import { formatPairs, formatTable, formatTime, formatTimeText, paint, shortId } from '../format.js';
 import { childrenText, nextLaunchText } from '../job-children.js';
 import { DATA_FLAGS, printData, takeArgs, wantsData } from '../print.js';
@@ -66,9 +67,15 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   const blocked = evals.find(
     ({ Status, FailedTGAllocs }) => Status === 'blocked' || (FailedTGAllocs && Object.keys(FailedTGAllocs).length > 0),
   );
-  const open = evals.some(({ Status }) => Status === 'blocked');
-  if (open && blocked?.FailedTGAllocs)
-    output.out(`\n${title('Placement Failure')}\n${failedGroupsText(blocked.FailedTGAllocs, '')}`);
+  // What is to be on each node waits in no evaluation: it is looked at when a node changes.
+  const open =
+    evals.some(({ Status }) => Status === 'blocked') || (blocked === evals[0] && parts.Allocations.length === 0);
+  const failed = open ? blocked?.FailedTGAllocs : null;
+  if (failed) {
+    const drivers = await driverHealthText(api, job, failed);
+    const text = failedGroupsText(failed, '');
+    output.out(`\n${title('Placement Failure')}\n${text}${drivers === '' ? '' : `\n${drivers}`}`);
+  }
   const waiting = waitingRows(parts.Allocations, evals, verbose);
   if (waiting.length > 0) {
     const table = formatTable([['Task Group', 'Eval ID', 'Eval Time'], ...waiting]);

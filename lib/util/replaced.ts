@@ -1,8 +1,6 @@
-import { fileURLToPath } from 'node:url';
-
 // An upgrade puts other files in the place of this program's own while it runs, and takes away what it loads only when it is needed.
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const ROOT = decodeURIComponent(new URL('../../../', import.meta.url).pathname);
 const OWN = [`${ROOT}dist/`, `${ROOT}plugins/`];
 const ABSENT = /Cannot find (module|package)|ENOENT/;
 /** The module is there and of another version; which one it is stands in the first line of the stack only. */

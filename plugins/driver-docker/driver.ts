@@ -236,7 +236,9 @@ export class EngineDriver implements Driver<DockerConfig> {
       const signal = options.signal || (await stopSignalOf(container));
       await this.#kill(container, signal);
       const timeout = new AbortController();
-      await Promise.race([found.exit, sleep(options.timeoutMs, undefined, { signal: timeout.signal }).catch(() => {})]);
+      // An agent that ends meanwhile does not wait for this: the next one ends the task.
+      const given = { signal: timeout.signal, ref: false };
+      await Promise.race([found.exit, sleep(options.timeoutMs, undefined, given).catch(() => {})]);
       timeout.abort();
     }
     if (!found.hasEnded) await this.#kill(container, 'SIGKILL');

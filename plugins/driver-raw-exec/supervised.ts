@@ -133,7 +133,9 @@ export abstract class SupervisedDriver<C> implements Driver<C> {
       // A task that ends at this very moment refuses the signal, and has what it was asked for.
       await found.link.signal(number).catch(() => {});
       const timeout = new AbortController();
-      await Promise.race([found.exit, sleep(options.timeoutMs, undefined, { signal: timeout.signal }).catch(() => {})]);
+      // An agent that ends meanwhile does not wait for this: the next one ends the task.
+      const given = { signal: timeout.signal, ref: false };
+      await Promise.race([found.exit, sleep(options.timeoutMs, undefined, given).catch(() => {})]);
       timeout.abort();
     }
     found.link?.kill();

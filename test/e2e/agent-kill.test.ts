@@ -50,6 +50,27 @@ t.test(`${COUNT} tasks keep their processes through ${ROUNDS} kills of the agent
 });
 
 t.test(
+  'an agent that is ended while a task has its kill_timeout does not wait for it',
+  { timeout: 90_000 },
+  async (t) => {
+    const agent = await TestAgent.start({ config: 'client {\n  max_kill_timeout = "1h"\n}\n' });
+    t.teardown(() => agent.dispose());
+    const script =
+      'trap "echo told >> $NOMAD_TASK_DIR/told" TERM; echo $$ > $NOMAD_TASK_DIR/pid; while :; do sleep 0.2; done';
+    const config = { command: '/bin/sh', args: ['-c', script] };
+    await agent.register(jobJson('stubborn', { config, task: { KillSignal: 'SIGTERM', KillTimeout: 3600e9 } }));
+    const allocs = await allocsOf(agent, 'stubborn', 'running', 1);
+    const [pid = 0] = await pidsOf(agent, allocs);
+    await agent.cli(['job', 'stop', '-detach', 'stubborn']);
+    const told = `${agent.dir}/data/alloc/${allocs[0]?.ID}/t/local/told`;
+    await eventually('the task to be told', () => (existsSync(told) ? true : undefined));
+    t.equal(await agent.terminate(), 0);
+    t.ok(alive(pid), 'whose end is the work of the next one');
+    process.kill(pid, 'SIGKILL');
+  },
+);
+
+t.test(
   'an exit while no agent runs is reported with its code, and no line of output is lost',
   { timeout: 120_000 },
   async (t) => {

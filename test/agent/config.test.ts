@@ -269,6 +269,9 @@ t.test('a reload tells what takes effect and what waits for a restart', async (t
     needsRestart: ['ports.http'],
   });
   t.same(diffReloadable(before, before), { reloadable: [], needsRestart: [] });
+  const plugin = 'plugin "raw_exec" {\n  config { enabled = true }\n}\n';
+  const moved = load([`client {\n  meta { a = "1" }\n}\n${plugin}`]).config;
+  t.same(diffReloadable(load([plugin]).config, moved), { reloadable: ['client.meta.a'], needsRestart: [] });
 });
 
 t.test('a directory gives its .hcl and .json files by name, told apart by content', async (t) => {

@@ -129,6 +129,31 @@ t.test('a volume is not linked through a link', async (t) => {
   t.same(readdirSync(host), []);
 });
 
+t.test('a task that can write to a read-only volume says so: a link keeps it from nothing', async (t) => {
+  const { host, paths } = await place(t);
+  const told: string[] = [];
+  const give = (name: string, readOnly: boolean, Type: string) =>
+    giveVolume(
+      {
+        task: { Driver: 'raw_exec' },
+        group: { Name: 'g', Volumes: { [name]: { Type, Source: name } } },
+        shared: { volumes: { [name]: { hostPath: host, kind: 'directory', readOnly } } },
+        client: { hostVolumes: { waitFor: async () => null } },
+        control: { tell: (message: string) => told.push(message) },
+        driver: { capabilities: { fsIsolation: 'none' } },
+        draft: { mounts: [], deviceNodes: [] },
+        reattach: false,
+        paths,
+      } as never,
+      { Volume: name, Destination: name, ReadOnly: readOnly, PropagationMode: 'private' } as never,
+    );
+  await give('host', true, 'host');
+  await give('mounted', true, 'csi');
+  await give('own', false, 'host');
+  t.match(told, [/^Volume "host" is read_only, and yet this task can write to it: driver "raw_exec" gives it/]);
+  t.equal(told.length, 1);
+});
+
 t.test('data that its task has replaced by a link does not move on', async (t) => {
   const { root, host, paths } = await place(t);
   replace(paths.localDir, host);

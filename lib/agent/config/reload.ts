@@ -13,13 +13,19 @@ const RELOADABLE = ['log.level', 'client.meta', 'client.hostVolumes'];
 
 /** Compares the running configuration with one that was read again (on SIGHUP). */
 export function diffReloadable(running: AgentConfig, read: AgentConfig): ReloadDiff {
-  const changed = changedPaths(running, read, '');
+  const changed = changedPaths(said(running), said(read), '');
   const isReloadable = (path: string): boolean =>
     RELOADABLE.some((prefix) => path === prefix || path.startsWith(`${prefix}.`));
   return {
     reloadable: changed.filter(isReloadable),
     needsRestart: changed.filter((path) => !isReloadable(path)),
   };
+}
+
+/** Without where it stands: a line more above a plugin changes nothing of what is said to it. */
+function said({ plugins, ...rest }: AgentConfig): unknown {
+  const withoutPlaces = Object.entries(plugins).map(([name, { places, ...plugin }]) => [name, plugin]);
+  return { ...rest, plugins: Object.fromEntries(withoutPlaces) };
 }
 
 function changedPaths(before: unknown, after: unknown, path: string): string[] {

@@ -33,12 +33,22 @@ export async function giveVolume(context: HookContext, mount: VolumeMount): Prom
   const { hostPath, kind } = volume;
   const taskPath = mount.Destination;
   const readOnly = mount.ReadOnly || volume.readOnly;
-  if (driver.capabilities.fsIsolation === 'none') await link(context, hostPath, taskPath);
-  else if (kind === 'block') draft.deviceNodes.push({ hostPath, taskPath, permissions: readOnly ? 'r' : 'rwm' });
+  if (driver.capabilities.fsIsolation === 'none') {
+    await link(context, hostPath, taskPath);
+    if (readOnly && !reattach) tellIfWritable(context, mount.Volume, volume);
+  } else if (kind === 'block') draft.deviceNodes.push({ hostPath, taskPath, permissions: readOnly ? 'r' : 'rwm' });
   else {
     const propagation = PROPAGATION[mount.PropagationMode] ?? 'private';
     draft.mounts.push({ hostPath, taskPath, readOnly, propagation });
   }
+}
+
+/** A link keeps nobody from writing; only what is mounted read-only on the machine itself stays so. */
+function tellIfWritable({ group, task, control }: HookContext, name: string, volume: ReadyVolume): void {
+  if (volume.readOnly && group.Volumes?.[name]?.Type === 'csi') return;
+  control.tell(
+    `Volume "${name}" is read_only, and yet this task can write to it: driver "${task.Driver}" gives it no file system of its own`,
+  );
 }
 
 function find({ group, shared }: HookContext, mount: VolumeMount): ReadyVolume {

@@ -19,6 +19,7 @@ import {
 } from '../../lib/plugin/sdk/csi-checks.js';
 import type { CsiHandlers } from '../../lib/plugin/sdk/csi-server.js';
 import { bindRoots } from './bind-roots.js';
+import { type Condition, conditionOf } from './condition.js';
 import { copyData, copyImage, growImage, loopsOf, makeImage } from './image.js';
 import { readWish, roundUp, type Wish } from './parameters.js';
 import type { Store, StoredSnapshot, StoredVolume } from './store.js';
@@ -301,14 +302,11 @@ function checkTopology(mine: CsiTopology | null, requisite: readonly CsiTopology
 async function statusOf(
   store: Store,
   volume: StoredVolume,
-): Promise<{ publishedNodeIds: string[]; volumeCondition: { abnormal: boolean; message: string } }> {
-  const path = store.dataPath('volumes', volume.id, volume);
-  const there = await statfs(path).then(
-    () => true,
-    () => false,
-  );
-  const message = there ? '' : `${path} is gone`;
-  return { publishedNodeIds: [], volumeCondition: { abnormal: !there, message } };
+): Promise<{ publishedNodeIds: string[]; volumeCondition: Condition }> {
+  return {
+    publishedNodeIds: [],
+    volumeCondition: await conditionOf(store.dataPath('volumes', volume.id, volume), volume),
+  };
 }
 
 function tellVolume({ topology }: ControllerOptions, volume: StoredVolume): CsiVolume {

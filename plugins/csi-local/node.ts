@@ -5,6 +5,7 @@ import { isReadOnlyMode, needCapability, needField, type Turns } from '../../lib
 import type { CsiHandlers } from '../../lib/plugin/sdk/csi-server.js';
 import {
   bindMount,
+  CommandError,
   listMounts,
   mountAt,
   remountReadOnly,
@@ -12,6 +13,7 @@ import {
   unmountAll,
 } from '../../lib/plugin/sdk/mounts.js';
 import { bindRoots } from './bind-roots.js';
+import { conditionOf } from './condition.js';
 import { attachLoop, detachLoop, growMounted, growUnmounted, loopsOf, makeFileSystem } from './image.js';
 import { knownFs } from './parameters.js';
 import type { Store, StoredVolume } from './store.js';
@@ -115,7 +117,9 @@ async function stage(store: Store, volume: StoredVolume, target: string, wanted:
   } catch (error) {
     // Nobody would take it away again: what was not staged is not unstaged.
     if (!(await mountAt(target))) await detachUnused(source).catch(() => {});
-    throw error;
+    const { message } = await conditionOf(source, volume);
+    if (message === '' || !(error instanceof CommandError)) throw error;
+    throw new CsiError('RESOURCE_EXHAUSTED', `${message}: ${error.message}`);
   }
 }
 
@@ -216,12 +220,7 @@ async function statsOf(
 ): Promise<CsiMethods['Node.NodeGetVolumeStats'][1]> {
   const found = await stat(path).catch(() => null);
   if (!found) throw new CsiError('NOT_FOUND', `nothing is at ${path}`);
-  const data = store.dataPath('volumes', volume.id, volume);
-  const there = await stat(data).then(
-    () => true,
-    () => false,
-  );
-  const volumeCondition = { abnormal: !there, message: there ? '' : `${data} is gone` };
+  const volumeCondition = await conditionOf(store.dataPath('volumes', volume.id, volume), volume);
   if (!found.isDirectory()) {
     const total = volume.capacityBytes;
     return { usage: [{ unit: 'BYTES', total, used: 0, available: 0 }], volumeCondition };

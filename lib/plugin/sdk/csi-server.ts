@@ -2,7 +2,7 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import type * as Grpc from '@grpc/grpc-js';
-import { CsiError, type CsiMethod, type CsiMethods } from './csi.js';
+import { CsiError, type CsiMethod, type CsiMethods, type CsiStatus } from './csi.js';
 import { loadCsiProto } from './csi-proto.js';
 
 /** The methods a plugin answers; those left out answer UNIMPLEMENTED. They throw CsiError. */
@@ -87,14 +87,20 @@ function implement(
         (error: unknown) => {
           const failure = error instanceof Error ? error : new Error(String(error));
           onFailure(key as CsiMethod, failure);
-          const code = failure instanceof CsiError ? grpc.status[failure.code] : grpc.status.INTERNAL;
-          reply({ code, details: failure.message });
+          reply({ code: grpc.status[statusOf(failure)], details: failure.message });
         },
       );
     };
     methods[name] = unary;
   }
   return methods;
+}
+
+/** A disk may be full at any step: that is no fault of the plugin, and passes when there is room. */
+function statusOf(failure: Error): CsiStatus {
+  if (failure instanceof CsiError) return failure.code;
+  const { code } = failure as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT' ? 'RESOURCE_EXHAUSTED' : 'INTERNAL';
 }
 
 function isListened(path: string): Promise<boolean> {

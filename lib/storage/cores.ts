@@ -26,8 +26,13 @@ export interface Core {
   fetch(start: number, end?: number): () => void;
   /** Hears when there is more of it; returns how to stop listening. */
   onLonger(listener: () => void): () => void;
+  /** As that of all cores, for this one alone: what goes wrong with another one is no matter here. */
+  replicate(stream: Duplex, side: Side): void;
   close(): Promise<void>;
 }
+
+/** One end of a replication asks the other one for it; both may want something. */
+export type Side = 'asks' | 'answers';
 
 /** All cores of this process: they share one store, one set of file handles, and each replication. */
 export interface Cores {
@@ -42,7 +47,7 @@ export interface Cores {
   /** Writes the store anew without the blocks that were cleared. */
   compact(): Promise<void>;
   /** Copies cores to and from whoever is at the other end; both ends ask for what they want. Ends with the stream. */
-  replicate(stream: Duplex, side: 'asks' | 'answers'): void;
+  replicate(stream: Duplex, side: Side): void;
   close(): Promise<void>;
   /** Closes it and puts it aside as damaged. Returns the folder to open instead, for as long as this process runs. */
   condemn(): Promise<string>;
@@ -132,11 +137,15 @@ class HypercoreCores implements Cores {
   }
 
   own(name: string, secret: Uint8Array | null): Promise<Core> {
-    return ready(this.#store.get({ name, ...encryptedBy(secret) }));
+    return this.#ready(this.#store.get({ name, ...encryptedBy(secret) }));
   }
 
   other(key: Uint8Array, secret: Uint8Array | null): Promise<Core> {
-    return ready(this.#store.get({ key, ...encryptedBy(secret) }));
+    return this.#ready(this.#store.get({ key, ...encryptedBy(secret) }));
+  }
+
+  async #ready(core: Hypercore): Promise<Core> {
+    return asCore(await ready(core), (stream, side) => this.#join(stream, core.replicate(side === 'asks')));
   }
 
   /** The store writes to its log before an append has resolved, and does not sync it. More than one may be in use. */
@@ -173,8 +182,11 @@ class HypercoreCores implements Cores {
     });
   }
 
-  replicate(stream: Duplex, side: 'asks' | 'answers'): void {
-    const end = this.#store.replicate(side === 'asks');
+  replicate(stream: Duplex, side: Side): void {
+    this.#join(stream, this.#store.replicate(side === 'asks'));
+  }
+
+  #join(stream: Duplex, end: Duplex): void {
     this.#streams.add(stream);
     // An error of either is the end of both; whoever lent the stream hears of it there.
     const stop = (): void => {
@@ -204,11 +216,15 @@ function encryptedBy(secret: Uint8Array | null): { encryption?: { key: Uint8Arra
   return secret === null ? {} : { encryption: { key: secret } };
 }
 
-async function ready(core: Hypercore): Promise<Core> {
+async function ready(core: Hypercore): Promise<Hypercore> {
   // A peer that breaks the protocol is dropped; without a listener it would end this process.
   core.on('error', () => {});
   await core.ready();
   keepTree(core);
+  return core;
+}
+
+function asCore(core: Hypercore, replicate: Core['replicate']): Core {
   return {
     key: core.key,
     get length() {
@@ -235,6 +251,7 @@ async function ready(core: Hypercore): Promise<Core> {
       core.on('append', listener);
       return () => core.off('append', listener);
     },
+    replicate,
     close: () => core.close(),
   };
 }

@@ -29,6 +29,8 @@ declare module 'corestore' {
     readonly state: { createWriteBatch(): { deleteTreeNode(index: number): void } };
     download(range: { start: number; end: number; linear?: boolean }): Range;
     update(options?: { wait?: boolean }): Promise<boolean>;
+    /** As the store's, of this core alone. */
+    replicate(isInitiator: boolean): Duplex;
     close(): Promise<void>;
   }
 

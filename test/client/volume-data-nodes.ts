@@ -169,7 +169,7 @@ export function treeOf(dir: string, below = ''): Record<string, unknown> {
   for (const name of readdirSync(join(dir, below), { encoding: 'latin1' }).sort()) {
     const path = Buffer.from(join(dir, below, name), 'latin1');
     const info = lstatSync(path);
-    const rest = { mode: info.mode, uid: info.uid, gid: info.gid, mtime: Math.round(info.mtimeMs), links: info.nlink };
+    const rest = { mode: info.mode, uid: info.uid, gid: info.gid, mtime: microsOf(path), links: info.nlink };
     const key = join(below, name);
     if (info.isDirectory()) Object.assign(tree, { [key]: { ...rest, links: 0 } }, treeOf(dir, key));
     else if (info.isSymbolicLink()) tree[key] = { ...rest, target: readlinkSync(path) };
@@ -194,3 +194,6 @@ export function fill(dir: string): void {
   chmodSync(join(dir, 'sub'), 0o511);
   utimesSync(join(dir, 'sub'), 1_500_000_000, 1_500_000_000);
 }
+
+/** What Node can set of a time. */
+const microsOf = (path: Buffer): string => String(lstatSync(path, { bigint: true }).mtimeNs / 1_000n);

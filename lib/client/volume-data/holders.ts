@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import type { Cores } from '../../storage/index.js';
+import type { Core } from '../../storage/index.js';
 import type { BlockHolder } from '../../structs/rpc-volume-data.js';
 import { byteStream } from '../../transport/byte-stream.js';
 import type { RpcCaller } from '../../transport/rpc.js';
@@ -8,11 +8,11 @@ import type { Log } from '../../util/log.js';
 const RETRY_MS = 2_000;
 
 export interface HoldersOptions {
-  readonly cores: Cores;
+  /** That is copied or read. */
+  readonly core: Core;
   readonly rpc: RpcCaller;
   /** This node. */
   readonly nodeId: string;
-  readonly core: string;
   readonly holders: readonly BlockHolder[];
   readonly log: Log;
 }
@@ -23,12 +23,12 @@ export function connectHolders(options: HoldersOptions, signal: AbortSignal): vo
 }
 
 async function keepConnected(
-  { cores, rpc, nodeId, core, log }: HoldersOptions,
+  { core, rpc, nodeId, log }: HoldersOptions,
   { NodeID, Token }: BlockHolder,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const messages = rpc.stream('VolumeData.Replicate', { NodeID, Asker: nodeId, Core: core, Token });
+    const messages = rpc.stream('VolumeData.Replicate', { NodeID, Asker: nodeId, Core: Buffer.from(core.key).toString('hex'), Token });
     const closed = new Promise<void>((resolve) => {
       messages.once('close', resolve);
       messages.once('error', (error) =>
@@ -37,7 +37,7 @@ async function keepConnected(
     });
     const end = (): void => void messages.destroy();
     signal.addEventListener('abort', end, { once: true });
-    cores.replicate(byteStream(messages), 'asks');
+    core.replicate(byteStream(messages), 'asks');
     await closed;
     signal.removeEventListener('abort', end);
     await setTimeout(RETRY_MS, null, { ref: false, signal }).catch(() => {});

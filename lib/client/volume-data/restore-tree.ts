@@ -203,9 +203,12 @@ async function style(handle: FileHandle, entry: Entry): Promise<void> {
 }
 
 const isRoot = (): boolean => process.getuid?.() === 0;
-/** Seconds, to the microsecond; Node takes negative ones for no time at all, but not dates before 1970. */
+/**
+ * Seconds, to the microsecond: Node cuts off what is below one, and a number has not the precision for exactly that one, so it is the
+ * middle of it. Node takes negative ones for no time at all, but not dates before 1970.
+ */
 const timeOf = ({ mtimeNs }: Entry): number | Date =>
-  mtimeNs < 0n ? new Date(Number(mtimeNs) / 1e6) : Number(mtimeNs) / 1e9;
+  mtimeNs < 0n ? new Date(Number(mtimeNs) / 1e6) : (Number(mtimeNs / 1_000n) + 0.5) / 1e6;
 
 function damaged(why: string): MeshError {
   return new MeshError('E_STORAGE', `the snapshot cannot be restored: ${why}`);

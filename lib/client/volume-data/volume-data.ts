@@ -116,7 +116,7 @@ export class VolumeData {
       return;
     }
     messages.once('close', close);
-    cores.replicate(byteStream(messages), 'answers');
+    core.replicate(byteStream(messages), 'answers');
   }
 
   async #work(order: VolumeOrder): Promise<VolumeWork> {
@@ -282,7 +282,7 @@ export class VolumeData {
     const connected = new AbortController();
     const end = (): void => connected.abort();
     this.#ending.signal.addEventListener('abort', end, { once: true });
-    connectHolders({ cores, rpc, nodeId, core: key, holders, log }, connected.signal);
+    connectHolders({ core, rpc, nodeId, holders, log }, connected.signal);
     try {
       return await use(core);
     } finally {

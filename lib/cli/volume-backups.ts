@@ -15,6 +15,8 @@ import { LiveLine } from './live-line.js';
 const ASK_MS = 400;
 /** So long nobody may answer: a leader is elected, the network is away for a moment. */
 const SILENCE_MAX_MS = 60_000;
+/** What shells say of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
 
 interface Shown {
   verbose: boolean;
@@ -47,30 +49,43 @@ export async function readArchive(
   return (await api.get<VolumeArchiveView | null>(backupPath(volume), { ...which })).value;
 }
 
-/** Follows an operation to its end, and shows how far it is. */
+/** Follows an operation to its end, and shows how far it is. Whoever interrupts it is told that the operation goes on. */
 export async function followOperation(
   api: ApiClient,
   { volume, which, operation }: { volume: string; which: WhichVolume; operation: VolumeOperation },
   { output, json }: { output: Output; json: boolean },
 ): Promise<VolumeArchiveView> {
   const screen = new ProgressLine(output, json);
+  const leave = (): void => {
+    screen.end();
+    output.error(`The ${operation.Kind} goes on without being watched: see volume backup -list ${volume}`);
+    process.exit(INTERRUPTED);
+  };
+  process.once('SIGINT', leave);
+  try {
+    return await follow(api, { volume, which, operation }, screen);
+  } finally {
+    process.off('SIGINT', leave);
+    screen.end();
+  }
+}
+
+async function follow(
+  api: ApiClient,
+  { volume, which, operation }: { volume: string; which: WhichVolume; operation: VolumeOperation },
+  screen: ProgressLine,
+): Promise<VolumeArchiveView> {
   let heardMs = Date.now();
   for (;;) {
     try {
       const archive = await readArchive(api, volume, which);
       heardMs = Date.now();
       if (!archive) throw new ApiError(0, 'the backups of this volume were forgotten meanwhile');
-      if (archive.Operation?.ID === operation.ID) screen.show(archive.Operation, archive.Progress);
-      else {
-        screen.end();
-        return archive;
-      }
+      if (archive.Operation?.ID !== operation.ID) return archive;
+      screen.show(archive.Operation, archive.Progress);
     } catch (error) {
       const mayPass = error instanceof ApiError && (error.status === 0 || error.status >= 500);
-      if (!mayPass || Date.now() - heardMs > SILENCE_MAX_MS) {
-        screen.end();
-        throw error;
-      }
+      if (!mayPass || Date.now() - heardMs > SILENCE_MAX_MS) throw error;
     }
     await setTimeout(ASK_MS);
   }
@@ -148,8 +163,13 @@ function standing({
   Operation,
   LastOperation,
   Health,
-}: Pick<VolumeArchiveView, 'Operation' | 'LastOperation' | 'Health'>): string {
-  if (Operation) return `${Operation.Kind} under way`;
+  Progress = null,
+}: Pick<VolumeArchiveView, 'Operation' | 'LastOperation' | 'Health'> &
+  Partial<Pick<VolumeArchiveView, 'Progress'>>): string {
+  if (Operation) {
+    const isHeardOf = Progress !== null || Operation.Message !== '';
+    return `${Operation.Kind} under way${isHeardOf ? ` (${progressText(Operation, Progress)})` : ''}`;
+  }
   if (LastOperation?.Step === 'failed') return `${LastOperation.Kind} failed: ${LastOperation.Message}`;
   return Health === '' ? 'all copies are whole' : Health;
 }

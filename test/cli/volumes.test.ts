@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -11,6 +13,7 @@ import type { RpcCaller } from '../../lib/transport/rpc.js';
 import { silentLog } from '../../lib/util/log.js';
 import { mockGroup, mockJob } from '../scheduler/mock.js';
 import { controllerInfo, createVolumeWorld, type VolumeWorld } from '../server/volume-world.js';
+import { MESHNOMAD } from '../support/mesh-agent.js';
 import { type Ran, runCli } from './world.js';
 
 const SECRET = 'hunter2-secret';
@@ -334,4 +337,57 @@ t.test('what a plugin says of its room, and of a volume that it has no more, is 
     throw new MeshError('E_TIMEOUT', 'no answer within 5 s');
   };
   t.match(await run('volume', 'status', 'db'), { code: 0, out: /At The Storage\nNot known: .*no answer within 5 s/ });
+});
+
+t.test('a backup that is under way says how far it is, and goes on when nobody watches it', async (t) => {
+  const operation = { ID: 'op-1', Kind: 'backup', Step: 'backup', Message: '', Reason: 'manual' };
+  const archive = {
+    Name: 'db',
+    VolumeID: 'v-1',
+    Namespace: 'default',
+    NodeID: 'n-1',
+    Plan: { Cron: '', TimeZone: 'UTC', Replicas: 1, Keep: {} },
+    Snapshots: [],
+    Copies: {},
+    Cores: [],
+    Health: 'there is no backup yet',
+    NextTime: 0,
+    Operation: operation,
+    LastOperation: null,
+    Progress: { Phase: 'backing up', Files: 3, Bytes: 2048, BytesTotal: 0, NewBytes: 0, Skipped: 0, Notes: [] },
+  };
+  let onFollowed = (): void => {};
+  const api = createServer((request, response) => {
+    const isBegun = request.method === 'PUT';
+    response.setHeader('Content-Type', 'application/json');
+    response.end(JSON.stringify(isBegun ? { Operation: operation } : archive));
+    if (!isBegun) onFollowed();
+  });
+  await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => api.close());
+  const env = {
+    ...process.env,
+    NO_COLOR: '1',
+    NOMAD_ADDR: `http://127.0.0.1:${(api.address() as { port: number }).port}`,
+  };
+  const run = async (...args: string[]) => {
+    const child = spawn(process.execPath, [MESHNOMAD, 'volume', 'backup', ...args], { env });
+    const said = { out: '', error: '' };
+    child.stdout.on('data', (chunk: Buffer) => {
+      said.out += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      said.error += chunk;
+    });
+    onFollowed = () => {
+      if (args[0] === 'db') child.kill('SIGINT');
+    };
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    return { code, ...said };
+  };
+  t.match(await run('-list', 'db'), { code: 0, out: /Standing += backup under way \(backing up: 3 files, 2\.0 KiB\)/ });
+  t.match(await run('db'), {
+    code: 130,
+    error: /The backup goes on without being watched: see volume backup -list db/,
+  });
 });

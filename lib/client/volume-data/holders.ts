@@ -28,7 +28,12 @@ async function keepConnected(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const messages = rpc.stream('VolumeData.Replicate', { NodeID, Asker: nodeId, Core: Buffer.from(core.key).toString('hex'), Token });
+    const messages = rpc.stream('VolumeData.Replicate', {
+      NodeID,
+      Asker: nodeId,
+      Core: Buffer.from(core.key).toString('hex'),
+      Token,
+    });
     const closed = new Promise<void>((resolve) => {
       messages.once('close', resolve);
       messages.once('error', (error) =>

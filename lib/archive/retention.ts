@@ -30,14 +30,15 @@ const BUCKETS: readonly [keyof KeepPolicy, Bucket][] = [
 
 /**
  * The ids of the snapshots that stay. Of each hour (day, week, …) the newest one counts, from now backwards, as many as the policy
- * says; hours without a snapshot count for nothing. The newest of all always stays.
+ * says; hours without a snapshot count for nothing. The newest of all always stays. `snapshots` are in the order in which they were
+ * made: one of a clock that was far ahead, and is right again, is not newer than what came after it.
  */
 export function keptSnapshots(
   snapshots: readonly { readonly id: string; readonly at: Millis }[],
   policy: KeepPolicy,
   offset: ZoneOffset,
 ): Set<string> {
-  const newestFirst = [...snapshots].sort((a, b) => b.at - a.at);
+  const newestFirst = snapshots.toReversed();
   if (Object.values(policy).every((count) => count === 0)) return new Set(newestFirst.map(({ id }) => id));
   const kept = new Set(newestFirst.slice(0, Math.max(1, policy.Last)).map(({ id }) => id));
   for (const [name, bucketOf] of BUCKETS) {

@@ -177,3 +177,17 @@ t.test('of each day, week or month the newest stays, and always the newest of al
   t.strictSame(kept({ Last: 1, Weekly: 2 }), ['223', '239'], 'weeks begin on Monday');
   t.strictSame(kept({ Daily: 2 }, 7 * HOUR), ['238', '239'], 'days are those of the zone');
 });
+
+t.test('what was made after a clock was set back is the newest', async (t) => {
+  const DAY = 24 * 3_600_000;
+  const made = [
+    { id: 'before', at: 20 * DAY },
+    { id: 'ahead', at: 900 * DAY },
+    { id: 'after', at: 21 * DAY },
+  ];
+  const kept = (policy: Partial<typeof KEEP_ALL>): string[] => [
+    ...keptSnapshots(made, { ...KEEP_ALL, ...policy }, () => 0),
+  ];
+  t.strictSame(kept({ Last: 1 }), ['after']);
+  t.strictSame(kept({ Daily: 2 }), ['after', 'ahead']);
+});

@@ -1,9 +1,19 @@
 // Trees of strangers are removed, and nothing of what is mounted in them.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { removeAllocDir } from '../../lib/client/alloc-dir.js';
 import { listMounts, mountAt } from '../../lib/plugin/sdk/mounts.js';
@@ -97,4 +107,47 @@ t.test('a copy of a shared tree does not take the mounts of the tree along', ski
 
 t.test('a missing one is removed', async () => {
   await removeTree(join(tmpdir(), 'remove-tree-of-nobody'));
+});
+
+t.test('a tree of many files goes a few at a time', async (t) => {
+  const [dirs, files] = [8, 250];
+  const root = mkdtempSync(join(tmpdir(), 'remove-tree-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const tree = join(root, 'tree');
+  for (let dir = 0; dir < dirs; dir++) {
+    mkdirSync(join(tree, `d${dir}`), { recursive: true });
+    for (let file = 0; file < files; file++) writeFileSync(join(tree, `d${dir}`, `f${file}`), '');
+  }
+  let isDone = false;
+  const removed = removeTree(tree).finally(() => {
+    isDone = true;
+  });
+  const begun = (): number => {
+    let count = 0;
+    for (let dir = 0; dir < dirs; dir++) {
+      const path = join(tree, `d${dir}`);
+      const left = existsSync(path) ? readdirSync(path).length : files;
+      if (left < files) count++;
+    }
+    return count;
+  };
+  let most = 0;
+  while (!isDone) {
+    most = Math.max(most, begun());
+    await sleep(1);
+  }
+  await removed;
+  t.ok(most <= 1, `${most} of ${dirs} directories were removed together`);
+  t.notOk(existsSync(tree));
+});
+
+t.test('names that are no UTF-8, links, and a file go', async (t) => {
+  const { root, tree, file } = folders(t);
+  symlinkSync(join(root, 'precious'), join(tree, 'link'));
+  writeFileSync(Buffer.concat([Buffer.from(`${tree}/caf`), Buffer.of(0xe9)]), '');
+  await removeTree(tree);
+  t.notOk(existsSync(tree));
+  t.equal(readFileSync(file, 'utf8'), 'of 1999');
+  await removeTree(file);
+  t.notOk(existsSync(file));
 });

@@ -1,4 +1,5 @@
-import { chmod, readdir, rm } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
+import { emptyDirectory } from '../../plugin/sdk/remove-tree.js';
 import type { CsiDataMount, CsiDataPlace } from '../../structs/rpc-volume-data.js';
 import { toCsiCapability } from '../csi/capability.js';
 import { toMeshError } from '../csi/errors.js';
@@ -44,9 +45,7 @@ export class CsiData {
     return this.within(mount, async (path) => {
       // Nobody else is to enter before all of it is there.
       await chmod(path, 0o700);
-      for (const name of await readdir(path, { encoding: 'buffer' })) {
-        await rm(Buffer.concat([Buffer.from(`${path}/`), name]), { recursive: true, force: true });
-      }
+      await emptyDirectory(Buffer.from(path));
       await write(path);
       await syncDisk(path);
     });

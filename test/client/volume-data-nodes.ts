@@ -48,6 +48,8 @@ export class Nodes {
   readonly dir = mkdtempSync(join(tmpdir(), 'volume-data-'));
   readonly all = new Map<string, FakeNode>();
   orders = 0;
+  /** So many requests from now on are heard by nobody. */
+  unheard = 0;
 
   constructor(t: Test) {
     t.teardown(async () => {
@@ -94,6 +96,7 @@ export class FakeNode {
       stream: (_: string, args: { NodeID: string }) => {
         const [near, far] = messagePair();
         far.on('error', () => {});
+        if (nodes.unheard-- > 0) return near;
         const target = nodes.all.get(args.NodeID);
         target?.data.streamHandlers()['VolumeData.Replicate']?.(args as never, far, CONTEXT);
         return near;

@@ -214,6 +214,16 @@ t.test('a copy is made by those with the right to it, and says nothing to who ha
   t.equal(readFileSync(join(HostPath, 'secret'), 'utf8'), 'PLAINTEXT-MARKER '.repeat(5000));
 });
 
+t.test('who is not answered asks again', { timeout: 60_000 }, async (t) => {
+  const nodes = new Nodes(t);
+  const [a, b] = [await nodes.start('a'), await nodes.start('b')];
+  writeFileSync(join(await a.create('db'), 'rows'), 'one');
+  const { Core, Length } = await a.backUp();
+  nodes.unheard = 1;
+  await b.done({ Kind: 'hold', Core, Ranges: [[0, Length]], Holders: [a.holder(Core, 'b')] });
+  t.strictSame((await b.done({ Kind: 'list', Core, Length })).Ranges, [[0, Length]]);
+});
+
 t.test('nobody copies a core without a token for it', async (t) => {
   const nodes = new Nodes(t);
   const [a] = [await nodes.start('a'), await nodes.start('b')];

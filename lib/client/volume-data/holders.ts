@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Core } from '../../storage/index.js';
 import type { BlockHolder } from '../../structs/rpc-volume-data.js';
 import { byteStream } from '../../transport/byte-stream.js';
@@ -6,6 +6,8 @@ import type { RpcCaller } from '../../transport/rpc.js';
 import type { Log } from '../../util/log.js';
 
 const RETRY_MS = 2_000;
+/** Whoever is there says something each five seconds. A request that met an agent which was just ending, or beginning, may be answered by nobody. */
+const SILENCE_MS = 15_000;
 
 export interface HoldersOptions {
   /** That is copied or read. */
@@ -41,10 +43,13 @@ async function keepConnected(
       );
     });
     const end = (): void => void messages.destroy();
+    const silence = setTimeout(end, SILENCE_MS);
+    messages.on('data', () => silence.refresh());
     signal.addEventListener('abort', end, { once: true });
     core.replicate(byteStream(messages), 'asks');
     await closed;
+    clearTimeout(silence);
     signal.removeEventListener('abort', end);
-    await setTimeout(RETRY_MS, null, { ref: false, signal }).catch(() => {});
+    await sleep(RETRY_MS, null, { ref: false, signal }).catch(() => {});
   }
 }

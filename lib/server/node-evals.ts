@@ -1,4 +1,5 @@
 import type { StateSnapshot } from '../state/store.js';
+import { jobKey } from '../state/watch.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
@@ -27,13 +28,14 @@ export function nodeEvals(
   triggeredBy: 'node-update' | 'node-drain',
   world: { random: Random; now: Millis },
 ): Evaluation[] {
-  const jobs = new Set<Job>(jobsForEveryNode(state, node));
+  const jobs = new Map(jobsForEveryNode(state, node).map((job) => [jobKey(job.Namespace, job.ID), job]));
   for (const alloc of state.allocsByNode(node.ID)) {
     if (isClientTerminal(alloc.ClientStatus)) continue;
-    const job = state.jobById(alloc.Namespace, alloc.JobID);
-    if (job) jobs.add(job);
+    // Of a job that was purged its allocations tell: somebody has to call them lost.
+    const job = state.jobById(alloc.Namespace, alloc.JobID) ?? alloc.Job;
+    if (job) jobs.set(jobKey(alloc.Namespace, alloc.JobID), job);
   }
-  return evalsOf(jobs, node, triggeredBy, world);
+  return evalsOf(jobs.values(), node, triggeredBy, world);
 }
 
 /**

@@ -154,6 +154,7 @@ t.test('a snapshot is saved, inspected, and sent back', async (t) => {
     out: /Snapshot Restored: 1-2-3/,
   });
   t.ok(sent > 0);
+  t.match(await world.run('operator', 'snapshot', 'restore', '-yes', folder), { code: 1, error: /is a directory/ });
   writeFileSync(file, archive.subarray(0, 100));
   t.match(await world.run('operator', 'snapshot', 'inspect', file), { code: 1, error: /cut short/ });
   t.match(await world.run('operator', 'snapshot', 'inspect', join(folder, 'none')), { code: 1, error: /cannot read/ });

@@ -37,6 +37,24 @@ t.test('a silent node is down, and its work runs elsewhere', async (t) => {
   t.ok(events?.includes('Node heartbeat missed'));
 });
 
+t.test('what a silent node ran of a job that was purged is lost, and may be forgotten', async (t) => {
+  const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
+  const node = await world.addNode(1);
+  const job = webJob();
+  await world.call('Job.Register', { Job: job });
+  await world.time.advance(20);
+  await world.obey(node);
+  await world.call('Job.Deregister', { JobID: job.ID ?? '', Purge: true });
+  const statuses = () => new Set(world.allocs().map((alloc) => `${alloc.DesiredStatus} ${alloc.ClientStatus}`));
+  await world.time.advance(20);
+  t.same([...statuses()], ['stop running'], 'it has not heard of it');
+  await world.time.advance(35_000);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'down');
+  t.same([...statuses()], ['stop lost']);
+  await world.call('System.GarbageCollect', {});
+  t.same(world.allocs(), []);
+});
+
 t.test('a heartbeat costs no log entry and says when the next is due', async (t) => {
   const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
   const node = await world.addNode(1);

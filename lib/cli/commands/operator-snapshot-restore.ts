@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { accessSync, constants, createReadStream, statSync } from 'node:fs';
 import type { SnapshotMetadata } from '../../structs/operator.js';
 import { ApiError } from '../api.js';
 import type { Command } from '../command.js';
@@ -15,12 +15,7 @@ export const command: Command = {
     const { args, flags, output } = context;
     takeArgs(args, 1, 1, 'the snapshot');
     const file = args[0] ?? '';
-    const { statSync } = await import('node:fs');
-    try {
-      statSync(file);
-    } catch (error) {
-      throw new ApiError(0, `cannot read ${file}: ${(error as Error).message}`);
-    }
+    checkReadable(file);
     const question = `Replace the state of the whole mesh by ${file}?`;
     if (!(await confirm(flags, question, 'this replaces the state of the whole mesh: give -yes if that is meant')))
       return 1;
@@ -33,3 +28,13 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** Nothing is asked about a file that cannot be sent. */
+function checkReadable(file: string): void {
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (error) {
+    throw new ApiError(0, `cannot read ${file}: ${(error as Error).message}`);
+  }
+  if (statSync(file).isDirectory()) throw new ApiError(0, `${file} is a directory: give the path of a snapshot`);
+}

@@ -1,4 +1,5 @@
 import type { Job, TaskGroup } from '../structs/job.js';
+import type { Node } from '../structs/node.js';
 import type {
   AllocatedPort,
   AllocatedResources,
@@ -200,8 +201,12 @@ function taskResources(resources: Resources, memoryOversubscription: boolean): A
 
 /** MHz of one core of a node. */
 export function mhzPerCore(fleet: Fleet, row: number): number {
-  const cpu = fleet.nodes[row]?.NodeResources.Cpu;
-  return cpu && cpu.TotalCpuCores > 0 ? Math.floor(cpu.CpuShares / cpu.TotalCpuCores) : 0;
+  const node = fleet.nodes[row];
+  return node ? coreMhz(node) : 0;
+}
+
+export function coreMhz({ NodeResources: { Cpu } }: Node): number {
+  return Cpu.TotalCpuCores > 0 ? Math.floor(Cpu.CpuShares / Cpu.TotalCpuCores) : 0;
 }
 
 /** What an allocation of the group gets on a node. */

@@ -103,10 +103,26 @@ t.test('a job too large for the mesh ends with 2, and is placed once there is ro
   const { code, out } = await run('job', 'run', file(large));
   t.equal(code, 2, out);
   t.match(out, /Dimension "cpu" exhausted on 1 nodes[\s\S]*waiting for additional capacity/);
-  t.match((await run('job', 'status', 'web')).out, /Placement Failure\nTask Group "front"/);
+  const status = (await run('job', 'status', 'web')).out;
+  t.match(status, /Placement Failure\nTask Group "front"[\s\S]*\n {2}- 1 of 1 node lacks 2000 MHz of free CPU\n/);
   await world.addNode(2);
   await world.time.advance(1000);
   t.equal(world.allocs().length, 2);
+  t.match(await run('why', 'wbe'), {
+    code: 1,
+    error: /No allocation or job with .* "wbe" found; did you mean "web"\?/,
+  });
+  const nowhere = JOB(1)
+    .replace(
+      'group "front"',
+      'type = "system"\n  node_pool = "default"\n  constraint {\n    attribute = "${meta.x}"\n    value = "1"\n  }\n  group "front"',
+    )
+    .replace('job "web"', 'job "far"');
+  await run('job', 'run', '-detach', file(nowhere));
+  t.match(
+    (await run('job', 'status', 'far')).out,
+    /Placement Failure\n[\s\S]*\$\{meta.x\} = 1": 2 nodes excluded by filter\n {2}- 2 of 2 nodes do not meet/,
+  );
   t.strictSame(logs, [], 'no request met a defect');
 });
 
@@ -123,7 +139,7 @@ t.test(
       await run('job', 'run', '-detach', file(JOB(1).replace('job "web" {', `job "${name}" {\n  type = "${type}"`)));
       const { out } = await run('job', 'status', name);
       t.match(out, /Placement Failure\n[\s\S]*"missing drivers": 1 nodes[\s\S]*No allocations placed/, type);
-      t.match(out, `Driver "mock_driver" is unhealthy on 1 node: attic (${why})`);
+      t.match(out, `"mock_driver" is not healthy (${why})`);
     }
   },
 );

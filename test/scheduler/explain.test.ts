@@ -231,13 +231,13 @@ t.test('a new version without a place is told, though its old allocations run', 
   await world.obey(node);
   await register(world, memory(99_000));
   const { Groups } = await whyOf(world);
-  t.match(Groups[0], { Placed: 1, Running: 1, NodesWithRoom: 0, Refusals: [{ Rule: 'memory' }] });
+  t.match(Groups[0], { Placed: 1, Running: 1, NodesWithRoom: 0, Refusals: [{ Rule: 'memory in all' }] });
   await register(world, {
     ...memory(99_000),
     TaskGroups: memory(99_000).TaskGroups.map((group) => ({ ...group, Count: 1 })),
   });
   const [group] = (await whyOf(world)).Groups;
-  t.match(group, { Wanted: 1, Placed: 1, Unplaced: 1, NodesWithRoom: 0, Refusals: [{ Rule: 'memory' }] });
+  t.match(group, { Wanted: 1, Placed: 1, Unplaced: 1, NodesWithRoom: 0, Refusals: [{ Rule: 'memory in all' }] });
   t.equal(
     group?.Summary,
     'Group "web": 1 of 1 running, 1 of them in an older version until there is a place for version 2: none of 1 nodes takes one.',

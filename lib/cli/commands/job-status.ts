@@ -3,9 +3,9 @@ import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
 import { isParameterized, isParent, isPeriodicActive } from '../../structs/job-kind.js';
 import type { AllocListStub, JobListStub, JobSummary } from '../../structs/rpc.js';
+import type { Why } from '../../structs/why.js';
 import type { ApiClient } from '../api.js';
 import type { Command, Context } from '../command.js';
-import { driverHealthText } from '../driver-health.js';
 import { formatPairs, formatTable, formatTime, formatTimeText, paint, shortId } from '../format.js';
 import { childrenText, nextLaunchText } from '../job-children.js';
 import { DATA_FLAGS, printData, takeArgs, wantsData } from '../print.js';
@@ -64,17 +64,10 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   output.out(`\n${title('Summary')}\n${summaryTable(parts.Summary)}`);
   const evals = [...parts.Evaluations].sort((a, b) => b.CreateIndex - a.CreateIndex);
   if (flags.bool('evals') || verbose) output.out(`\n${title('Evaluations')}\n${evalTable(evals, verbose)}`);
-  const blocked = evals.find(
-    ({ Status, FailedTGAllocs }) => Status === 'blocked' || (FailedTGAllocs && Object.keys(FailedTGAllocs).length > 0),
-  );
-  // What is to be on each node waits in no evaluation: it is looked at when a node changes.
-  const open =
-    evals.some(({ Status }) => Status === 'blocked') || (blocked === evals[0] && parts.Allocations.length === 0);
-  const failed = open ? blocked?.FailedTGAllocs : null;
+  const failed = placementFailure(evals);
   if (failed) {
-    const drivers = await driverHealthText(api, job, failed);
-    const text = failedGroupsText(failed, '');
-    output.out(`\n${title('Placement Failure')}\n${text}${drivers === '' ? '' : `\n${drivers}`}`);
+    const reasons = await refusalLines(api, path);
+    output.out([`\n${title('Placement Failure')}\n${failedGroupsText(failed, '')}`, ...reasons].join('\n'));
   }
   const waiting = waitingRows(parts.Allocations, evals, verbose);
   if (waiting.length > 0) {
@@ -88,6 +81,23 @@ async function show(context: Context, api: ApiClient, id: string): Promise<numbe
   }
   output.out(`\n${title('Allocations')}\n${allocTable(parts.Allocations, { verbose, nowMs: Date.now() })}`);
   return 0;
+}
+
+/** What the scheduler found no node for, when it looked last. A system job that no node is meant for is not looked at again. */
+function placementFailure(newestFirst: readonly Evaluation[]): Evaluation['FailedTGAllocs'] {
+  const failedAny = ({ FailedTGAllocs }: Evaluation): boolean => Object.keys(FailedTGAllocs ?? {}).length > 0;
+  if (newestFirst.some(({ Status }) => Status === 'blocked'))
+    return newestFirst.find(failedAny)?.FailedTGAllocs ?? null;
+  const [last] = newestFirst.filter(({ Status }) => Status === 'complete');
+  return last && failedAny(last) ? last.FailedTGAllocs : null;
+}
+
+/** What stands in the way on which nodes, as `why` says it. */
+async function refusalLines(api: ApiClient, path: string): Promise<string[]> {
+  // A server that is older has no such question.
+  const why = await api.get<Why>(`${path}/why`).catch(() => null);
+  const short = why?.value.Groups.filter(({ Placed, Wanted, Unplaced }) => Placed < Wanted || Unplaced > 0) ?? [];
+  return short.flatMap(({ Refusals }) => Refusals.map(({ Sentence }) => `  - ${Sentence}`));
 }
 
 /** What is known of a job besides itself; as -json and -t give it. */

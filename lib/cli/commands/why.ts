@@ -1,4 +1,6 @@
+import type { JobListStub } from '../../structs/rpc.js';
 import type { Why, WhyGroup } from '../../structs/why.js';
+import { nearest } from '../../util/nearest.js';
 import { type ApiClient, ApiError } from '../api.js';
 import type { Command } from '../command.js';
 import { formatTable, formatTime, paint } from '../format.js';
@@ -36,6 +38,15 @@ async function ask(api: ApiClient, id: string): Promise<Why> {
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 404) throw error;
     }
+  }
+  const jobs = (await api.get<JobListStub[] | null>('/v1/jobs')).value ?? [];
+  if (!jobs.some(({ ID }) => ID.startsWith(id))) {
+    const near = nearest(
+      id,
+      jobs.map(({ ID }) => ID),
+    );
+    const hint = near === undefined ? '' : `; did you mean "${near}"?`;
+    throw new ApiError(404, `No allocation or job with prefix or ID ${JSON.stringify(id)} found${hint}`);
   }
   return ofJob(await findJobId(api, id));
 }

@@ -2,13 +2,16 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { Deployment } from '../../structs/deployment.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
+import { isParent } from '../../structs/job-kind.js';
 import type { Node } from '../../structs/node.js';
 import type { Why, WhyGroup } from '../../structs/why.js';
 import type { StateReader } from '../ports.js';
 import { algorithmOf } from '../rank/algorithm.js';
+import { hasRunToSuccess, isOlder } from '../reconcile/filters.js';
 import { nextReschedule } from '../reconcile/reschedule.js';
 import { filterInTurns, inTurns, type Rest } from '../turns.js';
 import { isClientTerminal, isTerminal } from '../usage.js';
+import { parentSentence } from './parent.js';
 import { preemptedSentence } from './preempted.js';
 import { askOf, createJudge, type Refusal } from './refusal.js';
 import { rollOutSentence } from './roll-out.js';
@@ -29,12 +32,15 @@ export interface ExplainInput {
 }
 
 /** Why a job is as it is: for each group how much of it is placed, and what refuses the rest now. With rests. */
-export function* explainJob(job: Job, input: ExplainInput): Generator<Rest, Why, void> {
-  const { state } = input;
+export function* explainJob(job: Job, all: ExplainInput): Generator<Rest, Why, void> {
+  const { state } = all;
+  // One of the same id that was purged is another job's story.
+  const isOfThis = ({ CreateIndex }: { CreateIndex: number }): boolean => CreateIndex >= job.CreateIndex;
+  const input = { state, evals: all.evals.filter(isOfThis), deployments: all.deployments.filter(isOfThis) };
   const allocs = state.allocsByJob(job.Namespace, job.ID);
   const groups: WhyGroup[] = [];
   const byGroup = yield* partsOf(allocs);
-  for (const group of job.TaskGroups) {
+  for (const group of isParent(job) ? [] : job.TaskGroups) {
     groups.push(yield* explainGroup(job, group, byGroup.get(group.Name) ?? [], input));
   }
   const short = groups.filter(({ Wanted, Placed }) => Placed < Wanted);
@@ -43,7 +49,9 @@ export function* explainJob(job: Job, input: ExplainInput): Generator<Rest, Why,
     ID: job.ID,
     Namespace: job.Namespace,
     JobID: job.ID,
-    Summary: jobSummary(job, groups, short, rollOutSentence(job, input.deployments)),
+    Summary: isParent(job)
+      ? parentSentence(job)
+      : jobSummary(job, groups, short, rollOutSentence(job, input.deployments)),
     Groups: groups,
     Choice: [],
     Story: yield* jobStory(job, allocs, input),
@@ -88,23 +96,39 @@ function* partsOf(allocs: readonly Allocation[]): Generator<Rest, ReadonlyMap<st
 interface OwnCounts {
   readonly live: Allocation[];
   running: number;
-  complete: number;
+  canaries: number;
+  /** Of a job that ends: those that need not run again. */
+  readonly done: Allocation[];
   isStarting: boolean;
+  /** Have failed on their nodes, which are to start them again. */
+  restarting: number;
   /** Failed, and not tried again. */
   given: number;
   /** Evaluations that those wait for who have no successor. */
   readonly waited: Set<string>;
 }
 
-function* countOwn(own: readonly Allocation[]): Generator<Rest, OwnCounts, void> {
-  const counts: OwnCounts = { live: [], running: 0, complete: 0, isStarting: false, given: 0, waited: new Set() };
+function* countOwn(job: Job, own: readonly Allocation[]): Generator<Rest, OwnCounts, void> {
+  const counts: OwnCounts = {
+    live: [],
+    running: 0,
+    canaries: 0,
+    done: [],
+    isStarting: false,
+    restarting: 0,
+    given: 0,
+    waited: new Set(),
+  };
+  const ends = job.Type === 'batch' || job.Type === 'sysbatch';
   yield* inTurns(own, (alloc) => {
     if (!isTerminal(alloc)) {
       counts.live.push(alloc);
       if (alloc.ClientStatus === 'running') counts.running++;
       if (alloc.ClientStatus === 'pending') counts.isStarting = true;
+      if (alloc.ClientStatus === 'pending' && hasRestarted(alloc)) counts.restarting++;
+      if (alloc.DeploymentStatus?.Canary) counts.canaries++;
     }
-    if (alloc.ClientStatus === 'complete') counts.complete++;
+    if (ends && hasRunToSuccess(alloc) && !isOlder(alloc, job)) counts.done.push(alloc);
     if (isGivenUp(alloc)) counts.given++;
     if (alloc.NextAllocation === '' && alloc.FollowupEvalID !== '') counts.waited.add(alloc.FollowupEvalID);
   });
@@ -126,10 +150,12 @@ function* explainGroup(
   let withRoom = 0;
   let eligible = 0;
   const isPerNode = job.Type === 'system' || job.Type === 'sysbatch';
-  const { live, running, complete, isStarting, given, waited } = yield* countOwn(own);
-  const served = new Set(isPerNode ? live.map(({ NodeID }) => NodeID) : []);
+  const { live, running, done, waited, ...of } = yield* countOwn(job, own);
+  const served = new Set(isPerNode ? [...live, ...done].map(({ NodeID }) => NodeID) : []);
+  const finished = new Set(isPerNode ? done.map(({ NodeID }) => NodeID) : []);
   const look = (node: Node): void => {
     nodes++;
+    if (finished.has(node.ID)) return;
     const refusal = judge(node);
     if (!refusal || !['status', 'place', 'rule', 'volume'].includes(refusal.kind)) eligible++;
     // Nobody wants a second one there: room on it would change nothing.
@@ -148,23 +174,21 @@ function* explainGroup(
   const refusals = [...byRule.values()]
     .sort((a, b) => b.length - a.length)
     .map((same) => ({ ...refusalSentences(same, nodes, ask), NodeNames: names.get(same[0]?.rule ?? '') ?? [] }));
-  const done = job.Type === 'batch' ? complete : 0;
-  const wanted = job.Stop ? 0 : isPerNode ? eligible : Math.max(0, group.Count - done);
+  const wanted = job.Stop ? 0 : isPerNode ? eligible : Math.max(0, group.Count - done.length);
+  const isNowhere = isPerNode && !job.Stop && wanted === 0 && live.length === 0 && done.length === 0;
   const counts = {
     Group: group.Name,
     Wanted: wanted,
     Placed: live.length,
     Running: running,
-    Unplaced: job.Stop ? 0 : unplacedOf(group, input),
+    Unplaced: job.Stop ? 0 : isNowhere ? 1 : unplacedOf(group, input),
     Nodes: nodes,
     NodesWithRoom: withRoom,
     Refusals: refusals,
   };
-  const summary = groupSummary(job, counts, {
-    next: nextTry(waited, input),
-    isStarting,
-    given,
-  });
+  const summary = isNowhere
+    ? `Group "${group.Name}" runs on no node: ${nodes === 0 ? 'there is none' : `none of ${nodes} ${nodes === 1 ? 'node' : 'nodes'} is what it asks for`}.`
+    : groupSummary(job, counts, { ...of, next: nextTry(waited, input), done: done.length });
   const preempted = counts.Placed < wanted ? preemptedSentence(job, own, state) : '';
   return { ...counts, Summary: summary + preempted + (yield* awaySentence(group, live, input)) };
 }
@@ -174,6 +198,11 @@ function unplacedOf({ Name }: TaskGroup, { evals }: ExplainInput): number {
   const [newest] = evals.filter(({ Status }) => Status === 'blocked').sort((a, b) => b.CreateIndex - a.CreateIndex);
   const metric = newest?.FailedTGAllocs?.[Name];
   return metric ? metric.CoalescedFailures + 1 : 0;
+}
+
+/** Whether its node has started a task of it once already. */
+function hasRestarted({ TaskStates }: Allocation): boolean {
+  return Object.values(TaskStates ?? {}).some(({ State, Restarts }) => State === 'pending' && Restarts > 0);
 }
 
 /** Failed, and its reschedule block allows no further attempt. */
@@ -208,10 +237,20 @@ function* awaySentence(
 function groupSummary(
   job: Job,
   { Group, Wanted, Placed, Running, Unplaced, Nodes, NodesWithRoom }: Omit<WhyGroup, 'Summary'>,
-  { next, isStarting, given }: { next: string; isStarting: boolean; given: number },
+  {
+    next,
+    done,
+    isStarting,
+    restarting,
+    canaries,
+    given,
+  }: Pick<OwnCounts, 'isStarting' | 'restarting' | 'canaries' | 'given'> & { next: string; done: number },
 ): string {
-  const where = `Group "${Group}": ${Running} of ${Wanted} running`;
+  const ended = done > 0 ? `, ${done} done` : '';
+  const trials = canaries > 0 ? `, ${canaries} of them ${canaries === 1 ? 'a canary' : 'canaries'}` : '';
+  const where = `Group "${Group}": ${Running} of ${Wanted} running${trials}${ended}`;
   if (Placed >= Wanted) {
+    if (Wanted === 0 && done > 0) return `Group "${Group}": all done, ${done} of ${done}.`;
     if (Unplaced > 0) {
       const now =
         NodesWithRoom === 0
@@ -219,8 +258,9 @@ function groupSummary(
           : `${NodesWithRoom} of ${Nodes} nodes would take one now`;
       return `${where}, ${Unplaced} of them in an older version until there is a place for version ${job.Version}: ${now}.`;
     }
-    return Running >= Wanted || !isStarting
-      ? `${where}.`
+    if (Running >= Wanted || !isStarting) return `${where}.`;
+    return restarting > 0
+      ? `${where}; all are placed, and ${restarting} ${restarting === 1 ? 'has' : 'have'} ended or failed there and ${restarting === 1 ? 'waits' : 'wait'} to be started again (restart block).`
       : `${where}; all are placed, and their nodes are yet to start them.`;
   }
   const missing = Wanted - Placed;
@@ -228,7 +268,7 @@ function groupSummary(
   if (NodesWithRoom === 0)
     return `${where}; ${missing} not placed, for ${Nodes === 1 ? 'the only node will not take one' : `none of ${Nodes} nodes will take one`}.`;
   if (given > 0)
-    return `${where}; ${given} failed and ${given === 1 ? 'is' : 'are'} not tried again: the reschedule block allows no more. A new version of the job, or "meshnomad job eval -force-reschedule ${job.ID}", tries again; ${NodesWithRoom} of ${Nodes} nodes would take one.`;
+    return `${where}; ${given} failed and ${given === 1 ? 'is' : 'are'} not tried again: ${job.Type === 'sysbatch' ? 'a sysbatch job runs once on each node' : 'the reschedule block allows no more'}. A new version of the job, or "meshnomad job eval -force-reschedule ${job.ID}", tries again; ${NodesWithRoom} of ${Nodes} nodes would take one.`;
   if (next !== '')
     return `${where}; ${missing} not placed yet: the delay of its reschedule block after a failure ends at ${next}, and ${NodesWithRoom} of ${Nodes} nodes would take one.`;
   return `${where}; ${missing} not placed yet, though ${NodesWithRoom} of ${Nodes} nodes would take one: an evaluation or a roll-out is under way (see the story).`;
@@ -252,9 +292,10 @@ function jobSummary(job: Job, groups: readonly WhyGroup[], short: readonly WhyGr
   }
   if (rollOut !== '') return `Job "${job.ID}" has as many allocations as it asks for. ${rollOut}`;
   const starting = groups.some(({ Running, Wanted }) => Running < Wanted);
-  return starting
-    ? `Job "${job.ID}" is placed, and not all of it has started.`
-    : `Job "${job.ID}" has all that it asks for.`;
+  if (starting) return `Job "${job.ID}" is placed, and not all of it has started.`;
+  const isDone = (job.Type === 'batch' || job.Type === 'sysbatch') && job.Status === 'dead';
+  if (groups.every(({ Wanted, Unplaced }) => Wanted === 0 && Unplaced > 0)) return `Job "${job.ID}" runs on no node.`;
+  return isDone ? `Job "${job.ID}" is done.` : `Job "${job.ID}" has all that it asks for.`;
 }
 
 function allocSummary(alloc: Allocation, input: ExplainInput): string {
@@ -263,6 +304,9 @@ function allocSummary(alloc: Allocation, input: ExplainInput): string {
   if (alloc.DesiredStatus !== 'run') {
     const why =
       alloc.DesiredDescription === '' ? '' : `: ${alloc.DesiredDescription}${preemptorText(alloc, input.state)}`;
+    if (alloc.ClientStatus === 'lost') return lostSummary(alloc);
+    if (alloc.ClientStatus === 'failed' && alloc.NextAllocation !== '')
+      return `${name} failed ${on}${replacedBy(alloc)}.`;
     return isClientTerminal(alloc)
       ? `${name} ran ${on} and was stopped${why}.`
       : `${name} is to be stopped ${on}${why}; its node has not said yet that it is.`;
@@ -277,11 +321,14 @@ function allocSummary(alloc: Allocation, input: ExplainInput): string {
     case 'failed':
       return `${name} failed ${on}${failedNext(alloc, input)}.`;
     case 'lost':
-      return `${name} is lost: node ${alloc.NodeName} went away with it${replacedBy(alloc)}.`;
+      return lostSummary(alloc);
     case 'unknown':
       return `${name} is out of reach with node ${alloc.NodeName}; it may still run there.`;
   }
 }
+
+const lostSummary = (alloc: Allocation): string =>
+  `Allocation ${alloc.Name} is lost: node ${alloc.NodeName} went away with it${replacedBy(alloc)}.`;
 
 function failedNext(alloc: Allocation, { evals }: ExplainInput): string {
   if (alloc.NextAllocation !== '') return replacedBy(alloc);

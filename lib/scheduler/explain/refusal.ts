@@ -12,9 +12,10 @@ import { assign } from '../feasible/numa.js';
 import { networkOf, offerPorts, PortUse } from '../feasible/port-use.js';
 import { TOO_MANY } from '../fit.js';
 import { isInReach } from '../fleet.js';
+import { coreMhz } from '../group-program.js';
 import type { StateReader } from '../ports.js';
 import type { Rest } from '../turns.js';
-import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal } from '../usage.js';
+import { addResources, capacityOf, emptyUsage, isClientTerminal, isTerminal, type Usage } from '../usage.js';
 import { createDistinctJudge } from './distinct.js';
 
 /** The first rule by which a node refuses one more allocation of a group. `short`: by how much, where that can be said. */
@@ -38,6 +39,8 @@ export interface Refusal {
     | 'numa';
   readonly rule: string;
   readonly short: number;
+  /** The node has less than is asked for also when nothing runs there. */
+  readonly isTooSmall?: boolean;
   /** Who has what is asked for, or what is there instead, where that can be said. */
   readonly by?: string;
 }
@@ -105,7 +108,7 @@ export function* createJudge(
     const refusal = distinct(node);
     if (refusal) return refusal;
     const held = state.allocsByNode(node.ID);
-    return shortage(node, held, ask) ?? thingsShortage(node, held, { cores, devices });
+    return shortage(node, held, ask, cores) ?? thingsShortage(node, held, { cores, devices });
   };
 }
 
@@ -121,7 +124,10 @@ function statusRefusal(node: Node): string {
   return node.SchedulingEligibility === 'eligible' ? '' : 'ineligible';
 }
 
-/** Whether others hold the whole cores and the devices that are asked for. */
+const freeCores = (node: Node, used: Usage): number[] =>
+  (node.NodeResources.Cpu.ReservableCpuCores ?? []).filter((core) => !used.cores.includes(core));
+
+/** Whether others hold the devices that are asked for, or what is free lies on several NUMA nodes. */
 function thingsShortage(
   node: Node,
   held: readonly Allocation[],
@@ -135,28 +141,34 @@ function thingsShortage(
     use.add(alloc.AllocatedResources);
     addResources(used, alloc.AllocatedResources);
   }
-  const cores = (node.NodeResources.Cpu.ReservableCpuCores ?? []).filter((core) => !used.cores.includes(core));
-  const refuse = (kind: 'cores' | 'devices' | 'numa', short = 0): Refusal => ({ kind, rule: kind, short });
-  const wanted = asks.cores.reduce((sum, { count }) => sum + count, 0);
-  if (wanted > cores.length) return refuse('cores', wanted - cores.length);
+  const cores = freeCores(node, used);
+  const refuse = (kind: 'devices' | 'numa'): Refusal => ({ kind, rule: kind, short: 0 });
   if (asks.devices && !asks.devices.offer(node, use)) return refuse('devices');
   return assign(asks, node, { use, cores }) ? null : refuse('numa');
 }
 
-function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk): Refusal | null {
+function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk, cores: readonly CoreAsk[]): Refusal | null {
   const used = emptyUsage();
   for (const alloc of held) if (!isClientTerminal(alloc)) addResources(used, alloc.AllocatedResources);
   const count = held.filter((alloc) => !isClientTerminal(alloc)).length;
   if (node.NodeMaxAllocs && count >= node.NodeMaxAllocs)
     return { kind: TOO_MANY, rule: `${node.NodeMaxAllocs}`, short: 1 };
   const capacity = capacityOf(node);
-  const over = (kind: 'cpu' | 'memory' | 'disk', short: number): Refusal | null =>
-    short > 0 ? { kind, rule: kind, short } : null;
+  const over = (kind: 'cpu' | 'memory' | 'disk', used: number, ask: number, has: number): Refusal | null => {
+    if (used + ask <= has) return null;
+    // What is free there or not makes no difference to an ask that is larger than the node.
+    return ask > has
+      ? { kind, rule: `${kind} in all`, short: ask - has, isTooSmall: true }
+      : { kind, rule: kind, short: used + ask - has };
+  };
+  const wanted = cores.reduce((sum, { count }) => sum + count, 0);
+  const lacking = wanted - freeCores(node, used).length;
   return (
     portShortage(node, held, ask) ??
-    over('cpu', used.cpuMhz + ask.cpuMhz - capacity.cpuMhz) ??
-    over('memory', used.memoryMb + ask.memoryMb - capacity.memoryMb) ??
-    over('disk', used.diskMb + ask.diskMb - capacity.diskMb)
+    (wanted > 0 && lacking > 0 ? { kind: 'cores', rule: 'cores', short: lacking } : null) ??
+    over('cpu', used.cpuMhz, ask.cpuMhz + wanted * coreMhz(node), capacity.cpuMhz) ??
+    over('memory', used.memoryMb, ask.memoryMb, capacity.memoryMb) ??
+    over('disk', used.diskMb, ask.diskMb, capacity.diskMb)
   );
 }
 
@@ -182,7 +194,7 @@ function portShortage(node: Node, held: readonly Allocation[], { network }: Grou
     const holder = alive.find(({ AllocatedResources: { Shared } }) =>
       Shared.Ports?.some(({ Value, IgnoreCollision }) => Value === port.Value && !IgnoreCollision),
     );
-    const by = holder ? `job ${holder.JobID}` : 'the machine itself';
+    const by = holder ? `job ${holder.JobID}` : 'the machine itself (reserved_ports)';
     return { kind: 'port', rule: `port ${port.Value}`, short: 0, by };
   }
   if (offerPorts(network, use, FIRST).ok) return null;

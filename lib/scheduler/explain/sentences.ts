@@ -95,6 +95,12 @@ export function refusalSentences(
       const { unit, what, key, of: askOf } = DIMENSION[first.kind];
       const { amount, least } = rangeOf(same);
       const enough = askOf(ask) - least;
+      if (first.isTooSmall) {
+        return said(
+          `${verb('has', 'have')} ${amount} ${unit} less than is asked for, also when empty (${first.kind})`,
+          `${enough > 0 ? `lower ${key} from ${askOf(ask)} to ${enough} ${unit} in all` : 'ask for less'}, or add a larger node`,
+        );
+      }
       const lower = enough > 0 ? `lower ${key} from ${askOf(ask)} to ${enough} ${unit} in all, ` : '';
       return said(
         `${verb('lacks', 'lack')} ${amount} ${unit} of ${what}`,

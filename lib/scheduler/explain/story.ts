@@ -35,7 +35,7 @@ export function* jobStory(
     if (isWrong) wrong.push(alloc);
   });
   const events: WhyEvent[] = [
-    { Time: job.SubmitTime, Text: `version ${job.Version} was registered` },
+    { Time: job.SubmitTime, Text: job.Stop ? 'the job was stopped' : `version ${job.Version} was registered` },
     ...from.evals.flatMap((evaluation) => evalEvents(evaluation, placed.get(evaluation.ID) ?? 0)),
     ...from.deployments.flatMap(deploymentEvents),
   ];

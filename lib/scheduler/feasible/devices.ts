@@ -38,8 +38,15 @@ export interface DeviceAsk {
   weigh(device: NodeDeviceResource): number;
 }
 
-/** Whether an ask may have this instance: its NUMA node may matter. */
-export type Allows = (ask: DeviceAsk, device: NodeDeviceResource, id: string) => boolean;
+/** What NUMA nodes have to do with it. */
+export interface DevicePins {
+  /** Whether an ask may have this instance. */
+  allows(ask: DeviceAsk, device: NodeDeviceResource, id: string): boolean;
+  /** Whether an ask may have those of one NUMA node only. */
+  isPinned(ask: DeviceAsk): boolean;
+}
+
+const NO_PINS: DevicePins = { allows: () => true, isPinned: () => false };
 
 /** All device asks of a group, compiled. */
 export class DeviceProgram {
@@ -75,12 +82,15 @@ export class DeviceProgram {
   }
 
   /** Gives every ask its instances; null when some ask gets none. The first of the groups that score best is taken. */
-  offer(node: Node, use: DeviceUse, allows: Allows = () => true): DeviceOffer | null {
+  offer(node: Node, use: DeviceUse, pins: DevicePins = NO_PINS): DeviceOffer | null {
+    const { allows, isPinned } = pins;
     const byTask: Record<string, AllocatedDevice[]> = {};
     // Later asks of the group see what earlier ones got.
     const held = this.asks.length > 1 ? use.copy() : use;
     let earned = 0;
-    for (const ask of this.asks) {
+    // Who may have few of them chooses first: another would do as well with any.
+    const inOrder = pins === NO_PINS ? this.asks : [...this.asks].sort((a, b) => +isPinned(b) - +isPinned(a));
+    for (const ask of inOrder) {
       let best: { device: NodeDeviceResource; free: string[]; weight: number } | null = null;
       for (const device of node.NodeResources.Devices ?? []) {
         if (!ask.matches(device)) continue;

@@ -23,11 +23,13 @@ export function assign(
   const topology = node.NodeResources.Processors?.Topology ?? null;
   const near = asks.cores.filter(({ affinity, devices }) => affinity !== 'none' && devices.length > 0);
   for (const hard of waysToPin(near, topology)) {
+    const pinOf = (ask: DeviceAsk): number | undefined => (isNear(near, ask) ? hard.get(ask.task) : undefined);
     const allows = (ask: DeviceAsk, device: NodeDeviceResource, id: string): boolean => {
-      const pin = isNear(near, ask) ? hard.get(ask.task) : undefined;
+      const pin = pinOf(ask);
       return pin === undefined || numaNodeOf(device, id, topology) === pin;
     };
-    const devices = asks.devices && left.use ? asks.devices.offer(node, left.use, allows) : null;
+    const pins = { allows, isPinned: (ask: DeviceAsk) => pinOf(ask) !== undefined };
+    const devices = asks.devices && left.use ? asks.devices.offer(node, left.use, pins) : null;
     if (asks.devices && !devices) continue;
     const soft = devices ? whereTheyAre(near, devices, node) : NO_PINS.soft;
     const cores = chooseCores(asks.cores, left.cores, topology, { hard, soft });

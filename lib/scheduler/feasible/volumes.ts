@@ -7,7 +7,7 @@ import { type VolumeRequest, volumeSource } from '../../structs/volume.js';
 import type { StateReader } from '../ports.js';
 import { isClientTerminal } from '../usage.js';
 import type { AvailabilityCheck } from './checks.js';
-import { csiUse, isSuccessor, requestFor, usesClash } from './csi-use.js';
+import { csiRequestsOf, csiUse, isSuccessor, requestFor, usesClash } from './csi-use.js';
 
 // Volumes: asked of every node, for what one class of nodes has, and who uses it, differs from node to node.
 
@@ -163,7 +163,7 @@ function modeRefusal(volume: StoredCsiVolume, { AccessMode, AttachmentMode }: Vo
 function pluginRefusal(
   node: Node,
   volume: StoredCsiVolume,
-  { state }: VolumeWorld,
+  world: VolumeWorld,
   controllers: HealthyControllers,
 ): string {
   const { PluginID } = volume;
@@ -176,7 +176,7 @@ function pluginRefusal(
   }
   if (!isReachableFrom(volume.Topologies, plugin)) return 'did not meet topology requirement';
   const max = plugin.NodeInfo?.MaxVolumes ?? 0;
-  if (max > 0 && volumesOn(node, volume, state) >= max) {
+  if (max > 0 && volumesOn(node, volume, world) >= max) {
     return `CSI plugin ${PluginID} has the maximum number of volumes on client`;
   }
   return '';
@@ -212,14 +212,44 @@ function isReachableFrom(topologies: readonly CsiTopology[] | null, { NodeInfo }
   );
 }
 
-/** How many other volumes of the plugin are in use on a node. */
-function volumesOn(node: Node, { PluginID, Namespace, ID }: StoredCsiVolume, state: StateReader): number {
-  let count = 0;
-  for (const other of state.claimedCsiVolumes?.() ?? []) {
-    if (other.PluginID !== PluginID || (other.ID === ID && other.Namespace === Namespace)) continue;
-    if (Object.values(other.Claims).some(({ NodeID }) => NodeID === node.ID)) count++;
+/** How many other volumes of the plugin are in use on a node, or will be by what was placed there. */
+function volumesOn(node: Node, { PluginID, Namespace, ID }: StoredCsiVolume, world: VolumeWorld): number {
+  const { state, job, isStopped, othersOn } = world;
+  const ids = new Set<string>();
+  for (const { ID: id, Namespace: of, PluginID: plugin, Claims } of state.claimedCsiVolumes?.() ?? []) {
+    if (plugin === PluginID && Object.values(Claims).some(({ NodeID }) => NodeID === node.ID)) ids.add(`${of}/${id}`);
   }
-  return count;
+  const promise = (id: string): void => {
+    if (state.csiVolumeById?.(Namespace, id)?.PluginID === PluginID) ids.add(`${Namespace}/${id}`);
+  };
+  const known = new Map<string, number>();
+  for (const alloc of state.allocsWithCsi?.(Namespace) ?? []) {
+    if (alloc.NodeID !== node.ID || isStopped(alloc.ID)) continue;
+    for (const request of csiRequestsOf(alloc)) promise(volumeSource(request, alloc.Name));
+    if (alloc.JobID === job.ID) known.set(alloc.TaskGroup, (known.get(alloc.TaskGroup) ?? 0) + 1);
+  }
+  let fresh = 0;
+  for (const group of job.TaskGroups) {
+    // Of what the plan has placed only the number is known: with per_alloc each has another volume.
+    const placed = othersOn(group.Name, node.ID) - (known.get(group.Name) ?? 0);
+    if (placed <= 0) continue;
+    for (const { Type, PerAlloc, Source } of Object.values(group.Volumes ?? {})) {
+      if (Type !== 'csi') continue;
+      if (!PerAlloc) promise(Source);
+      else if (sourceIsOf(PluginID, Source, group, world)) fresh += placed;
+    }
+  }
+  ids.delete(`${Namespace}/${ID}`);
+  return ids.size + fresh;
+}
+
+/** Whether the volumes of a `per_alloc` request are of this plugin: the first that there is tells of all. */
+function sourceIsOf(pluginId: string, source: string, { Count }: TaskGroup, { state, job }: VolumeWorld): boolean {
+  for (let index = 0; index < Count; index++) {
+    const volume = state.csiVolumeById?.(job.Namespace, `${source}[${index}]`);
+    if (volume) return volume.PluginID === pluginId;
+  }
+  return false;
 }
 
 function claimRefusal(

@@ -11,6 +11,7 @@ import type { Millis } from '../../util/clock.js';
 import { isEqual } from '../../util/equal.js';
 import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
 import { keepCounts } from '../kept-counts.js';
+import { memoryMaxWarnings } from '../memory-max.js';
 import { newEval } from '../new-eval.js';
 import { checkPlan } from '../plan-check.js';
 import { joinResults, slicesOf } from '../plan-slices.js';
@@ -70,7 +71,10 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
           ? annotateDiff(diffJobs(existing ?? null, job, { contextual: true }), annotations.DesiredTGUpdates)
           : emptyDiff(job.ID, existing ? 'Edited' : 'Added'),
         NextPeriodicLaunch: nextLaunch(job, context.now()),
-        Warnings: listed([...warnings, ...kept.warnings, ...policyWarnings(job, context)], 'warning'),
+        Warnings: listed(
+          [...warnings, ...kept.warnings, ...policyWarnings(job, context), ...memoryMaxWarnings(job, state)],
+          'warning',
+        ),
         Index: state.index,
       };
     },

@@ -9,6 +9,7 @@ import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
 import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
 import { keepCounts } from '../kept-counts.js';
+import { memoryMaxWarnings } from '../memory-max.js';
 import { newEval } from '../new-eval.js';
 import { portions, propose } from '../propose.js';
 import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
@@ -51,7 +52,10 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     requireMountAccess(context, args, admitted);
     const kept = keepCounts(admitted, existing, args.PreserveCounts);
     const job: Job = { ...withPolicyIds(kept.job), SubmitTime: time() };
-    const warnings = listed([...found, ...kept.warnings, ...policyWarnings(job, context)], 'warning');
+    const warnings = listed(
+      [...found, ...kept.warnings, ...policyWarnings(job, context), ...memoryMaxWarnings(job, state)],
+      'warning',
+    );
     const runs = !isParent(job);
     const evaluation = runs ? jobEval(job, 'job-register', args.EvalPriority || job.Priority) : null;
     const { index, value } = await propose(consensus, {
@@ -79,7 +83,10 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
         errors,
         warnings: found,
       } = admitJob(args.Job, config, checkSubmission(args.Submission, config.jobs));
-      const warnings = [...found, ...(job ? policyWarnings(job, context) : [])];
+      const warnings = [
+        ...found,
+        ...(job ? [...policyWarnings(job, context), ...memoryMaxWarnings(job, store.snapshot())] : []),
+      ];
       return {
         DriverConfigValidated: true,
         ValidationErrors: errors.length > 0 ? errors : null,

@@ -15,6 +15,7 @@ import {
   type TaskHandle,
 } from '../../lib/plugin/sdk/driver.js';
 import { signalName, signalNumber } from '../../lib/plugin/sdk/signals.js';
+import { waitUpTo } from '../../lib/plugin/sdk/wait-up-to.js';
 import type { TaskResourceUsage } from '../../lib/structs/rpc.js';
 import { addressOf } from './addresses.js';
 import type { DockerConfig, DockerOptions } from './config.js';
@@ -235,11 +236,7 @@ export class EngineDriver implements Driver<DockerConfig> {
     if (options.timeoutMs > 0) {
       const signal = options.signal || (await stopSignalOf(container));
       await this.#kill(container, signal);
-      const timeout = new AbortController();
-      // An agent that ends meanwhile does not wait for this: the next one ends the task.
-      const given = { signal: timeout.signal, ref: false };
-      await Promise.race([found.exit, sleep(options.timeoutMs, undefined, given).catch(() => {})]);
-      timeout.abort();
+      await waitUpTo(options.timeoutMs, found.exit);
     }
     if (!found.hasEnded) await this.#kill(container, 'SIGKILL');
     await found.exit;
@@ -477,9 +474,7 @@ export class EngineDriver implements Driver<DockerConfig> {
         isServing: () => takesCalls(this.#options, this.#place),
         signal: this.#closing.signal,
       }).then(async (exit) => {
-        const drained = new AbortController();
-        await Promise.race([logs?.done, sleep(LOG_DRAIN_MS, undefined, { signal: drained.signal }).catch(() => {})]);
-        drained.abort();
+        await waitUpTo(LOG_DRAIN_MS, logs?.done);
         found.hasEnded = true;
         return exit;
       }),

@@ -1,7 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { bootId } from '../../lib/plugin/sdk/boot-id.js';
 import {
   type Driver,
@@ -14,6 +13,7 @@ import {
   type TaskHandle,
 } from '../../lib/plugin/sdk/driver.js';
 import { signalNumber } from '../../lib/plugin/sdk/signals.js';
+import { waitUpTo } from '../../lib/plugin/sdk/wait-up-to.js';
 import type { TaskResourceUsage } from '../../lib/structs/rpc.js';
 import { findSupervisor, type SupervisorBinary } from './binary.js';
 import { type ExecCommand, runExec } from './exec.js';
@@ -132,11 +132,7 @@ export abstract class SupervisedDriver<C> implements Driver<C> {
     if (!found.hasEnded && found.link && options.timeoutMs > 0) {
       // A task that ends at this very moment refuses the signal, and has what it was asked for.
       await found.link.signal(number).catch(() => {});
-      const timeout = new AbortController();
-      // An agent that ends meanwhile does not wait for this: the next one ends the task.
-      const given = { signal: timeout.signal, ref: false };
-      await Promise.race([found.exit, sleep(options.timeoutMs, undefined, given).catch(() => {})]);
-      timeout.abort();
+      await waitUpTo(options.timeoutMs, found.exit);
     }
     found.link?.kill();
     await found.exit;

@@ -53,12 +53,12 @@ t.test(
   'an agent that is ended while a task has its kill_timeout does not wait for it',
   { timeout: 90_000 },
   async (t) => {
-    const agent = await TestAgent.start({ config: 'client {\n  max_kill_timeout = "1h"\n}\n' });
+    const agent = await TestAgent.start({ config: 'client {\n  max_kill_timeout = "9m"\n}\n' });
     t.teardown(() => agent.dispose());
     const script =
       'trap "echo told >> $NOMAD_TASK_DIR/told" TERM; echo $$ > $NOMAD_TASK_DIR/pid; while :; do sleep 0.2; done';
     const config = { command: '/bin/sh', args: ['-c', script] };
-    await agent.register(jobJson('stubborn', { config, task: { KillSignal: 'SIGTERM', KillTimeout: 3600e9 } }));
+    await agent.register(jobJson('stubborn', { config, task: { KillSignal: 'SIGTERM', KillTimeout: 540e9 } }));
     const allocs = await allocsOf(agent, 'stubborn', 'running', 1);
     const [pid = 0] = await pidsOf(agent, allocs);
     await agent.cli(['job', 'stop', '-detach', 'stubborn']);

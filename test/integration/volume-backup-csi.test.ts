@@ -1,12 +1,12 @@
 // Backups of csi-local's volumes, which lie on one machine each: taken while a task writes, brought to another machine, and an agent
 // killed on the way. Nothing is left mounted, and nothing at the plugin.
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { CsiVolume } from '../../lib/structs/csi.js';
 import type { VolumeArchiveView } from '../../lib/structs/volume-data.js';
+import { traces } from '../support/leftovers.js';
 import { allocsOf, eventually, jobJson, MESHNOMAD, TestAgent } from '../support/mesh-agent.js';
 import { mayMount, ownMounts } from '../support/own-mounts.js';
 
@@ -167,7 +167,9 @@ t.test('the data of CSI volumes follows', { timeout: 300_000, skip: !mayMount &&
   });
   await ok('job', 'stop', '-purge', '-detach', 'plugin-csi-local');
   await allocsOf(server, 'plugin-csi-local', 'complete', 2);
-  const mounts = execFileSync('cat', ['/proc/self/mountinfo'], { encoding: 'utf8' });
-  t.notMatch(mounts, 'per-alloc');
-  t.notMatch(mounts, 'staging');
+  const left = traces([server, ...machines.map(({ agent }) => agent)].map(({ dir }) => dir));
+  t.same(
+    left.filter((line) => /per-alloc|staging/.test(line)),
+    [],
+  );
 });

@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 // The same from the sources' tree and from an installed package: dist/plugins/driver-raw-exec/ lies three folders deep.
 const HOME = fileURLToPath(new URL('../../../plugins/driver-raw-exec/', import.meta.url));
 
+let copies = 0;
+
 export type SupervisorBinary = { path: string } | { missing: string };
 
 /** Finds the supervisor for this machine: the prebuilt one, or one compiled here and kept in `stateDir`. `home` is the plugin's folder of sources. */
@@ -19,8 +21,8 @@ export async function findSupervisor(stateDir: string, home = HOME): Promise<Sup
   const own = join(stateDir, 'bin', 'meshnomad-supervisor');
   if (await isThere(own, constants.X_OK)) return { path: own };
   await mkdir(join(stateDir, 'bin'), { recursive: true });
-  // Under another name first: what has the name is whole.
-  const fresh = `${own}.${process.pid}`;
+  // Under another name first: what has the name is whole. Each its own one: groups that start at once look for it at once.
+  const fresh = `${own}.${process.pid}.${++copies}`;
   try {
     if (await isThere(prebuilt, constants.R_OK)) await copyFile(prebuilt, fresh);
     else await promisify(execFile)('sh', [join(home, 'supervisor', 'build.sh'), 'cc', fresh]);

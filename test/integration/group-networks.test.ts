@@ -190,13 +190,17 @@ function tests(place: LabPlace): void {
     t.same(leftovers(place), []);
   });
 
-  t.test('a lost cable is laid anew, with the same address', async (t) => {
+  t.test('a lost cable is laid anew, with the same addresses', async (t) => {
     const ask = newAsk(place, { ports: [port(21_002, 80)] });
     const made = await networks.ensure(ask);
+    const mac = (): string =>
+      run('ip', '-n', `meshnomad-${ask.allocId}`, '-o', 'link', 'show', 'eth0').split('ether ')[1] ?? '';
+    const first = mac();
     const server = serve(made.netnsPath, 80);
     t.teardown(() => server.end());
     run('ip', '-n', `meshnomad-${ask.allocId}`, 'link', 'del', 'eth0');
     t.same(await networks.ensure(ask), made);
+    t.equal(mac(), first, 'its neighbours need not find out');
     t.equal(await answers(place, 21_002), 'hello');
     run('ip', 'link', 'del', place.name);
     t.same(await networks.ensure(ask), made, 'after the bridge too');

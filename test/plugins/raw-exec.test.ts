@@ -268,6 +268,8 @@ t.test('a supervisor that lost its mode is copied, one that is missing is compil
   const copied = await findSupervisor(join(dir, 'a'), unpacked);
   t.same(copied, { path: join(dir, 'a/bin/meshnomad-supervisor') });
   t.ok(readFileSync(join(dir, 'a/bin/meshnomad-supervisor')).equals(readFileSync(prebuilt)));
+  const atOnce = await Promise.all(Array.from({ length: 8 }, () => findSupervisor(join(dir, 'many'), unpacked)));
+  for (const found of atOnce) t.same(found, { path: join(dir, 'many/bin/meshnomad-supervisor') });
 
   t.match(await findSupervisor(join(dir, 'b'), join(dir, 'nothing')), {
     missing: /could be compiled \(install a C compiler\)/,

@@ -22,7 +22,7 @@ import {
   removeRecord,
   writeRecord,
 } from './record.js';
-import { type CniResult, givenAddresses, hostSide, networkStatus, portMappings } from './result.js';
+import { type CniResult, givenAddresses, givenMac, hostSide, networkStatus, portMappings } from './result.js';
 import { Turns } from './turns.js';
 
 /** How often it is looked whether others have flushed the firewall. */
@@ -453,11 +453,13 @@ function attachment(record: NetworkRecord, more: Record<string, string> = {}): A
   return { containerId: allocId, netnsPath: namespace.path, ifName, args: { ...args, ...more }, portMappings };
 }
 
-/** Asks for the addresses that it had. */
+/** Asks for the addresses that it had; with another hardware address its neighbours would not reach it for up to a minute. */
 function formerAttachment(record: NetworkRecord, former: CniResult): Attachment {
   const status = networkStatus(former);
   if (!status.ok) return attachment(record);
-  return { ...attachment(record, { IP: status.value.Address }), ips: givenAddresses(former) };
+  const mac = givenMac(former);
+  const args = { IP: status.value.Address, ...(mac === '' ? {} : { MAC: mac }) };
+  return { ...attachment(record, args), ips: givenAddresses(former) };
 }
 
 /** Whether there is another namespace, or none, where this one was. */

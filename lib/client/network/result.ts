@@ -62,6 +62,18 @@ export function givenAddresses(result: CniResult): string[] {
   );
 }
 
+/** The hardware address of the interface inside the namespace that `networkStatus` tells; '' = none is known. */
+export function givenMac(result: CniResult): string {
+  const status = networkStatus(result);
+  if (!status.ok) return '';
+  const { InterfaceName } = status.value;
+  const found = list(result['interfaces']).find((value) => {
+    const { name, sandbox } = readInterface(value);
+    return sandbox !== '' && name === InterfaceName;
+  });
+  return isObject(found) && typeof found['mac'] === 'string' ? found['mac'] : '';
+}
+
 /** What an allocation has on the host's side. */
 export interface HostSide {
   /** The host's ends of its cables, and the bridge. */

@@ -303,17 +303,23 @@ function noteFull({ queued, full, failed }: Tally, nodeId: string, group: string
 
 /** Adds the counts of another node that had no room. */
 function mergeMetrics(into: AllocMetric, metrics: AllocMetric): AllocMetric {
-  const dimensions = { ...into.DimensionExhausted };
-  for (const [dimension, count] of Object.entries(metrics.DimensionExhausted ?? {})) {
-    dimensions[dimension] = (dimensions[dimension] ?? 0) + count;
-  }
   return {
     ...into,
     NodesEvaluated: into.NodesEvaluated + metrics.NodesEvaluated,
     NodesExhausted: into.NodesExhausted + metrics.NodesExhausted,
-    DimensionExhausted: dimensions,
+    ClassExhausted: addCounts(into.ClassExhausted, metrics.ClassExhausted),
+    DimensionExhausted: addCounts(into.DimensionExhausted, metrics.DimensionExhausted),
     CoalescedFailures: into.CoalescedFailures + 1,
   };
+}
+
+type Counts = AllocMetric['ClassExhausted'];
+
+function addCounts(into: Counts, more: Counts): Counts {
+  if (!into || !more) return into ?? more;
+  const sums = { ...into };
+  for (const [key, count] of Object.entries(more)) sums[key] = (sums[key] ?? 0) + count;
+  return sums;
 }
 
 /** One evaluation for each full node: room elsewhere does not help. */

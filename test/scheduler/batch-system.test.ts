@@ -289,6 +289,16 @@ for (const type of ['system', 'sysbatch'] as const) {
   });
 }
 
+t.test('nodes without room for a system job are counted by their class as by what is short', async (t) => {
+  const harness = new Harness();
+  harness.addNode(mockNode(0, { NodeClass: 'small' }), mockNode(1, { NodeClass: 'small' }), mockNode(2));
+  const Tasks = [mockTask({ Resources: mockResources({ CPU: 1_000_000 }) })];
+  const done = await harness.run(harness.register(system({ Update: null, Tasks })));
+  const { NodeClass } = mockNode(2);
+  const ClassExhausted = { small: 2, ...(NodeClass === '' ? {} : { [NodeClass]: 1 }) };
+  t.match(done.FailedTGAllocs?.['web'], { NodesExhausted: 3, ClassExhausted, DimensionExhausted: { cpu: 3 } });
+});
+
 t.test('a system job whose only node becomes ineligible still stands there, and has not failed', async (t) => {
   const harness = world(1);
   const arm = { 'driver.mock_driver': '1', arch: 'arm64' };

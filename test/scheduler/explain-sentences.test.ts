@@ -165,7 +165,7 @@ t.test('what the scheduler counts as short is told as short', async (t) => {
   );
   const cores = (Cores: number) => ({ Tasks: [mockTask({ Resources: mockResources({ Cores }) })] });
   t.same(whyOf(harness, cores(2)), ['1 of 2 nodes lacks 1 free whole core']);
-  t.same(whyOf(harness, cores(6)), ['2 of 2 nodes lack 2 to 5 free whole cores']);
+  t.same(whyOf(harness, cores(6)), ['2 of 2 nodes have 2 whole cores less than is asked for, also when empty']);
 });
 
 t.test('who has a static port is named, and a node without a dynamic port says so', async (t) => {
@@ -275,6 +275,24 @@ t.test('what is there instead of what is asked for is told', async (t) => {
   }
   const arm: Constraint[] = [{ LTarget: '${attr.arch}', Operand: '=', RTarget: 'arm64' }];
   t.same(whyOf(harness, {}, arm), ['1 of 1 node does not meet: ${attr.arch} = arm64 (it has x86)']);
+  const unset: Constraint[] = [{ LTarget: '${attr.arch}', Operand: 'is_not_set', RTarget: '' }];
+  t.same(whyOf(harness, {}, unset), ['1 of 1 node does not meet: ${attr.arch} is_not_set (it has x86)']);
+});
+
+t.test('what several nodes have instead is told as a list, and what they lack as sentences of their own', async (t) => {
+  const harness = new Harness();
+  for (const [i, arch] of ['x86', 'arm', 'mips'].entries()) {
+    const node = mockNode(i, { ComputedClass: `v1:${i}` });
+    const data = { Name: 'data', Path: '/srv/data', ReadOnly: true, ID: '' };
+    const HostVolumes = i === 0 ? { data } : node.HostVolumes;
+    harness.addNode({ ...node, Attributes: { ...node.Attributes, arch }, HostVolumes });
+  }
+  const risc: Constraint[] = [{ LTarget: '${attr.arch}', Operand: '=', RTarget: 'risc' }];
+  t.match(whyOf(harness, {}, risc), [/\(they have \w+, \w+ and \w+\)$/]);
+  const v = { Name: 'v', Type: 'host', Source: 'data', ReadOnly: false, Sticky: false };
+  const Volumes = { v: { ...v, AccessMode: '', AttachmentMode: '' } } as never;
+  t.match(whyOf(harness, { Volumes }), [/"data" is read-only, and read_only = true is not asked for/]);
+  t.match(whyOf(harness, { Volumes }), [/\(there: [^;]+; [^;]+\)$/]);
 });
 
 t.test('distinct_property is told by value, as the scheduler holds to it', async (t) => {

@@ -6,7 +6,7 @@ import type { Deployment, DeploymentState } from '../../lib/structs/deployment.j
 import type { Job } from '../../lib/structs/job.js';
 import { mockAlloc, mockGroup, mockJob } from '../scheduler/mock.js';
 import { deployment, placement, planResults } from '../state/world.js';
-import { createTestWorld, type TestWorld, webJob } from './world.js';
+import { batchJob, createTestWorld, type TestWorld, webJob } from './world.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const later = (ms: number): string => new Date(NOW + ms).toISOString();
@@ -325,3 +325,18 @@ t.test(
     t.equal(world.store.snapshot().latestDeploymentByJob('default', 'web')?.Status, 'cancelled');
   },
 );
+
+t.test('the latest deployment of a job is not that of a purged one of its name', async (t) => {
+  const world = createTestWorld();
+  await world.addNode(1);
+  await world.call('Job.Register', { Job: webJob() });
+  await world.time.advance(50);
+  const latest = async () => (await world.call('Job.LatestDeployment', { JobID: 'web' })).Deployment;
+  t.match(await latest(), { Status: 'running' });
+  await world.call('Job.Deregister', { JobID: 'web', Purge: true });
+  await world.time.advance(50);
+  t.match(await latest(), { Status: 'cancelled' }, 'of what is gone, it is told');
+  await world.call('Job.Register', { Job: batchJob() });
+  await world.time.advance(50);
+  t.equal(await latest(), null);
+});

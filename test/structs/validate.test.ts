@@ -215,6 +215,14 @@ const REFUSED: Refused[] = [
     /is no version constraint/,
   ],
   [
+    'an operator that semver has not',
+    { Constraints: [{ LTarget: '${attr.a}', Operand: 'semver', RTarget: '~> 1.2' }] },
+    {},
+    {},
+    'Constraints[0].RTarget',
+    /is no semver constraint/,
+  ],
+  [
     'a constraint on what no node has',
     { Constraints: [{ LTarget: '${node.datacentre}', Operand: '=', RTarget: 'dc1' }] },
     {},
@@ -381,6 +389,23 @@ t.test('what Go’s regular expressions and versions allow is allowed', async (t
     ['is_set', ''],
   ].map(([Operand, RTarget]) => ({ LTarget: '${attr.a}', Operand, RTarget }));
   t.strictSame(validateJob(makeJob({ Constraints: constraints })).errors, []);
+});
+
+t.test('an attribute without its braces is text, and worth a warning', async (t) => {
+  const Constraints = [{ LTarget: 'attr.cpu.arch', Operand: '=', RTarget: 'amd64' }];
+  const Affinities = [{ LTarget: 'node.class', Operand: '=', RTarget: 'big', Weight: 50 }];
+  const Spreads = [{ Attribute: 'meta.rack', Weight: 50, SpreadTarget: null }];
+  const { errors, warnings } = findIssues(makeJob({ Constraints, Affinities, Spreads }));
+  t.strictSame(errors, []);
+  t.match(
+    warnings.map(({ path, message }) => `${path}: ${message}`),
+    [
+      /^Constraints\[0\].LTarget: "attr.cpu.arch" is plain text.* did you mean "\$\{attr.cpu.arch\}"\?$/,
+      /^Affinities\[0\].LTarget: "node.class"/,
+      /^Spreads\[0\].Attribute: "meta.rack"/,
+    ],
+  );
+  t.strictSame(findIssues(makeJob({ Constraints: [{ LTarget: 'a', Operand: '=', RTarget: 'a' }] })).warnings, []);
 });
 
 t.test('two groups of one name are refused', async (t) => {

@@ -162,14 +162,21 @@ function shortage(node: Node, held: readonly Allocation[], ask: GroupAsk, cores:
       : { kind, rule: kind, short: used + ask - has };
   };
   const wanted = cores.reduce((sum, { count }) => sum + count, 0);
-  const lacking = wanted - freeCores(node, used).length;
   return (
     portShortage(node, held, ask) ??
-    (wanted > 0 && lacking > 0 ? { kind: 'cores', rule: 'cores', short: lacking } : null) ??
+    coreShortage(node, used, wanted) ??
     over('cpu', used.cpuMhz, ask.cpuMhz + wanted * coreMhz(node), capacity.cpuMhz) ??
     over('memory', used.memoryMb, ask.memoryMb, capacity.memoryMb) ??
     over('disk', used.diskMb, ask.diskMb, capacity.diskMb)
   );
+}
+
+function coreShortage(node: Node, used: Usage, wanted: number): Refusal | null {
+  if (wanted === 0) return null;
+  const tooMany = wanted - freeCores(node, emptyUsage()).length;
+  if (tooMany > 0) return { kind: 'cores', rule: 'cores in all', short: tooMany, isTooSmall: true };
+  const lacking = wanted - freeCores(node, used).length;
+  return lacking > 0 ? { kind: 'cores', rule: 'cores', short: lacking } : null;
 }
 
 /** Always the first: for a question, any free port is as good. */

@@ -34,7 +34,7 @@ export function refusalSentences(
       );
     case 'rule':
       return said(
-        `${verb('does', 'do')} not meet: ${first.rule}${instead(same, first.rule.startsWith('missing') ? 'there:' : verb('it has', 'they have'))}`,
+        `${verb('does', 'do')} not meet: ${first.rule.trimEnd()}${instead(same, first.rule.startsWith('missing') ? 'there:' : verb('it has', 'they have'))}`,
         ruleChange(first.rule),
       );
     case 'distinct':
@@ -54,6 +54,12 @@ export function refusalSentences(
       );
     case 'cores': {
       const { amount, least } = rangeOf(same);
+      if (first.isTooSmall) {
+        return said(
+          `${verb('has', 'have')} ${amount} whole ${amount === '1' ? 'core' : 'cores'} less than is asked for, also when empty`,
+          `ask for ${least} fewer or for resources.cpu instead, or add a larger node`,
+        );
+      }
       return said(
         `${verb('lacks', 'lack')} ${amount} free whole ${amount === '1' ? 'core' : 'cores'}`,
         `ask for ${least} fewer or for resources.cpu instead, stop what holds cores there, or add a node`,
@@ -71,7 +77,7 @@ export function refusalSentences(
       );
     case 'port':
       return said(
-        `${verb('has', 'have')} the static ${first.rule} in use by ${holders(same).join(' and ')}`,
+        `${verb('has', 'have')} the static ${first.rule} in use by ${listed(holders(same))}`,
         'ask for another port or a dynamic one, stop what holds it, or add a node',
       );
     case 'address':
@@ -121,7 +127,14 @@ function holders(same: readonly Refusal[]): string[] {
 /** What there is instead, if that is known. */
 function instead(same: readonly Refusal[], lead: string): string {
   const found = holders(same);
-  return found.length === 0 ? '' : ` (${lead} ${found.join(' and ')})`;
+  if (found.length === 0) return '';
+  // Of what lacks, each is a sentence; else they are values.
+  return ` (${lead} ${lead.endsWith(':') ? found.join('; ') : listed(found)})`;
+}
+
+/** "a", "a and b", "a, b and c". */
+function listed(all: readonly string[]): string {
+  return [all.slice(0, -1).join(', '), ...all.slice(-1)].filter(Boolean).join(' and ');
 }
 
 /** By how much they are short. */

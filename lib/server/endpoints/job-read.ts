@@ -85,7 +85,11 @@ export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
     async 'Job.LatestDeployment'(args, call) {
       const [namespace, id] = target(args);
       return answerQuery(context, args, call, [watchKeys.deploymentsByJob(namespace, id)], (state) => {
-        const deployment = state.latestDeploymentByJob(namespace, id) ?? null;
+        const job = state.jobById(namespace, id);
+        const latest = state.latestDeploymentByJob(namespace, id);
+        // That of a job that was purged tells nothing of the one that has its name now.
+        const isOwn = !job || latest?.JobCreateIndex === job.CreateIndex;
+        const deployment = (isOwn && latest) || null;
         return {
           index: deployment?.ModifyIndex ?? state.tableIndex('deployments'),
           reply: { Deployment: deployment },

@@ -18,7 +18,11 @@ function unknownOperator(operand: string, known: readonly string[]): string {
 }
 
 const VERSION = String.raw`v?\d+(\.\d+)*(-[0-9A-Za-z.-]+|[-~]?[A-Za-z][0-9A-Za-z.~-]*)?(\+[0-9A-Za-z.~-]+)?`;
-const VERSION_CONSTRAINT = new RegExp(String.raw`^\s*(=|!=|>|<|>=|<=|~>)?\s*${VERSION}\s*$`);
+/** Of semver there is no `~>`: no node would ever meet it. */
+const VERSION_CONSTRAINTS = {
+  version: new RegExp(String.raw`^\s*(=|!=|>|<|>=|<=|~>)?\s*${VERSION}\s*$`),
+  semver: new RegExp(String.raw`^\s*(=|!=|>|<|>=|<=)?\s*${VERSION}\s*$`),
+};
 
 /** The operators that constraints and affinities share. */
 function validateOperand({ LTarget, RTarget, Operand }: Constraint, report: Report): boolean {
@@ -36,8 +40,8 @@ function validateOperand({ LTarget, RTarget, Operand }: Constraint, report: Repo
     return true;
   }
   if (Operand === 'version' || Operand === 'semver') {
-    const parts = RTarget.split(',');
-    if (!parts.every((part) => VERSION_CONSTRAINT.test(part))) {
+    const form = VERSION_CONSTRAINTS[Operand];
+    if (!RTarget.split(',').every((part) => form.test(part))) {
       report.error(
         'RTarget',
         `${JSON.stringify(RTarget)} is no ${Operand} constraint; write for example ">= 1.2, < 2.0"`,
@@ -68,6 +72,12 @@ function badAttribute(target: string): string | undefined {
   return `unsupported attribute ${quoted}: ${hint}`;
 }
 
+/** `attr.arch` is text, the same on all nodes: hardly what is meant. */
+function warnOfPlainText(target: string, key: string, report: Report): void {
+  if (!ATTRIBUTES.includes(target) && !ATTRIBUTE_GROUPS.some((group) => target.startsWith(group))) return;
+  report.warning(key, `${JSON.stringify(target)} is plain text, the same on all nodes: did you mean "\${${target}}"?`);
+}
+
 type Level = 'job' | 'group' | 'task' | 'device';
 
 function validateConstraint(constraint: Constraint, report: Report, level: Level): void {
@@ -93,6 +103,7 @@ function validateConstraint(constraint: Constraint, report: Report, level: Level
   if (!needsAttribute) return;
   const bad = LTarget === '' ? `Operator ${JSON.stringify(Operand)} requires an attribute` : badAttribute(LTarget);
   if (bad !== undefined) report.error('LTarget', bad);
+  warnOfPlainText(LTarget, 'LTarget', report);
 }
 
 function validateAffinity(affinity: Affinity, report: Report): void {
@@ -100,6 +111,7 @@ function validateAffinity(affinity: Affinity, report: Report): void {
     report.error('Operand', unknownOperator(affinity.Operand, SHARED));
   }
   if (affinity.LTarget === '') report.error('LTarget', 'Missing affinity attribute');
+  warnOfPlainText(affinity.LTarget, 'LTarget', report);
   if (affinity.Weight === 0) report.error('Weight', 'A weight of zero has no effect: leave the affinity out');
   if (Math.abs(affinity.Weight) > 100) {
     report.error('Weight', `The weight must lie between -100 and 100, not ${affinity.Weight}`);
@@ -108,6 +120,7 @@ function validateAffinity(affinity: Affinity, report: Report): void {
 
 function validateSpread(spread: Spread, report: Report): void {
   if (spread.Attribute === '') report.error('Attribute', 'Missing spread attribute');
+  warnOfPlainText(spread.Attribute, 'Attribute', report);
   if (spread.Weight <= 0 || spread.Weight > 100) {
     report.error('Weight', `The weight must lie between 1 and 100, not ${spread.Weight}`);
   }

@@ -287,7 +287,7 @@ t.test("executables speak Nomad's protocol: operation, DHV_* and JSON", async (t
 case "$1" in
   fingerprint) echo '{"version": "1.2.3"}' ;;
   create) mkdir -p "$DHV_VOLUMES_DIR/$DHV_VOLUME_ID-own"; echo "{\\"path\\": \\"$DHV_VOLUMES_DIR/$DHV_VOLUME_ID-own\\", \\"bytes\\": 7}" ;;
-  delete) rm -r "$DHV_CREATED_PATH" ;;
+  delete) rm -rv "$DHV_CREATED_PATH" ;;
 esac`,
   );
   world.plugin('broken', `echo '{"error": "the array is full"}'; exit 1`);

@@ -412,6 +412,8 @@ t.test('a volume is made by its plugin, grown, and grown where it is in use', as
   await t.rejects(world.call('CSIVolume.Expand', { VolumeID: 'new', CapacityMin: 0, CapacityMax: 10 }), {
     message: /cannot shrink/,
   });
+  const smaller = { ...wanted, RequestedCapacityMax: 4_000 };
+  await t.rejects(world.call('CSIVolume.Create', { Volumes: [smaller] }), { message: /cannot shrink to 4000/ });
   const less = await world.call('CSIVolume.Expand', { VolumeID: 'new', CapacityMin: 10, CapacityMax: 0 });
   t.equal(less.CapacityBytes, 5_000, 'what has more room than is wished for keeps it');
 });

@@ -65,7 +65,13 @@ function checkSizes(volume: StoredCsiVolume, { RequestedCapacityMin: min, Reques
   }
   if (min === 0 && max === 0) refuse('say how large it is to be, with capacity_min or capacity_max');
   if (max > 0 && min > max) refuse(`capacity_min (${min}) is above capacity_max (${max})`);
-  if (max > 0 && max < volume.Capacity) refuse(`it has ${volume.Capacity} bytes already, and cannot shrink to ${max}`);
+  requireNoShrinking(volume, max);
+}
+
+/** Throws E_BAD_REQUEST when the volume is larger already than it is allowed to be; 0 allows any size. */
+export function requireNoShrinking({ ID, Capacity }: StoredCsiVolume, max: number): void {
+  if (max === 0 || max >= Capacity) return;
+  throw new MeshError('E_BAD_REQUEST', `volume "${ID}": it has ${Capacity} bytes already, and cannot shrink to ${max}`);
 }
 
 async function expandOnNodes(

@@ -20,7 +20,7 @@ import { planOfBlock } from '../volume-data/plan.js';
 import { claimsToEnd } from '../volume-data/target.js';
 import { turnKey } from '../volume-watcher.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
-import { expandVolume } from './csi-expand.js';
+import { expandVolume, requireNoShrinking } from './csi-expand.js';
 
 /** What changes CSI volumes: made known, made, taken from who holds them, forgotten, deleted. */
 export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
@@ -72,6 +72,7 @@ export function csiVolumeWriteEndpoints(context: EndpointContext): RpcHandlers {
         requireBackups(context, asked);
         const existing = store.snapshot().csiVolumeById(seed.Namespace, seed.ID);
         if (existing) {
+          requireNoShrinking(existing, seed.RequestedCapacityMax);
           index = await keep([{ ...seed, ExternalID: '', Capacity: 0 }]);
           if (seed.RequestedCapacityMin > existing.Capacity)
             index = (await expandVolume(context, existing, seed)).index;

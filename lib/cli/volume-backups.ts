@@ -44,16 +44,25 @@ export const backupPath = (volume: string): string => `/v1/volume/backup/${encod
 export async function readArchive(
   api: ApiClient,
   volume: string,
-  which: WhichVolume,
+  which: Partial<WhichVolume> = {},
 ): Promise<VolumeArchiveView | null> {
   return (await api.get<VolumeArchiveView | null>(backupPath(volume), { ...which })).value;
 }
 
-/** Follows an operation to its end, and shows how far it is. Whoever interrupts it is told that the operation goes on. */
+/** An operation as the API answers it that has begun. */
+export interface Begun {
+  ArchiveID: string;
+  Operation: VolumeOperation;
+}
+
+/**
+ * Follows an operation to its end, and shows how far it is. Whoever interrupts it is told that the operation goes on. `volume` is what
+ * the volume is called there; it may become ambiguous meanwhile, the archive not.
+ */
 export async function followOperation(
   api: ApiClient,
-  { volume, which, operation }: { volume: string; which: WhichVolume; operation: VolumeOperation },
-  { output, json }: { output: Output; json: boolean },
+  { ArchiveID, Operation: operation }: Begun,
+  { output, json, volume }: { output: Output; json: boolean; volume: string },
 ): Promise<VolumeArchiveView> {
   const screen = new ProgressLine(output, json);
   const leave = (): void => {
@@ -63,7 +72,7 @@ export async function followOperation(
   };
   process.once('SIGINT', leave);
   try {
-    return await follow(api, { volume, which, operation }, screen);
+    return await follow(api, { archiveId: ArchiveID, operation }, screen);
   } finally {
     process.off('SIGINT', leave);
     screen.end();
@@ -72,13 +81,13 @@ export async function followOperation(
 
 async function follow(
   api: ApiClient,
-  { volume, which, operation }: { volume: string; which: WhichVolume; operation: VolumeOperation },
+  { archiveId, operation }: { archiveId: string; operation: VolumeOperation },
   screen: ProgressLine,
 ): Promise<VolumeArchiveView> {
   let heardMs = Date.now();
   for (;;) {
     try {
-      const archive = await readArchive(api, volume, which);
+      const archive = await readArchive(api, archiveId);
       heardMs = Date.now();
       if (!archive) throw new ApiError(0, 'the backups of this volume were forgotten meanwhile');
       if (archive.Operation?.ID !== operation.ID) return archive;

@@ -356,12 +356,12 @@ t.test('a backup that is under way says how far it is, and goes on when nobody w
     LastOperation: null,
     Progress: { Phase: 'backing up', Files: 3, Bytes: 2048, BytesTotal: 0, NewBytes: 0, Skipped: 0, Notes: [] },
   };
-  let onFollowed = (): void => {};
+  let onFollowed = (_: string): void => {};
   const api = createServer((request, response) => {
     const isBegun = request.method === 'PUT';
     response.setHeader('Content-Type', 'application/json');
-    response.end(JSON.stringify(isBegun ? { Operation: operation } : archive));
-    if (!isBegun) onFollowed();
+    response.end(JSON.stringify(isBegun ? { ArchiveID: 'archive-1', Operation: operation } : archive));
+    if (!isBegun) onFollowed(request.url ?? '');
   });
   await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
   t.teardown(() => api.close());
@@ -379,8 +379,9 @@ t.test('a backup that is under way says how far it is, and goes on when nobody w
     child.stderr.on('data', (chunk: Buffer) => {
       said.error += chunk;
     });
-    onFollowed = () => {
-      if (args[0] === 'db') child.kill('SIGINT');
+    onFollowed = (url) => {
+      // Its name may be that of several meanwhile.
+      if (url.startsWith('/v1/volume/backup/archive-1')) child.kill('SIGINT');
     };
     const code = await new Promise((resolve) => child.once('close', resolve));
     return { code, ...said };

@@ -53,6 +53,14 @@ t.test('a tree comes back that is deeper than a path may be long, and is backed 
   t.equal(execFileSync('sh', ['-c', read], { cwd: dir, encoding: 'utf8' }), 'deep\n');
 });
 
+t.test('names of what is left out cannot drive a terminal', async (t) => {
+  const node = await new Nodes(t).start('a');
+  const dir = await node.create('db');
+  execFileSync('mkfifo', [join(dir, 'a\x1b[31m\nb')]);
+  const { Notes } = await node.backUp();
+  t.ok(Notes.includes('a\\x1b[31m\\x0ab: it is no file, directory or link'), Notes.join());
+});
+
 t.test('a file from before 1970 has its time again', async (t) => {
   const node = await new Nodes(t).start('a');
   const dir = await node.create('db');

@@ -1,5 +1,15 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -137,6 +147,40 @@ t.test('a root that is not the one the servers know is refused', async (t) => {
   await t.rejects(restoreTree(options), { code: 'E_STORAGE', message: /not the snapshot/ });
 });
 
+/** Nothing is to be left. */
+const missing = (path: string, why: Error): never => {
+  throw new Error(`${path} was left: ${why.message}`);
+};
+
+t.test('what cannot be removed is told, and hinders nothing', async (t) => {
+  const folder = scratch(t);
+  const swap = swapOf(join(folder, 'db'), OP);
+  const fixed = join(swap.replaced, 'fixed');
+  const isRoot = process.getuid?.() === 0;
+  const fix = (on: boolean): void => {
+    if (isRoot) execFileSync('chattr', [on ? '+i' : '-i', fixed], { stdio: 'pipe' });
+    else chmodSync(fixed, on ? 0 : 0o700);
+  };
+  mkdirSync(swap.path);
+  mkdirSync(fixed, { recursive: true });
+  writeFileSync(join(fixed, 'name'), 'old');
+  try {
+    fix(true);
+  } catch {
+    t.comment('this disk knows no immutable files');
+    return;
+  }
+  t.teardown(() => existsSync(fixed) && fix(false));
+  const told: string[] = [];
+  const left = (path: string): void => void told.push(path);
+  await endSwap(swap, left);
+  await sweepSwaps(folder, () => false, left);
+  t.strictSame(told, [swap.replaced, swap.replaced]);
+  fix(false);
+  await sweepSwaps(folder, () => false, missing);
+  t.strictSame(readdirSync(folder), ['db']);
+});
+
 t.test('an exchange of directories that was cut off is taken up, or undone', async (t) => {
   const folder = scratch(t);
   const swap = swapOf(join(folder, 'db'), OP);
@@ -154,7 +198,7 @@ t.test('an exchange of directories that was cut off is taken up, or undone', asy
   await commitSwap(swap);
   t.equal(name(swap.path), 'new');
   t.equal(await prepareSwap(swap), 'done', 'it had come to its end');
-  await endSwap(swap);
+  await endSwap(swap, missing);
   t.strictSame(readdirSync(folder), ['db']);
 
   // Killed between the two renames.
@@ -170,9 +214,9 @@ t.test('an exchange of directories that was cut off is taken up, or undone', asy
   rmSync(swap.path, { recursive: true });
   make(swap.replaced, 'old');
   make(swap.staging, 'new');
-  await sweepSwaps(folder, (id) => id === OP);
+  await sweepSwaps(folder, (id) => id === OP, missing);
   t.equal(existsSync(swap.path), false, 'who is at work is left alone');
-  await sweepSwaps(folder, () => false);
+  await sweepSwaps(folder, () => false, missing);
   t.equal(name(swap.path), 'old');
   t.strictSame(readdirSync(folder), ['db']);
 });

@@ -136,6 +136,45 @@ t.test('who is lost is replaced, and who refuses is passed over', async (t) => {
   t.equal(later.Health, '', 'a node that is away for long is replaced');
 });
 
+t.test(
+  'a node that goes down while it copies has refused nothing: it is asked again as soon as it is back',
+  async (t) => {
+    const archives = new Archives();
+    for (const number of [1, 2]) await archives.addNode(number);
+    await archives.create(1, { Backup: { Replicas: 1 } });
+    const begun: VolumeWork = { State: 'running', Progress: noProgress() };
+    archives.answer = (_, { Kind }) => (Kind === 'hold' ? begun : undefined);
+    await archives.world.call('VolumeData.Backup', { Volume: 'db' });
+    t.match((await archives.settle()).Health, /0 of 1 other nodes \(\S+: begins\)/);
+    archives.answer = () => ({ State: 'failed', Code: 'E_TIMEOUT', Message: 'it was given up: the agent ends' });
+    await archives.lose(2);
+    t.match((await archives.settle(MINUTE_MS)).Health, /0 of 1 other nodes \(\S+ is down: from/);
+    archives.answer = null;
+    await archives.world.call('Node.Register', { Node: (archives.nodes[2] as FakeNode).node });
+    t.equal((await archives.settle(MINUTE_MS)).Health, '');
+  },
+);
+
+t.test('whose archive is told by its id, whatever is called the same', async (t) => {
+  const archives = new Archives();
+  for (const number of [1, 2]) await archives.addNode(number);
+  const VolumeID = await archives.create(1);
+  const { ID, VolumeID: of } = await archives.backUp();
+  t.equal(of, VolumeID);
+  await archives.world.call('VolumeData.Restore', {
+    Volume: 'db',
+    As: 'db',
+    SnapshotID: '',
+    TargetNodeID: '',
+    Force: false,
+  });
+  await archives.world.time.advance(5_000);
+  await t.rejects(archives.get(), { message: /"db" could be/ });
+  t.match(await archives.world.call('VolumeData.Get', { Volume: ID }), {
+    Archive: { VolumeID, LastOperation: { Kind: 'restore', Step: 'done' } },
+  });
+});
+
 t.test('how far a copy is can be seen while it is made', async (t) => {
   const archives = new Archives();
   for (const number of [1, 2]) await archives.addNode(number);

@@ -1,10 +1,11 @@
-import type { BackupPlan, VolumeArchiveStub, VolumeOperation } from '../../structs/volume-data.js';
+import type { BackupPlan, VolumeArchiveStub } from '../../structs/volume-data.js';
 import { type ApiClient, ApiError } from '../api.js';
 import { type Command, type Context, type Flags, UsageError } from '../command.js';
 import { takeArgs } from '../print.js';
 import {
   archiveTable,
   archiveText,
+  type Begun,
   backupPath,
   endOf,
   followOperation,
@@ -112,7 +113,7 @@ async function backUp({ flags, output }: Context, api: ApiClient, volume: string
   const which = whichVolume(flags);
   const json = flags.bool('json');
   const verbose = flags.bool('verbose');
-  const { value } = await api.put<{ Operation: VolumeOperation }>(backupPath(volume), {}, { ...which });
+  const { value } = await api.put<Begun>(backupPath(volume), {}, { ...which });
   const operation = value.Operation;
   if (flags.bool('detach')) {
     output.out(
@@ -121,7 +122,7 @@ async function backUp({ flags, output }: Context, api: ApiClient, volume: string
     return 0;
   }
   if (!json) output.out(`==> Backing up volume ${volume}`);
-  const archive = await followOperation(api, { volume, which, operation }, { output, json });
+  const archive = await followOperation(api, value, { output, json, volume });
   const last = endOf(archive, operation);
   if (last?.Step !== 'done') throw new ApiError(0, `The backup has failed: ${last?.Message ?? UNKNOWN_END}`);
   const snapshot = archive.Snapshots.find(({ ID }) => ID === last.SnapshotID);

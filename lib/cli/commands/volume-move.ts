@@ -1,9 +1,16 @@
-import type { VolumeOperation } from '../../structs/volume-data.js';
 import { ApiError } from '../api.js';
 import { type Command, UsageError } from '../command.js';
 import { shortId } from '../format.js';
 import { takeArgs } from '../print.js';
-import { backupPath, endOf, followOperation, UNKNOWN_END, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
+import {
+  type Begun,
+  backupPath,
+  endOf,
+  followOperation,
+  UNKNOWN_END,
+  WHICH_FLAGS,
+  whichVolume,
+} from '../volume-backups.js';
 
 export const command: Command = {
   usage: 'meshnomad volume move [options] <volume>',
@@ -29,18 +36,14 @@ export const command: Command = {
     if (node === undefined) throw new UsageError('-node says where it is to be');
     const api = await connect();
     const body = { TargetNode: node, Keep: flags.bool('keep') };
-    const { value } = await api.put<{ Operation: VolumeOperation }>(`${backupPath(volume)}/move`, body, { ...which });
+    const { value } = await api.put<Begun>(`${backupPath(volume)}/move`, body, { ...which });
     const { Operation: operation } = value;
     if (flags.bool('detach')) {
       output.out(json ? JSON.stringify(operation) : `Moving volume ${volume}: see volume backup -list ${volume}`);
       return 0;
     }
     if (!json) output.out(`==> Moving volume ${volume} to node ${shortId(operation.TargetNodeID, verbose)}`);
-    const archive = await followOperation(
-      api,
-      { volume, which: { ...which, on: undefined }, operation },
-      { output, json },
-    );
+    const archive = await followOperation(api, value, { output, json, volume });
     const last = endOf(archive, operation);
     if (last?.Step !== 'done') throw new ApiError(0, `The volume was not moved: ${last?.Message ?? UNKNOWN_END}`);
     if (json) output.out(JSON.stringify({ Operation: last }));

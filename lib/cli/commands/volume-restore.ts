@@ -1,9 +1,17 @@
-import type { VolumeOperation, VolumeSnapshot } from '../../structs/volume-data.js';
+import type { VolumeSnapshot } from '../../structs/volume-data.js';
 import { ApiError } from '../api.js';
 import type { Command } from '../command.js';
 import { formatAgo, shortId } from '../format.js';
 import { takeArgs } from '../print.js';
-import { backupPath, endOf, followOperation, UNKNOWN_END, WHICH_FLAGS, whichVolume } from '../volume-backups.js';
+import {
+  type Begun,
+  backupPath,
+  endOf,
+  followOperation,
+  UNKNOWN_END,
+  WHICH_FLAGS,
+  whichVolume,
+} from '../volume-backups.js';
 
 export const command: Command = {
   usage: 'meshnomad volume restore [options] <volume> [backup]',
@@ -33,11 +41,9 @@ export const command: Command = {
       As: flags.string('as') ?? '',
       Force: flags.bool('force'),
     };
-    const { value } = await api.put<{ Operation: VolumeOperation; Snapshot: VolumeSnapshot }>(
-      `${backupPath(volume)}/restore`,
-      body,
-      { ...which },
-    );
+    const { value } = await api.put<Begun & { Snapshot: VolumeSnapshot }>(`${backupPath(volume)}/restore`, body, {
+      ...which,
+    });
     const { Operation: operation, Snapshot: snapshot } = value;
     const what = `volume ${operation.TargetName} of backup ${shortId(snapshot.ID, verbose)}, made ${formatAgo(snapshot.CreateTime, Date.now())}`;
     if (flags.bool('detach')) {
@@ -45,7 +51,7 @@ export const command: Command = {
       return 0;
     }
     if (!json) output.out(`==> Restoring ${what}, on node ${shortId(operation.TargetNodeID, verbose)}`);
-    const archive = await followOperation(api, { volume, which, operation }, { output, json });
+    const archive = await followOperation(api, value, { output, json, volume });
     const last = endOf(archive, operation);
     if (last?.Step !== 'done') throw new ApiError(0, `The restore has failed: ${last?.Message ?? UNKNOWN_END}`);
     if (json) output.out(JSON.stringify({ Operation: last, Snapshot: snapshot }));

@@ -252,6 +252,10 @@ class Backup {
 
 /** A name as a person reads it. */
 const shown = (path: string): string => short(Buffer.from(path, 'latin1').toString('utf8'));
-/** Names may be longer than anybody reads. */
-const short = (text: string): string =>
-  text.length <= NOTE_CHARS_MAX ? text : `${text.slice(0, NOTE_CHARS_MAX / 2)}…${text.slice(-NOTE_CHARS_MAX / 2)}`;
+/** Names may be longer than anybody reads, and have what would drive a terminal. */
+const short = (text: string): string => {
+  const plain = text.replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return plain.length <= NOTE_CHARS_MAX
+    ? plain
+    : `${plain.slice(0, NOTE_CHARS_MAX / 2)}…${plain.slice(-NOTE_CHARS_MAX / 2)}`;
+};

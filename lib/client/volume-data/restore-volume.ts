@@ -2,7 +2,7 @@ import { rename, stat } from 'node:fs/promises';
 import { MeshError } from '../../structs/errors.js';
 import type { RestoredVolume } from '../../structs/rpc-volume-data.js';
 import type { HostVolumes } from '../host-volumes/host-volumes.js';
-import { commitSwap, endSwap, prepareSwap, swapOf, undoSwap } from './swap.js';
+import { commitSwap, endSwap, type Left, prepareSwap, type Swap, swapOf, undoSwap } from './swap.js';
 
 export interface VolumeRestore {
   readonly id: string;
@@ -11,6 +11,8 @@ export interface VolumeRestore {
   readonly volumes: HostVolumes;
   /** Writes the data into an empty directory. */
   readonly write: (into: string) => Promise<void>;
+  /** Is told of what was there before and cannot be removed. */
+  readonly left: Left;
 }
 
 /**
@@ -22,7 +24,7 @@ export async function restoreVolume(restore: VolumeRestore): Promise<{ HostPath:
   return volume.Replaces ? replace(restore, volumes) : bring(restore, volumes);
 }
 
-async function replace({ id, volume, volumes, write }: VolumeRestore, known: HostVolumes) {
+async function replace({ id, volume, volumes, write, left }: VolumeRestore, known: HostVolumes) {
   const path = known.pathOf(volume);
   if (path === undefined) throw new MeshError('E_NOT_FOUND', `this node has no host volume "${volume.Name}"`);
   const free = (): void => {
@@ -31,19 +33,19 @@ async function replace({ id, volume, volumes, write }: VolumeRestore, known: Hos
     }
   };
   free();
-  await exchange(path, id, write, free);
+  await exchange(swapOf(path, id), { write, left, check: free });
   await volumes.look();
   return { HostPath: path, CapacityBytes: 0 };
 }
 
 /** A volume that this node does not have, or had before it was taken elsewhere. */
-async function bring({ id, volume, nodeId, write }: VolumeRestore, volumes: HostVolumes) {
+async function bring({ id, volume, nodeId, write, left }: VolumeRestore, volumes: HostVolumes) {
   const { ID, Name, Namespace, PluginID, NodePool, Parameters, CapacityMinBytes, CapacityMaxBytes } = volume;
   const order = { ID, Name, Namespace, NodeID: nodeId, NodePool, Parameters, CapacityMinBytes, CapacityMaxBytes };
   volumes.refuseName(Name, ID);
   const made = await (await volumes.plugin(PluginID)).create({ ...order, HostPath: '' });
   try {
-    await exchange(made.path, id, write, () => {});
+    await exchange(swapOf(made.path, id), { write, left, check: () => {} });
   } catch (error) {
     // A later attempt makes it again.
     if (volumes.pathOf({ ID, Name }) === undefined) {
@@ -56,23 +58,20 @@ async function bring({ id, volume, nodeId, write }: VolumeRestore, volumes: Host
 }
 
 async function exchange(
-  path: string,
-  id: string,
-  write: (into: string) => Promise<void>,
-  check: () => void,
+  swap: Swap,
+  { write, check, left }: Pick<VolumeRestore, 'write' | 'left'> & { check: () => void },
 ): Promise<void> {
-  const swap = swapOf(path, id);
   if ((await prepareSwap(swap)) === 'empty') {
     try {
       await write(swap.staging);
       check();
+      await commitSwap(swap);
     } catch (error) {
       await undoSwap(swap);
       throw error;
     }
-    await commitSwap(swap);
   }
-  await endSwap(swap);
+  await endSwap(swap, left);
 }
 
 /** Forgets a volume that is elsewhere now: its directory goes, or is put aside under another name. */

@@ -21,6 +21,9 @@ export interface Swap {
   readonly replaced: string;
 }
 
+/** Is told what could not be removed, and why. */
+export type Left = (path: string, why: Error) => void;
+
 export function swapOf(path: string, id: string): Swap {
   const name = (what: string): string => join(dirname(path), `.${basename(path)}.${what}-${id}`);
   return { path, staging: name('restoring'), replaced: name('replaced') };
@@ -49,13 +52,14 @@ export async function commitSwap({ path, staging, replaced }: Swap): Promise<voi
   await syncDisk(path);
 }
 
-/** Removes what was there before. */
-export async function endSwap({ replaced }: Swap): Promise<void> {
-  await removeTree(replaced);
+/** Removes what was there before. The volume is exchanged already: what cannot be removed, an immutable file say, is told and stays. */
+export async function endSwap({ replaced }: Swap, left: Left): Promise<void> {
+  await removeTree(replaced).catch((error: Error) => left(replaced, error));
 }
 
 /** Nothing comes of it: the volume is as it was. */
-export async function undoSwap({ staging }: Swap): Promise<void> {
+export async function undoSwap({ path, staging, replaced }: Swap): Promise<void> {
+  if (!(await isDir(path)) && (await isDir(replaced))) await rename(replaced, path);
   await removeTree(staging);
 }
 
@@ -63,16 +67,17 @@ const LEFT = /^\..+\.(restoring|replaced)-[0-9a-f-]{36}$/;
 
 /**
  * Removes what restores that nobody asks for any more have left in a directory, but what was taken away and has nothing in its
- * place: that goes back.
+ * place: that goes back. What cannot be removed is told: the agent begins all the same.
  */
-export async function sweepSwaps(folder: string, isWanted: (id: string) => boolean): Promise<void> {
+export async function sweepSwaps(folder: string, isWanted: (id: string) => boolean, left: Left): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const found = LEFT.exec(name);
     const id = name.slice(-36);
     if (!found || isWanted(id)) continue;
     const path = join(folder, name.slice(1, -`.${found[1]}-${id}`.length));
-    if (found[1] === 'replaced' && !(await isDir(path))) await rename(join(folder, name), path);
-    else await removeTree(join(folder, name));
+    const here = join(folder, name);
+    const isAlone = found[1] === 'replaced' && !(await isDir(path));
+    await (isAlone ? rename(here, path) : removeTree(here)).catch((error: Error) => left(here, error));
   }
 }
 

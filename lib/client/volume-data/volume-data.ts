@@ -76,9 +76,14 @@ export class VolumeData {
   /** Removes what restores have left that were under way when the agent ended: whoever wants them begins anew. */
   async open(): Promise<void> {
     await this.#finished.open();
-    for (const folder of this.#options.volumes.folders) await sweepSwaps(folder, (id) => this.#works.has(id));
+    const isWanted = (id: string): boolean => this.#works.has(id);
+    for (const folder of this.#options.volumes.folders) await sweepSwaps(folder, isWanted, this.#left);
     this.#setOpened();
   }
+
+  readonly #left = (path: string, { message: why }: Error): void => {
+    this.#options.log.warn('what a restore has replaced cannot be removed: remove it by hand', { path, why });
+  };
 
   handlers(): RpcHandlers {
     return { 'ClientVolumeData.Work': async ({ Order }) => this.#work(Order) };
@@ -232,7 +237,7 @@ export class VolumeData {
       return filled;
     }
     const { volumes, nodeId } = this.#options;
-    const made = await restoreVolume({ id: ID, volume: Volume, nodeId, volumes, write });
+    const made = await restoreVolume({ id: ID, volume: Volume, nodeId, volumes, write, left: this.#left });
     await this.#finished.put(ID, made);
     return made;
   }

@@ -8,7 +8,7 @@ import type { NodePaths } from '../node-path.js';
 import { createAlarm } from '../timers.js';
 import type { ServerWorld } from '../world.js';
 import type { Archives } from './archives.js';
-import { type CopyFacts, isReady, nextCopyAction } from './copies.js';
+import { type CopyAction, type CopyFacts, couldDo, isReady, nextCopyAction } from './copies.js';
 import { doCopyAction, retire } from './copy-work.js';
 import { type CsiParts, clearScratch, scratchId } from './csi-scratch.js';
 import { Deposed, type Hear } from './node-work.js';
@@ -125,7 +125,7 @@ export function createArchivist(
     const hear: Hear = (said) => {
       copies.set(core, new Map([[nodeId, 'progress' in said ? said.progress.Phase : said.waits]]));
     };
-    return (parts) => noted(doCopyAction(parts, archive, action, hear), core, nodeId);
+    return (parts) => noted(doCopyAction(parts, archive, action, hear), action, { core, nodeId });
   };
 
   /** There is nothing of the volume, and nothing of its backups. */
@@ -146,11 +146,15 @@ export function createArchivist(
   };
 
   /** Who refuses is passed over for a while, so that others get their turn. */
-  const noted = async (work: Promise<void>, core: string, nodeId: string): Promise<void> => {
+  const noted = async (
+    work: Promise<void>,
+    action: CopyAction,
+    { core, nodeId }: { core: string; nodeId: string },
+  ): Promise<void> => {
     try {
       await work;
     } catch (error) {
-      if (error instanceof MeshError && nodeId !== '') {
+      if (error instanceof MeshError && couldDo(action, nodeId, factsOf())) {
         const known = refusals.get(core) ?? new Map();
         refusals.set(core, known.set(nodeId, { untilMs: now() + REFUSED_MS, why: error.message }));
       }

@@ -90,6 +90,11 @@ export function sourcesOf(core: ArchiveCore, except: string, facts: Pick<CopyFac
 const hasSource = (core: ArchiveCore, nodeId: string, facts: CopyFacts): boolean =>
   sourcesOf(core, nodeId, facts).length > 0;
 
+/** Whether a node that has failed could do it: one that is down, or to which nobody can send, has refused nothing, and is asked again when that is over. */
+export function couldDo(action: CopyAction, nodeId: string, facts: CopyFacts): boolean {
+  return isReady(facts, nodeId) && (action.kind !== 'hold' || hasSource(action.core, nodeId, facts));
+}
+
 export function isReady({ node }: Pick<CopyFacts, 'node'>, id: string): boolean {
   return node(id)?.Status === 'ready';
 }

@@ -17,7 +17,8 @@ export function isThere(state: StateSnapshot, { Namespace, VolumeID, Csi }: Subj
 }
 
 /**
- * The one volume that is meant: by its id, the beginning of it, or its name; one that is deleted by what its copies are kept under.
+ * The one volume that is meant: by its id, the beginning of it, or its name; one that is deleted by what its copies are kept under. The
+ * id of the archive says it too, whatever is called the same meanwhile.
  * Throws E_NOT_FOUND, or E_BAD_REQUEST naming all that could be meant.
  */
 export function findSubject(
@@ -25,6 +26,8 @@ export function findSubject(
   namespace: string,
   { volume, onNode, type }: { volume: string; onNode: string; type: string },
 ): Subject {
+  const archive = state.volumeArchiveById(volume);
+  if (archive?.Namespace === namespace) return archive;
   const all = [...subjects(state, namespace)].filter(({ NodeID, Csi }) => {
     if (type !== '' && (type === 'csi') !== (Csi !== undefined)) return false;
     return onNode === '' || NodeID.startsWith(onNode) || state.nodeById(NodeID)?.Name === onNode;

@@ -14,8 +14,8 @@ import { nodeDisk, storageError } from './disk.js';
 const MAGIC = 'MNSNAP';
 const VERSION = 1;
 const END = 0xffff_ffff;
-/** Small pieces are gathered to this size. */
-const CHUNK_BYTES = 256 * 1024;
+/** Small pieces are gathered to this size; one is written, or read and taken in, in a turn. */
+const CHUNK_BYTES = 64 * 1024;
 const CHUNK_BYTES_MAX = 1 << 30;
 const META_BYTES_MAX = 1 << 20;
 /** The newest, and the one before in case the newest turns out to be damaged. */
@@ -138,6 +138,8 @@ class SnapshotFiles implements SnapshotStore {
         yield bytes;
         at += 8 + length;
         total += length;
+        // Nor does reading wait for anything: whoever takes a large state over would hold everybody up.
+        await setImmediate();
       }
     } finally {
       file.close();

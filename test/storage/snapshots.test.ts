@@ -35,6 +35,29 @@ t.test('the newest two are kept, whole, with what they stand for', async (t) => 
   t.equal(disk.paths().length, 2);
 });
 
+t.test('others have the thread between the pieces that are written, and those that are read', async (t) => {
+  const disk = new FaultyDisk();
+  const store = openSnapshots(FOLDER, { disk });
+  const PIECES = 8;
+  let turns = 0;
+  let isCounting = true;
+  const count = (): void => {
+    turns++;
+    if (isCounting) setImmediate(count);
+  };
+  setImmediate(count);
+  await store.save(meta(5), pieces(...Array.from({ length: PIECES }, (_, i) => String(i).repeat(70_000))));
+  t.ok(turns >= PIECES - 1, `${turns} turns`);
+  turns = 0;
+  let most = 0;
+  for await (const chunk of store.open(meta(5))) {
+    most = Math.max(most, chunk.length);
+  }
+  isCounting = false;
+  t.ok(turns >= PIECES - 1, `${turns} turns`);
+  t.equal(most, 70_000, 'no more at once than was written');
+});
+
 t.test('in memory the newest is kept', async (t) => {
   const store = memorySnapshots();
   t.equal(store.latest(), null);

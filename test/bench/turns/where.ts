@@ -1,12 +1,6 @@
 import type { Profiler } from 'node:inspector';
 import { Session } from 'node:inspector/promises';
-
-/** From when to when a turn was, in milliseconds of `performance.now()`, and how much of it our own code ran. */
-export interface LongTurn {
-  readonly from: number;
-  readonly to: number;
-  readonly ranMs: number;
-}
+import type { LongTurn } from '../../simulation/cluster/turn-watch.js';
 
 const EVERY_US = 500;
 const TURNS_MAX = 4;
@@ -14,7 +8,14 @@ const FUNCTIONS_MAX = 12;
 /** Everything is in these. */
 const EVERYWHERE = /^\((root|program|idle)\)|^(processImmediate|processTicksAndRejections|runMicrotasks) /;
 
-/** Samples the thread until `end`, which says for each of the longest turns in which functions it was, the widest first. */
+/** What of a turn is the collector's: its steps in between, which it takes as one allocates, are told to nobody else. */
+const COLLECTOR = /^\(garbage collector\)/;
+const LONG_MS = 10;
+
+/**
+ * Samples the thread until `end`, which says how many of the turns are long without the collector's steps too, and for each of the longest in
+ * which functions it was, the widest first.
+ */
 export async function watchWhere(): Promise<{ end(turns: readonly LongTurn[]): Promise<string[]> }> {
   const session = new Session();
   session.connect();
@@ -27,13 +28,27 @@ export async function watchWhere(): Promise<{ end(turns: readonly LongTurn[]): P
     async end(turns) {
       const { profile } = await session.post('Profiler.stop');
       session.disconnect();
-      const longest = [...turns].sort((a, b) => b.ranMs - a.ranMs).slice(0, TURNS_MAX);
-      return longest.map((turn) => told(turn, profile, offsetUs));
+      const seen = turns.map((turn) => ({ turn, counts: countsIn(turn, profile, offsetUs) }));
+      const own = seen.map(({ turn, counts }) => ({ turn, counts, ownMs: ownMs(turn, counts) }));
+      const longest = own.sort((a, b) => b.ownMs - a.ownMs).slice(0, TURNS_MAX);
+      const long = own.filter(({ ownMs }) => ownMs > LONG_MS).length;
+      const lines = longest.map(({ turn, counts, ownMs }) => `${turn.ranMs.toFixed(1)} ms, ${told(counts, ownMs)}`);
+      return turns.length === 0 ? [] : [`${long} of them without the steps of the collector`, ...lines];
     },
   };
 }
 
-function told(turn: LongTurn, profile: Profiler.Profile, offsetUs: number): string {
+const sampledMs = (count: number): number => (count * EVERY_US) / 1000;
+
+/** How long it ran without the collector: by samples, since these are taken by the clock, and a turn may have waited for a processor. */
+function ownMs({ ranMs, pausedMs }: LongTurn, counts: ReadonlyMap<string, number>): number {
+  const all = Math.max(1, ...counts.values());
+  const [, collector = 0] = [...counts].find(([name]) => COLLECTOR.test(name)) ?? [];
+  return (ranMs + pausedMs) * (1 - collector / all);
+}
+
+/** In how many samples of a turn each function was. */
+function countsIn(turn: LongTurn, profile: Profiler.Profile, offsetUs: number): Map<string, number> {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map<number, number>();
   for (const { id, children } of profile.nodes) for (const child of children ?? []) parents.set(child, id);
@@ -54,7 +69,11 @@ function told(turn: LongTurn, profile: Profiler.Profile, offsetUs: number): stri
     }
     for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
+  return counts;
+}
+
+function told(counts: ReadonlyMap<string, number>, ownMs: number): string {
   const most = [...counts].filter(([name]) => !EVERYWHERE.test(name)).sort(([, a], [, b]) => b - a);
-  const list = most.slice(0, FUNCTIONS_MAX).map(([name, count]) => `${name} ${((count * EVERY_US) / 1000).toFixed(1)}`);
-  return `${turn.ranMs.toFixed(1)} ms: ${list.join(', ')}`;
+  const list = most.slice(0, FUNCTIONS_MAX).map(([name, count]) => `${name} ${sampledMs(count).toFixed(1)}`);
+  return `${ownMs.toFixed(1)} without the collector: ${list.join(', ')}`;
 }

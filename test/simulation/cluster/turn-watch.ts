@@ -11,8 +11,15 @@ export interface TurnFacts {
   /** The longest without the collector, and with it, in milliseconds. */
   readonly longestMs: number;
   readonly longestWithGcMs: number;
-  /** When those of our own code were, in milliseconds of `performance.now()`, and how long each ran. */
-  readonly longTurns: readonly { readonly from: number; readonly to: number; readonly ranMs: number }[];
+  /** When those of our own code were, in milliseconds of `performance.now()`, and how long each ran besides the pauses of the collector. */
+  readonly longTurns: readonly LongTurn[];
+}
+
+export interface LongTurn {
+  readonly from: number;
+  readonly to: number;
+  readonly ranMs: number;
+  readonly pausedMs: number;
 }
 
 const LONG_MS = 10;
@@ -72,7 +79,7 @@ function ranMs(): number {
 function factsOf(turns: readonly Turn[], pauses: { from: number; to: number }[]): TurnFacts {
   pauses.sort((a, b) => a.from - b.from);
   const facts = { turns: turns.length, ours: 0, collectors: 0, longestMs: 0, longestWithGcMs: 0 };
-  const longTurns: { from: number; to: number; ranMs: number }[] = [];
+  const longTurns: LongTurn[] = [];
   let at = 0;
   for (const { from, to, ran } of turns) {
     while (at < pauses.length && (pauses[at]?.to ?? 0) <= from) at++;
@@ -87,7 +94,7 @@ function factsOf(turns: readonly Turn[], pauses: { from: number; to: number }[])
     facts.longestWithGcMs = Math.max(facts.longestWithGcMs, whole);
     if (whole - paused > LONG_MS) {
       facts.ours++;
-      longTurns.push({ from, to, ranMs: whole - paused });
+      longTurns.push({ from, to, ranMs: whole - paused, pausedMs: paused });
     } else if (whole > LONG_MS) facts.collectors++;
   }
   return { ...facts, longTurns };

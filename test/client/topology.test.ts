@@ -1,5 +1,5 @@
 import t from 'tap';
-import { cpuFacts } from '../../lib/client/fingerprint/cpu.js';
+import { cpuFacts, speedIn } from '../../lib/client/fingerprint/cpu.js';
 import { readTopology } from '../../lib/client/fingerprint/topology.js';
 import { HostFiles } from '../../lib/plugin/sdk/host-files.js';
 import { formatCoreList, parseCoreList } from '../../lib/structs/topology.js';
@@ -121,6 +121,14 @@ t.test('a kernel that tells little: one node, guessed speed; one that tells noth
     BusAssociativity: null,
   });
   t.equal(await readTopology(new HostFiles(layHostTree(t)), 1, NO_RULES), null);
+});
+
+t.test('a virtual machine without cpufreq: the speed is in /proc/cpuinfo', async (t) => {
+  const core = (mhz: string): string =>
+    `processor\t: 0\nmodel name\t: AMD EPYC\ncpu MHz\t\t: ${mhz}\ncache size\t: 1024 KB\n\n`;
+  t.equal(speedIn(core('2596.136') + core('2601.5')), 2601.5);
+  t.equal(speedIn('processor\t: 0\nBogoMIPS\t: 108.00\n'), 0, 'boards with ARM tell none');
+  t.equal(speedIn(''), 0);
 });
 
 t.test('another total than was found is what the cores are worth a part of', async (t) => {

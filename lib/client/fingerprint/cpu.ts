@@ -15,11 +15,14 @@ export const cpuFingerprint: Fingerprint = {
   async run({ config }): Promise<Facts> {
     const found = cpus();
     // Kept: where nothing tells what a core can do, how fast it is this second must not change what the node is worth.
-    guess ??= Math.max(0, ...found.map(({ speed }) => speed)) || FALLBACK_MHZ;
+    const host = new HostFiles();
+    guess ??=
+      Math.max(0, ...found.map(({ speed }) => speed)) ||
+      speedIn((await host.text('/proc/cpuinfo')) ?? '') ||
+      FALLBACK_MHZ;
     const rules = { reserved: config.reserved.cores, reservable: config.reservableCores };
     const topology =
-      (await readTopology(new HostFiles(), guess, rules)) ??
-      plainTopology(availableParallelism(), guess, rules.reserved);
+      (await readTopology(host, guess, rules)) ?? plainTopology(availableParallelism(), guess, rules.reserved);
     return cpuFacts(topology, {
       totalMhz: config.cpuTotalMhz,
       reservedMhz: config.reserved.cpuMhz,
@@ -29,6 +32,11 @@ export const cpuFingerprint: Fingerprint = {
 };
 
 let guess: number | undefined;
+
+/** MHz of the fastest core in /proc/cpuinfo, the only place that tells it in most virtual machines; 0 = it does not. Pure. */
+export function speedIn(cpuinfo: string): number {
+  return Math.max(0, ...[...cpuinfo.matchAll(/^cpu MHz\s*:\s*(\d+(?:\.\d+)?)$/gm)].map(([, mhz]) => Number(mhz)));
+}
 
 /** What the processors come to. Pure. */
 export function cpuFacts(

@@ -410,7 +410,7 @@ class RunningAgent implements Agent {
       log: (plugin) => logOf(log.child(`device.${plugin}`)),
     });
     const drivers: Record<string, Driver> = {};
-    for (const name of this.#drivers.names) {
+    for (const name of this.#drivers.names.filter(settings.allowsDriver)) {
       const driver = await this.#drivers.get(name);
       if (driver) drivers[name] = driver;
     }

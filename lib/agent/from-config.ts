@@ -8,13 +8,14 @@ import {
   defaultClientConfig,
   type NetworkConfig,
 } from '../client/config.js';
-import { DRIVER_NAMES, type PluginBlocks, pluginBlockProblems } from '../plugin/registry.js';
+import { type PluginBlocks, pluginBlockProblems } from '../plugin/registry.js';
 import type { MeshRole } from '../structs/mesh.js';
 import type { HostVolumeInfo } from '../structs/node.js';
 import { parseCoreList } from '../structs/topology.js';
 import { type Address, parseAddress } from '../transport/tcp.js';
 import { err, ok, type Result } from '../util/result.js';
 import { autoscalerSettings } from './autoscaler-settings.js';
+import { type ClientOptions, readClientOptions } from './config/client-options.js';
 import type { ClientSection } from './config/config.js';
 import type { AgentConfig } from './config/index.js';
 import { artifactSettings, templateSettings } from './content-settings.js';
@@ -65,6 +66,7 @@ export async function settingsFromConfig(
   // In a mesh a name is somebody's: what the configuration says counts when joining, and from then on the certificate.
   const nodeName = member?.name ?? config.nodeName ?? hostname();
   const { http, rpc } = config.addresses;
+  const options = readClientOptions(config.client.options);
   const settings: AgentSettings = {
     version,
     nodeName,
@@ -82,12 +84,13 @@ export async function settingsFromConfig(
     secret,
     mesh,
     server,
-    client: config.client.enabled ? { ...clientSettings(config, nodeName), artifact } : null,
+    client: config.client.enabled ? { ...clientSettings(config, nodeName, options), artifact } : null,
     autoscaler,
     servers: config.server.enabled ? [] : servers,
     plugins,
     pluginDir,
-    enabledDrivers: enabledByOptions(config),
+    enabledDrivers: options.enabledDrivers,
+    allowsDriver: options.allowsDriver,
     allowExec: !config.client.disableRemoteExec,
   };
   return ok(settings);
@@ -173,7 +176,7 @@ export function reloadableClient(config: AgentConfig): Pick<ClientConfig, 'hostV
   };
 }
 
-function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
+function clientSettings(config: AgentConfig, nodeName: string, options: ClientOptions): ClientConfig {
   const { client, dataDir } = config;
   const below = (name: string): string => join(resolve(dataDir as string), name);
   const stateDir = dataDir === null ? null : (client.stateDir ?? below('client'));
@@ -230,6 +233,9 @@ function clientSettings(config: AgentConfig, nodeName: string): ClientConfig {
     ...(Object.keys(client.chrootEnv).length > 0 ? { chrootEnv: client.chrootEnv } : {}),
     ...(client.cgroupParent === null ? {} : { cgroupParent: client.cgroupParent }),
     dynamicUsers: client.dynamicUsers,
+    deniedUsers: options.deniedUsers,
+    // Instead of the usual ones, as with Nomad; what lets a machine into the mesh stays on it.
+    ...(options.envDenylist === null ? {} : { envDenylist: ['MESHNOMAD_JOIN_KEY', ...options.envDenylist] }),
     sleepCommand: client.sleepCommand,
     gc: {
       intervalMs: client.gc.intervalMs,
@@ -283,9 +289,4 @@ function hostNetworks({ hostNetworks: given }: ClientSection): ClientConfig['hos
     return [Name, { Name, CIDR: cidr, Interface, ReservedPorts: reservedPorts }] as const;
   });
   return Object.fromEntries(entries);
-}
-
-/** Nomad's older way: client { options { "driver.raw_exec.enable" = "1" } }. */
-function enabledByOptions({ client }: AgentConfig): string[] {
-  return DRIVER_NAMES.filter((name) => /^(1|true)$/.test(client.options[`driver.${name}.enable`] ?? ''));
 }

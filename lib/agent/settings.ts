@@ -72,6 +72,8 @@ export interface AgentSettings {
   pluginDir: string | null;
   /** Drivers that are on although their plugin block does not say so. */
   enabledDrivers: string[];
+  /** Whether a driver may be offered here. */
+  allowsDriver: (name: string) => boolean;
   /** Whether commands may be run inside tasks of this node. */
   allowExec: boolean;
 }

@@ -70,6 +70,8 @@ export interface ClientConfig {
   cgroupParent: string;
   /** From which numbers tasks get a user of their own, both ends included; −1: from none. */
   dynamicUsers: { min: number; max: number };
+  /** Users as whom tasks of these drivers do not run. */
+  deniedUsers: { names: readonly string[]; drivers: readonly string[] };
   /** Names of the agent's environment variables that tasks without a root of their own do not inherit. */
   envDenylist: readonly string[];
   template: TemplateConfig;
@@ -141,6 +143,7 @@ export function defaultClientConfig(
     chrootEnv: DEFAULT_CHROOT,
     cgroupParent: 'nomad.slice',
     dynamicUsers: { min: 80_000, max: 89_999 },
+    deniedUsers: { names: [], drivers: [] },
     envDenylist: DEFAULT_ENV_DENYLIST,
     template: DEFAULT_TEMPLATE_CONFIG,
     sleepCommand: [],

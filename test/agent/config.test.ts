@@ -151,13 +151,16 @@ t.test('what Nomad has and this has not is accepted, and told once', async (t) =
 
 t.test('a key that nothing acts on yet is named, and only when it is given', async (t) => {
   const { notices } = load([
-    'enable_debug = true\nserver {\n  num_schedulers = 2\n}\nclient {\n  gc_volumes_on_node_gc = true\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
+    'enable_debug = true\nserver {\n  num_schedulers = 2\n}\nclient {\n  gc_volumes_on_node_gc = true\n  options = {\n    "fingerprint.denylist" = "cpu"\n    "driver.denylist" = "docker"\n    "driver.raw_exec.enable" = "1"\n  }\n  reserved {\n    cores = "1"\n    memory = 64\n  }\n}',
   ]);
   t.same(
     notices,
-    ['enable_debug', 'server.num_schedulers', 'client.gc_volumes_on_node_gc'].map(
-      (key) => `"${key}" has no effect yet in this version`,
-    ),
+    [
+      'enable_debug',
+      'server.num_schedulers',
+      'client.gc_volumes_on_node_gc',
+      'client.options fingerprint.denylist',
+    ].map((key) => `"${key}" has no effect yet in this version`),
   );
 });
 

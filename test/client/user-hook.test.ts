@@ -5,16 +5,16 @@ import { seededRandom } from '../../lib/util/random.js';
 import { fakeTask } from './fakes.js';
 
 /** A node with what its hooks keep, by allocation. */
-function node(users: { min: number; max: number }) {
+function node(users: { min: number; max: number }, deniedUsers = { names: [''], drivers: [''] }) {
   const allocs = new Map<string, { hooks: Record<string, unknown> }>();
   const client = { db: { allocs }, random: seededRandom(7) };
   const context = (id: string, { user = '', ownUsers = true } = {}) => {
     const record = allocs.get(id) ?? { hooks: {} };
     allocs.set(id, record);
     return {
-      task: fakeTask({ User: user }),
+      task: fakeTask({ Driver: 'exec', User: user }),
       driver: { capabilities: { ownUsers } },
-      config: { dynamicUsers: users },
+      config: { dynamicUsers: users, deniedUsers },
       client,
       draft: { user },
       state: {
@@ -54,6 +54,15 @@ t.test('whoever is named runs it, and drivers that ask for none get none', async
   t.equal(await start('a', { user: 'root' }), 'root');
   t.equal(await start('b', { ownUsers: false }), '');
   t.equal(await start('c'), 'nomad-80000');
+});
+
+t.test('a task does not run as whom the node refuses to its driver', async (t) => {
+  const users = { min: 80_000, max: 80_000 };
+  const { start } = node(users, { names: ['root', 'www'], drivers: ['java', 'exec'] });
+  await t.rejects(start('a', { user: 'root' }), { message: /^as user "root" no task of driver "exec" runs here/ });
+  t.equal(await start('b', { user: 'nobody' }), 'nobody');
+  t.equal(await start('c'), 'nomad-80000');
+  t.equal(await node(users, { names: ['root'], drivers: ['java'] }).start('a', { user: 'root' }), 'root');
 });
 
 t.test('an agent that gives no users says so', async (t) => {

@@ -1,3 +1,4 @@
+import { optionsWithoutEffect } from './client-options.js';
 import type { Checked } from './read.js';
 
 /**
@@ -21,7 +22,12 @@ const PATHS = [
 
 /** A notice for each such key that the files or flags give. */
 export function notInForce(given: Checked): string[] {
-  return PATHS.filter((path) => isGiven(given, path)).map((path) => `"${path}" has no effect yet in this version`);
+  const { options = {} } = (given['client'] ?? {}) as { options?: Record<string, string> };
+  const paths = [
+    ...PATHS.filter((path) => isGiven(given, path)),
+    ...optionsWithoutEffect(options).map((key) => `client.options ${key}`),
+  ];
+  return paths.map((path) => `"${path}" has no effect yet in this version`);
 }
 
 function isGiven(given: unknown, path: string): boolean {

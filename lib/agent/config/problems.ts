@@ -1,4 +1,5 @@
 import { CLOUD_NAMES } from '../../structs/cloud-names.js';
+import { NODE_POOL_NAME } from '../../structs/node-pool.js';
 import { PORT_MAX, parsePortRanges } from '../../structs/port-ranges.js';
 import { parseCoreList } from '../../structs/topology.js';
 import { nearest } from '../../util/nearest.js';
@@ -64,6 +65,11 @@ function* clientProblems(client: ClientSection): Generator<Problem> {
         message: `host_volume "${name}" needs an absolute path, not "${path}".`,
       };
   }
+  if (!NODE_POOL_NAME.test(client.nodePool))
+    yield {
+      key: 'client.node_pool',
+      message: `client.node_pool: "${client.nodePool}" is no name of a node pool: 1 to 128 letters, digits, - and _.`,
+    };
   yield* networkProblems(client);
   yield* cloudProblems(client);
   const { min, max } = client.dynamicUsers;
@@ -73,6 +79,19 @@ function* clientProblems(client: ClientSection): Generator<Problem> {
       message: `client.users: dynamic_user_min = ${min} and dynamic_user_max = ${max} leave no user; −1 for one of them turns users of tasks' own off.`,
     };
   yield* resourceProblems(client);
+  yield* timeProblems(client);
+}
+
+function* timeProblems({ maxKillTimeoutMs, gc, template }: ClientSection): Generator<Problem> {
+  if (maxKillTimeoutMs < 0)
+    yield { key: 'client.max_kill_timeout', message: 'client.max_kill_timeout must not be negative.' };
+  if (gc.intervalMs <= 0)
+    yield { key: 'client.gc_interval', message: 'client.gc_interval must be more than nothing, such as "1m".' };
+  for (const key of ['wait', 'wait_bounds']) {
+    const { min, max } = (template[key] ?? {}) as { min?: number; max?: number };
+    if (min !== undefined && max !== undefined && min > max)
+      yield { key: `client.template.${key}`, message: `client.template.${key}: min must not exceed max.` };
+  }
 }
 
 function* cloudProblems({ clouds }: ClientSection): Generator<Problem> {

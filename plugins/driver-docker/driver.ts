@@ -469,7 +469,7 @@ export class EngineDriver implements Driver<DockerConfig> {
         engine,
         container,
         isFormerBoot,
-        isHeld: this.#kind.holdsTasks,
+        kind: this.#kind,
         isSignalled: () => this.#signalled.has(containerId),
         isServing: () => takesCalls(this.#options, this.#place),
         signal: this.#closing.signal,

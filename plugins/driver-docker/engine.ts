@@ -5,6 +5,13 @@ import type Docker from 'dockerode';
 import { type ConfigProblem, DriverError } from '../../lib/plugin/sdk/driver.js';
 import type { DockerConfig, DockerOptions } from './config.js';
 
+/** A call that is answered when a container has ended. */
+export interface WaitAsk {
+  path: string;
+  /** The query. */
+  options?: Record<string, string>;
+}
+
 /** An engine that speaks Docker's API, and what is its own. */
 export interface EngineKind {
   /** The driver's name. */
@@ -22,6 +29,8 @@ export interface EngineKind {
   seeksPlugins: boolean;
   /** A container has a name of its own also in a network that it shares. */
   namesEach: boolean;
+  /** How a container's end is waited for. */
+  wait: (containerId: string) => WaitAsk;
   decode: (config: Record<string, unknown>) => { config: DockerConfig } | { problems: ConfigProblem[] };
 }
 
@@ -165,11 +174,11 @@ export async function stopSignalOf(container: Docker.Container): Promise<string>
  * Waits for a container's end. Rejects when the connection is cut: the package's own wait() then never settles, since it
  * does not watch an answer that has begun.
  */
-export async function waitForEnd(engine: Docker, containerId: string, signal: AbortSignal): Promise<void> {
+export async function waitForEnd(engine: Docker, ask: WaitAsk, signal: AbortSignal): Promise<void> {
   const answer = await new Promise<AsyncIterable<unknown>>((resolve, reject) => {
     engine.modem.dial(
       {
-        path: `/containers/${containerId}/wait`,
+        ...ask,
         method: 'POST',
         isStream: true,
         abortSignal: signal,

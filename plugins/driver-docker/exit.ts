@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { ExitResult } from '../../lib/plugin/sdk/driver.js';
-import { isUnreachable, statusOf, waitForEnd } from './engine.js';
+import { type EngineKind, isUnreachable, statusOf, waitForEnd } from './engine.js';
 
 /** What the engine says of a container that does not run. */
 interface EndedState {
@@ -49,8 +49,7 @@ export interface EndWatch {
   container: Docker.Container;
   /** It was started before the machine was. */
   isFormerBoot: boolean;
-  /** Its engine ends it when it ends itself. */
-  isHeld: boolean;
+  kind: EngineKind;
   /** Whether this driver has sent it a signal. */
   isSignalled: () => boolean;
   /** Whether the engine takes new calls. */
@@ -61,17 +60,17 @@ export interface EndWatch {
 
 /** Waits for a container's end, across restarts of its engine. Never settles once `signal` is aborted. */
 export async function awaitExit(watch: EndWatch): Promise<ExitResult> {
-  const { engine, container, signal, isHeld } = watch;
+  const { engine, container, signal, kind } = watch;
   let wasUnheard = watch.isFormerBoot;
   while (!signal.aborted) {
     try {
-      await waitForEnd(engine, container.id, signal);
+      await waitForEnd(engine, kind.wait(container.id), signal);
       const { State } = await container.inspect();
       if (!State.Running) return toExit(State, wasUnheard ? 'engine' : await endedBy(watch, State));
       wasUnheard = false;
     } catch (error) {
       if (statusOf(error) === 404) return { exitCode: 137, signal: 9, oomKilled: false, error: REMOVED };
-      if (isUnreachable(error)) wasUnheard ||= isHeld;
+      if (isUnreachable(error)) wasUnheard ||= kind.holdsTasks;
       await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
     }
   }
@@ -81,7 +80,7 @@ export async function awaitExit(watch: EndWatch): Promise<ExitResult> {
 async function endedBy(watch: EndWatch, state: KilledState): Promise<EndedBy> {
   if (watch.isSignalled() || !(await wasKilled(watch.engine, watch.container.id, state))) return null;
   // An engine that ends takes no calls any more before it ends its containers.
-  return watch.isHeld && !(await watch.isServing()) ? 'engine' : 'somebody';
+  return watch.kind.holdsTasks && !(await watch.isServing()) ? 'engine' : 'somebody';
 }
 
 /**

@@ -15,6 +15,7 @@ export const DOCKER: EngineKind = {
   holdsTasks: true,
   seeksPlugins: true,
   namesEach: false,
+  wait: (containerId) => ({ path: `/containers/${containerId}/wait` }),
   decode: decodeTask,
 };
 

@@ -8,7 +8,7 @@ import { bridgeList, parseNetworkList } from '../../lib/client/network/conflist.
 import { hostsText, parseResolv, resolvText } from '../../lib/client/network/files.js';
 import { findCut, findDamage, readLinks, readRules } from '../../lib/client/network/firewall.js';
 import { findLoss, hasRules, rulesOf } from '../../lib/client/network/own-rules.js';
-import { hostSide, networkStatus, portMappings } from '../../lib/client/network/result.js';
+import { hostSide, networkStatus, portMappings, unmappedPorts } from '../../lib/client/network/result.js';
 import { isAt, type Listener, parseListeners, takenPorts } from '../../lib/client/network/taken-ports.js';
 import { Turns } from '../../lib/client/network/turns.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
@@ -76,6 +76,16 @@ t.test('a port without a target leads to its own number, on its address unless a
   const ports = [{ Label: 'a', Value: 8080, To: 0, HostIP: '10.0.0.1', IgnoreCollision: false }];
   t.match(portMappings(ports, false)[0], { hostPort: 8080, containerPort: 8080, protocol: 'tcp', hostIP: '10.0.0.1' });
   t.notOk('hostIP' in (portMappings(ports, true)[0] as object));
+});
+
+t.test('a port of an address whose kind the group has not is told', async (t) => {
+  const port = (HostIP: string) => ({ Label: 'web', Value: 8080, To: 80, HostIP, IgnoreCollision: false });
+  const status = { InterfaceName: 'eth0', Address: '172.26.64.2', AddressIPv6: '', DNS: null };
+  t.same(unmappedPorts([port('10.0.0.1'), port('fd77::2'), port('')], status), [
+    'port 8080 ("web") of fd77::2 leads nowhere: the group\'s network has no IPv6 address',
+  ]);
+  t.same(unmappedPorts([port('fd77::2')], { ...status, AddressIPv6: 'fd00:a110:c8::2' }), []);
+  t.match(unmappedPorts([port('10.0.0.1')], { ...status, Address: 'fd00::2', AddressIPv6: 'fd00::2' }), [/no IPv4/]);
 });
 
 t.test('the address of an allocation is that of the first interface inside', async (t) => {

@@ -1,6 +1,8 @@
+import { createServer } from 'node:http';
 import t from 'tap';
 import { decodePodman } from '../../plugins/driver-podman/config.js';
 import plugin from '../../plugins/driver-podman/index.js';
+import { makePlace, until } from '../support/driver-task.js';
 
 t.test("podman's keys become docker's, and docker's own names for them are not known", async (t) => {
   const decoded = decodePodman({
@@ -71,4 +73,28 @@ t.test("the agent's keys are podman's", async (t) => {
     health: 'undetected',
     healthDescription: /no Podman service .* install or start podman/,
   });
+});
+
+t.test("a container's end is asked for by Podman's own path, with a pause between its looks", async (t) => {
+  const place = makePlace();
+  const asked: string[] = [];
+  const server = createServer(({ method, url = '' }, answer) => {
+    asked.push(`${method} ${url}`);
+    if (url.includes('/wait')) return;
+    answer.setHeader('Content-Type', 'application/json');
+    answer.end('{"State":{"Running":true,"Paused":false}}');
+  });
+  await new Promise<void>((resolve) => server.listen(`${place.stateDir}.sock`, resolve));
+  const config = { socket_path: `unix://${place.stateDir}.sock`, disable_log_collection: true };
+  const driver = await plugin.create({ config, stateDir: place.stateDir, log: () => {} });
+  t.teardown(async () => {
+    await driver.close();
+    server.closeAllConnections();
+    server.close();
+    place.remove();
+  });
+  const task = place.task({ image: 'busybox:1' });
+  await driver.recoverTask({ driver: 'podman', version: 1, taskId: task.id, state: { containerId: 'c1' } }, task);
+  const wait = await until('the end is waited for', () => asked.find((one) => one.includes('/wait')));
+  t.match(wait, /^POST \/v4\.0\.0\/libpod\/containers\/c1\/wait\?interval=250ms$/);
 });

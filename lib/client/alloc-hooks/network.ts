@@ -7,6 +7,7 @@ import { patience, whenBack } from '../driver-away.js';
 import { interpolateText } from '../interpolate.js';
 import { hostResolver, hostsText, type Resolver, resolvText, writeNetworkFiles } from '../network/files.js';
 import { type GroupNetwork, GroupNetworks, type NetworkAsk } from '../network/group-networks.js';
+import { unmappedPorts } from '../network/result.js';
 import { takenPorts } from '../network/taken-ports.js';
 import { groupInterpolation } from '../task-env.js';
 import { type AllocHook, type AllocHookContext, allocHook } from './hook.js';
@@ -50,7 +51,9 @@ export const networkHook: AllocHook = {
       const ensure = (): Promise<GroupNetwork> => networksOf(context.client).ensure(ask);
       // After a reboot the engine, or what plugins need, may come later than the agent: what ran here waits.
       const waiting = { ...context, ...context.client, mayPass: patience(context.client) };
-      await share(isFormer && context.mayWait ? await whenBack(ensure, waiting) : await ensure());
+      const made = isFormer && context.mayWait ? await whenBack(ensure, waiting) : await ensure();
+      await share(made);
+      if (!context.reattach) warnOfUnmapped(context, ask, made);
       if (!isFormer) context.state.put({ driver: maker?.name ?? null });
     },
     async postrun(context) {
@@ -69,6 +72,15 @@ async function warnOfTaken({ alloc, tell }: AllocHookContext, network: NetworkRe
     ? 'who connects from elsewhere reaches this group instead; keep it from the scheduler by reserved { reserved_ports } of the client'
     : 'a task cannot listen there; keep it from the scheduler by reserved { reserved_ports } of the client, or use another';
   for (const one of taken) tell(`${one}: ${what}`);
+}
+
+/** A node of IPv6 alone has a bridge of IPv4 alone, unless its configuration says more. */
+function warnOfUnmapped({ tell }: AllocHookContext, { mode, ports }: NetworkAsk, { status }: GroupNetwork): void {
+  const remedy =
+    mode === 'bridge'
+      ? 'set bridge_network_subnet_ipv6 in client { }, such as "fd00:a110:c8::/64"'
+      : `give the configuration of ${mode} a range of such addresses`;
+  for (const one of status ? unmappedPorts(ports, status) : []) tell(`${one}; ${remedy}`);
 }
 
 /** Whether a group's tasks have a network of their own. */

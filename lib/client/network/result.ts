@@ -55,6 +55,16 @@ export function networkStatus(result: CniResult): Result<AllocNetworkStatus, str
   });
 }
 
+/** Which ports lead nowhere, in words: plugins map one only to an address of the kind that the node is reached at. */
+export function unmappedPorts(ports: readonly AllocatedPort[], { Address, AddressIPv6 }: AllocNetworkStatus): string[] {
+  const has = { 4: isIP(Address) === 4, 6: AddressIPv6 !== '' };
+  return ports.flatMap(({ Label, Value, HostIP }) => {
+    const kind = isIP(HostIP) as 0 | 4 | 6;
+    if (kind === 0 || has[kind]) return [];
+    return `port ${Value} ("${Label}") of ${HostIP} leads nowhere: the group's network has no IPv${kind} address`;
+  });
+}
+
 /** The addresses of a result, with their prefixes. */
 export function givenAddresses(result: CniResult): string[] {
   return list(result['ips']).flatMap((value) =>

@@ -139,7 +139,7 @@ class SnapshotFiles implements SnapshotStore {
         at += 8 + length;
         total += length;
         // Nor does reading wait for anything: whoever takes a large state over would hold everybody up.
-        await setImmediate();
+        if (length >= CHUNK_BYTES) await setImmediate();
       }
     } finally {
       file.close();

@@ -20,6 +20,9 @@ export function terminalOf(flags: Flags): Pick<ExecOptions, 'tty' | 'stdin' | 'e
   const stdin = flags.optionalBool('i') ?? true;
   const tty = flags.optionalBool('t') ?? (stdin && process.stdin.isTTY === true && process.stdout.isTTY === true);
   if (tty && !stdin) throw new UsageError('-t needs -i: a terminal without input is of no use');
+  // The terminal of a container that is just being made takes the end of a pipe for input.
+  if (tty && process.stdin.isTTY !== true)
+    throw new UsageError('-t needs a terminal as standard input: leave it out for a pipe or a file');
   return { tty, stdin, escape: key === 'none' ? undefined : key };
 }
 

@@ -41,13 +41,18 @@ async function start(
     });
   if (options.tty) stream.on('data', (Data: Buffer) => session().say({ Type: 'stdout', Data }));
   else engine.modem.demuxStream(stream, saying('stdout'), saying('stderr'));
-  stream.once('error', (error) => session().fail(new DriverError(reasonOf(error), { recoverable: false })));
+  // Input that comes after the command's end fails: what became of it is asked at the 'close' that follows.
+  let cut: unknown = new Error('the connection to its engine was cut');
+  stream.on('error', (error) => {
+    cut = error;
+  });
+  const fail = (error: unknown): void => session().fail(new DriverError(reasonOf(error), { recoverable: false }));
   let resized: Promise<unknown> = Promise.resolve();
   // 'close' alone is the end when the connection was cut.
   stream.once('close', () => {
-    exec.inspect().then(
-      ({ ExitCode }) => session().exited(ExitCode ?? 0),
-      (error) => session().fail(new DriverError(reasonOf(error), { recoverable: false })),
+    exitCodeOf(exec).then(
+      (code) => (code === null ? fail(cut) : session().exited(code)),
+      (error) => fail(error),
     );
   });
   return {
@@ -62,6 +67,16 @@ async function start(
       void killCommand(exec, options.containerId);
     },
   };
+}
+
+/** Null: it runs on, so that it was the connection which ended. */
+async function exitCodeOf(exec: Docker.Exec): Promise<number | null> {
+  for (let attempt = 0; attempt < RETRIES; attempt++) {
+    const { Running, ExitCode } = await exec.inspect();
+    if (!Running) return ExitCode ?? 0;
+    await sleep(RETRY_MS);
+  }
+  return null;
 }
 
 /**

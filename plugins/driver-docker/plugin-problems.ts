@@ -1,4 +1,4 @@
-import { KNOWN_CAPS, plainCap } from '../../lib/plugin/sdk/capabilities.js';
+import { capProblems } from '../../lib/plugin/sdk/capabilities.js';
 import { decodeFields } from '../../lib/plugin/sdk/config-schema.js';
 import type { ConfigProblem } from '../../lib/plugin/sdk/driver.js';
 import { type DockerOptions, PLUGIN_FIELDS } from './config.js';
@@ -13,17 +13,12 @@ export function pluginProblems(config: Record<string, unknown>): ConfigProblem[]
 
 /** What is wrong in the keys that the driver has for every engine. */
 export function engineProblems(options: Pick<DockerOptions, 'allow_caps' | 'extra_labels'>): ConfigProblem[] {
-  const caps = options.allow_caps.flatMap((name, i) =>
-    plainCap(name) === 'all' || KNOWN_CAPS.includes(plainCap(name))
-      ? []
-      : [{ path: `allow_caps[${i}]`, message: `is no capability of Linux: "${name}"` }],
-  );
   const labels = options.extra_labels.flatMap((word, i) =>
     word.includes('*') || LABEL_FACTS.some((fact) => fact === word)
       ? []
       : [{ path: `extra_labels[${i}]`, message: `must be one of ${LABEL_FACTS.join(', ')}, not "${word}"` }],
   );
-  return [...caps, ...labels];
+  return [...capProblems({ allow_caps: options.allow_caps }), ...labels];
 }
 
 function endpointProblems({ endpoint, tls }: DockerOptions): ConfigProblem[] {

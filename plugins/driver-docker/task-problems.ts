@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { KNOWN_CAPS, plainCap } from '../../lib/plugin/sdk/capabilities.js';
+import { capProblems } from '../../lib/plugin/sdk/capabilities.js';
 import type { ConfigProblem } from '../../lib/plugin/sdk/driver.js';
 import { nearest } from '../../lib/util/nearest.js';
 import type { DockerConfig } from './config.js';
@@ -24,7 +24,7 @@ export function taskProblems(config: DockerConfig): ConfigProblem[] {
   return [
     ...modeProblems(config),
     ...limitProblems(config),
-    ...capProblems(config),
+    ...capProblems({ cap_add: config.cap_add, cap_drop: config.cap_drop }),
     ...nameProblems(config),
     ...mountProblems(config),
     ...deviceProblems(config),
@@ -62,17 +62,6 @@ function ulimitProblem(name: string, value: string): string {
   // -1 is no limit.
   const isBelow = limit.hard !== -1 && (limit.soft === -1 || limit.soft > limit.hard);
   return isBelow ? `has a soft limit above the hard one: "${value}"` : '';
-}
-
-function capProblems({ cap_add, cap_drop }: DockerConfig): ConfigProblem[] {
-  return Object.entries({ cap_add, cap_drop }).flatMap(([key, names]) =>
-    names.flatMap((name, i) => {
-      if (plainCap(name) === 'all' || KNOWN_CAPS.includes(plainCap(name))) return [];
-      const near = nearest(plainCap(name), KNOWN_CAPS);
-      const message = `is no capability of Linux: "${name}"${near ? `; did you mean "${near}"?` : ''}`;
-      return [{ path: `${key}[${i}]`, message }];
-    }),
-  );
 }
 
 function nameProblems({ image, dns_servers, extra_hosts, work_dir }: DockerConfig): ConfigProblem[] {

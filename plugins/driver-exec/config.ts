@@ -1,4 +1,4 @@
-import { DEFAULT_CAPS } from '../../lib/plugin/sdk/capabilities.js';
+import { capProblems, DEFAULT_CAPS } from '../../lib/plugin/sdk/capabilities.js';
 import { DEFAULT_CHROOT, isChrootPath } from '../../lib/plugin/sdk/chroot.js';
 import {
   bool,
@@ -53,7 +53,8 @@ export type ExecOptions = Decoded<typeof PLUGIN_FIELDS>;
 export function pluginProblems(config: Record<string, unknown>): ConfigProblem[] {
   const decoded = decodeFields(PLUGIN_FIELDS, config);
   if ('problems' in decoded) return decoded.problems;
-  const problems = deniedUserProblems(decoded.config);
+  const { allow_caps } = decoded.config;
+  const problems = [...deniedUserProblems(decoded.config), ...capProblems({ allow_caps })];
   for (const [from, to] of Object.entries(decoded.config.chroot_env)) {
     if (isChrootPath(from) && isChrootPath(to)) continue;
     problems.push({ path: `chroot_env.${from}`, message: `must map an absolute path to one, not to "${to}"` });
@@ -68,8 +69,11 @@ export function pluginProblems(config: Record<string, unknown>): ConfigProblem[]
 export function decodeTask(config: Record<string, unknown>): { config: ExecConfig } | { problems: ConfigProblem[] } {
   const decoded = decodeFields(TASK_FIELDS, config);
   if ('problems' in decoded) return decoded;
-  const { work_dir } = decoded.config;
-  if (work_dir.startsWith('/')) return decoded;
-  const message = `must be an absolute path as the task sees it, such as "/local", not "${work_dir}"`;
-  return { problems: [{ path: 'work_dir', message }] };
+  const { work_dir, cap_add, cap_drop } = decoded.config;
+  const problems = capProblems({ cap_add, cap_drop });
+  if (!work_dir.startsWith('/')) {
+    const message = `must be an absolute path as the task sees it, such as "/local", not "${work_dir}"`;
+    problems.push({ path: 'work_dir', message });
+  }
+  return problems.length > 0 ? { problems } : decoded;
 }

@@ -494,6 +494,13 @@ t.test('logs and files come out as they are', async (t) => {
   t.match(await world.run('alloc', 'logs', '-stderr', 'a1'), { out: 'bad\n', error: '', code: 0 });
   t.match(await world.run('logs', '-f', 'a1'), { out: '1\n2\n3\n', error: 'bad\n' });
   t.equal((await world.run('alloc', 'fs', 'a1', 'x')).out, 'abc');
+  for (const argv of [
+    ['alloc', 'logs', 'a1'],
+    ['alloc', 'fs', 'a1', 'x'],
+  ]) {
+    t.match(await world.run(...argv, '-n', '-3'), { code: 1, error: /^-n must not be negative \(-3\)/ });
+    t.match(await world.run(...argv, '-n', '3', '-c', '5'), { code: 1, error: /^-n and -c exclude each other/ });
+  }
   t.equal(
     (await world.run('alloc', 'fs', '-stat', '-H', 'a1', 'x')).out,
     `${'Mode'.padEnd(10)}  Size  ${'Modified Time'.padEnd(WHEN.length)}  Content Type  Name\n-rw-r--r--  3     ${WHEN}  <none>        x\n`,

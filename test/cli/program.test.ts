@@ -133,6 +133,8 @@ t.test('exec joins the pipes and the command, and ends with its code', async (t)
   const argv = ['alloc', 'exec', '-task', 'server', 'a1', 'cat', '-n'];
   t.strictSame(await run(argv, { env, input: 'grüße\n' }).ended, { code: 42, out: 'grüße\n', error: 'oh\n' });
   t.match(world.streams, [{ args: { Cmd: ['cat', '-n'], Tty: false, Task: 'server' } }]);
+  const withTerminal = await run(['alloc', 'exec', '-t', 'a1', 'cat'], { env, input: 'x' }).ended;
+  t.match(withTerminal, { code: 1, error: /^-t needs a terminal as standard input/ });
   world.script['Alloc.GetAlloc'] = { Alloc: alloc({ ClientStatus: 'complete' }) };
   t.match(await run(argv, { env, input: '' }).ended, { code: 1, error: /is complete, not running/ });
 });

@@ -170,6 +170,16 @@ function facts(engine: TestEngine, machine: { hasMemoryLimit: boolean }): void {
     t.equal(result.exitCode, 4);
     const absent = await readExec(driver.execTask(task.id, { command: ['/no/such'], tty: false })).catch((e) => e);
     t.match(absent.exitCode ?? absent.message, /12[67]|no such file/);
+    const deaf = driver.execTask(task.id, { command: ['/bin/sh', '-c', 'echo done; exit 5'], tty: false });
+    let isOver = false;
+    const pour = (): void => {
+      if (isOver) return;
+      deaf.write({ Type: 'stdin', Data: Buffer.alloc(65_536) });
+      setImmediate(pour);
+    };
+    deaf.once('data', pour);
+    t.match(await readExec(deaf), { exitCode: 5 }, 'input that comes too late hides no exit code');
+    isOver = true;
     await driver.destroyTask(task.id, { force: true });
   });
 

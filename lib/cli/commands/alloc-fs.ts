@@ -5,6 +5,7 @@ import { randomAllocation } from '../pick.js';
 import { takeArgs } from '../print.js';
 import { findAllocation } from '../resolve.js';
 import { copyFrames } from '../stream.js';
+import { tailOf } from '../tail.js';
 
 export const command: Command = {
   usage: 'meshnomad alloc fs [options] <allocation> [path]',
@@ -23,6 +24,7 @@ export const command: Command = {
   async run(context) {
     const { args, flags, output } = context;
     takeArgs(args, 1, 2, '<allocation> [path]');
+    const { origin, offset, lastLines } = tailOf(flags);
     const api = await context.api();
     const alloc = flags.bool('job')
       ? await randomAllocation(api, args[0] as string)
@@ -38,18 +40,15 @@ export const command: Command = {
       output.out(fileTable(value ?? [], flags.bool('H')));
       return 0;
     }
-    const bytes = flags.int('c');
-    const tail = flags.bool('tail') || bytes !== undefined || flags.int('n') !== undefined;
-    const lines = flags.int('n') ?? 10;
     const body = await api.stream(`/v1/client/fs/stream/${alloc.ID}`, {
       path,
       follow: flags.bool('f'),
-      origin: tail ? 'end' : 'start',
-      offset: tail ? (bytes ?? lines * 120) : 0,
+      origin,
+      offset,
     });
     await copyFrames(body, {
       to: output.raw.out,
-      lastLines: tail && bytes === undefined ? lines : undefined,
+      lastLines,
       follow: flags.bool('f'),
     });
     return 0;

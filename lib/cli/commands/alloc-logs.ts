@@ -3,9 +3,7 @@ import { randomAllocation } from '../pick.js';
 import { takeArgs } from '../print.js';
 import { findAllocation, pickTask } from '../resolve.js';
 import { copyFrames } from '../stream.js';
-
-/** What a line is taken for when -n asks for lines: the API counts bytes. */
-const BYTES_PER_LINE = 120;
+import { tailOf } from '../tail.js';
 
 export const command: Command = {
   usage: 'meshnomad alloc logs [options] <allocation> [task]',
@@ -25,14 +23,11 @@ export const command: Command = {
     const { args, flags, output } = context;
     takeArgs(args, 1, 2, '<allocation> [task]');
     if (flags.bool('stderr') && flags.bool('stdout')) throw new UsageError('-stderr and -stdout exclude each other');
+    const { origin, offset, lastLines } = tailOf(flags);
     const api = await context.api();
     const alloc = flags.bool('job')
       ? await randomAllocation(api, args[0] as string)
       : await findAllocation(api, args[0] as string);
-    const lines = flags.int('n');
-    const bytes = flags.int('c');
-    const tail = flags.bool('tail') || lines !== undefined || bytes !== undefined;
-    const keep = lines ?? (bytes === undefined ? 10 : undefined);
     const task = pickTask(alloc, flags.string('task') ?? args[1]);
     const types = wanted(flags);
     const copy = async (type: 'stdout' | 'stderr'): Promise<void> => {
@@ -40,13 +35,13 @@ export const command: Command = {
         task,
         type,
         follow: flags.bool('f'),
-        origin: tail ? 'end' : 'start',
-        offset: tail ? (bytes ?? (keep ?? 10) * BYTES_PER_LINE) : 0,
+        origin,
+        offset,
       });
       await copyFrames(body, {
         // One alone can be piped on; of two each goes its own way.
         to: type === 'stderr' && types.length > 1 ? output.raw.error : output.raw.out,
-        lastLines: tail && bytes === undefined ? keep : undefined,
+        lastLines,
         follow: flags.bool('f'),
       });
     };

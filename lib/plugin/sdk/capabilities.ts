@@ -1,3 +1,6 @@
+import { nearest } from '../../util/nearest.js';
+import type { ConfigProblem } from './driver.js';
+
 /** What a task may do without the agent's consent, as Nomad's drivers have it: Docker's own default set without raw sockets. */
 export const DEFAULT_CAPS: readonly string[] =
   'audit_write chown dac_override fowner fsetid kill mknod net_bind_service setfcap setgid setpcap setuid sys_chroot'.split(
@@ -22,4 +25,16 @@ export const ALL_CAPS: readonly string[] =
   );
 
 /** Every capability that Linux has by now; an older kernel lacks the last ones. */
-export const KNOWN_CAPS: readonly string[] = [...ALL_CAPS, 'perfmon', 'bpf', 'checkpoint_restore'];
+const KNOWN_CAPS: readonly string[] = [...ALL_CAPS, 'perfmon', 'bpf', 'checkpoint_restore'];
+
+/** The names in these lists of a config that no kernel knows. */
+export function capProblems(lists: Readonly<Record<string, readonly string[]>>): ConfigProblem[] {
+  return Object.entries(lists).flatMap(([key, names]) =>
+    names.flatMap((name, i) => {
+      if (plainCap(name) === 'all' || KNOWN_CAPS.includes(plainCap(name))) return [];
+      const near = nearest(plainCap(name), KNOWN_CAPS);
+      const message = `is no capability of Linux: "${name}"${near ? `; did you mean "${near}"?` : ''}`;
+      return [{ path: `${key}[${i}]`, message }];
+    }),
+  );
+}

@@ -57,8 +57,14 @@ export async function execSession(api: ApiClient, options: ExecOptions): Promise
           allocID: allocId,
         });
   const socket = new WebSocket(url, how);
-  const send = (frame: object): void => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+  const send: Send = (frame, sent) => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame), sent);
+  };
+  // A reader who is behind holds the command up, not the memory.
+  const print = (to: NodeJS.WriteStream, data: string | undefined): void => {
+    if (!data || to.write(Buffer.from(data, 'base64'))) return;
+    if (!socket.isPaused) to.once('drain', () => socket.resume());
+    socket.pause();
   };
   const restore = options.tty ? rawTerminal(send) : (): void => {};
   try {
@@ -71,8 +77,8 @@ export async function execSession(api: ApiClient, options: ExecOptions): Promise
       });
       socket.on('message', (data) => {
         const frame = JSON.parse(String(data)) as OutputFrame;
-        if (frame.stdout?.data) process.stdout.write(Buffer.from(frame.stdout.data, 'base64'));
-        if (frame.stderr?.data) process.stderr.write(Buffer.from(frame.stderr.data, 'base64'));
+        print(process.stdout, frame.stdout?.data);
+        print(process.stderr, frame.stderr?.data);
         if (frame.exited) code = frame.result?.exit_code ?? 0;
       });
       socket.on('unexpected-response', (_request, response) => {
@@ -108,7 +114,10 @@ function size(): object {
   return { tty_size: { height: process.stdout.rows ?? 24, width: process.stdout.columns ?? 80 } };
 }
 
-function rawTerminal(send: (frame: object) => void): () => void {
+/** `sent` hears when the frame has left. */
+type Send = (frame: object, sent?: (error?: Error) => void) => void;
+
+function rawTerminal(send: Send): () => void {
   const onResize = (): void => send(size());
   process.stdin.setRawMode?.(true);
   process.stdout.on('resize', onResize);
@@ -118,7 +127,7 @@ function rawTerminal(send: (frame: object) => void): () => void {
   };
 }
 
-function feedInput(options: ExecOptions, send: (frame: object) => void, hangUp: () => void): void {
+function feedInput(options: ExecOptions, send: Send, hangUp: () => void): void {
   let lineStart = true;
   let escaped = false;
   process.stdin.on('data', (data: Buffer) => {
@@ -131,7 +140,10 @@ function feedInput(options: ExecOptions, send: (frame: object) => void, hangUp: 
       if (escaped) return undefined;
       if (held && key !== options.escape) send({ stdin: { data: Buffer.from(options.escape).toString('base64') } });
     }
-    send({ stdin: { data: data.toString('base64') } });
+    process.stdin.pause();
+    send({ stdin: { data: data.toString('base64') } }, (error) => {
+      if (!error) process.stdin.resume();
+    });
     return undefined;
   });
   process.stdin.on('end', () => send({ stdin: { close: true } }));

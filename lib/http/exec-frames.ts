@@ -3,6 +3,9 @@ import type { WebSocket } from 'ws';
 import type { ExecInput, ExecOutput } from '../structs/rpc.js';
 import { errorAnswer } from './errors.js';
 
+/** How often a caller who waits is asked whether it is there. */
+const PING_MS = 2_000;
+
 /** Joins a websocket and an exec stream until one of them ends: `{"stdin":{"data":…}}` in, `{"stdout":{"data":…}}` out. */
 export function connectExec(websocket: WebSocket, stream: Duplex): void {
   websocket.on('message', (data) => {
@@ -16,7 +19,14 @@ export function connectExec(websocket: WebSocket, stream: Duplex): void {
     // A command that does not read its input holds the sender up, not the memory.
     if (room || stream.destroyed) return;
     websocket.pause();
-    stream.once('drain', () => websocket.resume());
+    // Who is not read from is not heard to leave: what is sent to who has left fails.
+    const asking = setInterval(() => websocket.ping(), PING_MS);
+    const goOn = (): void => {
+      clearInterval(asking);
+      stream.off('drain', goOn).off('close', goOn);
+      websocket.resume();
+    };
+    stream.on('drain', goOn).on('close', goOn);
   });
   websocket.on('close', () => stream.destroy());
   stream.on('error', (error) => close(websocket, error));

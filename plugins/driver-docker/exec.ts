@@ -32,14 +32,21 @@ async function start(
     AttachStderr: true,
   });
   const stream = await exec.start({ hijack: true, stdin: true, Tty: options.tty });
+  const say = (Type: 'stdout' | 'stderr', Data: Buffer): void => {
+    if (session().say({ Type, Data })) return;
+    stream.pause();
+    void session()
+      .room()
+      .then(() => stream.resume());
+  };
   const saying = (Type: 'stdout' | 'stderr'): Writable =>
     new Writable({
       write(Data: Buffer, _encoding, done) {
-        session().say({ Type, Data });
+        say(Type, Data);
         done();
       },
     });
-  if (options.tty) stream.on('data', (Data: Buffer) => session().say({ Type: 'stdout', Data }));
+  if (options.tty) stream.on('data', (Data: Buffer) => say('stdout', Data));
   else engine.modem.demuxStream(stream, saying('stdout'), saying('stderr'));
   // Input that comes after the command's end fails: what became of it is asked at the 'close' that follows.
   let cut: unknown = new Error('the connection to its engine was cut');
@@ -56,11 +63,14 @@ async function start(
     );
   });
   return {
-    onInput(input) {
-      // The size travels by another connection: what is typed after it must not arrive before it.
-      if (input.Type === 'stdin') void resized.then(() => stream.write(input.Data));
-      if (input.Type === 'stdin-close') void resized.then(() => stream.end());
+    async onInput(input) {
       if (input.Type === 'resize') resized = resized.then(() => resize(exec, input));
+      else {
+        // The size travels by another connection: what is typed after it must not arrive before it.
+        await resized;
+        if (input.Type === 'stdin') await new Promise((taken) => stream.write(input.Data, taken));
+        else stream.end();
+      }
     },
     onAbandoned() {
       stream.destroy();

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
@@ -55,8 +56,16 @@ function withPipes(command: ExecCommand, session: () => ExecSession, hooks: Hook
     void killWith(command, () => killGroup(child));
   };
   hooks.onStart(kill);
-  child.stdout.on('data', (Data: Buffer) => session().say({ Type: 'stdout', Data }));
-  child.stderr.on('data', (Data: Buffer) => session().say({ Type: 'stderr', Data }));
+  for (const Type of ['stdout', 'stderr'] as const) {
+    const output = child[Type];
+    output.on('data', (Data: Buffer) => {
+      if (session().say({ Type, Data })) return;
+      output.pause();
+      void session()
+        .room()
+        .then(() => output.resume());
+    });
+  }
   child.stdin.on('error', () => {});
   child.once('error', (cause) => {
     hooks.onEnd();
@@ -69,8 +78,8 @@ function withPipes(command: ExecCommand, session: () => ExecSession, hooks: Hook
     session().exited(told, number);
   });
   return {
-    onInput(input) {
-      if (input.Type === 'stdin') child.stdin.write(input.Data);
+    async onInput(input) {
+      if (input.Type === 'stdin') await new Promise((taken) => child.stdin.write(input.Data, taken));
       if (input.Type === 'stdin-close') child.stdin.end();
     },
     onAbandoned: kill,
@@ -101,6 +110,7 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
   terminal.onData((data: string | Uint8Array) => {
     session().say({ Type: 'stdout', Data: typeof data === 'string' ? Buffer.from(data) : data });
   });
+  readToTheEnd(terminal, (Data) => session().say({ Type: 'stdout', Data }));
   terminal.onExit(({ exitCode, signal }) => {
     const told = signal ? 128 + signal : (command.exitCodeOf?.(exitCode) ?? exitCode);
     hooks.onEnd();
@@ -118,6 +128,37 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
     },
     onAbandoned: kill,
   };
+}
+
+const REST_PIECE_BYTES = 4_096;
+/** More than a terminal holds: what children that stay behind go on writing is not waited for. */
+const REST_PIECES_MAX = 64;
+
+/** Node.js takes a terminal that its program has left for read to the end, and drops the last kilobytes of a long output. */
+function readToTheEnd(terminal: object, say: (data: Buffer) => void): void {
+  const { fd, _socket: socket } = terminal as { fd?: number; _socket?: Duplex };
+  if (fd === undefined || socket === undefined) return;
+  const destroy = socket.destroy.bind(socket);
+  socket.destroy = (error) => {
+    // From then on the number may be another file's.
+    socket.destroy = destroy;
+    for (let piece = 0; piece < REST_PIECES_MAX && !socket.destroyed; piece++) {
+      const data = Buffer.alloc(REST_PIECE_BYTES);
+      const length = readNow(fd, data);
+      if (length === 0) break;
+      say(data.subarray(0, length));
+    }
+    return destroy(error);
+  };
+}
+
+/** 0: there is nothing now (EAGAIN), or nothing will come (EIO). */
+function readNow(fd: number, into: Buffer): number {
+  try {
+    return readSync(fd, into);
+  } catch {
+    return 0;
+  }
 }
 
 async function killWith({ onKill }: ExecCommand, killProgram: () => void): Promise<void> {

@@ -89,6 +89,21 @@ t.test('an exec session speaks the frames of Nomad', async (t) => {
   ]);
 });
 
+t.test('who leaves while the command does not read is heard', async (t) => {
+  const world = await createHttpWorld(t);
+  const { socket } = await dial(world.port, EXEC);
+  while (world.streams.length === 0) await new Promise(setImmediate);
+  const { far } = world.streams[0] as { far: Duplex };
+  const left = new Promise((resolve) => far.once('close', resolve));
+  far.on('error', () => {});
+  const data = Buffer.alloc(65_536).toString('base64');
+  const asked = new Promise((resolve) => socket.once('ping', resolve));
+  for (let i = 0; i < 200; i++) socket.send(`{"stdin":{"data":"${data}"}}`);
+  await asked;
+  socket.terminate();
+  await left;
+});
+
 t.test('with ws_handshake the first frame brings the token, and the command starts after it', async (t) => {
   const world = await createHttpWorld(t);
   const { socket } = await dial(world.port, `${EXEC}&ws_handshake=true`);

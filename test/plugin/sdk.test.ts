@@ -198,6 +198,47 @@ t.test('a session keeps input until the command runs, and ends with its code', a
   t.same(heard, ['stdin'], 'a command that ended is not abandoned');
 });
 
+t.test('who does not take what comes holds the other side up', async (t) => {
+  const heard: string[] = [];
+  let take: () => void = () => {};
+  const session = openExecSession(
+    Promise.resolve({
+      onInput: (input) => {
+        heard.push(input.Type);
+        return new Promise<void>((resolve) => {
+          take = resolve;
+        });
+      },
+      onAbandoned: () => {},
+    }),
+  );
+  const { stream } = session;
+  while (stream.write({ Type: 'stdin', Data: Buffer.from('x') }));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(heard, ['stdin'], 'one at a time');
+  take();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(heard, ['stdin', 'stdin']);
+
+  const fill = (): void => {
+    while (session.say({ Type: 'stdout', Data: Buffer.from('y') }));
+  };
+  fill();
+  let hasRoom = false;
+  const room = session.room().then(() => {
+    hasRoom = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.notOk(hasRoom);
+  stream.read();
+  await room;
+  fill();
+  const gone = session.room();
+  stream.destroy();
+  await gone;
+  await session.room();
+});
+
 t.test('a session whose other side goes away ends the command', async (t) => {
   let isAbandoned = false;
   const session = openExecSession(

@@ -1,5 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
   cpSync,
@@ -221,6 +222,11 @@ withDriver(
     cat.write({ Type: 'stdin-close' });
     t.same(await readExec(cat), { stdout: `in\n${task.taskDir}\n`, stderr: 'y\n', exitCode: 3 });
     await t.rejects(readExec(driver.execTask(task.id, { command: ['no-such-thing'], tty: false })), /no such program/);
+    const deaf = driver.execTask(task.id, { command: ['sh', '-c', 'echo here; exec sleep 600'], tty: false });
+    for (let i = 0; i < 64; i++) deaf.write({ Type: 'stdin', Data: Buffer.alloc(65_536) });
+    await once(deaf, 'data');
+    t.ok(deaf.writableLength > 32, 'what is not read waits with the sender');
+    deaf.destroy();
     const long = readExec(driver.execTask(task.id, { command: ['sleep', '600'], tty: false }));
     await driver.destroyTask(task.id, { force: true });
     await long.catch(() => {});
@@ -240,6 +246,10 @@ withDriver('a command gets a terminal, and its size', async (t, place, driver) =
   const result = await readExec(session);
   t.match(result.stdout, '33 99');
   t.equal(result.exitCode, 4);
+  for (let round = 0; round < 10; round++) {
+    const long = await readExec(driver.execTask(task.id, { command: ['seq', '1', '100000'], tty: true }));
+    t.equal(long.stdout.slice(-8), '100000\r\n', 'long output comes to its end');
+  }
   await driver.destroyTask(task.id, { force: true });
 });
 

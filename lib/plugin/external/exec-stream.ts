@@ -42,8 +42,11 @@ export function runPluginExec(
   const follow = async (answers: AsyncIterable<ExecAnswer>): Promise<void> => {
     let exit: ExecAnswer['result'] | undefined;
     for await (const { stdout, stderr, exited, result } of answers) {
-      if (stdout && stdout.data.length > 0) session.say({ Type: 'stdout', Data: stdout.data });
-      if (stderr && stderr.data.length > 0) session.say({ Type: 'stderr', Data: stderr.data });
+      const said = [
+        !stdout?.data.length || session.say({ Type: 'stdout', Data: stdout.data }),
+        !stderr?.data.length || session.say({ Type: 'stderr', Data: stderr.data }),
+      ];
+      if (said.includes(false)) await session.room();
       if (exited) exit = result;
       if (exited) break;
     }
@@ -70,16 +73,18 @@ export function runPluginExec(
   return session.stream;
 }
 
-function send(requests: Writable, input: ExecInput): void {
+async function send(requests: Writable, input: ExecInput): Promise<void> {
   if (requests.destroyed || requests.writableEnded) return;
+  await new Promise((taken) => requests.write(requestOf(input), taken));
+}
+
+function requestOf(input: ExecInput): object {
   switch (input.Type) {
     case 'stdin':
-      requests.write({ stdin: { data: Buffer.from(input.Data) } });
-      return;
+      return { stdin: { data: Buffer.from(input.Data) } };
     case 'stdin-close':
-      requests.write({ stdin: { close: true } });
-      return;
+      return { stdin: { close: true } };
     case 'resize':
-      requests.write({ tty_size: { height: input.Height, width: input.Width } });
+      return { tty_size: { height: input.Height, width: input.Width } };
   }
 }

@@ -3,7 +3,8 @@ import type { ExecInput, ExecOutput } from '../../structs/rpc.js';
 
 /** What a driver does with what the other side of a session says. */
 export interface ExecHandlers {
-  onInput: (input: ExecInput) => void;
+  /** The next input comes when what it gives has settled: a command that does not read holds the sender up, not the memory. */
+  onInput: (input: ExecInput) => unknown;
   /** The other side went away before the command ended: it must be ended. */
   onAbandoned: () => void;
 }
@@ -12,7 +13,10 @@ export interface ExecHandlers {
 export interface ExecSession {
   /** What `execTask` returns. */
   readonly stream: Duplex;
-  say(output: ExecOutput): void;
+  /** False: the reader is behind, and further output is better kept back until there is `room`. */
+  say(output: ExecOutput): boolean;
+  /** Settles when the reader has caught up, or has gone away. */
+  room(): Promise<void>;
   /** The command has ended: says so and ends the stream. */
   exited(exitCode: number, signal?: number): void;
   /** The command could not be run. */
@@ -22,19 +26,25 @@ export interface ExecSession {
 /** Makes an exec session. Input that comes before `ready` settles is kept for then. */
 export function openExecSession(ready: Promise<ExecHandlers>): ExecSession {
   let isOver = false;
+  let waiting: (() => void)[] = [];
+  const wake = (): void => {
+    const woken = waiting;
+    waiting = [];
+    for (const settle of woken) settle();
+  };
   const stream = new Duplex({
     objectMode: true,
-    read() {},
+    read: wake,
     write(input: ExecInput, _encoding, done) {
-      ready.then(
-        (handlers) => {
-          if (!isOver) handlers.onInput(input);
-          done();
-        },
+      // Input that fails does so because the command ends: its end is told.
+      const taken = ready.then((handlers) => (isOver ? undefined : handlers.onInput(input)));
+      taken.then(
+        () => done(),
         () => done(),
       );
     },
     destroy(error, done) {
+      wake();
       if (!isOver) {
         isOver = true;
         ready.then(
@@ -47,9 +57,8 @@ export function openExecSession(ready: Promise<ExecHandlers>): ExecSession {
   });
   const session: ExecSession = {
     stream,
-    say(output) {
-      if (!isOver) stream.push(output);
-    },
+    say: (output) => isOver || stream.push(output),
+    room: () => new Promise((settle) => void (stream.destroyed ? settle() : waiting.push(settle))),
     exited(exitCode, signal) {
       session.say({ Type: 'stdout-close' });
       session.say({ Type: 'stderr-close' });

@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
   type ClientConfig,
+  DEFAULT_DENIED_USERS,
   DEFAULT_NETWORK_CONFIG,
   defaultClientConfig,
   type NetworkConfig,
@@ -233,7 +234,10 @@ function clientSettings(config: AgentConfig, nodeName: string, options: ClientOp
     ...(Object.keys(client.chrootEnv).length > 0 ? { chrootEnv: client.chrootEnv } : {}),
     ...(client.cgroupParent === null ? {} : { cgroupParent: client.cgroupParent }),
     dynamicUsers: client.dynamicUsers,
-    deniedUsers: options.deniedUsers,
+    deniedUsers: {
+      names: options.deniedUsers.names ?? DEFAULT_DENIED_USERS.names,
+      drivers: options.deniedUsers.drivers ?? DEFAULT_DENIED_USERS.drivers,
+    },
     // Instead of the usual ones, as with Nomad; what lets a machine into the mesh stays on it.
     ...(options.envDenylist === null ? {} : { envDenylist: ['MESHNOMAD_JOIN_KEY', ...options.envDenylist] }),
     sleepCommand: client.sleepCommand,

@@ -143,7 +143,7 @@ export function defaultClientConfig(
     chrootEnv: DEFAULT_CHROOT,
     cgroupParent: 'nomad.slice',
     dynamicUsers: { min: 80_000, max: 89_999 },
-    deniedUsers: { names: [], drivers: [] },
+    deniedUsers: DEFAULT_DENIED_USERS,
     envDenylist: DEFAULT_ENV_DENYLIST,
     template: DEFAULT_TEMPLATE_CONFIG,
     sleepCommand: [],
@@ -152,6 +152,12 @@ export function defaultClientConfig(
     ...needed,
   };
 }
+
+/** Nomad's `user.denylist` and `user.checked_drivers`: what is to be held apart from the machine does not run as its master. */
+export const DEFAULT_DENIED_USERS: ClientConfig['deniedUsers'] = {
+  names: ['root', 'Administrator'],
+  drivers: ['exec', 'qemu', 'java'],
+};
 
 /** Credentials of the agent that no task should see (Nomad's `env.denylist` default, and this agent's own). */
 export const DEFAULT_ENV_DENYLIST: readonly string[] = [

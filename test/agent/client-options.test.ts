@@ -33,7 +33,9 @@ t.test('drivers, users and variables are kept from tasks by options of the clien
   t.same(client.deniedUsers, { names: ['root', 'www'], drivers: ['exec', 'qemu', 'java'] });
   t.same(client.envDenylist, ['MESHNOMAD_JOIN_KEY', 'SECRET'], 'instead of the usual ones');
   const checked = await settings({ 'user.checked_drivers': 'raw_exec' });
-  t.same(checked.client.deniedUsers, { names: [], drivers: ['raw_exec'] });
+  t.same(checked.client.deniedUsers, { names: ['root', 'Administrator'], drivers: ['raw_exec'] });
+  const anybody = await settings({ 'user.denylist': '' });
+  t.same(anybody.client.deniedUsers, { names: [], drivers: ['exec', 'qemu', 'java'] });
   t.ok(checked.client.envDenylist.includes('NOMAD_TOKEN'));
 });
 

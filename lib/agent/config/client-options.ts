@@ -6,8 +6,8 @@ export interface ClientOptions {
   enabledDrivers: string[];
   /** Whether a driver may be offered here. */
   allowsDriver: (name: string) => boolean;
-  /** Users as whom tasks of these drivers must not run. */
-  deniedUsers: { names: readonly string[]; drivers: readonly string[] };
+  /** Users as whom tasks of these drivers must not run; null: the usual ones. */
+  deniedUsers: { names: readonly string[] | null; drivers: readonly string[] | null };
   /** Variables of the agent's environment that no task inherits; null: the usual ones. */
   envDenylist: readonly string[] | null;
 }
@@ -20,9 +20,6 @@ const ENV_DENIED = ['env.denylist', 'env.blacklist'];
 const CHECKED_DRIVERS = 'user.checked_drivers';
 const ENABLE = /^driver\.([^.]+)\.enable$/;
 const KNOWN = new Set([...DRIVERS_ALLOWED, ...DRIVERS_DENIED, ...USERS_DENIED, ...ENV_DENIED, CHECKED_DRIVERS]);
-
-/** Those of Nomad. */
-const USUALLY_CHECKED = ['exec', 'qemu', 'java'];
 
 export function readClientOptions(options: Readonly<Record<string, string>>): ClientOptions {
   const list = (...keys: string[]): string[] | null => {
@@ -37,7 +34,7 @@ export function readClientOptions(options: Readonly<Record<string, string>>): Cl
     ),
     // As with Nomad, an empty list of what is allowed forbids nothing.
     allowsDriver: (name) => !denied.includes(name) && (allowed.length === 0 || allowed.includes(name)),
-    deniedUsers: { names: list(...USERS_DENIED) ?? [], drivers: list(CHECKED_DRIVERS) ?? USUALLY_CHECKED },
+    deniedUsers: { names: list(...USERS_DENIED), drivers: list(CHECKED_DRIVERS) },
     envDenylist: list(...ENV_DENIED),
   };
 }

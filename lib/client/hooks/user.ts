@@ -6,8 +6,9 @@ const NAME = 'user';
 const DRAWS_MAX = 10;
 
 /**
- * Refuses users as whom this node runs nothing, and gives a user for this task alone, for drivers that ask for one (`DynamicWorkloadUsers`) when the job names nobody: a number of
- * `client { users { } }` that no other task of this node has, as user and as group, until the task is over for good.
+ * Refuses users as whom this node runs nothing, and gives a user for this task alone, for drivers that ask for one
+ * (`DynamicWorkloadUsers`) when the job names nobody: a number of `client { users { } }` that no other task of this node
+ * has, as user and as group, until the task is over for good.
  */
 export const userHook = taskHook(NAME, {
   async prestart(context) {
@@ -15,9 +16,8 @@ export const userHook = taskHook(NAME, {
     const { names, drivers } = config.deniedUsers;
     if (drivers.includes(task.Driver) && names.includes(task.User)) {
       const message = `as user "${task.User}" no task of driver "${task.Driver}" runs here`;
-      throw new HookError(`${message}: the agent's client { options { "user.denylist" } } names it`, {
-        recoverable: false,
-      });
+      const remedy = 'name another, or set "user.denylist" in the agent\'s client { options { } }';
+      throw new HookError(`${message}: ${remedy}`, { recoverable: false });
     }
     if (!driver.capabilities.ownUsers || task.User !== '') return;
     const id = (state.get() as number | null) ?? draw(context);

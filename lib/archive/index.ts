@@ -20,5 +20,5 @@ export {
   pathOrder,
   REFS_MAX,
 } from './manifest.js';
-export { decodePack, type PackedChunk, PackWriter } from './pack.js';
+export { decodePack, type PackedChunk, PackWriter, SLOT_BYTES } from './pack.js';
 export { KEEP_ALL, type KeepPolicy, keptSnapshots } from './retention.js';

@@ -18,6 +18,8 @@ const PACK = 1;
 /** A pack of so many bytes is full: small records cost a core as much as large ones. */
 const PACK_BYTES = 256 * 1024;
 const SLOTS_MAX = 4096;
+/** What a chunk takes in a pack beside its bytes. */
+export const SLOT_BYTES = ADDRESS_BYTES + 9;
 
 /** Chunks on their way into one block: a table, then their bytes. */
 export class PackWriter {
@@ -41,7 +43,7 @@ export class PackWriter {
 
   /** The block's bytes; the writer is empty afterwards. */
   finish(): Uint8Array {
-    const table = new ByteWriter(this.#bytes + 3 + this.#chunks.length * (ADDRESS_BYTES + 9));
+    const table = new ByteWriter(this.#bytes + 3 + this.#chunks.length * SLOT_BYTES);
     table.u8(PACK);
     table.u16(this.#chunks.length);
     for (const { address, size, isDeflated, data } of this.#chunks) {

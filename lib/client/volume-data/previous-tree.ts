@@ -1,4 +1,11 @@
-import { type ChunkRef, ChunkTable, type Entry, type ManifestRecord, pathOrder } from '../../archive/index.js';
+import {
+  type ChunkRef,
+  ChunkTable,
+  type Entry,
+  type ManifestRecord,
+  pathOrder,
+  SLOT_BYTES,
+} from '../../archive/index.js';
 import type { ArchiveCore } from './archive-core.js';
 import { manifestOf, type SnapshotRoot } from './snapshot-root.js';
 
@@ -50,7 +57,7 @@ export class KnownChunks {
   #count(ref: ChunkRef): void {
     if (this.#table.get(ref.address)) return;
     this.#table.put(ref);
-    this.#live.set(ref.block, (this.#live.get(ref.block) ?? 0) + ref.stored);
+    this.#live.set(ref.block, (this.#live.get(ref.block) ?? 0) + SLOT_BYTES + ref.stored);
   }
 }
 

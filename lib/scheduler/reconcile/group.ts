@@ -8,7 +8,7 @@ import { isServerTerminal, isTerminal } from '../usage.js';
 import { type Away, dropAway, noneAway, sortAway, takeBack, timeoutsOf, waitsForClients } from './away.js';
 import { type FateContext, fateOf } from './filters.js';
 import type { Wait } from './followup.js';
-import { allocIndex, NameIndex } from './names.js';
+import { allocIndex, byName, NameIndex, SomeAllocs } from './names.js';
 import { noUpdates, type Placement, STOP_REASON, type Stop } from './result.js';
 import { isHealthy, isHeld, newState } from './roll-out.js';
 import { computeStops } from './stops.js';
@@ -119,7 +119,7 @@ export function* reconcileGroup(
   // While a client may still run what is lost here, the whole group waits.
   const admitted = clientStops.length > 0 ? [] : yield* admitPlacements({ wanted, ready, deployment });
   const updated = ready ? yield* firstByName(destructive, limit - admitted.length) : [];
-  const gone = new Set<Allocation>();
+  const gone = new SomeAllocs();
   yield* inTurns([...updated, ...stops.migrate], (alloc) => gone.add(alloc));
   yield* inTurns(stop, ({ alloc }) => gone.add(alloc));
   const later = yield* filterInTurns(sorted.later, ({ alloc }) => !gone.has(alloc));
@@ -386,9 +386,9 @@ function* computePlacements(options: {
   const dropped: Allocation[] = [];
   let existing = counted.length + migrate.length;
   // A promoted canary that has failed may share its name with one that still runs: the name is not given twice.
-  const held = new Set<string>();
+  const held = byName<true>();
   yield* inTurns(now.length + lostCount === 0 ? [] : counted, (alloc) => {
-    if (!isTerminal(alloc)) held.add(alloc.Name);
+    if (!isTerminal(alloc)) held.set(alloc.Name, true);
   });
   yield* inTurns(now, (alloc) => {
     const beside = onTrial && isCanary(alloc);
@@ -398,13 +398,13 @@ function* computePlacements(options: {
     }
     if (!beside) {
       existing++;
-      held.add(alloc.Name);
+      held.set(alloc.Name, true);
     }
     place.push(again(group, alloc, onTrial, { reschedule: true }));
   });
   const placeLost = (alloc: Allocation, reschedule: boolean): void => {
     if (existing >= group.Count || held.has(alloc.Name)) return;
-    held.add(alloc.Name);
+    held.set(alloc.Name, true);
     existing++;
     place.push(again(group, alloc, onTrial, { lost: true, reschedule }));
   };

@@ -1,5 +1,6 @@
 import type { Allocation } from '../../structs/allocation.js';
 import { type Rest, sortInTurns } from '../turns.js';
+import { PartedMap } from './parted-map.js';
 
 const [OPENING, CLOSING, ZERO] = [0x5b, 0x5d, 0x30];
 
@@ -34,13 +35,29 @@ export function allocIndex(name: string): number {
   }
 }
 
+/** Something for each of some names, of which there may be very many. */
+export const byName = <V>(): PartedMap<string, V> => new PartedMap(allocIndex);
+
+/** Some of a group's allocations, of which there may be very many. */
+export class SomeAllocs {
+  readonly #all = new PartedMap<Allocation, true>(({ Name }) => allocIndex(Name));
+
+  has(alloc: Allocation): boolean {
+    return this.#all.has(alloc);
+  }
+
+  add(alloc: Allocation): void {
+    this.#all.set(alloc, true);
+  }
+}
+
 /** Which indexes of a group are taken. */
 export class NameIndex {
   readonly #jobId: string;
   readonly #group: string;
   readonly #count: number;
   /** How many hold each index: a canary on trial and the one it may replace share theirs. */
-  readonly #taken = new Map<number, number>();
+  readonly #taken = new PartedMap<number, number>((index) => index);
   #lowestFree = 0;
 
   constructor(jobId: string, group: string, count: number) {

@@ -2,7 +2,7 @@ import type { Allocation } from '../../structs/allocation.js';
 import type { TaskGroup } from '../../structs/job.js';
 import { filterInTurns, inTurns, type Rest, sortInTurns } from '../turns.js';
 import { isTerminal } from '../usage.js';
-import { allocIndex, type NameIndex } from './names.js';
+import { allocIndex, byName, type NameIndex, SomeAllocs } from './names.js';
 import { STOP_REASON, type Stop } from './result.js';
 
 /** What is to stop, and what stays of the kept and of the migrating ones. */
@@ -34,59 +34,59 @@ export function* computeStops(options: {
   const twins = yield* olderTwins(bound);
   // Mostly so, and then nothing is copied: there may be very many.
   if (twins.length === 0 && excess <= 0) return { stop, kept: options.kept, migrate: options.migrate };
-  const kept = new Set<Allocation>();
-  yield* inTurns(options.kept, (alloc) => kept.add(alloc));
-  const migrate = new Set(options.migrate);
+  const gone = new SomeAllocs();
 
   // Work that is done holds its place, and there is nothing to stop.
-  const mayStop = (alloc: Allocation): boolean => alloc.ClientStatus !== 'complete' && !onTrial.has(alloc);
+  const mayStop = (alloc: Allocation): boolean =>
+    !gone.has(alloc) && alloc.ClientStatus !== 'complete' && !onTrial.has(alloc);
+
+  const end = (alloc: Allocation, description: string): void => {
+    gone.add(alloc);
+    names.release(alloc.Name);
+    stop.push({ alloc, description, clientStatus: null });
+    excess--;
+  };
 
   function* take(
-    from: Set<Allocation>,
+    from: readonly Allocation[],
     description: string,
     which: (alloc: Allocation) => boolean,
   ): Generator<Rest, void, void> {
     if (excess <= 0) return;
     yield* inTurns(from, (alloc) => {
-      if (excess <= 0) return;
-      if (!mayStop(alloc) || !which(alloc)) return;
-      from.delete(alloc);
-      names.release(alloc.Name);
-      stop.push({ alloc, description, clientStatus: null });
-      excess--;
+      if (excess > 0 && mayStop(alloc) && which(alloc)) end(alloc, description);
     });
   }
 
   /** Which of those that may stop bear the highest names. A name that only a failed or lost one bears is none of them. */
-  function* highestOf(from: ReadonlySet<Allocation>): Generator<Rest, (alloc: Allocation) => boolean, void> {
+  function* highestOf(from: readonly Allocation[]): Generator<Rest, (alloc: Allocation) => boolean, void> {
     if (excess <= 0) return () => false;
-    const running = yield* filterInTurns(options.kept, (alloc) => from.has(alloc) && mayStop(alloc));
-    const highest = new Set(yield* sortInTurns(running, ({ Name }) => -allocIndex(Name), excess));
+    const running = yield* filterInTurns(from, mayStop);
+    const highest = new SomeAllocs();
+    const sorted = yield* sortInTurns(running, ({ Name }) => -allocIndex(Name), excess);
+    yield* inTurns(sorted, (alloc) => highest.add(alloc));
     return (alloc) => highest.has(alloc);
   }
 
-  yield* inTurns(twins, (alloc) => {
-    kept.delete(alloc);
-    names.release(alloc.Name);
-    stop.push({ alloc, description: STOP_REASON.notNeeded, clientStatus: null });
-    excess--;
-  });
+  yield* inTurns(twins, (alloc) => end(alloc, STOP_REASON.notNeeded));
+  const { kept, migrate } = options;
   if (excess > 0) {
-    const done = new Set<string>();
-    yield* inTurns(kept, ({ ClientStatus, Name }) => {
-      if (ClientStatus === 'complete') done.add(Name);
+    const done = byName<true>();
+    yield* inTurns(kept, (alloc) => {
+      if (alloc.ClientStatus === 'complete' && !gone.has(alloc)) done.set(alloc.Name, true);
     });
     yield* take(kept, STOP_REASON.notNeeded, ({ Name }) => done.has(Name));
     yield* take(kept, STOP_REASON.notNeeded, ({ ClientStatus }) => ClientStatus === 'failed');
     yield* take(migrate, STOP_REASON.nodeTainted, () => true);
     yield* take(kept, STOP_REASON.notNeeded, yield* highestOf(kept));
   }
-  return { stop, kept: [...kept], migrate: [...migrate] };
+  const stays = (alloc: Allocation): boolean => !gone.has(alloc);
+  return { stop, kept: yield* filterInTurns(kept, stays), migrate: yield* filterInTurns(migrate, stays) };
 }
 
 /** Those that share their name with a newer one, as after a promotion: the newer job wins, then the newer allocation. */
 function* olderTwins(allocs: readonly Allocation[]): Generator<Rest, Allocation[], void> {
-  const newest = new Map<string, Allocation>();
+  const newest = byName<Allocation>();
   const older: Allocation[] = [];
   yield* inTurns(allocs, (alloc) => {
     if (isTerminal(alloc)) return;

@@ -8,10 +8,15 @@ import { CommandError, listMounts, runCommand } from '../../lib/plugin/sdk/mount
 const COPY_TIMEOUT_MS = 3_600_000;
 
 /** The file systems an image can be formatted with, and the least size of each in bytes. */
-export const FILE_SYSTEMS: Readonly<Record<string, { sizeMin: number; make: string[] }>> = {
-  ext4: { sizeMin: 4 << 20, make: ['mkfs.ext4', '-q', '-F', '-m', '0'] },
+export const FILE_SYSTEMS: Readonly<Record<string, { sizeMin: number; make: string[]; keepSpace: string[] }>> = {
+  ext4: {
+    sizeMin: 4 << 20,
+    make: ['mkfs.ext4', '-q', '-F', '-m', '0'],
+    // Inode tables that the kernel zeroes later become holes as well.
+    keepSpace: ['-E', 'nodiscard,lazy_itable_init=0,lazy_journal_init=0'],
+  },
   // mkfs.xfs refuses less than 300 MiB.
-  xfs: { sizeMin: 300 << 20, make: ['mkfs.xfs', '-q', '-f'] },
+  xfs: { sizeMin: 300 << 20, make: ['mkfs.xfs', '-q', '-f'], keepSpace: ['-K'] },
 };
 
 /** Makes the file; its space is set aside unless `thin`. Throws RESOURCE_EXHAUSTED when the disk is full. */
@@ -38,7 +43,8 @@ export async function growImage(path: string, sizeBytes: number, thin: boolean):
   if (!thin) await reserve(path, sizeBytes);
 }
 
-async function reserve(path: string, sizeBytes: number): Promise<void> {
+/** Sets aside what has no space yet. */
+export async function reserve(path: string, sizeBytes: number): Promise<void> {
   try {
     await runCommand('fallocate', ['--length', String(sizeBytes), '--', path]);
   } catch (error) {
@@ -104,17 +110,21 @@ export async function growUnmounted(loop: string, fsType: string): Promise<void>
   await runCommand('resize2fs', [loop]);
 }
 
-/** Writes an empty file system. */
-export async function makeFileSystem(device: string, fsType: string): Promise<void> {
-  const [program = '', ...args] = FILE_SYSTEMS[fsType]?.make ?? [];
-  await runCommand(program, [...args, device]);
+/** Writes an empty file system. The space of an image that is not thin stays set aside: mkfs would give it back to the disk. */
+export async function makeFileSystem(device: string, fsType: string, { thin }: { thin: boolean }): Promise<void> {
+  const { make, keepSpace } = FILE_SYSTEMS[fsType] ?? { make: [], keepSpace: [] };
+  const [program = '', ...args] = make;
+  await runCommand(program, [...args, ...(thin ? [] : keepSpace), device]);
 }
 
 /** Copies a directory or an image; blocks are shared where the file system can. */
 export async function copyData(from: string, to: string): Promise<void> {
+  await copyBy('cp', ['--archive', '--reflink=auto', '--sparse=auto', '--', from, to]);
+}
+
+async function copyBy(program: string, args: string[]): Promise<void> {
   try {
-    const args = ['--archive', '--reflink=auto', '--sparse=auto', '--', from, to];
-    await runCommand('cp', args, { timeoutMs: COPY_TIMEOUT_MS });
+    await runCommand(program, args, { timeoutMs: COPY_TIMEOUT_MS });
   } catch (error) {
     if (error instanceof CommandError && /No space left/.test(error.said))
       throw new CsiError('RESOURCE_EXHAUSTED', `no room for the copy: ${error.said.split('\n')[0]}`);
@@ -134,7 +144,7 @@ export async function copyImage(from: string, to: string): Promise<void> {
     return;
   }
   const script = 'trap \'fsfreeze -u "$3"\' EXIT; fsfreeze -f "$3" && cp --archive --reflink=auto -- "$1" "$2"';
-  await runCommand('sh', ['-c', script, 'copy', from, to, mounted.target], { timeoutMs: COPY_TIMEOUT_MS });
+  await copyBy('sh', ['-c', script, 'copy', from, to, mounted.target]);
 }
 
 /** Lets file systems go on that a plugin left standing still when it was killed together with its shell. */

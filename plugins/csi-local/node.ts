@@ -14,7 +14,7 @@ import {
 } from '../../lib/plugin/sdk/mounts.js';
 import { bindRoots } from './bind-roots.js';
 import { conditionOf } from './condition.js';
-import { attachLoop, detachLoop, growMounted, growUnmounted, loopsOf, makeFileSystem } from './image.js';
+import { attachLoop, detachLoop, growMounted, growUnmounted, loopsOf, makeFileSystem, reserve } from './image.js';
 import { knownFs } from './parameters.js';
 import type { Store, StoredVolume } from './store.js';
 
@@ -110,6 +110,9 @@ async function stage(store: Store, volume: StoredVolume, target: string, wanted:
     if (!(await mountAt(target))) await bindMount(source, target);
     return;
   }
+  // Who trims the file system gives back what was set aside. Where the disk has not so much any more, the data are needed all
+  // the same: the volume's condition tells it.
+  if (!volume.thin && !isReadOnlyMode(wanted.mode)) await reserve(source, volume.capacityBytes).catch(() => {});
   const loop = await attachLoop(source);
   if (wanted.access === 'block') return;
   try {
@@ -145,7 +148,7 @@ async function mountImage(
   await mkdir(target, { recursive: true });
   // The kind is on record only when the file system is whole; until then it is made anew.
   const isNew = volume.fsType === '';
-  if (isNew) await makeFileSystem(loop, fsType);
+  if (isNew) await makeFileSystem(loop, fsType, volume);
   const isSmall = !isNew && volume.fsCapacityBytes < volume.capacityBytes;
   if (isSmall && !readOnly) await growUnmounted(loop, fsType);
   const fsCapacityBytes = readOnly && !isNew ? volume.fsCapacityBytes : volume.capacityBytes;

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Allocation } from '../../lib/structs/allocation.js';
+import { MeshError } from '../../lib/structs/errors.js';
 import type { Job } from '../../lib/structs/job.js';
 import type { VolumeRequest } from '../../lib/structs/volume.js';
 import { mockGroup, mockJob, mockTask } from '../scheduler/mock.js';
@@ -254,6 +255,25 @@ t.test('a host volume made through the API is waited for, and its modes are kept
   t.match(reasons(world, second), { 'host volume "data" has exhausted its available writer claims': 1 });
   const wrong = await submit(world, 'wrong', { ...alone, AccessMode: 'single-node-multi-writer' });
   t.match(reasons(world, wrong), { 'host volume "data" cannot be used as single-node-multi-writer': 1 });
+});
+
+t.test('a node that is down is not waited for when a volume on it is deleted', async (t) => {
+  const world = createVolumeWorld();
+  const a = await world.addFakeNode(1);
+  const VolumeID = await hostVolume(world, a, 'data');
+  a.answers['ClientHostVolume.Delete'] = () => {
+    throw new MeshError('E_TIMEOUT', 'no link');
+  };
+  const remove = (more: object) => world.call('HostVolume.Delete', { VolumeID, ...more });
+  const waited = () => a.asked.findLast(({ method }) => method === 'ClientHostVolume.Delete')?.timeoutMs ?? 0;
+  await t.rejects(remove({}), { message: 'no link' });
+  t.ok(waited() > 60_000, 'its plugin has a minute');
+  const { ID: NodeID, SecretID } = a.node;
+  await world.call('Node.UpdateStatus', { NodeID, SecretID, Status: 'down' });
+  await t.rejects(remove({}), { code: 'E_TIMEOUT', message: /not there: .* -force and a -reason \(no link\)/ });
+  t.ok(waited() < 10_000);
+  await remove({ Force: true, Reason: 'its disk is gone' });
+  t.equal(world.store.snapshot().hostVolumeById(VolumeID), undefined);
 });
 
 t.test('a sticky volume keeps its allocation, even when its node is gone for a while', async (t) => {

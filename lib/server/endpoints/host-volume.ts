@@ -24,6 +24,8 @@ import { type EndpointContext, listOptions, namespaceOf, requireFound, requireTe
 
 /** A plugin of a node may take as long as Nomad's, a minute; the node ends it then, and says so. */
 const PLUGIN_MS = 75_000;
+/** A node that is down is asked all the same, since it may be that only its heartbeats are missing; but not waited for. */
+const DOWN_NODE_MS = 5_000;
 const BUILT_IN_PLUGIN = 'mkdir';
 
 type Wanted = HostVolumeUpsertCommand['volume'];
@@ -151,9 +153,10 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
       }
       const { ID, Name, Namespace, PluginID, NodeID, NodePool, HostPath, Parameters } = volume;
       const ask = { ID, Name, Namespace, PluginID, NodeID, NodePool, HostPath, Parameters, Force: force };
+      const isReady = store.snapshot().nodeById(NodeID)?.Status === 'ready';
       const told = context.nodePaths
-        .find(volume.NodeID, { forwarded: false })
-        .then((path) => path.call('ClientHostVolume.Delete', ask, { timeoutMs: PLUGIN_MS }));
+        .find(NodeID, { forwarded: false })
+        .then((path) => path.call('ClientHostVolume.Delete', ask, { timeoutMs: isReady ? PLUGIN_MS : DOWN_NODE_MS }));
       if (force) {
         const why = await told.then(
           () => '',
@@ -165,7 +168,15 @@ export function hostVolumeEndpoints(context: EndpointContext): RpcHandlers {
           reason: String(args.Reason),
           ...isShown,
         });
-      } else await told;
+      } else
+        await told.catch((error: unknown) => {
+          if (isReady || !(error instanceof MeshError)) throw error;
+          const what = 'delete it when the node is back, or have it forgotten with -force and a -reason';
+          throw new MeshError(
+            error.code,
+            `volume "${Name}" is on node ${NodeID.slice(0, 8)}, which is not there: ${what} (${error.message})`,
+          );
+        });
       const { index } = await propose(consensus, { type: 'host-volume-delete', id, force });
       return { Index: index };
     },

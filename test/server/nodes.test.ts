@@ -55,6 +55,39 @@ t.test('what a silent node ran of a job that was purged is lost, and may be forg
   t.same(world.allocs(), []);
 });
 
+t.test(
+  'events of a node tell of drivers that fall ill or get well, and of nothing else that it registers',
+  async (t) => {
+    const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
+    const node = await world.addNode(1);
+    const told = () =>
+      world.store
+        .snapshot()
+        .nodeById(node.ID)
+        ?.Events?.map((one) => [one.Subsystem, one.Message]) ?? [];
+    const registers = async (Healthy: boolean, HealthDescription: string, more: object = {}): Promise<void> => {
+      const docker = { Detected: true, Healthy, HealthDescription, Attributes: null, UpdateTime: '' };
+      await world.call('Node.Register', { Node: { ...node, Drivers: { ...node.Drivers, docker }, ...more } });
+    };
+    await registers(true, 'Healthy');
+    const before = told();
+    await registers(true, 'Healthy', { Attributes: { ...node.Attributes, 'power.source': 'battery' } });
+    t.same(told(), before);
+    await registers(false, 'the Docker Engine does not answer');
+    await registers(false, 'the Docker Engine does not answer at all');
+    await registers(true, '');
+    t.same(told().slice(before.length), [
+      ['Driver', 'the Docker Engine does not answer'],
+      ['Driver', 'Healthy'],
+    ]);
+    t.same(world.store.snapshot().nodeById(node.ID)?.Events?.at(-1)?.Details, { driver: 'docker' });
+    await world.time.advance(35_000);
+    t.equal(world.store.snapshot().nodeById(node.ID)?.Status, 'down');
+    await registers(true, '');
+    t.same(told().at(-1), ['Cluster', 'Node re-registered']);
+  },
+);
+
 t.test('a heartbeat costs no log entry and says when the next is due', async (t) => {
   const world = createTestWorld({ config: { heartbeat: HEARTBEAT } });
   const node = await world.addNode(1);

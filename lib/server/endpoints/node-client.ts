@@ -2,7 +2,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Evaluation } from '../../structs/evaluation.js';
-import type { Node, NodeEvent, NodeStatus } from '../../structs/node.js';
+import type { Node, NodeStatus } from '../../structs/node.js';
 import type { ClientAllocUpdate, NodeUpdateReply } from '../../structs/rpc.js';
 import { wasStoppedApart } from '../../structs/separation.js';
 import { reportProblem } from '../../structs/validate/client-report.js';
@@ -14,8 +14,9 @@ import { answerQuery } from '../blocking.js';
 import { withDeclaredServices } from '../declared-services.js';
 import { newEval } from '../new-eval.js';
 import { changedNodeEvals, isClientTerminal, nodeEvals } from '../node-evals.js';
+import { nodeEvent, registrationEvent } from '../node-events.js';
 import { portions, propose } from '../propose.js';
-import { type EndpointContext, requireText, rfc3339 } from './context.js';
+import { type EndpointContext, requireText } from './context.js';
 
 /** A report is as much work as so many rows of a list that is looked through. */
 const REPORT_COSTS = 4;
@@ -72,7 +73,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
       const { index, value } = await propose(consensus, {
         type: 'node-register',
         node: { ...node, StatusUpdatedAt: Math.floor(now() / 1_000) },
-        event: nodeEvent(existing ? 'Node re-registered' : 'Node registered', now()),
+        event: registrationEvent(existing, node, now()),
         evals,
       });
       return reply(value.node, index, evals);
@@ -224,14 +225,6 @@ function changesWork(before: NodeStatus | undefined, after: NodeStatus): boolean
   if (before === after || after === 'initializing') return false;
   return after === 'ready' || before !== undefined;
 }
-
-const nodeEvent = (Message: string, nowMs: number): NodeEvent => ({
-  Message,
-  Subsystem: 'Cluster',
-  Details: null,
-  Timestamp: rfc3339(nowMs),
-  CreateIndex: 0,
-});
 
 /** Jobs to look at because an allocation failed, was stopped by its client for want of a server, or came back from the unknown. */
 function updateEvals(

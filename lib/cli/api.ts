@@ -99,6 +99,11 @@ export class ApiClient {
     return this.#json<T>('DELETE', path, query, { headers });
   }
 
+  /** Deletes what the body names. */
+  remove<T>(path: string, body: unknown): Promise<ApiReply<T>> {
+    return this.#json<T>('DELETE', path, {}, { body: JSON.stringify(body) });
+  }
+
   /** The answer as it comes, for logs and files; destroy it to stop. */
   async stream(path: string, query: Query = {}): Promise<IncomingMessage> {
     const response = await this.#request('GET', path, query);

@@ -18,29 +18,41 @@ export async function monitorDrain(
   const { nodeId, ignoreSystem } = options;
   const say = (text: string): void => output.out(`${localTime(new Date())}: ${text}`);
   const seen = new Map<string, Allocation>();
-  let index = 0;
   let done = false;
   for (;;) {
-    const node = (await api.get<Node>(`/v1/node/${nodeId}`)).value;
-    const ended = node.DrainStrategy === null;
-    const reply = await api.get<Allocation[] | null>(`/v1/node/${nodeId}/allocations`, { index, wait: WAIT });
+    const node = await api.get<Node>(`/v1/node/${nodeId}`);
+    const reply = await api.get<Allocation[] | null>(`/v1/node/${nodeId}/allocations`);
     const allocs = reply.value ?? [];
     for (const alloc of allocs) {
       tell(seen.get(alloc.ID), alloc, say);
       seen.set(alloc.ID, alloc);
     }
-    if (ended && !done) {
+    if (node.value.DrainStrategy === null && !done) {
+      if (wasCanceled(node.value)) return say(`Drain of node ${nodeId} was canceled`);
       say(`Drain complete for node ${nodeId}`);
       done = true;
     }
-    const waiting = allocs.some((alloc) => isLive(alloc) && !(ignoreSystem && isSystem(alloc)));
-    if (done && (!waiting || wasCanceled(node))) {
-      if (!waiting) say(`All allocations on node ${JSON.stringify(nodeId)} have stopped`);
-      return;
+    if (done && !allocs.some((alloc) => isLive(alloc) && !(ignoreSystem && isSystem(alloc)))) {
+      return say(`All allocations on node ${JSON.stringify(nodeId)} have stopped`);
     }
-    // Whether the node is drained is seen at once only when nothing else is waited for.
-    index = waiting ? reply.index : 0;
-    if (!waiting) await api.get(`/v1/node/${nodeId}`, { index: node.ModifyIndex, wait: WAIT });
+    await eitherChanges(api, [
+      { path: `/v1/node/${nodeId}`, index: node.value.ModifyIndex },
+      { path: `/v1/node/${nodeId}/allocations`, index: reply.index },
+    ]);
+  }
+}
+
+/** Waits for the first of several changes; what is asked of the others is given up. */
+async function eitherChanges(api: ApiClient, asked: readonly { path: string; index: number }[]): Promise<void> {
+  const over = new AbortController();
+  const answers = asked.map(({ path, index }) =>
+    api.ask('GET', path, { query: { index, wait: WAIT }, signal: over.signal }),
+  );
+  try {
+    await Promise.race(answers);
+  } finally {
+    over.abort();
+    await Promise.allSettled(answers);
   }
 }
 

@@ -70,6 +70,8 @@ export function takeArgs(args: string[], min: number, max: number, names: string
         : min === 1
           ? 'one argument'
           : `${min} arguments`
-      : `${min} to ${max} arguments`;
+      : Number.isFinite(max)
+        ? `${min} to ${max} arguments`
+        : 'at least one argument';
   throw new UsageError(`This command takes ${count}${names === '' ? '' : `: ${names}`}`);
 }

@@ -192,14 +192,24 @@ export class AllocStore {
     const runner = this.runners.get(alloc.ID);
     if (runner) {
       const restoring = this.restoring.get(alloc.ID);
-      if (restoring) void restoring.then(() => runner.update(alloc));
-      else runner.update(alloc);
+      if (restoring) void restoring.then(() => this.follow(runner, alloc));
+      else this.follow(runner, alloc);
       return;
     }
     // Ended long ago and forgotten here: nothing is left to be done for it.
     if (TERMINAL.has(alloc.ClientStatus)) return;
     persist(this.context, (db) => db.putAlloc(alloc));
     this.add(this.context.db.allocs.get(alloc.ID)?.alloc ?? alloc, false).start();
+  }
+
+  /** Hands the servers' newer wish on. What they know otherwise, as when a snapshot was restored there, is said again. */
+  private follow(runner: AllocRunner, alloc: Allocation): void {
+    runner.update(alloc);
+    if (alloc.DesiredStatus !== 'run') return;
+    const { ClientStatus, DeploymentStatus } = runner.report();
+    const isKnown =
+      ClientStatus === alloc.ClientStatus && DeploymentStatus?.Healthy === alloc.DeploymentStatus?.Healthy;
+    if (!isKnown) this.status.put(runner.id, () => runner.report(), false);
   }
 
   private add(alloc: Allocation, restored: boolean): AllocRunner {

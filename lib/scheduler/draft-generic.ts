@@ -12,8 +12,6 @@ import { appendInTurns, inTurns, type Rest } from './turns.js';
 import { UpdateKinds } from './update-kinds.js';
 import { isTerminal } from './usage.js';
 
-/** Options that a batch job looks at for one placement: finding a good node fast beats finding the best. */
-const BATCH_LIMIT = 2;
 /** How many older versions are asked for a stable one. */
 const VERSIONS_BACK_MAX = 6;
 
@@ -129,7 +127,7 @@ function findPlace(
   };
   let limit = options.limits.get(group);
   if (limit === undefined) {
-    limit = job.Type === 'batch' && !hasPreferences(job, group) ? BATCH_LIMIT : stack.serviceLimit(request);
+    limit = job.Type === 'batch' && !hasPreferences(job, group) ? stack.batchLimit : stack.serviceLimit(request);
     options.limits.set(group, limit);
   }
   const selection = stack.select(request, limit);

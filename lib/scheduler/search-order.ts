@@ -1,3 +1,4 @@
+import { SMALL_CLUSTER_NODES } from '../structs/operator.js';
 import { type Random, randomInt } from '../util/random.js';
 
 /**
@@ -21,7 +22,12 @@ export class SearchOrder {
 
   /** Rows that a search looks at when any will do. */
   get few(): number {
-    return Math.max(2, Math.ceil(Math.log2(this.rows.length)));
+    return Math.max(this.least, Math.ceil(Math.log2(this.rows.length)));
+  }
+
+  /** Two that are looked at share the load out well among many rows. Of three they would often leave the empty one out: all of so few. */
+  get least(): number {
+    return this.rows.length < SMALL_CLUSTER_NODES ? Math.max(2, this.rows.length) : 2;
   }
 
   /** The next row, round and round. */

@@ -168,6 +168,11 @@ export class Stack {
     return this.#order.few;
   }
 
+  /** Options that batch work looks at for one placement: finding a good node fast beats finding the best. */
+  get batchLimit(): number {
+    return this.#order.least;
+  }
+
   /** Whether what is unique to a node decides, so that a blocked evaluation must be tried on any change. */
   get escaped(): boolean {
     return this.#jobMemo.escaped || [...this.#programs.values()].some(({ memo }) => memo.escaped);

@@ -122,7 +122,10 @@ export class Heartbeats {
     this.#pulses.delete(nodeId);
   }
 
-  /** Takes out the nodes that were silent too long. While many are silent at once they are spared for some time. */
+  /**
+   * Takes out the nodes that were silent too long. While many are silent at once they are spared for some time; when that is over for
+   * one of them, it is for all: what is placed again must not go to a node that is given up next.
+   */
   takeMissed(now: Millis): { missed: string[]; spared: string[] } {
     const missed: string[] = [];
     const spared: string[] = [];
@@ -139,7 +142,11 @@ export class Heartbeats {
       this.#pulses.delete(next.nodeId);
       missed.push(next.nodeId);
     }
-    return { missed, spared };
+    if (!isMass || missed.length === 0) return { missed, spared };
+    for (const { nodeId, sparedMs } of [...this.#pulses.values()]) {
+      if (sparedMs > 0 && this.#pulses.delete(nodeId)) missed.push(nodeId);
+    }
+    return { missed, spared: [] };
   }
 
   /** Whether a mass of nodes should have been heard of by now: those whose time is up, even if their grace is not. */

@@ -20,6 +20,7 @@ import { err, ok, type Result } from '../util/result.js';
 import type { Command, CommandResult, RestoreCommitCommand } from './commands.js';
 import { applyCommand } from './fsm.js';
 import { mergeMesh } from './mesh-merge.js';
+import { renewAllocs } from './renew-allocs.js';
 import { type ArchivedKey, emptyTables, type TableName, type Tables, viewTables } from './schema.js';
 import { TablesSnapshot } from './snapshot.js';
 import { type Decoded, decodeSnapshot, SnapshotDecoder } from './snapshot-codec.js';
@@ -285,6 +286,7 @@ class MemoryStore implements Store {
     const tables: Tables = { ...decoded.value.tables, mesh, mesh_members, mesh_invites, mesh_tombstones };
     const at = Math.max(index, decoded.value.index + 1);
     this.#offset += at - index;
+    renewAllocs(tables, at, this.#epoch + 1);
     // Whoever waits for a change of a list has seen one.
     for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = at;
     this.#replace(tables, at);

@@ -434,6 +434,19 @@ t.test('job stop asks for the whole name unless it is told otherwise', async (t)
   t.match(await world.run('job', 'stop', 'w'), { code: 1, error: /prefix of job "web"/ });
   t.equal((await world.run('job', 'stop', '-detach', '-yes', '-purge', 'w')).out, `${EVAL_ID}\n`);
   t.ok(world.asked.includes('DELETE /v1/job/web?purge=true'));
+  world.replies['GET /v1/jobs'] = [stub(), { ...stub(), ID: 'db' }];
+  world.replies['DELETE /v1/job/db'] = { EvalID: EVAL_ID };
+  t.same(await world.run('job', 'stop', '-detach', 'db', 'web'), {
+    code: 0,
+    out: `${EVAL_ID}\n${EVAL_ID}\n`,
+    error: '',
+  });
+  const asked = world.asked.length;
+  t.match(await world.run('job', 'stop', '-detach', 'db', 'none'), { code: 1, error: /multiple jobs/ });
+  t.notOk(
+    world.asked.slice(asked).some((one) => one.startsWith('DELETE')),
+    'all or none',
+  );
 });
 
 t.test('history, inspect, signals, restarts and the rest', async (t) => {

@@ -1,7 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Allocation } from '../../lib/structs/allocation.js';
+import { mockTask } from '../scheduler/mock.js';
 import {
   ALLOC_ID,
   alloc,
@@ -94,6 +97,7 @@ t.test('job scale takes the only group, and asks when there are several', async 
 t.test('job restart leaves a roll-out in peace', async (t) => {
   const world = await createCliWorld(t, {
     'GET /v1/jobs': [job()],
+    'GET /v1/job/web': job(),
     'GET /v1/job/web/allocations': [alloc({ ClientStatus: 'running', DesiredStatus: 'run' })],
     'GET /v1/job/web/deployments': [{ ID: 'd1b2c3d4-0000-4000-8000-000000000003', Status: 'running' }],
     [`PUT /v1/client/allocation/${ALLOC_ID}/restart`]: {},
@@ -110,6 +114,59 @@ t.test('job restart leaves a roll-out in peace', async (t) => {
     code: 0,
     out: /Job restart finished[\s\S]*restarted successfully/,
   });
+});
+
+t.test('job restart takes the groups and tasks that are named, and knows those of the job', async (t) => {
+  const groups = ['a', 'b'].map((Name) => ({
+    ...job().TaskGroups[0],
+    Name,
+    Tasks: [mockTask({ Name: `${Name}-task` })],
+  }));
+  const other = 'b1b2c3d4-0000-4000-8000-000000000001';
+  const live = (ID: string, TaskGroup: string) =>
+    alloc({
+      ID,
+      TaskGroup,
+      ClientStatus: 'running',
+      DesiredStatus: 'run',
+      TaskStates: { [`${TaskGroup}-task`]: {} } as Allocation['TaskStates'],
+    });
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job()],
+    'GET /v1/job/web': job({ TaskGroups: groups }),
+    'GET /v1/job/web/allocations': [live(ALLOC_ID, 'a'), live(other, 'b')],
+    'GET /v1/job/web/deployments': [],
+    [`PUT /v1/client/allocation/${other}/restart`]: {},
+  });
+  t.match(await world.run('job', 'restart', '-task=b-task', 'web'), { code: 0, out: /Restarting 1 allocation\n/ });
+  t.same(JSON.parse(world.bodies.at(-1) ?? ''), { TaskName: 'b-task', AllTasks: false });
+  const before = world.asked.length;
+  t.match(await world.run('job', 'restart', '-group=c', 'web'), { code: 1, error: /no group "c": there are a, b/ });
+  t.match(await world.run('job', 'restart', '-group=a', '-task=b-task', 'web'), {
+    code: 1,
+    error: /no task "b-task": there are a-task/,
+  });
+  t.notOk(world.asked.slice(before).some((asked) => asked.startsWith('PUT')));
+});
+
+t.test('job start takes back the version before the stop', async (t) => {
+  const versions = [
+    job({ Version: 3, Stop: true }),
+    job({ Version: 2, Stop: true }),
+    job({ Version: 1, Stop: false }),
+    job({ Version: 0, Stop: false }),
+  ];
+  const world = await createCliWorld(t, {
+    'GET /v1/jobs': [job()],
+    'GET /v1/job/web/versions': { Versions: versions, Diffs: null },
+    'PUT /v1/job/web/revert': { EvalID: EVAL_ID },
+  });
+  t.same(await world.run('job', 'start', '-detach', 'web'), { code: 0, out: `Evaluation ID: ${EVAL_ID}\n`, error: '' });
+  t.same(JSON.parse(world.bodies.at(-1) ?? ''), { JobID: 'web', JobVersion: 1, EnforcePriorVersion: 3 });
+  world.replies['GET /v1/job/web/versions'] = { Versions: versions.slice(2), Diffs: null };
+  t.match(await world.run('start', 'web'), { code: 1, error: /job "web" has not been stopped/ });
+  world.replies['GET /v1/job/web/versions'] = { Versions: versions.slice(0, 2), Diffs: null };
+  t.match(await world.run('job', 'start', 'web'), { code: 1, error: /no version of job "web" that ran is kept/ });
 });
 
 t.test('job restart tells its batches, and what has no replacement', async (t) => {
@@ -199,6 +256,14 @@ t.test('node drain sends what was asked for; a prefix needs -yes', async (t) => 
   world.replies[`GET /v1/node/${NODE_ID}/allocations`] = [];
   const { out } = await world.run('node', 'drain', '-monitor', NODE_ID);
   t.match(out, /^\S+: Monitoring node "f1b2c3d4-.*Ctrl-C to detach monitoring\n.*Drain complete/);
+  const canceled = { ID: NODE_ID, DrainStrategy: null, LastDrain: { Status: 'canceled' } };
+  let drains = 2;
+  world.replies[`GET /v1/node/${NODE_ID}`] = () =>
+    drains-- > 0 ? { ID: NODE_ID, DrainStrategy: { DrainSpec: {} }, ModifyIndex: 4 } : canceled;
+  // What is left says nothing: that the drain is over is seen at the node.
+  world.replies[`GET /v1/node/${NODE_ID}/allocations`] = (request: IncomingMessage) =>
+    request.url?.includes('wait') ? new Promise(() => {}) : [alloc({ ClientStatus: 'running' })];
+  t.match((await world.run('node', 'drain', '-monitor', NODE_ID)).out, /Drain of node f1b2c3d4-\S+ was canceled\n$/);
 });
 
 t.test('a node is purged by its whole id, or by a prefix with -yes', async (t) => {
@@ -234,6 +299,18 @@ t.test('eval list asks for what the flags say', async (t) => {
   const { out } = await world.run('eval', 'list', '-job=web', '-status=blocked', '-per-page=3');
   t.match(out, /e1b2c3d4 .*blocked +N\/A - In Progress/);
   t.match(world.asked.at(-1), /job=web&status=blocked.*per_page=3/);
+});
+
+t.test('eval delete sends what is to go, by id or by a filter', async (t) => {
+  const world = await createCliWorld(t, {
+    'GET /v1/evaluations': [evaluation()],
+    [`GET /v1/evaluation/${EVAL_ID}`]: evaluation(),
+    'DELETE /v1/evaluations': { Count: 1 },
+  });
+  t.match(await world.run('eval', 'delete', '-yes', EVAL_ID), { code: 0, out: /deleted 1 evaluation\n/ });
+  t.same(JSON.parse(world.bodies.at(-1) ?? ''), { Filter: `ID == "${EVAL_ID}"` });
+  t.match(await world.run('eval', 'delete', '-yes', '-filter=JobID == "a"'), { code: 0 });
+  t.same(JSON.parse(world.bodies.at(-1) ?? ''), { Filter: 'JobID == "a"' });
 });
 
 t.test('the scheduler configuration is written back with its index', async (t) => {

@@ -835,6 +835,20 @@ t.test('an allocation that the servers had lost sight of is reported again, thou
   t.equal(world.engine.running('web').length, 1, 'and runs on');
 });
 
+t.test('what the servers know otherwise, as after a restore of their state, is reported again', async (t) => {
+  const world = new World(t);
+  const client = await world.agent(t);
+  const alloc = world.server.put(fakeAlloc(client.nodeId));
+  await world.status(ID, 'running');
+  const reports = world.server.reports.length;
+  world.server.put({ ...alloc, ClientStatus: 'pending' });
+  await until(() => {
+    world.timers.advance(1000);
+    return world.server.reports.length > reports;
+  }, 'reported again');
+  t.equal(world.server.reported(ID)?.ClientStatus, 'running');
+});
+
 t.test('stop_on_client_after: without a server for that long, the client stops the allocation itself', async (t) => {
   const world = new World(t);
   const client = await world.agent(t);

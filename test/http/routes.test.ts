@@ -257,6 +257,22 @@ const CASES: Case[] = [
     reply: { Evaluations: [] },
     gives: [],
   },
+  {
+    ask: 'DELETE /v1/evaluations',
+    body: { EvalIDs: ['e'] },
+    rpc: 'Eval.Delete',
+    args: { EvalIDs: ['e'], Filter: '' },
+    reply: { Count: 1, Index: 7 },
+    gives: { Count: 1 },
+  },
+  {
+    ask: 'DELETE /v1/evaluations',
+    body: { Filter: 'JobID == "a"' },
+    rpc: 'Eval.Delete',
+    args: { EvalIDs: [], Filter: 'JobID == "a"' },
+    reply: { Count: 2, Index: 7 },
+    gives: { Count: 2 },
+  },
   { ask: 'GET /v1/evaluations/count', rpc: 'Eval.Count', reply: { Count: 4 }, gives: { Count: 4 } },
   { ask: 'GET /v1/evaluation/e1', rpc: 'Eval.GetEval', args: { EvalID: 'e1' }, reply: { Eval: {} }, gives: {} },
   {

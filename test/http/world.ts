@@ -113,6 +113,8 @@ export function send(port: number, path: string, sent: Sent = {}): Promise<Got> 
       },
     );
     call.on('error', reject);
+    // Of the body of a DELETE Node says no length by itself.
+    if (sent.method === 'DELETE' && sent.body) call.setHeader('Content-Length', Buffer.byteLength(sent.body));
     call.end(sent.body);
   });
 }

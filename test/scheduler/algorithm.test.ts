@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import t from 'tap';
 import { algorithmOf } from '../../lib/scheduler/rank/algorithm.js';
 import { createTestWorld, type TestWorld, webJob } from '../server/world.js';
@@ -44,6 +45,23 @@ t.test('four nodes share the work until an operator asks for binpack', async (t)
   await packed.call('Operator.SchedulerSetConfiguration', { Config: SchedulerConfig });
   t.ok((await busiest(packed, 8)) > evenly);
 });
+
+for (const Type of ['service', 'batch'] as const) {
+  t.test(`${Type}: of few nodes all are looked at, so that the empty one is found`, async (t) => {
+    const harness = new Harness();
+    harness.config = { ...harness.config, ModifyIndex: 0 };
+    harness.addNode(...[0, 1, 2].map((i) => mockNode(i)));
+    const job = harness.register(mockJob({ Type, TaskGroups: [mockGroup({ Count: 3 })] }));
+    await harness.run(job);
+    for (let i = 0; i < 12; i++) {
+      const one = harness.live(job)[i % 3];
+      assert(one);
+      harness.patch(one.ID, { DesiredStatus: 'stop', ClientStatus: 'complete' });
+      await harness.run(job);
+      t.equal(new Set(harness.live(job).map(({ NodeID }) => NodeID)).size, 3, `after ${i} were stopped`);
+    }
+  });
+}
 
 t.test('as many nodes as the configuration says are looked at where preferences decide, 100 by default', async (t) => {
   for (const [limit, count, looked] of [

@@ -106,6 +106,7 @@ t.test('first rule that applies: what becomes of an allocation whose node is sil
   const rows: [string, Partial<DisconnectStrategy> | null, NodeStatus, Allocation['ClientStatus'], string, number][] = [
     ['no disconnect block', null, 'disconnected', 'running', 'lost', 1],
     ['no lost_after', { LostAfter: null }, 'disconnected', 'running', 'lost', 1],
+    ['no lost_after, not to be replaced', { LostAfter: null, Replace: false }, 'disconnected', 'running', 'unknown', 0],
     ['before it began', {}, 'disconnected', 'pending', 'lost', 1],
     ['lost_after', {}, 'disconnected', 'running', 'unknown', 1],
     ['lost_after, not to be replaced', { Replace: false }, 'disconnected', 'running', 'unknown', 0],

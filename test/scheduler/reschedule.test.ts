@@ -152,6 +152,19 @@ t.test('in a running roll-out a failure waits for the word of its watcher; in a 
   );
 });
 
+t.test('forced: also what a failed roll-out brought', async (t) => {
+  const { harness, job } = await world({ Count: 2, Update: rolling, ReschedulePolicy: policy({ Delay: 0 }) });
+  const [alloc] = fail(harness, job, 0);
+  assert(alloc);
+  const deployment = harness.deployments.get(alloc.DeploymentID);
+  assert(deployment);
+  harness.deployments.set(deployment.ID, { ...deployment, Status: 'failed' });
+  harness.patch(alloc.ID, { DesiredTransition: { ...alloc.DesiredTransition, ForceReschedule: true } });
+  await harness.run(job);
+  const forced = harness.live(job).find(({ PreviousAllocation }) => PreviousAllocation === alloc.ID);
+  t.equal(forced?.DeploymentID, '', 'it belongs to no roll-out');
+});
+
 t.test('one that finds no room stays as it is, and knows what it has tried when there is room', async (t) => {
   const tasks = [mockTask({ Resources: mockResources({ CPU: 3000 }) })];
   const { harness, job } = await world(

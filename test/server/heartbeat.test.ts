@@ -110,6 +110,24 @@ t.test('a mass loss that lasts is believed', async (t) => {
   t.same(down.sort(), ['n1', 'n2', 'n3']);
 });
 
+t.test(
+  'a mass loss that is believed is believed of all who were spared, so that nothing is placed where it is lost next',
+  async (t) => {
+    const heartbeats = new Heartbeats({ random: half });
+    heartbeats.beat('n1', 0);
+    heartbeats.beat('n2', 5_000);
+    heartbeats.beat('n3', 9_000);
+    for (const id of ['n4', 'n5']) heartbeats.beat(id, 0);
+    const down: [number, string[]][] = [];
+    for (let at = 0; at <= 35_000 + HEARTBEAT_LIMITS.massLossMs; at += 1_000) {
+      if (at % 10_000 === 0) for (const id of ['n4', 'n5']) heartbeats.beat(id, at);
+      const { missed } = heartbeats.takeMissed(at);
+      if (missed.length > 0) down.push([at, missed.sort()]);
+    }
+    t.same(down, [[25_000 + HEARTBEAT_LIMITS.massLossMs, ['n1', 'n2', 'n3']]]);
+  },
+);
+
 t.test('one node of two is no mass', async (t) => {
   const heartbeats = new Heartbeats({ random: half });
   heartbeats.beat('n1', 0);

@@ -3,6 +3,7 @@ import { frames } from '../../lib/state/frames.js';
 import { createStore, type Store } from '../../lib/state/store.js';
 import { mockJob } from '../scheduler/mock.js';
 import { meshCommands } from '../server/mesh-state.js';
+import { NOW, placement, planResults, report, World } from './world.js';
 
 const job = (ID: string) =>
   ({ type: 'job-register', job: mockJob({ ID, Name: ID }), eval: null, submission: null }) as const;
@@ -80,6 +81,22 @@ t.test('pieces that are not all there, or make no state, change nothing', async 
   t.ok(store.snapshot().jobById('default', 'now'));
   store.apply(index, { type: 'restore-abort', id: 'r' });
   t.equal(store.snapshot().count('restores'), 0);
+});
+
+t.test('clients are told of what had not ended, so that they say again how it is', async (t) => {
+  const world = new World();
+  const registered = world.register();
+  const placements = ['ended', 'running'].map((ID) => placement(registered, { ID }));
+  world.apply(planResults(registered, placements));
+  const updates = [report({ ID: 'ended' }, { ClientStatus: 'complete' }), report({ ID: 'running' })];
+  world.apply({ type: 'allocs-client-update', allocs: updates, evals: [], time: NOW });
+  const pieces = await piecesOf(world.store);
+  const store = storeAt(400, 'now');
+  const next = stage(store, 'r', pieces, 401);
+  store.apply(next, { type: 'restore-commit', id: 'r', pieces: pieces.length });
+  const state = store.snapshot();
+  t.match(state.allocById('running'), { ClientStatus: 'running', AllocModifyIndex: next, ModifyIndex: next });
+  t.ok((state.allocById('ended')?.AllocModifyIndex ?? next) < next, 'of what has ended there is no news');
 });
 
 t.test('pieces put aside survive a snapshot of the log, so that every server commits the same', async (t) => {

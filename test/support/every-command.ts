@@ -180,6 +180,7 @@ async function jobs(walk: Walk): Promise<void> {
   const failing = await deploymentOf(walk, 2, 'running');
   await run('deployment fail', ['-detach', failing]);
   await deploymentOf(walk, 2, 'failed');
+  await run('job start', ['-detach', 'desk'], { code: 1, said: /not been stopped/ });
   await run('job revert', ['-detach', 'desk', '0']);
   const reverted = await deploymentOf(walk, 3, 'running');
   await healthy(walk, reverted);
@@ -248,6 +249,7 @@ async function allocations(walk: Walk): Promise<void> {
   for (const verb of ['eval status', 'eval-status']) await run(verb, [evaluation?.ID ?? 'none'], { said: /complete/ });
   await run('alloc stop', ['-detach', alloc]);
   await run('job stop', ['-detach', '-purge', 'desk']);
+  await run('start', ['-detach', 'no-such-job'], { code: 1, said: /no-such-job/ });
   await run('stop', ['-detach', 'no-such-job'], { code: 1, said: /no-such-job/ });
 }
 

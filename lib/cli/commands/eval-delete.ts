@@ -25,7 +25,7 @@ export const command: Command = {
       !(await confirm(flags, `Delete ${named ?? `all evaluations with ${chosen}`}?`, 'say that you are sure with -yes'))
     )
       return 1;
-    const { value } = await api.delete<{ Count: number }>('/v1/evaluations', { filter: chosen });
+    const { value } = await api.remove<{ Count: number }>('/v1/evaluations', { Filter: chosen });
     if (named !== null && value.Count === 0)
       throw new ApiError(0, `${named} has allocations that are not over: stop them first`);
     output.out(`Successfully deleted ${value.Count} ${value.Count === 1 ? 'evaluation' : 'evaluations'}`);

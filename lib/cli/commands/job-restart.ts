@@ -6,7 +6,7 @@ import type { Job } from '../../structs/job.js';
 import type { AllocListStub } from '../../structs/rpc.js';
 import { formatDuration, parseDuration } from '../../util/duration.js';
 import { type ApiClient, ApiError } from '../api.js';
-import { type Command, type Context, UsageError } from '../command.js';
+import { type Command, type Context, type Flags, UsageError } from '../command.js';
 import { canAsk, confirm } from '../confirm.js';
 import { localTime, paint, shortId } from '../format.js';
 import { takeArgs } from '../print.js';
@@ -32,7 +32,7 @@ replacements.`,
       help: 'After an error, ask whether to go on, or end; default ask.',
     },
     reschedule: { type: 'bool', help: 'Stop and replace instead of restarting in place.' },
-    task: { type: 'list', value: 'task', help: 'Only this task; may be given several times.' },
+    task: { type: 'list', value: 'task', help: 'Only this task, where there is one; may be given several times.' },
     verbose: { type: 'bool', help: 'Show whole ids.' },
     yes: { type: 'bool', help: 'Answer every question with yes.' },
   },
@@ -51,8 +51,9 @@ replacements.`,
     if (wait === 'ask' && !flags.bool('yes') && !canAsk()) throw new UsageError(ASKS_ON_TERMINAL);
     const api = await context.api();
     const id = await findJobId(api, args[0] as string);
-    if (flags.bool('reschedule')) await checkReplaceable(api, id);
-    const allocs = await running(api, id, flags.list('group'));
+    const job = (await api.get<Job>(`/v1/job/${encodeURIComponent(id)}`)).value;
+    if (flags.bool('reschedule')) checkReplaceable(job);
+    const allocs = await running(api, id, chosenGroups(flags, job));
     if (allocs.length === 0) {
       output.out('No allocations to restart');
       return 0;
@@ -125,10 +126,30 @@ function ordinal(n: number): string {
 }
 
 /** What stands on every node cannot be moved elsewhere. */
-async function checkReplaceable(api: ApiClient, id: string): Promise<void> {
-  const { Type } = (await api.get<Job>(`/v1/job/${encodeURIComponent(id)}`)).value;
+function checkReplaceable({ Type }: Job): void {
   if (Type !== 'system' && Type !== 'sysbatch') return;
   throw new ApiError(0, `Jobs of type "${Type}" are not allowed to be rescheduled: leave -reschedule out.`);
+}
+
+/** The groups that are meant: those named, or all, as far as they have one of the tasks that are named. */
+function chosenGroups(flags: Flags, { ID, TaskGroups }: Job): ReadonlySet<string> {
+  const named = flags.list('group');
+  for (const name of named) {
+    if (!TaskGroups.some(({ Name }) => Name === name)) throw absent('group', name, ID, TaskGroups);
+  }
+  const groups = TaskGroups.filter(({ Name }) => named.length === 0 || named.includes(Name));
+  const tasks = flags.list('task');
+  for (const name of tasks) {
+    const known = groups.flatMap(({ Tasks }) => Tasks);
+    if (!known.some(({ Name }) => Name === name)) throw absent('task', name, ID, known);
+  }
+  const meant = groups.filter(({ Tasks }) => tasks.length === 0 || Tasks.some(({ Name }) => tasks.includes(Name)));
+  return new Set(meant.map(({ Name }) => Name));
+}
+
+function absent(kind: 'group' | 'task', name: string, job: string, known: readonly { Name: string }[]): ApiError {
+  const names = known.map(({ Name }) => Name).join(', ');
+  return new ApiError(0, `job ${JSON.stringify(job)} has no ${kind} ${JSON.stringify(name)}: there are ${names}`);
 }
 
 /** A number, or a share of all, rounded up. */
@@ -146,11 +167,11 @@ async function activeDeployment(api: ApiClient, id: string): Promise<Deployment 
   return value?.find(({ Status }) => !['failed', 'successful', 'cancelled'].includes(Status));
 }
 
-async function running(api: ApiClient, id: string, groups: readonly string[]): Promise<AllocListStub[]> {
+async function running(api: ApiClient, id: string, groups: ReadonlySet<string>): Promise<AllocListStub[]> {
   const { value } = await api.get<AllocListStub[] | null>(`/v1/job/${encodeURIComponent(id)}/allocations`);
   return (value ?? [])
     .filter((alloc) => alloc.ClientStatus === 'running' && alloc.DesiredStatus === 'run')
-    .filter((alloc) => groups.length === 0 || groups.includes(alloc.TaskGroup))
+    .filter((alloc) => groups.has(alloc.TaskGroup))
     .sort((a, b) => (a.Name < b.Name ? -1 : 1));
 }
 
@@ -179,6 +200,7 @@ async function restartOrReplace(context: Context, api: ApiClient, alloc: AllocLi
     await api.put(path, { TaskName: '', AllTasks: flags.bool('all-tasks') });
   }
   for (const task of tasks) {
+    if (!Object.hasOwn(alloc.TaskStates ?? {}, task)) continue;
     line(context, `Restarting task ${JSON.stringify(task)} in ${where}`);
     await api.put(path, { TaskName: task, AllTasks: false });
   }

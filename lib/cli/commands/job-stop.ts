@@ -1,12 +1,14 @@
-import type { Command, Flags } from '../command.js';
+import type { ApiClient } from '../api.js';
+import type { Command, Context, Flags } from '../command.js';
 import { confirm } from '../confirm.js';
 import { Monitor } from '../monitor.js';
 import { takeArgs } from '../print.js';
 import { findJobId } from '../resolve.js';
 
 export const command: Command = {
-  usage: 'meshnomad job stop [options] <job>',
-  about: 'Stops a job. It stays listed, and can be run again, until it is purged or collected as garbage.',
+  usage: 'meshnomad job stop [options] <job>…',
+  about:
+    'Stops jobs. They stay listed, and can be started again ("job start"), until they are purged or collected as garbage.',
   flags: {
     detach: { type: 'bool', help: "Do not watch: print the evaluation's id and end." },
     'eval-priority': { type: 'int', value: 'n', help: "Priority of the evaluation, 1 to 100; default the job's." },
@@ -18,26 +20,36 @@ export const command: Command = {
   },
   async run(context) {
     const { args, flags, output } = context;
-    takeArgs(args, 1, 1, '<job>');
+    takeArgs(args, 1, Number.POSITIVE_INFINITY, '<job>…');
     const api = await context.api();
-    const id = await findJobId(api, args[0] as string);
-    if (id !== args[0] && !(await confirmed(flags, id))) {
-      output.out('Cancelling job stop');
-      return 0;
+    const ids = new Set<string>();
+    for (const arg of args) {
+      const id = await findJobId(api, arg);
+      if (id !== arg && !(await confirmed(flags, id))) {
+        output.out('Cancelling job stop');
+        return 0;
+      }
+      ids.add(id);
     }
-    const { value } = await api.delete<{ EvalID: string }>(`/v1/job/${encodeURIComponent(id)}`, {
-      purge: flags.bool('purge') || undefined,
-      no_shutdown_delay: flags.bool('no-shutdown-delay') || undefined,
-      eval_priority: flags.int('eval-priority'),
-    });
-    if (value.EvalID === '') return 0;
-    if (flags.bool('detach')) {
-      output.out(value.EvalID);
-      return 0;
-    }
-    return new Monitor({ api, output, verbose: flags.bool('verbose') }).evaluation(value.EvalID);
+    let code = 0;
+    for (const id of ids) code = Math.max(code, await stop(context, api, id));
+    return code;
   },
 };
+
+async function stop({ flags, output }: Context, api: ApiClient, id: string): Promise<number> {
+  const { value } = await api.delete<{ EvalID: string }>(`/v1/job/${encodeURIComponent(id)}`, {
+    purge: flags.bool('purge') || undefined,
+    no_shutdown_delay: flags.bool('no-shutdown-delay') || undefined,
+    eval_priority: flags.int('eval-priority'),
+  });
+  if (value.EvalID === '') return 0;
+  if (flags.bool('detach')) {
+    output.out(value.EvalID);
+    return 0;
+  }
+  return new Monitor({ api, output, verbose: flags.bool('verbose') }).evaluation(value.EvalID);
+}
 
 /** A prefix may name another job than was meant: on a terminal the user is asked, elsewhere -yes is needed. */
 const confirmed = (flags: Flags, id: string): Promise<boolean> =>

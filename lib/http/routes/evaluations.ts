@@ -1,6 +1,6 @@
 import { read, written } from '../answer.js';
 import { notFound } from '../errors.js';
-import { stringsField } from '../fields.js';
+import { stringField, stringsField } from '../fields.js';
 import type { Exchange, Routes } from '../router.js';
 
 export const evaluationRoutes: Routes = {
@@ -27,7 +27,7 @@ async function remove(exchange: Exchange) {
   const args = {
     ...exchange.writing(),
     EvalIDs: stringsField(body, 'EvalIDs'),
-    Filter: exchange.query.get('filter') ?? '',
+    Filter: stringField(body, 'Filter', exchange.query.get('filter') ?? ''),
   };
   const reply = await exchange.rpc.call('Eval.Delete', args, exchange);
   return written({ Count: reply.Count }, reply.Index);

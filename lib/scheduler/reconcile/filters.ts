@@ -116,7 +116,7 @@ export const FATE_RULES: readonly Rule[] = [
   },
   {
     name: 'out of reach, and not meant to outlast that',
-    applies: (alloc, context) => lostAfterMs(alloc) === 0 && isCutOff(alloc, context),
+    applies: (alloc, context) => lostAfterMs(alloc) === 0 && isReplaceable(alloc) && isCutOff(alloc, context),
     fate: always(LOST),
   },
   { name: 'out of reach since now', applies: isCutOff, fate: always({ kind: 'disconnecting' }) },

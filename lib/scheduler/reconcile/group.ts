@@ -415,7 +415,7 @@ function* computePlacements(options: {
   return { wanted: place, dropped };
 }
 
-/** While a roll-out is held, only what was lost or has failed outside it is placed again. */
+/** While a roll-out is held, only what was lost, has failed outside it, or is placed again because somebody asked for that. */
 function* admitPlacements(options: {
   wanted: readonly Placement[];
   ready: boolean;
@@ -426,7 +426,8 @@ function* admitPlacements(options: {
   const failed = deployment?.Status === 'failed';
   return yield* filterInTurns(wanted, ({ lost, reschedule, previous }) => {
     if (lost) return true;
-    return reschedule && !(failed && previous?.DeploymentID === deployment?.ID);
+    const wasAskedFor = previous?.DesiredTransition.ForceReschedule === true;
+    return reschedule && (wasAskedFor || !(failed && previous?.DeploymentID === deployment?.ID));
   });
 }
 

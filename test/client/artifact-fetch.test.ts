@@ -107,6 +107,12 @@ class Web {
   }
 }
 
+t.test('https where none is spoken is told as that', async (t) => {
+  const web = await Web.open(t);
+  const said = /: no TLS is spoken there: write http instead of https$/;
+  await t.rejects(web.fetch(web.url.replace('http:', 'https:')), { message: said });
+});
+
 t.test('a file, an archive and a part of one come to their place', async (t) => {
   const web = await Web.open(t);
   mkdirSync(join(web.dir, 'in/v1.2/bin'), { recursive: true });

@@ -98,6 +98,14 @@ function hookContext(world: World): { context: HookContext; told: string[]; kept
 const ECHO =
   'echo "{\\"result\\": {\\"key\\": \\"$1 $2 by $TOKEN for $NOMAD_JOB_ID in $NOMAD_NAMESPACE as $CPI_OPERATION\\"}}"';
 
+t.test('a key that is not there is told, and its words stay', async (t) => {
+  const variables = { 'default path/of/api': { keys: 'x' } };
+  const { context, told } = hookContext({ dir: pluginDir(t, {}), secrets: [secret('api', 'nomad')], variables });
+  await secretsHook.prestart(context);
+  t.equal(taskValues(context).env['KEY'], `\${secret.api.key}`);
+  t.strictSame(told, [`There is no \${secret.api.key}: the words stay as they are; did you mean \${secret.api.keys}?`]);
+});
+
 t.test('variables come first, and what plugins are given may be one of them', async (t) => {
   const dir = pluginDir(t, { keeper: ECHO });
   const secrets = [

@@ -23,7 +23,8 @@ export function retry(message: string, cause?: unknown): ArtifactError {
 }
 
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const reason = error instanceof Error ? error.message : String(error);
+  return reason.includes(':wrong version number:') ? 'no TLS is spoken there: write http instead of https' : reason;
 }
 
 /** Why nothing is fetched from the node's own directories. */

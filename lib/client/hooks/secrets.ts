@@ -1,6 +1,8 @@
 import type { Secret } from '../../structs/job.js';
+import { secretReferences } from '../../structs/validate/secret-use.js';
 import type { Variable } from '../../structs/variable.js';
 import type { Millis } from '../../util/clock.js';
+import { nearest } from '../../util/nearest.js';
 import { interpolateText } from '../interpolate.js';
 import { fetchFromPlugin, hideValues } from '../secrets/plugins.js';
 import type { Answer, TemplateSource } from '../template/source.js';
@@ -29,12 +31,27 @@ export const secretsHook = taskHook('secrets', {
       if (secret.Provider === BUILT_IN) add(context, secret, await readVariable(context, secret));
     for (const secret of secrets)
       if (secret.Provider !== BUILT_IN) add(context, secret, await askPlugin(context, secret));
+    tellOfAbsent(context);
     context.state.put({ ...context.draft.secrets });
   },
 });
 
 function add({ draft }: HookContext, { Name }: Secret, items: Readonly<Record<string, string>>): void {
   for (const [key, value] of Object.entries(items)) draft.secrets[`secret.${Name}.${key}`] = value;
+}
+
+/** What stands for a key that is not there is left as it stands, as in Nomad: a password nobody would look for. */
+function tellOfAbsent({ task, draft, control }: HookContext): void {
+  const names = (task.Secrets ?? []).map(({ Name }) => Name);
+  const given = Object.keys(draft.secrets);
+  const used = secretReferences(task).filter(({ name }) => names.includes(name));
+  for (const reference of new Set(used.map((use) => use.reference))) {
+    if (given.includes(reference)) continue;
+    const near = nearest(reference, given);
+    control.tell(
+      `There is no \${${reference}}: the words stay as they are${near ? `; did you mean \${${near}}?` : ''}`,
+    );
+  }
 }
 
 async function readVariable(context: HookContext, secret: Secret): Promise<Record<string, string>> {

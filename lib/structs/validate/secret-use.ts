@@ -10,23 +10,30 @@ const DEPTH_MAX = 50;
 export function warnOfSecretUse(task: Task, report: Report): void {
   const names = (task.Secrets ?? []).map(({ Name }) => Name);
   const warned = new Set<string>();
+  for (const { reference, name, key } of secretReferences(task)) {
+    if (names.includes(name) || warned.has(name)) continue;
+    warned.add(name);
+    const near = nearest(name, names);
+    const hint = near ? `; did you mean ${JSON.stringify(near)}?` : '';
+    report.warning(
+      key,
+      `Task ${JSON.stringify(task.Name)} uses \${${reference}}, and has no secret block ${JSON.stringify(name)}: the words stay as they are${hint}`,
+    );
+  }
+}
+
+/** `${secret.NAME.KEY}` wherever a task is given what it stands for; `key` is the part of the task. */
+export function secretReferences(task: Task): { reference: string; name: string; key: string }[] {
+  const found: { reference: string; name: string; key: string }[] = [];
   const look = (text: string, key: string): void => {
-    for (const [, reference = '', name = ''] of text.matchAll(REFERENCE)) {
-      if (names.includes(name) || warned.has(name)) continue;
-      warned.add(name);
-      const near = nearest(name, names);
-      const hint = near ? `; did you mean ${JSON.stringify(near)}?` : '';
-      report.warning(
-        key,
-        `Task ${JSON.stringify(task.Name)} uses \${${reference}}, and has no secret block ${JSON.stringify(name)}: the words stay as they are${hint}`,
-      );
-    }
+    for (const [, reference = '', name = ''] of text.matchAll(REFERENCE)) found.push({ reference, name, key });
   };
   walk(task.Config, (text) => look(text, 'Config'), 0);
   walk(task.Env, (text) => look(text, 'Env'), 0);
   walk(task.Artifacts, (text) => look(text, 'Artifacts'), 0);
   for (const { DestPath, SourcePath } of task.Templates ?? [])
     for (const path of [DestPath, SourcePath]) look(path, 'Templates');
+  return found;
 }
 
 function walk(value: unknown, look: (text: string) => void, depth: number): void {

@@ -424,6 +424,18 @@ t.test('a max_parallel above the count is worth a warning', async (t) => {
   t.match(warnings, [/^Group "g": max_parallel \(5\) is greater/]);
 });
 
+t.test('a dns server that is no address is worth a warning', async (t) => {
+  const network = { Mode: 'bridge', Device: '', CIDR: '', IP: '', Hostname: '', MBits: null, CNI: null };
+  const Servers = ['9.9.9.9', 'fd00::1', '${attr.unique.network.ip-address}', 'dns.lan'];
+  const DNS = { Servers, Searches: null, Options: null };
+  const { errors, warnings } = findIssues(
+    makeJob({}, { Networks: [{ ...network, DNS, ReservedPorts: null, DynamicPorts: null }] }),
+  );
+  t.strictSame(errors, []);
+  t.match(warnings, [{ message: /dns server "dns\.lan" is no address/ }]);
+  t.equal(warnings.length, 1);
+});
+
 t.test('a secret that no block of the task declares is worth a warning', async (t) => {
   const Secrets = [{ Name: 'db', Provider: 'nomad', Path: 'nomad/jobs/web' }];
   const given = { Config: { image: 'x', args: ['${secret.db.password}', '${ secret.bd.user }'] } };

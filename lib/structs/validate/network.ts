@@ -3,6 +3,9 @@ import { PORT_MAX } from '../port-ranges.js';
 import type { NetworkResource, Port } from '../resources.js';
 import type { Report } from './issue.js';
 
+/** IPv4, or IPv6 by its colons. */
+const ADDRESS = /^\d+(\.\d+){3}$|:/;
+
 interface Seen {
   labels: Map<string, string>;
   /** Host network → static port → who has it. */
@@ -55,6 +58,11 @@ function validateNetwork(network: NetworkResource, owner: string, seen: Seen, re
       'Hostname',
       `hostname has no effect in the ${owner}: it needs a network of its own, mode = "bridge", "none" or "cni/NAME"`,
     );
+  for (const server of network.DNS?.Servers ?? []) {
+    // resolv.conf takes addresses; what else stands there is passed over, and nobody says so.
+    if (!server.includes('${') && !ADDRESS.test(server))
+      report.warning('DNS', `dns server ${JSON.stringify(server)} is no address: programs pass it over`);
+  }
   for (const list of ['ReservedPorts', 'DynamicPorts'] as const) {
     for (const [i, port] of (network[list] ?? []).entries()) {
       validatePort(port, list, owner, seen, report.at(list).at(i));

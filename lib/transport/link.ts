@@ -259,7 +259,7 @@ class SocketLink implements Link {
         timeoutMs === undefined
           ? undefined
           : this.#clock.setTimeout(timeoutMs, () =>
-              give(new MeshError('E_TIMEOUT', `no answer to ${what} within ${timeoutMs} ms`)),
+              give(new MeshError('E_TIMEOUT', `no answer to ${what} within ${Math.ceil(timeoutMs)} ms`)),
             );
       const frame = encodeFrame({ kind, id, body });
       if (frame.length > this.#limitBytes) {

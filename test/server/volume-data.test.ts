@@ -155,6 +155,21 @@ t.test(
   },
 );
 
+t.test('a volume of a configuration stays on its node, and it is said what can be done', async (t) => {
+  const archives = new Archives();
+  for (const number of [1, 2]) await archives.addNode(number);
+  const { node } = archives.nodes[1] as FakeNode;
+  const HostVolumes = { st: { ID: '', Name: 'st', Path: '/srv', ReadOnly: false } };
+  await archives.world.call('Node.Register', { Node: { ...node, HostVolumes } });
+  await archives.world.call('VolumeData.Backup', { Volume: 'st' });
+  await archives.world.time.advance(5_000);
+  const [, other] = archives.nodes.filter(Boolean).map(({ node }) => node.ID);
+  const wanted = { Volume: 'st', TargetNodeID: other ?? '', SnapshotID: '', As: '' };
+  const why = /a volume of a node's configuration is .*: make a new volume of its backup with volume restore -as/;
+  await t.rejects(archives.world.call('VolumeData.Restore', { ...wanted, Force: true }), { message: why });
+  await t.rejects(archives.world.call('VolumeData.Move', { ...wanted, Keep: false }), { message: why });
+});
+
 t.test('whose archive is told by its id, whatever is called the same', async (t) => {
   const archives = new Archives();
   for (const number of [1, 2]) await archives.addNode(number);

@@ -139,7 +139,8 @@ export function volumeDataEndpoints(context: EndpointContext): RpcHandlers {
           ...goal,
         }));
       }
-      const volume = requireFound(state.hostVolumeById(subject.VolumeID), `volume "${subject.Name}" that can be moved`);
+      if (subject.VolumeID === '') throw ofConfiguration('moved nowhere');
+      const volume = requireFound(state.hostVolumeById(subject.VolumeID), `volume "${subject.Name}"`);
       const target = findNode(state, requireText(args.TargetNodeID, 'node to move it to'));
       if (target.ID === volume.NodeID) throw new MeshError('E_BAD_REQUEST', `it is on node ${target.Name} already`);
       const from = state.nodeById(volume.NodeID);
@@ -194,6 +195,12 @@ function snapshotOf({ Snapshots, Name }: VolumeArchive, id: string): VolumeSnaps
   return first;
 }
 
+const ofConfiguration = (what: string): MeshError =>
+  new MeshError(
+    'E_CONFLICT',
+    `a volume of a node's configuration is ${what}: make a new volume of its backup with volume restore -as`,
+  );
+
 /** Where a restore leads: into the place of the volume, to another node, or beside it. Throws what is in the way. */
 function restoreGoal(
   context: EndpointContext,
@@ -217,6 +224,7 @@ function restoreGoal(
   if (!isThere) return { TargetNodeID: choose(TargetName), TargetVolumeID, TargetName };
   if (own?.Status === 'ready') {
     if (wanted && wanted.ID !== NodeID) {
+      if (TargetVolumeID === '') throw ofConfiguration('restored on its node only');
       throw new MeshError(
         'E_CONFLICT',
         `volume "${TargetName}" is on node ${own.Name}, which is there: see volume move`,
@@ -227,10 +235,7 @@ function restoreGoal(
     return { TargetNodeID: NodeID, TargetVolumeID, TargetName };
   }
   if (TargetVolumeID === '') {
-    throw new MeshError(
-      'E_CONFLICT',
-      `a volume of a node's configuration is restored on that node only, or with -as as a new one`,
-    );
+    throw ofConfiguration('restored on its node only');
   }
   if (Force !== true) {
     throw new MeshError(

@@ -239,7 +239,7 @@ t.test('a server’s questions to a controller are put to the plugin; late order
   t.match(await create('x'), { ExternalID: 'id-x', CapacityBytes: 5, Topologies: null });
   await t.rejects(create('echo'), { code: 'E_BAD_REQUEST', message: /\[redacted\]/ });
   await t.rejects(create('full'), { code: 'E_TOO_LARGE' });
-  await t.rejects(create('x', 'q'), { code: 'E_NOT_FOUND', message: /"q" does not run on this node as a controller/ });
+  await t.rejects(create('x', 'q'), { code: 'E_CONFLICT', message: /"q" does not run on this node as a controller/ });
   const gone = { ...to, ExternalID: 'id-x', Secrets: null };
   t.same(await ask(client, 'ClientCSI.ControllerDelete', gone), {}, 'what is not there is deleted');
   const attach = (Fence: number) =>

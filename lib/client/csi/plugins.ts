@@ -57,7 +57,10 @@ export class CsiPlugins {
     return this.instances.get(key)?.why ?? 'it does not run';
   }
 
-  /** A healthy process of the plugin with that part. Throws MeshError E_NOT_FOUND, or E_CONFLICT for one that is not healthy. */
+  /**
+   * A healthy process of the plugin with that part. Throws MeshError E_NOT_FOUND, or E_CONFLICT for one that is not healthy, and for a
+   * controller: servers ask where they know one, and an agent that has just begun has not found it yet.
+   */
   async find(pluginId: string, part: 'controller' | 'node'): Promise<ReadyPlugin> {
     const mine = [...this.instances.values()].filter(
       ({ spec, facts }) => spec.pluginId === pluginId && isPart(spec.type, part) && (!facts || facts[part] !== null),
@@ -67,8 +70,10 @@ export class CsiPlugins {
       const { spec, facts } = healthy;
       return { pluginId, rpc: await healthy.rpc, facts, baseInside: spec.baseInside };
     }
-    if (mine.length === 0)
-      throw new MeshError('E_NOT_FOUND', `CSI plugin "${pluginId}" does not run on this node as a ${part}`);
+    if (mine.length === 0) {
+      const code = part === 'controller' ? 'E_CONFLICT' : 'E_NOT_FOUND';
+      throw new MeshError(code, `CSI plugin "${pluginId}" does not run on this node as a ${part}`);
+    }
     const why = mine.map((instance) => instance.why || 'it has not answered yet').join('; ');
     throw new MeshError('E_CONFLICT', `CSI plugin "${pluginId}" is not healthy on this node: ${why}`);
   }

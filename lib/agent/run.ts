@@ -51,6 +51,8 @@ export interface AgentOutput {
 export interface StartedAgent {
   dataDir: string;
   api: string;
+  /** What it does, in words. */
+  roles: string;
   /** Null: it is in no mesh. */
   mesh: MeshView | null;
 }
@@ -124,7 +126,8 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
   for (const notice of read.value.notices) log.warn(notice);
   if (output.story) {
     const api = `${settings.http.tls ? 'https' : 'http'}://${settings.http.hosts[0]}:${agent.httpPort}`;
-    void firstLink(agent).then((mesh) => output.story?.started({ dataDir: settings.dataDir ?? '', api, mesh }));
+    const roles = [...(settings.server ? ['server'] : []), ...(settings.client ? ['client'] : [])].join(' and ');
+    void firstLink(agent).then((mesh) => output.story?.started({ dataDir: settings.dataDir ?? '', api, roles, mesh }));
   } else output.out(banner(config, settings.http.hosts, agent.httpPort, request));
   const ended = untilEnded(agent, log, reload);
   ending.allow();

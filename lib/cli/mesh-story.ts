@@ -50,18 +50,16 @@ function stepText(step: MeshStep): string {
         `    It must show the same four words: ${step.Words}`,
       ].join('\n');
     case 'joined':
-      return `==> Joined the mesh "${step.Mesh}" as ${step.Name} (${roleText(step.Role)}) in ${(step.Ms / 1000).toFixed(1)} s.`;
+      return `==> Joined the mesh "${step.Mesh}" as ${step.Name} (${step.Role}) in ${(step.Ms / 1000).toFixed(1)} s.`;
   }
 }
 
-const roleText = (role: string): string => (role === 'server' ? 'server and client' : role);
-
 /** The one screen: what this machine is in, what it is there, how it is linked, and what to type next. */
-function startedText({ api, dataDir, mesh }: StartedAgent): string {
+function startedText({ api, dataDir, roles, mesh }: StartedAgent): string {
   if (!mesh) return `==> The agent runs; its API is at ${api}.`;
   const rows: [string, string][] = [
     ['Mesh', `${mesh.name} (key ${mesh.root.slice(0, 16)}…)`],
-    ['This machine', `${mesh.own.name}, ${roleText(mesh.own.role)}`],
+    ['This machine', `${mesh.own.name}, ${roles}`],
     ['Links', linksText(mesh)],
     ['API', api],
     ['Data', dataDir],

@@ -36,6 +36,12 @@ t.test('from init to a job on a second machine', { timeout: 180_000 }, async (t)
   const founded = await nas.step('founded');
   t.match(founded['RecoveryCode'], /^[a-z0-9-]{30,}$/);
   t.match(await nas.cli(['init', `-data-dir=${nas.dir}/data`]), { code: 1, err: /in the mesh "home" already/ });
+  const alone = await nas.cli(['init', '-no-start', '-client', `-data-dir=${nas.dir}/none`]);
+  t.match(
+    alone,
+    { code: 1, err: /first server.*set server \{ enabled = true \}/ },
+    'a mesh without a server could do nothing',
+  );
 
   const invite = await nas.invite();
   t.match(invite, /^mn1-[a-z0-9]+$/);

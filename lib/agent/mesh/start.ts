@@ -42,6 +42,12 @@ export async function enterMesh(
     // As the agent makes it: tasks that run as another user pass through.
     mkdirSync(options.dataDir, { recursive: true, mode: 0o711 });
     const already = membershipIn(options.dataDir);
+    const founds = entry.kind === 'found' || entry.kind === 'refound' || entry.kind === 'up';
+    if (founds && !already && config.rolesSaid && !config.server.enabled) {
+      return err(
+        'Who founds a mesh is its first server, and the configuration makes none of this machine: set server { enabled = true }, or say neither server nor client.',
+      );
+    }
     switch (entry.kind) {
       case 'up':
         if (already) return ok(undefined);

@@ -9,7 +9,7 @@ export function shortId(id: string, verbose: boolean): string {
 /** A table: the first row is the head; columns are two blanks apart; an empty cell of a table is `<none>`. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
-  const cells = rows.map((row) => row.map((cell) => (cell === '' ? '<none>' : cell)));
+  const cells = rows.map((row) => row.map((cell) => (cell === '' ? '<none>' : cell.replace(/\s*\n\s*/g, ' '))));
   for (const row of cells) {
     row.forEach((cell, i) => {
       widths[i] = Math.max(widths[i] ?? 0, displayWidth(cell));

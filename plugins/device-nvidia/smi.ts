@@ -93,7 +93,12 @@ function collect(child: ChildProcess, what: string, timeoutMs: Millis): Promise<
       const text = Buffer.concat(output).toString('utf8');
       if (code === 0) resolve(text);
       // It complains on either stream; what it says there first is what a person needs.
-      else reject(new Error(`${what} fails (${signal ?? `code ${code}`}): ${firstLine(complaint) || firstLine(text)}`));
+      else
+        reject(
+          new Error(
+            `${what} fails (${signal ?? `code ${code}`}): ${firstLine(complaint) || firstLine(text) || 'it says no more'}`,
+          ),
+        );
     });
   });
 }

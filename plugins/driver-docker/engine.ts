@@ -162,7 +162,7 @@ export function engineError(error: unknown, what: string, place: EnginePlace): D
 
 /** What a job names and the image or the machine has not: engines answer 500 to it, as to what is wrong with themselves. */
 const NOT_THERE =
-  /gathering device information|stat \/dev\/\S+: no such file|unable to find (user|group)|no matching entries in (passwd|group) file|command that was not found/i;
+  /gathering device information|stat \/dev\/\S+: no such file|\/proc\/sys\/\S+: no such file|unable to find (user|group)|no matching entries in (passwd|group) file|command that was not found/i;
 
 /** What its image says to end a container with. */
 export async function stopSignalOf(container: Docker.Container): Promise<string> {

@@ -13,7 +13,7 @@ t.test('a table has its columns two blanks apart, and <none> where nothing is', 
   t.equal(
     formatTable([
       ['ID', 'Name', 'Status'],
-      ['a1', 'a longer name', 'running'],
+      ['a1', 'a longer\n  name', 'running'],
       ['b2', '', '\u001b[31mfailed\u001b[0m'],
     ]),
     ['ID  Name           Status', 'a1  a longer name  running', 'b2  <none>         \u001b[31mfailed\u001b[0m'].join(

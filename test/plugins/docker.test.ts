@@ -495,6 +495,7 @@ t.test(
     for (const message of [
       'error gathering device information while adding custom device "/dev/nosuch": no such file or directory',
       'container create: stat /dev/nosuch: no such file or directory',
+      'error during container init: open /proc/sys/net/ipv4/nosuch: no such file or directory',
       'unable to find user nobody-here: no matching entries in passwd file',
       'Unable to find group nobody-here: no matching entries in group file',
       'runc: exec: "/no/cmd": no such file or directory: OCI runtime attempted to invoke a command that was not found',

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest } from '../util/nearest.js';
 import type { PackagePlugin } from './package.js';
@@ -76,7 +76,7 @@ export async function pluginBlockProblems(blocks: PluginBlocks, pluginDir: strin
       block.package === null ? (BUNDLED[name] ?? BUNDLED_DEVICES[name])?.load : packageLoader(block, pluginDir);
     if (!load && isFile) continue;
     if (!load) {
-      const near = nearest(name, [...DRIVER_NAMES, ...Object.keys(BUNDLED_DEVICES)]);
+      const near = nearest(name, [...DRIVER_NAMES, ...Object.keys(BUNDLED_DEVICES), ...namesIn(pluginDir)]);
       const where =
         pluginDir === null ? ', and no plugin_dir is set' : `, and no file of this name lies in ${pluginDir}`;
       problems.push({
@@ -97,6 +97,14 @@ export async function pluginBlockProblems(blocks: PluginBlocks, pluginDir: strin
     }
   }
   return problems;
+}
+
+function namesIn(pluginDir: string | null): string[] {
+  try {
+    return pluginDir === null ? [] : readdirSync(pluginDir);
+  } catch {
+    return [];
+  }
 }
 
 function packageLoader(block: PluginBlock, pluginDir: string | null): () => Promise<PackagePlugin> {

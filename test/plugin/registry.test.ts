@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { placeOf } from '../../lib/plugin/plugin-block.js';
@@ -45,6 +48,11 @@ t.test('problems of the plugin blocks are told with the name of the plugin', asy
     { path: 'raw_exec.enbled', message: /did you mean "enabled"/ },
     { path: 'dokcer', message: /did you mean "docker"\?/ },
   ]);
+  const dir = mkdtempSync(join(tmpdir(), 'meshnomad-plugins-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  writeFileSync(join(dir, 'waiter'), '');
+  t.match(await pluginBlockProblems(blocks({ waitre: {} }), dir), [{ message: /did you mean "waiter"\?/ }]);
+  t.match(await pluginBlockProblems(blocks({ waitre: {} }), `${dir}/none`), [{ message: /no file of this name/ }]);
 });
 
 t.test('what is wrong in a block is told with its place, or with that of what it lies in', async (t) => {

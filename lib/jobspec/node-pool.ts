@@ -15,6 +15,8 @@ export const INIT_POOL = `node_pool "example" {
 }
 `;
 
+const BLOCKS = ['meta', 'scheduler_config'];
+
 /** Reads a file with one node_pool block, in HCL or, when it begins with a brace, as the API's JSON; errors name the place. */
 export function parseNodePool(source: string, filename: string): Result<Partial<NodePool>, string> {
   if (/^\s*\{/.test(source)) return parsePoolJson(source, filename);
@@ -36,10 +38,11 @@ function parsePoolJson(source: string, filename: string): Result<Partial<NodePoo
 }
 
 function readPool(block: Block, problems: Diagnostic[]): Partial<NodePool> {
-  const { description, ...rest } = readAttributes(block.body, ['description', 'meta'], problems);
+  const { description, ...rest } = readAttributes(block.body, ['description', 'meta'], problems, BLOCKS);
   for (const item of block.body.items) {
-    if (item.kind === 'block' && !['meta', 'scheduler_config'].includes(item.type)) {
-      problems.push(errorAt(item.range, 'Unknown block', `node_pool has no block "${item.type}"`));
+    if (item.kind === 'block' && !BLOCKS.includes(item.type)) {
+      const known = BLOCKS.join(', ');
+      problems.push(errorAt(item.range, 'Unknown block', `node_pool has no block "${item.type}"; known are ${known}`));
     }
   }
   const [meta] = blocksOf(block.body, 'meta');

@@ -236,7 +236,8 @@ for (const [level, text, type = 'service'] of TAKEN) {
   });
 }
 
-const WARNED: [level: Level, text: string, message: RegExp][] = [
+const WARNED: [level: Level, text: string, message: RegExp, type?: string][] = [
+  ['job', 'periodic {\n crons = ["@daily", "0 0 30 2 *"]\n}', /"0 0 30 2 \*" is never due/, 'batch'],
   ['group', 'service {\n port = "http"\n}', /registered in the mesh's own catalogue.*Write provider = "nomad"/],
   ['job', 'ui {\n link {\n label = "l"\n }\n}', /Link 1 in ui has no url/],
   ['group', nomad('enable_tag_override = true'), /enable_tag_override is Consul's and has no effect/],
@@ -261,9 +262,9 @@ const WARNED: [level: Level, text: string, message: RegExp][] = [
   ['task', 'restart {\n interval = "5s"\n}', /Task "t": restart: 2 attempts with a delay of 15s take longer/],
 ];
 
-for (const [level, text, message] of WARNED) {
+for (const [level, text, message, type = 'service'] of WARNED) {
   t.test(`warned of in a ${level}: ${text.replace(/\s+/g, ' ')}`, async (t) => {
-    const { errors, warnings } = find(jobWith(level, text, 'service'));
+    const { errors, warnings } = find(jobWith(level, text, type));
     t.strictSame(errors, []);
     t.match(warnings, [message]);
   });

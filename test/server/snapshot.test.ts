@@ -5,7 +5,7 @@ import { MeshError } from '../../lib/structs/errors.js';
 import type { SnapshotMetadata } from '../../lib/structs/operator.js';
 import { localCaller } from '../../lib/transport/local.js';
 import { createFakeGroup, type FakeGroup, type GroupServer } from './fake-group.js';
-import { createTestWorld, webJob } from './world.js';
+import { batchJob, createTestWorld, webJob } from './world.js';
 
 const META: SnapshotMetadata = {
   ID: '2-7-1',
@@ -170,4 +170,31 @@ t.test('an archive that is damaged is refused, and changes nothing', async (t) =
   await first.time.advance(20);
   t.ok(first.store.snapshot().jobById('default', 'other'));
   t.equal(first.store.snapshot().count('restores'), 0, 'and leaves nothing behind');
+});
+
+t.test('what runs in a restored state and was stopped since is started anew', async (t) => {
+  const first = createTestWorld();
+  const node = await first.addNode(1);
+  await first.call('Job.Register', { Job: webJob({ ID: 'service', count: 1 }) });
+  await first.call('Job.Register', { Job: { ...batchJob({ ID: 'system', count: 1 }), Type: 'system' } });
+  await first.call('Job.Register', { Job: batchJob({ ID: 'batch', count: 1 }) });
+  await first.time.advance(20);
+  await first.obey(node);
+  const bytes = await saved(null, first);
+  for (const JobID of ['service', 'system', 'batch']) await first.call('Job.Deregister', { JobID });
+  await first.time.advance(20);
+  await first.obey(node);
+  await restored(null, first, bytes);
+  await first.time.advance(20);
+  // What the client ended it does not start again: it can but tell.
+  const running = ['service', 'system', 'batch'].flatMap((id) => first.allocs(id));
+  const Alloc = running.map(({ ID, ClientDescription, TaskStates, AllocStates, NetworkStatus }) => {
+    const said = { ID, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus: null };
+    return { ...said, ClientStatus: 'complete' as const };
+  });
+  t.equal(Alloc.length, 3);
+  await first.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc });
+  await first.time.advance(20);
+  const pending = (id: string) => first.allocs(id).filter(({ ClientStatus }) => ClientStatus === 'pending').length;
+  t.same([pending('service'), pending('system'), pending('batch')], [1, 1, 0]);
 });

@@ -226,7 +226,7 @@ function changesWork(before: NodeStatus | undefined, after: NodeStatus): boolean
   return after === 'ready' || before !== undefined;
 }
 
-/** Jobs to look at because an allocation failed, was stopped by its client for want of a server, or came back from the unknown. */
+/** Jobs to look at because an allocation failed, is over though it should run, or came back from the unknown. */
 function updateEvals(
   updates: readonly ClientAllocUpdate[],
   state: StateSnapshot,
@@ -239,9 +239,12 @@ function updateEvals(
     if (!alloc || !job || isClientTerminal(alloc.ClientStatus)) continue;
     const failed = update.ClientStatus === 'failed' && alloc.DesiredStatus === 'run' && alloc.FollowupEvalID === '';
     const back = alloc.ClientStatus === 'unknown' && update.ClientStatus !== 'unknown';
-    // Its node may never have been down: then nothing else has its place filled.
+    // Its node may never have been down: then nothing else has its place filled. Services end when they are stopped, so the state
+    // must be an older one, restored from a snapshot.
     const stopped =
-      update.ClientStatus === 'complete' && alloc.DesiredStatus === 'run' && wasStoppedApart(update.TaskStates);
+      update.ClientStatus === 'complete' &&
+      alloc.DesiredStatus === 'run' &&
+      (job.Type === 'service' || job.Type === 'system' || wasStoppedApart(update.TaskStates));
     if (!failed && !stopped && !back) continue;
     const { Namespace, ID: JobID, Priority, Type, JobModifyIndex } = job;
     const key = `${Namespace}\0${JobID}`;

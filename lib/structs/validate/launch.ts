@@ -1,4 +1,4 @@
-import { parseCron } from '../../util/cron.js';
+import { nextLaunch, parseCron } from '../../util/cron.js';
 import { zoneOffset } from '../../util/time-zone.js';
 import type { Job, ParameterizedJobConfig, PeriodicConfig } from '../job.js';
 import type { Report } from './issue.js';
@@ -30,10 +30,11 @@ function validatePeriodic({ Enabled, Spec, Specs, SpecType, TimeZone }: Periodic
     return;
   }
   for (const spec of Specs ?? (Spec === '' ? [] : [Spec])) {
+    const key = Specs ? 'Specs' : 'Spec';
     const cron = parseCron(spec);
-    if (!cron.ok) {
-      const key = Specs ? 'Specs' : 'Spec';
-      report.error(key, `periodic: ${JSON.stringify(spec)} is no cron expression: ${cron.error}`);
+    if (!cron.ok) report.error(key, `periodic: ${JSON.stringify(spec)} is no cron expression: ${cron.error}`);
+    else if (nextLaunch(cron.value, 0, () => 0) === undefined) {
+      report.warning(key, `periodic: ${JSON.stringify(spec)} is never due: no month that it names has such a day`);
     }
   }
   if (!zoneOffset(TimeZone)) report.error('TimeZone', `periodic: unknown time_zone ${JSON.stringify(TimeZone)}`);

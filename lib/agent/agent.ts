@@ -70,6 +70,8 @@ export interface Agent {
   /** The port the HTTP API got. */
   readonly httpPort: number;
   readonly client: Client | undefined;
+  /** Whatever role answers. */
+  readonly rpc: RpcCaller;
   /** The mesh as it is seen from here; null for an agent that is in none. */
   mesh(): MeshView | null;
   /** Puts these in the place of the scaling policies of files. */
@@ -96,8 +98,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 class RunningAgent implements Agent {
   readonly #options: AgentOptions;
   readonly #roles: Roles = {};
-  /** Whatever role answers. */
-  readonly #rpc: RpcCaller;
+  readonly rpc: RpcCaller;
   readonly #metrics = createMetrics();
   httpPort = 0;
   #http: HttpServer[] = [];
@@ -117,7 +118,7 @@ class RunningAgent implements Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#rpc = createDispatcher(this.#roles, options.settings);
+    this.rpc = createDispatcher(this.#roles, options.settings);
   }
 
   get client(): Client | undefined {
@@ -174,7 +175,7 @@ class RunningAgent implements Agent {
     const { settings, log } = this.#options;
     const { hosts, port, connectionsPerAddressMax, headers, tls } = settings.http;
     const options = {
-      rpc: this.#rpc,
+      rpc: this.rpc,
       agent: agentFacts({
         settings,
         metrics: this.#metrics,
@@ -309,7 +310,7 @@ class RunningAgent implements Agent {
     const { createAgentAutoscaler } = await import('./autoscaler.js');
     this.#autoscaler = createAgentAutoscaler({
       settings: settings.autoscaler,
-      rpc: this.#rpc,
+      rpc: this.rpc,
       address: () => this.#apiAddress(),
       pluginDir: settings.pluginDir,
       stateDir: settings.dataDir ?? settings.client?.allocDir ?? tmpdir(),

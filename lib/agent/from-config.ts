@@ -102,8 +102,6 @@ function* refused(config: AgentConfig): Generator<string> {
   if (config.acl.enabled)
     yield 'acl { enabled = true } is not supported yet: this version checks no tokens; keep the API on 127.0.0.1, or behind a proxy that does';
   if (config.tls.verifyClient && !config.tls.http) yield 'tls { verify_https_client = true } needs tls { http = true }';
-  if (config.client.drainOnShutdown)
-    yield 'client { drain_on_shutdown } is not supported yet: stop the jobs, or leave the tasks running';
 }
 
 function addresses(texts: readonly string[], problems: string[]): Address[] {

@@ -13,6 +13,7 @@ import {
   machineAddresses,
   readConfigFiles,
 } from './config/index.js';
+import { drainOnShutdown } from './drain-on-shutdown.js';
 import { meshFolder, reloadableClient, settingsFromConfig } from './from-config.js';
 import { type LogSink, logSink } from './log-sink.js';
 import type { MeshStep } from './mesh/enter.js';
@@ -129,7 +130,11 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
     const roles = [...(settings.server ? ['server'] : []), ...(settings.client ? ['client'] : [])].join(' and ');
     void firstLink(agent).then((mesh) => output.story?.started({ dataDir: settings.dataDir ?? '', api, roles, mesh }));
   } else output.out(banner(config, settings.http.hosts, agent.httpPort, request));
-  const ended = untilEnded(agent, log, reload);
+  // Who ends because it left its mesh, or to begin anew, has nothing to move.
+  const leave = async (signal: NodeJS.Signals): Promise<void> => {
+    if (!ending.isAsked()) await drainBeforeEnd(config, { signal, agent, log });
+  };
+  const ended = untilEnded(agent, { log, reload, leave });
   ending.allow();
   const code = await ended;
   return wantsRestart ? 1 : code;
@@ -260,7 +265,7 @@ async function reloadConfiguration(
 }
 
 /** An end that is asked for while the agent starts waits until it can be an orderly one. */
-function endOnceStarted(): { ask(): void; allow(): void } {
+function endOnceStarted(): { ask(): void; allow(): void; isAsked(): boolean } {
   let [isAsked, isAllowed] = [false, false];
   const end = (): void => {
     if (isAsked && isAllowed) process.kill(process.pid, 'SIGTERM');
@@ -274,10 +279,38 @@ function endOnceStarted(): { ask(): void; allow(): void } {
       isAllowed = true;
       end();
     },
+    isAsked: () => isAsked,
   };
 }
 
-function untilEnded(agent: Agent, log: Log, reload: (agent: Agent) => Promise<unknown>): Promise<number> {
+async function drainBeforeEnd(
+  { client, leaveOnInterrupt, leaveOnTerminate }: AgentConfig,
+  { signal, agent, log }: { signal: NodeJS.Signals; agent: Agent; log: Log },
+): Promise<void> {
+  const leaves = signal === 'SIGINT' ? leaveOnInterrupt : leaveOnTerminate;
+  const { drainOnShutdown: drain } = client;
+  const { client: node, rpc } = agent;
+  if (!leaves || !drain || !node) return;
+  await drainOnShutdown({
+    drain,
+    nodeId: node.nodeId,
+    rpc,
+    killMaxMs: client.maxKillTimeoutMs,
+    running: () => node.stats().allocs['running'] ?? 0,
+    now: () => performance.now(),
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    log,
+  });
+}
+
+interface EndOptions {
+  log: Log;
+  reload: (agent: Agent) => Promise<unknown>;
+  /** What is done before it ends, while it still works as before. */
+  leave: (signal: NodeJS.Signals) => Promise<void>;
+}
+
+function untilEnded(agent: Agent, { log, reload, leave }: EndOptions): Promise<number> {
   return new Promise((resolve) => {
     let ending = false;
     const end = (signal: NodeJS.Signals): void => {
@@ -287,13 +320,15 @@ function untilEnded(agent: Agent, log: Log, reload: (agent: Agent) => Promise<un
       }
       ending = true;
       log.info('shutting down; the same signal again ends at once', { signal });
-      agent.shutdown().then(
-        () => resolve(0),
-        (error: unknown) => {
-          log.error('the shutdown was not clean', { error: error instanceof Error ? error.message : String(error) });
-          resolve(1);
-        },
-      );
+      leave(signal)
+        .then(() => agent.shutdown())
+        .then(
+          () => resolve(0),
+          (error: unknown) => {
+            log.error('the shutdown was not clean', { error: error instanceof Error ? error.message : String(error) });
+            resolve(1);
+          },
+        );
     };
     process.on('SIGINT', end);
     process.on('SIGTERM', end);

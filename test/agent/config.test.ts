@@ -164,6 +164,19 @@ t.test('a key that nothing acts on yet is named, and only when it is given', asy
   );
 });
 
+t.test('the halves of leaving are told that they belong together', async (t) => {
+  const [drain, leave] = ['client {\n  drain_on_shutdown { deadline = "20m" }\n}', 'leave_on_terminate = true'];
+  const both = load([drain, leave]);
+  t.same(both.notices, []);
+  t.same(both.config.client.drainOnShutdown, { deadlineMs: 1_200_000, force: false, ignoreSystemJobs: false });
+  t.equal(load(['client {\n  drain_on_shutdown {\n  }\n}']).config.client.drainOnShutdown?.deadlineMs, 3_600_000);
+  t.match(load([drain]).notices, [/drain_on_shutdown" has no effect without leave_on_interrupt or leave_on_terminate/]);
+  t.match(load([leave]).notices, [/leave_on_terminate" has no effect here/]);
+  t.match(load([drain, leave, 'client { enabled = false }']).notices, [/leave_on_terminate" has no effect here/]);
+  t.same(load(['leave_on_interrupt = false']).notices, []);
+  t.match(problems('client {\n  drain_on_shutdown {\n    deadline = "0s"\n  }\n}'), [/f:3,5-13: .*must be more than/]);
+});
+
 const ERRORS: [source: string, expected: string][] = [
   [
     'datacentre = "x"',

@@ -1,4 +1,5 @@
 import { optionsWithoutEffect } from './client-options.js';
+import type { AgentConfig } from './config.js';
 import type { Checked } from './read.js';
 
 /**
@@ -6,7 +7,7 @@ import type { Checked } from './read.js';
  * passed over in silence. Whoever makes one work takes its line away.
  */
 const PATHS = [
-  'enable_debug leave_on_interrupt leave_on_terminate telemetry',
+  'enable_debug telemetry',
   'autopilot.enable_redundancy_zones autopilot.disable_upgrade_migration autopilot.enable_custom_upgrades',
   'log_include_location log_rotate_bytes log_rotate_duration log_rotate_max_files',
   'advertise.http advertise.rpc',
@@ -28,6 +29,17 @@ export function notInForce(given: Checked): string[] {
     ...optionsWithoutEffect(options).map((key) => `client.options ${key}`),
   ];
   return paths.map((path) => `"${path}" has no effect yet in this version`);
+}
+
+/** What is said of the way an agent ends goes together: a part alone does nothing. */
+export function halvesOfLeaving({ leaveOnInterrupt, leaveOnTerminate, client }: AgentConfig): string[] {
+  const drains = client.enabled && client.drainOnShutdown !== null;
+  const leaves = { leave_on_interrupt: leaveOnInterrupt, leave_on_terminate: leaveOnTerminate };
+  const said = Object.entries(leaves).flatMap(([key, isOn]) => (isOn ? [key] : []));
+  if (client.drainOnShutdown !== null && said.length === 0)
+    return ['"client.drain_on_shutdown" has no effect without leave_on_interrupt or leave_on_terminate'];
+  if (drains) return [];
+  return said.map((key) => `"${key}" has no effect here: it goes with client { drain_on_shutdown { } }, and a client`);
 }
 
 function isGiven(given: unknown, path: string): boolean {

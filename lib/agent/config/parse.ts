@@ -5,7 +5,7 @@ import { err, ok, type Result } from '../../util/result.js';
 import type { AgentConfig, AgentFlags } from './config.js';
 import type { Shape } from './fields.js';
 import { mergeBlock } from './merge.js';
-import { notInForce } from './not-in-force.js';
+import { halvesOfLeaving, notInForce } from './not-in-force.js';
 import { collectPluginPlaces, type PluginPlaces } from './plugin-places.js';
 import { type Problem, problemsOf } from './problems.js';
 import { parseRaw } from './raw.js';
@@ -65,7 +65,7 @@ export function loadAgentConfig(input: ConfigInput): Result<LoadedConfig, Diagno
     }
   }
   if (hasErrors(findings.diagnostics)) return err(findings.diagnostics);
-  return ok({ config, notices: [...noticesOf(findings), ...notInForce(merged)] });
+  return ok({ config, notices: [...noticesOf(findings), ...notInForce(merged), ...halvesOfLeaving(config)] });
 }
 
 /** Where a key stands. What is wrong only as a whole has no line of its own: it is said of the last file, or of the command line. */

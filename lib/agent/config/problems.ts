@@ -82,7 +82,13 @@ function* clientProblems(client: ClientSection): Generator<Problem> {
   yield* timeProblems(client);
 }
 
-function* timeProblems({ maxKillTimeoutMs, gc, template }: ClientSection): Generator<Problem> {
+function* timeProblems({ maxKillTimeoutMs, gc, template, drainOnShutdown }: ClientSection): Generator<Problem> {
+  if (drainOnShutdown && drainOnShutdown.deadlineMs <= 0)
+    yield {
+      key: 'client.drain_on_shutdown.deadline',
+      message:
+        'client.drain_on_shutdown.deadline must be more than nothing, such as "1h"; force = true stops everything at once.',
+    };
   if (maxKillTimeoutMs < 0)
     yield { key: 'client.max_kill_timeout', message: 'client.max_kill_timeout must not be negative.' };
   if (gc.intervalMs <= 0)

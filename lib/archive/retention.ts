@@ -18,10 +18,11 @@ const DAY_MS = 24 * HOUR_MS;
 /** The first of January 1970 was a Thursday; weeks begin on Monday. */
 const DAYS_BEFORE_1970_IN_WEEK = 3;
 
-type Bucket = (localMs: Millis) => number;
+type Bucket = (localMs: Millis, offsetMs: Millis) => number;
 
 const BUCKETS: readonly [keyof KeepPolicy, Bucket][] = [
-  ['Hourly', (ms) => Math.floor(ms / HOUR_MS)],
+  // When it began: where clocks are put back, two hours of a night have one name.
+  ['Hourly', (ms, offset) => Math.floor(ms / HOUR_MS) * HOUR_MS - offset],
   ['Daily', (ms) => Math.floor(ms / DAY_MS)],
   ['Weekly', (ms) => Math.floor((Math.floor(ms / DAY_MS) + DAYS_BEFORE_1970_IN_WEEK) / 7)],
   ['Monthly', (ms) => new Date(ms).getUTCFullYear() * 12 + new Date(ms).getUTCMonth()],
@@ -45,7 +46,7 @@ export function keptSnapshots(
     const seen = new Set<number>();
     for (const { id, at } of newestFirst) {
       if (seen.size >= policy[name]) break;
-      const bucket = bucketOf(at + offset(at));
+      const bucket = bucketOf(at + offset(at), offset(at));
       if (seen.has(bucket)) continue;
       seen.add(bucket);
       kept.add(id);

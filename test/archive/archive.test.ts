@@ -191,3 +191,12 @@ t.test('what was made after a clock was set back is the newest', async (t) => {
   t.strictSame(kept({ Last: 1 }), ['after']);
   t.strictSame(kept({ Daily: 2 }), ['after', 'ahead']);
 });
+
+t.test('two hours of one name are two, where clocks are put back', async (t) => {
+  const HOUR = 3_600_000;
+  // 02:30, again 02:30, and 03:30 there.
+  const made = [0, 1, 2].map((hour) => ({ id: String(hour), at: Date.UTC(2024, 9, 27, 0, 30) + hour * HOUR }));
+  const offset = (at: number): number => (at < Date.UTC(2024, 9, 27, 1) ? 2 : 1) * HOUR;
+  t.strictSame([...keptSnapshots(made, { ...KEEP_ALL, Hourly: 3 }, offset)], ['2', '1', '0']);
+  t.strictSame([...keptSnapshots(made, { ...KEEP_ALL, Daily: 3 }, offset)], ['2']);
+});

@@ -29,6 +29,8 @@ class Storage {
   answer: ((node: number, order: VolumeOrder) => VolumeWork | undefined) | null = null;
   /** What the plugin answers instead. */
   refuse: ((what: string) => MeshError | undefined) | null = null;
+  /** The plugin makes what it is asked for, and its answer is lost. */
+  isUnheard = false;
   #length = 0;
 
   async addNode(number: number): Promise<FakeNode> {
@@ -55,6 +57,7 @@ class Storage {
       t.same(RequestedTopologies?.Required, [topology], 'the controller of that node is asked');
       if (SnapshotID !== '') t.equal(this.snapshots.get(SnapshotID), `n${number}`);
       this.volumes.set(`vol-${Name}`, `n${number}`);
+      if (this.isUnheard) throw new MeshError('E_CONFLICT', 'no node with a controller can be reached');
       const made = { ExternalID: `vol-${Name}`, CapacityBytes: 100, VolumeContext: { of: Name } };
       return { ...made, SnapshotID: '', CloneID: '', Topologies: [topology] };
     };
@@ -229,6 +232,18 @@ t.test('what fails half-way leaves nothing either', async (t) => {
     Kind === 'backup' ? { State: 'failed', Code: 'E_STORAGE', Message: 'bad disk' } : undefined;
   t.match(await s.backUp(), { LastOperation: { Step: 'failed', Message: 'bad disk' }, Scratch: [] });
   t.same([[...s.volumes.keys()], s.snapshots.size, s.attached.size], [['vol-first'], 0, 0]);
+});
+
+t.test('a volume whose plugin made it and was not heard is asked for again, and goes', async (t) => {
+  const s = await storage();
+  s.isUnheard = true;
+  await s.world.call('VolumeData.Backup', { Volume: 'db' });
+  const failed = await s.settle(150_000);
+  t.match(failed, { LastOperation: { Step: 'failed' }, Scratch: [{ ExternalID: '' }] });
+  t.equal(s.volumes.size, 2);
+  s.isUnheard = false;
+  t.match(await s.settle(300_000), { Scratch: [] });
+  t.same([[...s.volumes.keys()], s.snapshots.size], [['vol-first'], 0]);
 });
 
 t.test('the next leader goes on with what was made, and a plugin that is busy is asked again', async (t) => {

@@ -13,7 +13,7 @@ import {
 } from '../../structs/volume-data.js';
 import { sealVolume, type VolumeSecrets } from '../keyring/volumes.js';
 import { turnKey } from '../volume-watcher.js';
-import { freeScratch, keepScratch, patiently, placeScratch, scratchOf, secretsOf } from './csi-scratch.js';
+import { freeScratch, keepScratch, operationOf, patiently, placeScratch, scratchOf, secretsOf } from './csi-scratch.js';
 import { archivedCsiVolume, chooseCsiNode, dataCapability, hasBlocks, requireSnapshots } from './csi-volume.js';
 import { carryOut, type Hear, holdersFor, pause } from './node-work.js';
 import { type OperationParts, placeOf } from './operations.js';
@@ -81,7 +81,7 @@ async function copyOf(
   const { csi, world } = parts;
   const { PluginID, Topologies } = volume;
   requireSnapshots(world.store.snapshot(), PluginID);
-  const { Secrets, MountOptions } = secrets;
+  const { Secrets } = secrets;
   let scratch = scratchOf(archive, operation, how);
   if (scratch.ExternalID !== '') return scratch;
   tell(hear, 'the plugin makes a snapshot');
@@ -104,15 +104,28 @@ async function copyOf(
     if (!isReady) await pause(world, READY_MS);
   }
   tell(hear, 'the plugin makes a volume of the snapshot');
-  const made = await create(parts, {
+  const made = await copyOfSnapshot(parts, { archive, scratch, how, secrets });
+  return keepScratch(parts, archive.ID, { ...scratch, ...made });
+}
+
+/** Asked again it is the same volume: its name says for which operation it is. */
+export async function copyOfSnapshot(
+  parts: OperationParts,
+  {
+    archive,
+    scratch,
     how,
-    secrets: { Secrets, MountOptions },
-    name: `meshnomad-backup-${operation.ID}`,
+    secrets,
+  }: { archive: VolumeArchive; scratch: VolumeScratch; how: ArchivedCsiVolume; secrets: VolumeSecrets },
+): ReturnType<typeof create> {
+  return create(parts, {
+    how,
+    secrets,
+    name: `meshnomad-backup-${operationOf(scratch)}`,
     capabilities: [dataCapability(archive.Name, how.RequestedCapabilities)],
     snapshotId: scratch.SnapshotID,
-    where: Topologies,
+    where: scratch.Topologies,
   });
-  return keepScratch(parts, archive.ID, { ...scratch, ...made });
 }
 
 async function create(

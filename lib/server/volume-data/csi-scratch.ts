@@ -42,6 +42,9 @@ const NO_SCRATCH = {
 /** What an operation makes in the step in which it is. */
 export const scratchId = ({ ID, Step }: Pick<VolumeOperation, 'ID' | 'Step'>): string => `${ID}.${Step}`;
 
+/** The id of the operation that has made it. */
+export const operationOf = ({ ID }: Pick<VolumeScratch, 'ID'>): string => ID.slice(0, ID.indexOf('.'));
+
 /** What an operation has made so far. */
 export function scratchOf(
   { Scratch = [], Name }: VolumeArchive,
@@ -174,38 +177,4 @@ export function oldScratch(old: StoredCsiVolume, operation: VolumeOperation): Vo
   const AccessMode = 'single-node-writer';
   const place = { ExternalID, Context, Topologies, Capacity };
   return { ...NO_SCRATCH, ID: `${operation.ID}.old`, PluginID, AccessMode, Fence: operation.StartIndex, ...place };
-}
-
-/** Removes what an operation that has ended has left at its plugin. */
-export async function clearScratch(
-  parts: OperationParts,
-  archive: VolumeArchive,
-  scratch: VolumeScratch,
-): Promise<void> {
-  const { world, archives } = parts;
-  const secrets = await secretsOf(parts, world.store.snapshot().csiVolumeById(archive.Namespace, archive.VolumeID));
-  await freeScratch(parts, archive, scratch, secrets);
-  const isForgotten = scratch.NodeID !== '' && world.store.snapshot().nodeById(scratch.NodeID) === undefined;
-  await removeScratch(parts, scratch, secrets.Secrets).catch((error: unknown) => {
-    // What lay on a machine that is gone for good went with it.
-    if (!isForgotten || !(error instanceof MeshError)) throw error;
-  });
-  await archives.update(archive.ID, ({ Scratch = [] }) => ({
-    Scratch: Scratch.filter(({ ID }) => ID !== scratch.ID),
-  }));
-}
-
-async function removeScratch(parts: OperationParts, scratch: VolumeScratch, Secrets: CsiSecrets | null): Promise<void> {
-  const { controllers } = parts.csi;
-  const { PluginID, ExternalID, SnapshotID: ID, Topologies } = scratch;
-  if (ExternalID !== '') {
-    const volume = { ExternalID, Secrets };
-    await patiently(parts, Secrets, () =>
-      controllers.ask('ClientCSI.ControllerDelete', PluginID, volume, undefined, Topologies),
-    );
-  }
-  if (ID === '') return;
-  await patiently(parts, Secrets, () =>
-    controllers.ask('ClientCSI.ControllerDeleteSnapshot', PluginID, { ID, Secrets }, undefined, Topologies),
-  );
 }

@@ -105,7 +105,9 @@ export function createVolumeWorld(options: TestWorldOptions = {}): VolumeWorld {
         PerAlloc: false,
         ...volume,
       };
-      const seed = mockJob({ ID: jobId, TaskGroups: [mockGroup({ Volumes: { data: request } })] });
+      // What has run ends, and nothing takes its place.
+      const group = mockGroup({ Volumes: { data: request }, Migrate: null });
+      const seed = mockJob({ ID: jobId, Type: 'batch', TaskGroups: [group] });
       await world.consensus.propose({ type: 'job-register', job: seed, eval: null, submission: null });
       const job = world.store.snapshot().jobById('default', jobId) as Job;
       const one = placement(job, { NodeID: node.ID });

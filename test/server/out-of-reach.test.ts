@@ -70,6 +70,12 @@ t.test('a node whose work may outlast its silence is disconnected; its work is t
   await pass(35_000);
   t.equal(world.allocs().length, 2, 'then another runs');
   t.ok((at(world, alloc)?.AllocModifyIndex ?? 0) > alloc.AllocModifyIndex, 'the client will be told, and speak');
+  const { index } = world.store.snapshot();
+  await t.rejects(speaks(world, first, alloc), {
+    code: 'E_CONFLICT',
+    message: /disconnected here, and has to be heard/,
+  });
+  t.equal(world.store.snapshot().index, index, 'nothing follows from what it says before it was heard of');
   await comesBack(world, first);
   t.equal(at(world, alloc)?.ClientStatus, 'unknown', 'its client has not spoken of it yet');
   await speaks(world, first, alloc);

@@ -129,6 +129,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Node.UpdateAlloc'(args) {
       const node = requireSelf(args);
+      requireHeard(node);
       await requireReadable(args.Alloc, turns);
       let { index } = store;
       // A machine that comes back may report thousands. What follows from a part goes with it: no failure is stored without its evaluation.
@@ -194,6 +195,15 @@ async function requireReadable(reports: unknown, turns: Turns): Promise<void> {
       if (wrong !== null) throw new MeshError('E_BAD_REQUEST', `the report on an allocation cannot be used: ${wrong}`);
     }
   }
+}
+
+/**
+ * Throws E_CONFLICT for a node that counts as gone, as Nomad does: what it says is taken once it was heard of. Before that the
+ * scheduler would call its work out of reach again, with every report anew.
+ */
+function requireHeard({ ID, Status }: Node): void {
+  if (Status !== 'down' && Status !== 'disconnected') return;
+  throw new MeshError('E_CONFLICT', `node ${ID} is ${Status} here, and has to be heard of before it reports`);
 }
 
 function checkSecret(node: Node, secretId: string): void {

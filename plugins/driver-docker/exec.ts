@@ -55,6 +55,8 @@ async function start(
   });
   const fail = (error: unknown): void => session().fail(new DriverError(reasonOf(error), { recoverable: false }));
   let resized: Promise<unknown> = Promise.resolve();
+  // Input that nobody reads any more would keep the connection open.
+  stream.once('end', () => stream.destroy());
   // 'close' alone is the end when the connection was cut.
   stream.once('close', () => {
     exitCodeOf(exec).then(

@@ -8,6 +8,7 @@ import {
   DEFAULT_NETWORK_CONFIG,
   defaultClientConfig,
   type NetworkConfig,
+  OWN_ENV_DENYLIST,
 } from '../client/config.js';
 import { type PluginBlocks, pluginBlockProblems } from '../plugin/registry.js';
 import type { MeshRole } from '../structs/mesh.js';
@@ -236,8 +237,8 @@ function clientSettings(config: AgentConfig, nodeName: string, options: ClientOp
       names: options.deniedUsers.names ?? DEFAULT_DENIED_USERS.names,
       drivers: options.deniedUsers.drivers ?? DEFAULT_DENIED_USERS.drivers,
     },
-    // Instead of the usual ones, as with Nomad; what lets a machine into the mesh stays on it.
-    ...(options.envDenylist === null ? {} : { envDenylist: ['MESHNOMAD_JOIN_KEY', ...options.envDenylist] }),
+    // Instead of the usual ones, as with Nomad.
+    ...(options.envDenylist === null ? {} : { envDenylist: [...OWN_ENV_DENYLIST, ...options.envDenylist] }),
     sleepCommand: client.sleepCommand,
     gc: {
       intervalMs: client.gc.intervalMs,

@@ -159,12 +159,15 @@ export const DEFAULT_DENIED_USERS: ClientConfig['deniedUsers'] = {
   drivers: ['exec', 'qemu', 'java'],
 };
 
+/** What lets a machine into the mesh: whatever the configuration says, no task sees it. */
+export const OWN_ENV_DENYLIST: readonly string[] = ['MESHNOMAD_JOIN_KEY'];
+
 /** Credentials of the agent that no task should see (Nomad's `env.denylist` default, and this agent's own). */
 export const DEFAULT_ENV_DENYLIST: readonly string[] = [
+  ...OWN_ENV_DENYLIST,
   'CONSUL_TOKEN',
   'CONSUL_HTTP_TOKEN',
   'CONSUL_HTTP_TOKEN_FILE',
-  'MESHNOMAD_JOIN_KEY',
   'NOMAD_TOKEN',
   'NOMAD_LICENSE',
   'VAULT_TOKEN',

@@ -1,9 +1,9 @@
 import type { Job } from '../../structs/job.js';
 import { type ApiClient, ApiError } from '../api.js';
 import type { Command } from '../command.js';
-import { Monitor } from '../monitor.js';
 import { takeArgs } from '../print.js';
 import { findJobId } from '../resolve.js';
+import { revertJob } from '../revert.js';
 
 export const command: Command = {
   usage: 'meshnomad job revert [options] <job> <version|tag>',
@@ -13,22 +13,12 @@ export const command: Command = {
     verbose: { type: 'bool', help: 'Show whole ids.' },
   },
   async run(context) {
-    const { args, flags, output } = context;
+    const { args } = context;
     takeArgs(args, 2, 2, '<job> <version|tag>');
     const api = await context.api();
     const id = await findJobId(api, args[0] as string);
     const version = await findVersion(api, id, args[1] as string);
-    const { value } = await api.put<{ EvalID: string }>(`/v1/job/${encodeURIComponent(id)}/revert`, {
-      JobID: id,
-      JobVersion: version,
-      EnforcePriorVersion: null,
-    });
-    if (value.EvalID === '') return 0;
-    if (flags.bool('detach')) {
-      output.out(`Evaluation ID: ${value.EvalID}`);
-      return 0;
-    }
-    return new Monitor({ api, output, verbose: flags.bool('verbose') }).evaluation(value.EvalID);
+    return revertJob(context, api, { JobID: id, JobVersion: version, EnforcePriorVersion: null });
   },
 };
 

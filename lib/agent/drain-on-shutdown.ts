@@ -1,4 +1,4 @@
-import type { Allocation } from '../structs/allocation.js';
+import type { DrainState } from '../structs/rpc-drain.js';
 import type { RpcCaller } from '../transport/rpc.js';
 import { type Millis, toNanos } from '../util/clock.js';
 import { formatDuration } from '../util/duration.js';
@@ -13,7 +13,7 @@ const LOOK_MS = 1_000;
 
 export interface DrainWorld {
   drain: NonNullable<AgentConfig['client']['drainOnShutdown']>;
-  nodeId: string;
+  node: { NodeID: string; SecretID: string };
   rpc: Pick<RpcCaller, 'call'>;
   /** How long a task may take to end. */
   killMaxMs: Millis;
@@ -31,13 +31,12 @@ export interface DrainWorld {
  * drain, until somebody says so.
  */
 export async function drainOnShutdown(world: DrainWorld): Promise<void> {
-  const { drain, nodeId, killMaxMs, running, now, log } = world;
+  const { drain, node, killMaxMs, running, now, log } = world;
   const endMs = now() + drain.deadlineMs + killMaxMs;
   try {
-    const begun = await begin(world);
-    await tellOfStart(world);
+    await begin(world);
     let toldMs = now();
-    for (let looked = await look(world, begun); looked !== 'over'; looked = await look(world, begun)) {
+    for (let looked = await look(world); looked !== 'over'; looked = await look(world)) {
       if (looked === 'canceled') return log.warn('somebody has canceled the drain: the agent ends, its tasks go on');
       if (now() >= endMs) return log.warn('the deadline of the drain is over: the agent ends', { running: running() });
       if (now() - toldMs >= TELL_MS) {
@@ -47,14 +46,14 @@ export async function drainOnShutdown(world: DrainWorld): Promise<void> {
       }
       await world.sleep(LOOK_MS);
     }
-    log.info(`the node is drained; to have it take work again: meshnomad node eligibility -enable ${nodeId}`);
+    log.info(`the node is drained; to have it take work again: meshnomad node eligibility -enable ${node.NodeID}`);
   } catch (error) {
     log.error('the node was not drained: the agent ends, its tasks go on', { error: (error as Error).message });
   }
 }
 
-/** The index at which the servers know of the drain; while they have no leader they are asked again. */
-async function begin({ drain, nodeId, rpc, now, sleep }: DrainWorld): Promise<number> {
+/** While the servers have no leader they are asked again. */
+async function begin({ drain, node, rpc, running, now, sleep, log }: DrainWorld): Promise<void> {
   const giveUpMs = now() + Math.min(ASK_MAX_MS, drain.deadlineMs);
   const strategy = {
     Deadline: drain.force ? -1 : toNanos(drain.deadlineMs),
@@ -62,10 +61,17 @@ async function begin({ drain, nodeId, rpc, now, sleep }: DrainWorld): Promise<nu
     ForceDeadline: '0001-01-01T00:00:00Z',
     StartedAt: '0001-01-01T00:00:00Z',
   };
-  const args = { NodeID: nodeId, DrainStrategy: strategy, Meta: { message: 'the agent shuts down' } };
+  const args = { ...node, DrainStrategy: strategy, Meta: { message: 'the agent shuts down' } };
+  const deadline = drain.force ? 'at once' : formatDuration(toNanos(drain.deadlineMs));
   for (;;) {
     try {
-      return (await rpc.call('Node.UpdateDrain', args, { timeoutMs: ASK_MAX_MS })).Index;
+      const { IsAlone: isAlone } = await rpc.call('Node.DrainSelf', args, { timeoutMs: ASK_MAX_MS });
+      log.info('the node drains before the agent ends', { running: running(), deadline });
+      if (isAlone)
+        log.warn('no other node takes work: it can only end here, and what has not ended is stopped at the deadline', {
+          deadline,
+        });
+      return;
     } catch (error) {
       if (now() >= giveUpMs) throw error;
       await sleep(LOOK_MS);
@@ -73,49 +79,11 @@ async function begin({ drain, nodeId, rpc, now, sleep }: DrainWorld): Promise<nu
   }
 }
 
-async function tellOfStart({ drain, nodeId, rpc, running, log }: DrainWorld): Promise<void> {
-  const deadline = drain.force ? 'at once' : formatDuration(toNanos(drain.deadlineMs));
-  log.info('the node drains before the agent ends', { running: running(), deadline });
-  // Not knowing this keeps no work here.
-  const known = await rpc.call('Node.List', {}, { timeoutMs: ASK_MAX_MS }).catch(() => undefined);
-  const isOpen = known?.Nodes.some(
-    ({ ID, Status, SchedulingEligibility }) =>
-      ID !== nodeId && Status === 'ready' && SchedulingEligibility === 'eligible',
-  );
-  if (known && !isOpen)
-    log.warn('no other node takes work: it can only end here, and what has not ended is stopped at the deadline', {
-      deadline,
-    });
-}
-
 /** A server that is asked while it loses its leader says no more than that: the next look finds another. */
-async function look({ nodeId, rpc }: DrainWorld, begun: number): Promise<'drains' | 'canceled' | 'over'> {
+async function look({ node, rpc }: DrainWorld): Promise<DrainState> {
   try {
-    const { Node: node } = await rpc.call('Node.GetNode', { NodeID: nodeId }, { timeoutMs: ASK_MAX_MS });
-    if (!node) return 'over';
-    // What a server that lags behind has not heard of is not done.
-    if (node.ModifyIndex < begun || node.DrainStrategy !== null) return 'drains';
-    if ((node.LastDrain as { Status?: string } | null)?.Status === 'canceled') return 'canceled';
-    const { Allocs } = await rpc.call('Node.GetAllocs', { NodeID: nodeId }, { timeoutMs: ASK_MAX_MS });
-    for (const alloc of Allocs) if (isEnding(alloc) || (await isWantedFrom(alloc, rpc))) return 'drains';
-    return 'over';
+    return (await rpc.call('Node.OwnDrain', node, { timeoutMs: ASK_MAX_MS })).State;
   } catch {
     return 'drains';
   }
-}
-
-/** At the deadline a drain is over as soon as its tasks are told to end. */
-const isEnding = ({ DesiredStatus, ClientStatus }: Allocation): boolean =>
-  DesiredStatus !== 'run' && (ClientStatus === 'running' || ClientStatus === 'pending');
-
-/** Whoever takes over the data of an allocation fetches it from here before it runs. */
-async function isWantedFrom(alloc: Allocation, rpc: DrainWorld['rpc']): Promise<boolean> {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
-  if (!group?.EphemeralDisk.Migrate || alloc.NextAllocation === '') return false;
-  const { Alloc: next } = await rpc.call(
-    'Alloc.GetAlloc',
-    { AllocID: alloc.NextAllocation },
-    { timeoutMs: ASK_MAX_MS },
-  );
-  return next?.DesiredStatus === 'run' && next.ClientStatus === 'pending';
 }

@@ -291,9 +291,10 @@ async function drainBeforeEnd(
   const { drainOnShutdown: drain } = client;
   const { client: node, rpc } = agent;
   if (!leaves || !drain || !node) return;
+  const { ID: NodeID, SecretID } = node.node();
   await drainOnShutdown({
     drain,
-    nodeId: node.nodeId,
+    node: { NodeID, SecretID },
     rpc,
     killMaxMs: client.maxKillTimeoutMs,
     running: () => node.stats().allocs['running'] ?? 0,

@@ -100,6 +100,8 @@ const METHOD_CLASS: Record<keyof RpcMethods, MethodClass> = {
   'Node.GetNode': 'read',
   'Node.GetAllocs': 'read',
   'Node.UpdateDrain': 'again',
+  'Node.DrainSelf': 'again',
+  'Node.OwnDrain': 'read',
   'Node.UpdateEligibility': 'again',
   'Node.Evaluate': 'again',
   'Node.Purge': 'write',

@@ -7,6 +7,10 @@ export function nodeEvent(Message: string, nowMs: number): NodeEvent {
   return { Message, Subsystem: 'Cluster', Details: null, Timestamp: rfc3339(nowMs), CreateIndex: 0 };
 }
 
+export function drainEvent(Message: string, nowMs: number): NodeEvent {
+  return { ...nodeEvent(Message, nowMs), Subsystem: 'Drain' };
+}
+
 /** What is worth telling of a registration: a new node, one that was gone, drivers that fell ill or got well; else nothing. */
 export function registrationEvent(before: Node | undefined, node: Node, nowMs: number): NodeEvent | null {
   if (!before) return nodeEvent('Node registered', nowMs);

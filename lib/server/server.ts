@@ -37,6 +37,7 @@ import { meshExclusionEndpoints } from './endpoints/mesh-exclusion.js';
 import { migrateEndpoints } from './endpoints/migrate.js';
 import { nodeEndpoints } from './endpoints/node.js';
 import { nodeClientEndpoints } from './endpoints/node-client.js';
+import { nodeDrainEndpoints } from './endpoints/node-drain.js';
 import { nodePoolEndpoints } from './endpoints/node-pool.js';
 import { scalingEndpoints } from './endpoints/scaling.js';
 import { serverEndpoints } from './endpoints/servers.js';
@@ -175,6 +176,7 @@ export function createServer(options: ServerOptions): Server {
           ...whyEndpoints(context),
           ...deploymentEndpoints(context),
           ...nodeEndpoints(context),
+          ...nodeDrainEndpoints(context),
           ...nodeClientEndpoints(context),
           ...csiVolumeEndpoints(context),
           ...csiVolumeWriteEndpoints(context),

@@ -4,9 +4,10 @@ import type { DeviceGroupStats } from './device-stats.js';
 import type { Evaluation, PlanAnnotations } from './evaluation.js';
 import type { Job, JobSubmission } from './job.js';
 import type { JobDiff } from './job-diff.js';
-import type { DrainStrategy, Node, NodeEligibility, NodeStatus } from './node.js';
+import type { Node, NodeEligibility, NodeStatus } from './node.js';
 import type { NodePool } from './node-pool.js';
 import type { Rebalance } from './rebalance.js';
+import type { DrainRpcMethods } from './rpc-drain.js';
 import type { EventRpcStreams } from './rpc-event.js';
 import type { FeedRpcMethods, FeedRpcStreams } from './rpc-feed.js';
 import type { FileRpcStreams } from './rpc-files.js';
@@ -254,7 +255,8 @@ export interface FileInfo {
 
 /** Call and answer. */
 export interface RpcMethods
-  extends FeedRpcMethods,
+  extends DrainRpcMethods,
+    FeedRpcMethods,
     MeshRpcMethods,
     NodeMetaRpcMethods,
     MigrateRpcMethods,
@@ -389,10 +391,6 @@ export interface RpcMethods
   'Node.List': Query<{ Resources?: boolean; Os?: boolean }, { Nodes: NodeListStub[] }>;
   'Node.GetNode': Query<{ NodeID: string }, { Node: Node | null }>;
   'Node.GetAllocs': Query<{ NodeID: string }, { Allocs: Allocation[] }>;
-  'Node.UpdateDrain': Write<
-    { NodeID: string; DrainStrategy: DrainStrategy | null; MarkEligible?: boolean; Meta?: Record<string, string> },
-    { EvalIDs: string[]; NodeModifyIndex: number }
-  >;
   'Node.UpdateEligibility': Write<
     { NodeID: string; Eligibility: NodeEligibility },
     { EvalIDs: string[]; NodeModifyIndex: number }

@@ -114,3 +114,37 @@ t.test('what an operator does to a drain, and how it ended, stands among the eve
     ],
   );
 });
+
+t.test('a node whose agent ends drains itself alone, and learns when nothing of it is needed any more', async (t) => {
+  const world = createTestWorld();
+  const node = await world.addNode(1);
+  const job = webJob({ count: 1 });
+  for (const group of job.TaskGroups ?? []) group.EphemeralDisk = { Sticky: false, Migrate: true, SizeMB: 300 };
+  await world.call('Job.Register', { Job: job });
+  await world.time.advance(20);
+  await world.obey(node);
+  const other = await world.addNode(2);
+  const DrainStrategy = { Deadline: 3_600e9, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' };
+  const as = ({ ID, SecretID }: Node) => ({ NodeID: ID, SecretID });
+  const state = async (of: Node) => (await world.call('Node.OwnDrain', as(of))).State;
+
+  const foreign = { ...as(node), NodeID: other.ID };
+  await t.rejects(world.call('Node.DrainSelf', { ...foreign, DrainStrategy }), { code: 'E_PERMISSION_DENIED' });
+  await t.rejects(world.call('Node.OwnDrain', foreign), { code: 'E_PERMISSION_DENIED' });
+  t.equal(world.store.snapshot().nodeById(other.ID)?.DrainStrategy, null);
+
+  t.match(await world.call('Node.DrainSelf', { ...as(node), DrainStrategy }), { IsAlone: false });
+  await world.time.advance(20);
+  t.equal(await state(node), 'drains');
+  await world.obey(node);
+  t.equal(world.store.snapshot().nodeById(node.ID)?.DrainStrategy, null);
+  t.equal(await state(node), 'drains', 'its data is still to be fetched');
+  await world.obey(other);
+  t.equal(await state(node), 'over');
+  await world.call('Node.Purge', { NodeID: node.ID });
+  t.equal(await state(node), 'over', 'whoever is forgotten waits for nothing');
+
+  t.match(await world.call('Node.DrainSelf', { ...as(other), DrainStrategy }), { IsAlone: true });
+  await world.call('Node.UpdateDrain', { NodeID: other.ID, DrainStrategy: null });
+  t.equal(await state(other), 'canceled');
+});

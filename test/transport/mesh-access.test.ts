@@ -29,6 +29,8 @@ const TABLE: Record<string, string> = {
   'Alloc.GetAllocs': 'server client',
   'Node.Purge': 'server operator',
   'Node.UpdateDrain': 'server operator',
+  'Node.DrainSelf': 'server client',
+  'Node.OwnDrain': 'server client',
   'Node.List': 'server operator',
   'Job.Register': 'server operator',
   'Job.List': 'server operator',

@@ -3,7 +3,6 @@ import type { CsiClaimCommand } from '../../state/volume-commands.js';
 import { type WatchKey, watchKeys } from '../../state/watch.js';
 import type { CsiClaim, StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
-import type { Node } from '../../structs/node.js';
 import type { CsiClaimArgs } from '../../structs/rpc-volume.js';
 import { volumeSource } from '../../structs/volume.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
@@ -14,6 +13,7 @@ import { propose } from '../propose.js';
 import { requireVolumeAccess } from '../volume-access.js';
 import { turnKey } from '../volume-watcher.js';
 import { type EndpointContext, namespaceOf, requireFound, requireText } from './context.js';
+import { requireOwnNode } from './own-node.js';
 
 /** Less than a lease stands, or the answer could not be used. */
 const WAIT_MAX_MS = 20_000;
@@ -21,14 +21,6 @@ const WAIT_MAX_MS = 20_000;
 /** What a node says of the volumes its allocations use. */
 export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
   const { store, consensus, now } = context;
-
-  /** The node, if the caller is it. */
-  const requireSelf = (args: { NodeID: string; SecretID: string }): Node => {
-    const node = store.snapshot().nodeById(requireText(args.NodeID, 'node ID'));
-    if (!node) throw new MeshError('E_NOT_FOUND', `node not found: ${args.NodeID} must register first`);
-    if (node.SecretID === args.SecretID) return node;
-    throw new MeshError('E_PERMISSION_DENIED', 'node secret ID does not match');
-  };
 
   const requireVolume = (args: { Namespace?: string; VolumeID: string }): StoredCsiVolume => {
     const id = requireText(args.VolumeID, 'volume ID');
@@ -78,7 +70,7 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
 
   return {
     async 'CSIVolume.Claim'(args, call) {
-      const node = requireSelf(args);
+      const node = requireOwnNode(context, args);
       const volume = requireVolume(args);
       const operation = args.Mode === 'read' ? 'mount-readonly' : 'mount-readwrite';
       requireVolumeAccess(context, args, { kind: 'csi', namespace: volume.Namespace, name: volume.ID, operation });
@@ -127,7 +119,7 @@ export function csiClaimEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'CSIVolume.Unpublish'(args) {
-      const node = requireSelf(args);
+      const node = requireOwnNode(context, args);
       const volume = store.snapshot().csiVolumeById(namespaceOf(args), requireText(args.VolumeID, 'volume ID'));
       const claim = volume?.Claims[requireText(args.AllocationID, 'allocation ID')];
       if (!volume || !claim || claim.NodeID !== node.ID) return { Index: store.index };

@@ -17,6 +17,7 @@ import { changedNodeEvals, isClientTerminal, nodeEvals } from '../node-evals.js'
 import { nodeEvent, registrationEvent } from '../node-events.js';
 import { portions, propose } from '../propose.js';
 import { type EndpointContext, requireText } from './context.js';
+import { checkSecret, requireOwnNode } from './own-node.js';
 
 /** A report is as much work as so many rows of a list that is looked through. */
 const REPORT_COSTS = 4;
@@ -26,14 +27,6 @@ const STATUSES: readonly NodeStatus[] = ['initializing', 'ready', 'down', 'disco
 export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
   const { consensus, store, now, random, turns } = context;
   const removals = watchRemovals(context);
-
-  /** The node, if the caller is it. */
-  const requireSelf = (args: { NodeID: string; SecretID: string }): Node => {
-    const node = store.snapshot().nodeById(requireText(args.NodeID, 'node ID'));
-    if (!node) throw new MeshError('E_NOT_FOUND', `node not found: ${args.NodeID} must register first`);
-    checkSecret(node, args.SecretID);
-    return node;
-  };
 
   /** A node that the leader has just registered may not be known here yet, where it is linked. */
   const caughtUpWith = async (nodeId: string): Promise<void> => {
@@ -81,7 +74,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Node.UpdateStatus'(args) {
       requireLeader();
-      const node = requireSelf(args);
+      const node = requireOwnNode(context, args);
       const { Status: status } = args;
       if (!STATUSES.includes(status)) {
         throw new MeshError('E_BAD_REQUEST', `invalid status "${String(status)}" for node`);
@@ -110,7 +103,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Node.GetClientAllocs'(args, call) {
       await caughtUpWith(args.NodeID);
-      requireSelf(args);
+      requireOwnNode(context, args);
       const nodeId = args.NodeID;
       const keys = [watchKeys.allocsByNode(nodeId)];
       const answer = await answerQuery(context, args, call, keys, (state) => {
@@ -128,7 +121,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Node.UpdateAlloc'(args) {
-      const node = requireSelf(args);
+      const node = requireOwnNode(context, args);
       requireHeard(node);
       await requireReadable(args.Alloc, turns);
       let { index } = store;
@@ -149,7 +142,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Alloc.GetAllocs'(args, call) {
       await caughtUpWith(args.NodeID);
-      requireSelf(args);
+      requireOwnNode(context, args);
       const keys = args.AllocIDs.map((id) => watchKeys.alloc(id));
       return answerQuery(context, args, call, keys, (state) => {
         const allocs = args.AllocIDs.flatMap((id) => {
@@ -204,14 +197,6 @@ async function requireReadable(reports: unknown, turns: Turns): Promise<void> {
 function requireHeard({ ID, Status }: Node): void {
   if (Status !== 'down' && Status !== 'disconnected') return;
   throw new MeshError('E_CONFLICT', `node ${ID} is ${Status} here, and has to be heard of before it reports`);
-}
-
-function checkSecret(node: Node, secretId: string): void {
-  if (node.SecretID === secretId) return;
-  throw new MeshError(
-    'E_PERMISSION_DENIED',
-    `node secret ID does not match: ${node.ID} is registered by another client; give this one another data_dir, or purge the node`,
-  );
 }
 
 function admitNode(node: Node | undefined): Node {

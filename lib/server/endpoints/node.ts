@@ -1,29 +1,14 @@
 import { watchKeys } from '../../state/watch.js';
 import { MeshError } from '../../structs/errors.js';
-import type { DrainStrategy, Node, NodeEvent } from '../../structs/node.js';
+import type { Node } from '../../structs/node.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
-import { toMillis } from '../../util/clock.js';
 import { answerQuery } from '../blocking.js';
 import { nodeEvals } from '../node-evals.js';
+import { nodeEvent } from '../node-events.js';
 import { byId, inOrder, page, pageOptions } from '../page.js';
 import { propose } from '../propose.js';
 import { nodeStub, publicNode } from '../stubs.js';
-import { type EndpointContext, requireFound, requireText, rfc3339 } from './context.js';
-
-const ZERO_TIME = '0001-01-01T00:00:00Z';
-
-/** The drain as asked for, from now on. A deadline of 0 is none, a negative one is over at once. */
-function drainStrategy(asked: Partial<DrainStrategy>, nowMs: number): DrainStrategy {
-  const deadline = asked.Deadline ?? 0;
-  if (!Number.isFinite(deadline))
-    throw new MeshError('E_BAD_REQUEST', 'drain deadline must be a number of nanoseconds');
-  return {
-    Deadline: deadline,
-    IgnoreSystemJobs: asked.IgnoreSystemJobs ?? false,
-    StartedAt: rfc3339(nowMs),
-    ForceDeadline: deadline > 0 ? rfc3339(nowMs + toMillis(deadline)) : ZERO_TIME,
-  };
-}
+import { type EndpointContext, requireFound, requireText } from './context.js';
 
 /** Nodes, as people and tools see and handle them. */
 export function nodeEndpoints(context: EndpointContext): RpcHandlers {
@@ -32,13 +17,6 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
   const requireNode = (nodeId: string): Node =>
     requireFound(store.snapshot().nodeById(requireText(nodeId, 'node ID')), 'node');
   const evalsOf = (node: Node) => nodeEvals(store.snapshot(), node, 'node-update', { random, now: now() });
-  const event = (Message: string, Subsystem: string): NodeEvent => ({
-    Message,
-    Subsystem,
-    Details: null,
-    Timestamp: rfc3339(now()),
-    CreateIndex: 0,
-  });
 
   return {
     async 'Node.List'(args, call) {
@@ -75,33 +53,6 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
       }));
     },
 
-    async 'Node.UpdateDrain'(args) {
-      const node = requireNode(args.NodeID);
-      const asked = args.DrainStrategy;
-      if (!asked && !node.DrainStrategy && !args.MarkEligible) {
-        return { EvalIDs: [], NodeModifyIndex: node.ModifyIndex, Index: node.ModifyIndex };
-      }
-      const strategy = asked && drainStrategy(asked, now());
-      // What leaves is the drainer's to say; only a node that takes work again is a reason to look at jobs now.
-      const evals = !strategy && args.MarkEligible ? evalsOf(node) : [];
-      const what = node.DrainStrategy ? 'updated' : 'set';
-      const { index } = await propose(consensus, {
-        type: 'node-drain',
-        updates: {
-          [node.ID]: {
-            strategy,
-            markEligible: args.MarkEligible ?? false,
-            ...(strategy ? {} : { outcome: 'canceled' as const }),
-            meta: args.Meta ?? null,
-            event: event(strategy ? `Node drain strategy ${what}` : 'Node drain disabled', 'Drain'),
-          },
-        },
-        at: rfc3339(now()),
-        evals,
-      });
-      return { EvalIDs: evals.map(({ ID }) => ID), NodeModifyIndex: index, Index: index };
-    },
-
     async 'Node.UpdateEligibility'(args) {
       const node = requireNode(args.NodeID);
       const { Eligibility: eligibility } = args;
@@ -123,7 +74,7 @@ export function nodeEndpoints(context: EndpointContext): RpcHandlers {
         type: 'node-eligibility',
         id: node.ID,
         eligibility,
-        event: event(`Node marked as ${eligibility} for scheduling`, 'Cluster'),
+        event: nodeEvent(`Node marked as ${eligibility} for scheduling`, now()),
         evals,
       });
       return { EvalIDs: evals.map(({ ID }) => ID), NodeModifyIndex: index, Index: index };

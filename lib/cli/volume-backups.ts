@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type {
   VolumeArchiveStub,
   VolumeArchiveView,
+  VolumeLeftover,
   VolumeOperation,
   VolumeProgress,
   VolumeSnapshot,
@@ -15,6 +16,8 @@ import { LiveLine } from './live-line.js';
 const ASK_MS = 400;
 /** So long nobody may answer: a leader is elected, the network is away for a moment. */
 const SILENCE_MAX_MS = 60_000;
+/** So long a moved volume's old place is watched until it is gone. */
+const REMOVAL_MAX_MS = 10_000;
 /** What shells say of a program that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
@@ -110,6 +113,31 @@ export function endOf(
   return [LastOperation, ...EarlierOperations].find((operation) => operation?.ID === ID) ?? undefined;
 }
 
+/**
+ * What the volume's old node could not remove after a move, or is at still after some seconds; undefined: nothing is left there.
+ * Of a large tree it is at for minutes, of which nobody needs to see the end.
+ */
+export async function followRemoval(
+  api: ApiClient,
+  { ID, Leftovers: first }: VolumeArchiveView,
+  { NodeID, TargetVolumeID }: VolumeOperation,
+): Promise<VolumeLeftover | undefined> {
+  const untilMs = Date.now() + REMOVAL_MAX_MS;
+  for (let leftovers = first; ; leftovers = (await readArchive(api, ID))?.Leftovers ?? []) {
+    const left = leftovers.find((one) => one.NodeID === NodeID && one.VolumeID === TargetVolumeID);
+    if (!left || left.Message !== undefined || Date.now() >= untilMs) return left;
+    await setTimeout(ASK_MS);
+  }
+}
+
+/** What stays where a volume was, and what to do about it. */
+export function leftoverText({ NodeID, HostPath, Keep, Message }: VolumeLeftover, verbose: boolean): string {
+  const node = shortId(NodeID, verbose);
+  const what = Keep ? 'put aside' : 'removed';
+  if (Message === undefined) return `${HostPath} on node ${node} is still to be ${what}`;
+  return `${HostPath} on node ${node} could not be ${what}: ${Message}. Put that right there, or remove it by hand (chattr -i makes files mutable again); until then it is tried again and again, and the volume cannot come back to that node`;
+}
+
 /** How far an operation is: in a line that lives, or as JSON. */
 class ProgressLine {
   readonly #output: Output;
@@ -188,7 +216,8 @@ export function backupSummary(archive: VolumeArchiveView, nowMs: number): string
   const newest = archive.Snapshots.at(-1);
   const made = newest ? `${archive.Snapshots.length}, the newest made ${formatAgo(newest.CreateTime, nowMs)}; ` : '';
   const next = archive.NextTime > 0 ? `; the next ${nextText(archive, nowMs)}` : '';
-  return `${made}${standing(archive)}${next}`;
+  const left = archive.Leftovers.map((one) => `\n${leftoverText(one, false)}`).join('');
+  return `${made}${standing(archive)}${next}${left}`;
 }
 
 /** The backups of one volume. */
@@ -204,6 +233,7 @@ export function archiveText(archive: VolumeArchiveView, shown: Shown): string {
     ['Kept', keepText(archive)],
     ['Replicas', Plan.Replicas],
     ['Standing', standing(archive)],
+    ...archive.Leftovers.map((left): [string, string] => ['Left Behind', leftoverText(left, shown.verbose)]),
   ];
   const parts = [formatPairs(facts), `Backups\n${snapshotTable(archive, shown)}`];
   if (shown.verbose && archive.Cores.length > 0) parts.push(`Copies\n${copyTable(archive)}`);

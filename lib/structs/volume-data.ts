@@ -142,6 +142,8 @@ export interface VolumeLeftover {
   HostPath: string;
   /** The directory is put aside, not removed. */
   Keep: boolean;
+  /** Why that could not be done when it was last tried; absent: it was not tried yet, or its node did not say. */
+  Message?: string;
 }
 
 /** How a volume was made: it can be made again after it, or its node, is gone. */

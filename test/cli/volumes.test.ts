@@ -350,6 +350,7 @@ t.test('a backup that is under way says how far it is, and goes on when nobody w
     Snapshots: [],
     Copies: {},
     Cores: [],
+    Leftovers: [],
     Health: 'there is no backup yet',
     NextTime: 0,
     Operation: operation,
@@ -391,4 +392,31 @@ t.test('a backup that is under way says how far it is, and goes on when nobody w
     code: 130,
     error: /The backup goes on without being watched: see volume backup -list db/,
   });
+});
+
+t.test('a move tells what the old node could not remove, and what to do about it', async (t) => {
+  const operation = { ID: 'op-1', Kind: 'move', Step: 'done', Message: '', NodeID: 'node-one', TargetName: 'db' };
+  const moved = { ...operation, TargetNodeID: 'node-two', TargetVolumeID: 'v-1' };
+  const left = { NodeID: 'node-one', VolumeID: 'v-1', HostPath: '/volumes/1', Keep: false };
+  let asked = 0;
+  const api = createServer((request, response) => {
+    response.setHeader('Content-Type', 'application/json');
+    if (request.method === 'PUT') {
+      response.end(JSON.stringify({ ArchiveID: 'archive-1', Operation: { ...moved, Step: 'backup' } }));
+      return;
+    }
+    // It is told a moment after the end.
+    const Message = asked++ > 0 ? { Message: 'EPERM: not permitted' } : {};
+    const archive = { ID: 'archive-1', Operation: null, LastOperation: moved, Leftovers: [{ ...left, ...Message }] };
+    response.end(JSON.stringify(archive));
+  });
+  await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => api.close());
+  const address = `http://127.0.0.1:${(api.address() as { port: number }).port}`;
+  const run = (...args: string[]) => runCli(['volume', 'move', '-address', address, '-node', 'two', ...args, 'db']);
+  const told = await run();
+  t.equal(told.code, 0, 'the volume is moved');
+  t.match(told.error, /\/volumes\/1 on node node-one could not be removed: EPERM: not permitted\. .*chattr -i/);
+  asked = 0;
+  t.match(JSON.parse((await run('-json')).out), { Operation: { Step: 'done' }, Leftover: { Message: /EPERM/ } });
 });

@@ -403,6 +403,33 @@ t.test('a move takes a last backup, and the volume only if nobody used it meanwh
   t.match(archives.told('retire').at(-1), { node: 1, order: { Keep: false, HostPath: '/volumes/1' } });
 });
 
+t.test('what a node cannot remove after a move is told with its place, and keeps nothing else waiting', async (t) => {
+  const archives = new Archives();
+  for (const number of [1, 2, 3]) await archives.addNode(number);
+  const ID = await archives.create(1);
+  const refused = new Set([1]);
+  archives.answer = (node, { Kind }) =>
+    Kind === 'retire' && refused.has(node)
+      ? { State: 'failed', Code: 'E_INTERNAL', Message: `EPERM on ${node}` }
+      : undefined;
+  const moveTo = (number: number) =>
+    archives.world.call('VolumeData.Move', {
+      Volume: 'db',
+      TargetNodeID: archives.nodes[number]?.node.ID ?? '',
+      Keep: false,
+    });
+  await moveTo(2);
+  const left = { VolumeID: ID, HostPath: '/volumes/1', Message: 'EPERM on 1' };
+  t.match(await archives.settle(), { LastOperation: { Step: 'done' }, Leftovers: [left] });
+  await t.rejects(moveTo(1), { message: /what an earlier move left at \/volumes\/1 .*: EPERM on 1/ });
+  await moveTo(3);
+  const archive = await archives.settle(60_000);
+  t.match(archive.Leftovers, [left]);
+  t.equal(archive.Leftovers.length, 1, 'the second place is cleared');
+  refused.clear();
+  t.strictSame((await archives.settle(120_000)).Leftovers, [], 'it was tried again');
+});
+
 t.test('the backups of a deleted volume outlive it until they are forgotten', async (t) => {
   const archives = new Archives();
   await archives.addNode(1);

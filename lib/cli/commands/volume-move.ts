@@ -7,6 +7,8 @@ import {
   backupPath,
   endOf,
   followOperation,
+  followRemoval,
+  leftoverText,
   UNKNOWN_END,
   WHICH_FLAGS,
   whichVolume,
@@ -46,8 +48,10 @@ export const command: Command = {
     const archive = await followOperation(api, value, { output, json, volume });
     const last = endOf(archive, operation);
     if (last?.Step !== 'done') throw new ApiError(0, `The volume was not moved: ${last?.Message ?? UNKNOWN_END}`);
-    if (json) output.out(JSON.stringify({ Operation: last }));
-    else output.out(`    Volume ${last.TargetName} is on node ${shortId(last.TargetNodeID, verbose)}`);
+    if (!json) output.out(`    Volume ${last.TargetName} is on node ${shortId(last.TargetNodeID, verbose)}`);
+    const left = await followRemoval(api, archive, last);
+    if (json) output.out(JSON.stringify({ Operation: last, ...(left ? { Leftover: left } : {}) }));
+    else if (left) output.error(leftoverText(left, verbose));
     return 0;
   },
 };

@@ -107,7 +107,8 @@ export function createArchivist(
       return (parts) => beginScheduled(parts, archive);
     }
     if (lane === 'leftovers') {
-      const leftover = archive.Leftovers.find(({ NodeID }) => isReady(facts, NodeID));
+      const there = archive.Leftovers.filter(({ NodeID }) => isReady(facts, NodeID));
+      const leftover = there.find(({ Message }) => Message === undefined) ?? there[0];
       return leftover && ((parts) => retire(parts, archive, leftover));
     }
     if (lane === 'scratch') {

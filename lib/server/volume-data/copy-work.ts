@@ -102,16 +102,19 @@ async function hold(
 /** What lies where the volume was goes, now that its node is there again. */
 export async function retire(parts: OperationParts, archive: VolumeArchive, leftover: VolumeLeftover): Promise<void> {
   const { NodeID, VolumeID, HostPath, Keep } = leftover;
-  await carryOut(parts, NodeID, {
-    ...orderOf(parts, archive),
-    Kind: 'retire',
-    VolumeID,
-    HostPath,
-    Keep,
-  });
-  await parts.archives.update(archive.ID, ({ Leftovers }) => ({
-    Leftovers: Leftovers.filter((other) => other.NodeID !== NodeID || other.HostPath !== HostPath),
-  }));
+  const others = ({ Leftovers }: VolumeArchive): VolumeLeftover[] =>
+    Leftovers.filter((other) => other.NodeID !== NodeID || other.HostPath !== HostPath);
+  try {
+    await carryOut(parts, NodeID, { ...orderOf(parts, archive), Kind: 'retire', VolumeID, HostPath, Keep });
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code === 'E_NO_NODE_PATH' || error.message === leftover.Message)
+      throw error;
+    // Who moved it is told. It comes last from now on: others are not to wait for what only a person can do.
+    const { message: Message } = error;
+    await parts.archives.update(archive.ID, (now) => ({ Leftovers: [...others(now), { ...leftover, Message }] }));
+    throw error;
+  }
+  await parts.archives.update(archive.ID, (now) => ({ Leftovers: others(now) }));
 }
 
 /** What the first of several nodes answers that has an answer. */

@@ -87,8 +87,11 @@ export function csiUsers({ Namespace, VolumeID }: Pick<VolumeArchive, 'Namespace
 function unfit(node: Node, { Volume, Leftovers }: VolumeArchive, name: string): string {
   if (node.Status !== 'ready') return `it is ${node.Status}`;
   // Who clears it away must not meet what is brought there.
-  if (Leftovers.some(({ NodeID }) => NodeID === node.ID))
-    return 'what an earlier move left there is not cleared away yet';
+  const left = Leftovers.find(({ NodeID }) => NodeID === node.ID);
+  if (left) {
+    const { HostPath, Message } = left;
+    return `what an earlier move left at ${HostPath} is not cleared away yet${Message === undefined ? '' : `: ${Message}`}`;
+  }
   const plugin = Volume?.PluginID || BUILT_IN_PLUGIN;
   if (plugin !== BUILT_IN_PLUGIN && node.Attributes[`plugins.host_volume.version.${plugin}`] === undefined) {
     return `it has no host volume plugin "${plugin}"`;

@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import { MeshError } from '../structs/errors.js';
 import type { Link, LinkOptions } from '../transport/link.js';
-import type { RpcCaller } from '../transport/rpc.js';
+import type { CallOptions, RpcCaller } from '../transport/rpc.js';
 import { type Address, dialLink } from '../transport/tcp.js';
 import { backoffMs } from '../util/backoff.js';
 import type { Log } from '../util/log.js';
@@ -26,7 +26,7 @@ export interface RemoteServer extends RpcCaller {
 
 /** A server that comes back must find its clients within seconds, and one that is gone costs next to nothing. */
 const RETRY = { baseMs: 100, maxMs: 2_000 };
-/** How long a call waits for a link before it fails. */
+/** How long a call waits for a link before it fails, unless it says otherwise. */
 const LINK_WAIT_MS = 5_000;
 
 interface Waiter {
@@ -45,6 +45,8 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
   let lastError: Error = new MeshError('E_NO_LEADER', 'no server is reached yet');
   let closed = false;
   let keeping = false;
+  /** Since when there is no link, while there is none. */
+  let linklessSince = performance.now();
   let waiters: Waiter[] = [];
   let wake = (): void => {};
 
@@ -68,6 +70,7 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
         for (const waiter of waiters.splice(0)) waiter.resolve(link);
         const reason = await lost;
         link = undefined;
+        linklessSince = performance.now();
         if (!closed) log.warn('lost the link to the server', { server: name(current()), reason });
       } catch (error) {
         lastError = error as Error;
@@ -88,7 +91,7 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
     });
   }
 
-  function ready(): Promise<Link> {
+  function ready({ linklessMs }: CallOptions = {}): Promise<Link> {
     if (closed) return Promise.reject(new MeshError('E_TIMEOUT', 'this agent shuts down'));
     if (link && !link.closed) return Promise.resolve(link);
     // The first call opens the link: what the other side may ask exists by then.
@@ -96,12 +99,13 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
       keeping = true;
       void keepLinked();
     }
+    const waitMs = linklessMs === undefined ? LINK_WAIT_MS : Math.max(0, linklessSince + linklessMs - performance.now());
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         resolve: (found) => settle(() => resolve(found)),
         reject: (error) => settle(() => reject(error)),
       };
-      const timer = setTimeout(() => waiter.reject(lastError), LINK_WAIT_MS);
+      const timer = setTimeout(() => waiter.reject(lastError), waitMs);
       const settle = (act: () => void): void => {
         clearTimeout(timer);
         waiters = waiters.filter((other) => other !== waiter);
@@ -119,7 +123,7 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
       return link && !link.closed ? name(current()) : '';
     },
     async call(method, args, callOptions) {
-      return (await ready()).call(method, args, callOptions);
+      return (await ready(callOptions)).call(method, args, callOptions);
     },
     stream(method, args) {
       if (link && !link.closed) return link.stream(method, args);

@@ -13,6 +13,9 @@ import type { HostVolumes } from './host-volumes/host-volumes.js';
 import type { Timers } from './timers.js';
 import type { VolumeLease } from './volume-lease.js';
 
+/** What is kept of the servers' answers holds once none was linked for so long: work that can begin does not wait for a link. */
+export const OFFLINE_MS = 1_000;
+
 /** What the parts of a client share. */
 export interface ClientContext {
   /** Replaced as a whole by a reload. */

@@ -13,6 +13,13 @@ export interface RpcContext {
   readonly peer?: { readonly key: NodeKey; readonly role: MeshRole; readonly name: string };
 }
 
+export interface CallOptions {
+  signal?: AbortSignal;
+  timeoutMs?: number;
+  /** The call fails once no server was linked for so long, counted from when the last link was lost; absent = 5 s from now. */
+  linklessMs?: number;
+}
+
 /**
  * One who can be asked: the server in this process, or one at the other end of a link.
  * Failures arrive as MeshError with the code given by whoever answered.
@@ -21,7 +28,7 @@ export interface RpcCaller {
   call<M extends RpcMethod>(
     method: M,
     args: RpcMethods[M]['args'],
-    options?: { signal?: AbortSignal; timeoutMs?: number },
+    options?: CallOptions,
   ): Promise<RpcMethods[M]['reply']>;
   /**
    * Opens a stream of messages: an object-mode Duplex that yields `output` messages and takes `input` ones. It ends when

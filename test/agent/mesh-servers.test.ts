@@ -27,17 +27,19 @@ function world() {
     }),
     key: keyOf('me'),
   } as unknown as Pick<Peers, 'linked' | 'onLink' | 'caller' | 'key'>;
+  const clock = { nowMs: 0 };
   const servers = meshServers({
     peers,
     servers: () => NAMES.map(keyOf),
     nameOf: (key) => key,
     isClient: () => true,
-    monotonicMs: () => 0,
+    monotonicMs: () => clock.nowMs,
   });
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   return {
     servers,
     asked,
+    clock,
     async fail(name: string) {
       await turn();
       waiting.get(name)?.(new MeshError('E_TIMEOUT', `${name} does not answer`));
@@ -94,4 +96,21 @@ t.test('a read that took too long, or whose asker has left, is not asked again',
   await die('nas');
   await left;
   t.same(asked, ['nas', 'nas']);
+});
+
+t.test('who would rather do without is told so once no server was linked for that long', async (t) => {
+  const { servers, clock, die } = world();
+  clock.nowMs = 60_000;
+  for (const name of NAMES) await die(name);
+  const ended: string[] = [];
+  const ask = (name: string, options: { linklessMs?: number; signal?: AbortSignal }) =>
+    servers.call('Job.GetJob', read, options).catch(({ code }) => ended.push(`${name}: ${code}`));
+  const patient = new AbortController();
+  const waits = ask('waits', { signal: patient.signal });
+  const early = ask('early', { linklessMs: 3_600_000, signal: patient.signal });
+  clock.nowMs = 61_000;
+  await ask('late', { linklessMs: 1_000 });
+  t.same(ended, ['late: E_NO_LEADER']);
+  patient.abort();
+  await Promise.all([waits, early]);
 });

@@ -1178,12 +1178,14 @@ t.test('identities: in the environment and as files, renewed in time, kept for a
   }, 'it is renewed');
   await until(() => world.driver.signals.includes('SIGUSR1'), 'the task hears of it');
   await first.shutdown();
+  t.same(world.server.hasty, [], 'what is not there yet, or is to be newer, may take its time');
   world.server.down = new MeshError('E_NO_LEADER', 'none');
   world.server.expiration = 0;
   world.engine.tasks.clear();
   await world.agent(t);
   await until(() => world.engine.running('web').length === 1, 'after a reboot it starts with what was kept');
   t.equal(readFileSync(file, 'utf8'), 'vault-2');
+  t.same(world.server.hasty, ['Alloc.SignIdentities']);
 });
 
 t.test(

@@ -14,7 +14,7 @@ import { MeshError } from '../../lib/structs/errors.js';
 import type { Job, RestartPolicy, Task, TaskGroup } from '../../lib/structs/job.js';
 import type { Node } from '../../lib/structs/node.js';
 import type { ClientAllocUpdate, RpcMethods } from '../../lib/structs/rpc.js';
-import type { RpcCaller, RpcMethod } from '../../lib/transport/rpc.js';
+import type { CallOptions, RpcCaller, RpcMethod } from '../../lib/transport/rpc.js';
 
 /** Waits until `test` holds; fails after fifteen seconds. */
 export async function until(test: () => boolean, what: string): Promise<void> {
@@ -208,6 +208,8 @@ export class FakeServer implements RpcCaller {
   readonly reports: ClientAllocUpdate[][] = [];
   readonly registered: Node[] = [];
   readonly calls: string[] = [];
+  /** Those that do not wait for a link. */
+  readonly hasty: string[] = [];
   index = 10;
   /** Set: every call fails with it. */
   down: MeshError | null = null;
@@ -239,9 +241,10 @@ export class FakeServer implements RpcCaller {
   async call<M extends RpcMethod>(
     method: M,
     args: RpcMethods[M]['args'],
-    options: { signal?: AbortSignal } = {},
+    options: CallOptions = {},
   ): Promise<RpcMethods[M]['reply']> {
     this.calls.push(method);
+    if (options.linklessMs !== undefined) this.hasty.push(method);
     if (this.down) throw this.down;
     return (await this.answer(method, args as Record<string, unknown>, options.signal)) as RpcMethods[M]['reply'];
   }

@@ -9,11 +9,13 @@ function world() {
   const timers = new FakeTimers();
   const kept = new Map<string, unknown>();
   const asked: number[] = [];
+  const hasty: boolean[] = [];
   const waiting: ((reply: { index: number; value: unknown } | Error) => void)[] = [];
   const source = serverSource({
     name: 'nomadVar',
-    ask: (_, { MinQueryIndex }) => {
+    ask: (_, { MinQueryIndex }, { linklessMs }) => {
       asked.push(MinQueryIndex);
+      hasty.push(linklessMs !== undefined);
       return new Promise((resolve, reject) => {
         waiting.push((reply) => (reply instanceof Error ? reject(reply) : resolve(reply)));
       });
@@ -30,7 +32,7 @@ function world() {
       return asked.length > before;
     }, 'it is asked again');
   };
-  return { source, kept, asked, answer, waiting };
+  return { source, kept, asked, hasty, answer, waiting };
 }
 
 t.test('what the servers say is told when it changes, and waited for while it is not there', async (t) => {
@@ -50,7 +52,7 @@ t.test('what the servers say is told when it changes, and waited for while it is
 });
 
 t.test('without servers what they said last holds; what they refuse fails', async (t) => {
-  const { source, kept, answer, waiting } = world();
+  const { source, kept, hasty, answer, waiting } = world();
   kept.set('nomadVar a', { x: 'kept' });
   const offline = source.watch('a', () => {});
   await answer(new MeshError('E_NO_LEADER', 'none'));
@@ -63,5 +65,6 @@ t.test('without servers what they said last holds; what they refuse fails', asyn
   const refused = source.watch('b', () => {});
   waiting.shift()?.(new MeshError('E_PERMISSION_DENIED', 'not yours'));
   await until(() => refused.answer.state === 'failed', 'it has failed');
+  t.same(hasty, [true, false, false, false], 'a link is not waited for where something is kept that nobody has yet');
   t.match(refused.answer, { reason: 'not yours' });
 });

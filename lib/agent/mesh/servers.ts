@@ -4,9 +4,10 @@ import { type MethodClass, methodClass } from '../../server/method-class.js';
 import { MeshError } from '../../structs/errors.js';
 import type { NodeKey } from '../../structs/mesh.js';
 import type { Peer, Peers } from '../../transport/peers.js';
+import type { CallOptions } from '../../transport/rpc.js';
 import type { RemoteServer } from '../remote-server.js';
 
-/** How long a call waits for a link to any server before it fails. */
+/** How long a call waits for a link to any server before it fails, unless it says otherwise. */
 const LINK_WAIT_MS = 5_000;
 /** A server that knew no leader is passed over for so long, where another is linked. */
 const LEADERLESS_MS = 5_000;
@@ -37,6 +38,8 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
   const losses = new Map<NodeKey, number>();
   let current: NodeKey | undefined;
   let closed = false;
+  /** Since when no server is linked, while none is. */
+  let linklessSince = monotonicMs();
 
   const candidates = (): Peer[] => {
     const wanted = new Set(servers());
@@ -57,8 +60,10 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
     (isLeaderless(key) ? 1e6 : 0) + (report.Path.Kind === 'relayed' ? 1e3 : 0) + report.RttMs;
 
   peers.onLink(({ key }, up) => {
-    if (!up) losses.set(key, (losses.get(key) ?? 0) + 1);
-    else for (const wake of [...waiters]) wake();
+    if (!up) {
+      losses.set(key, (losses.get(key) ?? 0) + 1);
+      if (candidates().length === 0) linklessSince = monotonicMs();
+    } else for (const wake of [...waiters]) wake();
   });
 
   const noServer = (): MeshError => {
@@ -71,10 +76,11 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
     );
   };
 
-  function ready(signal: AbortSignal | undefined): Promise<NodeKey> {
+  function ready({ signal, linklessMs }: CallOptions): Promise<NodeKey> {
     if (closed) return Promise.reject(new MeshError('E_TIMEOUT', 'this agent shuts down'));
     const key = pick();
     if (key !== undefined) return Promise.resolve(key);
+    const waitMs = linklessMs === undefined ? LINK_WAIT_MS : Math.max(0, linklessSince + linklessMs - monotonicMs());
     return new Promise((resolve, reject) => {
       const end = (found: NodeKey | undefined): void => {
         clearTimeout(timer);
@@ -88,7 +94,7 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
         if (found !== undefined || closed) end(found);
       };
       const giveUp = (): void => end(undefined);
-      const timer = setTimeout(giveUp, LINK_WAIT_MS);
+      const timer = setTimeout(giveUp, waitMs);
       signal?.addEventListener('abort', giveUp, { once: true });
       waiters.add(look);
     });
@@ -102,9 +108,9 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
       const key = current;
       return key !== undefined && candidates().some((peer) => peer.key === key) ? nameOf(key) : '';
     },
-    async call(method, args, callOptions) {
+    async call(method, args, callOptions = {}) {
       for (let lost = 0; ; lost++) {
-        const key = await ready(callOptions?.signal);
+        const key = await ready(callOptions);
         const before = losses.get(key);
         try {
           return await peers.caller(key).call(method, args, callOptions);
@@ -113,7 +119,7 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
           if (error.code === 'E_NO_LEADER') leaderlessUntil.set(key, monotonicMs() + LEADERLESS_MS);
           if (error.code === 'E_PERMISSION_DENIED' && isClient()) throw clientsLot(error);
           const isLost = error.code === 'E_TIMEOUT' && losses.get(key) !== before;
-          if (!isLost || callOptions?.signal?.aborted) throw error;
+          if (!isLost || callOptions.signal?.aborted) throw error;
           const kind = methodClass(method, args);
           if (kind === 'write') throw unknownOutcome(error.message);
           if (!MAY_REPEAT.has(kind) || lost >= LOSSES_MAX) throw error;

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import type { WorkloadIdentity } from '../../structs/job.js';
 import type { SignedIdentity } from '../../structs/rpc-variable.js';
 import type { Millis } from '../../util/clock.js';
+import type { CallOptions } from '../../transport/rpc.js';
+import { OFFLINE_MS } from '../context.js';
 import { holdDir, insidePath, SandboxError, writeInside } from '../sandbox.js';
 import { belowTask } from '../task-place.js';
 import { sleep } from '../timers.js';
@@ -45,22 +47,22 @@ const kept = ({ state }: HookContext): Kept => (state.get() ?? {}) as Kept;
 
 /** Fresh tokens; without a server those of before, as long as they are good: a machine that is offline starts its work. */
 async function sign(context: HookContext, wanted: readonly WorkloadIdentity[]): Promise<Kept> {
+  const known = kept(context);
+  const nowS = context.client.timers.now() / 1_000;
+  const areGood = wanted.every(({ Name }) => {
+    const token = known[Name];
+    return token !== undefined && (token.Expiration === 0 || token.Expiration > nowS);
+  });
   try {
-    return await ask(context, wanted);
+    return await ask(context, wanted, areGood ? { linklessMs: OFFLINE_MS } : {});
   } catch (error) {
-    const known = kept(context);
-    const nowS = context.client.timers.now() / 1_000;
-    const isGood = ({ Name }: WorkloadIdentity): boolean => {
-      const token = known[Name];
-      return token !== undefined && (token.Expiration === 0 || token.Expiration > nowS);
-    };
-    if (wanted.every(isGood)) return known;
+    if (areGood) return known;
     const why = error instanceof Error ? error.message : String(error);
     throw new HookError(`failed to get the task's identity: ${why}`, { recoverable: true, cause: error });
   }
 }
 
-async function ask(context: HookContext, wanted: readonly WorkloadIdentity[]): Promise<Kept> {
+async function ask(context: HookContext, wanted: readonly WorkloadIdentity[], call: CallOptions = {}): Promise<Kept> {
   const { client, alloc, task } = context;
   const { ID: NodeID, SecretID } = client.node();
   const Identities = wanted.map(({ Name }) => Name);
@@ -68,6 +70,7 @@ async function ask(context: HookContext, wanted: readonly WorkloadIdentity[]): P
   const { Signed } = await client.rpc.call('Alloc.SignIdentities', args, {
     signal: context.signal,
     timeoutMs: ASK_TIMEOUT_MS,
+    ...call,
   });
   context.state.put({ ...kept(context), ...Signed });
   return Signed;

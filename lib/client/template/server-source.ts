@@ -1,6 +1,8 @@
 import { MeshError } from '../../structs/errors.js';
+import type { CallOptions } from '../../transport/rpc.js';
 import { backoffMs } from '../../util/backoff.js';
 import type { Random } from '../../util/random.js';
+import { OFFLINE_MS } from '../context.js';
 import { sleep, type Timers } from '../timers.js';
 import type { Answer, TemplateSource, Watched } from './source.js';
 
@@ -19,7 +21,7 @@ export interface ServerSourceOptions {
   /** The function's name, for messages and for what is kept. */
   name: string;
   /** Asks for what lies under the key, waiting for a change after `index`; null = it is not there, and is waited for. */
-  ask: (key: string, query: { MinQueryIndex: number; MaxQueryTimeMs: number }, signal: AbortSignal) => Promise<Reply>;
+  ask: (key: string, query: { MinQueryIndex: number; MaxQueryTimeMs: number }, call: CallOptions) => Promise<Reply>;
   kept: KeptAnswers;
   timers: Timers;
   random: Random;
@@ -59,7 +61,9 @@ class WatchedReply implements Watched {
     const { signal } = this.ending;
     for (let index = 0, attempt = 0; !signal.aborted; ) {
       try {
-        const reply = await ask(this.key, { MinQueryIndex: index, MaxQueryTimeMs: WAIT_MS }, signal);
+        const hasKept = this.answer.state === 'waiting' && (kept.get(this.id) ?? null) !== null;
+        const call = { signal, ...(hasKept ? { linklessMs: OFFLINE_MS } : {}) };
+        const reply = await ask(this.key, { MinQueryIndex: index, MaxQueryTimeMs: WAIT_MS }, call);
         // An index that went back: the servers have another state now.
         index = reply.index < index ? 0 : reply.index;
         attempt = 0;

@@ -13,26 +13,26 @@ export function serverSources(context: HookContext, Namespace = context.alloc.Na
   };
   const kept = keptAnswers(context, Namespace);
   const source = (name: string, ask: ServerSourceOptions['ask']) => serverSource({ name, ask, kept, timers, random });
-  const list: (isSafe: boolean) => ServerSourceOptions['ask'] = (isSafe) => async (Prefix, query, signal) => {
-    const reply = await rpc.call('Variables.ListForTask', { ...own(), ...query, Prefix }, { signal });
+  const list: (isSafe: boolean) => ServerSourceOptions['ask'] = (isSafe) => async (Prefix, query, call) => {
+    const reply = await rpc.call('Variables.ListForTask', { ...own(), ...query, Prefix }, call);
     return { index: reply.Index, value: isSafe && reply.Variables.length === 0 ? null : reply.Variables };
   };
   return {
-    nomadVar: source('nomadVar', async (Path, query, signal) => {
-      const reply = await rpc.call('Variables.ReadForTask', { ...own(), ...query, Path }, { signal });
+    nomadVar: source('nomadVar', async (Path, query, call) => {
+      const reply = await rpc.call('Variables.ReadForTask', { ...own(), ...query, Path }, call);
       return { index: reply.Index, value: reply.Variable };
     }),
     nomadVarList: source('nomadVarList', list(false)),
     nomadVarListSafe: source('nomadVarListSafe', list(true)),
-    nomadService: source('nomadService', async (key, query, signal) => {
+    nomadService: source('nomadService', async (key, query, call) => {
       const { tag, ...asked } = serviceQuery(key);
       const args = { Namespace, ...query, ...asked };
-      const reply = await rpc.call('ServiceRegistration.GetService', args, { signal });
+      const reply = await rpc.call('ServiceRegistration.GetService', args, call);
       const found = reply.Services.filter(({ Tags }) => tag === '' || Tags?.includes(tag));
       return { index: reply.Index, value: found };
     }),
-    nomadServices: source('nomadServices', async (_, query, signal) => {
-      const reply = await rpc.call('ServiceRegistration.List', { Namespace, ...query }, { signal });
+    nomadServices: source('nomadServices', async (_, query, call) => {
+      const reply = await rpc.call('ServiceRegistration.List', { Namespace, ...query }, call);
       return { index: reply.Index, value: reply.Services.flatMap(({ Services }) => Services) };
     }),
   };

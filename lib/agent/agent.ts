@@ -10,6 +10,7 @@ import {
   DRIVER_NAMES,
   type DriverSet,
   openOtherPlugins,
+  taskConfigProblems,
 } from '../plugin/registry.js';
 import type { DeviceProvider } from '../plugin/sdk/device.js';
 import type { Driver, DriverOptions } from '../plugin/sdk/driver.js';
@@ -283,6 +284,7 @@ class RunningAgent implements Agent {
             ...[...store.snapshot().nodes()].flatMap(({ Drivers }) => Object.keys(Drivers ?? {})),
           ]),
         ],
+        driverProblems: taskConfigProblems,
         servers: () => this.#serverNames(identity.publicKey, address),
         addressOf: (id) => this.#addressOf(id, identity.publicKey, address),
         ...(this.#mesh ? { mesh: this.#mesh.serverMesh(this.#consensus) } : {}),

@@ -99,7 +99,8 @@ export function remoteServer(options: RemoteServerOptions): RemoteServer {
       keeping = true;
       void keepLinked();
     }
-    const waitMs = linklessMs === undefined ? LINK_WAIT_MS : Math.max(0, linklessSince + linklessMs - performance.now());
+    const waitMs =
+      linklessMs === undefined ? LINK_WAIT_MS : Math.max(0, linklessSince + linklessMs - performance.now());
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         resolve: (found) => settle(() => resolve(found)),

@@ -12,6 +12,9 @@ interface Bundled<P> {
   unlessSaid: 'on' | 'off';
 }
 
+/** Reads a task's config as the driver does; it brings nothing of the driver along. */
+type DecodeTask = (config: Record<string, unknown>) => { config: unknown } | { problems: ConfigProblem[] };
+
 // The one place where lib/ knows of plugins/: by import() alone, so that a driver nobody uses is never loaded.
 const loadRawExec = async (): Promise<DriverPlugin> => (await import('../../plugins/driver-raw-exec/index.js')).default;
 const BUNDLED: Record<string, Bundled<DriverPlugin>> = {
@@ -28,6 +31,27 @@ const BUNDLED_DEVICES: Record<string, Bundled<DevicePlugin>> = {
   nvidia: { load: async () => (await import('../../plugins/device-nvidia/index.js')).default, unlessSaid: 'on' },
   usb: { load: async () => (await import('../../plugins/device-usb/index.js')).default, unlessSaid: 'on' },
 };
+
+const TASK_CONFIGS: Record<string, () => Promise<DecodeTask>> = {
+  docker: async () => (await import('../../plugins/driver-docker/config.js')).decodeTask,
+  exec: async () => (await import('../../plugins/driver-exec/config.js')).decodeTask,
+  mock_driver: async () => (await import('../../plugins/driver-mock/config.js')).decodeTask,
+  podman: async () => (await import('../../plugins/driver-podman/config.js')).decodePodman,
+  raw_exec: async () => (await import('../../plugins/driver-raw-exec/config.js')).decodeTask,
+};
+
+/**
+ * What is wrong with a task's config by the bundled driver of that name, as far as it is known before its node has put values
+ * into its texts.
+ */
+export async function taskConfigProblems(driver: string, config: Record<string, unknown>): Promise<ConfigProblem[]> {
+  if (!Object.hasOwn(TASK_CONFIGS, driver)) return [];
+  const decode = (await TASK_CONFIGS[driver]?.()) as DecodeTask;
+  const decoded = decode(config);
+  if ('config' in decoded) return [];
+  const isOpen = (path: string): boolean => JSON.stringify(config[path.split(/[.[]/)[0] ?? ''] ?? '').includes('${');
+  return decoded.problems.filter(({ path, isUnknownKey }) => isUnknownKey || !isOpen(path));
+}
 
 /** The names of all drivers that come with the program, sorted. */
 export const DRIVER_NAMES: readonly string[] = Object.keys(BUNDLED).sort();

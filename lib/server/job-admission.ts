@@ -34,8 +34,8 @@ export function admitJob(
   return { job, errors: [...located(errors, submission ?? null), ...more], warnings: warnings.map(issueText) };
 }
 
-/** Errors with their places in the source, when one was handed in with the job. */
-function located(errors: readonly Issue[], submission: JobSubmission | null): string[] {
+/** Issues as texts, with their places in the source when one was handed in with the job. */
+export function located(errors: readonly Issue[], submission: JobSubmission | null): string[] {
   if (errors.length === 0 || !submission || submission.Format !== 'hcl2') return errors.map(issueText);
   const { Source, Variables, VariableFlags } = submission;
   const parsed = parseJob({

@@ -1,3 +1,4 @@
+import type { ConfigProblem } from '../plugin/sdk/driver.js';
 import type { PluginProblem } from '../scaling/policy.js';
 import type { Store } from '../state/store.js';
 import type { AutopilotConfiguration } from '../structs/operator.js';
@@ -44,6 +45,8 @@ export interface ServerConfig {
   planRejections?: PlanRejectionLimits;
   /** Names of the drivers that some node has or could have; absent = any name is taken. */
   knownDrivers?: () => readonly string[];
+  /** What is wrong with a task's config by the driver of that name, where it is known here; absent = of none. */
+  driverProblems?: (driver: string, config: Record<string, unknown>) => Promise<ConfigProblem[]>;
   /** Who may do what with which volume; absent = everybody everything. */
   volumePolicy?: VolumePolicy;
   /** Addresses (`host:port`) that a client may ask next, and that Status.Peers names. */

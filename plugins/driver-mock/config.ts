@@ -1,4 +1,14 @@
-import { block, bool, type Decoded, durationMs, number, refused, text } from '../../lib/plugin/sdk/config-schema.js';
+import {
+  block,
+  bool,
+  type Decoded,
+  decodeFields,
+  durationMs,
+  number,
+  refused,
+  text,
+} from '../../lib/plugin/sdk/config-schema.js';
+import type { ConfigProblem } from '../../lib/plugin/sdk/driver.js';
 
 /** What a pretended command prints and how it ends: the same words for a task and for a command run inside it. */
 const COMMAND = {
@@ -32,3 +42,8 @@ export const TASK_FIELDS = {
 export const PLUGIN_FIELDS = { enabled: bool(), fs_isolation: text() };
 
 export type MockConfig = Decoded<typeof TASK_FIELDS>;
+
+/** A task's config, or what is wrong with it. */
+export function decodeTask(config: Record<string, unknown>): { config: MockConfig } | { problems: ConfigProblem[] } {
+  return decodeFields(TASK_FIELDS, config);
+}

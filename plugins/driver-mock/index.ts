@@ -13,7 +13,7 @@ import {
 import { LogRotator } from '../../lib/plugin/sdk/log-rotator.js';
 import { signalNumber } from '../../lib/plugin/sdk/signals.js';
 import type { ExecOutput, TaskResourceUsage } from '../../lib/structs/rpc.js';
-import { type MockConfig, PLUGIN_FIELDS, TASK_FIELDS } from './config.js';
+import { decodeTask, type MockConfig, PLUGIN_FIELDS } from './config.js';
 
 /** Pretends to run tasks: how long, how they end and what they print is said in their config. For tests. */
 const plugin: DriverPlugin = {
@@ -47,7 +47,7 @@ class MockDriver implements Driver<MockConfig> {
   }
 
   decodeConfig(config: Record<string, unknown>): ReturnType<Driver<MockConfig>['decodeConfig']> {
-    return decodeFields(TASK_FIELDS, config);
+    return decodeTask(config);
   }
 
   async fingerprint(): ReturnType<Driver['fingerprint']> {

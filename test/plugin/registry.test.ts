@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { placeOf } from '../../lib/plugin/plugin-block.js';
-import { createDrivers, DRIVER_NAMES, type PluginBlocks, pluginBlockProblems } from '../../lib/plugin/registry.js';
+import {
+  createDrivers,
+  DRIVER_NAMES,
+  type PluginBlocks,
+  pluginBlockProblems,
+  taskConfigProblems,
+} from '../../lib/plugin/registry.js';
 import type { Driver } from '../../lib/plugin/sdk/driver.js';
 
 const blocks = (configs: Record<string, Record<string, unknown>>): PluginBlocks =>
@@ -93,3 +99,16 @@ t.test('a plugin from elsewhere goes before a bundled one', async (t) => {
   t.equal(await set.get('docker'), own);
   await set.close();
 });
+
+t.test(
+  'what is wrong with a task of a bundled driver is told, as far as it is known before its values are',
+  async (t) => {
+    for (const driver of DRIVER_NAMES) {
+      const [problem] = await taskConfigProblems(driver, { no_such_key: '${meta.x}' });
+      t.match(problem, { path: 'no_such_key', message: /is not a known key/ }, driver);
+    }
+    t.same(await taskConfigProblems('docker', { image: 'a', privileged: '${meta.privileged}' }), []);
+    t.match(await taskConfigProblems('docker', { image: 'a', privileged: 'perhaps' }), [{ path: 'privileged' }]);
+    t.same(await taskConfigProblems('of_a_plugin', { no_such_key: 1 }), []);
+  },
+);

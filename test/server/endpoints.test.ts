@@ -27,6 +27,21 @@ t.test('an unknown driver is refused with the nearest known one', async (t) => {
   await world.call('Job.Register', { Job: webJob() });
 });
 
+t.test('what a driver will refuse in a config is a warning, at its place in the source', async (t) => {
+  const driverProblems = async (driver: string) =>
+    driver === 'docker' ? [{ path: 'imge', message: 'is not a known key' }] : [];
+  const world = createTestWorld({ config: { driverProblems } });
+  const group = mockGroup({ Tasks: [mockTask({ Name: 'web', Driver: 'docker' })] });
+  const job = webJob({ TaskGroups: [group] });
+  const Source = `job "web" {\n group "${group.Name}" {\n  task "web" {\n   driver = "docker"\n   config {}\n  }\n }\n}`;
+  const Submission = { Source, Format: 'hcl2' as const, VariableFlags: null, Variables: '' };
+  const told = /^1 warning:\n\n\* job\.hcl:5,.*task "web" of group .* will fail.*"docker": imge: is not a known key$/;
+  t.match((await world.call('Job.Validate', { Job: job, Submission })).Warnings, told);
+  t.match((await world.call('Job.Register', { Job: job, Submission })).Warnings, told);
+  t.match((await world.call('Job.Plan', { Job: webJob(job), Diff: false })).Warnings, /task "web" of group/);
+  t.equal((await world.call('Job.Validate', { Job: webJob() })).Warnings, '');
+});
+
 t.test('another region is not served', async (t) => {
   const world = createTestWorld();
   await t.rejects(world.call('Job.List', { Region: 'mars' }), { message: /No path to region "mars"/ });

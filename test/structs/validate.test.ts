@@ -2,6 +2,7 @@ import t from 'tap';
 import { canonicalizeJob } from '../../lib/jobspec/canonicalize.js';
 import { readJobJson } from '../../lib/jobspec/read-json.js';
 import { findIssues, validateJob } from '../../lib/structs/validate/job.js';
+import { pastLaunches } from '../../lib/structs/validate/launch.js';
 
 type Part = Record<string, unknown>;
 
@@ -422,6 +423,15 @@ t.test('a max_parallel above the count is worth a warning', async (t) => {
   const { errors, warnings } = validateJob(makeJob({ Update: { MaxParallel: 5 } }, { Count: 2 }));
   t.strictSame(errors, []);
   t.match(warnings, [/^Group "g": max_parallel \(5\) is greater/]);
+});
+
+t.test('launches in years that are past are worth a warning at that time', async (t) => {
+  const Specs = ['@daily', '0 0 0 1 1 * 2020', '0 0 30 2 *'];
+  const job = makeJob({ Type: 'batch', Periodic: { Enabled: true, Specs, SpecType: 'cron' } });
+  t.same(pastLaunches(job, Date.parse('2019-06-01T00:00:00Z')), []);
+  const found = pastLaunches(job, Date.parse('2021-06-01T00:00:00Z'));
+  t.equal(found.length, 1);
+  t.match(found[0], /"0 0 0 1 1 \* 2020" is never due again/);
 });
 
 t.test('a dns server that is no address is worth a warning', async (t) => {

@@ -108,6 +108,7 @@ function readBatchWait(text: string): number | 'ask' {
   if (text === 'ask') return text;
   const parsed = parseDuration(text);
   if (!parsed.ok) throw new UsageError(`-batch-wait must be "ask" or a time: ${parsed.error}`);
+  if (parsed.value < 0) throw new UsageError(`-batch-wait must not be negative: ${JSON.stringify(text)}`);
   return parsed.value;
 }
 
@@ -148,7 +149,7 @@ function chosenGroups(flags: Flags, { ID, TaskGroups }: Job): ReadonlySet<string
 }
 
 function absent(kind: 'group' | 'task', name: string, job: string, known: readonly { Name: string }[]): ApiError {
-  const names = known.map(({ Name }) => Name).join(', ');
+  const names = [...new Set(known.map(({ Name }) => Name))].join(', ');
   return new ApiError(0, `job ${JSON.stringify(job)} has no ${kind} ${JSON.stringify(name)}: there are ${names}`);
 }
 

@@ -1,6 +1,7 @@
 import { canonicalizeJob } from '../../jobspec/canonicalize.js';
 import type { JobValidateResponse } from '../../structs/rpc.js';
 import { validateJob } from '../../structs/validate/job.js';
+import { pastLaunches } from '../../structs/validate/launch.js';
 import { ApiError } from '../api.js';
 import type { Command, Context } from '../command.js';
 import { describeIssues, type JobSource, loadJob, SOURCE_FLAGS } from '../job-source.js';
@@ -45,7 +46,8 @@ async function askAgent(context: Context, source: JobSource): Promise<{ errors: 
     if (!(error instanceof ApiError)) throw error;
     if (error.status !== 0) return { errors: [error.message], warnings: '' };
     context.output.error(`(${error.message}; checked without an agent)`);
-    const { warnings } = validateJob(canonicalizeJob(source.job));
+    const job = canonicalizeJob(source.job);
+    const warnings = [...validateJob(job).warnings, ...pastLaunches(job, Date.now())];
     return { errors: [], warnings: warnings.map((warning) => `* ${warning}`).join('\n') };
   }
 }

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { WorkloadIdentity } from '../../structs/job.js';
 import type { SignedIdentity } from '../../structs/rpc-variable.js';
-import type { Millis } from '../../util/clock.js';
 import type { CallOptions } from '../../transport/rpc.js';
+import type { Millis } from '../../util/clock.js';
 import { OFFLINE_MS } from '../context.js';
 import { holdDir, insidePath, SandboxError, writeInside } from '../sandbox.js';
 import { belowTask } from '../task-place.js';

@@ -192,7 +192,8 @@ function readFields<F extends Fields>(
   for (const key of Object.keys(config)) {
     if (Object.hasOwn(fields, key)) continue;
     const near = nearest(key, Object.keys(fields));
-    problems.push({ path: at(key), message: `is not a known key${near ? `; did you mean "${near}"?` : ''}` });
+    const message = `is not a known key${near ? `; did you mean "${near}"?` : ''}`;
+    problems.push({ path: at(key), message, isUnknownKey: true });
   }
   for (const [key, field] of Object.entries(fields)) {
     const value = config[key];

@@ -163,6 +163,8 @@ export class DriverError extends Error {
 export interface ConfigProblem {
   path: string;
   message: string;
+  /** Nothing is known by that name, whatever its value. */
+  isUnknownKey?: true;
 }
 
 /** A running driver. All methods but `decodeConfig` may be called at the same time for different tasks. */

@@ -6,9 +6,11 @@ import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
 import { isPeriodicActive, nextPeriodicLaunch } from '../../structs/job-kind.js';
 import type { Plan, PlanResult } from '../../structs/plan.js';
+import { pastLaunches } from '../../structs/validate/launch.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Millis } from '../../util/clock.js';
 import { isEqual } from '../../util/equal.js';
+import { driverConfigWarnings } from '../driver-configs.js';
 import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
 import { keepCounts } from '../kept-counts.js';
 import { memoryMaxWarnings } from '../memory-max.js';
@@ -25,9 +27,9 @@ const ZERO_TIME = '0001-01-01T00:00:00Z';
 export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
   return {
     async 'Job.Plan'(args, { signal }) {
-      const { job: admitted, warnings } = requireAdmitted(
-        admitJob(args.Job, context.config, checkSubmission(args.Submission, context.config.jobs)),
-      );
+      const submission = checkSubmission(args.Submission, context.config.jobs);
+      const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, context.config, submission));
+      const configs = await driverConfigWarnings(admitted, context.config, submission);
       await context.consensus.readIndex();
       signal.throwIfAborted();
       const state = context.store.snapshot();
@@ -72,7 +74,14 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
           : emptyDiff(job.ID, existing ? 'Edited' : 'Added'),
         NextPeriodicLaunch: nextLaunch(job, context.now()),
         Warnings: listed(
-          [...warnings, ...kept.warnings, ...policyWarnings(job, context), ...memoryMaxWarnings(job, state)],
+          [
+            ...warnings,
+            ...kept.warnings,
+            ...policyWarnings(job, context),
+            ...memoryMaxWarnings(job, state),
+            ...configs,
+            ...pastLaunches(job, context.now()),
+          ],
           'warning',
         ),
         Index: state.index,

@@ -5,8 +5,10 @@ import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
 import { isParameterized, isParent } from '../../structs/job-kind.js';
 import type { JobRegisterRequest, JobRegisterResponse } from '../../structs/rpc.js';
+import { pastLaunches } from '../../structs/validate/launch.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import { toNanos } from '../../util/clock.js';
+import { driverConfigWarnings } from '../driver-configs.js';
 import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
 import { keepCounts } from '../kept-counts.js';
 import { memoryMaxWarnings } from '../memory-max.js';
@@ -42,6 +44,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
   const register = async (args: JobRegisterRequest): Promise<JobRegisterResponse> => {
     const submission = checkSubmission(args.Submission, config.jobs);
     const { job: admitted, warnings: found } = requireAdmitted(admitJob(args.Job, config, submission));
+    const configs = await driverConfigWarnings(admitted, config, submission);
     const state = store.snapshot();
     checkEvalPriority(args.EvalPriority);
     checkMayRegister(state);
@@ -53,7 +56,14 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     const kept = keepCounts(admitted, existing, args.PreserveCounts);
     const job: Job = { ...withPolicyIds(kept.job), SubmitTime: time() };
     const warnings = listed(
-      [...found, ...kept.warnings, ...policyWarnings(job, context), ...memoryMaxWarnings(job, state)],
+      [
+        ...found,
+        ...kept.warnings,
+        ...policyWarnings(job, context),
+        ...memoryMaxWarnings(job, state),
+        ...configs,
+        ...pastLaunches(job, now()),
+      ],
       'warning',
     );
     const runs = !isParent(job);
@@ -78,14 +88,12 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
     'Job.Register': register,
 
     async 'Job.Validate'(args) {
-      const {
-        job,
-        errors,
-        warnings: found,
-      } = admitJob(args.Job, config, checkSubmission(args.Submission, config.jobs));
+      const submission = checkSubmission(args.Submission, config.jobs);
+      const { job, errors, warnings: found } = admitJob(args.Job, config, submission);
       const warnings = [
         ...found,
         ...(job ? [...policyWarnings(job, context), ...memoryMaxWarnings(job, store.snapshot())] : []),
+        ...(job ? [...(await driverConfigWarnings(job, config, submission)), ...pastLaunches(job, now())] : []),
       ];
       return {
         DriverConfigValidated: true,

@@ -1,3 +1,4 @@
+import type { Millis } from '../../util/clock.js';
 import { nextLaunch, parseCron } from '../../util/cron.js';
 import { zoneOffset } from '../../util/time-zone.js';
 import type { Job, ParameterizedJobConfig, PeriodicConfig } from '../job.js';
@@ -38,6 +39,18 @@ function validatePeriodic({ Enabled, Spec, Specs, SpecType, TimeZone }: Periodic
     }
   }
   if (!zoneOffset(TimeZone)) report.error('TimeZone', `periodic: unknown time_zone ${JSON.stringify(TimeZone)}`);
+}
+
+/** The times at which a job was to be launched, where all of them are past at a moment. */
+export function pastLaunches({ Periodic }: Job, now: Millis): string[] {
+  if (!Periodic?.Enabled) return [];
+  const offset = zoneOffset(Periodic.TimeZone);
+  return (Periodic.Specs ?? [Periodic.Spec]).flatMap((spec) => {
+    const cron = parseCron(spec);
+    if (!cron.ok || !offset || nextLaunch(cron.value, now, offset) !== undefined) return [];
+    if (nextLaunch(cron.value, 0, () => 0) === undefined) return [];
+    return [`periodic: ${JSON.stringify(spec)} is never due again: the years that it names are past`];
+  });
 }
 
 function validateParameterized({ Payload, MetaRequired, MetaOptional }: ParameterizedJobConfig, report: Report): void {

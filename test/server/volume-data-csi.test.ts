@@ -17,6 +17,8 @@ const TOLD = 'the disk of [REDACTED] is full';
 const RESTORE = { Volume: 'db', SnapshotID: '', TargetNodeID: '', As: '', Force: false };
 
 /** A plugin whose volumes lie on one node each, as csi-local's do, and nodes that do at once what they are told. */
+const UNHEARD = new MeshError('E_CONFLICT', 'no node with a controller can be reached');
+
 class Storage {
   readonly world: VolumeWorld = createVolumeWorld();
   readonly nodes: FakeNode[] = [];
@@ -30,7 +32,7 @@ class Storage {
   /** What the plugin answers instead. */
   refuse: ((what: string) => MeshError | undefined) | null = null;
   /** The plugin makes what it is asked for, and its answer is lost. */
-  isUnheard = false;
+  unheard: 'create' | 'snapshot' | null = null;
   #length = 0;
 
   async addNode(number: number): Promise<FakeNode> {
@@ -57,7 +59,7 @@ class Storage {
       t.same(RequestedTopologies?.Required, [topology], 'the controller of that node is asked');
       if (SnapshotID !== '') t.equal(this.snapshots.get(SnapshotID), `n${number}`);
       this.volumes.set(`vol-${Name}`, `n${number}`);
-      if (this.isUnheard) throw new MeshError('E_CONFLICT', 'no node with a controller can be reached');
+      if (this.unheard === 'create') throw UNHEARD;
       const made = { ExternalID: `vol-${Name}`, CapacityBytes: 100, VolumeContext: { of: Name } };
       return { ...made, SnapshotID: '', CloneID: '', Topologies: [topology] };
     };
@@ -66,6 +68,7 @@ class Storage {
       t.equal(this.volumes.get(ExternalSourceVolumeID), `n${number}`);
       const isReady = this.snapshots.has(`snap-${Name}`);
       this.snapshots.set(`snap-${Name}`, `n${number}`);
+      if (this.unheard === 'snapshot') throw UNHEARD;
       return { ExternalSourceVolumeID, ID: `snap-${Name}`, SizeBytes: 1, CreateTime: 1, IsReady: isReady };
     };
     answers['ClientCSI.ControllerDeleteSnapshot'] = ({ ID, Secrets }) => {
@@ -234,16 +237,27 @@ t.test('what fails half-way leaves nothing either', async (t) => {
   t.same([[...s.volumes.keys()], s.snapshots.size, s.attached.size], [['vol-first'], 0, 0]);
 });
 
-t.test('a volume whose plugin made it and was not heard is asked for again, and goes', async (t) => {
+t.test('what a plugin made and did not come to say is asked for again, and goes', async (t) => {
   const s = await storage();
-  s.isUnheard = true;
-  await s.world.call('VolumeData.Backup', { Volume: 'db' });
-  const failed = await s.settle(150_000);
-  t.match(failed, { LastOperation: { Step: 'failed' }, Scratch: [{ ExternalID: '' }] });
-  t.equal(s.volumes.size, 2);
-  s.isUnheard = false;
-  t.match(await s.settle(300_000), { Scratch: [] });
-  t.same([[...s.volumes.keys()], s.snapshots.size], [['vol-first'], 0]);
+  const begin = async (what: 'backup' | 'restore') => {
+    const restore = { Volume: 'db', SnapshotID: '', TargetNodeID: '', As: 'copy', Force: false };
+    if (what === 'backup') await s.world.call('VolumeData.Backup', { Volume: 'db' });
+    else await s.world.call('VolumeData.Restore', restore);
+    return s.settle(150_000);
+  };
+  await s.backUp();
+  for (const [what, unheard, made] of [
+    ['backup', 'create', [2, 1]],
+    ['backup', 'snapshot', [1, 1]],
+    ['restore', 'create', [2, 0]],
+  ] as const) {
+    s.unheard = unheard;
+    t.match(await begin(what), { LastOperation: { Kind: what, Step: 'failed' }, Scratch: [{ ExternalID: '' }] });
+    t.same([s.volumes.size, s.snapshots.size], made, `${what}: it made a ${unheard}`);
+    s.unheard = null;
+    t.match(await s.settle(300_000), { Scratch: [] }, `${what} ${unheard}`);
+    t.same([[...s.volumes.keys()], s.snapshots.size], [['vol-first'], 0], `${what} ${unheard}`);
+  }
 });
 
 t.test('the next leader goes on with what was made, and a plugin that is busy is asked again', async (t) => {

@@ -1,8 +1,9 @@
 import { MeshError } from '../../structs/errors.js';
 import type { VolumeArchive, VolumeScratch } from '../../structs/volume-data.js';
+import { pluginsOf } from '../csi/plugins.js';
 import type { VolumeSecrets } from '../keyring/volumes.js';
-import { copyOfSnapshot } from './csi-operations.js';
-import { freeScratch, patiently, secretsOf } from './csi-scratch.js';
+import { copyOfSnapshot, createAt, snapshotFor } from './csi-operations.js';
+import { freeScratch, operationOf, patiently, secretsOf } from './csi-scratch.js';
 import { archivedCsiVolume } from './csi-volume.js';
 import type { OperationParts } from './operations.js';
 
@@ -35,9 +36,9 @@ async function removeScratch(
   { scratch, secrets }: { scratch: VolumeScratch; secrets: VolumeSecrets },
 ): Promise<void> {
   const { controllers } = parts.csi;
-  const { PluginID, SnapshotID: ID, Topologies } = scratch;
+  const { PluginID, Topologies } = scratch;
   const { Secrets } = secrets;
-  const ExternalID = scratch.ExternalID || (await unheardOf(parts, archive, { scratch, secrets }));
+  const { SnapshotID: ID, ExternalID } = await found(parts, archive, { scratch, secrets });
   if (ExternalID !== '') {
     const volume = { ExternalID, Secrets };
     await patiently(parts, Secrets, () =>
@@ -51,21 +52,39 @@ async function removeScratch(
 }
 
 /**
- * The volume of the snapshot, which the plugin may have made though its answer never came; '' = there is none. Whoever asks for it again
- * by its name is told which one it is.
+ * What there is at the plugin, also what it has made though its answer never came; '' = there is none. Whoever asks for it again by its
+ * name is told which one it is.
  */
-async function unheardOf(
+async function found(
   parts: OperationParts,
   archive: VolumeArchive,
   { scratch, secrets }: { scratch: VolumeScratch; secrets: VolumeSecrets },
-): Promise<string> {
-  const volume = parts.world.store.snapshot().csiVolumeById(archive.Namespace, archive.VolumeID);
+): Promise<Pick<VolumeScratch, 'SnapshotID' | 'ExternalID'>> {
+  const { SnapshotID, ExternalID, PluginID } = scratch;
+  const known = { SnapshotID, ExternalID };
+  if (ExternalID !== '') return known;
+  const state = parts.world.store.snapshot();
+  if (!pluginsOf(state).has(PluginID)) throw new MeshError('E_CONFLICT', `plugin "${PluginID}" is on no node`);
+  const volume = state.csiVolumeById(archive.Namespace, archive.VolumeID);
   const how = volume ? archivedCsiVolume(volume) : archive.Csi;
-  if (scratch.SnapshotID === '' || !how) return '';
+  const operation = [archive.LastOperation, ...(archive.EarlierOperations ?? [])].find(
+    (one) => one?.ID === operationOf(scratch),
+  );
   try {
-    return (await copyOfSnapshot(parts, { archive, scratch, how, secrets })).ExternalID;
+    if (operation && scratch.ID.endsWith('.restore')) {
+      if (!how) return known;
+      const made = await createAt(parts, { scratch, how, secrets, operation });
+      return { ...known, ExternalID: made.ExternalID };
+    }
+    if (SnapshotID !== '')
+      return how
+        ? { SnapshotID, ExternalID: (await copyOfSnapshot(parts, { archive, scratch, how, secrets })).ExternalID }
+        : known;
+    // It is asked for as the snapshot of a volume; of one that nobody knows any more it cannot be.
+    if (!volume) return known;
+    return { ...known, SnapshotID: (await snapshotFor(parts, { scratch, volume, secrets })).ID };
   } catch (error) {
     if (!(error instanceof MeshError) || UNANSWERED.includes(error.code)) throw error;
-    return '';
+    return known;
   }
 }

@@ -78,28 +78,19 @@ async function copyOf(
   { volume, how, secrets }: Origin,
   hear: Hear,
 ): Promise<VolumeScratch> {
-  const { csi, world } = parts;
+  const { world } = parts;
   const { PluginID, Topologies } = volume;
   requireSnapshots(world.store.snapshot(), PluginID);
-  const { Secrets } = secrets;
   let scratch = scratchOf(archive, operation, how);
   if (scratch.ExternalID !== '') return scratch;
   tell(hear, 'the plugin makes a snapshot');
+  // Noted before it is asked for: should no answer ever come, it is looked for by its name.
+  if (scratch.SnapshotID === '') scratch = await keepScratch(parts, archive.ID, { ...scratch, Topologies });
   for (let isReady = false; !isReady; ) {
-    const snapshot = await patiently(parts, Secrets, () =>
-      csi.turns.take(turnKey(volume), () =>
-        csi.controllers.ask(
-          'ClientCSI.ControllerCreateSnapshot',
-          PluginID,
-          { ExternalSourceVolumeID: volume.ExternalID, Name: `meshnomad-${operation.ID}`, Secrets, Parameters: null },
-          ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDeleteSnapshot === true,
-          Topologies,
-        ),
-      ),
-    );
+    const snapshot = await snapshotFor(parts, { scratch, volume, secrets });
     isReady = snapshot.IsReady;
     if (scratch.SnapshotID !== snapshot.ID) {
-      scratch = await keepScratch(parts, archive.ID, { ...scratch, SnapshotID: snapshot.ID, Topologies });
+      scratch = await keepScratch(parts, archive.ID, { ...scratch, SnapshotID: snapshot.ID });
     }
     if (!isReady) await pause(world, READY_MS);
   }
@@ -108,7 +99,32 @@ async function copyOf(
   return keepScratch(parts, archive.ID, { ...scratch, ...made });
 }
 
-/** Asked again it is the same volume: its name says for which operation it is. */
+/** The snapshot that an operation makes of a volume. Asked again it is the same: its name says for which operation it is. */
+export function snapshotFor(
+  parts: OperationParts,
+  { scratch, volume, secrets }: { scratch: VolumeScratch; volume: StoredCsiVolume; secrets: VolumeSecrets },
+): Promise<{ ID: string; IsReady: boolean }> {
+  const { csi } = parts;
+  const { Secrets } = secrets;
+  return patiently(parts, Secrets, () =>
+    csi.turns.take(turnKey(volume), () =>
+      csi.controllers.ask(
+        'ClientCSI.ControllerCreateSnapshot',
+        scratch.PluginID,
+        {
+          ExternalSourceVolumeID: volume.ExternalID,
+          Name: `meshnomad-${operationOf(scratch)}`,
+          Secrets,
+          Parameters: null,
+        },
+        ({ ControllerInfo }) => ControllerInfo?.SupportsCreateDeleteSnapshot === true,
+        scratch.Topologies,
+      ),
+    ),
+  );
+}
+
+/** Asked again it is the same volume, too. */
 export async function copyOfSnapshot(
   parts: OperationParts,
   {
@@ -196,7 +212,10 @@ export async function restoreCsi(
   let scratch = scratchOf(archive, operation, how);
   if (scratch.ExternalID === '') {
     tell(hear, 'the plugin makes a volume');
-    const made = await createAt(parts, { how, secrets, operation });
+    const node = world.store.snapshot().nodeById(TargetNodeID);
+    const topology = node?.CSINodePlugins?.[how.PluginID]?.NodeInfo?.AccessibleTopology;
+    scratch = await keepScratch(parts, archive.ID, { ...scratch, Topologies: topology ? [topology] : null });
+    const made = await createAt(parts, { scratch, how, secrets, operation });
     scratch = await keepScratch(parts, archive.ID, { ...scratch, ...made });
   }
   const { placed, mount } = await placeScratch(parts, {
@@ -230,14 +249,17 @@ export async function restoreCsi(
   return { row, scratch: placed, old };
 }
 
-/** A volume that the node of the operation can mount. */
-async function createAt(
+/** A volume that the node of the operation can mount; asked again the same. */
+export async function createAt(
   parts: OperationParts,
-  { how, secrets, operation }: { how: ArchivedCsiVolume; secrets: VolumeSecrets; operation: VolumeOperation },
-) {
-  const { TargetNodeID, TargetName, ID } = operation;
-  const node = parts.world.store.snapshot().nodeById(TargetNodeID);
-  const topology = node?.CSINodePlugins?.[how.PluginID]?.NodeInfo?.AccessibleTopology;
+  {
+    scratch,
+    how,
+    secrets,
+    operation,
+  }: { scratch: VolumeScratch; how: ArchivedCsiVolume; secrets: VolumeSecrets; operation: VolumeOperation },
+): ReturnType<typeof create> {
+  const { TargetName, ID } = operation;
   const mounted = dataCapability(TargetName, how.RequestedCapabilities);
   const others = how.RequestedCapabilities.filter(
     ({ AccessMode, AttachmentMode }) => AccessMode !== mounted.AccessMode || AttachmentMode !== mounted.AttachmentMode,
@@ -249,7 +271,7 @@ async function createAt(
     name: `${TargetName}-${ID.slice(0, 8)}`,
     capabilities: [mounted, ...others],
     snapshotId: '',
-    where: topology ? [topology] : null,
+    where: scratch.Topologies,
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Evaluation } from '../structs/evaluation.js';
 import type { Plan, PlanResult } from '../structs/plan.js';
+import { assert } from '../util/assert.js';
 import { type Millis, toNanos } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import { type Random, randomUuid } from '../util/random.js';
@@ -103,10 +104,12 @@ export async function runAttempts(evaluation: Evaluation, method: Method, option
       await finish(evaluation, { draft, queued, blockedId, nextId }, options);
       return;
     }
+    // On the same state it would hand in the same plan again, for ever.
+    assert(fresher !== null, 'what refuses a part of a plan tells how new a state to look at');
     options.log?.debug('plan refused in part', { eval: evaluation.ID, refresh: result.RefreshIndex });
     // A plan that brought the job forward earns the evaluation all its attempts again.
     if (hasProgress(result)) left = method.attemptsMax + 1;
-    state = fresher ?? state;
+    state = fresher;
   }
   await giveUp(evaluation, blockedId, { ...options, state }, method.attemptsMax);
 }

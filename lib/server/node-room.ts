@@ -6,7 +6,7 @@ import type { StateReader } from '../scheduler/ports.js';
 import { addResources, capacityOf, emptyUsage, holdsThings, isClientTerminal, portsHeld } from '../scheduler/usage.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
-import type { Plan, PlanResult } from '../structs/plan.js';
+import type { Plan } from '../structs/plan.js';
 import type { AllocatedPort } from '../structs/resources.js';
 
 /** What looking for room needs of the state. */
@@ -20,6 +20,9 @@ interface NodeChange {
   readonly changed: ReadonlySet<string>;
 }
 
+/** What is done to nodes, by a plan or by what was accepted of one. */
+export type NodePlan = Pick<Plan, 'NodeUpdate' | 'NodeAllocation' | 'NodePreemptions' | 'StoppedBefore'>;
+
 const NONE: readonly Allocation[] = [];
 const NO_PORTS: readonly AllocatedPort[] = [];
 const NOTHING: ReadonlySet<string> = new Set();
@@ -28,7 +31,7 @@ const NOTHING: ReadonlySet<string> = new Set();
  * Whether a node can hold what would run there once these plans are applied, in order. What the state has added up is taken
  * for granted: a node with a thousand allocations costs no more than an empty one.
  */
-export function hasRoom(node: Node, plans: readonly (Plan | PlanResult)[], state: RoomState): boolean {
+export function hasRoom(node: Node, plans: readonly NodePlan[], state: RoomState): boolean {
   const change = changeOf(node.ID, plans);
   if (writersClash(node.ID, change, state)) return false;
   const used = state.usageByNode?.(node.ID);
@@ -74,8 +77,8 @@ function asksForVolumes({ Job, TaskGroup }: Allocation): boolean {
   return Job?.TaskGroups.some(({ Name, Volumes }) => Name === TaskGroup && Volumes !== null) ?? true;
 }
 
-function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {
-  let only: Plan | PlanResult | null = null;
+function changeOf(nodeId: string, plans: readonly NodePlan[]): NodeChange {
+  let only: NodePlan | null = null;
   let touching = 0;
   for (const plan of plans) {
     if (!(nodeId in plan.NodeUpdate || nodeId in plan.NodeAllocation || nodeId in plan.NodePreemptions)) continue;
@@ -83,17 +86,22 @@ function changeOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeCh
     touching++;
   }
   // The rule while a cluster fills: one plan, and all of it new.
-  if (only && touching === 1 && !(nodeId in only.NodeUpdate) && !(nodeId in only.NodePreemptions)) {
+  if (only && touching === 1 && !givesUp(only, nodeId)) {
     const placed = only.NodeAllocation[nodeId] ?? NONE;
     if (placed.every(isNew)) return { placed, changed: NOTHING };
   }
   return changesOf(nodeId, plans);
 }
 
+/** Whether somebody is to leave a node. */
+function givesUp({ NodeUpdate, NodePreemptions, StoppedBefore }: NodePlan, nodeId: string): boolean {
+  return nodeId in NodeUpdate || nodeId in NodePreemptions || (StoppedBefore !== undefined && nodeId in StoppedBefore);
+}
+
 /** Only what is in no state has no index yet. */
 const isNew = ({ CreateIndex }: Allocation): boolean => CreateIndex === 0;
 
-function changesOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeChange {
+function changesOf(nodeId: string, plans: readonly NodePlan[]): NodeChange {
   const placed: Allocation[] = [];
   let changed: Set<string> | null = null;
   const take = ({ ID }: Allocation): void => {
@@ -102,6 +110,7 @@ function changesOf(nodeId: string, plans: readonly (Plan | PlanResult)[]): NodeC
     else changed.add(ID);
   };
   for (const plan of plans) {
+    for (const alloc of plan.StoppedBefore?.[nodeId] ?? NONE) take(alloc);
     for (const alloc of plan.NodeUpdate[nodeId] ?? NONE) take(alloc);
     for (const alloc of plan.NodePreemptions[nodeId] ?? NONE) take(alloc);
     for (const alloc of plan.NodeAllocation[nodeId] ?? NONE) {

@@ -3,7 +3,7 @@ import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Node } from '../structs/node.js';
 import type { Plan, PlanResult } from '../structs/plan.js';
-import { hasRoom } from './node-room.js';
+import { hasRoom, type NodePlan } from './node-room.js';
 import { nodesWithoutVolume } from './plan-volumes.js';
 
 /** What a plan check sees of the world: the newest state. */
@@ -80,7 +80,7 @@ export function isNoop(result: PlanResult): boolean {
 function nodeTakes(
   nodeId: string,
   places: readonly Allocation[],
-  plans: readonly (Plan | PlanResult)[],
+  plans: readonly NodePlan[],
   state: CheckState,
 ): boolean {
   const node = state.nodeById(nodeId);

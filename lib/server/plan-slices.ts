@@ -6,17 +6,19 @@ import { assert } from '../util/assert.js';
 // every server. It is checked and committed in slices; what makes room on a node and what takes it there stay together. Were
 // the leader lost in between, the evaluation would still be pending: whoever leads next goes on from what is there.
 
-/** Allocations that one slice writes, unless those of one node that cannot be parted are more: some milliseconds of work. */
+/** Allocations that one slice writes, unless victims and those they give way to on one node are more: some milliseconds of work. */
 export const SLICE_MAX = 128;
 
 const PARTS = ['NodeUpdate', 'NodeAllocation', 'NodePreemptions'] as const;
 type Part = (typeof PARTS)[number];
 const NONE: readonly Allocation[] = [];
+
 /**
  * A plan in parts that may be committed one after the other; the deployment goes with the first. One, if all or nothing is wanted. Made as
- * they are asked for: to sort 100,000 allocations takes longer than others should have to wait.
+ * they are asked for: to sort 100,000 allocations takes longer than others should have to wait. Of a node that has refused a part, which the
+ * caller notes in `refused`, no further ones are made: what is left waits for the next plan, and there the node is whole.
  */
-export function* slicesOf(plan: Plan): Generator<Plan, void, void> {
+export function* slicesOf(plan: Plan, refused: ReadonlySet<string>): Generator<Plan, void, void> {
   if (plan.AllAtOnce) {
     yield plan;
     return;
@@ -25,8 +27,8 @@ export function* slicesOf(plan: Plan): Generator<Plan, void, void> {
   let left = SLICE_MAX;
   for (const nodeId of nodesOf(plan)) {
     const writes = writesOn(plan, nodeId);
-    // As it is, if all of it goes in, or if none of it can be parted: lists of the plan are never changed.
-    const isWhole = writes <= left || makesRoom(plan, nodeId);
+    // As it is, if all of it goes in, or if it should not be parted: lists of the plan are never changed.
+    const isWhole = writes <= left || refused.has(nodeId) || staysTogether(plan, nodeId, writes);
     if (isWhole) {
       if (writes > left && left < SLICE_MAX) {
         yield slice;
@@ -40,15 +42,20 @@ export function* slicesOf(plan: Plan): Generator<Plan, void, void> {
       }
       continue;
     }
-    for (const part of PARTS) {
-      for (const alloc of plan[part][nodeId] ?? NONE) {
-        if (writesFor(alloc) > left && left < SLICE_MAX) {
-          yield slice;
-          slice = emptySlice(plan, false);
-          left = SLICE_MAX;
-        }
-        left -= writesFor(alloc);
+    const stopped: Allocation[] = [];
+    for (const together of partsOn(plan, nodeId)) {
+      const own = together.reduce((sum, { alloc }) => sum + writesFor(alloc), 0);
+      if (own > left && left < SLICE_MAX) {
+        yield slice;
+        slice = emptySlice(plan, false);
+        left = SLICE_MAX;
+        if (refused.has(nodeId)) break;
+        slice.StoppedBefore = { [nodeId]: stopped.slice() };
+      }
+      left -= own;
+      for (const { part, alloc } of together) {
         add(slice[part], nodeId, alloc);
+        if (part === 'NodeUpdate') stopped.push(alloc);
       }
     }
   }
@@ -87,9 +94,42 @@ function nodesOf({ NodeUpdate, NodeAllocation, NodePreemptions }: Pick<Plan, Par
   return new Set([...giving, ...Object.keys(NodeAllocation), ...Object.keys(NodePreemptions)]);
 }
 
-/** Whether something makes room on a node for something else there: then all that the plan does to it stays together. */
-function makesRoom({ NodeUpdate, NodeAllocation, NodePreemptions }: Plan, nodeId: string): boolean {
-  return has(NodePreemptions[nodeId]) || (has(NodeUpdate[nodeId]) && has(NodeAllocation[nodeId]));
+/**
+ * Whether all that a plan does to a node is one: what makes room there goes with what takes it. Unless that is more than a slice may be: then
+ * each that stops goes with its successor. Victims have no such order.
+ */
+function staysTogether({ NodeUpdate, NodeAllocation, NodePreemptions }: Plan, nodeId: string, writes: number): boolean {
+  if (has(NodePreemptions[nodeId])) return true;
+  return writes <= SLICE_MAX && has(NodeUpdate[nodeId]) && has(NodeAllocation[nodeId]);
+}
+
+/** Something that a plan does. */
+interface Act {
+  readonly part: Part;
+  readonly alloc: Allocation;
+}
+
+/**
+ * What a plan does to a node, in its smallest parts. What only stops comes first, and then who is placed, in the order of the scheduler, each
+ * right after whom it replaces: it has found room for them in that order. Where there is none yet, for what goes last was counted on, the check
+ * refuses the part.
+ */
+function* partsOn(plan: Plan, nodeId: string): Generator<readonly Act[], void, void> {
+  const placed = plan.NodeAllocation[nodeId] ?? NONE;
+  const followed = new Set(placed.map(({ PreviousAllocation }) => PreviousAllocation));
+  const stopping = new Map<string, Act>();
+  for (const alloc of plan.NodeUpdate[nodeId] ?? NONE) {
+    const act: Act = { part: 'NodeUpdate', alloc };
+    if (followed.has(alloc.ID)) stopping.set(alloc.ID, act);
+    else yield [act];
+  }
+  for (const alloc of placed) {
+    const before = stopping.get(alloc.PreviousAllocation);
+    const act: Act = { part: 'NodeAllocation', alloc };
+    yield before ? [before, act] : [act];
+    // Should two succeed one, it stops but once.
+    stopping.delete(alloc.PreviousAllocation);
+  }
 }
 
 function writesOn(plan: Plan, nodeId: string): number {

@@ -80,17 +80,21 @@ export async function work(world: ServerWorld, parts: WorkerParts, delivery: Del
       }) ?? null
     );
   };
+  /** Nodes on which something was refused. */
+  const refused = new Set<string>();
   /** Stores all slices but the last, which is left to be stored with the outcome. One at a time: applied together, they would hold the thread together. */
   const submit = async (whole: Plan): Promise<CheckedPlan[]> => {
     const checked: CheckedPlan[] = [];
-    for (const slice of slicesOf(whole)) {
+    for (const slice of slicesOf(whole, refused)) {
       const before = checked.at(-1);
       if (before) {
         if (isNoop(before.result)) before.abandon();
         else await before.land([]);
         await yieldTurn();
       }
-      checked.push(await parts.applier.submit(slice, () => parts.holds(delivery)));
+      const one = await parts.applier.submit(slice, () => parts.holds(delivery));
+      for (const nodeId of one.result.RejectedNodes) refused.add(nodeId);
+      checked.push(one);
     }
     return checked;
   };

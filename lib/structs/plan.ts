@@ -15,6 +15,11 @@ export interface Plan {
   /** Placements and in-place updates, by node. */
   NodeAllocation: Record<string, Allocation[]>;
   NodePreemptions: Record<string, Allocation[]>;
+  /**
+   * Of a part of a plan: what parts before it have stopped on a node with which it goes on. The state counts that until its client says that it
+   * ended; who comes in its place waits for it in parts as little as together.
+   */
+  StoppedBefore?: Record<string, readonly Allocation[]>;
   Deployment: Deployment | null;
   DeploymentUpdates: DeploymentStatusUpdate[];
   Annotations: PlanAnnotations | null;

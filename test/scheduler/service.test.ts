@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import t from 'tap';
+import type { Planner } from '../../lib/scheduler/ports.js';
+import { schedule } from '../../lib/scheduler/schedule.js';
 import type { Job, UpdateStrategy } from '../../lib/structs/job.js';
 import { Harness } from './harness.js';
-import { mockAlloc, type mockGroup, mockJob, mockNode, mockTask } from './mock.js';
+import { mockAlloc, mockEval, type mockGroup, mockJob, mockNode, mockTask } from './mock.js';
 
 const S = 1e9;
 const UPDATE: UpdateStrategy = {
@@ -377,6 +379,27 @@ t.test('a plan refused in part is made again on a fresher state, five times at m
   t.match(failed, { Status: 'failed', StatusDescription: 'maximum attempts reached (5)' });
   t.equal(stuck.plans.length, 5);
   t.match(stuck.created, [{ Status: 'blocked', TriggeredBy: 'max-plan-attempts', ID: failed.BlockedEval }]);
+});
+
+t.test('a plan refused in part by who knows no fresher state is not made again', async (t) => {
+  const harness = world(2);
+  const job = harness.register(withGroup(mockJob(), { Count: 4 }));
+  let plans = 0;
+  const planner: Planner = {
+    async submitPlan(plan) {
+      plans++;
+      const [kept = ''] = Object.keys(plan.NodeAllocation);
+      const NodeAllocation = { [kept]: plan.NodeAllocation[kept]?.slice(1) ?? [] };
+      return {
+        result: { ...plan, NodeAllocation, RejectedNodes: [kept], RefreshIndex: 1, AllocIndex: 0 },
+        state: null,
+      };
+    },
+    ...{ updateEval: async () => {}, createEval: async () => {}, reblockEval: async () => {} },
+  };
+  const { random, now } = harness;
+  await t.rejects(schedule(mockEval(job), { state: harness.snapshot(), planner, now, random }), /how new a state/);
+  t.equal(plans, 1);
 });
 
 t.test('an evaluation made for no known reason fails', async (t) => {

@@ -1,10 +1,12 @@
 import t from 'tap';
 import { joinResults, SLICE_MAX, slicesOf } from '../../lib/server/plan-slices.js';
+import type { ServerConfig } from '../../lib/server/world.js';
 import type { PlanResultsCommand } from '../../lib/state/commands.js';
 import type { Allocation } from '../../lib/structs/allocation.js';
+import type { Node } from '../../lib/structs/node.js';
 import type { Plan, PlanResult } from '../../lib/structs/plan.js';
 import { randomInt, seededRandom } from '../../lib/util/random.js';
-import { mockAlloc, mockGroup, mockJob, mockResources, mockTask } from '../scheduler/mock.js';
+import { mockAlloc, mockGroup, mockJob, mockNode, mockResources, mockTask } from '../scheduler/mock.js';
 import { createTestWorld, type TestWorld } from './world.js';
 
 const PARTS = ['NodeUpdate', 'NodeAllocation', 'NodePreemptions'] as const;
@@ -30,7 +32,7 @@ t.test('slices are the plan, what makes room stays with what takes it, and none 
         );
       }
     }
-    const slices = [...slicesOf(plan)];
+    const slices = [...slicesOf(plan, new Set())];
     const result = (slice: Plan): PlanResult => ({ ...slice, RejectedNodes: [], RefreshIndex: 0, AllocIndex: 0 });
     const joined = joinResults(plan, slices.map(result));
     for (const part of PARTS) t.same(joined[part], plan[part], `seed ${seed}: ${part}`);
@@ -55,8 +57,68 @@ t.test('slices are the plan, what makes room stays with what takes it, and none 
       `seed ${seed}: the deployment goes with the first`,
     );
     const whole = { ...plan, AllAtOnce: true };
-    t.same([...slicesOf(whole)], [whole], 'all or nothing stays one');
+    t.same([...slicesOf(whole, new Set())], [whole], 'all or nothing stays one');
   }
+});
+
+t.test('what stops on a machine with very many goes with its successor, and before both what only stops', async (t) => {
+  const plan = emptyPlan();
+  const alloc = (ID: string, PreviousAllocation = ''): Allocation =>
+    mockAlloc(mockJob(), { ID, NodeID: 'n', PreviousAllocation });
+  const many = Array.from({ length: SLICE_MAX }, (_, i) => i);
+  plan.NodeAllocation['n'] = many.flatMap((i) => [alloc(`new-${i}`, `old-${i}`), alloc(`more-${i}`)]);
+  plan.NodeUpdate['n'] = many.flatMap((i) => [alloc(`old-${i}`), alloc(`dropped-${i}`)]).reverse();
+  const slices = [...slicesOf(plan, new Set())];
+  for (const { NodeAllocation, NodeUpdate } of slices) {
+    const placed = NodeAllocation['n'] ?? [];
+    const stopped = NodeUpdate['n'] ?? [];
+    const successors = placed.filter(({ PreviousAllocation }) => PreviousAllocation !== '');
+    t.ok(placed.length + successors.length + stopped.length <= SLICE_MAX);
+    t.same(
+      stopped.map(({ ID }) => ID).filter((id) => id.startsWith('old')),
+      successors.map(({ PreviousAllocation }) => PreviousAllocation),
+    );
+  }
+  const ids = (part: 'NodeUpdate' | 'NodeAllocation'): string[] =>
+    slices.flatMap((slice) => slice[part]['n'] ?? []).map(({ ID }) => ID);
+  t.ok(
+    ids('NodeUpdate')
+      .slice(0, SLICE_MAX)
+      .every((id) => id.startsWith('dropped')),
+  );
+  t.same(ids('NodeUpdate').sort(), plan.NodeUpdate['n'].map(({ ID }) => ID).sort());
+  t.same(
+    ids('NodeAllocation'),
+    plan.NodeAllocation['n'].map(({ ID }) => ID),
+  );
+
+  plan.NodePreemptions['n'] = [alloc('victim')];
+  t.equal([...slicesOf(plan, new Set())].length, 1, 'with a victim all stays together');
+});
+
+t.test('of a machine that refused a part no more are made, and the next time it is whole', async (t) => {
+  const plan = emptyPlan();
+  const many = Array.from({ length: SLICE_MAX }, (_, i) => i);
+  for (const NodeID of ['a', 'b']) {
+    plan.NodeUpdate[NodeID] = many.map((i) => mockAlloc(mockJob(), { ID: `${NodeID}-old-${i}`, NodeID }));
+    plan.NodeAllocation[NodeID] = many.map((i) =>
+      mockAlloc(mockJob(), { ID: `${NodeID}-new-${i}`, NodeID, PreviousAllocation: `${NodeID}-old-${i}` }),
+    );
+  }
+  const refused = new Set<string>();
+  const placed = { a: 0, b: 0 };
+  for (const { NodeAllocation } of slicesOf(plan, refused)) {
+    placed.a += NodeAllocation['a']?.length ?? 0;
+    placed.b += NodeAllocation['b']?.length ?? 0;
+    refused.add('a');
+  }
+  t.ok(placed.a > 0 && placed.a < SLICE_MAX / 2, `${placed.a} of the one that refused`);
+  t.equal(placed.b, SLICE_MAX, 'all of the other');
+  const again = [...slicesOf(plan, refused)].filter(({ NodeAllocation }) => 'a' in NodeAllocation);
+  t.same(
+    again.map(({ NodeAllocation, NodeUpdate }) => [NodeAllocation['a'], NodeUpdate['a']]),
+    [[plan.NodeAllocation['a'], plan.NodeUpdate['a']]],
+  );
 });
 
 const COUNT = 1000;
@@ -100,8 +162,106 @@ t.test('a large plan is committed slice by slice, its outcome with the last', as
 
   await world.call('Job.Register', { Job: largeJob(2) });
   await world.time.advance(0);
+  for (const { placements, stops } of planned(world).slice(first.length)) {
+    const linked = placements.filter(({ PreviousAllocation }) => PreviousAllocation !== '');
+    const writes = stops.length + placements.length + linked.length;
+    t.ok(writes <= SLICE_MAX, `${stops.length} stopped, ${placements.length} placed`);
+  }
   t.equal(live(world).length, COUNT, 'replaced, and none too many');
   t.ok(live(world).every(({ Job }) => Job?.Version === 1));
+});
+
+/** So many machines are just full. */
+const FULL = 10;
+/** What an allocation asks for. */
+const ASKED_MB = 10;
+
+/** Machines that just hold all of it: nothing new has room before what it replaces stops. */
+const fullWorld = async (config: Partial<ServerConfig> = {}): Promise<{ world: TestWorld; nodes: Node[] }> => {
+  const world = createTestWorld({ config });
+  const nodes: Node[] = [];
+  for (let i = 0; i < FULL; i++) {
+    const node = mockNode(i);
+    const Memory = { ...node.NodeResources.Memory, MemoryMB: (ASKED_MB * COUNT) / FULL };
+    const changes = { NodeResources: { ...node.NodeResources, Memory } };
+    nodes.push(await world.addNode(i, changes));
+  }
+  await world.call('Job.Register', { Job: largeJob(1) });
+  await world.time.advance(0);
+  return { world, nodes };
+};
+
+t.test(
+  'what replaces very many on full machines holds their places at every step, also if it breaks off',
+  async (t) => {
+    for (const breaksAt of [0, 2, 5]) {
+      const { world, nodes } = await fullWorld();
+      t.equal(live(world).length, COUNT);
+      const before = planned(world).length;
+      const counts = new Set<number>();
+      let breaks = breaksAt > 0;
+      const stop = world.store.onCommit(() => {
+        for (const { ID } of nodes) {
+          const wanted = world.store
+            .snapshot()
+            .allocsByNode(ID)
+            .filter(({ DesiredStatus }) => DesiredStatus === 'run');
+          counts.add(wanted.length);
+        }
+        if (breaks && planned(world).length >= before + breaksAt) world.consensus.lead(false);
+      });
+      await world.call('Job.Register', { Job: largeJob(2) });
+      await world.time.advance(0);
+      const old = (): number => live(world).filter(({ Job }) => Job?.Version === 0).length;
+      if (breaksAt > 0) t.ok(old() > 0 && old() < COUNT, `${old()} were left when it broke off`);
+      else t.ok(planned(world).length >= before + (2 * COUNT) / SLICE_MAX, 'in parts');
+      breaks = false;
+      world.consensus.lead(true);
+      await world.time.advance(120_000);
+      // Whoever leads now gives nothing away before its client says that it is free.
+      for (const node of nodes) await world.obey(node);
+      await world.time.advance(120_000);
+      stop();
+      t.equal(old(), 0);
+      t.equal(live(world).length, COUNT);
+      t.same([...counts], [COUNT / FULL], 'none too many and none too few on any');
+      const linked = world.allocs('large').filter(({ NextAllocation }) => NextAllocation);
+      t.equal(linked.length, COUNT, 'each that stopped knows its successor');
+      const [deployment] = [...world.store.snapshot().deployments()].filter(({ JobVersion }) => JobVersion === 1);
+      t.equal(deployment?.TaskGroups['web']?.PlacedAllocs, COUNT);
+    }
+  },
+);
+
+t.test('a plan that a machine refuses in the middle counts once against it', async (t) => {
+  const { world, nodes } = await fullWorld({ planRejections: { nodeThreshold: 2, nodeWindowMs: 600_000 } });
+  const before = planned(world).length;
+  const stop = world.store.onCommit(() => {
+    if (planned(world).length !== before + 1) return;
+    stop();
+    const [taken] = planned(world).at(-1)?.placements ?? [];
+    const eligibility = { type: 'node-eligibility', eligibility: 'ineligible', event: null, evals: [] } as const;
+    void world.consensus.propose({ ...eligibility, id: taken?.NodeID ?? '' } as never);
+  });
+  await world.call('Job.Register', { Job: largeJob(2) });
+  await world.time.advance(1000);
+  const refusing = nodes
+    .map(({ ID }) => world.store.snapshot().nodeById(ID))
+    .filter((node) => node?.SchedulingEligibility !== 'eligible');
+  t.equal(refusing.length, 1);
+  const messages = (refusing[0]?.Events ?? []).map(({ Message }) => Message);
+  t.notOk(
+    messages.some((message) => message.includes('plan rejections')),
+    messages.join(),
+  );
+  t.equal(live(world).filter(({ NodeID, Job }) => NodeID !== refusing[0]?.ID && Job?.Version === 0).length, 0);
+});
+
+t.test('a dry run of a version that replaces very many on one machine ends, and asks for no room twice', async (t) => {
+  const { world } = await fullWorld();
+  const { Annotations, FailedTGAllocs } = await world.call('Job.Plan', { Job: largeJob(2) });
+  t.match(Annotations?.DesiredTGUpdates['web'], { DestructiveUpdate: COUNT, Place: 0 });
+  t.equal(FailedTGAllocs, null);
 });
 
 t.test('whoever leads after a large plan broke off goes on from what is there', async (t) => {

@@ -5,7 +5,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import type { Evaluation } from '../../structs/evaluation.js';
 import type { Job } from '../../structs/job.js';
 import { isPeriodicActive, nextPeriodicLaunch } from '../../structs/job-kind.js';
-import type { Plan, PlanResult } from '../../structs/plan.js';
+import type { Plan } from '../../structs/plan.js';
 import { pastLaunches } from '../../structs/validate/launch.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Millis } from '../../util/clock.js';
@@ -15,8 +15,6 @@ import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admis
 import { keepCounts } from '../kept-counts.js';
 import { memoryMaxWarnings } from '../memory-max.js';
 import { newEval } from '../new-eval.js';
-import { checkPlan } from '../plan-check.js';
-import { joinResults, slicesOf } from '../plan-slices.js';
 import { policyWarnings, withPolicyIds } from '../scaling-policies.js';
 import { type EndpointContext, namespaceOf, rfc3339 } from './context.js';
 import { checkIndex, checkPool } from './job-write.js';
@@ -50,15 +48,14 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
         },
         { random: context.random, now: context.now() },
       );
-      const yieldTurn = (): Promise<void> => new Promise((resolve) => context.timers.soon(resolve));
-      const { planner, plans, evals } = recordingPlanner(state, yieldTurn);
+      const { planner, plans, evals } = recordingPlanner();
       await context.schedule(evaluation, {
         state: withJob(state, job),
         planner,
         now: context.now(),
         random: context.random,
         log: context.log.child('plan'),
-        yieldTurn,
+        yieldTurn: () => new Promise((resolve) => context.timers.soon(resolve)),
       });
       signal.throwIfAborted();
       const outcome = evals.findLast(({ ID }) => ID === evaluation.ID);
@@ -157,11 +154,8 @@ function withJob(
   };
 }
 
-/** A planner that writes down what it is told, and accepts plans as the leader would at this moment, with rests. */
-function recordingPlanner(
-  state: StateSnapshot,
-  yieldTurn: () => Promise<void>,
-): { planner: Planner; plans: Plan[]; evals: Evaluation[] } {
+/** A planner that writes down what it is told. Plans are taken at their word: nothing is in flight, and the state is the scheduler's own. */
+function recordingPlanner(): { planner: Planner; plans: Plan[]; evals: Evaluation[] } {
   const plans: Plan[] = [];
   const evals: Evaluation[] = [];
   const record = async (evaluation: Evaluation): Promise<void> => {
@@ -170,13 +164,7 @@ function recordingPlanner(
   const planner: Planner = {
     async submitPlan(plan) {
       plans.push(plan);
-      const results: PlanResult[] = [];
-      for (const slice of slicesOf(plan)) {
-        if (results.length > 0) await yieldTurn();
-        results.push(checkPlan(slice, state, []));
-      }
-      // Nothing is in flight and the state is the scheduler's own: what it found fits.
-      return { result: { ...joinResults(plan, results), RefreshIndex: 0 }, state: null };
+      return { result: { ...plan, RejectedNodes: [], RefreshIndex: 0, AllocIndex: 0 }, state: null };
     },
     updateEval: record,
     createEval: record,

@@ -1,5 +1,6 @@
 import type { Job, JobType, MigrateStrategy, ReschedulePolicy, TaskGroup, UpdateStrategy } from '../structs/job.js';
 import type { VolumeRequest } from '../structs/volume.js';
+import { atOnce, GROUPS_PER_TURN, mapInTurns, type Resting } from '../util/turns.js';
 import { canonicalNetwork } from './canonicalize-network.js';
 import { canonicalService } from './canonicalize-service.js';
 import { canonicalConsul, canonicalScaling, canonicalTask } from './canonicalize-task.js';
@@ -23,6 +24,11 @@ import type { Raw } from './schema/field.js';
  * `readJobJson` see to that), but may lack anything or hold null. Done twice it changes nothing.
  */
 export function canonicalizeJob(partial: Partial<Job>): Job {
+  return atOnce(canonicalizeInTurns(partial));
+}
+
+/** The same with rests between its groups. */
+export function* canonicalizeInTurns(partial: Partial<Job>): Resting<Job> {
   const raw = partial as Raw;
   const id = or(raw['ID'], '');
   const type = or<JobType>(raw['Type'], 'service');
@@ -48,7 +54,11 @@ export function canonicalizeJob(partial: Partial<Job>): Job {
     Constraints: eachOrNull(raw['Constraints'], canonicalConstraint),
     Affinities: eachOrNull(raw['Affinities'], canonicalAffinity),
     Spreads: eachOrNull(raw['Spreads'], canonicalSpread),
-    TaskGroups: eachOrNull(raw['TaskGroups'], (group) => canonicalGroup(group, place)) ?? [],
+    TaskGroups: yield* mapInTurns(
+      listOrNull<Raw | null>(raw['TaskGroups']) ?? [],
+      (group) => canonicalGroup(group ?? {}, place),
+      GROUPS_PER_TURN,
+    ),
     Update: jobUpdate(place.update),
     Multiregion: oneOrNull(raw['Multiregion'], canonicalMultiregion),
     Periodic: oneOrNull(raw['Periodic'], (periodic) => ({

@@ -133,7 +133,7 @@ export function pairUp<T extends Plain>(before: readonly T[], after: readonly T[
     case 'key': {
       if (match.lone && before.length === 1 && after.length === 1) return [[before[0] as T, after[0] as T]];
       const [old, now] = match.last ? [lastOfEach(before, match.key), lastOfEach(after, match.key)] : [before, after];
-      return pairBy(old, now, (a, b) => (a[match.key] === b[match.key] ? 1 : 0));
+      return pairByKey(old, now, match.key);
     }
     case 'likeness':
       // A lone service stays itself, whatever it is called now.
@@ -157,6 +157,21 @@ function likeness(a: Plain, b: Plain, samePosition: boolean): number {
   return score > 2 ? score : 0;
 }
 
+/** The first of a name with the first of that name, the second with the second: there may be thousands. */
+function pairByKey<T extends Plain>(before: readonly T[], after: readonly T[], key: string): Pair<T>[] {
+  const waiting = new Map<unknown, number[]>();
+  for (const [j, b] of after.entries()) {
+    const same = waiting.get(b[key]);
+    if (same) same.push(j);
+    else waiting.set(b[key], [j]);
+  }
+  return joined(
+    before,
+    after,
+    before.map((a) => waiting.get(a[key])?.shift()),
+  );
+}
+
 /** The likest first; among equals the earliest. Taken from either side the pairs are the same. */
 function pairBy<T extends Plain>(
   before: readonly T[],
@@ -169,15 +184,21 @@ function pairBy<T extends Plain>(
   candidates.sort(
     (x, y) => y.score - x.score || Math.min(x.i, x.j) - Math.min(y.i, y.j) || Math.max(x.i, x.j) - Math.max(y.i, y.j),
   );
-  const partner = new Map<number, number>();
+  const partners: (number | undefined)[] = before.map(() => undefined);
   const taken = new Set<number>();
   for (const { i, j } of candidates) {
-    if (partner.has(i) || taken.has(j)) continue;
-    partner.set(i, j);
+    if (partners[i] !== undefined || taken.has(j)) continue;
+    partners[i] = j;
     taken.add(j);
   }
+  return joined(before, after, partners);
+}
+
+/** Each of the old ones with its partner, then what has none of the new ones. */
+function joined<T>(before: readonly T[], after: readonly T[], partners: readonly (number | undefined)[]): Pair<T>[] {
+  const taken = new Set(partners);
   const kept = before.map((a, i): Pair<T> => {
-    const j = partner.get(i);
+    const j = partners[i];
     return [a, j === undefined ? null : (after[j] as T)];
   });
   const added = after.flatMap((b, j): Pair<T>[] => (taken.has(j) ? [] : [[null, b]]));

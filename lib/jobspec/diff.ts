@@ -1,5 +1,6 @@
 import type { Job, Task, TaskGroup } from '../structs/job.js';
 import type { DiffType, JobDiff, TaskDiff, TaskGroupDiff } from '../structs/job-diff.js';
+import { atOnce, GROUPS_PER_TURN, mapInTurns, type Resting } from '../util/turns.js';
 import { diffBlock, listOrNull, pairUp, typeOfPair } from './diff-objects.js';
 import { GROUP, JOB, type Plain, TASK } from './diff-shapes.js';
 
@@ -8,10 +9,20 @@ import { GROUP, JOB, type Plain, TASK } from './diff-shapes.js';
  * in which something changed tell their unchanged fields too, as `job plan` shows them.
  */
 export function diffJobs(before: Job | null, after: Job | null, options: { contextual: boolean }): JobDiff {
-  const { contextual } = options;
+  return atOnce(diffJobsInTurns(before, after, options));
+}
+
+/** The same with rests between the groups. */
+export function* diffJobsInTurns(
+  before: Job | null,
+  after: Job | null,
+  { contextual }: { contextual: boolean },
+): Resting<JobDiff> {
   const { Fields, Objects } = diffBlock(asPlain(before), asPlain(after), JOB, contextual);
-  const groups = pairNamed(before?.TaskGroups ?? [], after?.TaskGroups ?? []).map(([a, b]) =>
-    diffGroup(a, b, contextual),
+  const groups = yield* mapInTurns(
+    pairNamed(before?.TaskGroups ?? [], after?.TaskGroups ?? []),
+    ([a, b]) => diffGroup(a, b, contextual),
+    GROUPS_PER_TURN,
   );
   const changed = [...(Fields ?? []), ...(Objects ?? []), ...groups].some(({ Type }) => Type !== 'None');
   return {

@@ -1,6 +1,7 @@
 import type { Job } from '../structs/job.js';
 import { parseDuration } from '../util/duration.js';
 import { err, ok, type Result } from '../util/result.js';
+import { atOnce, GROUPS_PER_TURN, mapInTurns, type Resting } from '../util/turns.js';
 import type { AttributeType, Field, Raw, Struct } from './schema/field.js';
 import { job } from './schema/job.js';
 
@@ -14,13 +15,35 @@ const PROBLEMS_MAX = 20;
  * out, durations may be nanoseconds or text ("30s"). The result may lack anything: `canonicalizeJob` fills it in.
  */
 export function readJobJson(value: unknown): Result<Partial<Job>, string[]> {
+  return atOnce(readJobInTurns(value));
+}
+
+/** The same with rests between its groups. */
+export function* readJobInTurns(value: unknown): Resting<Result<Partial<Job>, string[]>> {
   const problems: string[] = [];
-  const read = readStruct(job, value, '', problems);
+  const read = yield* readJob(value, problems);
   if (problems.length > PROBLEMS_MAX) problems.splice(PROBLEMS_MAX, Infinity, 'and more');
   return problems.length > 0 ? err(problems) : ok(read as Partial<Job>);
 }
 
 type Problems = string[];
+
+/** The job itself: of what it has in lists, its groups may be very many. */
+function* readJob(value: unknown, problems: Problems): Resting<Raw | null> {
+  if (!isObject(value)) return readStruct(job, value, '', problems);
+  const raw: Raw = {};
+  for (const [field, given] of givenTo(job, value)) {
+    raw[field.json] =
+      field.form === 'block' && field.arity === 'list' && Array.isArray(given)
+        ? yield* mapInTurns(
+            given,
+            (item, i) => readStruct(field.struct, item ?? {}, `${field.json}[${i}]`, problems),
+            GROUPS_PER_TURN,
+          )
+        : readField(field, given, field.json, problems);
+  }
+  return raw;
+}
 
 /** An object of the API by its schema, with the path of whatever is wrong in it. */
 export function readStruct(struct: Struct, value: unknown, path: string, problems: Problems): Raw | null {
@@ -28,15 +51,39 @@ export function readStruct(struct: Struct, value: unknown, path: string, problem
     problems.push(`${path || 'job'}: must be an object (${struct.name}), not ${nameOf(value)}`);
     return null;
   }
-  const byName = new Map(Object.entries(value).map(([key, item]) => [key.toLowerCase(), item]));
   const raw: Raw = {};
-  for (const field of struct.fields) {
-    if (field.json.startsWith('~')) continue;
-    const given = Object.hasOwn(value, field.json) ? value[field.json] : byName.get(field.json.toLowerCase());
-    if (given === null || given === undefined) continue;
+  for (const [field, given] of givenTo(struct, value)) {
     raw[field.json] = readField(field, given, path === '' ? field.json : `${path}.${field.json}`, problems);
   }
   return raw;
+}
+
+/** The fields of a block that an object gives, in their order. */
+function* givenTo(struct: Struct, value: Raw): Generator<[Field, unknown], void, void> {
+  const others = othersIn(struct, value);
+  for (const field of struct.fields) {
+    if (field.json.startsWith('~')) continue;
+    const given = Object.hasOwn(value, field.json) ? value[field.json] : others?.get(field.json.toLowerCase());
+    if (given !== null && given !== undefined) yield [field, given];
+  }
+}
+
+const names = new WeakMap<Struct, ReadonlySet<string>>();
+
+/** What an object has under other names than the fields of a block, by these in small letters; mostly it has none. */
+function othersIn(struct: Struct, value: Raw): Map<string, unknown> | null {
+  let known = names.get(struct);
+  if (!known) {
+    known = new Set(struct.fields.map(({ json }) => json));
+    names.set(struct, known);
+  }
+  let others: Map<string, unknown> | null = null;
+  for (const key in value) {
+    if (known.has(key)) continue;
+    others ??= new Map();
+    others.set(key.toLowerCase(), value[key]);
+  }
+  return others;
 }
 
 function readField(field: Field, value: unknown, path: string, problems: Problems): unknown {

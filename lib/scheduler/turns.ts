@@ -1,4 +1,6 @@
-import { ITEMS_PER_TURN } from '../util/turns.js';
+import { ITEMS_PER_TURN, inTurns } from '../util/turns.js';
+
+export { inTurns };
 
 /** What a draft says when others should have the thread: whether it is in the middle of placing very many. */
 export type Rest = 'placing' | undefined;
@@ -11,21 +13,6 @@ export function* inTurnsTo(times: number, act: () => void): Generator<Rest, void
   for (let i = 1; i <= times; i++) {
     act();
     if (i % ITEMS_PER_TURN === 0) yield undefined;
-  }
-}
-
-/** Goes through a list of whatever length with rests in between, so that others have the thread; more of them for dear items. */
-export function* inTurns<T>(
-  items: Iterable<T>,
-  act: (item: T) => void,
-  perTurn = ITEMS_PER_TURN,
-): Generator<Rest, void, void> {
-  let left = perTurn;
-  for (const item of items) {
-    act(item);
-    if (--left > 0) continue;
-    left = perTurn;
-    yield undefined;
   }
 }
 

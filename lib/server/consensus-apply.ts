@@ -1,11 +1,20 @@
 import type { Entry } from '../raft/index.js';
 import { decodeCommand } from '../state/command-codec.js';
+import type { Command } from '../state/commands.js';
 import { MeshError } from '../structs/errors.js';
 import type { Log } from '../util/log.js';
 import { unknownOutcome } from './consensus-errors.js';
 import type { PendingWrites } from './consensus-pending.js';
 import { unpackCommand } from './packed-command.js';
 import type { StateMachine } from './ports.js';
+
+/** An entry of the log, to be applied. */
+export interface ReadEntry {
+  /** Null: it is none. */
+  readonly command: Command | null;
+  /** How many there were to read, unpacked. */
+  readonly bytes: number;
+}
 
 /** Applies committed entries, and tells whoever proposed them. */
 export class Applier {
@@ -24,29 +33,34 @@ export class Applier {
    * MeshError for what this version cannot apply: it must not be passed over.
    */
   apply(entry: Entry): number {
-    if (entry.type === 'command') return this.#applyCommand(entry);
-    this.#answer(entry, undefined);
-    return entry.data.length;
+    const read = this.read(entry);
+    this.applyRead(entry, read);
+    return read.bytes;
   }
 
-  #applyCommand(entry: Entry): number {
+  /** The first half of it: what changes nothing yet. */
+  read(entry: Entry): ReadEntry {
+    if (entry.type !== 'command') return { command: null, bytes: entry.data.length };
     const encoded = unpackCommand(entry.data);
-    const command = decodeCommand(encoded);
+    return { command: decodeCommand(encoded), bytes: encoded.length };
+  }
+
+  /** The second half. */
+  applyRead(entry: Entry, { command }: ReadEntry): void {
     let result: unknown;
     try {
-      result = this.#fsm.apply(entry.index, command);
+      if (command !== null) result = this.#fsm.apply(entry.index, command);
     } catch (error) {
       if (error instanceof MeshError) throw error;
       // A defect: every server meets it alike, and passing over it is the only way to ever start again.
       const { message } = error as Error;
       const { index } = entry;
-      this.#log.error('a command could not be applied', { index, type: command.type, error: message });
-      const failure = new MeshError('E_INTERNAL', `applying ${command.type} failed: ${message}`, { cause: error });
+      this.#log.error('a command could not be applied', { index, type: command?.type, error: message });
+      const failure = new MeshError('E_INTERNAL', `applying ${command?.type} failed: ${message}`, { cause: error });
       this.#writes.take(index)?.reject(failure);
-      return encoded.length;
+      return;
     }
     this.#answer(entry, result);
-    return encoded.length;
   }
 
   #answer({ index, term }: Entry, result: unknown): void {
@@ -84,9 +98,12 @@ export class PacedApplier {
     let bytes = 0;
     for (const entry of entries) {
       if (this.#leftBytes <= 0) await this.#rest();
-      const own = this.#applier.apply(entry);
-      bytes += own;
-      this.#leftBytes -= Math.max(own, ENTRY_BYTES_MIN);
+      const read = this.#applier.read(entry);
+      // To read a large one is a turn's work of its own.
+      if (read.bytes > APPLIED_PER_TURN_BYTES) await this.#rest();
+      this.#applier.applyRead(entry, read);
+      bytes += read.bytes;
+      this.#leftBytes -= Math.max(read.bytes, ENTRY_BYTES_MIN);
       applied(entry);
     }
     return bytes;

@@ -204,7 +204,7 @@ function isNews(before: Deployment, after: Deployment): boolean {
   if (before.Status !== after.Status) return true;
   return Object.entries(after.TaskGroups).some(([name, group]) => {
     const known = before.TaskGroups[name];
-    return !known || counts(known) !== counts(group);
+    return known !== group && (!known || counts(known) !== counts(group));
   });
 }
 

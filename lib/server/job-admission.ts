@@ -1,15 +1,16 @@
 import { formatRange } from '../hcl/index.js';
-import { canonicalizeJob } from '../jobspec/canonicalize.js';
+import { canonicalizeInTurns } from '../jobspec/canonicalize.js';
 import { parseJob } from '../jobspec/parse.js';
 import { findRange, type JobRanges } from '../jobspec/places.js';
-import { readJobJson } from '../jobspec/read-json.js';
+import { readJobInTurns } from '../jobspec/read-json.js';
 import { MeshError } from '../structs/errors.js';
 import type { Job, JobSubmission } from '../structs/job.js';
 import type { Issue } from '../structs/validate/issue.js';
-import { findIssues, issueText } from '../structs/validate/job.js';
+import { findIssuesInTurns, issueText } from '../structs/validate/job.js';
 import { JOB_LIMITS, type JobLimits } from '../structs/validate/limits.js';
 import { nearest } from '../util/nearest.js';
-import type { ServerConfig } from './world.js';
+import { GROUPS_PER_TURN, type Resting } from '../util/turns.js';
+import type { ServerConfig, ServerWorld } from './world.js';
 
 /** A job as it may be stored, or what is wrong with it. */
 export interface Admission {
@@ -18,20 +19,30 @@ export interface Admission {
   warnings: string[];
 }
 
-/** Reads, completes and checks a job that was handed in. */
+/** Reads, completes and checks a job that was handed in: in turns, for its groups may be very many. */
 export function admitJob(
   handedIn: unknown,
-  options: Pick<ServerConfig, 'region' | 'jobs' | 'knownDrivers'>,
+  { turns, config }: Pick<ServerWorld, 'turns' | 'config'>,
   submission?: JobSubmission | null,
-): Admission {
-  const read = readJobJson(handedIn);
+): Promise<Admission> {
+  return turns.toEnd(admitInTurns(handedIn, config, submission ?? null));
+}
+
+function* admitInTurns(
+  handedIn: unknown,
+  options: Pick<ServerConfig, 'region' | 'jobs' | 'knownDrivers'>,
+  submission: JobSubmission | null,
+): Resting<Admission> {
+  const read = yield* readJobInTurns(handedIn);
   if (!read.ok) return { job: null, errors: read.error, warnings: [] };
   const { defaultPriority = 0, ...limits } = options.jobs ?? {};
   const Priority = read.value.Priority || defaultPriority;
-  const job = canonicalizeJob({ ...inRegion(read.value, options.region), Priority });
-  const { errors, warnings } = findIssues(job, { ...JOB_LIMITS, ...limits });
+  const job = yield* canonicalizeInTurns({ ...inRegion(read.value, options.region), Priority });
+  const { errors, warnings } = yield* findIssuesInTurns(job, { ...JOB_LIMITS, ...limits });
   const more = [...regionErrors(job, options.region), ...driverErrors(job, options.knownDrivers?.())];
-  return { job, errors: [...located(errors, submission ?? null), ...more], warnings: warnings.map(issueText) };
+  // Writing it into the log comes next.
+  if (job.TaskGroups.length > GROUPS_PER_TURN) yield undefined;
+  return { job, errors: [...located(errors, submission), ...more], warnings: warnings.map(issueText) };
 }
 
 /** Issues as texts, with their places in the source when one was handed in with the job. */

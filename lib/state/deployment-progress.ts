@@ -1,6 +1,7 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment, DeploymentState } from '../structs/deployment.js';
 import { NANOS_PER_MS, type Nanos } from '../util/clock.js';
+import { ownPart } from './drafts.js';
 import type { Transaction } from './transaction.js';
 
 /** Whether a deployment can still change. */
@@ -35,7 +36,8 @@ export function countInDeployment(txn: Transaction, before: Allocation | undefin
   const canaries = txn.deployments.peek(after.DeploymentID)?.TaskGroups[after.TaskGroup]?.PlacedCanaries;
   const newCanary = isCanary && !(canaries ?? []).includes(after.ID);
   if (!placed && was === is && !newCanary) return;
-  const group = txn.deployments.edit(after.DeploymentID)?.TaskGroups[after.TaskGroup];
+  const groups = txn.deployments.edit(after.DeploymentID)?.TaskGroups;
+  const group = groups && ownPart(groups, after.TaskGroup);
   if (group === undefined) return;
   if (placed) group.PlacedAllocs++;
   if (newCanary) group.PlacedCanaries = [...(group.PlacedCanaries ?? []), after.ID];

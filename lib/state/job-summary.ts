@@ -3,6 +3,7 @@ import type { Evaluation } from '../structs/evaluation.js';
 import type { Job } from '../structs/job.js';
 import { isParent } from '../structs/job-kind.js';
 import type { JobSummary, TaskGroupSummary } from '../structs/rpc.js';
+import { ownPart } from './drafts.js';
 import type { Transaction } from './transaction.js';
 import { jobKey } from './watch.js';
 
@@ -20,6 +21,15 @@ const COUNTER = {
 
 function emptyGroup(): TaskGroupSummary {
   return { Queued: 0, Complete: 0, Failed: 0, Running: 0, Starting: 0, Lost: 0, Unknown: 0 };
+}
+
+/** A group of a draft, which may be of an older version, to be changed in place. */
+function ownGroup({ Summary }: JobSummary, name: string): TaskGroupSummary {
+  const known = ownPart(Summary, name);
+  if (known !== undefined) return known;
+  const group = emptyGroup();
+  Summary[name] = group;
+  return group;
 }
 
 /** Makes sure that a job has a summary with all its groups; groups of older versions stay. */
@@ -56,8 +66,7 @@ export function countAlloc(txn: Transaction, before: Allocation | undefined, aft
   if (summary === undefined || after.Job?.CreateIndex !== summary.CreateIndex) return;
   const draft = txn.summaries.edit(key);
   if (draft === undefined) return;
-  const group = draft.Summary[after.TaskGroup] ?? emptyGroup();
-  draft.Summary[after.TaskGroup] = group;
+  const group = ownGroup(draft, after.TaskGroup);
   group[COUNTER[after.ClientStatus]]++;
   if (before !== undefined) group[COUNTER[before.ClientStatus]] = Math.max(0, group[COUNTER[before.ClientStatus]] - 1);
   else if (after.ClientStatus === 'pending') group.Queued = Math.max(0, group.Queued - 1);
@@ -75,8 +84,7 @@ export function countQueued(txn: Transaction, evaluation: Evaluation): void {
   if (changed.length === 0) return;
   const draft = txn.summaries.edit(key);
   for (const [name, queued] of changed) {
-    const group = draft?.Summary[name];
-    if (group !== undefined) group.Queued = queued;
+    if (draft !== undefined) ownGroup(draft, name).Queued = queued;
   }
 }
 
@@ -162,9 +170,7 @@ export function correctSummary(txn: Transaction, correction: SummaryCorrection):
   const draft = txn.summaries.edit(key);
   if (draft === undefined) return;
   for (const [name, missing] of Object.entries(correction.groups)) {
-    const group = draft.Summary[name] ?? emptyGroup();
-    draft.Summary[name] = group;
-    addTo(group, missing, Object.values(COUNTER));
+    addTo(ownGroup(draft, name), missing, Object.values(COUNTER));
   }
   if (draft.Children !== null) addTo(draft.Children, correction.children, Object.values(CHILD_COUNTER));
 }

@@ -56,16 +56,13 @@ export class Transaction {
       (key) => this.tables.job_summaries.get(key),
       (summary) => ({
         ...summary,
-        Summary: Object.fromEntries(Object.entries(summary.Summary).map(([name, group]) => [name, { ...group }])),
+        Summary: { ...summary.Summary },
         Children: summary.Children === null ? null : { ...summary.Children },
       }),
     );
     this.deployments = new Drafts(
       (id) => this.tables.deployments.get(id),
-      (deployment) => ({
-        ...deployment,
-        TaskGroups: Object.fromEntries(Object.entries(deployment.TaskGroups).map(([name, g]) => [name, { ...g }])),
-      }),
+      (deployment) => ({ ...deployment, TaskGroups: { ...deployment.TaskGroups } }),
     );
   }
 

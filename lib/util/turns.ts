@@ -1,7 +1,42 @@
 /** Items that all together go through in one turn of the event loop: each costs up to a few microseconds, so that is some milliseconds. */
 export const ITEMS_PER_TURN = 500;
+/** Groups of a job are dear: so many of them are a turn's work to read, to check or to compare. */
+export const GROUPS_PER_TURN = 50;
 /** Items that one of many goes through before it looks whether others wait. */
 const STRIDE = 100;
+
+/** What goes through much without I/O: wherever it yields, others may have the thread. */
+export type Resting<T> = Generator<undefined, T, void>;
+
+/** Goes through a list of whatever length with rests in between, so that others have the thread; more of them for dear items. */
+export function* inTurns<T>(items: Iterable<T>, act: (item: T) => void, perTurn = ITEMS_PER_TURN): Resting<void> {
+  let left = perTurn;
+  for (const item of items) {
+    act(item);
+    if (--left > 0) continue;
+    left = perTurn;
+    yield undefined;
+  }
+}
+
+/** What is made of each item, in their order, with rests. */
+export function* mapInTurns<T, R>(
+  items: readonly T[],
+  make: (item: T, at: number) => R,
+  perTurn = ITEMS_PER_TURN,
+): Resting<R[]> {
+  const made: R[] = [];
+  yield* inTurns(items, (item) => made.push(make(item, made.length)), perTurn);
+  return made;
+}
+
+/** Runs to its end what may rest, without a rest: for who has the thread alone. */
+export function atOnce<T>(work: Iterator<unknown, T, void>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
 
 /**
  * Shares the thread out among all who go through much: lists of 100,000 rows, their text, a thousand callers who waited for

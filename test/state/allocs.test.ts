@@ -44,6 +44,31 @@ function rollout(placements: Partial<Placement>[], canaries = 0): World {
   return world;
 }
 
+t.test('a report changes its own group of a summary and of a deployment, and copies none of the others', async (t) => {
+  const world = new World();
+  const job = world.register({ TaskGroups: ['web', 'db'].map((Name) => mockGroup({ Name })) });
+  const whole = deployment(job);
+  const TaskGroups = { ...whole.TaskGroups, db: { ...(whole.TaskGroups['web'] as DeploymentState) } };
+  world.apply(
+    planResults(job, [placement(job, { ID: 'a1', DeploymentID: 'd1' })], { deployment: { ...whole, TaskGroups } }),
+  );
+  const seen = () => {
+    const state = world.store.snapshot();
+    const groups = state.deploymentById('d1')?.TaskGroups;
+    const counts = state.jobSummary('default', job.ID)?.Summary;
+    return { web: groups?.['web'], db: groups?.['db'], counted: counts?.['web'], others: counts?.['db'] };
+  };
+  const before = seen();
+  const [told, counted] = [{ ...before.web }, { ...before.counted }];
+  world.apply(clientUpdate('a1', healthy(true)));
+  const after = seen();
+  t.match(after, { web: { HealthyAllocs: 1 }, counted: { Running: 1 } });
+  t.equal(after.db, before.db);
+  t.equal(after.others, before.others);
+  t.same(before.web, told, 'what was read before does not change');
+  t.same(before.counted, counted);
+});
+
 t.test('a placement gets its job, its indexes and its times', async (t) => {
   const world = new World();
   world.apply({ type: 'node-register', node: mockNode(0), event: null, evals: [] });

@@ -1,7 +1,8 @@
 import { type Diagnostic, diagnosticLines } from '../../hcl/index.js';
 import { canonicalizeJob } from '../../jobspec/canonicalize.js';
 import { parseJob } from '../../jobspec/parse.js';
-import { readJobJson } from '../../jobspec/read-json.js';
+import { readJobInTurns } from '../../jobspec/read-json.js';
+import { systemTurns } from '../../server/timers.js';
 import { MeshError } from '../../structs/errors.js';
 import type { Job, JobAction, JobSubmission } from '../../structs/job.js';
 import type { JobRegisterRequest } from '../../structs/rpc.js';
@@ -80,7 +81,7 @@ async function jobBody(exchange: Exchange): Promise<{ body: Record<string, unkno
   const body = await exchange.body();
   const raw = objectField(body, 'Job');
   if (!raw) throw badRequest('Job must be specified');
-  const job = readJobJson(raw);
+  const job = await systemTurns.toEnd(readJobInTurns(raw));
   if (!job.ok) throw badRequest(job.error.join('\n'));
   if (!job.value.ID) throw badRequest("Job ID hasn't been provided");
   const id = exchange.params['id'];

@@ -3,6 +3,7 @@ import type { Deployment, DeploymentStatusUpdate } from '../../structs/deploymen
 import type { DesiredUpdates, Evaluation } from '../../structs/evaluation.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Millis } from '../../util/clock.js';
+import { GROUPS_PER_TURN } from '../../util/turns.js';
 import { appendInTurns, inTurns, type Rest } from '../turns.js';
 import { isTerminal } from '../usage.js';
 import { markBack, markUnknown } from './disconnect.js';
@@ -11,9 +12,6 @@ import { followupEvals, type Wait, type WaitReason } from './followup.js';
 import { type GroupResult, reconcileGroup, type UpdateKind } from './group.js';
 import { noUpdates, type Placement, type Reconciliation, STOP_REASON, type Stop } from './result.js';
 import { DEPLOYMENT_TEXT, rollOut, settleDeployment } from './roll-out.js';
-
-/** Groups between two rests, however few allocations they have. */
-const GROUPS_PER_TURN = 50;
 
 /** Everything a reconciliation looks at. */
 export interface ReconcileInput {

@@ -1,4 +1,4 @@
-import { diffJobs, emptyDiff } from '../../jobspec/diff.js';
+import { diffJobsInTurns, emptyDiff } from '../../jobspec/diff.js';
 import { annotateDiff } from '../../jobspec/diff-annotate.js';
 import type { Planner, StateReader } from '../../scheduler/ports.js';
 import type { StateSnapshot } from '../../state/store.js';
@@ -10,6 +10,7 @@ import { pastLaunches } from '../../structs/validate/launch.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
 import type { Millis } from '../../util/clock.js';
 import { isEqual } from '../../util/equal.js';
+import { GROUPS_PER_TURN, mapInTurns, type Resting } from '../../util/turns.js';
 import { driverConfigWarnings } from '../driver-configs.js';
 import { admitJob, checkSubmission, listed, requireAdmitted } from '../job-admission.js';
 import { keepCounts } from '../kept-counts.js';
@@ -23,10 +24,11 @@ const ZERO_TIME = '0001-01-01T00:00:00Z';
 
 /** What would happen if the job were registered: a scheduler runs on a state in which it is; nothing is stored. */
 export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
+  const { turns } = context;
   return {
     async 'Job.Plan'(args, { signal }) {
       const submission = checkSubmission(args.Submission, context.config.jobs);
-      const { job: admitted, warnings } = requireAdmitted(admitJob(args.Job, context.config, submission));
+      const { job: admitted, warnings } = requireAdmitted(await admitJob(args.Job, context, submission));
       const configs = await driverConfigWarnings(admitted, context.config, submission);
       await context.consensus.readIndex();
       signal.throwIfAborted();
@@ -35,7 +37,7 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
       checkIndex(args, existing);
       checkPool(admitted, state);
       const kept = keepCounts(admitted, existing, args.PreserveCounts);
-      const job = asRegistered(withPolicyIds(kept.job), existing, state.index + 1);
+      const job = await turns.toEnd(asRegistered(withPolicyIds(kept.job), existing, state.index + 1));
       const evaluation = newEval(
         {
           Namespace: job.Namespace,
@@ -67,7 +69,10 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
         JobModifyIndex: existing?.JobModifyIndex ?? 0,
         CreatedEvals: created.length > 0 ? created : null,
         Diff: args.Diff
-          ? annotateDiff(diffJobs(existing ?? null, job, { contextual: true }), annotations.DesiredTGUpdates)
+          ? annotateDiff(
+              await turns.toEnd(diffJobsInTurns(existing ?? null, job, { contextual: true })),
+              annotations.DesiredTGUpdates,
+            )
           : emptyDiff(job.ID, existing ? 'Edited' : 'Added'),
         NextPeriodicLaunch: nextLaunch(job, context.now()),
         Warnings: listed(
@@ -97,7 +102,7 @@ function nextLaunch(job: Job, now: Millis): string {
  * The job with the version and indexes it would have if it were written at `index`: an unchanged one keeps those it has, and by
  * that the scheduler knows that its allocations may stay as they are.
  */
-function asRegistered(job: Job, existing: Job | undefined, index: number): Job {
+function* asRegistered(job: Job, existing: Job | undefined, index: number): Resting<Job> {
   if (!existing) return { ...job, CreateIndex: index, ModifyIndex: index, JobModifyIndex: index };
   const {
     Status,
@@ -120,8 +125,15 @@ function asRegistered(job: Job, existing: Job | undefined, index: number): Job {
     ModifyIndex,
     JobModifyIndex,
   };
-  const same = isEqual(existing, { ...job, ...server, Version });
+  const same = yield* isSame(existing, { ...job, ...server, Version });
   return same ? existing : { ...job, ...server, Version: Version + 1, ModifyIndex: index, JobModifyIndex: index };
+}
+
+/** Whether two jobs are equal, group by group. */
+function* isSame({ TaskGroups: before, ...existing }: Job, { TaskGroups: after, ...wanted }: Job): Resting<boolean> {
+  if (before.length !== after.length || !isEqual(existing, wanted)) return false;
+  const same = yield* mapInTurns(after, (group, i) => isEqual(before[i], group), GROUPS_PER_TURN);
+  return same.every(Boolean);
 }
 
 /** The state as if the job were stored. Everything is handed on: a plan that knows less than the scheduler tells something else. */

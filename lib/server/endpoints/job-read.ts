@@ -1,4 +1,4 @@
-import { diffJobs } from '../../jobspec/diff.js';
+import { diffJobsInTurns } from '../../jobspec/diff.js';
 import type { StateSnapshot, TableName } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import type { Allocation } from '../../structs/allocation.js';
@@ -46,9 +46,9 @@ export function jobReadEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Job.Versions'(args, call) {
       const [namespace, id] = target(args);
-      return answerQuery(context, args, call, [watchKeys.job(namespace, id)], (state) => {
+      return answerQuery(context, args, call, [watchKeys.job(namespace, id)], async (state) => {
         const versions = [...state.jobVersions(namespace, id)];
-        const Diffs = args.Diffs && versions.length > 0 ? versionDiffs(versions, args) : null;
+        const Diffs = args.Diffs && versions.length > 0 ? await versionDiffs(turns, versions, args) : null;
         return { index: newest(versions, state, 'job_versions'), reply: { Versions: versions, Diffs } };
       });
     },
@@ -147,14 +147,16 @@ async function readJobs(turns: Turns, state: StateSnapshot, args: JobListArgs, o
 }
 
 /** Each version (the newest first) against the one before it, or all against one that is named by number or tag. */
-function versionDiffs(
+async function versionDiffs(
+  turns: Turns,
   versions: readonly Job[],
   args: { DiffVersion?: number | null; DiffTagName?: string },
-): JobDiff[] {
+): Promise<JobDiff[]> {
   const { DiffVersion, DiffTagName } = args;
-  const options = { contextual: true };
+  const diff = (before: Job | null, job: Job): Promise<JobDiff> =>
+    turns.toEnd(diffJobsInTurns(before, job, { contextual: true }));
   if (!DiffTagName && typeof DiffVersion !== 'number') {
-    return versions.slice(0, -1).map((job, i) => diffJobs(versions[i + 1] ?? null, job, options));
+    return oneByOne(versions.slice(0, -1), (job, i) => diff(versions[i + 1] ?? null, job));
   }
   const reference = DiffTagName
     ? versions.find(({ VersionTag }) => VersionTag?.Name === DiffTagName)
@@ -165,7 +167,13 @@ function versionDiffs(
       DiffTagName ? `tag "${DiffTagName}" not found` : `version ${DiffVersion} not found`,
     );
   }
-  return versions.map((job) => diffJobs(reference, job, options));
+  return oneByOne(versions, (job) => diff(reference, job));
+}
+
+async function oneByOne<T, R>(items: readonly T[], make: (item: T, at: number) => Promise<R>): Promise<R[]> {
+  const made: R[] = [];
+  for (const item of items) made.push(await make(item, made.length));
+  return made;
 }
 
 /** The index at which one of the items last changed; of the table when there is none. */

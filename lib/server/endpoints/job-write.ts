@@ -43,7 +43,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
 
   const register = async (args: JobRegisterRequest): Promise<JobRegisterResponse> => {
     const submission = checkSubmission(args.Submission, config.jobs);
-    const { job: admitted, warnings: found } = requireAdmitted(admitJob(args.Job, config, submission));
+    const { job: admitted, warnings: found } = requireAdmitted(await admitJob(args.Job, context, submission));
     const configs = await driverConfigWarnings(admitted, config, submission);
     const state = store.snapshot();
     checkEvalPriority(args.EvalPriority);
@@ -89,7 +89,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Job.Validate'(args) {
       const submission = checkSubmission(args.Submission, config.jobs);
-      const { job, errors, warnings: found } = admitJob(args.Job, config, submission);
+      const { job, errors, warnings: found } = await admitJob(args.Job, context, submission);
       const warnings = [
         ...found,
         ...(job ? [...policyWarnings(job, context), ...memoryMaxWarnings(job, store.snapshot())] : []),

@@ -13,6 +13,7 @@ import type {
   DeploymentStatusCommand,
 } from '../commands.js';
 import { isActive, rfc3339 } from '../deployment-progress.js';
+import { ownPart } from '../drafts.js';
 import type { Transaction } from '../transaction.js';
 import { jobKey } from '../watch.js';
 import { storeAlloc } from './allocs.js';
@@ -36,7 +37,7 @@ export function setDeploymentStatus(txn: Transaction, update: DeploymentStatusUp
   if (deployment === undefined) return;
   if (deployment.Status === 'paused' && update.Status === 'running') {
     // Nothing could make progress meanwhile.
-    for (const group of Object.values(deployment.TaskGroups)) startDeadline(group, time);
+    for (const name of Object.keys(deployment.TaskGroups)) startDeadline(ownPart(deployment.TaskGroups, name), time);
   }
   deployment.Status = update.Status;
   deployment.StatusDescription = update.StatusDescription;
@@ -66,7 +67,7 @@ export function applyDeploymentPromote(
   draft.StatusDescription = 'Deployment is running';
   draft.ModifyTime = command.time;
   for (const [name] of wanted) {
-    const group = draft.TaskGroups[name];
+    const group = ownPart(draft.TaskGroups, name);
     if (group === undefined) continue;
     group.Promoted = true;
     // The rest of the roll-out begins now, so does the time it may take.
@@ -80,8 +81,8 @@ export function applyDeploymentPromote(
   return ok(null);
 }
 
-function startDeadline(group: DeploymentState, time: Nanos): void {
-  if (group.ProgressDeadline !== 0) group.RequireProgressBy = rfc3339(time + group.ProgressDeadline);
+function startDeadline(group: DeploymentState | undefined, time: Nanos): void {
+  if (group && group.ProgressDeadline !== 0) group.RequireProgressBy = rfc3339(time + group.ProgressDeadline);
 }
 
 function promotionRefusal(

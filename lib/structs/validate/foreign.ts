@@ -1,4 +1,5 @@
-import type { Job, Task, Template } from '../job.js';
+import { GROUPS_PER_TURN, inTurns, type Resting } from '../../util/turns.js';
+import type { Job, Task, TaskGroup, Template } from '../job.js';
 import type { Service } from '../service.js';
 import type { Report } from './issue.js';
 
@@ -7,14 +8,15 @@ import type { Report } from './issue.js';
 const NO_CONSUL = 'there is no Consul here';
 const NO_VAULT = 'there is no Vault here';
 
-/** Refuses what only Consul or Vault could do. */
-export function validateForeign(job: Job, report: Report): void {
-  for (const [i, group] of job.TaskGroups.entries()) {
+/** Refuses what only Consul or Vault could do, with rests. */
+export function validateForeign(job: Job, report: Report): Resting<void> {
+  const refuseInGroup = ([i, group]: [number, TaskGroup]): void => {
     const at = report.at('TaskGroups').at(i);
     if (group.Consul) refuseConsul(at);
     refuseServices(group.Services, at);
     for (const [t, task] of group.Tasks.entries()) refuseInTask(task, at.at('Tasks').at(t));
-  }
+  };
+  return inTurns(job.TaskGroups.entries(), refuseInGroup, GROUPS_PER_TURN);
 }
 
 function refuseInTask(task: Task, report: Report): void {

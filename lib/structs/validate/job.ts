@@ -1,4 +1,5 @@
-import type { Job } from '../job.js';
+import { atOnce, GROUPS_PER_TURN, inTurns, type Resting } from '../../util/turns.js';
+import type { Job, TaskGroup } from '../job.js';
 import { validatePlacement } from './constraint.js';
 import { warnOfEnterprise } from './enterprise.js';
 import { validateForeign } from './foreign.js';
@@ -12,7 +13,17 @@ const DESCRIPTION_CHARACTERS_MAX = 1000;
 const TYPES = ['service', 'batch', 'system', 'sysbatch'];
 
 /** Everything wrong with a canonical job, and what to be warned of. Pure: what only a server knows, it checks itself. */
-export function findIssues(job: Job, limits: JobLimits = JOB_LIMITS): { errors: Issue[]; warnings: Issue[] } {
+export function findIssues(job: Job, limits: JobLimits = JOB_LIMITS): Issues {
+  return atOnce(findIssuesInTurns(job, limits));
+}
+
+interface Issues {
+  errors: Issue[];
+  warnings: Issue[];
+}
+
+/** The same with rests between its groups. */
+export function* findIssuesInTurns(job: Job, limits: JobLimits): Resting<Issues> {
   const errors: Issue[] = [];
   const warnings: Issue[] = [];
   const report = newReport(errors, warnings);
@@ -21,10 +32,10 @@ export function findIssues(job: Job, limits: JobLimits = JOB_LIMITS): { errors: 
   validateNumbers(job, limits, report);
   validatePlacement(job, job.Type, report, 'job');
   validateLaunch(job, report);
-  validateGroups(job, report);
-  validateForeign(job, report);
+  yield* validateGroups(job, report);
+  yield* validateForeign(job, report);
   warn(job, report);
-  warnOfEnterprise(job, report);
+  yield* warnOfEnterprise(job, report);
   return { errors, warnings };
 }
 
@@ -74,7 +85,7 @@ function validateNumbers(job: Job, { priorityMax, countMax }: JobLimits, report:
   }
 }
 
-function validateGroups(job: Job, report: Report): void {
+function* validateGroups(job: Job, report: Report): Resting<void> {
   if (job.TaskGroups.length === 0) report.error('TaskGroups', 'Missing task groups: a job has at least one');
   for (const { name, first, again } of findRepeated(job.TaskGroups.map((group) => group.Name))) {
     if (name === '') continue;
@@ -83,14 +94,15 @@ function validateGroups(job: Job, report: Report): void {
       `Task groups ${first + 1} and ${again + 1} are both named ${JSON.stringify(name)}`,
     );
   }
-  for (const [i, group] of job.TaskGroups.entries()) {
+  const validate = ([i, group]: [number, TaskGroup]): void => {
     const at = report.at('TaskGroups').at(i);
     if (group.Name === '') at.error('Name', `Task group ${i + 1} has no name`);
     if (job.Type === 'system' && group.Count > 1) {
       at.error('Count', `Task group ${group.Name} has count ${group.Count}, but a system job runs once on each node`);
     }
     validateTaskGroup(group, job, report.at('TaskGroups').at(i, `Task group ${group.Name} validation failed: `));
-  }
+  };
+  yield* inTurns(job.TaskGroups.entries(), validate, GROUPS_PER_TURN);
 }
 
 function warn(job: Job, report: Report): void {

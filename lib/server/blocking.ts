@@ -23,7 +23,7 @@ export interface Reading<R> {
   reply: R;
 }
 
-/** A thousand callers who waited for one change are not answered in one turn: each counts as so many rows of a list. */
+/** A thousand callers who waited for one change are neither woken nor answered in one turn: each counts as so many rows of a list. */
 const WAKING_COSTS = 10;
 
 /**
@@ -68,8 +68,6 @@ async function readAfter<R extends object>(
       ear.close();
     }
     if (outcome === 'left') throw new MeshError('E_TIMEOUT', 'the caller no longer waits for this query');
-    const turn = world.turns.take(WAKING_COSTS);
-    if (turn) await turn;
   }
 }
 
@@ -103,8 +101,16 @@ function listen(
       resolve('left');
       return;
     }
-    const unsubscribe = world.store.subscribe(keys, () => end('changed'));
-    const forget = world.store.onRestore(() => end('restored'));
+    let isWaking = false;
+    const wake = (outcome: Wakened): void => {
+      if (isWaking) return;
+      isWaking = true;
+      const turn = world.turns.take(WAKING_COSTS);
+      if (turn) void turn.then(() => end(outcome));
+      else end(outcome);
+    };
+    const forget = world.store.onRestore(() => wake('restored'));
+    const unsubscribe = world.store.subscribe(keys, () => wake('changed'));
     const cancel = world.timers.setTimeout(Math.max(0, deadlineMs - world.now()), () => end('late'));
     signal.addEventListener('abort', leave, { once: true });
     close = () => {

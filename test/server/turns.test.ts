@@ -241,6 +241,24 @@ t.test('a change that comes while a long list is read is not missed by whoever w
   t.equal(shown?.DesiredTransition.Migrate, true);
 });
 
+t.test('thousands who wait for one change are not woken in one turn', async (t) => {
+  const { call, rowsIn, saw } = await createCountedWorld();
+  const { Index = 0 } = await call('Job.List', {});
+  // Who is woken takes its ear away.
+  const ear = { aborted: false, addEventListener: () => {}, removeEventListener: () => saw(1) };
+  const query = { MinQueryIndex: Index, MaxQueryTimeMs: 600_000 };
+  const waiting = Array.from({ length: COUNT }, () => call('Job.List', query, ear as never));
+  await new Promise((resolve) => setImmediate(resolve));
+  const { most, all } = await rowsIn(async () => {
+    await call('Job.Register', { Job: { ...webJob({ count: 1 }), ID: 'other', Name: 'other' } });
+    for (const { Jobs } of await Promise.all(waiting)) {
+      if (Jobs?.length !== 2) t.fail(`${Jobs?.length} jobs`);
+    }
+  });
+  t.ok(all >= COUNT, `${all} woken and rows in all`);
+  t.ok(most <= ROWS_MAX, `${most} in one turn`);
+});
+
 t.test('wrong summaries are put right turn by turn, while their job changes and by two who ask at once', async (t) => {
   const world = await createCountedWorld();
   const [gone, reported] = [world.allocs().slice(0, 100), world.allocs().slice(-50)];

@@ -21,6 +21,7 @@ import type { Command, CommandResult, RestoreCommitCommand } from './commands.js
 import { applyCommand } from './fsm.js';
 import { mergeMesh } from './mesh-merge.js';
 import { renewAllocs } from './renew-allocs.js';
+import { AHEAD_EPOCH, RestoreAhead } from './restore-ahead.js';
 import { type ArchivedKey, emptyTables, type TableName, type Tables, viewTables } from './schema.js';
 import { TablesSnapshot } from './snapshot.js';
 import { type Decoded, decodeSnapshot, SnapshotDecoder } from './snapshot-codec.js';
@@ -213,6 +214,7 @@ class MemoryStore implements Store {
   readonly #listeners = new Set<(commit: Commit) => void>();
   readonly #restoreListeners = new Set<(index: number) => void>();
   #recent: Recent = { job: null, taskStates: null, scores: new Map() };
+  readonly #ahead = new RestoreAhead();
 
   get index(): number {
     return this.#index;
@@ -243,6 +245,8 @@ class MemoryStore implements Store {
     });
     const result = applyCommand(txn, command) as CommandResult<C['type']>;
     this.#index = index;
+    if (command.type === 'restore-stage') this.#ahead.staged(command);
+    else if (command.type === 'restore-abort') this.#ahead.forget(command.id);
     if (txn.changes.length > 0) {
       const commit = { index, changes: txn.changes, causes: txn.causes };
       for (const listener of this.#listeners) listener(commit);
@@ -279,14 +283,14 @@ class MemoryStore implements Store {
   /** The pieces put aside become the state. Who is in the mesh is not theirs to say: see `mergeMesh`. */
   #commitRestore(index: number, command: RestoreCommitCommand): CommandResult<'restore-commit'> {
     this.#index = index;
-    const decoded = decodePieces(this.#tables, command, this.#epoch + 1);
+    const decoded = decodePieces(this.#tables, command, this.#ahead);
     if (!decoded.ok) return decoded;
     mergeMesh(this.#tables, decoded.value.tables, this.#epoch + 1);
     const { mesh, mesh_members, mesh_invites, mesh_tombstones } = this.#tables;
     const tables: Tables = { ...decoded.value.tables, mesh, mesh_members, mesh_invites, mesh_tombstones };
     const at = Math.max(index, decoded.value.index + 1);
     this.#offset += at - index;
-    renewAllocs(tables, at, this.#epoch + 1);
+    renewAllocs(tables, at);
     // Whoever waits for a change of a list has seen one.
     for (const name of Object.keys(tables) as TableName[]) tables[name].lastIndex = at;
     this.#replace(tables, at);
@@ -299,20 +303,23 @@ class MemoryStore implements Store {
     this.#epoch += 2;
     this.#current = null;
     this.#recent = { job: null, taskStates: null, scores: new Map() };
+    this.#ahead.forget();
     for (const listener of this.#restoreListeners) listener(index);
     this.#watch.touchAll();
     this.#watch.fire(index);
   }
 }
 
-function decodePieces(tables: Tables, command: RestoreCommitCommand, epoch: number): Result<Decoded, MeshError> {
+function decodePieces(tables: Tables, command: RestoreCommitCommand, ahead: RestoreAhead): Result<Decoded, MeshError> {
   const pieces = [...tables.restores.values(`${command.id}\0`)];
   if (pieces.length !== command.pieces) {
     const have = `${pieces.length} of ${command.pieces} pieces of the snapshot are there`;
     return err(new MeshError('E_CONFLICT', `${have}: another restore was begun meanwhile; begin again`));
   }
   try {
-    const decoder = new SnapshotDecoder(epoch);
+    const known = ahead.take(command);
+    if (known !== null) return ok(known);
+    const decoder = new SnapshotDecoder(AHEAD_EPOCH);
     for (const { Text } of pieces) decoder.take(Text);
     return ok(decoder.end());
   } catch (error) {

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { frames } from '../../lib/state/frames.js';
+import { SnapshotDecoder } from '../../lib/state/snapshot-codec.js';
 import { createStore, type Store } from '../../lib/state/store.js';
 import { mockJob } from '../scheduler/mock.js';
 import { meshCommands } from '../server/mesh-state.js';
@@ -108,6 +109,50 @@ t.test('pieces put aside survive a snapshot of the log, so that every server com
   for (const each of [store, follower]) each.apply(next, { type: 'restore-commit', id: 'r', pieces: pieces.length });
   t.same(await piecesOf(follower), await piecesOf(store));
 });
+
+t.test(
+  'pieces are read as they come: where all were seen, none is left to read when they become the state',
+  async (t) => {
+    let read = 0;
+    const { take } = SnapshotDecoder.prototype;
+    t.teardown(() => Object.assign(SnapshotDecoder.prototype, { take }));
+    SnapshotDecoder.prototype.take = function (text) {
+      read++;
+      return take.call(this, text);
+    };
+    const [old, other] = [await piecesOf(storeAt(50, 'old')), await piecesOf(storeAt(60, 'other'))];
+    const readBy = (store: Store, id: string, pieces: number): number => {
+      read = 0;
+      const outcome = store.apply(store.index + 1, { type: 'restore-commit', id, pieces });
+      return outcome.ok ? read : -1;
+    };
+    const store = storeAt(400, 'now');
+    stage(store, 'a', other, 401);
+    stage(store, 'b', old, store.index + 1);
+    // A latecomer of one that another has taken the place of.
+    store.apply(store.index + 1, { type: 'restore-stage', id: 'a', seq: other.length, text: '[]' });
+    const started = createStore();
+    await started.restore(store.snapshot().stream(), store.index);
+    t.equal(readBy(store, 'a', other.length), -1);
+    t.equal(readBy(store, 'b', old.length), 0);
+    t.equal(readBy(started, 'b', old.length), old.length, 'who was started meanwhile reads them then');
+    for (const one of [store, started])
+      t.same(
+        [...one.snapshot().jobs()].map(({ ID }) => ID),
+        ['old'],
+      );
+    // What is written afterwards does not change what was read before.
+    const before = store.snapshot();
+    store.apply(store.index + 1, job('new'));
+    t.same(
+      [...before.jobs()].map(({ ID }) => ID),
+      ['old'],
+    );
+    stage(store, 'c', other, store.index + 1);
+    store.apply(store.index + 1, { type: 'restore-abort', id: 'c' });
+    t.equal(readBy(store, 'c', other.length), -1);
+  },
+);
 
 t.test('another restore takes the place of one that was left unfinished', async (t) => {
   const pieces = await piecesOf(storeAt(50, 'old'));

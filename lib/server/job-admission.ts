@@ -9,7 +9,7 @@ import type { Issue } from '../structs/validate/issue.js';
 import { findIssuesInTurns, issueText } from '../structs/validate/job.js';
 import { JOB_LIMITS, type JobLimits } from '../structs/validate/limits.js';
 import { nearest } from '../util/nearest.js';
-import { GROUPS_PER_TURN, type Resting } from '../util/turns.js';
+import type { Resting } from '../util/turns.js';
 import type { ServerConfig, ServerWorld } from './world.js';
 
 /** A job as it may be stored, or what is wrong with it. */
@@ -40,8 +40,6 @@ function* admitInTurns(
   const job = yield* canonicalizeInTurns({ ...inRegion(read.value, options.region), Priority });
   const { errors, warnings } = yield* findIssuesInTurns(job, { ...JOB_LIMITS, ...limits });
   const more = [...regionErrors(job, options.region), ...driverErrors(job, options.knownDrivers?.())];
-  // Writing it into the log comes next.
-  if (job.TaskGroups.length > GROUPS_PER_TURN) yield undefined;
   return { job, errors: [...located(errors, submission), ...more], warnings: warnings.map(issueText) };
 }
 

@@ -29,7 +29,7 @@ export function jobPlanEndpoints(context: EndpointContext): RpcHandlers {
     async 'Job.Plan'(args, { signal }) {
       const submission = checkSubmission(args.Submission, context.config.jobs);
       const { job: admitted, warnings } = requireAdmitted(await admitJob(args.Job, context, submission));
-      const configs = await driverConfigWarnings(admitted, context.config, submission);
+      const configs = await driverConfigWarnings(admitted, context, submission);
       await context.consensus.readIndex();
       signal.throwIfAborted();
       const state = context.store.snapshot();

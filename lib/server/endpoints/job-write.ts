@@ -44,7 +44,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
   const register = async (args: JobRegisterRequest): Promise<JobRegisterResponse> => {
     const submission = checkSubmission(args.Submission, config.jobs);
     const { job: admitted, warnings: found } = requireAdmitted(await admitJob(args.Job, context, submission));
-    const configs = await driverConfigWarnings(admitted, config, submission);
+    const configs = await driverConfigWarnings(admitted, context, submission);
     const state = store.snapshot();
     checkEvalPriority(args.EvalPriority);
     checkMayRegister(state);
@@ -93,7 +93,7 @@ export function jobWriteEndpoints(context: EndpointContext): RpcHandlers {
       const warnings = [
         ...found,
         ...(job ? [...policyWarnings(job, context), ...memoryMaxWarnings(job, store.snapshot())] : []),
-        ...(job ? [...(await driverConfigWarnings(job, config, submission)), ...pastLaunches(job, now())] : []),
+        ...(job ? [...(await driverConfigWarnings(job, context, submission)), ...pastLaunches(job, now())] : []),
       ];
       return {
         DriverConfigValidated: true,

@@ -1,4 +1,5 @@
 import type { Allocation } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Job } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import { addressesOf, DEFAULT_NETWORK, isReservedPort } from './feasible/addresses.js';
@@ -264,7 +265,7 @@ function priorityOf(alloc: Allocation): number {
 }
 
 function maxParallelOf(alloc: Allocation): number {
-  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Migrate?.MaxParallel ?? 0;
+  return groupOf(alloc.Job, alloc.TaskGroup)?.Migrate?.MaxParallel ?? 0;
 }
 
 function groupKey({ Namespace, JobID, TaskGroup }: Allocation): string {

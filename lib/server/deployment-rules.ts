@@ -1,6 +1,7 @@
 import { isNewSpec } from '../state/job-spec.js';
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment, DeploymentState } from '../structs/deployment.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Job, ReschedulePolicy } from '../structs/job.js';
 import { type Millis, toNanos } from '../util/clock.js';
 
@@ -129,7 +130,7 @@ function mayRetry(alloc: Allocation): boolean {
 /** Whether an unhealthy allocation has no attempt left: nothing that comes can make its deployment succeed. */
 function isExhausted(alloc: Allocation, job: Job | undefined, now: Millis): boolean {
   if (alloc.DesiredStatus !== 'run' || alloc.NextAllocation !== '') return false;
-  const group = (alloc.Job ?? job)?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job ?? job, alloc.TaskGroup);
   const policy = group?.ReschedulePolicy;
   if (!policy) return false;
   return !policy.Unlimited && recentAttempts(alloc, policy, now) >= policy.Attempts;

@@ -1,5 +1,6 @@
 import type { Change, Store } from '../state/store.js';
 import type { Allocation } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Turns } from '../util/turns.js';
 import { isTerminal } from './node-evals.js';
 
@@ -81,7 +82,7 @@ function weight(alloc: Allocation | undefined): 0 | 1 {
 function isHealthy(alloc: Allocation): boolean {
   const { Healthy } = alloc.DeploymentStatus ?? {};
   if (typeof Healthy === 'boolean') return Healthy;
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const isManual = alloc.DeploymentID !== '' && group?.Update?.HealthCheck === 'manual';
   return isManual && alloc.ClientStatus === 'running';
 }

@@ -4,9 +4,24 @@ import type { Consensus } from './ports.js';
 /** Things that one entry of the log changes: applying it is some milliseconds of work on every server. */
 const ENTRY_MAX = 128;
 
-/** Many things in portions for one entry each: a single one of thousands would hold every server's thread while it is applied. */
-export function* portions<T>(items: readonly T[]): Generator<T[], void, void> {
-  for (let at = 0; at < items.length; at += ENTRY_MAX) yield items.slice(at, at + ENTRY_MAX);
+/**
+ * Many things in portions for one entry each: a single one of thousands would hold every server's thread while it is applied. `weight`
+ * says for how many things one counts that is much to write.
+ */
+export function* portions<T>(items: readonly T[], weight: (item: T) => number = () => 1): Generator<T[], void, void> {
+  let portion: T[] = [];
+  let full = 0;
+  for (const item of items) {
+    const own = weight(item);
+    if (portion.length > 0 && full + own > ENTRY_MAX) {
+      yield portion;
+      portion = [];
+      full = 0;
+    }
+    portion.push(item);
+    full += own;
+  }
+  if (portion.length > 0) yield portion;
 }
 
 /**

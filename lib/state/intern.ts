@@ -1,4 +1,5 @@
 import type { Allocation, AllocMetric, NodeScore } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Tables } from './schema.js';
 import { shareEqual } from './share.js';
 
@@ -43,7 +44,7 @@ export function internAlloc(
     NodeName: node?.Name === alloc.NodeName ? node.Name : alloc.NodeName,
     JobID: job?.ID ?? alloc.JobID,
     Job: job,
-    TaskGroup: job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Name ?? alloc.TaskGroup,
+    TaskGroup: groupOf(job, alloc.TaskGroup)?.Name ?? alloc.TaskGroup,
     AllocatedResources: shareEqual(sibling?.AllocatedResources, alloc.AllocatedResources),
     Metrics: internMetrics(tables, alloc.Metrics, relatives),
     DesiredStatus: alloc.DesiredStatus,

@@ -15,9 +15,13 @@ type Fields = Record<string, unknown>;
 /** Shorter strings are kept once by whoever parses JSON anyway: not worth a copy of what holds them. */
 const LONG = 11;
 
+function isLong(value: unknown): boolean {
+  return typeof value === 'string' && value.length >= LONG;
+}
+
 /** Whether `shared` is to take the place of `own`. === cannot tell two copies of a string from one: long ones are replaced. */
 function isBetter(shared: unknown, own: unknown): boolean {
-  return shared !== own || (typeof shared === 'string' && shared.length >= LONG);
+  return shared !== own || isLong(shared);
 }
 
 function shareArray(old: readonly unknown[], next: readonly unknown[]): readonly unknown[] {
@@ -41,13 +45,16 @@ function shareObject(old: Fields, next: Fields): Fields {
   let keys = 0;
   for (const key in next) {
     keys++;
+    const own = next[key];
+    // Most of what is compared is the same number, null or short word.
+    if (own === old[key] && own !== undefined && !isLong(own)) continue;
     if (!Object.hasOwn(old, key)) {
       same = false;
       continue;
     }
-    const shared = shareEqual(old[key], next[key]);
+    const shared = shareEqual(old[key], own);
     if (shared !== old[key]) same = false;
-    if (isBetter(shared, next[key])) {
+    if (isBetter(shared, own)) {
       result ??= { ...next };
       result[key] = shared;
     }

@@ -360,6 +360,12 @@ t.test('thousands of reports of one machine go into the log in slices, each with
     .flatMap((command) => (command.type === 'allocs-client-update' ? [command] : []));
   t.equal(written.flatMap(({ allocs }) => allocs).length, many.length);
   t.ok(written.every(({ allocs }) => allocs.length <= 128));
+  const Events = Array.from({ length: 6 }, () => ({ Type: 'Started', Time: 1 }));
+  const long = many.slice(0, 128).map((report) => ({ ...report, TaskStates: { main: { State: 'dead', Events } } }));
+  const before = consensus.log.length;
+  await call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: 's', Alloc: long as never });
+  const parts = consensus.log.slice(before).filter(({ type }) => type === 'allocs-client-update');
+  t.equal(parts.length, 4, 'the more it has to tell, the fewer go into one');
   t.ok((written[0]?.evals.length ?? 0) > 0, 'the first slice brings the evaluation of what failed in it');
   t.ok(
     store

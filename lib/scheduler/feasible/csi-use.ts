@@ -1,6 +1,7 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { CsiClaim, StoredCsiVolume } from '../../structs/csi.js';
 import { type CsiUse, claimsInTheWay } from '../../structs/csi-access.js';
+import { groupOf } from '../../structs/group-of.js';
 import { type VolumeRequest, volumeSource } from '../../structs/volume.js';
 import { isTerminal } from '../usage.js';
 
@@ -11,7 +12,7 @@ const NO_REQUESTS: readonly VolumeRequest[] = [];
 
 /** The CSI volumes that an allocation asks for. */
 export function csiRequestsOf({ Job, TaskGroup }: Allocation): readonly VolumeRequest[] {
-  const group = Job?.TaskGroups.find(({ Name }) => Name === TaskGroup);
+  const group = groupOf(Job, TaskGroup);
   return group?.Volumes ? Object.values(group.Volumes).filter(({ Type }) => Type === 'csi') : NO_REQUESTS;
 }
 

@@ -1,6 +1,7 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { CsiInfo, CsiTopology, StoredCsiVolume } from '../../structs/csi.js';
 import { type CsiUse, claimsInTheWay } from '../../structs/csi-access.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { HostVolumeInfo, Node } from '../../structs/node.js';
 import { type VolumeRequest, volumeSource } from '../../structs/volume.js';
@@ -125,7 +126,7 @@ export function writesHostVolumeAlone(alloc: Allocation, name: string): boolean 
 
 /** The host volumes that an allocation wants to be the only one to write to. */
 export function hostVolumesWrittenAlone(alloc: Allocation): string[] {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   return Object.values(group?.Volumes ?? {}).flatMap((request) =>
     request.Type !== 'csi' && writesAlone(request) ? [volumeSource(request, alloc.Name)] : [],
   );

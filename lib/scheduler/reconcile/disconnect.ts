@@ -1,4 +1,5 @@
 import type { Allocation, AllocStateChange } from '../../structs/allocation.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { DisconnectStrategy } from '../../structs/job.js';
 import { type Millis, toMillis, toNanos } from '../../util/clock.js';
 
@@ -13,7 +14,7 @@ const NEAR_MS = 1000;
 
 /** The strategy that an allocation was started with; null: a node that is silent is a node that is lost. */
 export function disconnectOf(alloc: Allocation): DisconnectStrategy | null {
-  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Disconnect ?? null;
+  return groupOf(alloc.Job, alloc.TaskGroup)?.Disconnect ?? null;
 }
 
 /** How long it may be out of reach before it is lost; 0: not at all. */
@@ -55,7 +56,7 @@ export function expiresAt(alloc: Allocation, now: Millis): Millis | null {
 export function clientStopsAt(alloc: Allocation, lostAt: Millis): Millis | null {
   const strategy = disconnectOf(alloc);
   if (!strategy?.StopOnClientAfter) return null;
-  const tasks = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Tasks ?? [];
+  const tasks = groupOf(alloc.Job, alloc.TaskGroup)?.Tasks ?? [];
   const kill = tasks.reduce((longest, { KillTimeout }) => Math.max(longest, KillTimeout), 0);
   return lostAt + toMillis(strategy.StopOnClientAfter + kill);
 }

@@ -1,4 +1,5 @@
 import type { Allocation } from '../../structs/allocation.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { Job } from '../../structs/job.js';
 
 /** Which of two allocations of one name goes on: the one that was out of reach, or the one that took its place. */
@@ -49,7 +50,7 @@ export function pickWinner(original: Allocation, replacement: Allocation, job: J
 }
 
 function reconcileOf(alloc: Allocation): string {
-  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Disconnect?.Reconcile ?? 'best_score';
+  return groupOf(alloc.Job, alloc.TaskGroup)?.Disconnect?.Reconcile ?? 'best_score';
 }
 
 function versionOf(alloc: Allocation): number {
@@ -75,7 +76,7 @@ function longestRunning(original: Allocation, replacement: Allocation): Winner {
 
 /** When its leader began, else its oldest running task. */
 function startedAt(alloc: Allocation): number | null {
-  const tasks = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Tasks ?? [];
+  const tasks = groupOf(alloc.Job, alloc.TaskGroup)?.Tasks ?? [];
   const leader = tasks.find(({ Leader }) => Leader);
   let oldest: number | null = null;
   for (const [name, state] of Object.entries(alloc.TaskStates ?? {})) {

@@ -1,4 +1,5 @@
 import type { Allocation, RescheduleEvent } from '../../structs/allocation.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { ReschedulePolicy } from '../../structs/job.js';
 import { type Millis, NANOS_PER_MS, type Nanos, toMillis, toNanos } from '../../util/clock.js';
 
@@ -17,7 +18,7 @@ const NEVER: NextReschedule = { eligible: false, at: 0 };
 
 /** The policy of the allocation's group in the job it ran. */
 export function policyOf(alloc: Allocation): ReschedulePolicy | null {
-  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.ReschedulePolicy ?? null;
+  return groupOf(alloc.Job, alloc.TaskGroup)?.ReschedulePolicy ?? null;
 }
 
 /** When its last task ended, else when it was last changed. */

@@ -1,3 +1,4 @@
+import { groupOf } from '../../structs/group-of.js';
 import type { Job, Task, TaskGroup } from '../../structs/job.js';
 import type { NetworkResource } from '../../structs/resources.js';
 
@@ -43,8 +44,8 @@ function askedOf(network: NetworkResource): unknown {
 /** Whether a group's running allocations must be replaced to become what the new job says; else they are updated in place. */
 export function mustReplace(before: Job, after: Job, groupName: string): boolean {
   if (before === after) return false;
-  const a = before.TaskGroups.find(({ Name }) => Name === groupName);
-  const b = after.TaskGroups.find(({ Name }) => Name === groupName);
+  const a = groupOf(before, groupName);
+  const b = groupOf(after, groupName);
   if (!a || !b || a.Tasks.length !== b.Tasks.length) return true;
   if (GROUP_FIELDS.some((field) => !isSame(field(a, a, before), field(b, b, after)))) return true;
   return a.Tasks.some((task) => {

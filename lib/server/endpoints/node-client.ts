@@ -126,7 +126,7 @@ export function nodeClientEndpoints(context: EndpointContext): RpcHandlers {
       await requireReadable(args.Alloc, turns);
       let { index } = store;
       // A machine that comes back may report thousands. What follows from a part goes with it: no failure is stored without its evaluation.
-      for (const part of portions(args.Alloc)) {
+      for (const part of portions(args.Alloc, weightOf)) {
         const state = store.snapshot();
         const updates = part.flatMap((update) => {
           const alloc = state.allocById(update.ID);
@@ -175,6 +175,13 @@ function watchRemovals({ store }: EndpointContext): { lastOf(nodeId: string): nu
 function hasLeases({ ID, CSINodePlugins }: Node, state: StateSnapshot): boolean {
   if (Object.keys(CSINodePlugins ?? {}).length > 0) return true;
   return state.claimedCsiVolumes().some(({ Claims }) => Object.values(Claims).some(({ NodeID }) => NodeID === ID));
+}
+
+/** Most of a long report is the events of its tasks: two of them are as much as the rest of it. */
+function weightOf({ TaskStates }: ClientAllocUpdate): number {
+  let events = 0;
+  for (const { Events } of Object.values(TaskStates ?? {})) events += Events?.length ?? 0;
+  return 1 + events / 2;
 }
 
 /** What would be stored as it came, and break whoever reads it, is refused as a whole; looked through in turns, for it may be much. */

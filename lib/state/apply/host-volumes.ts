@@ -1,6 +1,7 @@
 import { isClientTerminal } from '../../scheduler/usage.js';
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { HostVolume, HostVolumeState } from '../../structs/host-volume.js';
 import type { Node } from '../../structs/node.js';
 import { volumeSource } from '../../structs/volume.js';
@@ -96,7 +97,7 @@ const inUse = (volume: HostVolume, user: Allocation): MeshError =>
 /** Whether an allocation that may still run uses the host volume of its node with this name. */
 function usesHostVolume(alloc: Allocation, name: string): boolean {
   if (isClientTerminal(alloc)) return false;
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   return Object.values(group?.Volumes ?? {}).some((request) => {
     return request.Type === 'host' && volumeSource(request, alloc.Name) === name;
   });
@@ -104,7 +105,7 @@ function usesHostVolume(alloc: Allocation, name: string): boolean {
 
 /** A new allocation with a sticky volume: its successors are held to the volume that it gets. */
 export function holdToVolumes(txn: Transaction, alloc: Allocation): void {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   if (!group?.Volumes) return;
   for (const request of Object.values(group.Volumes)) {
     if (request.Type !== 'host' || !request.Sticky) continue;

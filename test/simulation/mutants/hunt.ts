@@ -32,8 +32,10 @@ const TESTS: Record<string, readonly string[]> = {
 };
 /** Tests that take longer never end. */
 const TESTS_MS = 90_000;
-/** A seed that takes longer never ends. */
-const SEED_MS = 30_000;
+/** So long until the first seed is told, on a machine that has much to do. */
+const BEGIN_MS = 60_000;
+/** A seed that takes longer never ends: one takes some hundredths of a second. */
+const SEED_MS = 10_000;
 /** The simulation looks so long at least, and longer when it is to tell many seeds. */
 const LOOK_MIN_MS = 20_000;
 const LOOK_MS_PER_SEED = 60;
@@ -103,7 +105,8 @@ async function simulateIn(folder: string, { name, file }: Mutant, seedsMax: numb
         process.exit(1);
       }
     }`;
-  const { code, output } = await run(folder, ['--input-type=module', '-e', script], lookMs + SEED_MS);
+  const args = ['--input-type=module', '-e', script];
+  const { code, output } = await run(folder, args, { beginMs: BEGIN_MS, silenceMs: SEED_MS });
   if (code === 0) return null;
   const last = output.trimEnd().split('\n').at(-1) ?? '';
   if (last === '') throw new Error(`the simulation of "${name}" ended with code ${code} before it began`);
@@ -114,17 +117,18 @@ async function simulateIn(folder: string, { name, file }: Mutant, seedsMax: numb
 /** Name of the first test that fails; null when all pass. */
 async function testIn(folder: string, files: readonly string[]): Promise<string | null> {
   const urls = files.map((file) => pathToFileURL(join(folder, 'dist/test', `${file}.test.js`)).href);
-  const { code, output } = await run(folder, [join(folder, 'dist/test/group.js'), ...urls], TESTS_MS);
+  const args = [join(folder, 'dist/test/group.js'), ...urls];
+  const { code, output } = await run(folder, args, { beginMs: TESTS_MS });
   if (code === 0) return null;
   if (code === null) return 'the tests never end';
   return /^not ok \d+ - (.*?)(?: #.*)?$/m.exec(output)?.[1] ?? `the tests end with code ${code}`;
 }
 
-/** Code is null when it had to be ended. */
+/** Code is null when it had to be ended: after so long, or with `silenceMs` so long after the last it said. */
 function run(
   cwd: string,
   args: readonly string[],
-  timeoutMs: number,
+  { beginMs, silenceMs }: { beginMs: number; silenceMs?: number },
 ): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
@@ -133,10 +137,14 @@ function run(
       env: { ...process.env, TAP: '1' },
     });
     let output = '';
+    const end = (): boolean => child.kill('SIGKILL');
+    let timer = setTimeout(end, beginMs);
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString();
+      if (silenceMs === undefined) return;
+      clearTimeout(timer);
+      timer = setTimeout(end, silenceMs);
     });
-    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
     child.once('error', reject);
     child.once('exit', (code) => {
       clearTimeout(timer);

@@ -23,6 +23,7 @@ export async function beginExec(runtime: Runtime, container: Container, wanted: 
     env: { PATH: process.env['PATH'] ?? '' },
     cwd: '/',
     user: null,
+    passesOn: true,
     // Killing the runtime's client leaves the command behind, which leads a session of its own.
     onKill: async () => {
       const pid = await pidIn(files.pid, KILL_WAIT_MS);

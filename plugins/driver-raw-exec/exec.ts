@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { DriverError } from '../../lib/plugin/sdk/driver.js';
 import { type ExecHandlers, type ExecSession, openExecSession } from '../../lib/plugin/sdk/exec-session.js';
 import type { TaskUser } from './lookup.js';
+import { SingleReturns } from './single-returns.js';
 
 /** A command to run beside a task, as the task would run it. */
 export interface ExecCommand {
@@ -17,6 +18,8 @@ export interface ExecCommand {
   onKill?: () => Promise<void>;
   /** Tells it a new size of its terminal, where that does not come through by itself. Never rejects. */
   onResize?: (size: { width: number; height: number }) => Promise<void>;
+  /** It passes on what a terminal of its own shows, whose lines may have got their \r already. */
+  passesOn?: true;
   /** What its exit means where another program runs it: that one's failure to do so, or the command's own. Asked before `onEnd`. */
   exitCodeOf?: (code: number) => number;
   onEnd?: () => void;
@@ -107,11 +110,15 @@ async function withTerminal(command: ExecCommand, session: () => ExecSession, ho
     void killWith(command, () => terminal.kill('SIGKILL'));
   };
   hooks.onStart(kill);
-  terminal.onData((data: string | Uint8Array) => {
-    session().say({ Type: 'stdout', Data: typeof data === 'string' ? Buffer.from(data) : data });
-  });
-  readToTheEnd(terminal, (Data) => session().say({ Type: 'stdout', Data }));
+  const shown = command.passesOn ? new SingleReturns() : undefined;
+  const say = (data: Buffer): void => {
+    session().say({ Type: 'stdout', Data: shown ? shown.take(data) : data });
+  };
+  terminal.onData((data: string | Uint8Array) => say(Buffer.from(data as Uint8Array)));
+  readToTheEnd(terminal, say);
   terminal.onExit(({ exitCode, signal }) => {
+    const rest = shown?.rest();
+    if (rest?.length) session().say({ Type: 'stdout', Data: rest });
     const told = signal ? 128 + signal : (command.exitCodeOf?.(exitCode) ?? exitCode);
     hooks.onEnd();
     session().exited(told, signal);

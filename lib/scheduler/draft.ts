@@ -51,7 +51,7 @@ export function* atDesk<T>(
   const fleet = fleetOf(input.state);
   return yield* withColumns(fleet, function* (columns) {
     const desk = new Desk(input, fleet, columns);
-    yield* desk.countOwn();
+    yield* desk.gatherOwn();
     const drafted = yield* draft(desk);
     desk.builder.annotatePreemptions();
     return drafted;
@@ -73,7 +73,9 @@ export class Desk {
   readonly random: Random;
   readonly job: Job | null;
   readonly deployment: Deployment | null;
+  /** The job's own, once they are gathered. */
   readonly allocs: readonly Allocation[];
+  readonly #own: Allocation[] = [];
   readonly fleet: Fleet;
   readonly columns: Columns;
   readonly candidates: Candidates;
@@ -93,7 +95,7 @@ export class Desk {
     this.random = input.random;
     this.job = state.jobById(evaluation.Namespace, evaluation.JobID) ?? null;
     this.deployment = state.latestDeploymentByJob(evaluation.Namespace, evaluation.JobID) ?? null;
-    this.allocs = state.allocsByJob(evaluation.Namespace, evaluation.JobID);
+    this.allocs = this.#own;
     this.fleet = fleet;
     this.columns = columns;
     this.candidates = candidatesOf(this.fleet, this.job?.Datacenters ?? [], this.job?.NodePool ?? '');
@@ -119,9 +121,12 @@ export class Desk {
     return deployment.JobCreateIndex === job.CreateIndex ? deployment.ID : '';
   }
 
-  /** Counts the job's own allocations where they are; must come before anything is placed. */
-  countOwn(): Generator<Rest, void, void> {
-    return inTurns(this.allocs, (alloc) => {
+  /** Gathers the job's own allocations and counts them where they are; must come before anything is placed. */
+  gatherOwn(): Generator<Rest, void, void> {
+    const { state, evaluation } = this;
+    const read = state.eachAllocOfJob?.bind(state) ?? state.allocsByJob.bind(state);
+    return inTurns(read(evaluation.Namespace, evaluation.JobID), (alloc) => {
+      this.#own.push(alloc);
       const row = isTerminal(alloc) ? -1 : this.rowOf(alloc);
       if (row >= 0) this.occupancy.change(row, alloc.TaskGroup, 1);
     });

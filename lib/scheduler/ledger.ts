@@ -6,8 +6,12 @@ import { addressesOf } from './feasible/addresses.js';
 import { DeviceUse } from './feasible/device-use.js';
 import { PortUse } from './feasible/port-use.js';
 import type { Fleet } from './fleet.js';
+import { PartedMap } from './parted-map.js';
 import type { StateReader } from './ports.js';
 import { addResources, emptyUsage, isClientTerminal, type Usage } from './usage.js';
+
+/** A number of an id that ends as it likes. */
+const lastLetters = (id: string): number => id.charCodeAt(id.length - 1) + 17 * id.charCodeAt(id.length - 2);
 
 /**
  * What each node would hold if the plan so far were applied. A node is added up when it is first looked at and kept up to
@@ -23,7 +27,7 @@ export class Ledger {
   readonly #ports: (PortUse | undefined)[];
   readonly #devices = new Map<number, DeviceUse>();
   /** Allocations of the snapshot that the plan stops or replaces. */
-  readonly #removed = new Set<string>();
+  readonly #removed = new PartedMap<string, true>(lastLetters);
   /** What the plan has put on a node, for what is added up late: ports and cores. */
   readonly #placed: (AllocatedResources[] | undefined)[];
   readonly #listeners: ((row: number) => void)[] = [];
@@ -73,7 +77,7 @@ export class Ledger {
     const row = this.#fleet.rowOf.get(alloc.NodeID);
     // A sum of all that is there must be looked up before something is taken out of it.
     if (row !== undefined && this.#state.usageByNode) this.look(row);
-    this.#removed.add(alloc.ID);
+    this.#removed.set(alloc.ID, true);
     this.#turn(alloc, -1);
   }
 

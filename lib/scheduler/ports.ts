@@ -24,6 +24,8 @@ export interface StateReader {
   jobByVersion(namespace: string, id: string, version: number): Job | undefined;
   allocById(id: string): Allocation | undefined;
   allocsByJob(namespace: string, jobId: string): readonly Allocation[];
+  /** Those of allocsByJob, one by one, for there may be very many. Without it, they come as one array. */
+  eachAllocOfJob?(namespace: string, jobId: string): Iterable<Allocation>;
   allocsByNode(nodeId: string): readonly Allocation[];
   /**
    * MHz, MiB of memory and MiB of disk in use on a node, of all allocations whose end its client has not reported; and how

@@ -8,14 +8,6 @@ export type Rest = 'placing' | undefined;
 /** Items copied from list to list between two rests. */
 const COPIED_PER_TURN = 10 * ITEMS_PER_TURN;
 
-/** Acts so many times (never, if that is less than 1) with rests in between. */
-export function* inTurnsTo(times: number, act: () => void): Generator<Rest, void, void> {
-  for (let i = 1; i <= times; i++) {
-    act();
-    if (i % ITEMS_PER_TURN === 0) yield undefined;
-  }
-}
-
 /** Those that satisfy, in their order, with rests. */
 export function* filterInTurns<T>(items: readonly T[], satisfies: (item: T) => boolean): Generator<Rest, T[], void> {
   const found: T[] = [];

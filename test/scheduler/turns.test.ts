@@ -1,6 +1,8 @@
 import t from 'tap';
+import type { StateReader } from '../../lib/scheduler/ports.js';
 import { schedule } from '../../lib/scheduler/schedule.js';
 import type { Job } from '../../lib/structs/job.js';
+import { ITEMS_PER_TURN } from '../../lib/util/turns.js';
 import { Harness } from './harness.js';
 import { mockEval, mockGroup, mockJob, mockNode, mockResources, mockTask } from './mock.js';
 
@@ -63,4 +65,31 @@ t.test('an interrupted draft gives back what it has borrowed', async (t) => {
   );
   await schedule(mockEval(job), { state, planner: harness, now, random });
   t.equal(harness.live(job).length, 2000);
+});
+
+t.test("a very large job's allocations are read with rests", async (t) => {
+  const harness = new Harness();
+  harness.addNode(...Array.from({ length: 40 }, (_, i) => mockNode(i)));
+  const job = harness.register(big('service', 4000));
+  await harness.run(job);
+  harness.register(big('service', 4000));
+  let inTurn = 0;
+  let most = 0;
+  const state: StateReader = {
+    ...harness.snapshot(),
+    allocsByJob: () => [],
+    *eachAllocOfJob() {
+      for (const alloc of harness.live(job)) {
+        most = Math.max(most, ++inTurn);
+        yield alloc;
+      }
+    },
+  };
+  const yieldTurn = async (): Promise<void> => {
+    inTurn = 0;
+  };
+  const { random, now } = harness;
+  await schedule(mockEval(job), { state, planner: harness, now, random, yieldTurn });
+  t.equal(Object.values(harness.plans.at(-1)?.NodeAllocation ?? {}).flat().length, 4000, 'all were seen');
+  t.ok(most <= 2 * ITEMS_PER_TURN, `${most} in one turn`);
 });

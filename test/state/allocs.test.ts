@@ -81,6 +81,24 @@ t.test('a placement gets its job, its indexes and its times', async (t) => {
   t.equal(world.eval('e1').ModifyIndex, 3, 'the evaluation tells which state its plan made');
 });
 
+t.test('what is replaced is written once: that it stops and by whom it is followed', async (t) => {
+  const world = rollout([{ ID: 'a1' }, { ID: 'a2' }]);
+  const written: (string | undefined)[] = [];
+  world.store.onCommit(({ changes }) => {
+    for (const { table, after } of changes) if (table === 'allocs') written.push(after?.ID);
+  });
+  const placements = ['a1', 'gone'].map((PreviousAllocation, i) =>
+    placement(world.job(), { ID: `b${i}`, PreviousAllocation, DeploymentID: 'd1' }),
+  );
+  const told = { DesiredDescription: 'told twice', ClientStatus: 'lost' };
+  const stops = [stopOf('a1'), stopOf('a2'), stopOf('gone'), stopOf('a2', told)];
+  world.apply(planResults(world.job(), placements, { stops, time: NOW + 1 }));
+  t.same(written, ['a1', 'a2', 'b0', 'b1']);
+  t.match(world.alloc('a1'), { DesiredStatus: 'stop', NextAllocation: 'b0', ModifyIndex: 3, ModifyTime: NOW + 1 });
+  t.match(world.alloc('a2'), { DesiredStatus: 'stop', NextAllocation: '', ...told });
+  t.match(world.counts(), { Starting: 3, Lost: 1 });
+});
+
 t.test('a placement for a job that was purged and registered anew is refused', async (t) => {
   const world = new World();
   const old = world.register();

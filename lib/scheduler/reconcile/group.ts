@@ -3,7 +3,7 @@ import type { Deployment, DeploymentState } from '../../structs/deployment.js';
 import type { DesiredUpdates } from '../../structs/evaluation.js';
 import type { Job, TaskGroup, UpdateStrategy } from '../../structs/job.js';
 import { assertNever } from '../../util/assert.js';
-import { appendInTurns, filterInTurns, inTurns, inTurnsTo, type Rest, sortInTurns } from '../turns.js';
+import { appendInTurns, filterInTurns, inTurns, type Rest, sortInTurns } from '../turns.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
 import { type Away, dropAway, noneAway, sortAway, takeBack, timeoutsOf, waitsForClients } from './away.js';
 import { type FateContext, fateOf } from './filters.js';
@@ -85,7 +85,7 @@ export function* reconcileGroup(
   const { kept: all, migrate, lost, now, away } = sorted;
   const canaries = yield* among(trial.canaries, all, now);
   const names = new NameIndex(job.ID, group.Name, group.Count);
-  yield* inTurns([...all, ...migrate, ...now, ...lost, ...away.displaced], (alloc) => names.hold(alloc));
+  for (const some of [all, migrate, now, lost, away.displaced]) yield* inTurns(some, (alloc) => names.hold(alloc));
   const stops = yield* computeStops({ group, names, kept: all, migrate, lost, canaries, canarying });
   yield* appendInTurns(stop, stops.stop);
 
@@ -120,7 +120,7 @@ export function* reconcileGroup(
   const admitted = clientStops.length > 0 ? [] : yield* admitPlacements({ wanted, ready, deployment });
   const updated = ready ? yield* firstByName(destructive, limit - admitted.length) : [];
   const gone = new SomeAllocs();
-  yield* inTurns([...updated, ...stops.migrate], (alloc) => gone.add(alloc));
+  for (const some of [updated, stops.migrate]) yield* inTurns(some, (alloc) => gone.add(alloc));
   yield* inTurns(stop, ({ alloc }) => gone.add(alloc));
   const later = yield* filterInTurns(sorted.later, ({ alloc }) => !gone.has(alloc));
   const unknown = yield* filterInTurns(away.leaving, (alloc) => !gone.has(alloc));
@@ -411,7 +411,8 @@ function* computePlacements(options: {
   yield* inTurns(options.lost, (alloc) => placeLost(alloc, false));
   yield* inTurns(displaced, (alloc) => placeLost(alloc, true));
   const as = { downgrade: onTrial };
-  yield* inTurnsTo(group.Count - existing, () => place.push(placementOf(group, names.next(), as)));
+  const fresh = yield* names.next(group.Count - existing);
+  yield* inTurns(fresh, (name) => place.push(placementOf(group, name, as)));
   return { wanted: place, dropped };
 }
 

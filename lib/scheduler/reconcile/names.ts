@@ -1,6 +1,7 @@
 import type { Allocation } from '../../structs/allocation.js';
-import { type Rest, sortInTurns } from '../turns.js';
-import { PartedMap } from './parted-map.js';
+import { ITEMS_PER_TURN } from '../../util/turns.js';
+import { PartedMap } from '../parted-map.js';
+import { inTurns, type Rest, sortInTurns } from '../turns.js';
 
 const [OPENING, CLOSING, ZERO] = [0x5b, 0x5d, 0x30];
 
@@ -79,12 +80,18 @@ export class NameIndex {
     else if (this.#taken.delete(index) && index < this.#lowestFree) this.#lowestFree = index;
   }
 
-  /** Takes the lowest free name. */
-  next(): string {
-    while (this.#taken.has(this.#lowestFree)) this.#lowestFree++;
-    const index = this.#lowestFree++;
-    this.#take(index);
-    return this.#name(index);
+  /** Takes n of the lowest free names, with rests: very many may be held below them. */
+  *next(n: number): Generator<Rest, string[], void> {
+    const names: string[] = [];
+    for (let looks = 1; names.length < n; looks++) {
+      const index = this.#lowestFree++;
+      if (!this.#taken.has(index)) {
+        this.#take(index);
+        names.push(this.#name(index));
+      }
+      if (looks % ITEMS_PER_TURN === 0) yield undefined;
+    }
+    return names;
   }
 
   /**
@@ -98,17 +105,19 @@ export class NameIndex {
   ): Generator<Rest, string[], void> {
     const used = new Set(canaries.map(({ Name }) => allocIndex(Name)));
     const replaced = yield* sortInTurns(destructive, ({ Name }) => allocIndex(Name));
-    const candidates = replaced.map(({ Name }) => allocIndex(Name));
-    for (let index = 0; index < this.#count; index++) if (!this.#taken.has(index)) candidates.push(index);
-    for (let index = this.#count; candidates.length < n + used.size + this.#count; index++) candidates.push(index);
     const names: string[] = [];
-    for (const index of candidates) {
-      if (names.length === n) break;
-      if (index < 0 || used.has(index)) continue;
+    const offer = (index: number): void => {
+      if (names.length === n || index < 0 || used.has(index)) return;
       used.add(index);
       this.#take(index);
       names.push(this.#name(index));
+    };
+    yield* inTurns(replaced, ({ Name }) => offer(allocIndex(Name)));
+    for (let index = 0; index < this.#count && names.length < n; index++) {
+      if (!this.#taken.has(index)) offer(index);
+      if (index % ITEMS_PER_TURN === ITEMS_PER_TURN - 1) yield undefined;
     }
+    for (let index = this.#count; names.length < n; index++) offer(index);
     return names;
   }
 

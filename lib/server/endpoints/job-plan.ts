@@ -152,6 +152,7 @@ function withJob(
       isIt(namespace, id) && version === job.Version ? job : state.jobByVersion(namespace, id, version),
     allocById: (id) => state.allocById(id),
     allocsByJob: (namespace, id) => state.allocsByJob(namespace, id),
+    eachAllocOfJob: (namespace, id) => state.eachAllocOfJob(namespace, id),
     allocsByNode: (nodeId) => state.allocsByNode(nodeId),
     latestDeploymentByJob: (namespace, id) => state.latestDeploymentByJob(namespace, id),
     schedulerConfig: () => state.schedulerConfig(),

@@ -4,7 +4,7 @@ import { MeshError } from '../../structs/errors.js';
 import type { Job } from '../../structs/job.js';
 import type { Nanos } from '../../util/clock.js';
 import { err, ok, type Result } from '../../util/result.js';
-import type { CommandResult, Placement, PlanPreemption, PlanResultsCommand, PlanStop } from '../commands.js';
+import type { CommandResult, Placement, PlanPreemption, PlanResultsCommand } from '../commands.js';
 import { isActive } from '../deployment-progress.js';
 import { type AllocProgress, internAlloc } from '../intern.js';
 import { versionKey } from '../schema.js';
@@ -23,7 +23,7 @@ export function applyPlanResults(txn: Transaction, command: PlanResultsCommand):
     const deployment = txn.deployments.peek(update.DeploymentID);
     if (deployment !== undefined && isActive(deployment)) setDeploymentStatus(txn, update, command.time);
   }
-  for (const stop of command.stops) applyStop(txn, stop, command);
+  stopAll(txn, command, arrivals.value);
   for (const preemption of command.preemptions) applyPreemption(txn, preemption, command);
   placeAll(txn, command, arrivals.value);
   touchEval(txn, command.evalId);
@@ -103,19 +103,34 @@ function storeDeployment(txn: Transaction, deployment: Deployment): void {
   });
 }
 
-function applyStop(txn: Transaction, stop: PlanStop, { time }: PlanResultsCommand): void {
-  const existing = txn.tables.allocs.get(stop.ID);
-  if (existing === undefined) return;
-  storeAlloc(txn, existing, {
-    ...existing,
-    DesiredStatus: stop.DesiredStatus,
-    DesiredDescription: stop.DesiredDescription === '' ? existing.DesiredDescription : stop.DesiredDescription,
-    ClientStatus: stop.ClientStatus === '' ? existing.ClientStatus : stop.ClientStatus,
-    FollowupEvalID: stop.FollowupEvalID === '' ? existing.FollowupEvalID : stop.FollowupEvalID,
-    RescheduleTracker: stop.RescheduleTracker ?? existing.RescheduleTracker,
-    ModifyIndex: txn.index,
-    AllocModifyIndex: txn.index,
-    ModifyTime: time,
+/** Stops what is to stop, all in one go. It learns its successor at once, if that comes with it: who is replaced is written but once. */
+function stopAll(txn: Transaction, command: PlanResultsCommand, arrivals: readonly Arrival[]): void {
+  if (command.stops.length === 0) return;
+  const successors = new Map<string, string>();
+  for (const { placement, before } of arrivals) {
+    if (before === undefined) successors.set(placement.PreviousAllocation, placement.ID);
+  }
+  const stopped = new Map<string, Allocation>();
+  for (const stop of command.stops) {
+    const existing = stopped.get(stop.ID) ?? txn.tables.allocs.get(stop.ID);
+    if (existing === undefined) continue;
+    stopped.set(stop.ID, {
+      ...existing,
+      DesiredStatus: stop.DesiredStatus,
+      DesiredDescription: stop.DesiredDescription === '' ? existing.DesiredDescription : stop.DesiredDescription,
+      ClientStatus: stop.ClientStatus === '' ? existing.ClientStatus : stop.ClientStatus,
+      NextAllocation: successors.get(stop.ID) ?? existing.NextAllocation,
+      FollowupEvalID: stop.FollowupEvalID === '' ? existing.FollowupEvalID : stop.FollowupEvalID,
+      RescheduleTracker: stop.RescheduleTracker ?? existing.RescheduleTracker,
+      ModifyIndex: txn.index,
+      AllocModifyIndex: txn.index,
+      ModifyTime: command.time,
+    });
+  }
+  const after = [...stopped.values()];
+  const known = txn.putAllocs(after);
+  after.forEach((alloc, i) => {
+    accountFor(txn, known[i], alloc);
   });
 }
 
@@ -195,7 +210,8 @@ function stampedHealth(
 function linkPrevious(txn: Transaction, existing: Allocation | undefined, alloc: Allocation): void {
   if (existing !== undefined || alloc.PreviousAllocation === '') return;
   const previous = txn.tables.allocs.get(alloc.PreviousAllocation);
-  if (previous === undefined) return;
+  // A stop in the same plan has told it already.
+  if (previous === undefined || previous.NextAllocation === alloc.ID) return;
   txn.putAlloc({ ...previous, NextAllocation: alloc.ID, ModifyIndex: txn.index });
 }
 

@@ -1,8 +1,8 @@
 const PARTS = 64;
 
 /**
- * A map of what there may be 100,000 of, in parts by a number that each key has (the index in a name). A map that grows is copied whole, and
- * of so many that takes a turn of its own; of a part it takes little.
+ * A map of what there may be 100,000 of, in parts by a number that each key has (the index in a name, say). A map that grows is copied
+ * whole, and of so many that takes a turn of its own; of a part it takes little.
  */
 export class PartedMap<K, V> {
   readonly #numberOf: (key: K) => number;

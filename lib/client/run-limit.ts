@@ -1,6 +1,6 @@
 import type { Allocation, TaskState } from '../structs/allocation.js';
+import { RUN_LIMIT_EVENT } from '../structs/stopped.js';
 import { type Millis, toMillis } from '../util/clock.js';
-import { RUN_LIMIT_EVENT } from './task-events.js';
 
 // `max_run_duration`: how long an allocation of a batch or sysbatch job may take, from its arrival on the node on, whatever
 // its tasks do. What is over its time is stopped, poststop tasks do not run, and it counts as complete, as with Nomad.

@@ -1,5 +1,6 @@
 import type { TaskEvent } from '../structs/allocation.js';
 import { CLIENT_DISCONNECTED } from '../structs/separation.js';
+import { RUN_LIMIT_EVENT } from '../structs/stopped.js';
 import { type Millis, type Nanos, toNanos } from '../util/clock.js';
 import { formatDuration } from '../util/duration.js';
 import { REASON_WITHIN_POLICY } from './restart-tracker.js';
@@ -17,9 +18,6 @@ export function goesOn(last: TaskEvent, next: TaskEvent): boolean {
   const [before, after] = [last.DisplayMessage, next.DisplayMessage].map((text) => text.replace(QUANTITY, ''));
   return last.Type === next.Type && before === after && after !== next.DisplayMessage;
 }
-
-/** The type that tells that a task was stopped since its allocation's time was over. */
-export const RUN_LIMIT_EVENT = 'Max Run Duration Exceeded';
 
 /** What hooks tell of: progress of downloads, templates that wait, and what their scripts did. */
 export type HookEventType = 'Downloading Artifacts' | 'Template' | 'Task hook message' | 'Task hook failed';

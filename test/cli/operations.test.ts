@@ -186,6 +186,7 @@ t.test('job restart tells its batches, and what has no replacement', async (t) =
   const { out } = await world.run('job', 'restart', '-batch-size=2', '-batch-wait=1ms', 'web');
   t.match(out, /Restarting 1st batch of 2 allocations\n[\s\S]*Waiting 1ms before restarting the next batch\n/);
   t.match(out, /Restarting 2nd batch of 1 allocation\n/);
+  t.match(await world.run('job', 'restart', '-batch-wait=-1s', 'web'), { code: 1, error: /must not be negative/ });
   t.match(await world.run('job', 'restart', '-batch-wait=soon', 'web'), {
     code: 1,
     error: /-batch-wait must be "ask" or/,

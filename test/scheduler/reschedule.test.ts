@@ -231,3 +231,18 @@ for (const [what, changes] of [
     t.equal(harness.allocs.get(failed.ID)?.NextAllocation, '', 'it has nothing to do with the new job');
   });
 }
+
+t.test('a job that is started again waits for no delay from before it was stopped', async (t) => {
+  const { harness, job } = await world({ Count: 2, ReschedulePolicy: policy({ Delay: 3600 * S }) });
+  fail(harness, job, 0);
+  await harness.run(job);
+  t.equal(harness.live(job).length, 1, 'its turn is in an hour');
+  const stopped = harness.register({ ...job, Stop: true });
+  await harness.run(stopped, { TriggeredBy: 'job-deregister' });
+  t.same(harness.live(stopped), []);
+  const failed = [...harness.allocs.values()].filter(({ ClientStatus }) => ClientStatus === 'failed');
+  t.match(failed, [{ DesiredStatus: 'stop' }], 'nor is it lost');
+  const started = harness.register({ ...stopped, Stop: false });
+  await harness.run(started);
+  t.equal(harness.live(started).length, 2);
+});

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import t from 'tap';
 import { readArchive, writeArchive } from '../../lib/server/snapshot-archive.js';
+import type { TaskState } from '../../lib/structs/allocation.js';
 import { MeshError } from '../../lib/structs/errors.js';
 import type { SnapshotMetadata } from '../../lib/structs/operator.js';
 import { localCaller } from '../../lib/transport/local.js';
@@ -177,24 +178,30 @@ t.test('what runs in a restored state and was stopped since is started anew', as
   const node = await first.addNode(1);
   await first.call('Job.Register', { Job: webJob({ ID: 'service', count: 1 }) });
   await first.call('Job.Register', { Job: { ...batchJob({ ID: 'system', count: 1 }), Type: 'system' } });
-  await first.call('Job.Register', { Job: batchJob({ ID: 'batch', count: 1 }) });
+  for (const ID of ['batch', 'done', 'limited']) await first.call('Job.Register', { Job: batchJob({ ID, count: 1 }) });
   await first.time.advance(20);
   await first.obey(node);
   const bytes = await saved(null, first);
-  for (const JobID of ['service', 'system', 'batch']) await first.call('Job.Deregister', { JobID });
+  const jobs = ['service', 'system', 'batch', 'done', 'limited'];
+  for (const JobID of jobs) await first.call('Job.Deregister', { JobID });
   await first.time.advance(20);
   await first.obey(node);
   await restored(null, first, bytes);
   await first.time.advance(20);
   // What the client ended it does not start again: it can but tell.
-  const running = ['service', 'system', 'batch'].flatMap((id) => first.allocs(id));
-  const Alloc = running.map(({ ID, ClientDescription, TaskStates, AllocStates, NetworkStatus }) => {
+  const running = jobs.flatMap((id) => first.allocs(id));
+  const ends: Record<string, string[]> = { batch: ['Killing'], limited: ['Max Run Duration Exceeded', 'Killing'] };
+  const Alloc = running.map(({ ID, JobID, ClientDescription, TaskGroup, Job, AllocStates, NetworkStatus }) => {
+    const Events = [...(ends[JobID] ?? []), 'Terminated'].map((Type) => ({ Type }));
+    const tasks = Job?.TaskGroups.find(({ Name }) => Name === TaskGroup)?.Tasks ?? [];
+    const states = tasks.map(({ Name }) => [Name, { State: 'dead', Failed: false, Events }]);
+    const TaskStates = Object.fromEntries(states) as Record<string, TaskState>;
     const said = { ID, ClientDescription, TaskStates, AllocStates, NetworkStatus, DeploymentStatus: null };
     return { ...said, ClientStatus: 'complete' as const };
   });
-  t.equal(Alloc.length, 3);
+  t.equal(Alloc.length, 5);
   await first.call('Node.UpdateAlloc', { NodeID: node.ID, SecretID: node.SecretID, Alloc });
   await first.time.advance(20);
   const pending = (id: string) => first.allocs(id).filter(({ ClientStatus }) => ClientStatus === 'pending').length;
-  t.same([pending('service'), pending('system'), pending('batch')], [1, 1, 0]);
+  t.same(jobs.map(pending), [1, 1, 1, 0, 0], 'work that was done, or out of its time, is not done again');
 });

@@ -3,6 +3,7 @@ import type { Deployment } from '../../structs/deployment.js';
 import type { Job } from '../../structs/job.js';
 import type { Node } from '../../structs/node.js';
 import { wasStoppedApart } from '../../structs/separation.js';
+import { wasStoppedMidway } from '../../structs/stopped.js';
 import type { Millis } from '../../util/clock.js';
 import { isServerTerminal, isTerminal } from '../usage.js';
 import { hasExpired, isBack, isReplaceable, lostAfterMs, waitsForClient } from './disconnect.js';
@@ -195,7 +196,7 @@ function isOfPurgedJob({ Job: own }: Allocation, job: Job): boolean {
 export function hasRunToSuccess(alloc: Allocation): boolean {
   if (alloc.ClientStatus !== 'complete') return false;
   if (wasStoppedApart(alloc.TaskStates)) return false;
-  if (!isServerTerminal(alloc)) return true;
+  if (!isServerTerminal(alloc)) return !wasStoppedMidway(alloc);
   // What had to make room has been replaced at once: were it counted as well, its work would be counted twice.
   if (alloc.DesiredStatus === 'evict' || alloc.DesiredTransition.Migrate === true) return false;
   const states = Object.values(alloc.TaskStates ?? {});

@@ -168,10 +168,14 @@ function stopUnneeded(
   desired: Record<string, DesiredUpdates>,
   description: string,
 ): void {
-  if (isTerminal(alloc)) return;
+  // One that failed and was to be tried again is not: whoever starts the job later waits for no delay from before.
+  if (isTerminal(alloc) && !isToBeTriedAgain(alloc)) return;
   const counts = desired[alloc.TaskGroup] ?? noUpdates();
   desired[alloc.TaskGroup] = counts;
   counts.Stop++;
-  const lost = nodeFate(alloc.NodeID) !== 'well';
+  const lost = !isTerminal(alloc) && nodeFate(alloc.NodeID) !== 'well';
   stop.push({ alloc, description: lost ? STOP_REASON.lost : description, clientStatus: lost ? 'lost' : null });
 }
+
+const isToBeTriedAgain = ({ ClientStatus, DesiredStatus, NextAllocation }: Allocation): boolean =>
+  ClientStatus === 'failed' && DesiredStatus === 'run' && NextAllocation === '';

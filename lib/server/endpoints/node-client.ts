@@ -5,6 +5,7 @@ import type { Evaluation } from '../../structs/evaluation.js';
 import type { Node, NodeStatus } from '../../structs/node.js';
 import type { ClientAllocUpdate, NodeUpdateReply } from '../../structs/rpc.js';
 import { wasStoppedApart } from '../../structs/separation.js';
+import { wasStoppedMidway } from '../../structs/stopped.js';
 import { reportProblem } from '../../structs/validate/client-report.js';
 import { devicesProblem, topologyProblem } from '../../structs/validate/hardware.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
@@ -241,12 +242,15 @@ function updateEvals(
     if (!alloc || !job || isClientTerminal(alloc.ClientStatus)) continue;
     const failed = update.ClientStatus === 'failed' && alloc.DesiredStatus === 'run' && alloc.FollowupEvalID === '';
     const back = alloc.ClientStatus === 'unknown' && update.ClientStatus !== 'unknown';
-    // Its node may never have been down: then nothing else has its place filled. Services end when they are stopped, so the state
-    // must be an older one, restored from a snapshot.
+    // Its node may never have been down: then nothing else has its place filled. Services end when they are stopped, as does work
+    // that was not done, so the state must be an older one, restored from a snapshot.
     const stopped =
       update.ClientStatus === 'complete' &&
       alloc.DesiredStatus === 'run' &&
-      (job.Type === 'service' || job.Type === 'system' || wasStoppedApart(update.TaskStates));
+      (job.Type === 'service' ||
+        job.Type === 'system' ||
+        wasStoppedApart(update.TaskStates) ||
+        wasStoppedMidway({ ...alloc, TaskStates: update.TaskStates }));
     if (!failed && !stopped && !back) continue;
     const { Namespace, ID: JobID, Priority, Type, JobModifyIndex } = job;
     const key = `${Namespace}\0${JobID}`;

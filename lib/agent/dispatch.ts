@@ -5,6 +5,7 @@ import { MeshError } from '../structs/errors.js';
 import type { RpcMethods, RpcStreams } from '../structs/rpc.js';
 import { localCaller, messagePair } from '../transport/local.js';
 import type {
+  CallOptions,
   RpcCaller,
   RpcContext,
   RpcHandlers,
@@ -12,6 +13,8 @@ import type {
   RpcStreamHandlers,
   RpcStreamMethod,
 } from '../transport/rpc.js';
+
+import { ALONE_MS, answerAlone, mayKnow } from './alone.js';
 
 /** Who can answer in this agent, as far as it has started. */
 export interface Roles {
@@ -37,7 +40,7 @@ export function createDispatcher(roles: Roles, { allowExec }: { allowExec: boole
       const own = ownHandler(roles, method, args);
       const signal = options?.signal ?? new AbortController().signal;
       if (own) return own(withOwnNode(roles, args), { signal });
-      if (roles.remote) return roles.remote.call(method, withOwnNode(roles, args), options);
+      if (roles.remote) return callRemote(roles, roles.remote, method, withOwnNode(roles, args), options);
       return Promise.reject(starting());
     },
     stream(method, args) {
@@ -48,6 +51,22 @@ export function createDispatcher(roles: Roles, { allowExec }: { allowExec: boole
       return localCaller({}, { [method]: own }).stream(method, args);
     },
   };
+}
+
+/** Asks the servers; while none can be, this machine tells what it knows itself. */
+async function callRemote<M extends RpcMethod>(
+  { client }: Roles,
+  remote: RpcCaller,
+  method: M,
+  args: RpcMethods[M]['args'],
+  options: CallOptions = {},
+): Promise<RpcMethods[M]['reply']> {
+  if (!client || !mayKnow(method, args)) return remote.call(method, args, options);
+  try {
+    return await remote.call(method, args, { ...options, linklessMs: ALONE_MS });
+  } catch (error) {
+    return answerAlone(client, method, args, error);
+  }
 }
 
 /** What other members may ask of this agent; the tables are there before the roles are, and filled as these start. */

@@ -158,7 +158,8 @@ export class ApiClient {
   }
 
   async #reply<T>(response: IncomingMessage): Promise<ApiReply<T>> {
-    this.staleness = stalenessOf(response);
+    // What an agent tells of itself is as new as can be, and says nothing of that.
+    if (response.headers['x-nomad-knownleader'] !== undefined) this.staleness = stalenessOf(response);
     const text = await readText(response);
     const index = Number(response.headers['x-nomad-index'] ?? 0);
     const nextToken = String(response.headers['x-nomad-nexttoken'] ?? '');
@@ -245,6 +246,8 @@ async function askAgain(ask: () => Promise<IncomingMessage>, signal?: AbortSigna
 /** What is shown may be old when the server that was asked knows no leader. */
 function stalenessOf({ headers }: IncomingMessage): string {
   if (headers['x-nomad-knownleader'] !== 'false') return '';
+  if (headers['x-meshnomad-alone'] === 'true')
+    return 'no server can be reached: this is what the machine that was asked knows of its own work';
   const seconds = Math.round(Number(headers['x-nomad-lastcontact'] ?? 0) / 1000);
   return `no leader for ${seconds} s: this is how it was then`;
 }

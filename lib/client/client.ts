@@ -3,7 +3,9 @@ import type { DeviceProvider } from '../plugin/sdk/device.js';
 import type { Driver } from '../plugin/sdk/driver.js';
 import { removeTree } from '../plugin/sdk/remove-tree.js';
 import { type ClientDb, createMemoryClientDb, openClientDb } from '../storage/client-db.js';
+import type { Allocation } from '../structs/allocation.js';
 import type { Node } from '../structs/node.js';
+import type { ClientAllocUpdate } from '../structs/rpc.js';
 import type { RpcCaller, RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
 import type { Millis } from '../util/clock.js';
 import type { Log, LogListen } from '../util/log.js';
@@ -100,6 +102,10 @@ export interface Client {
   shutdown(): Promise<void>;
   /** Whether the allocation lies on this machine. */
   hasAlloc(allocId: string): boolean;
+  /** The allocations of this machine, as they are now. */
+  allocations(): Allocation[];
+  /** How long no server was heard; 0 = none was since this agent began. */
+  readonly silentMs: Millis;
   /** Takes over what may change while the agent runs. */
   reload(change: Partial<Pick<ClientConfig, 'hostVolumes' | 'meta' | 'reserved' | 'gc'>>): void;
   stats(): ClientStats;
@@ -393,6 +399,15 @@ class RunningClient implements Client {
     return this.allocs.runner(allocId) !== undefined;
   }
 
+  allocations(): Allocation[] {
+    return this.allocs.all.map((runner) => ({ ...runner.alloc, ...present(runner.report()) }));
+  }
+
+  get silentMs(): Millis {
+    const { lastContactMs } = this.registration;
+    return lastContactMs === null ? 0 : Math.max(0, this.context.timers.now() - lastContactMs);
+  }
+
   reload(change: Partial<Pick<ClientConfig, 'hostVolumes' | 'meta' | 'reserved' | 'gc'>>): void {
     this.config = { ...this.config, ...change };
     void this.fingerprinter.reload();
@@ -451,6 +466,11 @@ class RunningClient implements Client {
     this.loops.push(this.watcher.run(this.ending.signal));
     this.log.info('client is ready', { node: this.nodeId });
   }
+}
+
+/** Of a report, what is part of the allocation. */
+function present({ ClientStatus, ClientDescription, TaskStates, NetworkStatus, DeploymentStatus }: ClientAllocUpdate) {
+  return { ClientStatus, ClientDescription, TaskStates, NetworkStatus, DeploymentStatus };
 }
 
 /** The leases as an agent before this one left them. */

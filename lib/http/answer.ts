@@ -10,6 +10,7 @@ export function read(value: unknown, meta: QueryMeta): Answer {
     lastContactMs: meta.LastContactMs,
     knownLeader: meta.KnownLeader,
     ...(meta.NextToken ? { nextToken: meta.NextToken } : {}),
+    ...(meta.Alone ? { alone: true } : {}),
   };
 }
 

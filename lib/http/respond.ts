@@ -79,6 +79,7 @@ function metaHeaders(answer: Answer): string[] {
     headers.push('X-Nomad-KnownLeader', `${answer.knownLeader}`);
     headers.push('X-Nomad-LastContact', `${Math.round(answer.lastContactMs ?? 0)}`);
   }
+  if (answer.alone) headers.push('X-Meshnomad-Alone', 'true');
   // Bytes of UTF-8, as Go writes them: a job's id need not be ASCII.
   if (answer.nextToken) headers.push('X-Nomad-NextToken', Buffer.from(answer.nextToken).toString('latin1'));
   return headers;

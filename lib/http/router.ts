@@ -32,6 +32,8 @@ export interface Answer {
   lastContactMs?: number;
   knownLeader?: boolean;
   nextToken?: string;
+  /** No server could be asked: the agent told what it knows itself. */
+  alone?: boolean;
   /** Plain text instead of JSON. */
   text?: string;
   status?: number;

@@ -25,6 +25,8 @@ export interface QueryMeta {
   LastContactMs: number;
   KnownLeader: boolean;
   NextToken?: string;
+  /** No server could be asked: the node told what it knows of its own work. */
+  Alone?: true;
 }
 
 export interface WriteOptions {

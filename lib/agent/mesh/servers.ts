@@ -68,11 +68,12 @@ export function meshServers(options: MeshServersOptions): RemoteServer {
 
   const noServer = (): MeshError => {
     const names = servers().map(nameOf);
+    const here = isClient() ? '; what runs here: "meshnomad node status -self"' : '';
     return new MeshError(
       'E_NO_LEADER',
       names.length === 0
         ? 'this machine knows no server of its mesh yet'
-        : `no server of the mesh is linked (tried: ${names.join(', ')}); "meshnomad net" says more`,
+        : `no server of the mesh is linked (tried: ${names.join(', ')}); "meshnomad net" says more${here}`,
     );
   };
 

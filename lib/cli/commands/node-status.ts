@@ -99,7 +99,8 @@ async function show(context: Context, api: ApiClient, node: Node): Promise<numbe
   const verbose = flags.bool('verbose');
   const stats = await readStats(api, node);
   const title = (text: string): string => paint(output.color, 'bold', text);
-  const volumes = await csiVolumes(api, node).catch(() => []);
+  // Without a server nobody knows, and it would be waited for.
+  const volumes = api.staleness === '' ? await csiVolumes(api, node).catch(() => []) : [];
   output.out(formatPairs(facts(node, stats, verbose ? [] : [['CSI Volumes', volumes.map(({ ID }) => ID).join(',')]])));
   const allocs = (await api.get<Allocation[] | null>(`/v1/node/${node.ID}/allocations`)).value ?? [];
   if (!flags.bool('short')) {

@@ -27,7 +27,8 @@ export interface DrainWorld {
 
 /**
  * One look at a draining node. Services leave as fast as their group's migrate.max_parallel allows, so that enough healthy
- * ones remain elsewhere; batch work may finish until the deadline; system jobs leave last, or stay if the drain says so.
+ * ones remain elsewhere; batch work may finish until the deadline; system jobs leave last (CSI plugins when nothing
+ * is mounted by them any more), or stay if the drain says so.
  */
 export function drainStep(node: Node, world: DrainWorld): DrainStep {
   const { state, now } = world;
@@ -56,9 +57,24 @@ export function drainStep(node: Node, world: DrainWorld): DrainStep {
     };
   if (others.length > 0) return { migrate: ids(nextServices(others, world)), done: false, dueMs: deadline, forced };
   if (leaving.some((alloc) => !isSystem(alloc))) return { migrate: [], done: false, dueMs: deadline, forced };
-  if (system.length > 0) return { migrate: ids(system.filter(waiting)), done: false, dueMs: deadline, forced };
+  if (system.length > 0) {
+    const unmounting = new Set(pluginsInUse(node, state));
+    const mayLeave = system.filter((alloc) => waiting(alloc) && !pluginsOf(alloc).some((id) => unmounting.has(id)));
+    return { migrate: ids(mayLeave), done: false, dueMs: deadline, forced };
+  }
   return { migrate: [], done: !leaving.length || strategy.IgnoreSystemJobs, dueMs: deadline, forced };
 }
+
+/** The CSI plugins by which a node has volumes still: without them nobody unmounts these, and no other node may have them. */
+function* pluginsInUse({ ID }: Node, state: StateSnapshot): Generator<string> {
+  for (const { Claims, PluginID } of state.claimedCsiVolumes())
+    if (Object.values(Claims).some(({ NodeID }) => NodeID === ID)) yield PluginID;
+}
+
+const pluginsOf = ({ Job, TaskGroup }: Allocation): string[] =>
+  Job?.TaskGroups.find(({ Name }) => Name === TaskGroup)?.Tasks.flatMap(
+    ({ CSIPluginConfig }) => CSIPluginConfig?.ID ?? [],
+  ) ?? [];
 
 /** Undefined = as long as it takes; a negative deadline is over from the start. */
 function deadlineMs(strategy: { Deadline: number; ForceDeadline: string }): Millis | undefined {

@@ -136,7 +136,7 @@ export function createDrainer(world: ServerWorld): LeaderPart {
       for (const change of changes) {
         tallies.saw(change);
         if (change.table === 'nodes' && change.after?.DrainStrategy) draining.add(change.after.ID);
-        if (change.table === 'nodes' || change.table === 'allocs') concerns = true;
+        if (change.table === 'nodes' || change.table === 'allocs' || change.table === 'csi_volumes') concerns = true;
       }
       if (concerns) lookSoon();
     },

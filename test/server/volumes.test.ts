@@ -1,6 +1,8 @@
 import t from 'tap';
 import { MeshError } from '../../lib/structs/errors.js';
+import type { Task } from '../../lib/structs/job.js';
 import { VOLUME_LEASE } from '../../lib/structs/rpc-volume.js';
+import { mockGroup, mockJob, mockTask } from '../scheduler/mock.js';
 import { planResults } from '../state/world.js';
 import { createVolumeWorld, type FakeNode, type VolumeWorld } from './volume-world.js';
 
@@ -610,4 +612,37 @@ t.test('definitions of the wrong types are refused, and reach no plugin', async 
     await t.rejects(world.call('HostVolume.Create', { Volume }), { code: 'E_BAD_REQUEST' }, JSON.stringify(change));
   }
   t.strictSame(fake.asked, []);
+});
+
+t.test('a drain leaves the plugin of a node until all is unmounted there, and other system jobs not', async (t) => {
+  const { world, a } = await withVolume();
+  const plugin = mockTask({ CSIPluginConfig: { ID: 'nfs', Type: 'node' } as Task['CSIPluginConfig'] });
+  const once = { Count: 1, Migrate: null, ReschedulePolicy: null };
+  for (const [ID, task] of [['plugin', plugin] as const, ['logs', mockTask()] as const]) {
+    const job = mockJob({ ID, Type: 'system', TaskGroups: [mockGroup({ ...once, Tasks: [task] })] });
+    await world.call('Job.Register', { Job: job });
+  }
+  await world.time.advance(20);
+  await world.obey(a.node);
+  const { allocId } = await world.place(a);
+  await world.claim(a, allocId);
+  await world.obey(a.node);
+  a.answers['ClientCSI.NodeDetach'] = () => {
+    throw new MeshError('E_INTERNAL', 'it is busy');
+  };
+  const DrainStrategy = { Deadline: 3_600e9, IgnoreSystemJobs: false, ForceDeadline: '', StartedAt: '' };
+  await world.call('Node.UpdateDrain', { NodeID: a.node.ID, DrainStrategy });
+  await world.time.advance(20);
+  await world.end(a, allocId);
+  const stopping = (id: string) =>
+    world.allocs(id).some(({ NodeID, DesiredStatus }) => NodeID === a.node.ID && DesiredStatus === 'stop');
+  for (let round = 0; round < 3; round++) await world.time.advance(1_000);
+  t.same([stopping('logs'), stopping('plugin')], [true, false]);
+  delete a.answers['ClientCSI.NodeDetach'];
+  for (let round = 0; round < 30 && !stopping('plugin'); round++) await world.time.advance(5_000);
+  t.match(await view(world), { Claims: [] });
+  t.ok(stopping('plugin'));
+  await world.obey(a.node);
+  await world.time.advance(20);
+  t.equal(world.store.snapshot().nodeById(a.node.ID)?.DrainStrategy, null);
 });

@@ -38,16 +38,18 @@ export class Images {
     const wasPresent = await this.#isPresent(engine, reference);
     if (load !== '') await this.#load(engine, join(task.localDir, load), load);
     else if (force_pull || isMoving(reference) || !wasPresent)
-      await this.#share(engine, { ...task.config, image: reference }, say);
+      await this.#share(engine, { ...task.config, image: reference }, { say, limit: 'image_pull_timeout' });
     return !wasPresent;
   }
 
   /** Makes sure that an image is there which no task names. */
   async ensureInfra(engine: Docker, image: string): Promise<void> {
     if (await this.#isPresent(engine, image)) return;
-    const decoded = decodeTask({ image, image_pull_timeout: this.#options.infra_image_pull_timeout / 1000 });
+    const { infra_image_pull_timeout: limitMs } = this.#options;
+    const decoded = decodeTask({ image, image_pull_timeout: limitMs / 1000 });
     if ('problems' in decoded) throw new DriverError(`infra_image: ${image} is no image`, { recoverable: false });
-    await this.#share(engine, decoded.config, () => {});
+    const limit = limitMs > 0 ? 'infra_image_pull_timeout' : 'image_pull_timeout';
+    await this.#share(engine, decoded.config, { say: () => {}, limit });
   }
 
   async #isPresent(engine: Docker, reference: string): Promise<boolean> {
@@ -71,7 +73,8 @@ export class Images {
     }
   }
 
-  async #share(engine: Docker, config: DockerConfig, say: Say): Promise<void> {
+  /** `limit`: the key that says how long it may take. */
+  async #share(engine: Docker, config: DockerConfig, { say, limit }: { say: Say; limit: string }): Promise<void> {
     // Credentials are part of the key: one task's right to an image must not become another's.
     const key = JSON.stringify([config.image, config.auth]);
     let pull = this.#pulls.get(key);
@@ -80,7 +83,10 @@ export class Images {
       const tell: Say = (message) => {
         for (const listener of listeners) listener(message);
       };
-      pull = { listeners, done: this.#pull(engine, config, tell).finally(() => this.#pulls.delete(key)) };
+      pull = {
+        listeners,
+        done: this.#pull(engine, config, { say: tell, limit }).finally(() => this.#pulls.delete(key)),
+      };
       this.#pulls.set(key, pull);
     }
     pull.listeners.add(say);
@@ -92,13 +98,13 @@ export class Images {
     }
   }
 
-  async #pull(engine: Docker, config: DockerConfig, say: Say): Promise<void> {
+  async #pull(engine: Docker, config: DockerConfig, { say, limit }: { say: Say; limit: string }): Promise<void> {
     const reference = config.image;
     const authconfig = await findAuth(config, this.#options);
     const timeoutMs = config.image_pull_timeout || this.#options.image_pull_timeout || PULL_TIMEOUT_MS;
     try {
       const ask: Ask = (abortSignal) => engine.pull(reference, { abortSignal, ...(authconfig ? { authconfig } : {}) });
-      await this.#follow(ask, { timeoutMs, say });
+      await this.#follow(ask, { timeoutMs, limit, say });
       // An answer that is cut off ends like one that is whole.
       if (!(await this.#isPresent(engine, reference))) throw new Error('the download was cut off');
     } catch (error) {
@@ -111,12 +117,12 @@ export class Images {
   }
 
   /** Asks, and reads the engine's progress to its end; an error comes as its last message. */
-  async #follow(ask: Ask, options: { timeoutMs: number; say: Say }): Promise<void> {
+  async #follow(ask: Ask, options: { timeoutMs: number; limit?: string; say: Say }): Promise<void> {
     const limit = new AbortController();
     const idleMs = this.#options.pull_activity_timeout;
     const stop = (why: string): void => limit.abort(new Error(why));
     const whole = setTimeout(
-      () => stop(`not done in ${options.timeoutMs / 1000} s (image_pull_timeout)`),
+      () => stop(`not done in ${options.timeoutMs / 1000} s${options.limit ? ` (${options.limit})` : ''}`),
       options.timeoutMs,
     );
     const idle = setTimeout(() => stop(`no progress for ${idleMs / 1000} s (pull_activity_timeout)`), idleMs);

@@ -42,7 +42,7 @@ t.test('a plugin’s errors say which plugin and method, what it said, and no se
   t.teardown(() => nobody.close());
   await t.rejects(nobody.call('Identity.Probe', {}, { timeoutMs: 5_000 }), {
     code: 'UNAVAILABLE',
-    message: /does not answer at .*none\.sock/,
+    message: /does not answer at .*none\.sock \(connect ENOENT [^ ]*none\.sock\)$/,
   });
 });
 

@@ -406,7 +406,7 @@ async function facts(engine: TestEngine): Promise<void> {
     await own.destroyNetwork?.(allocId, {});
     registry.bytesPerSecond = 0;
     const hurried = open({ infra_image: `${registry.host}/infra-late:1`, infra_image_pull_timeout: '1s' });
-    await t.rejects(network(hurried), { message: /not done in 1 s/ });
+    await t.rejects(network(hurried), { message: /not done in 1 s \(infra_image_pull_timeout\)/ });
   });
 
   fact('an engine elsewhere is spoken to over TLS, with a certificate of ours', async (t, { open, start, place }) => {

@@ -86,13 +86,18 @@ function translate(grpc: typeof Grpc, error: Grpc.ServiceError, call: FailedCall
       return new CsiError(code, `${where}no answer within ${call.timeoutMs / 1000} s`);
     case 'UNAVAILABLE':
       if (hasAnswered(error)) break;
-      return new CsiError(code, `${where}the plugin does not answer at ${call.socket} (${said})`);
+      return new CsiError(code, `${where}the plugin does not answer at ${call.socket} (${withoutNotes(said)})`);
     case 'UNIMPLEMENTED':
       return new CsiError(code, `${where}the plugin cannot do this (${said})`);
     default:
       break;
   }
   return new CsiError(code, `${where}${said} (${code})`);
+}
+
+/** What the library puts around the reason why nobody was reached says nothing to who reads it. */
+function withoutNotes(said: string): string {
+  return /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note: /s.exec(said)?.[1] ?? said;
 }
 
 /** Whether the plugin itself said so: a call that reached nobody comes back without any header. */

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { type Diagnostic, formatDiagnostic } from '../hcl/index.js';
 import type { MeshRole } from '../structs/mesh.js';
 import { createLog, type Log } from '../util/log.js';
+import { absentText } from '../util/replaced.js';
 import { err, ok, type Result } from '../util/result.js';
 import { type Agent, type MeshView, startAgent } from './agent.js';
 import {
@@ -122,7 +123,7 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
       },
     });
   } catch (error) {
-    return fail(output, `Error starting agent: ${(error as Error).message}`);
+    return fail(output, `Error starting agent: ${absentText(error) ?? (error as Error).message}`);
   }
   for (const notice of read.value.notices) log.warn(notice);
   if (output.story) {

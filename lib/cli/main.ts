@@ -1,4 +1,5 @@
 import { nearest } from '../util/nearest.js';
+import { absentText } from '../util/replaced.js';
 import type { ApiClient } from './api.js';
 import { type Command, type Context, type Output, type Sink, UsageError } from './command.js';
 import { COMMANDS } from './commands.js';
@@ -22,7 +23,13 @@ export async function main(argv: string[], around: Surroundings = process): Prom
   if (first === 'help') return main([...argv.slice(1), '-help'], around);
   const found = find(argv);
   if (!found) return unknownCommand(argv, around);
-  const { command } = await found.load();
+  let command: Command;
+  try {
+    ({ command } = await found.load());
+  } catch (error) {
+    explain(error, found.name, createOutput(around, {}));
+    return 1;
+  }
   return runCommand(command, found.name, argv.slice(found.words), around);
 }
 
@@ -73,6 +80,8 @@ function explain(error: unknown, name: string, output: Output): void {
     output.error(`${error.message}\nFor additional help try 'meshnomad ${name} -help'`);
   } else if (error instanceof Error && error.name === 'ApiError') {
     output.error(error.message);
+  } else if (absentText(error) !== null) {
+    output.error(`meshnomad ${name}: ${absentText(error)}`);
   } else {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     output.error(`meshnomad ${name}: ${text}\nThis is a defect of meshnomad.`);

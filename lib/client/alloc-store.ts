@@ -22,6 +22,7 @@ export class AllocStore {
   /** Those whose drivers have not yet answered what they have of an agent before this one. */
   private readonly restoring = new Map<string, Promise<void>>();
   private released = false;
+  private closed = false;
   private making: Promise<void> | null = null;
   /** What the disk has refused of the memory. */
   private isBehind = false;
@@ -81,6 +82,11 @@ export class AllocStore {
     for (const runner of this.all) runner.release();
   }
 
+  /** Nothing more is begun: everything is about to be removed, and a server would put others in its place. */
+  close(): void {
+    this.closed = true;
+  }
+
   private begin(runner: AllocRunner): void {
     if (this.released) return;
     this.status.put(runner.id, () => runner.report(), true);
@@ -89,6 +95,7 @@ export class AllocStore {
 
   /** Does what an answer of the servers asks for, and remembers its index. */
   act(change: { changed: readonly Allocation[]; remove: readonly string[]; index: number }): void {
+    if (this.closed) return;
     for (const alloc of change.changed) this.accept(alloc);
     for (const id of change.remove) void this.remove(id);
     persist(this.context, (db) => db.putLastIndex(change.index));

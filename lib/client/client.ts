@@ -438,6 +438,7 @@ class RunningClient implements Client {
       runner.taskRunners.some(({ task }) => task.CSIPluginConfig !== null);
     const removeThose = (runners: readonly AllocRunner[]): Promise<unknown> =>
       Promise.all(runners.map((runner) => this.allocs.remove(runner.id)));
+    this.allocs.close();
     await removeThose(this.allocs.all.filter((runner) => !isPlugin(runner)));
     await removeThose(this.allocs.all);
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -137,7 +137,23 @@ t.test('from a job to running tasks and back, server and client in one process',
   await world.rpc.call('Job.Deregister', { JobID: 'one' });
   await world.until(() => world.store.snapshot().allocById(id)?.ClientStatus === 'complete', 'stopped');
   t.notMatch(world.told, /\[ERROR\]/);
+  await end();
+  t.same(processesOf(world.dir), [], 'without a memory the client has ended all it ran, and begun nothing instead');
 });
+
+/** Programs that were started with a path below a directory. */
+function processesOf(dir: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
+      } catch {
+        return '';
+      }
+    })
+    .filter((line) => line.includes(`${dir}/`));
+}
 
 const engine = await getEngine();
 if ('missing' in engine) t.test('the same with a container', { skip: engine.missing }, async () => {});

@@ -164,11 +164,12 @@ try {
   const code = await run(['job', 'run', join(ROOT, 'examples', job.file)], env);
   if (code !== 0) throw new Error(`job run ended with code ${code}`);
   await fetchPage(api);
-  say(`done in ${((performance.now() - started) / 1000).toFixed(1)} s. The API is at ${api}; try in another terminal:`);
+  say(`done in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
+  if (flags.once) await end(0);
+  say(`The API is at ${api}; try in another terminal:`);
   console.log(
     `    export NOMAD_ADDR=${api}\n    node dist/bin/meshnomad.js job status hello\n    node dist/bin/meshnomad.js node status`,
   );
-  if (flags.once) await end(0);
   say('Ctrl-C stops the job and the agent.');
 } catch (error) {
   if (!ending) say((error as Error).message);

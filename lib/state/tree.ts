@@ -249,15 +249,14 @@ export function treeArray<V>(tree: Tree<V>): readonly V[] {
   if (tree === undefined) return [];
   if (tree instanceof Leaf) return tree.values;
   if (tree.flat !== undefined) return tree.flat;
-  const all: V[] = [];
-  collect(tree, all);
+  const all = gathered(tree);
   tree.flat = all;
   return all;
 }
 
-function collect<V>(node: TreeNode<V>, into: V[]): void {
-  if (node instanceof Leaf) for (const value of node.values) into.push(value);
-  else for (const kid of node.kids) collect(kid, into);
+/** By copies of whole nodes: one value after the other would take milliseconds for 100,000. */
+function gathered<V>(node: TreeNode<V>): readonly V[] {
+  return node instanceof Leaf ? node.values : ([] as V[]).concat(...node.kids.map(gathered));
 }
 
 /** The next leaf to the right of the path, or undefined at the end. */

@@ -101,12 +101,14 @@ function listen(
       resolve('left');
       return;
     }
-    let isWaking = false;
+    let waking: Wakened | null = null;
     const wake = (outcome: Wakened): void => {
-      if (isWaking) return;
-      isWaking = true;
+      const isDue = waking !== null;
+      // Whatever else changes: after a restore it is answered.
+      if (waking !== 'restored') waking = outcome;
+      if (isDue) return;
       const turn = world.turns.take(WAKING_COSTS);
-      if (turn) void turn.then(() => end(outcome));
+      if (turn) void turn.then(() => end(waking ?? outcome));
       else end(outcome);
     };
     const forget = world.store.onRestore(() => wake('restored'));

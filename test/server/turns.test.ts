@@ -259,6 +259,24 @@ t.test('thousands who wait for one change are not woken in one turn', async (t) 
   t.ok(most <= ROWS_MAX, `${most} in one turn`);
 });
 
+t.test('who waits for a turn to be woken is answered when the state is restored meanwhile', async (t) => {
+  const { call, store } = await createCountedWorld();
+  // Higher than any index there is: a change alone is no answer.
+  const query = { JobID: 'web', MinQueryIndex: 1e9, MaxQueryTimeMs: 600_000 };
+  const waiting = Array.from({ length: 300 }, () => call('Job.GetJob', query));
+  await new Promise((resolve) => setImmediate(resolve));
+  const pieces: Uint8Array[] = [];
+  for await (const piece of store.snapshot().stream()) pieces.push(piece);
+  await call('Job.Stable', { JobID: 'web', JobVersion: 0, Stable: true });
+  await store.restore(
+    (async function* () {
+      yield* pieces;
+    })(),
+    store.index,
+  );
+  for (const { Job } of await Promise.all(waiting)) t.equal(Job?.ID, 'web');
+});
+
 t.test('wrong summaries are put right turn by turn, while their job changes and by two who ask at once', async (t) => {
   const world = await createCountedWorld();
   const [gone, reported] = [world.allocs().slice(0, 100), world.allocs().slice(-50)];

@@ -14,7 +14,7 @@ import type { ServiceRegistration } from '../structs/service.js';
 import type { RootKey, SealedVariable } from '../structs/variable.js';
 import type { VolumeArchive } from '../structs/volume-data.js';
 import type { Command } from './commands.js';
-import { Drafts } from './drafts.js';
+import { copyOfParts, Drafts } from './drafts.js';
 import type { PeriodicLaunch, RestorePiece, StoredSubmission, Tables } from './schema.js';
 import { isScaled, pieceKey, versionKey } from './schema.js';
 import type { Cause, Change } from './store.js';
@@ -56,13 +56,13 @@ export class Transaction {
       (key) => this.tables.job_summaries.get(key),
       (summary) => ({
         ...summary,
-        Summary: { ...summary.Summary },
+        Summary: copyOfParts(summary.Summary),
         Children: summary.Children === null ? null : { ...summary.Children },
       }),
     );
     this.deployments = new Drafts(
       (id) => this.tables.deployments.get(id),
-      (deployment) => ({ ...deployment, TaskGroups: { ...deployment.TaskGroups } }),
+      (deployment) => ({ ...deployment, TaskGroups: copyOfParts(deployment.TaskGroups) }),
     );
   }
 

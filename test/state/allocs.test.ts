@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Command, Placement } from '../../lib/state/commands.js';
+import { copyOfParts } from '../../lib/state/drafts.js';
 import type { TaskEvent, TaskState } from '../../lib/structs/allocation.js';
 import type { Deployment, DeploymentState } from '../../lib/structs/deployment.js';
 import type { ClientAllocUpdate } from '../../lib/structs/rpc.js';
@@ -67,6 +68,18 @@ t.test('a report changes its own group of a summary and of a deployment, and cop
   t.equal(after.others, before.others);
   t.same(before.web, told, 'what was read before does not change');
   t.same(before.counted, counted);
+});
+
+t.test('a copy of parts is like the original, however many they are', async (t) => {
+  for (const count of [3, 1_000]) {
+    const parts: Record<string, object> = Object.fromEntries(Array.from({ length: count }, (_, i) => [`g${i}`, {}]));
+    Object.defineProperty(parts, '__proto__', { value: {}, enumerable: true });
+    const copy = copyOfParts(parts);
+    t.not(copy, parts);
+    t.equal(Object.getPrototypeOf(copy), Object.prototype);
+    t.same(Object.keys(copy), Object.keys(parts));
+    t.ok(Object.entries(copy).every(([name, part]) => part === Object.getOwnPropertyDescriptor(parts, name)?.value));
+  }
 });
 
 t.test('a placement gets its job, its indexes and its times', async (t) => {

@@ -26,7 +26,7 @@ const ROW_KEPT_MAX_BYTES = 4096;
 /** The text of a list of 100,000 rows is made, packed and sent in pieces of this size: a millisecond's work each. */
 const PIECE_BYTES = 128 * 1024;
 /** So much text is as much work as one row of a list that is looked through (lib/util/turns.ts). */
-const BYTES_PER_ITEM = 512;
+const BYTES_PER_ITEM = 256;
 /** Rows of a piece: to go through many short ones is work, too. */
 const PIECE_ROWS_MAX = 500;
 /** The rows of longer lists are not kept: together they would be as large as the state, and to ask for one such list is rare. */

@@ -11,6 +11,39 @@ export interface Timers {
 /** The longest delay a Node timer takes; a longer one would fire at once. Who waits longer looks again then. */
 const DELAY_MAX_MS = 2 ** 31 - 1;
 
+/** Once so much of a turn is gone, who else waits for one gets the next: sockets and heartbeats come in between. */
+const TURN_MS = 3;
+
+/**
+ * What is called soon is called in its order, as much in one turn as is little. Each on its own would rest often enough; but an
+ * evaluation, a write and a list that rest together would also go on together, and hold the thread for the sum of their parts.
+ */
+export function createSoon(parts: {
+  now: () => number;
+  immediate: (fn: () => void) => void;
+}): (fn: () => void) => void {
+  const { now, immediate } = parts;
+  const waiting: (() => void)[] = [];
+  let began: number | null = null;
+  const next = (): void => {
+    if (began === null) {
+      began = now();
+      // The first of the next turn.
+      immediate(() => {
+        began = null;
+      });
+    } else if (now() - began >= TURN_MS) {
+      immediate(next);
+      return;
+    }
+    waiting.shift()?.();
+  };
+  return (fn) => {
+    waiting.push(fn);
+    immediate(next);
+  };
+}
+
 /** Timers of the system. They do not keep the process alive. */
 export const systemTimers: Timers = {
   setTimeout(ms, fn) {
@@ -18,13 +51,11 @@ export const systemTimers: Timers = {
     timer.unref();
     return () => clearTimeout(timer);
   },
-  soon(fn) {
-    setImmediate(fn);
-  },
+  soon: createSoon({ now: () => performance.now(), immediate: (fn) => void setImmediate(fn) }),
 };
 
 /** Of the system: whatever goes through much in this process shares the thread out by these. */
-export const systemTurns = new Turns(setImmediate);
+export const systemTurns = new Turns(systemTimers.soon);
 
 /** One timer that is always set to the earliest time asked for: the shell around a machine that says when it is due. */
 export interface Alarm {

@@ -1,5 +1,5 @@
 import { createServer, type Server } from '../../../lib/server/server.js';
-import type { Timers } from '../../../lib/server/timers.js';
+import { systemTimers, type Timers } from '../../../lib/server/timers.js';
 import { createStore, type Store } from '../../../lib/state/store.js';
 import type { Node } from '../../../lib/structs/node.js';
 import { JOB_LIMITS } from '../../../lib/structs/validate/limits.js';
@@ -118,7 +118,7 @@ function createClock(): Clock {
       },
       soon(fn) {
         rests++;
-        setImmediate(fn);
+        systemTimers.soon(fn);
       },
     },
     rests: () => rests,

@@ -3,23 +3,7 @@ import type { EvalContext } from './context.js';
 import { convert } from './convert.js';
 import type { Evaluator } from './evaluate.js';
 import { BOOL, STRING, typeName } from './types.js';
-import { numberValue, objectValue, stringValue, tupleValue, typeOf, UNKNOWN, type Value } from './values.js';
-
-/** The elements of a collection with their keys, in order: indexes for lists, names for maps, itself for sets. */
-function elementsOf(value: Value): [Value, Value][] | null {
-  switch (value.kind) {
-    case 'list':
-    case 'tuple':
-      return value.items.map((item, i) => [numberValue(i), item]);
-    case 'set':
-      return value.items.map((item) => [item, item]);
-    case 'map':
-    case 'object':
-      return [...value.entries].map(([key, item]) => [stringValue(key), item]);
-    default:
-      return null;
-  }
-}
+import { elementsOf, objectValue, tupleValue, typeOf, UNKNOWN, type Value } from './values.js';
 
 function scopeOf(expression: ForExpression, key: Value, value: Value, parent: EvalContext): EvalContext {
   const variables = new Map([[expression.valueName, value]]);

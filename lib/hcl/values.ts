@@ -206,6 +206,22 @@ export function fromJs(value: unknown): Value {
   return objectValue(Object.entries(value as object).map(([key, item]) => [key, fromJs(item)] as const));
 }
 
+/** The elements of a collection with their keys, in order: indexes for lists, names for maps, itself for sets. */
+export function elementsOf(value: Value): [Value, Value][] | null {
+  switch (value.kind) {
+    case 'list':
+    case 'tuple':
+      return value.items.map((item, i) => [numberValue(i), item]);
+    case 'set':
+      return value.items.map((item) => [item, item]);
+    case 'map':
+    case 'object':
+      return [...value.entries].map(([key, item]) => [stringValue(key), item]);
+    default:
+      return null;
+  }
+}
+
 /** How large a value is: values at all depths (a shared part counts each time it occurs), and levels. */
 export interface Extent {
   readonly size: number;

@@ -1,16 +1,6 @@
 import { budgetOf } from '../hcl/evaluate.js';
-import type { Block, BodyItem, Diagnostic, Expression, Value } from '../hcl/index.js';
-import {
-  attributesOf,
-  blocksOf,
-  convert,
-  errorAt,
-  hasErrors,
-  numberValue,
-  objectValue,
-  STRING,
-  stringValue,
-} from '../hcl/index.js';
+import type { Block, BodyItem, Diagnostic, Expression } from '../hcl/index.js';
+import { attributesOf, blocksOf, convert, elementsOf, errorAt, hasErrors, objectValue, STRING } from '../hcl/index.js';
 import { missingItemRange } from '../hcl/start-range.js';
 import { evaluateIn, type Scope, withVariable } from './interpolation.js';
 
@@ -112,21 +102,6 @@ function partsOf(block: Block, diagnostics: Diagnostic[]): Parts | undefined {
     labels: labels?.items ?? [],
     content,
   };
-}
-
-function elementsOf(value: Value): [Value, Value][] | undefined {
-  switch (value.kind) {
-    case 'list':
-    case 'tuple':
-      return value.items.map((item, i) => [numberValue(i), item]);
-    case 'set':
-      return value.items.map((item) => [item, item]);
-    case 'map':
-    case 'object':
-      return [...value.entries].map(([key, item]) => [stringValue(key), item]);
-    default:
-      return undefined;
-  }
 }
 
 function labelsOf(labels: readonly Expression[], scope: Scope, diagnostics: Diagnostic[]): Block['labels'] {

@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Diagnostic, formatDiagnostic } from '../hcl/index.js';
+import { removeTree } from '../plugin/sdk/remove-tree.js';
 import type { MeshRole } from '../structs/mesh.js';
 import { createLog, type Log } from '../util/log.js';
 import { absentText } from '../util/replaced.js';
@@ -123,6 +124,9 @@ export async function runAgent(request: AgentRequest, output: AgentOutput): Prom
       },
     });
   } catch (error) {
+    // Of the place that was made for the tasks of an agent that keeps nothing nobody else knows.
+    const isOurs = config.dataDir === null && config.client.allocDir === null;
+    if (isOurs && settings.client) await removeTree(settings.client.allocDir).catch(() => {});
     return fail(output, `Error starting agent: ${absentText(error) ?? (error as Error).message}`);
   }
   for (const notice of read.value.notices) log.warn(notice);

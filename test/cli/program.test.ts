@@ -1,5 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -144,4 +146,21 @@ t.test('a job file comes from standard input', async (t) => {
   const { code, out } = await run(['job', 'run', '-output', '-'], { input: source }).ended;
   t.equal(code, 0);
   t.match(JSON.parse(out), { Job: { ID: 'web' } });
+});
+
+t.test('an agent that keeps nothing and cannot start leaves nothing', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => taken.close());
+  await once(taken, 'listening');
+  const home = mkdtempSync(join(folder, 'tmp-'));
+  const config = join(folder, 'taken.hcl');
+  const { port } = taken.address() as AddressInfo;
+  // Nothing else is in its way.
+  writeFileSync(config, `bind_addr = "127.0.0.1"\nports {\n  http = ${port}\n  rpc  = 0\n}\n`);
+  const argv = ['agent', '-dev', '-config', config];
+  t.match(await run(argv, { env: { TMPDIR: home } }).ended, {
+    code: 1,
+    error: /Error starting agent: port \d+ .* in use/,
+  });
+  t.same(readdirSync(home), []);
 });

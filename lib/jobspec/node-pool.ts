@@ -1,5 +1,6 @@
 import { type Block, blocksOf, type Diagnostic, diagnosticLine, errorAt, parseHcl } from '../hcl/index.js';
 import type { NodePool, NodePoolSchedulerConfiguration } from '../structs/node-pool.js';
+import { nearest } from '../util/nearest.js';
 import { err, ok, type Result } from '../util/result.js';
 import { readAttributes } from './plain-attributes.js';
 
@@ -15,6 +16,7 @@ export const INIT_POOL = `node_pool "example" {
 }
 `;
 
+const KEYS = ['Name', 'Description', 'Meta', 'SchedulerConfiguration', 'CreateIndex', 'ModifyIndex'];
 const BLOCKS = ['meta', 'scheduler_config'];
 
 /** Reads a file with one node_pool block, in HCL or, when it begins with a brace, as the API's JSON; errors name the place. */
@@ -31,7 +33,14 @@ export function parseNodePool(source: string, filename: string): Result<Partial<
 
 function parsePoolJson(source: string, filename: string): Result<Partial<NodePool>, string> {
   try {
-    return ok(JSON.parse(source) as Partial<NodePool>);
+    const pool = JSON.parse(source) as Partial<NodePool>;
+    // As the API takes it: what is not known is passed over, unless it is most likely misspelt.
+    const known = KEYS.map((key) => key.toLowerCase());
+    for (const key of Object.keys(pool).filter((key) => !known.includes(key.toLowerCase()))) {
+      const near = nearest(key, KEYS);
+      if (near) return err(`${filename}: a node pool has no "${key}"; did you mean "${near}"?`);
+    }
+    return ok(pool);
   } catch (error) {
     return err(`${filename}: ${(error as Error).message}`);
   }

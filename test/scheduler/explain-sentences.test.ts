@@ -95,6 +95,13 @@ t.test('each kind of refusal is a sentence, with what would have to change', asy
     ],
     [
       'volume',
+      'did not meet topology requirement',
+      [0],
+      '1 of 3 nodes cannot give what is asked for: did not meet topology requirement',
+      /^move the volume to one of them/,
+    ],
+    [
+      'volume',
       'CSI plugin nfs is unhealthy on client',
       [0],
       '1 of 3 nodes cannot give what is asked for: CSI plugin nfs is unhealthy on client',

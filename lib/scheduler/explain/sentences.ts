@@ -149,7 +149,7 @@ const VOLUME_CHANGES: readonly (readonly [RegExp, string])[] = [
   [/lies on another node/, 'bring the node with the volume back, or move the volume: meshnomad volume move'],
   [/plugin .*maximum/, 'stop what uses other volumes of the plugin there, or add a node'],
   [/plugin/, 'run the plugin there, or see why it is not healthy: meshnomad plugin status'],
-  [/topology/, 'add a node from which the volume can be reached'],
+  [/topology/, 'move the volume to one of them (meshnomad volume move), or add a node from which it can be reached'],
   [
     /missing/,
     'create the volume (meshnomad volume create), declare it on one of the nodes, or ask for it as it is there',

@@ -97,8 +97,9 @@ class LeaderCalls {
   }
 
   async ask(request: Request): Promise<unknown> {
-    const { now } = this.#world;
-    const giveUpMs = now() + HOLD_MS;
+    const { now, consensus } = this.#world;
+    const { linklessMs = Number.POSITIVE_INFINITY } = request.context;
+    const giveUpMs = now() + Math.min(HOLD_MS, Math.max(0, linklessMs - consensus.lastContactMs()));
     for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
       try {
         return await this.#attempt(request);

@@ -13,7 +13,8 @@ export function localCaller(handlers: RpcHandlers, streamHandlers: RpcStreamHand
     call(method, args, options = {}) {
       const handler = handlers[method] as AnyHandler | undefined;
       if (!handler) return Promise.reject(unknownMethod(method));
-      return handler(args, { signal: options.signal ?? NEVER });
+      const { signal = NEVER, linklessMs } = options;
+      return handler(args, linklessMs === undefined ? { signal } : { signal, linklessMs });
     },
     stream(method, args) {
       const [near, far] = messagePair();

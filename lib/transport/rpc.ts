@@ -9,6 +9,8 @@ export type RpcStreamMethod = keyof RpcStreams;
 export interface RpcContext {
   /** Aborted when the caller went away or its deadline passed: blocking queries end then. */
   readonly signal: AbortSignal;
+  /** As in `CallOptions`, of a caller in this process: so long it would have waited for a leader. */
+  readonly linklessMs?: number;
   /** The member at the other end of the link, proven; absent = this very process (its HTTP API, its own client). */
   readonly peer?: { readonly key: NodeKey; readonly role: MeshRole; readonly name: string };
 }

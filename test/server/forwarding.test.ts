@@ -63,6 +63,10 @@ t.test('without a leader a stale read is answered and says so; everything else i
     t.equal(await within<unknown>(group, 20_000, ask()), 'E_NO_LEADER');
     t.ok(group.time.now() - began >= HOLD_MS - 300, 'held for about five seconds');
   }
+  const began = group.time.now();
+  const hasty = localCaller(s1.server.handlers, s1.server.streamHandlers).call('Job.List', {}, { linklessMs: 1_000 });
+  t.equal(await within<unknown>(group, 20_000, hasty), 'E_NO_LEADER');
+  t.ok(group.time.now() - began <= 1_100, 'who can do without is told so once nobody led for that long');
 });
 
 t.test('a request that comes during an election is answered by whoever is elected', async (t) => {

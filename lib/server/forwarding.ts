@@ -45,8 +45,10 @@ export function forwarding(world: ServerWorld, handlers: RpcHandlers): RpcHandle
   if (!world.peers) return handlers;
   const leader = new LeaderCalls(world);
   const wrap = (method: RpcMethod, handler: AnyHandler): AnyHandler => {
-    return (args, context) => {
+    return async (args, context) => {
       const kind = methodClass(method, args);
+      if (kind === 'readHere' && context.linklessMs !== undefined && leader.isLost(context.linklessMs))
+        throw noLeader();
       if (isOwn(kind, args)) return handler(args, context);
       return leader.ask({ method, args, context, own: () => handler(args, context), kind });
     };
@@ -94,6 +96,11 @@ class LeaderCalls {
     world.consensus.onLeadership(() => {
       this.#changes++;
     });
+  }
+
+  /** Whether nobody has led for so long. */
+  isLost(ms: number): boolean {
+    return this.#isLeaderless && this.#world.consensus.lastContactMs() >= ms;
   }
 
   async ask(request: Request): Promise<unknown> {

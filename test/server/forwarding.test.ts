@@ -214,6 +214,33 @@ t.test('a follower that has not heard of a node yet waits for it instead of turn
   t.match(await within(group, 1_000, work), { Allocs: {} });
 });
 
+t.test('a follower refuses no task of which it has not heard yet, and says soon that nobody leads', async (t) => {
+  const { group, s0, s1 } = three();
+  const node = mockNode(1, { SecretID: 'secret', ComputedClass: '' });
+  await within(group, 1_000, s0.call('Node.Register', { Node: node }));
+  s1.lags = true;
+  await within(group, 1_000, s0.call('Job.Register', { Job: batchJob({ count: 1 }) }));
+  await group.time.advance(500);
+  const [alloc] = s0.store.snapshot().allocsByNode(node.ID);
+  const Task = alloc?.Job?.TaskGroups[0]?.Tasks[0]?.Name ?? '';
+  const args = { NodeID: node.ID, SecretID: 'secret', AllocID: alloc?.ID ?? '', Task, Prefix: '' };
+  const early = s1.call('Variables.ListForTask', args);
+  await group.time.advance(300);
+  group.catchUp();
+  t.match(await within(group, 1_000, early), { Variables: [] });
+  group.lead('');
+  const ask = (AllocID: string, linklessMs?: number) =>
+    localCaller(s1.server.handlers, s1.server.streamHandlers).call(
+      'Variables.ListForTask',
+      { ...args, AllocID },
+      linklessMs === undefined ? {} : { linklessMs },
+    );
+  t.equal(await within<unknown>(group, 20_000, ask('unknown')), 'E_NO_LEADER', 'it may be one that is not known here');
+  const began = group.time.now();
+  t.equal(await within<unknown>(group, 20_000, ask(args.AllocID, 5)), 'E_NO_LEADER');
+  t.ok(group.time.now() - began <= 100);
+});
+
 t.test('what only a node can answer finds it at whatever server it is linked to, and makes no circles', async (t) => {
   const { group, s0, s1, s2 } = three();
   const node = mockNode(1, { SecretID: 'secret', ComputedClass: '' });

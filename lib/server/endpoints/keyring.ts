@@ -61,7 +61,7 @@ export function keyringEndpoints(context: EndpointContext): RpcHandlers {
     },
 
     async 'Alloc.SignIdentities'(args, call) {
-      const alloc = requireOwnAlloc(context, args);
+      const alloc = await requireOwnAlloc(context, args);
       const answer = await answerQuery(context, args, call, [], (state) => ({ index: state.index, reply: {} }));
       await context.ensureKey();
       const key = await keyring.active(store.snapshot());

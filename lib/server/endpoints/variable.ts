@@ -72,14 +72,14 @@ export function variableEndpoints(context: EndpointContext): RpcHandlers {
 
     async 'Variables.ReadForTask'(args, call) {
       const path = requireText(args.Path, 'variable path');
-      const alloc = requireOwnAlloc(context, args);
+      const alloc = await requireOwnAlloc(context, args);
       const own = { ...args, Namespace: requireVisible(alloc, args, path) };
       const { row, ...answer } = await answerQuery(context, own, call, watch(own, path), readRow(own, path));
       return { ...answer, Variable: await open(row) };
     },
 
     async 'Variables.ListForTask'(args, call) {
-      const alloc = requireOwnAlloc(context, args);
+      const alloc = await requireOwnAlloc(context, args);
       const isVisible = ({ Path }: SealedVariable): boolean => isVisibleTo(alloc, args.Task, Path);
       return answerQuery(context, args, call, [watchKeys.variables()], async (state) => {
         const rows = [...state.variables({ namespace: alloc.Namespace, prefix: args.Prefix })].filter(isVisible);

@@ -58,8 +58,8 @@ export function* atDesk<T>(
   });
 }
 
-/** Work between two rests, in nodes looked at and allocations read: about two milliseconds. */
-const WORK_PER_TURN = 4000;
+/** Work between two rests, in nodes looked at and allocations read: about a millisecond, or some in a process that has just begun. */
+const WORK_PER_TURN = 2000;
 /** Least number of options that affinities and spreads choose from, where the scheduler configuration does not say. */
 const SCORED_MIN = 100;
 /** What placing one allocation costs on top, in nodes looked at. */

@@ -8,14 +8,7 @@ const FUNCTIONS_MAX = 12;
 /** Everything is in these. */
 const EVERYWHERE = /^\((root|program|idle)\)|^(processImmediate|processTicksAndRejections|runMicrotasks) /;
 
-/** What of a turn is the collector's: its steps in between, which it takes as one allocates, are told to nobody else. */
-const COLLECTOR = /^\(garbage collector\)/;
-const LONG_MS = 10;
-
-/**
- * Samples the thread until `end`, which says how many of the turns are long without the collector's steps too, and for each of the longest in
- * which functions it was, the widest first.
- */
+/** Samples the thread until `end`, which says for each of the longest turns in which functions it was, the widest first. */
 export async function watchWhere(): Promise<{ end(turns: readonly LongTurn[]): Promise<string[]> }> {
   const session = new Session();
   session.connect();
@@ -28,24 +21,13 @@ export async function watchWhere(): Promise<{ end(turns: readonly LongTurn[]): P
     async end(turns) {
       const { profile } = await session.post('Profiler.stop');
       session.disconnect();
-      const seen = turns.map((turn) => ({ turn, counts: countsIn(turn, profile, offsetUs) }));
-      const own = seen.map(({ turn, counts }) => ({ turn, counts, ownMs: ownMs(turn, counts) }));
-      const longest = own.sort((a, b) => b.ownMs - a.ownMs).slice(0, TURNS_MAX);
-      const long = own.filter(({ ownMs }) => ownMs > LONG_MS).length;
-      const lines = longest.map(({ turn, counts, ownMs }) => `${turn.ranMs.toFixed(1)} ms, ${told(counts, ownMs)}`);
-      return turns.length === 0 ? [] : [`${long} of them without the steps of the collector`, ...lines];
+      const longest = [...turns].sort((a, b) => b.ranMs - a.ranMs).slice(0, TURNS_MAX);
+      return longest.map((turn) => `${turn.ranMs.toFixed(1)} ms: ${told(countsIn(turn, profile, offsetUs))}`);
     },
   };
 }
 
 const sampledMs = (count: number): number => (count * EVERY_US) / 1000;
-
-/** How long it ran without the collector: by samples, since these are taken by the clock, and a turn may have waited for a processor. */
-function ownMs({ ranMs, pausedMs }: LongTurn, counts: ReadonlyMap<string, number>): number {
-  const all = Math.max(1, ...counts.values());
-  const [, collector = 0] = [...counts].find(([name]) => COLLECTOR.test(name)) ?? [];
-  return (ranMs + pausedMs) * (1 - collector / all);
-}
 
 /** In how many samples of a turn each function was. */
 function countsIn(turn: LongTurn, profile: Profiler.Profile, offsetUs: number): Map<string, number> {
@@ -72,8 +54,10 @@ function countsIn(turn: LongTurn, profile: Profiler.Profile, offsetUs: number): 
   return counts;
 }
 
-function told(counts: ReadonlyMap<string, number>, ownMs: number): string {
+function told(counts: ReadonlyMap<string, number>): string {
   const most = [...counts].filter(([name]) => !EVERYWHERE.test(name)).sort(([, a], [, b]) => b - a);
-  const list = most.slice(0, FUNCTIONS_MAX).map(([name, count]) => `${name} ${sampledMs(count).toFixed(1)}`);
-  return `${ownMs.toFixed(1)} without the collector: ${list.join(', ')}`;
+  return most
+    .slice(0, FUNCTIONS_MAX)
+    .map(([name, count]) => `${name} ${sampledMs(count).toFixed(1)}`)
+    .join(', ');
 }

@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { type PerformanceEntry, PerformanceObserver, performance } from 'node:perf_hooks';
+import { Session } from 'node:inspector';
 
 /** How long others had to wait for the thread. */
 export interface TurnFacts {
   readonly turns: number;
   /** Turns longer than ten milliseconds; what the garbage collector took, or other programs of the machine, left out. */
   readonly ours: number;
-  /** Turns longer than ten milliseconds for a pause of the collector alone. */
+  /** Turns longer than ten milliseconds for the collector alone. */
   readonly collectors: number;
   /** The longest without the collector, and with it, in milliseconds. */
   readonly longestMs: number;
   readonly longestWithGcMs: number;
-  /** When those of our own code were, in milliseconds of `performance.now()`, and how long each ran besides the pauses of the collector. */
+  /** When those of our own code were, in milliseconds of `performance.now()`, and how long each ran besides the collector. */
   readonly longTurns: readonly LongTurn[];
 }
 
@@ -19,25 +19,18 @@ export interface LongTurn {
   readonly from: number;
   readonly to: number;
   readonly ranMs: number;
-  readonly pausedMs: number;
 }
 
 const LONG_MS = 10;
 
 /**
- * Times each turn of the event loop from now on, until `end` is called. What the garbage collector takes is told apart: it may
- * strike whoever happens to run. Where the system tells it (Linux), only the time on the processor counts: on a busy machine a
- * thread also waits for it, and the collector's threads for each other.
+ * Times each turn of the event loop from now on, until `end` is called. What the garbage collector takes is told apart, its pauses and the
+ * steps that it takes as one allocates: it may strike whoever happens to run. Where the system tells it (Linux), only the time on the
+ * processor counts: on a busy machine a thread also waits for it, and the collector's threads for each other.
  */
 export function watchTurns(): { end(): Promise<TurnFacts> } {
-  const pauses: { from: number; to: number }[] = [];
+  const collector = watchCollector();
   const turns: Turn[] = [];
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries() as PerformanceEntry[]) {
-      pauses.push({ from: entry.startTime, to: entry.startTime + entry.duration });
-    }
-  });
-  observer.observe({ entryTypes: ['gc'] });
   let watching = true;
   let last = performance.now();
   let lastRan = ranMs();
@@ -51,13 +44,65 @@ export function watchTurns(): { end(): Promise<TurnFacts> } {
   setImmediate(look);
   return {
     async end() {
-      // The observer is told of pauses a turn later.
-      await new Promise((resolve) => setTimeout(resolve, 20));
       watching = false;
-      observer.disconnect();
-      return factsOf(turns, pauses);
+      return factsOf(turns, await collector.end());
     },
   };
+}
+
+/** The collector at work in this thread: when, in milliseconds of `performance.now()`, and for how long on a processor. */
+interface Pause {
+  readonly from: number;
+  readonly to: number;
+  readonly ran: number;
+}
+
+/** Of what V8 traces of itself, its steps of marking are told to no PerformanceObserver. */
+const COLLECTS = /^V8\.GC/;
+
+function watchCollector(): { end(): Promise<Pause[]> } {
+  const session = new Session();
+  session.connect();
+  const pauses: Pause[] = [];
+  // It is traced by the machine's clock.
+  const offsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+  session.on('NodeTracing.dataCollected', ({ params }) => {
+    for (const { name, ph, tid, ts, dur, tdur } of params.value as unknown as Traced[]) {
+      if (ph !== 'X' || tid !== process.pid || !COLLECTS.test(name)) continue;
+      const from = ts / 1000 - offsetMs;
+      pauses.push({ from, to: from + dur / 1000, ran: tdur / 1000 });
+    }
+  });
+  session.post('NodeTracing.start', { traceConfig: { includedCategories: ['v8'] } });
+  return {
+    async end() {
+      const whole = new Promise((resolve) => session.once('NodeTracing.tracingComplete', resolve));
+      session.post('NodeTracing.stop');
+      await whole;
+      session.disconnect();
+      return apart(pauses);
+    },
+  };
+}
+
+/** An event of V8's trace; times in microseconds. */
+interface Traced {
+  readonly name: string;
+  readonly ph: string;
+  readonly tid: number;
+  readonly ts: number;
+  readonly dur: number;
+  /** Of the processor. */
+  readonly tdur: number;
+}
+
+/** In their order, without those that are part of another. */
+function apart(pauses: Pause[]): Pause[] {
+  const found: Pause[] = [];
+  for (const pause of pauses.sort((a, b) => a.from - b.from || b.to - a.to)) {
+    if (pause.from >= (found.at(-1)?.to ?? Number.NEGATIVE_INFINITY)) found.push(pause);
+  }
+  return found;
 }
 
 interface Turn {
@@ -76,25 +121,24 @@ function ranMs(): number {
   }
 }
 
-function factsOf(turns: readonly Turn[], pauses: { from: number; to: number }[]): TurnFacts {
-  pauses.sort((a, b) => a.from - b.from);
+function factsOf(turns: readonly Turn[], pauses: readonly Pause[]): TurnFacts {
   const facts = { turns: turns.length, ours: 0, collectors: 0, longestMs: 0, longestWithGcMs: 0 };
   const longTurns: LongTurn[] = [];
   let at = 0;
   for (const { from, to, ran } of turns) {
-    while (at < pauses.length && (pauses[at]?.to ?? 0) <= from) at++;
-    let paused = 0;
-    for (let i = at; i < pauses.length; i++) {
-      const pause = pauses[i] as { from: number; to: number };
-      if (pause.from >= to) break;
-      paused += Math.min(to, pause.to) - Math.max(from, pause.from);
+    const paused = { wall: 0, ran: 0 };
+    for (let pause = pauses[at]; pause && pause.from < to; pause = pauses[++at]) {
+      if (pause.from < from) continue;
+      paused.wall += pause.to - pause.from;
+      paused.ran += pause.ran;
     }
     const whole = Math.min(to - from, ran);
-    facts.longestMs = Math.max(facts.longestMs, whole - paused);
+    const own = Math.min(to - from - paused.wall, ran - paused.ran);
+    facts.longestMs = Math.max(facts.longestMs, own);
     facts.longestWithGcMs = Math.max(facts.longestWithGcMs, whole);
-    if (whole - paused > LONG_MS) {
+    if (own > LONG_MS) {
       facts.ours++;
-      longTurns.push({ from, to, ranMs: whole - paused, pausedMs: paused });
+      longTurns.push({ from, to, ranMs: own });
     } else if (whole > LONG_MS) facts.collectors++;
   }
   return { ...facts, longTurns };

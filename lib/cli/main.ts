@@ -1,5 +1,6 @@
 import { nearest } from '../util/nearest.js';
 import { absentText } from '../util/replaced.js';
+import { ABSENT } from './absent.js';
 import type { ApiClient } from './api.js';
 import { type Command, type Context, type Output, type Sink, UsageError } from './command.js';
 import { COMMANDS } from './commands.js';
@@ -107,6 +108,11 @@ function unknownCommand(argv: string[], { stdout, stderr }: Surroundings): numbe
   if (members.length > 0 && (next === undefined || /^--?(h|help|\?)$/.test(next))) {
     (next === undefined ? stderr : stdout).write(overview(group));
     return next === undefined ? 127 : 0;
+  }
+  const why = Object.hasOwn(ABSENT, group) ? ABSENT[group] : undefined;
+  if (why !== undefined) {
+    stderr.write(`meshnomad: there is no command ${JSON.stringify(group)}: ${why}.\n`);
+    return 127;
   }
   const typed = members.length > 0 ? `${group} ${next}` : group;
   const near = nearest(typed, members.length > 0 ? members : topLevel());

@@ -62,6 +62,8 @@ t.test('the overview lists what there is; a typing error is told with what is ne
   t.match((await runCli(['job', 'tag', 'aply'])).error, /did you mean "job tag apply"\?/);
   for (const [argv, near] of [
     [['job', 'rum', 'x.hcl'], /unknown command "job rum"; did you mean "job run"\?/],
+    [['namespace', 'list'], /there is no command "namespace": there is one namespace, "default"/],
+    [['acl'], /there is no command "acl": .*members of a mesh may do everything/],
     [['stauts'], /unknown command "stauts"; did you mean "status"\?/],
   ] as const) {
     const typed = await runCli([...argv]);

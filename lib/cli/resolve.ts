@@ -1,6 +1,7 @@
 import type { Allocation } from '../structs/allocation.js';
 import type { Deployment } from '../structs/deployment.js';
 import type { Evaluation } from '../structs/evaluation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Node } from '../structs/node.js';
 import type { AllocListStub, JobListStub, NodeListStub } from '../structs/rpc.js';
 import { type ApiClient, ApiError } from './api.js';
@@ -136,7 +137,7 @@ export function jobTable(jobs: readonly JobListStub[]): string {
 
 /** The task that is meant: the named one, or the only one of the allocation. */
 export function pickTask(alloc: Allocation, named: string | undefined): string {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const tasks = group?.Tasks.map(({ Name }) => Name) ?? Object.keys(alloc.TaskStates ?? {});
   if (named !== undefined && named !== '') {
     if (tasks.includes(named)) return named;

@@ -1,6 +1,7 @@
 import type { AllocRecord, TaskRecord } from '../storage/client-db.js';
 import type { Allocation, AllocDeploymentStatus, TaskState } from '../structs/allocation.js';
 import { MeshError } from '../structs/errors.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Task, TaskGroup } from '../structs/job.js';
 import type { ClientAllocUpdate } from '../structs/rpc.js';
 import { type Millis, toMillis } from '../util/clock.js';
@@ -95,7 +96,7 @@ export class AllocRunner {
 
   /** Null when the allocation came without its job. */
   private get group(): TaskGroup | null {
-    return this.current.Job?.TaskGroups.find(({ Name }) => Name === this.current.TaskGroup) ?? null;
+    return groupOf(this.current.Job, this.current.TaskGroup) ?? null;
   }
 
   /** When its last task ended; null while one lives. */

@@ -1,3 +1,4 @@
+import { groupOf } from '../structs/group-of.js';
 import { type Millis, toMillis } from '../util/clock.js';
 import type { Log } from '../util/log.js';
 import type { AllocRunner } from './alloc-runner.js';
@@ -85,5 +86,5 @@ export class DisconnectStop {
 
 /** Nanoseconds; 0 = runs on. */
 function stopAfter({ alloc }: AllocRunner): number {
-  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Disconnect?.StopOnClientAfter ?? 0;
+  return groupOf(alloc.Job, alloc.TaskGroup)?.Disconnect?.StopOnClientAfter ?? 0;
 }

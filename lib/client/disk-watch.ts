@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Allocation } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Log } from '../util/log.js';
 import { type TimelessEvent, taskEvents } from './task-events.js';
 import { treeSize } from './tree-size.js';
@@ -61,7 +62,7 @@ async function measure(allocDir: string, users: readonly DiskUser[]): Promise<{ 
   for (const user of users) {
     const usedMb = Math.round((await treeSize(join(allocDir, user.id))) / MIB);
     if (usedMb > 0) found.push({ user, usedMb });
-    const group = user.alloc.Job?.TaskGroups.find(({ Name }) => Name === user.alloc.TaskGroup);
+    const group = groupOf(user.alloc.Job, user.alloc.TaskGroup);
     const shareMb = group?.EphemeralDisk.SizeMB ?? 0;
     if (shareMb > 0 && usedMb > shareMb) user.tell(taskEvents.diskExceeded(usedMb, shareMb));
   }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { DriverError } from '../plugin/sdk/driver.js';
 import type { DeviceGroupStats } from '../structs/device-stats.js';
 import { MeshError } from '../structs/errors.js';
+import { groupOf } from '../structs/group-of.js';
 import type { AllocResourceUsage, HostStats, ResourceUsage, TaskResourceUsage } from '../structs/rpc.js';
 import { isMigrateToken } from '../transport/migrate-token.js';
 import type { RpcHandlers, RpcStreamHandlers } from '../transport/rpc.js';
@@ -147,7 +148,7 @@ export function createStreamHandlers(options: HandlerOptions): RpcStreamHandlers
           throw new MeshError('E_PERMISSION_DENIED', `the token does not open allocation "${AllocID}"`);
         }
         const runner = find(AllocID);
-        const group = runner.alloc.Job?.TaskGroups.find(({ Name }) => Name === runner.alloc.TaskGroup);
+        const group = groupOf(runner.alloc.Job, runner.alloc.TaskGroup);
         if (!group || !runner.hasFiles)
           throw new MeshError('E_NOT_FOUND', `allocation "${AllocID}" has no data here any more`);
         if (runner.finishedAtMs === null) throw new MeshError('E_BAD_REQUEST', `allocation "${AllocID}" still runs`);

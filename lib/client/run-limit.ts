@@ -1,4 +1,5 @@
 import type { Allocation, TaskState } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import { RUN_LIMIT_EVENT } from '../structs/stopped.js';
 import { type Millis, toMillis } from '../util/clock.js';
 
@@ -11,7 +12,7 @@ type States = Readonly<Record<string, TaskState>>;
 export function runLimitAt(alloc: Allocation, states: States): Millis | null {
   const type = alloc.Job?.Type;
   if (type !== 'batch' && type !== 'sysbatch') return null;
-  const limit = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.MaxRunDuration;
+  const limit = groupOf(alloc.Job, alloc.TaskGroup)?.MaxRunDuration;
   return limit ? arrivedAt(alloc, states) + toMillis(limit) : null;
 }
 

@@ -1,5 +1,6 @@
 import { type Driver, DriverError, type DriverEvent, type TaskConfig, type TaskHandle } from '../plugin/sdk/driver.js';
 import type { Allocation } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Job, Task, TaskGroup } from '../structs/job.js';
 import type { Log } from '../util/log.js';
 import { replacedText } from '../util/replaced.js';
@@ -151,7 +152,7 @@ export class TaskStart {
 /** A task and what it is in, by the job as the allocation has it now; null when the allocation came without its job. */
 export function findTask(alloc: Allocation, name: string): { job: Job; group: TaskGroup; task: Task } | null {
   const job = alloc.Job;
-  const group = job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(job, alloc.TaskGroup);
   const task = group?.Tasks.find(({ Name }) => Name === name);
   return job && group && task ? { job, group, task } : null;
 }

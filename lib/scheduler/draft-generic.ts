@@ -1,4 +1,5 @@
 import type { Allocation, AllocMetric } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Job, TaskGroup } from '../structs/job.js';
 import { toNanos } from '../util/clock.js';
 import { randomUuid } from '../util/random.js';
@@ -177,7 +178,7 @@ export function versionFor(
 ): { job: Job; group: TaskGroup } {
   if (!downgrade) return { job, group };
   const older = previous?.Job ?? olderVersion(desk, job, group);
-  const olderGroup = older?.TaskGroups.find(({ Name }) => Name === group.Name);
+  const olderGroup = groupOf(older, group.Name);
   return older && olderGroup ? { job: older, group: olderGroup } : { job, group };
 }
 

@@ -1,4 +1,5 @@
 import type { Allocation } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Job, TaskGroup } from '../structs/job.js';
 import type { Node } from '../structs/node.js';
 import type { Rebalance, RebalanceMove } from '../structs/rebalance.js';
@@ -199,7 +200,7 @@ function movable(
   // A batch would begin anew; a system job belongs where it is.
   if (job?.Type !== 'service' || job.Stop || job.Version !== alloc.Job?.Version) return null;
   if (isRollingOut(state, job.Namespace, job.ID)) return null;
-  const group = job.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(job, alloc.TaskGroup);
   if (!group || group.EphemeralDisk.Sticky || Object.keys(group.Volumes ?? {}).length > 0) return null;
   // What has been moved already keeps the node of the state: it is moved once only.
   if (state.allocById(alloc.ID)?.NodeID !== alloc.NodeID) return null;

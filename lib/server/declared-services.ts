@@ -1,4 +1,5 @@
 import type { Allocation } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { ClientAllocUpdate } from '../structs/rpc.js';
 
 /** What a name may hold that only the node of the allocation can fill in, as in `web-${NOMAD_ALLOC_INDEX}`. */
@@ -18,7 +19,7 @@ export function withDeclaredServices(update: ClientAllocUpdate, alloc: Allocatio
 }
 
 function declaredNames({ Job: job, TaskGroup }: Allocation): string[] {
-  const group = job?.TaskGroups.find(({ Name }) => Name === TaskGroup);
+  const group = groupOf(job, TaskGroup);
   if (!group) return [];
   return [group.Services, ...group.Tasks.map(({ Services }) => Services)].flatMap((list) =>
     (list ?? []).map(({ Name }) => Name),

@@ -1,5 +1,6 @@
 import type { StateSnapshot } from '../state/store.js';
 import type { Allocation } from '../structs/allocation.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Node } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
 import { groupKey } from './group-tallies.js';
@@ -72,9 +73,7 @@ function* pluginsInUse({ ID }: Node, state: StateSnapshot): Generator<string> {
 }
 
 const pluginsOf = ({ Job, TaskGroup }: Allocation): string[] =>
-  Job?.TaskGroups.find(({ Name }) => Name === TaskGroup)?.Tasks.flatMap(
-    ({ CSIPluginConfig }) => CSIPluginConfig?.ID ?? [],
-  ) ?? [];
+  groupOf(Job, TaskGroup)?.Tasks.flatMap(({ CSIPluginConfig }) => CSIPluginConfig?.ID ?? []) ?? [];
 
 /** Undefined = as long as it takes; a negative deadline is over from the start. */
 function deadlineMs(strategy: { Deadline: number; ForceDeadline: string }): Millis | undefined {
@@ -104,7 +103,7 @@ function allowance(allocs: readonly Allocation[], state: StateSnapshot, healthy:
   const [first] = allocs;
   if (!first) return 0;
   const job = state.jobById(first.Namespace, first.JobID);
-  const group = job?.TaskGroups.find(({ Name }) => Name === first.TaskGroup);
+  const group = groupOf(job, first.TaskGroup);
   if (!group || job?.Stop) return allocs.length;
   if (healthy === undefined) return 0;
   return healthy - (group.Count - (group.Migrate?.MaxParallel ?? 1));

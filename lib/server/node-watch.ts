@@ -1,4 +1,5 @@
 import type { StateSnapshot } from '../state/store.js';
+import { groupOf } from '../structs/group-of.js';
 import type { Node, NodeStatus } from '../structs/node.js';
 import type { Millis } from '../util/clock.js';
 import { Heartbeats } from './heartbeat.js';
@@ -148,7 +149,7 @@ export function createNodeWatch(world: ServerWorld, leases: NodeLeases): NodeWat
 function statusAfterSilence(node: Node, state: StateSnapshot): NodeStatus {
   const outlasts = state.allocsByNode(node.ID).some((alloc) => {
     if (isTerminal(alloc)) return false;
-    const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+    const group = groupOf(alloc.Job, alloc.TaskGroup);
     return (group?.Disconnect?.LostAfter ?? 0) > 0;
   });
   return outlasts ? 'disconnected' : 'down';

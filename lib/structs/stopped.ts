@@ -1,4 +1,5 @@
 import type { Allocation } from './allocation.js';
+import { groupOf } from './group-of.js';
 
 /** The event of a task that was stopped since its allocation's time was over. Nomad's word. */
 export const RUN_LIMIT_EVENT = 'Max Run Duration Exceeded';
@@ -12,7 +13,7 @@ export function wasStoppedMidway({
   TaskGroup,
   TaskStates,
 }: Pick<Allocation, 'Job' | 'TaskGroup' | 'TaskStates'>): boolean {
-  const tasks = Job?.TaskGroups.find(({ Name }) => Name === TaskGroup)?.Tasks ?? [];
+  const tasks = groupOf(Job, TaskGroup)?.Tasks ?? [];
   const leaders = tasks.filter(({ Leader }) => Leader);
   const work = leaders.length > 0 ? leaders : tasks.filter(({ Lifecycle }) => !Lifecycle);
   const has = (name: string, type: string): boolean =>

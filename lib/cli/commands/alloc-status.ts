@@ -1,4 +1,5 @@
 import type { Allocation, TaskEvent, TaskState } from '../../structs/allocation.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { Task } from '../../structs/job.js';
 import type { AllocResourceUsage } from '../../structs/rpc.js';
 import { volumeSource } from '../../structs/volume.js';
@@ -125,7 +126,7 @@ function addressesTitle(alloc: Allocation): string {
 function portTable(alloc: Allocation): string {
   const ports = alloc.AllocatedResources?.Shared.Ports ?? [];
   if (ports.length === 0) return '';
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const fixed = new Set(group?.Networks?.flatMap((network) => network.ReservedPorts ?? []).map(({ Label }) => Label));
   const rows = ports.map((port) => [
     `*${port.Label}`,
@@ -136,7 +137,7 @@ function portTable(alloc: Allocation): string {
 }
 
 function tasksOf(alloc: Allocation): Task[] {
-  return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup)?.Tasks ?? [];
+  return groupOf(alloc.Job, alloc.TaskGroup)?.Tasks ?? [];
 }
 
 function shortTable(alloc: Allocation): string {
@@ -202,7 +203,7 @@ function taskText(context: Context, alloc: Allocation, task: Task, usage: AllocR
 
 /** The volumes that are mounted into a task, by their kind. */
 function volumeText(alloc: Allocation, task: Task): string {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const table = (type: 'host' | 'csi'): string => {
     const rows = (task.VolumeMounts ?? []).flatMap(({ Volume, ReadOnly }) => {
       const request = group?.Volumes?.[Volume];

@@ -1,4 +1,5 @@
 import type { Allocation } from '../../structs/allocation.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import type { Log } from '../../util/log.js';
 import { allocPaths } from '../alloc-dir.js';
@@ -100,6 +101,6 @@ export class AllocHooks {
 }
 
 function findGroup(alloc: Allocation): { job: Job; group: TaskGroup } | null {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   return alloc.Job && group ? { job: alloc.Job, group } : null;
 }

@@ -1,5 +1,6 @@
 import type { ClientDb } from '../../storage/client-db.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { Node } from '../../structs/node.js';
 import type { RpcMethods } from '../../structs/rpc.js';
 import type { RpcCaller, RpcHandlers } from '../../transport/rpc.js';
@@ -173,7 +174,7 @@ export class ClientCsi {
   isOnNode(pluginId: string, except?: { allocId: string; task: string }): boolean {
     if (this.options.outside[pluginId]) return true;
     return [...this.options.db.allocs.values()].some(({ alloc, tasks }) => {
-      const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+      const group = groupOf(alloc.Job, alloc.TaskGroup);
       return (group?.Tasks ?? []).some(({ Name, CSIPluginConfig }) => {
         if (CSIPluginConfig?.ID !== pluginId) return false;
         if (alloc.ID === except?.allocId && Name === except.task) return false;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Allocation, TaskState } from '../../structs/allocation.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { TaskGroup } from '../../structs/job.js';
 import type { CheckStatus, ServiceCheck, ServiceReport } from '../../structs/service.js';
 import { type Millis, toMillis } from '../../util/clock.js';
@@ -153,7 +154,7 @@ export class AllocServices {
 
   private group(): TaskGroup | null {
     const alloc = this.options.alloc();
-    return alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup) ?? null;
+    return groupOf(alloc.Job, alloc.TaskGroup) ?? null;
   }
 
   /** The services that are to be listed now, by id. */

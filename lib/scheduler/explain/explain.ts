@@ -1,6 +1,7 @@
 import type { Allocation } from '../../structs/allocation.js';
 import type { Deployment } from '../../structs/deployment.js';
 import type { Evaluation } from '../../structs/evaluation.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { Job, TaskGroup } from '../../structs/job.js';
 import { isParent } from '../../structs/job-kind.js';
 import type { Node } from '../../structs/node.js';
@@ -62,7 +63,7 @@ export function* explainJob(job: Job, all: ExplainInput): Generator<Rest, Why, v
 export function* explainAlloc(alloc: Allocation, input: ExplainInput): Generator<Rest, Why, void> {
   const { state } = input;
   const job = state.jobById(alloc.Namespace, alloc.JobID) ?? alloc.Job;
-  const group = job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(job, alloc.TaskGroup);
   const groups: WhyGroup[] = [];
   if (job && group && isTerminal(alloc)) {
     const siblings = state.allocsByJob(alloc.Namespace, alloc.JobID);

@@ -3,6 +3,7 @@ import type { CsiClaimCommand } from '../../state/volume-commands.js';
 import { type WatchKey, watchKeys } from '../../state/watch.js';
 import type { CsiClaim, StoredCsiVolume } from '../../structs/csi.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { CsiClaimArgs } from '../../structs/rpc-volume.js';
 import { volumeSource } from '../../structs/volume.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
@@ -166,7 +167,7 @@ function requireRequest(args: CsiClaimArgs, { store }: EndpointContext): void {
   if (alloc?.NodeID !== args.NodeID) {
     throw new MeshError('E_NOT_FOUND', `allocation ${args.AllocationID} is not one of this node`);
   }
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const request = Object.values(group?.Volumes ?? {}).find(
     (wanted) => wanted.Type === 'csi' && volumeSource(wanted, alloc.Name) === args.VolumeID,
   );

@@ -5,6 +5,7 @@ import type { HostVolumeUpsertCommand } from '../../state/volume-commands.js';
 import { watchKeys } from '../../state/watch.js';
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { HostVolume, HostVolumeListStub, HostVolumeView } from '../../structs/host-volume.js';
 import type { Node } from '../../structs/node.js';
 import { volumeSource } from '../../structs/volume.js';
@@ -234,7 +235,7 @@ function viewOf(volume: HostVolume, state: StateSnapshot): HostVolumeView {
 function usersOf(volume: HostVolume, state: StateSnapshot): Allocation[] {
   return state.allocsByNode(volume.NodeID).filter((alloc) => {
     if (isClientTerminal(alloc)) return false;
-    const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+    const group = groupOf(alloc.Job, alloc.TaskGroup);
     return Object.values(group?.Volumes ?? {}).some((request) => {
       return request.Type === 'host' && volumeSource(request, alloc.Name) === volume.Name;
     });

@@ -1,6 +1,7 @@
 import { watchKeys } from '../../state/watch.js';
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { WorkloadIdentity } from '../../structs/job.js';
 import type { JsonWebKey, SignedIdentity } from '../../structs/rpc-variable.js';
 import type { RootKey, RootKeyMeta } from '../../structs/variable.js';
@@ -98,7 +99,7 @@ const tokenId = (next: () => number): string =>
   Array.from({ length: 4 }, () => Math.floor(next() * 2 ** 32).toString(16)).join('-');
 
 function requireIdentity(alloc: Allocation, taskName: string, name: string): WorkloadIdentity {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const task = group?.Tasks.find(({ Name }) => Name === taskName);
   const found =
     name === '' || name === ISSUED_NAME ? task?.Identity : task?.Identities?.find(({ Name }) => Name === name);

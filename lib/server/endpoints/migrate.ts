@@ -2,6 +2,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { MigrateSource } from '../../structs/rpc-migrate.js';
 import { migrateToken } from '../../transport/migrate-token.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
@@ -30,7 +31,7 @@ export function migrateEndpoints(context: EndpointContext): RpcHandlers {
 }
 
 function wantsData({ Job, TaskGroup, PreviousAllocation, DesiredStatus }: Allocation): boolean {
-  const group = Job?.TaskGroups.find(({ Name }) => Name === TaskGroup);
+  const group = groupOf(Job, TaskGroup);
   return PreviousAllocation !== '' && DesiredStatus === 'run' && group?.EphemeralDisk.Migrate === true;
 }
 

@@ -2,6 +2,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { DrainStrategy, Node } from '../../structs/node.js';
 import type { DrainState } from '../../structs/rpc-drain.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
@@ -108,7 +109,7 @@ const isEnding = ({ DesiredStatus, ClientStatus }: Allocation): boolean =>
 
 /** Whoever takes over the data of an allocation fetches it from its node before it runs. */
 function isWanted(alloc: Allocation, state: StateSnapshot): boolean {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const next = group?.EphemeralDisk.Migrate ? state.allocById(alloc.NextAllocation) : undefined;
   return next?.DesiredStatus === 'run' && next.ClientStatus === 'pending';
 }

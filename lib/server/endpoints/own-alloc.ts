@@ -1,5 +1,6 @@
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import { type EndpointContext, requireText } from './context.js';
 
 type OwnArgs = { NodeID: string; SecretID: string; AllocID: string; Task: string };
@@ -24,7 +25,7 @@ function findOwnAlloc({ store }: EndpointContext, args: OwnArgs): Allocation | u
   const state = store.snapshot();
   const node = state.nodeById(requireText(args.NodeID, 'node ID'));
   const alloc = state.allocById(requireText(args.AllocID, 'allocation ID'));
-  const group = alloc?.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = alloc && groupOf(alloc.Job, alloc.TaskGroup);
   const isOwn = node?.SecretID === args.SecretID && alloc?.NodeID === node.ID;
   return isOwn && group?.Tasks.some(({ Name }) => Name === args.Task) ? alloc : undefined;
 }

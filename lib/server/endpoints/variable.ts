@@ -2,6 +2,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import { watchKeys } from '../../state/watch.js';
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { TaskGroup } from '../../structs/job.js';
 import type { SealedVariable, VariableMetadata } from '../../structs/variable.js';
 import type { RpcHandlers } from '../../transport/rpc.js';
@@ -128,7 +129,7 @@ function isNamedBySecret(
   task: string,
   { path, namespace }: { path: string; namespace: string },
 ): boolean {
-  const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group = groupOf(alloc.Job, alloc.TaskGroup);
   const secrets = group?.Tasks.find(({ Name }) => Name === task)?.Secrets ?? [];
   return secrets.some(
     ({ Provider, Path, Config }) =>
@@ -145,7 +146,7 @@ function isVisibleTo(alloc: Allocation, task: string, path: string): boolean {
   const ofJob = `nomad/jobs/${alloc.JobID}`;
   const own = ['nomad/jobs', ofJob, `${ofJob}/${alloc.TaskGroup}`, `${ofJob}/${alloc.TaskGroup}/${task}`];
   if (own.includes(path)) return true;
-  const group: TaskGroup | undefined = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+  const group: TaskGroup | undefined = groupOf(alloc.Job, alloc.TaskGroup);
   const templates = group?.Tasks.flatMap((one) => one.Templates ?? []) ?? [];
   return templates.some(
     ({ EmbeddedTmpl }) => EmbeddedTmpl.includes(`"${path}"`) || EmbeddedTmpl.includes(`\`${path}\``),

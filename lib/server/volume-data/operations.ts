@@ -3,6 +3,7 @@ import type { StateSnapshot } from '../../state/store.js';
 import type { HostVolumeUpsertCommand } from '../../state/volume-commands.js';
 import type { Allocation } from '../../structs/allocation.js';
 import { MeshError } from '../../structs/errors.js';
+import { groupOf } from '../../structs/group-of.js';
 import type { HostVolume } from '../../structs/host-volume.js';
 import type { RestoredVolume, VolumeWork } from '../../structs/rpc-volume-data.js';
 import { volumeSource } from '../../structs/volume.js';
@@ -274,7 +275,7 @@ export function usersSince(
 ): Allocation[] {
   return state.allocsByNode(nodeId).filter((alloc) => {
     if (isClientTerminal(alloc) && alloc.CreateIndex <= index) return false;
-    const group = alloc.Job?.TaskGroups.find(({ Name }) => Name === alloc.TaskGroup);
+    const group = groupOf(alloc.Job, alloc.TaskGroup);
     return Object.values(group?.Volumes ?? {}).some(
       (request) => request.Type === 'host' && volumeSource(request, alloc.Name) === volume.Name,
     );
